@@ -1,0 +1,1 @@
+//! Wasmgate: HTTP routes to Wasm components.
