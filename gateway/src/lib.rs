@@ -1,1 +1,5 @@
 //! Wasmgate: HTTP routes to Wasm components.
+
+pub mod config;
+pub mod invalid;
+pub mod routes;
