@@ -249,9 +249,10 @@ fn sidecar(text: &str) -> Result<Uri, Invalid> {
     };
     let uri: Uri = text.parse().map_err(|_| invalid())?;
     let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
-    let authority = uri
-        .authority()
-        .is_some_and(|a| !a.as_str().contains('@') && !a.host().is_empty());
+    let authority = uri.authority().is_some_and(|a| {
+        let port = a.as_str() == a.host() || a.port_u16().is_some_and(|port| port != 0);
+        port && !a.host().is_empty()
+    });
     if scheme && authority && uri.path() == "/" && uri.query().is_none() {
         Ok(uri)
     } else {

@@ -16,6 +16,8 @@ mod report;
 mod route;
 mod server;
 mod table;
+#[cfg(test)]
+mod tests;
 mod unit;
 
 use std::collections::{BTreeMap, HashMap};

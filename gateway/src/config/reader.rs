@@ -225,6 +225,12 @@ impl<'a> Section<'a> {
         Some(texts.collect())
     }
 
+    /// Whether the key's value is a list with nothing in it.
+    pub(super) fn is_empty_list(&self, key: &str) -> bool {
+        let list = self.get(key).and_then(|item| item.value.as_array());
+        list.is_some_and(|values| values.is_empty())
+    }
+
     /// A table that has no keys but the known ones.
     pub(super) fn section(&self, key: &str, known: &[&str]) -> Option<Section<'a>> {
         self.get(key)?.section(known)

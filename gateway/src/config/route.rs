@@ -110,7 +110,7 @@ fn methods(section: &Section<'_>) -> Option<Vec<Method>> {
             methods.push(method);
         }
     }
-    if items.is_empty() {
+    if section.is_empty_list("methods") {
         section.refuse_key(
             "methods",
             Invalid::new(
