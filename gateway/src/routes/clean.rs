@@ -9,8 +9,8 @@ use std::borrow::Cow;
 /// - Percent-encoded unreserved characters are decoded and the digits of the others are upper case
 ///   (RFC 3986, 6.2.2): `/%68ello` is `/hello`. Nothing else is decoded, so `%2F` stays inside its
 ///   segment.
-/// - Characters that a path may not hold as they are become percent-encoded; a `%` without two
-///   hexadecimal digits stays.
+/// - Characters that a path may not hold as they are become percent-encoded, and so does a `%` without
+///   two hexadecimal digits.
 /// - Empty segments (`//`) and a trailing slash stay: `/a`, `/a/` and `/a//` are three paths.
 ///
 /// A path that is in this form already, as nearly all are, is borrowed and nothing is allocated.
@@ -59,8 +59,7 @@ pub(super) fn encode(raw: &str) -> String {
                     push_encoded(&mut out, value);
                 }
             }
-            (b'%' | b'/', _) => out.push(char::from(*byte)),
-            (byte, _) if is_path_character(*byte) => out.push(char::from(*byte)),
+            (byte, _) if *byte == b'/' || is_path_character(*byte) => out.push(char::from(*byte)),
             (byte, _) => push_encoded(&mut out, *byte),
         }
     }

@@ -13,6 +13,8 @@ mod host;
 mod pattern;
 mod route;
 mod table;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use clean::CleanPath;
