@@ -24,7 +24,7 @@ impl Pattern {
     /// Whether the path, as it stands in the request line, is one of the pattern's.
     pub(crate) fn matches(self, path: &str) -> bool {
         // Most routes are static: one comparison.
-        if self.0 == path && !self.0.contains('{') {
+        if self.0 == path && !self.0.as_bytes().contains(&b'{') {
             return true;
         }
         let Some(mut rest) = path.strip_prefix('/').map(Some) else {
@@ -32,7 +32,7 @@ impl Pattern {
         };
         for segment in self.segments() {
             let Some(left) = rest else { return false };
-            let (head, tail) = split(left);
+            let (head, tail) = cut(left, b'/');
             match segment {
                 Segment::Rest(_) => return true,
                 Segment::Param(_) if head.is_empty() => return false,
@@ -56,7 +56,7 @@ impl Pattern {
         let mut rest = path.strip_prefix('/');
         self.segments().filter_map(move |segment| {
             let left = rest?;
-            let (head, tail) = split(left);
+            let (head, tail) = cut(left, b'/');
             rest = tail;
             match segment {
                 Segment::Static(_) => None,
@@ -96,11 +96,12 @@ impl Pattern {
     }
 
     fn segments(self) -> impl Iterator<Item = Segment> {
-        self.0
-            .strip_prefix('/')
-            .unwrap_or(self.0)
-            .split('/')
-            .map(Segment::new)
+        let mut rest = Some(self.0.strip_prefix('/').unwrap_or(self.0));
+        std::iter::from_fn(move || {
+            let (head, tail) = cut(rest?, b'/');
+            rest = tail;
+            Some(Segment::new(head))
+        })
     }
 }
 
@@ -127,11 +128,12 @@ impl Segment {
     }
 }
 
-/// The first segment, and what follows its slash, if there is one.
-fn split(path: &str) -> (&str, Option<&str>) {
-    match path.split_once('/') {
-        Some((head, tail)) => (head, Some(tail)),
-        None => (path, None),
+/// What stands before the first of an ASCII character, and what follows it if it is there. Byte by
+/// byte: on texts this short it beats a general search, in time and in size.
+pub(crate) fn cut(text: &str, at: u8) -> (&str, Option<&str>) {
+    match text.bytes().position(|byte| byte == at) {
+        Some(end) => (text.get(..end).unwrap_or_default(), text.get(end + 1..)),
+        None => (text, None),
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// Decodes `%xx`; an escape that is not one stays as it is, bytes that are not UTF-8 become U+FFFD.
 pub(crate) fn decode(text: &str) -> Cow<'_, str> {
-    if text.contains('%') {
+    if text.as_bytes().contains(&b'%') {
         Cow::Owned(decode_bytes(text.bytes()))
     } else {
         Cow::Borrowed(text)
@@ -13,7 +13,7 @@ pub(crate) fn decode(text: &str) -> Cow<'_, str> {
 
 /// Decodes a part of a query string, where `+` stands for a space.
 pub(crate) fn decode_form(text: &str) -> Cow<'_, str> {
-    if text.contains(['%', '+']) {
+    if text.bytes().any(|byte| byte == b'%' || byte == b'+') {
         Cow::Owned(decode_bytes(
             text.bytes()
                 .map(|byte| if byte == b'+' { b' ' } else { byte }),

@@ -5,7 +5,8 @@ use std::{borrow::Cow, cell::OnceCell, fmt};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
-    Body, BodyError, DEFAULT_BODY_LIMIT, Error, Headers, Method, host, params, pattern::Pattern,
+    Body, BodyError, DEFAULT_BODY_LIMIT, Error, Headers, Method, host, params,
+    pattern::{Pattern, cut},
 };
 
 /// A request. Headers and body are fetched from the host when they are first asked for.
@@ -66,7 +67,7 @@ impl Request {
 
     /// The query without its `?`, percent-encoded; empty when there is none.
     pub fn query_string(&self) -> &str {
-        self.target.split_once('?').map_or("", |(_, query)| query)
+        cut(&self.target, b'?').1.unwrap_or_default()
     }
 
     /// The host and port the client asked for, if it said.

@@ -1,10 +1,13 @@
 //! What a handler fails with, and the problem document the client sees.
 
+mod problem;
+
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
 use serde::Serialize;
 
-use crate::{Response, client, response::json_text};
+use self::problem::Problem;
+use crate::{Response, client};
 
 /// A handler's failure: the problem document (RFC 9457) the client gets.
 ///
@@ -25,25 +28,15 @@ use crate::{Response, client, response::json_text};
 /// }
 /// # let _ = stock;
 /// ```
-pub struct Error {
-    status: u16,
-    kind: Cow<'static, str>,
-    title: Option<Cow<'static, str>>,
-    detail: Option<Cow<'static, str>>,
-    /// Further members: name, and value as JSON text.
-    members: Vec<(Cow<'static, str>, String)>,
-    headers: Vec<(&'static str, String)>,
-    /// What only the log may know.
-    source: Option<Box<dyn StdError>>,
-}
+pub struct Error(Box<Problem>);
 
 impl Error {
     /// A problem with a status and a detail for the client.
     pub fn new(status: u16, detail: impl Into<Cow<'static, str>>) -> Self {
-        Error {
+        Error::of(Problem {
             detail: Some(detail.into()),
-            ..Error::bare(status)
-        }
+            ..Problem::bare(status)
+        })
     }
 
     /// 400: the request is wrong, and the detail says where.
@@ -63,21 +56,21 @@ impl Error {
 
     /// 500 for the client, the message for the log only.
     pub fn internal(message: impl Into<String>) -> Self {
-        Error {
+        Error::of(Problem {
             source: Some(message.into().into()),
-            ..Error::bare(500)
-        }
+            ..Problem::bare(500)
+        })
     }
 
     /// The problem's `type`, a URI reference; `about:blank` when not set.
     pub fn with_type(mut self, uri: impl Into<Cow<'static, str>>) -> Self {
-        self.kind = uri.into();
+        self.0.kind = uri.into();
         self
     }
 
     /// The problem's `title`; the status' name when not set.
     pub fn with_title(mut self, title: impl Into<Cow<'static, str>>) -> Self {
-        self.title = Some(title.into());
+        self.0.title = Some(title.into());
         self
     }
 
@@ -85,7 +78,7 @@ impl Error {
     pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Serialize) -> Self {
         // A value that cannot be written as JSON is the program's mistake; the problem goes out without.
         match serde_json::to_string(&value) {
-            Ok(value) => self.members.push((name.into(), value)),
+            Ok(value) => self.0.members.push((name.into(), value)),
             Err(error) => crate::log(&format!("problem member left out: {error}")),
         }
         self
@@ -93,86 +86,53 @@ impl Error {
 
     /// A header of the answer, for example `retry-after`.
     pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
+        self.0.headers.push((name, value.into()));
         self
     }
 
     /// What lies behind, for the log only.
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError>>) -> Self {
-        self.source = Some(source.into());
+        self.0.source = Some(source.into());
         self
     }
 
     /// The status of the answer.
     pub fn status(&self) -> u16 {
-        self.status
+        self.0.status
     }
 
     /// What lies behind, if anything: the error `?` was used on.
     pub fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref()
+        self.0.source.as_deref()
     }
 
     /// Logs what the client may not know, and writes the problem document.
     pub(crate) fn into_response(self) -> Response {
-        if self.source.is_some() {
+        if self.0.source.is_some() {
             crate::log(&self.to_string());
         }
-        let mut response = Response::new(self.status)
+        let mut response = Response::new(self.0.status)
             .with_header("content-type", "application/problem+json")
-            .with_body(self.document());
-        for (name, value) in self.headers {
+            .with_body(self.0.document());
+        for (name, value) in self.0.headers {
             response = response.with_header(name, value);
         }
         response
     }
 
-    fn bare(status: u16) -> Self {
-        Error {
-            status,
-            kind: Cow::Borrowed("about:blank"),
-            title: None,
-            detail: None,
-            members: Vec::new(),
-            headers: Vec::new(),
-            source: None,
-        }
-    }
-
-    fn title(&self) -> &str {
-        self.title.as_deref().unwrap_or_else(|| reason(self.status))
-    }
-
-    fn document(&self) -> String {
-        let mut text = String::from("{\"type\":");
-        text.push_str(&json_text(&self.kind));
-        text.push_str(",\"title\":");
-        text.push_str(&json_text(self.title()));
-        text.push_str(",\"status\":");
-        text.push_str(&self.status.to_string());
-        if let Some(detail) = &self.detail {
-            text.push_str(",\"detail\":");
-            text.push_str(&json_text(detail));
-        }
-        for (name, value) in &self.members {
-            text.push(',');
-            text.push_str(&json_text(name));
-            text.push(':');
-            text.push_str(value);
-        }
-        text.push('}');
-        text
+    fn of(problem: Problem) -> Self {
+        Error(Box::new(problem))
     }
 }
 
 /// The whole story, for the log: never sent to a client.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.status, self.title())?;
-        if let Some(detail) = &self.detail {
+        write!(f, "{} {}", self.0.status, self.0.title())?;
+        if let Some(detail) = &self.0.detail {
             write!(f, ": {detail}")?;
         }
-        let mut source = self.source.as_deref();
+        let mut source = self.0.source.as_deref();
         while let Some(error) = source {
             write!(f, ": {error}")?;
             source = error.source();
@@ -194,38 +154,9 @@ impl<E: StdError + 'static> From<E> for Error {
             Some(error) => error.gateway_status(),
             None => 500,
         };
-        Error {
+        Error::of(Problem {
             source: Some(Box::new(error)),
-            ..Error::bare(status)
-        }
-    }
-}
-
-/// The status' name (RFC 9110, section 15).
-fn reason(status: u16) -> &'static str {
-    match status {
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        402 => "Payment Required",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        406 => "Not Acceptable",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        410 => "Gone",
-        411 => "Length Required",
-        412 => "Precondition Failed",
-        413 => "Content Too Large",
-        415 => "Unsupported Media Type",
-        422 => "Unprocessable Content",
-        428 => "Precondition Required",
-        429 => "Too Many Requests",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        _ => "Error",
+            ..Problem::bare(status)
+        })
     }
 }
