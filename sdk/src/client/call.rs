@@ -1,0 +1,134 @@
+//! A call that is being put together.
+
+use std::{borrow::Cow, fmt, time::Duration};
+
+use serde::Serialize;
+
+use super::{Error, Response, url::Url};
+use crate::{BodyWriter, Headers, Method, host, stream::Payload};
+
+/// A request to send outward; see [`client`](crate::client).
+pub struct Call {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) headers: Headers,
+    pub(crate) payload: Payload,
+    pub(crate) timeouts: Timeouts,
+    /// The first mistake in putting it together, told when it is sent.
+    mistake: Option<Error>,
+}
+
+/// How long to wait for what; the host's own limits hold where nothing is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Timeouts {
+    pub(crate) connect: Option<Duration>,
+    pub(crate) first_byte: Option<Duration>,
+    pub(crate) between_bytes: Option<Duration>,
+}
+
+impl Call {
+    pub(super) fn new(method: Method, url: &str) -> Self {
+        let (url, mistake) = match Url::parse(url) {
+            Ok(url) => (url, None),
+            Err(error) => (Url::default(), Some(error)),
+        };
+        Call {
+            method,
+            url,
+            headers: Headers::new(),
+            payload: Payload::Full(Cow::Borrowed(&[])),
+            timeouts: Timeouts::default(),
+            mistake,
+        }
+    }
+
+    /// Adds a header. `host` and those of the connection belong to the host and are refused by it.
+    pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.headers.append(name, value);
+        self
+    }
+
+    /// A body of bytes or text, with `content-length`; its content type is for the caller to say.
+    pub fn body(mut self, body: impl Into<Cow<'static, [u8]>>) -> Self {
+        let body = body.into();
+        self.headers
+            .insert("content-length", body.len().to_string());
+        self.payload = Payload::Full(body);
+        self
+    }
+
+    /// A body of a value as JSON.
+    pub fn json(mut self, value: &impl Serialize) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(body) => {
+                self.headers.insert("content-type", "application/json");
+                self.body(body)
+            }
+            Err(error) => {
+                self.mistake.get_or_insert(Error::Json(error));
+                self
+            }
+        }
+    }
+
+    /// A body written piece by piece, while the answer is waited for and read.
+    ///
+    /// ```
+    /// # use wasmgate_sdk::{Error, client};
+    /// # async fn upload() -> Result<(), Error> {
+    /// let response = client::put("https://files.example.com/log").stream(|mut body| async move {
+    ///     for line in 0..1_000 {
+    ///         body.write(format!("{line}\n")).await?;
+    ///     }
+    ///     Ok(())
+    /// });
+    /// response.send().await?.error_for_status()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stream<F, Fut>(mut self, produce: F) -> Self
+    where
+        F: FnOnce(BodyWriter) -> Fut + 'static,
+        Fut: Future<Output = Result<(), crate::Error>> + 'static,
+    {
+        self.payload = Payload::stream(produce);
+        self
+    }
+
+    /// How long the connection may take to be made.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.connect = Some(timeout);
+        self
+    }
+
+    /// How long the head of the answer may take.
+    pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.first_byte = Some(timeout);
+        self
+    }
+
+    /// How long the body may pause between two pieces.
+    pub fn between_bytes_timeout(mut self, timeout: Duration) -> Self {
+        self.timeouts.between_bytes = Some(timeout);
+        self
+    }
+
+    /// Sends the request and waits for the head of its answer.
+    pub async fn send(mut self) -> Result<Response, Error> {
+        match self.mistake.take() {
+            Some(mistake) => Err(mistake),
+            None => host::send(self).await,
+        }
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("method", &self.method)
+            .field("url", &self.url)
+            .field("headers", &self.headers)
+            .field("timeouts", &self.timeouts)
+            .finish_non_exhaustive()
+    }
+}

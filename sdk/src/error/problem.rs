@@ -1,0 +1,87 @@
+//! The problem document (RFC 9457) an error becomes.
+
+use std::{borrow::Cow, error::Error as StdError};
+
+use crate::response::json_text;
+
+/// What an error holds, apart so that a `Result` that fails seldom stays small.
+pub(super) struct Problem {
+    pub(super) status: u16,
+    /// The member `type`.
+    pub(super) kind: Cow<'static, str>,
+    pub(super) title: Option<Cow<'static, str>>,
+    pub(super) detail: Option<Cow<'static, str>>,
+    /// Further members: name, and value as JSON text.
+    pub(super) members: Vec<(Cow<'static, str>, String)>,
+    pub(super) headers: Vec<(&'static str, String)>,
+    /// What only the log may know.
+    pub(super) source: Option<Box<dyn StdError>>,
+}
+
+impl Problem {
+    pub(super) fn bare(status: u16) -> Self {
+        Problem {
+            status,
+            kind: Cow::Borrowed("about:blank"),
+            title: None,
+            detail: None,
+            members: Vec::new(),
+            headers: Vec::new(),
+            source: None,
+        }
+    }
+
+    pub(super) fn title(&self) -> &str {
+        self.title.as_deref().unwrap_or_else(|| reason(self.status))
+    }
+
+    pub(super) fn document(&self) -> String {
+        let mut text = String::from("{\"type\":");
+        text.push_str(&json_text(&self.kind));
+        text.push_str(",\"title\":");
+        text.push_str(&json_text(self.title()));
+        text.push_str(",\"status\":");
+        text.push_str(&self.status.to_string());
+        if let Some(detail) = &self.detail {
+            text.push_str(",\"detail\":");
+            text.push_str(&json_text(detail));
+        }
+        for (name, value) in &self.members {
+            text.push(',');
+            text.push_str(&json_text(name));
+            text.push(':');
+            text.push_str(value);
+        }
+        text.push('}');
+        text
+    }
+}
+
+/// The status' name (RFC 9110, section 15).
+fn reason(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        415 => "Unsupported Media Type",
+        422 => "Unprocessable Content",
+        428 => "Precondition Required",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Error",
+    }
+}

@@ -1,0 +1,48 @@
+//! The part of a request that is fetched only when asked for.
+
+use wasip2::http::types::IncomingRequest;
+
+use super::Source;
+use crate::{Headers, Method, Request};
+
+/// A request in the host.
+pub(crate) struct Incoming(IncomingRequest);
+
+impl Incoming {
+    /// The request as handlers see it: two host calls, for what the router needs.
+    pub(super) fn request(request: IncomingRequest) -> Request {
+        let method = method_from(request.method());
+        // `OPTIONS *` and CONNECT have no path.
+        let target = request.path_with_query().unwrap_or_default();
+        Request::new(method, target, Incoming(request))
+    }
+
+    pub(crate) fn authority(&self) -> Option<String> {
+        self.0.authority()
+    }
+
+    pub(crate) fn headers(&self) -> Headers {
+        Headers(self.0.headers().entries())
+    }
+
+    /// The body the first time, an empty one after that.
+    pub(crate) fn take_body(&mut self) -> Source {
+        Source::new(self.0.consume().ok())
+    }
+}
+
+fn method_from(method: wasip2::http::types::Method) -> Method {
+    use wasip2::http::types::Method as Wasi;
+    match method {
+        Wasi::Get => Method::Get,
+        Wasi::Head => Method::Head,
+        Wasi::Post => Method::Post,
+        Wasi::Put => Method::Put,
+        Wasi::Delete => Method::Delete,
+        Wasi::Connect => Method::Connect,
+        Wasi::Options => Method::Options,
+        Wasi::Trace => Method::Trace,
+        Wasi::Patch => Method::Patch,
+        Wasi::Other(name) => Method::Other(name),
+    }
+}

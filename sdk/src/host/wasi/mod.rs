@@ -1,0 +1,22 @@
+//! On `wasi:http` 0.2.
+
+mod body;
+mod executor;
+mod incoming;
+mod outbound;
+mod serve;
+
+use std::time::Duration;
+
+use wasip2::clocks::monotonic_clock;
+
+pub(crate) use body::{Sink, Source};
+pub(crate) use incoming::Incoming;
+pub(crate) use outbound::send;
+pub use serve::serve;
+
+/// Waits in the host.
+pub(crate) async fn sleep(duration: Duration) {
+    let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    executor::wait(monotonic_clock::subscribe_duration(nanoseconds)).await;
+}

@@ -1,0 +1,110 @@
+//! One request, from the host and back to it.
+
+use std::rc::Rc;
+
+use wasip2::http::types::{
+    Fields, HeaderError, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
+};
+
+use super::{Incoming, Sink, body::is_disconnect, executor::block_on};
+use crate::{
+    BodyWriter, Error, Headers, Method, Response, Router,
+    router::Outcome,
+    stream::{Payload, Trailers},
+};
+
+/// Answers one request; the expansion of `serve!`.
+pub fn serve(app: fn() -> Router, request: IncomingRequest, outparam: ResponseOutparam) {
+    let request = Incoming::request(request);
+    let to_head = *request.method() == Method::Head;
+    let response = match app().dispatch(request).0 {
+        Outcome::Now(response) => response,
+        Outcome::Later(future) => block_on(future),
+    };
+    let (response, payload) = prepare(response, to_head);
+    // A client that has gone away is no news.
+    if let Err(error) = send(response, payload, outparam)
+        && !is_disconnect(&error)
+    {
+        crate::log(&format!("the answer was cut short: {error}"));
+    }
+}
+
+/// The answer as the host takes it; 500 in its place when its head is not HTTP.
+fn prepare(response: Response, to_head: bool) -> (OutgoingResponse, Payload) {
+    let (status, headers, payload) = response.into_parts(to_head);
+    match head(status, &headers) {
+        Ok(response) => (response, payload),
+        Err(message) => {
+            let (status, headers, payload) =
+                Error::internal(message).into_response().into_parts(to_head);
+            // The problem's own head is always HTTP; were it not, an empty answer still is.
+            let plain = || OutgoingResponse::new(Fields::new());
+            (head(status, &headers).unwrap_or_else(|_| plain()), payload)
+        }
+    }
+}
+
+fn head(status: u16, headers: &Headers) -> Result<OutgoingResponse, String> {
+    let response = OutgoingResponse::new(fields(headers).map_err(|error| error.to_string())?);
+    // 200 is what a new response has.
+    if status != 200 && response.set_status_code(status).is_err() {
+        return Err(format!(
+            "the handler answered {status}, which is no HTTP status"
+        ));
+    }
+    Ok(response)
+}
+
+fn send(
+    response: OutgoingResponse,
+    payload: Payload,
+    outparam: ResponseOutparam,
+) -> Result<(), Error> {
+    // Without a body there is nothing to open: four host calls fewer, and the content-length of an
+    // answer to HEAD is not held against a body that is not sent.
+    if matches!(&payload, Payload::Full(bytes) if bytes.is_empty()) {
+        ResponseOutparam::set(outparam, Ok(response));
+        return Ok(());
+    }
+    let body = response.body();
+    ResponseOutparam::set(outparam, Ok(response));
+    let body = body.map_err(|()| Error::internal("the host gives no body"))?;
+    let mut sink = Sink::new(&body).ok_or_else(|| Error::internal("the host gives no stream"))?;
+    match payload {
+        Payload::Full(bytes) => {
+            if !sink.write_at_once(&bytes)? {
+                block_on(sink.write_all(&bytes))?;
+            }
+            // A stream has to go before its body.
+            drop(sink);
+            finish(body, None)
+        }
+        Payload::Stream(produce) => {
+            let trailers = Trailers::default();
+            // A body that is dropped unfinished tells the host to cut the connection.
+            block_on(produce(BodyWriter::new(sink, Rc::clone(&trailers))))?;
+            finish(body, Some(&trailers.borrow()))
+        }
+    }
+}
+
+/// Ends a body, with trailers if there are any.
+pub(super) fn finish(body: OutgoingBody, trailers: Option<&Headers>) -> Result<(), Error> {
+    let trailers = trailers
+        .filter(|trailers| !trailers.is_empty())
+        .map(fields)
+        .transpose()?;
+    // The code is not written out: its texts are a tenth of a small package.
+    OutgoingBody::finish(body, trailers)
+        .map_err(|_| Error::internal("the body is not as long as its content-length says"))
+}
+
+/// Fields in the host, in one call.
+pub(super) fn fields(headers: &Headers) -> Result<Fields, HeaderError> {
+    if headers.is_empty() {
+        Ok(Fields::new())
+    } else {
+        Fields::from_list(&headers.0)
+    }
+}

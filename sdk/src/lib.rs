@@ -1,0 +1,128 @@
+//! Write HTTP packages for Wasmgate, or for any `wasi:http` host, in Rust.
+//!
+//! A package is a router and one line that exports it:
+//!
+//! ```
+//! use wasmgate_sdk::{Router, serve};
+//!
+//! pub fn app() -> Router {
+//!     Router::new().get("/hello", |_| "Hello from Wasmgate!\n")
+//! }
+//!
+//! serve!(app);
+//! # fn main() {}
+//! ```
+//!
+//! Every request runs in a fresh instance: nothing is kept between two, and the router is built
+//! again for each, which costs less than a microsecond. A handler that never waits starts no
+//! executor; one that does waits in the host, so nothing spins.
+//!
+//! The same code compiles natively, where [`testing`] calls it from plain `cargo test`:
+//!
+//! ```
+//! # use wasmgate_sdk::Router;
+//! # fn app() -> Router { Router::new().get("/hello", |_| "Hello from Wasmgate!\n") }
+//! use wasmgate_sdk::{Request, testing};
+//!
+//! let reply = testing::call(&app(), Request::get("/hello"));
+//! assert_eq!((reply.status(), reply.text()), (200, "Hello from Wasmgate!\n"));
+//! ```
+
+mod body;
+pub mod client;
+mod error;
+mod events;
+mod headers;
+mod host;
+mod method;
+mod params;
+mod pattern;
+mod percent;
+mod request;
+mod response;
+mod router;
+mod stream;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+pub mod time;
+
+pub use body::{Body, BodyError, DEFAULT_BODY_LIMIT};
+pub use error::Error;
+pub use events::{Event, EventWriter};
+pub use headers::Headers;
+pub use method::Method;
+pub use percent::percent_encode;
+pub use request::Request;
+pub use response::{IntoResponse, Response};
+pub use router::{Answer, AtOnce, InTime, IntoAnswer, Router};
+pub use stream::BodyWriter;
+
+/// Exports a function that builds a [`Router`] as the package's `wasi:http/incoming-handler`.
+///
+/// Compiled natively it exports nothing, so that the same crate can be tested.
+///
+/// ```
+/// # use wasmgate_sdk::{Router, serve};
+/// fn app() -> Router {
+///     Router::new().get("/", |_| "home")
+/// }
+///
+/// serve!(app);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! serve {
+    ($app:path) => {
+        const _: () = {
+            const APP: fn() -> $crate::Router = $app;
+            $crate::__export!(APP);
+        };
+    };
+}
+
+/// One line on stderr, which is the gateway's log, in one write so that it stays one event.
+fn log(message: &str) {
+    use std::io::Write;
+
+    // Nobody is left to tell when stderr is gone.
+    let _ = std::io::stderr().write_all(format!("{message}\n").as_bytes());
+}
+
+/// For the expansion of [`serve!`] only.
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::host::serve;
+    pub use wasip2;
+}
+
+/// Exports the handler.
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($app:ident) => {
+        struct Package;
+
+        impl $crate::__private::wasip2::exports::http::incoming_handler::Guest for Package {
+            fn handle(
+                request: $crate::__private::wasip2::http::types::IncomingRequest,
+                outparam: $crate::__private::wasip2::http::types::ResponseOutparam,
+            ) {
+                $crate::__private::serve($app, request, outparam);
+            }
+        }
+
+        $crate::__private::wasip2::http::proxy::export!(Package);
+    };
+}
+
+/// There is no host to export to; the function counts as used.
+#[cfg(not(target_family = "wasm"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($app:ident) => {
+        let _ = $app;
+    };
+}

@@ -1,0 +1,275 @@
+//! Which handler answers a request.
+
+use std::{fmt, pin::Pin};
+
+use crate::{Error, IntoResponse, Method, Request, Response, pattern::Pattern};
+
+/// A table of routes, in the gateway's own path syntax.
+///
+/// | in a pattern | stands for |
+/// |---|---|
+/// | `/orders` | itself |
+/// | `/{id}` | one segment, not empty |
+/// | `/{*rest}` | all that is left, perhaps nothing; only at the end |
+///
+/// Of the routes that fit path and method the most specific wins: segment by segment, static
+/// before parameter before wildcard; of two alike, the first. When none fits the path the answer is
+/// 404, when only the method does not fit it is 405 with `allow`. HEAD falls to GET.
+///
+/// A handler takes the [`Request`] and returns anything that is [`IntoResponse`], or a future of it.
+///
+/// ```
+/// use wasmgate_sdk::{Error, Request, Router, testing};
+///
+/// async fn greet(request: Request) -> Result<String, Error> {
+///     let name = request.param("name").ok_or_else(|| Error::not_found("nobody"))?;
+///     Ok(format!("Hello, {name}!"))
+/// }
+///
+/// let app = Router::new()
+///     .get("/", |_| "a closure, at once")
+///     .get("/async", |_| async { "a future" })
+///     .get("/greet/{name}", greet);
+/// assert_eq!(testing::call(&app, Request::get("/greet/Ada")).text(), "Hello, Ada!");
+/// assert_eq!(testing::call(&app, Request::post("/async")).header("allow"), Some("GET, HEAD"));
+/// ```
+#[derive(Default)]
+pub struct Router {
+    routes: Vec<Route>,
+}
+
+struct Route {
+    /// `None`: any.
+    method: Option<Method>,
+    pattern: Pattern,
+    handler: Handler,
+}
+
+/// A boxed closure without captures allocates nothing, so a table costs one growing list.
+type Handler = Box<dyn Fn(Request) -> Answer>;
+
+impl Router {
+    /// No routes.
+    pub const fn new() -> Self {
+        Router { routes: Vec::new() }
+    }
+
+    /// Answers GET, and HEAD unless that has a route of its own.
+    pub fn get<R, M>(self, pattern: &'static str, handler: impl Fn(Request) -> R + 'static) -> Self
+    where
+        R: IntoAnswer<M>,
+    {
+        self.route(Method::Get, pattern, handler)
+    }
+
+    /// Answers POST.
+    pub fn post<R, M>(self, pattern: &'static str, handler: impl Fn(Request) -> R + 'static) -> Self
+    where
+        R: IntoAnswer<M>,
+    {
+        self.route(Method::Post, pattern, handler)
+    }
+
+    /// Answers PUT.
+    pub fn put<R, M>(self, pattern: &'static str, handler: impl Fn(Request) -> R + 'static) -> Self
+    where
+        R: IntoAnswer<M>,
+    {
+        self.route(Method::Put, pattern, handler)
+    }
+
+    /// Answers PATCH.
+    pub fn patch<R, M>(
+        self,
+        pattern: &'static str,
+        handler: impl Fn(Request) -> R + 'static,
+    ) -> Self
+    where
+        R: IntoAnswer<M>,
+    {
+        self.route(Method::Patch, pattern, handler)
+    }
+
+    /// Answers DELETE.
+    pub fn delete<R, M>(
+        self,
+        pattern: &'static str,
+        handler: impl Fn(Request) -> R + 'static,
+    ) -> Self
+    where
+        R: IntoAnswer<M>,
+    {
+        self.route(Method::Delete, pattern, handler)
+    }
+
+    /// Answers a method.
+    pub fn route<R, M>(
+        self,
+        method: Method,
+        pattern: &'static str,
+        handler: impl Fn(Request) -> R + 'static,
+    ) -> Self
+    where
+        R: IntoAnswer<M>,
+    {
+        self.add(Some(method), pattern, handler)
+    }
+
+    /// Answers every method that has no route of its own on an equally specific pattern.
+    pub fn any<R, M>(self, pattern: &'static str, handler: impl Fn(Request) -> R + 'static) -> Self
+    where
+        R: IntoAnswer<M>,
+    {
+        self.add(None, pattern, handler)
+    }
+
+    /// Adds the routes of another table, after its own.
+    pub fn merge(mut self, other: Router) -> Self {
+        self.routes.extend(other.routes);
+        self
+    }
+
+    /// Runs the handler of the request's route, or answers 404 or 405.
+    pub(crate) fn dispatch(&self, mut request: Request) -> Answer {
+        let path = request.path();
+        let best = self
+            .routes
+            .iter()
+            .filter_map(|route| Some((route.fit(request.method())?, route)))
+            .filter(|(_, route)| route.pattern.matches(path))
+            // Of equals, the first stays.
+            .min_by(|(fit, route), (other_fit, other)| {
+                route
+                    .pattern
+                    .specificity(other.pattern)
+                    .then(fit.cmp(other_fit))
+            });
+        match best {
+            Some((_, route)) => {
+                request.set_pattern(route.pattern);
+                (route.handler)(request)
+            }
+            None => Answer::now(self.refuse(path).into_response()),
+        }
+    }
+
+    /// What is wrong with the table; asked by tests, never on a request's path.
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn mistakes(&self) -> Vec<String> {
+        let mistake = |route: &Route| {
+            let pattern = route.pattern;
+            pattern
+                .mistake()
+                .map(|mistake| format!("the route `{}` {mistake}", pattern.0))
+        };
+        self.routes.iter().filter_map(mistake).collect()
+    }
+
+    fn add<R, M>(
+        mut self,
+        method: Option<Method>,
+        pattern: &'static str,
+        handler: impl Fn(Request) -> R + 'static,
+    ) -> Self
+    where
+        R: IntoAnswer<M>,
+    {
+        let handler: Handler = Box::new(move |request| handler(request).into_answer());
+        self.routes.push(Route {
+            method,
+            pattern: Pattern(pattern),
+            handler,
+        });
+        self
+    }
+
+    fn refuse(&self, path: &str) -> Error {
+        let mut allowed: Vec<&str> = Vec::new();
+        for route in self
+            .routes
+            .iter()
+            .filter(|route| route.pattern.matches(path))
+        {
+            let head = (route.method == Some(Method::Get)).then_some("HEAD");
+            for method in route.method.iter().map(Method::as_str).chain(head) {
+                if !allowed.contains(&method) {
+                    allowed.push(method);
+                }
+            }
+        }
+        if allowed.is_empty() {
+            Error::not_found("no route has this path")
+        } else {
+            Error::new(405, "this path does not take this method")
+                .with_header("allow", allowed.join(", "))
+        }
+    }
+}
+
+impl Route {
+    /// Whether the route takes the method, and how closely: less is closer.
+    fn fit(&self, method: &Method) -> Option<u8> {
+        match &self.method {
+            Some(own) if own == method => Some(0),
+            Some(Method::Get) if *method == Method::Head => Some(1),
+            None => Some(2),
+            Some(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = |route: &Route| {
+            let method = route.method.as_ref().map_or("*", Method::as_str);
+            format!("{method} {}", route.pattern.0)
+        };
+        f.debug_list()
+            .entries(self.routes.iter().map(line))
+            .finish()
+    }
+}
+
+/// A handler's answer: there already, or to be waited for.
+pub struct Answer(pub(crate) Outcome);
+
+pub(crate) enum Outcome {
+    Now(Response),
+    Later(Pin<Box<dyn Future<Output = Response>>>),
+}
+
+impl Answer {
+    fn now(response: Response) -> Self {
+        Answer(Outcome::Now(response))
+    }
+}
+
+/// What a handler returns: [`IntoResponse`], or a future of it. `M` only tells the two apart.
+pub trait IntoAnswer<M> {
+    /// The answer.
+    fn into_answer(self) -> Answer;
+}
+
+/// Marks handlers that answer at once.
+pub struct AtOnce;
+
+/// Marks handlers that return a future.
+pub struct InTime;
+
+impl<T: IntoResponse> IntoAnswer<AtOnce> for T {
+    fn into_answer(self) -> Answer {
+        Answer::now(self.into_response())
+    }
+}
+
+impl<F> IntoAnswer<InTime> for F
+where
+    F: Future + 'static,
+    F::Output: IntoResponse,
+{
+    fn into_answer(self) -> Answer {
+        Answer(Outcome::Later(Box::pin(async move {
+            self.await.into_response()
+        })))
+    }
+}
