@@ -19,7 +19,11 @@ pub struct Admission {
 impl Admission {
     /// Admits up to `limit` instances at once and shows them in `in_flight`.
     pub fn new(limit: usize, in_flight: IntGauge) -> Arc<Self> {
-        Arc::new(Self { taken: AtomicUsize::new(0), limit, in_flight })
+        Arc::new(Self {
+            taken: AtomicUsize::new(0),
+            limit,
+            in_flight,
+        })
     }
 
     /// A permit for one instance, or `None` when all are taken.
@@ -29,7 +33,9 @@ impl Admission {
             return None;
         }
         self.in_flight.inc();
-        Some(Permit { admission: Arc::clone(self) })
+        Some(Permit {
+            admission: Arc::clone(self),
+        })
     }
 }
 

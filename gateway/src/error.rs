@@ -85,7 +85,10 @@ impl Failure {
         let mut response = http::Response::new(body.into());
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         headers.insert(ERROR_HEADER, HeaderValue::from_static(self.reason()));
         match self {
             Self::MethodNotAllowed(allow) => {

@@ -43,15 +43,28 @@ pub struct Arrival {
 
 impl Gateway {
     /// A gateway for these routes, whose package indices point into `packages`.
-    pub fn new(routes: Vec<Route>, packages: Vec<Arc<Package>>, loader: Loader, metrics: Metrics) -> Self {
+    pub fn new(
+        routes: Vec<Route>,
+        packages: Vec<Arc<Package>>,
+        loader: Loader,
+        metrics: Metrics,
+    ) -> Self {
         let route_metrics = routes
             .iter()
             .map(|route| {
-                let name = packages.get(route.package()).map_or("", |package| &package.name);
+                let name = packages
+                    .get(route.package())
+                    .map_or("", |package| &package.name);
                 Arc::new(metrics.route(name, route.pattern()))
             })
             .collect();
-        Self { routes: RouteTable::new(routes), route_metrics, packages, loader, metrics }
+        Self {
+            routes: RouteTable::new(routes),
+            route_metrics,
+            packages,
+            loader,
+            metrics,
+        }
     }
 
     /// Answers one request from outside. Dropping the future stops the guest.
@@ -63,9 +76,13 @@ impl Gateway {
         let id = RequestId::of(request.headers());
         let mut response = match self.route(request, &id, arrival).await {
             Ok(response) => response.map(Either::Left),
-            Err(failure) => failure.response(id.as_str()).map(|body| Either::Right(Full::new(body))),
+            Err(failure) => failure
+                .response(id.as_str())
+                .map(|body| Either::Right(Full::new(body))),
         };
-        response.headers_mut().insert(REQUEST_ID, id.header().clone());
+        response
+            .headers_mut()
+            .insert(REQUEST_ID, id.header().clone());
         response
     }
 
@@ -80,26 +97,42 @@ impl Gateway {
         B::Error: Into<Error>,
     {
         let found = self.find(&mut request);
-        let (index, package, prefix) = found.inspect_err(|failure| self.metrics.unrouted.count(failure.reason()))?;
+        let (index, package, prefix) =
+            found.inspect_err(|failure| self.metrics.unrouted.count(failure.reason()))?;
         identity::stamp(request.headers_mut(), id, arrival.peer, prefix.as_ref());
         let metrics = self.route_metrics.get(index).map(Arc::clone);
         let timer = metrics.clone().map(RouteTimer::start);
-        let answered = self.dispatch(package, request, id, &arrival.client, timer).await;
+        let answered = self
+            .dispatch(package, request, id, &arrival.client, timer)
+            .await;
         if let Some(metrics) = metrics {
-            metrics.count(answered.as_ref().map_or_else(Failure::status, Response::status));
+            metrics.count(
+                answered
+                    .as_ref()
+                    .map_or_else(Failure::status, Response::status),
+            );
         }
         answered
     }
 
     /// Which route takes this request. The request's path becomes the one that the guest is to see.
-    fn find<B>(&self, request: &mut Request<B>) -> Result<(usize, &Arc<Package>, Option<HeaderValue>), Failure> {
+    fn find<B>(
+        &self,
+        request: &mut Request<B>,
+    ) -> Result<(usize, &Arc<Package>, Option<HeaderValue>), Failure> {
         let target = Target::of(request)?;
         let path = target.path();
-        let found = self.routes.find(target.host(), &path, request.method()).map_err(|no| match no {
-            NoMatch::NoRoute => Failure::NoRoute,
-            NoMatch::MethodNotAllowed { allow } => Failure::MethodNotAllowed(allow),
-        })?;
-        let package = self.packages.get(found.route.package()).ok_or(Failure::NoRoute)?;
+        let found = self
+            .routes
+            .find(target.host(), &path, request.method())
+            .map_err(|no| match no {
+                NoMatch::NoRoute => Failure::NoRoute,
+                NoMatch::MethodNotAllowed { allow } => Failure::MethodNotAllowed(allow),
+            })?;
+        let package = self
+            .packages
+            .get(found.route.package())
+            .ok_or(Failure::NoRoute)?;
         let (index, route) = (found.index, found.route);
         let prefix = target.apply(route, &path, request)?;
         Ok((index, package, prefix))
@@ -125,7 +158,10 @@ impl Gateway {
         let (parts, body) = request.into_parts();
         let body = RequestBody::new(body, package.config.limits.request_body)
             .ok_or_else(|| refused(Failure::BodyTooLarge))?;
-        let permit = package.admission.enter().ok_or_else(|| refused(Failure::Overloaded))?;
+        let permit = package
+            .admission
+            .enter()
+            .ok_or_else(|| refused(Failure::Overloaded))?;
         let loaded = package.get(&self.loader).map_err(|error| {
             tracing::error!(package = %package.name, %error, "the package cannot be loaded");
             refused(Failure::PackageUnavailable)

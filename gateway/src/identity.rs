@@ -33,7 +33,9 @@ impl RequestId {
 
     fn fresh() -> Self {
         let mut buffer = uuid::Uuid::encode_buffer();
-        let text = uuid::Uuid::now_v7().as_hyphenated().encode_lower(&mut buffer);
+        let text = uuid::Uuid::now_v7()
+            .as_hyphenated()
+            .encode_lower(&mut buffer);
         // A UUID's hexadecimal digits and hyphens are always a header value.
         Self(HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown")))
     }
@@ -67,7 +69,9 @@ pub fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: IpAddr, prefix: Opti
 /// Passes a well-formed `traceparent` on; starts a trace where there is none, and then drops `tracestate`,
 /// which belongs to the trace that was not understood.
 fn stamp_trace(headers: &mut HeaderMap) {
-    let known = headers.get(TRACEPARENT).is_some_and(|value| is_traceparent(value.as_bytes()));
+    let known = headers
+        .get(TRACEPARENT)
+        .is_some_and(|value| is_traceparent(value.as_bytes()));
     if known {
         return;
     }
@@ -84,7 +88,9 @@ fn stamp_trace(headers: &mut HeaderMap) {
 
 /// `version-traceid-parentid-flags`, with the lengths and the non-zero rules of the specification.
 fn is_traceparent(value: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(value) else { return false };
+    let Ok(text) = std::str::from_utf8(value) else {
+        return false;
+    };
     let mut parts = text.split('-');
     let mut hex = |length: usize| {
         parts.next().filter(|part| {
@@ -109,7 +115,11 @@ fn stamp_forwarded(headers: &mut HeaderMap, peer: IpAddr) {
         .filter_map(|value| value.to_str().ok())
         .map(|hop| format!("{hop}, "))
         .collect::<String>();
-    let chain = if hops.is_empty() { peer.to_string() } else { hops + &peer.to_string() };
+    let chain = if hops.is_empty() {
+        peer.to_string()
+    } else {
+        hops + &peer.to_string()
+    };
     if let Ok(value) = HeaderValue::try_from(chain) {
         headers.insert(FORWARDED_FOR, value);
     }
@@ -142,7 +152,10 @@ mod tests {
 
     #[test]
     fn a_sane_request_id_is_kept_and_another_is_replaced() {
-        assert_eq!(stamped(&[("x-request-id", "abc-1")])["x-request-id"], "abc-1");
+        assert_eq!(
+            stamped(&[("x-request-id", "abc-1")])["x-request-id"],
+            "abc-1"
+        );
         for bad in ["", "has space", &"x".repeat(129)] {
             let headers = stamped(&[("x-request-id", bad)]);
             assert_ne!(headers["x-request-id"], *bad);
@@ -172,7 +185,10 @@ mod tests {
     #[test]
     fn the_peer_is_appended_to_the_hops_before_it() {
         assert_eq!(stamped(&[])["x-forwarded-for"], "10.0.0.9");
-        let headers = stamped(&[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2")]);
+        let headers = stamped(&[
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-for", "2.2.2.2"),
+        ]);
         assert_eq!(headers["x-forwarded-for"], "1.1.1.1, 2.2.2.2, 10.0.0.9");
     }
 

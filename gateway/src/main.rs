@@ -64,7 +64,11 @@ fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            let code = if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            let code = if error.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
             let _ = error.print();
             return code;
         }
@@ -81,7 +85,11 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode, Exit> {
     match command {
-        Command::Up { file, listen, admin } => {
+        Command::Up {
+            file,
+            listen,
+            admin,
+        } => {
             let mut config = load(&file)?;
             config.server.listen = listen.unwrap_or(config.server.listen);
             config.server.admin = admin.unwrap_or(config.server.admin);
@@ -117,7 +125,10 @@ fn run(command: Command) -> Result<ExitCode, Exit> {
 }
 
 fn load(file: &File) -> Result<Config, Exit> {
-    config::load(&file.file).map_err(|report| Exit { code: USAGE, message: report.to_string() })
+    config::load(&file.file).map_err(|report| Exit {
+        code: USAGE,
+        message: report.to_string(),
+    })
 }
 
 /// What a user asked to see goes to standard output; whoever closed it does not want it.
@@ -129,7 +140,9 @@ fn say(text: &str) {
 /// For people on a terminal, for machines otherwise; on standard error, so that output stays output.
 fn start_logging() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         log.init();
     } else {
@@ -151,6 +164,9 @@ impl From<StartError> for Exit {
             StartError::Listen(_) => UNAVAILABLE,
             StartError::Machine(_) => OS_ERROR,
         };
-        Self { code, message: format!("error: {error}") }
+        Self {
+            code,
+            message: format!("error: {error}"),
+        }
     }
 }

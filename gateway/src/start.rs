@@ -103,7 +103,8 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
         loaded = loading => loaded.map_err(|error| machine(&error))??,
         () = signals.next() => return Ok(Ended::Forced),
     };
-    let workers = Workers::start(listeners, &server, &Arc::new(gateway)).map_err(|error| machine(&error))?;
+    let workers =
+        Workers::start(listeners, &server, &Arc::new(gateway)).map_err(|error| machine(&error))?;
     readiness.set(true);
     ready(addresses);
 
@@ -143,11 +144,15 @@ fn register(config: &Config, loader: &Loader) -> Result<Vec<CompiledCode>, Start
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(package) = config.packages.get(index) else { break };
+                    let Some(package) = config.packages.get(index) else {
+                        break;
+                    };
                     let Source::File(path) = &package.source;
                     match loader.register(path) {
                         Ok(code) => done.lock().push((index, code)),
-                        Err(error) => failed.lock().push(config.source_mistake(package, error.into())),
+                        Err(error) => failed
+                            .lock()
+                            .push(config.source_mistake(package, error.into())),
                     }
                 }
             });
@@ -167,13 +172,25 @@ fn metrics() -> Result<Metrics, StartError> {
 }
 
 fn loader(config: &Config, metrics: &Metrics) -> Result<Loader, StartError> {
-    let wanted: usize = config.packages.iter().map(|package| package.limits.concurrency).sum();
-    let memory = config.packages.iter().map(|package| package.limits.memory).max().unwrap_or_default();
+    let wanted: usize = config
+        .packages
+        .iter()
+        .map(|package| package.limits.concurrency)
+        .sum();
+    let memory = config
+        .packages
+        .iter()
+        .map(|package| package.limits.memory)
+        .max()
+        .unwrap_or_default();
     let limits = PoolLimits {
-        instances: u32::try_from(wanted).unwrap_or(u32::MAX).clamp(1, engine::MAX_INSTANCES),
+        instances: u32::try_from(wanted)
+            .unwrap_or(u32::MAX)
+            .clamp(1, engine::MAX_INSTANCES),
         memory: usize::try_from(memory).unwrap_or(usize::MAX),
     };
-    let engine = engine::build(limits).map_err(|error| StartError::Machine(format!("{error:#}")))?;
+    let engine =
+        engine::build(limits).map_err(|error| StartError::Machine(format!("{error:#}")))?;
     Loader::new(engine, &config.server.cache, metrics.clone()).map_err(|error| {
         let mistake = config.mistake("server.cache", error.into());
         StartError::Cache(config.report(vec![mistake]))

@@ -32,7 +32,11 @@ impl Target {
         }
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Failure::BadRequest)?;
         request.headers_mut().insert(HOST, host);
-        let path = request.uri().path_and_query().cloned().ok_or(Failure::BadRequest)?;
+        let path = request
+            .uri()
+            .path_and_query()
+            .cloned()
+            .ok_or(Failure::BadRequest)?;
         Ok(Self { authority, path })
     }
 
@@ -70,7 +74,9 @@ impl Target {
         if prefix.is_empty() {
             return Ok(None);
         }
-        HeaderValue::from_str(prefix).map(Some).map_err(|_| Failure::BadRequest)
+        HeaderValue::from_str(prefix)
+            .map(Some)
+            .map_err(|_| Failure::BadRequest)
     }
 }
 

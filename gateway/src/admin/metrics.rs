@@ -8,12 +8,14 @@ use prometheus::{
 
 /// Upper bounds in seconds, from an instance that answers at once to one that meets the default time-out.
 const DURATION_BUCKETS: [f64; 14] = [
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0,
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0,
+    30.0,
 ];
 
 /// Instantiation takes microseconds when warm and a page fault or two when not.
-const INSTANTIATION_BUCKETS: [f64; 9] =
-    [0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.01, 0.1];
+const INSTANTIATION_BUCKETS: [f64; 9] = [
+    0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.01, 0.1,
+];
 
 const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -67,7 +69,9 @@ pub struct PackageMetrics {
 impl PackageMetrics {
     /// Counts a request that the gateway refused before an instance was made.
     pub fn refused(&self, reason: &str) {
-        self.refusals.with_label_values(&[self.name.as_str(), reason]).inc();
+        self.refusals
+            .with_label_values(&[self.name.as_str(), reason])
+            .inc();
     }
 }
 
@@ -102,7 +106,9 @@ impl Metrics {
         };
         let counter = |name: &str, help: &str| {
             let counter = IntCounter::new(name, help)?;
-            registry.register(Box::new(counter.clone())).map(|()| counter)
+            registry
+                .register(Box::new(counter.clone()))
+                .map(|()| counter)
         };
         let histograms = |name: &str, help: &str, labels: &[&str], buckets: &[f64]| {
             let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
@@ -137,11 +143,24 @@ impl Metrics {
                 &["package"],
                 &INSTANTIATION_BUCKETS,
             )?,
-            traps: counters("wasmgate_guest_traps_total", "Guests that trapped", &["package"])?,
-            timeouts: counters("wasmgate_timeouts_total", "Guests that met their deadline", &["package"])?,
+            traps: counters(
+                "wasmgate_guest_traps_total",
+                "Guests that trapped",
+                &["package"],
+            )?,
+            timeouts: counters(
+                "wasmgate_timeouts_total",
+                "Guests that met their deadline",
+                &["package"],
+            )?,
             compilations: counter("wasmgate_compilations_total", "Components compiled")?,
-            cache_hits: counter("wasmgate_cache_hits_total", "Components found compiled on disk")?,
-            unrouted: UnroutedMetrics { refusals: refusals.clone() },
+            cache_hits: counter(
+                "wasmgate_cache_hits_total",
+                "Components found compiled on disk",
+            )?,
+            unrouted: UnroutedMetrics {
+                refusals: refusals.clone(),
+            },
             refusals,
             in_flight,
             registry,
@@ -171,6 +190,8 @@ impl Metrics {
 
     /// Everything, in Prometheus' text format.
     pub fn render(&self) -> String {
-        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_default()
     }
 }

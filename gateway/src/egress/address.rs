@@ -6,8 +6,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Cloud metadata services that are not link-local: Alibaba Cloud's, Azure's platform address, and AWS' on IPv6.
-const METADATA_V4: [Ipv4Addr; 2] =
-    [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16)];
+const METADATA_V4: [Ipv4Addr; 2] = [
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(168, 63, 129, 16),
+];
 const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 /// Whether an address may be connected to after resolving a name.
@@ -28,7 +30,10 @@ pub(super) fn is_localhost(host: &str) -> bool {
 }
 
 fn literal(host: &str) -> Option<IpAddr> {
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
     host.parse().ok()
 }
 
@@ -70,9 +75,21 @@ mod tests {
     #[test]
     fn a_name_may_not_resolve_to_an_address_inside_this_machine_or_its_link() {
         for closed in [
-            "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "169.254.169.254", "fe80::1", "0.0.0.0",
-            "0.1.2.3", "::", "100.100.100.200", "168.63.129.16", "fd00:ec2::254", "224.0.0.1",
-            "64:ff9b::7f00:1", "2002:a9fe:a9fe::1",
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "::ffff:127.0.0.1",
+            "169.254.169.254",
+            "fe80::1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "::",
+            "100.100.100.200",
+            "168.63.129.16",
+            "fd00:ec2::254",
+            "224.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:a9fe:a9fe::1",
         ] {
             assert!(!may_be_resolved_to(closed.parse().unwrap()), "{closed}");
         }
@@ -86,7 +103,12 @@ mod tests {
         for open in ["127.0.0.1", "[::1]", "localhost", "example.com"] {
             assert!(may_be_named(open), "{open}");
         }
-        for closed in ["169.254.169.254", "[fe80::1]", "0.0.0.0", "[::ffff:169.254.1.1]"] {
+        for closed in [
+            "169.254.169.254",
+            "[fe80::1]",
+            "0.0.0.0",
+            "[::ffff:169.254.1.1]",
+        ] {
             assert!(!may_be_named(closed), "{closed}");
         }
     }

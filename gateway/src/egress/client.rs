@@ -81,9 +81,9 @@ impl Client {
         let response = self.pool.request(request);
         let response = match time_to_head(options) {
             None => response.await,
-            Some(limit) => {
-                tokio::time::timeout(limit, response).await.map_err(|_| Error::ConnectionReadTimeout)?
-            }
+            Some(limit) => tokio::time::timeout(limit, response)
+                .await
+                .map_err(|_| Error::ConnectionReadTimeout)?,
         };
         let response = response.map_err(|error| explain(&error))?;
         Ok(response.map(|body| Paced::new(body, options.between_bytes_timeout).boxed_unsync()))
@@ -100,7 +100,10 @@ fn explain(error: &PoolError) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(refused) = error.downcast_ref::<Closed>() {
-            tracing::warn!(host = refused.host, "outbound request refused: the name resolves to a closed address");
+            tracing::warn!(
+                host = refused.host,
+                "outbound request refused: the name resolves to a closed address"
+            );
             return Error::DestinationIpProhibited;
         }
         if let Some(error) = error.downcast_ref::<rustls::Error>() {
@@ -115,7 +118,9 @@ fn explain(error: &PoolError) -> Error {
             return match error.kind() {
                 io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
                 io::ErrorKind::TimedOut => Error::ConnectionTimeout,
-                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Error::ConnectionTerminated,
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                    Error::ConnectionTerminated
+                }
                 io::ErrorKind::UnexpectedEof => Error::HttpResponseIncomplete,
                 io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
                     Error::DestinationUnavailable
@@ -126,7 +131,10 @@ fn explain(error: &PoolError) -> Error {
         cause = error.source();
     }
     if error.is_connect() {
-        return Error::DnsError { rcode: None, info_code: None };
+        return Error::DnsError {
+            rcode: None,
+            info_code: None,
+        };
     }
     Error::HttpProtocolError
 }
@@ -143,7 +151,8 @@ struct Closed {
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Resolved = Pin<Box<dyn Future<Output = Result<std::vec::IntoIter<SocketAddr>, BoxError>> + Send>>;
+type Resolved =
+    Pin<Box<dyn Future<Output = Result<std::vec::IntoIter<SocketAddr>, BoxError>> + Send>>;
 
 impl Service<Name> for Resolver {
     type Response = std::vec::IntoIter<SocketAddr>;
@@ -160,7 +169,9 @@ impl Service<Name> for Resolver {
         Box::pin(async move {
             let open = resolving
                 .await?
-                .filter(|address| address::is_localhost(&host) || address::may_be_resolved_to(address.ip()))
+                .filter(|address| {
+                    address::is_localhost(&host) || address::may_be_resolved_to(address.ip())
+                })
                 .collect::<Vec<_>>();
             if open.is_empty() {
                 return Err(Closed { host }.into());
@@ -179,7 +190,11 @@ struct Paced {
 
 impl Paced {
     fn new(body: Incoming, limit: Option<Duration>) -> Self {
-        Self { body, limit, pause: None }
+        Self {
+            body,
+            limit,
+            pause: None,
+        }
     }
 }
 
@@ -195,9 +210,16 @@ impl Body for Paced {
             self.pause = None;
             return Poll::Ready(frame.map(|frame| frame.map_err(Error::from)));
         }
-        let Some(limit) = self.limit else { return Poll::Pending };
-        let pause = self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        pause.as_mut().poll(cx).map(|()| Some(Err(Error::ConnectionReadTimeout)))
+        let Some(limit) = self.limit else {
+            return Poll::Pending;
+        };
+        let pause = self
+            .pause
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        pause
+            .as_mut()
+            .poll(cx)
+            .map(|()| Some(Err(Error::ConnectionReadTimeout)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use http::HeaderName;
 use http::uri::Scheme;
 use wasmtime_wasi_http::{
-    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
+    WasiHttpHooks,
 };
 
 pub use client::Client;
@@ -38,7 +39,12 @@ impl Egress {
         };
         let default = if *scheme == Scheme::HTTPS { 443 } else { 80 };
         let port = uri.port_u16().unwrap_or(default);
-        let listed = self.package.config.outbound.iter().any(|origin| origin.allows(scheme, host, port));
+        let listed = self
+            .package
+            .config
+            .outbound
+            .iter()
+            .any(|origin| origin.allows(scheme, host, port));
         if listed && address::may_be_named(host) {
             return Ok(());
         }

@@ -51,16 +51,32 @@ type Head = Result<Response<HyperOutgoingBody>, ErrorCode>;
 ///
 /// # Errors
 /// Whatever kept the guest from answering.
-pub async fn run<B>(call: Call, request: Request<RequestBody<B>>) -> Result<Response<GuestBody>, Failure>
+pub async fn run<B>(
+    call: Call,
+    request: Request<RequestBody<B>>,
+) -> Result<Response<GuestBody>, Failure>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Error>,
 {
-    let Call { package, loaded, permit, egress, request_id, timer } = call;
+    let Call {
+        package,
+        loaded,
+        permit,
+        egress,
+        request_id,
+        timer,
+    } = call;
     let progress = request.body().progress();
     let state = HostState::new(&package, egress, &request_id);
     let (answer, head) = oneshot::channel();
-    let guest = Guest { package, loaded, state, request_id, progress: progress.clone() };
+    let guest = Guest {
+        package,
+        loaded,
+        state,
+        request_id,
+        progress: progress.clone(),
+    };
     let task = GuestTask::new(tokio::spawn(async move {
         let ended = guest.drive(request, answer).await;
         // The slot is free only when the instance and its memory are gone, which they are by now.
@@ -105,7 +121,13 @@ impl Guest {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Error>,
     {
-        let Self { package, loaded, state, request_id, progress } = self;
+        let Self {
+            package,
+            loaded,
+            state,
+            request_id,
+            progress,
+        } = self;
         let mut store = Store::new(loaded.handler.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_epoch_deadline(EPOCHS_BETWEEN_YIELDS);
@@ -142,11 +164,17 @@ where
 {
     let started = Instant::now();
     let instance = loaded.handler.instantiate_async(&mut *store).await?;
-    package.metrics.instantiation.observe(started.elapsed().as_secs_f64());
+    package
+        .metrics
+        .instantiation
+        .observe(started.elapsed().as_secs_f64());
     let mut http = store.data_mut().http();
     let request = http.new_incoming_request(Scheme::Http, request)?;
     let answer = http.new_response_outparam(answer)?;
-    instance.wasi_http_incoming_handler().call_handle(&mut *store, request, answer).await
+    instance
+        .wasi_http_incoming_handler()
+        .call_handle(&mut *store, request, answer)
+        .await
 }
 
 /// What a guest's error means to the client, and what of it belongs into the log.
@@ -159,7 +187,10 @@ fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<Stri
         return (Failure::MemoryLimit, detail);
     }
     match error.downcast_ref::<I32Exit>() {
-        Some(I32Exit(code)) => (Failure::GuestNoResponse, Some(format!("the guest exited with {code}"))),
+        Some(I32Exit(code)) => (
+            Failure::GuestNoResponse,
+            Some(format!("the guest exited with {code}")),
+        ),
         None if error.downcast_ref::<Trap>() == Some(&Trap::AllocationTooLarge) => {
             (Failure::MemoryLimit, detail)
         }

@@ -16,7 +16,11 @@ pub(super) struct MemoryLimit {
 impl MemoryLimit {
     /// A limit in bytes; what does not fit into the address space is as good as unlimited.
     pub(super) fn new(limit: u64) -> Self {
-        Self { bytes: 0, limit: usize::try_from(limit).unwrap_or(usize::MAX), refused: false }
+        Self {
+            bytes: 0,
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            refused: false,
+        }
     }
 
     /// Whether the instance was ever refused what it asked for.

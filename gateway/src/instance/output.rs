@@ -41,7 +41,13 @@ struct Lines {
 
 impl GuestOutput {
     pub(super) fn new(package: Arc<str>, request_id: RequestId, stream: Stream) -> Self {
-        Self(Arc::new(Mutex::new(Lines { package, request_id, stream, line: Vec::new(), written: 0 })))
+        Self(Arc::new(Mutex::new(Lines {
+            package,
+            request_id,
+            stream,
+            line: Vec::new(),
+            written: 0,
+        })))
     }
 }
 
@@ -124,7 +130,11 @@ impl OutputStream for GuestOutput {
 }
 
 impl AsyncWrite for GuestOutput {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.0.lock().write(bytes);
         Poll::Ready(Ok(bytes.len()))
     }

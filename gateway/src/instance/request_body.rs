@@ -49,7 +49,12 @@ impl<B: Body> RequestBody<B> {
         if inner.size_hint().lower() > limit {
             return None;
         }
-        Some(Self { inner, left: limit, limit, progress: Progress(Arc::new(AtomicU8::new(UNREAD))) })
+        Some(Self {
+            inner,
+            left: limit,
+            limit,
+            progress: Progress(Arc::new(AtomicU8::new(UNREAD))),
+        })
     }
 
     pub(super) fn progress(&self) -> Progress {

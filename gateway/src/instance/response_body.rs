@@ -36,13 +36,18 @@ pub struct RouteTimer {
 impl RouteTimer {
     /// Starts at the request's head.
     pub fn start(metrics: std::sync::Arc<RouteMetrics>) -> Self {
-        Self { metrics, started: Instant::now() }
+        Self {
+            metrics,
+            started: Instant::now(),
+        }
     }
 }
 
 impl Drop for RouteTimer {
     fn drop(&mut self) {
-        self.metrics.duration.observe(self.started.elapsed().as_secs_f64());
+        self.metrics
+            .duration
+            .observe(self.started.elapsed().as_secs_f64());
     }
 }
 
@@ -114,16 +119,26 @@ impl GuestBody {
                 Poll::Ready(Some(Ok(frame))) => ready.push_back(frame),
                 Poll::Pending => break,
                 // Not a byte has gone out: the client can still be told.
-                Poll::Ready(Some(Err(_))) => return Err(task.failure(cx).unwrap_or(Failure::GuestNoResponse)),
+                Poll::Ready(Some(Err(_))) => {
+                    return Err(task.failure(cx).unwrap_or(Failure::GuestNoResponse));
+                }
                 Poll::Ready(None) => {
                     return match task.failure(cx) {
                         Some(failure) => Err(failure),
-                        None => Ok(Self { ready, rest: None, _timer: timer }),
+                        None => Ok(Self {
+                            ready,
+                            rest: None,
+                            _timer: timer,
+                        }),
                     };
                 }
             }
         }
-        Ok(Self { ready, rest: Some((body, task)), _timer: timer })
+        Ok(Self {
+            ready,
+            rest: Some((body, task)),
+            _timer: timer,
+        })
     }
 }
 
@@ -138,7 +153,9 @@ impl Body for GuestBody {
         if let Some(frame) = self.ready.pop_front() {
             return Poll::Ready(Some(Ok(frame)));
         }
-        let Some((body, task)) = &mut self.rest else { return Poll::Ready(None) };
+        let Some((body, task)) = &mut self.rest else {
+            return Poll::Ready(None);
+        };
         match Pin::new(body).poll_frame(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
@@ -160,7 +177,12 @@ impl Body for GuestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let known = self.ready.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum();
+        let known = self
+            .ready
+            .iter()
+            .filter_map(Frame::data_ref)
+            .map(|data| data.len() as u64)
+            .sum();
         let mut hint = SizeHint::new();
         hint.set_lower(known);
         // Trailers go only with a chunked body.

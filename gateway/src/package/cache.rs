@@ -45,12 +45,21 @@ impl CodeCache {
     /// When the directory cannot be made, closed to others, or written.
     pub fn open(directory: &Path, engine: String) -> Result<Self, PackageError> {
         let prepare = || {
-            fs::DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(directory)?;
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(OWNER_ONLY)
+                .create(directory)?;
             fs::set_permissions(directory, fs::Permissions::from_mode(OWNER_ONLY))?;
             tempfile::tempfile_in(directory)
         };
-        prepare().map_err(|error| PackageError::Cache { path: directory.to_owned(), error })?;
-        Ok(Self { directory: directory.to_owned(), engine })
+        prepare().map_err(|error| PackageError::Cache {
+            path: directory.to_owned(),
+            error,
+        })?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            engine,
+        })
     }
 
     /// Code compiled earlier from `source`, if it is there and whole.
@@ -77,11 +86,15 @@ impl CodeCache {
             self.write_whole(&sum_path(&path), hex_digest(code).as_bytes())?;
             CompiledCode::at(path.clone())
         };
-        write().map_err(|error| PackageError::Cache { path: path.clone(), error })
+        write().map_err(|error| PackageError::Cache {
+            path: path.clone(),
+            error,
+        })
     }
 
     fn path(&self, source: &[u8]) -> PathBuf {
-        self.directory.join(format!("{}-{}.cwasm", hex_digest(source), self.engine))
+        self.directory
+            .join(format!("{}-{}.cwasm", hex_digest(source), self.engine))
     }
 
     fn write_whole(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -116,7 +129,8 @@ impl Stamp {
         Ok(Self {
             inode: metadata.ino(),
             bytes: metadata.len(),
-            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
+            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000
+                + i128::from(metadata.mtime_nsec()),
         })
     }
 }
@@ -172,7 +186,10 @@ mod tests {
     #[test]
     fn the_directory_is_closed_to_others() {
         let (directory, _cache) = cache();
-        let mode = fs::metadata(directory.path().join("code")).unwrap().permissions().mode();
+        let mode = fs::metadata(directory.path().join("code"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, OWNER_ONLY);
     }
 }

@@ -52,7 +52,10 @@ pub(super) fn exports_handler(component: &Component, path: &Path) -> Result<(), 
     if names.iter().any(|name| is_interface_0_2(name, HANDLER)) {
         return Ok(());
     }
-    let instead = if names.iter().any(|name| name.starts_with("wasi:http/handler@0.3")) {
+    let instead = if names
+        .iter()
+        .any(|name| name.starts_with("wasi:http/handler@0.3"))
+    {
         "it is a handler of WASI 0.3, which this gateway does not run".to_owned()
     } else if names.iter().any(|name| name.starts_with("wasi:cli/run")) {
         "it is a command".to_owned()
@@ -61,7 +64,10 @@ pub(super) fn exports_handler(component: &Component, path: &Path) -> Result<(), 
     } else {
         format!("it exports {}", names.join(", "))
     };
-    Err(PackageError::NoHandler { path: path.to_owned(), instead })
+    Err(PackageError::NoHandler {
+        path: path.to_owned(),
+        instead,
+    })
 }
 
 /// Names the imports that no one here provides; `linking_error` stands in where the interface is known and only
@@ -76,7 +82,9 @@ pub(super) fn missing_imports(
         .component_type()
         .imports(engine)
         .filter(|(name, item)| {
-            !OFFERED.iter().any(|offered| name.starts_with(offered) && name.contains("@0.2."))
+            !OFFERED
+                .iter()
+                .any(|offered| name.starts_with(offered) && name.contains("@0.2."))
                 && !matches!(item.ty, ComponentItem::Type(_))
         })
         .map(|(name, _)| format!("`{name}`"))
@@ -86,11 +94,15 @@ pub(super) fn missing_imports(
     } else {
         missing.join(", ")
     };
-    PackageError::MissingImports { path: path.to_owned(), imports }
+    PackageError::MissingImports {
+        path: path.to_owned(),
+        imports,
+    }
 }
 
 fn is_interface_0_2(name: &str, interface: &str) -> bool {
-    name.strip_prefix(interface).is_some_and(|version| version.starts_with("@0.2."))
+    name.strip_prefix(interface)
+        .is_some_and(|version| version.starts_with("@0.2."))
 }
 
 #[cfg(test)]
@@ -101,16 +113,34 @@ mod tests {
     fn the_preamble_tells_components_modules_and_others_apart() {
         let check = |bytes: &[u8]| preamble(bytes, Path::new("x.wasm"));
         assert!(check(b"\0asm\x0d\0\x01\0rest").is_ok());
-        assert!(matches!(check(b"\0asm\x01\0\0\0"), Err(PackageError::CoreModule { .. })));
-        assert!(matches!(check(b"\0asm\x0d"), Err(PackageError::Invalid { .. })));
+        assert!(matches!(
+            check(b"\0asm\x01\0\0\0"),
+            Err(PackageError::CoreModule { .. })
+        ));
+        assert!(matches!(
+            check(b"\0asm\x0d"),
+            Err(PackageError::Invalid { .. })
+        ));
         assert!(matches!(check(b"MZ"), Err(PackageError::NotWasm { .. })));
     }
 
     #[test]
     fn any_patch_level_of_0_2_is_the_handler_and_no_other_minor() {
-        assert!(is_interface_0_2("wasi:http/incoming-handler@0.2.0", HANDLER));
-        assert!(is_interface_0_2("wasi:http/incoming-handler@0.2.99", HANDLER));
-        assert!(!is_interface_0_2("wasi:http/incoming-handler@0.3.0", HANDLER));
-        assert!(!is_interface_0_2("wasi:http/incoming-handler-x@0.2.0", HANDLER));
+        assert!(is_interface_0_2(
+            "wasi:http/incoming-handler@0.2.0",
+            HANDLER
+        ));
+        assert!(is_interface_0_2(
+            "wasi:http/incoming-handler@0.2.99",
+            HANDLER
+        ));
+        assert!(!is_interface_0_2(
+            "wasi:http/incoming-handler@0.3.0",
+            HANDLER
+        ));
+        assert!(!is_interface_0_2(
+            "wasi:http/incoming-handler-x@0.2.0",
+            HANDLER
+        ));
     }
 }

@@ -38,7 +38,12 @@ impl Loader {
             path: directory.to_owned(),
             error: format!("{error:#}"),
         })?;
-        Ok(Self { engine, linker, cache, metrics })
+        Ok(Self {
+            engine,
+            linker,
+            cache,
+            metrics,
+        })
     }
 
     /// The engine that instances of these components live in.
@@ -51,8 +56,10 @@ impl Loader {
     /// # Errors
     /// When the file is not a component that this gateway can serve; the error says what to do.
     pub fn register(&self, source: &Path) -> Result<CompiledCode, PackageError> {
-        let bytes = fs::read(source)
-            .map_err(|error| PackageError::Unreadable { path: source.to_owned(), error })?;
+        let bytes = fs::read(source).map_err(|error| PackageError::Unreadable {
+            path: source.to_owned(),
+            error,
+        })?;
         check::preamble(&bytes, source)?;
         if let Some(code) = self.cache.find(&bytes)
             // Whole, and made by us; a wasmtime that cannot load it all the same compiles it again.
@@ -61,16 +68,21 @@ impl Loader {
             self.metrics.cache_hits.inc();
             return Ok(code);
         }
-        let component = Component::new(&self.engine, &bytes).map_err(|error| {
-            PackageError::Invalid { path: source.to_owned(), error: format!("{error:#}") }
-        })?;
+        let component =
+            Component::new(&self.engine, &bytes).map_err(|error| PackageError::Invalid {
+                path: source.to_owned(),
+                error: format!("{error:#}"),
+            })?;
         self.metrics.compilations.inc();
         check::exports_handler(&component, source)?;
-        self.prepare(&component).map_err(|error| check::missing_imports(&component, source, &error))?;
-        let code = component.serialize().map_err(|error| PackageError::Invalid {
-            path: source.to_owned(),
-            error: format!("{error:#}"),
-        })?;
+        self.prepare(&component)
+            .map_err(|error| check::missing_imports(&component, source, &error))?;
+        let code = component
+            .serialize()
+            .map_err(|error| PackageError::Invalid {
+                path: source.to_owned(),
+                error: format!("{error:#}"),
+            })?;
         self.cache.keep(&bytes, &code)
     }
 
@@ -80,7 +92,9 @@ impl Loader {
     /// When the file is not the one that was registered.
     pub fn load(&self, code: &CompiledCode) -> Result<Loaded, PackageError> {
         if !code.is_unchanged() {
-            return Err(PackageError::CodeChanged { path: code.path().to_owned() });
+            return Err(PackageError::CodeChanged {
+                path: code.path().to_owned(),
+            });
         }
         let load_error = |error: wasmtime::Error| PackageError::Load {
             path: code.path().to_owned(),

@@ -156,8 +156,12 @@ impl PackageError {
             Self::MissingImports { .. } => {
                 "remove the import, or compose the component with one that provides it (`wac plug`)"
             }
-            Self::Cache { .. } => "make the directory writable, or name another one in `[server] cache`",
-            Self::CodeChanged { .. } | Self::Load { .. } => "restart the gateway to compile it again",
+            Self::Cache { .. } => {
+                "make the directory writable, or name another one in `[server] cache`"
+            }
+            Self::CodeChanged { .. } | Self::Load { .. } => {
+                "restart the gateway to compile it again"
+            }
         }
     }
 }

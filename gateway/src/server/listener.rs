@@ -69,7 +69,11 @@ pub fn refused(address: SocketAddr, error: &io::Error) -> Invalid {
 }
 
 fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
     socket.bind(&address.into())?;
@@ -86,7 +90,11 @@ mod tests {
         let listeners = Listeners::bind(any, 3).unwrap();
         let address = listeners.address();
         let sockets = listeners.listen().unwrap();
-        assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == address));
+        assert!(
+            sockets
+                .iter()
+                .all(|socket| socket.local_addr().unwrap() == address)
+        );
         let refused = Listeners::bind(address, 1).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
     }

@@ -37,7 +37,12 @@ impl Workers {
             .into_iter()
             .enumerate()
             .map(|(number, listener)| {
-                let worker = worker::Worker::new(listener, config.clone(), Arc::clone(gateway), stop.clone());
+                let worker = worker::Worker::new(
+                    listener,
+                    config.clone(),
+                    Arc::clone(gateway),
+                    stop.clone(),
+                );
                 std::thread::Builder::new()
                     .name(format!("worker-{number}"))
                     .spawn(move || worker.run())

@@ -32,12 +32,20 @@ impl Worker {
         gateway: Arc<Gateway>,
         stop: CancellationToken,
     ) -> Self {
-        Self { listener, config, gateway, stop }
+        Self {
+            listener,
+            config,
+            gateway,
+            stop,
+        }
     }
 
     /// Serves until it is told to stop and what is in flight has ended or the drain time-out has passed.
     pub(super) fn run(self) {
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        let runtime = match tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+        {
             Ok(runtime) => runtime,
             Err(error) => return tracing::error!(%error, "a worker has no event queue"),
         };
@@ -52,9 +60,13 @@ impl Worker {
         let graceful = GracefulShutdown::new();
         let accept = |stream: TcpStream| {
             let Ok(peer) = stream.peer_addr() else { return };
-            let arrival = Arrival { peer: peer.ip(), client: client.clone() };
+            let arrival = Arrival {
+                peer: peer.ip(),
+                client: client.clone(),
+            };
             let gateway = Arc::clone(&self.gateway);
-            let serving = connection::serve(stream, arrival, gateway, &self.config, graceful.watcher());
+            let serving =
+                connection::serve(stream, arrival, gateway, &self.config, graceful.watcher());
             tokio::spawn(serving);
         };
         loop {
@@ -74,7 +86,10 @@ impl Worker {
             accept(stream);
         }
         drop(listener);
-        if tokio::time::timeout(self.config.drain_timeout, graceful.shutdown()).await.is_err() {
+        if tokio::time::timeout(self.config.drain_timeout, graceful.shutdown())
+            .await
+            .is_err()
+        {
             tracing::warn!("the drain time-out has passed; requests still in flight are cut");
         }
         Ok(())
