@@ -60,6 +60,10 @@ fn read(section: &Section<'_>, packages: &HashMap<&str, usize>) -> Option<Route>
     let strip_prefix = path
         .as_ref()
         .and_then(|path| section.parsed("strip_prefix", "/orders", |prefix| path.strips(prefix)));
+    // A host that is wrong is not any host: the route would seem to collide with others.
+    if host.is_none() && section.has("host") {
+        return None;
+    }
     Some(Route::new(path?, host, methods, package?, strip_prefix))
 }
 

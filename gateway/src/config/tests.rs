@@ -642,6 +642,13 @@ fn routes_that_collide_are_refused_at_the_later_one() {
 }
 
 #[test]
+fn a_route_with_a_bad_host_does_not_seem_to_collide() {
+    let bad = "[[route]]\npackage = \"hello\"\npath = \"/a\"\nhost = \"http://h\"\n";
+    let text = format!("{}{bad}", with_route("path = \"/a\"\npackage = \"hello\""));
+    assert_eq!(mistake(&text).2, "route.host");
+}
+
+#[test]
 fn the_table_has_a_line_for_every_route() {
     let text = [
         &with_route("path = \"/a/{id}\"\npackage = \"hello\"\nmethods = [\"GET\", \"POST\"]"),
