@@ -10,7 +10,7 @@ use crate::{Error, IntoResponse, Method, Request, Response, pattern::Pattern};
 /// |---|---|
 /// | `/orders` | itself |
 /// | `/{id}` | one segment, not empty |
-/// | `/{*rest}` | all that is left, perhaps nothing; only at the end |
+/// | `/{*rest}` | all that is left, perhaps nothing: `/f/{*rest}` takes `/f` too; only at the end |
 ///
 /// Of the routes that fit path and method the most specific wins: segment by segment, static
 /// before parameter before wildcard; of two alike, the first. When none fits the path the answer is
