@@ -1,1 +1,172 @@
-fn main() {}
+//! `wasmgate`: arguments, logging, exit codes.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+use wasmgate::config::{self, Config};
+use wasmgate::server::url;
+use wasmgate::start::{self, Ended, StartError};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The command line or the configuration is wrong (`EX_USAGE` in sysexits.h).
+const USAGE: u8 = 64;
+/// An address is taken (`EX_UNAVAILABLE`).
+const UNAVAILABLE: u8 = 69;
+/// The machine does not give what is needed (`EX_OSERR`).
+const OS_ERROR: u8 = 71;
+/// A file cannot be made (`EX_CANTCREAT`).
+const CANNOT_CREATE: u8 = 73;
+
+/// What is logged unless RUST_LOG says otherwise.
+const LOG_FILTER: &str = "info";
+
+/// A serverless HTTP platform: HTTP routes to Wasm components, a fresh instance for every request.
+#[derive(Parser)]
+#[command(version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the routes of a configuration
+    Up {
+        #[command(flatten)]
+        file: File,
+        /// Listen here instead of `[server] listen`; port 0 lets the system choose
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<SocketAddr>,
+        /// Serve metrics and health here instead of `[server] admin`
+        #[arg(long, value_name = "ADDRESS")]
+        admin: Option<SocketAddr>,
+    },
+    /// Check a configuration and its packages without listening
+    Check(File),
+    /// Print the table of routes
+    Routes(File),
+}
+
+#[derive(Args)]
+struct File {
+    /// The configuration
+    #[arg(default_value = "wasmgate.toml")]
+    file: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = if error.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+            let _ = error.print();
+            return code;
+        }
+    };
+    start_logging();
+    match run(arguments.command) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("{}", failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, Exit> {
+    match command {
+        Command::Up {
+            file,
+            listen,
+            admin,
+        } => {
+            let mut config = load(&file)?;
+            config.server.listen = listen.unwrap_or(config.server.listen);
+            config.server.admin = admin.unwrap_or(config.server.admin);
+            let table = config::table(&config);
+            let ended = start::up(config, |addresses| {
+                say(&format!(
+                    "listening on {}\nadmin on {}\n\n{table}",
+                    url(addresses.listen),
+                    url(addresses.admin)
+                ));
+            })?;
+            Ok(match ended {
+                Ended::Drained => ExitCode::SUCCESS,
+                Ended::Forced => ExitCode::FAILURE,
+            })
+        }
+        Command::Check(file) => {
+            let config = load(&file)?;
+            start::check(&config)?;
+            say(&format!(
+                "{}: {} packages and {} routes are right\n",
+                file.file.display(),
+                config.packages.len(),
+                config.routes.len()
+            ));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Routes(file) => {
+            say(&config::table(&load(&file)?));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn load(file: &File) -> Result<Config, Exit> {
+    config::load(&file.file).map_err(|report| Exit {
+        code: USAGE,
+        message: report.to_string(),
+    })
+}
+
+/// What a user asked to see goes to standard output; whoever closed it does not want it.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// For people on a terminal, for machines otherwise; on standard error, so that output stays output.
+fn start_logging() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        log.init();
+    } else {
+        log.json().flatten_event(true).init();
+    }
+}
+
+/// Why the process ends, and with which code.
+struct Exit {
+    code: u8,
+    message: String,
+}
+
+impl From<StartError> for Exit {
+    fn from(error: StartError) -> Self {
+        let code = match &error {
+            StartError::Packages(_) => USAGE,
+            StartError::Cache(_) => CANNOT_CREATE,
+            StartError::Listen(_) => UNAVAILABLE,
+            StartError::Machine(_) => OS_ERROR,
+        };
+        Self {
+            code,
+            message: format!("error: {error}"),
+        }
+    }
+}

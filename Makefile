@@ -1,0 +1,33 @@
+# `make` alone lists what there is to make.
+.DEFAULT_GOAL := help
+.PHONY: help toolchain guests run test lint check bench
+
+GUESTS := -p hello -p product-api
+GUEST_TARGET := wasm32-wasip2
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+toolchain: ## Install the guests' target (once; quiet when it is there)
+	@rustup target list --installed | grep -qx $(GUEST_TARGET) || rustup target add $(GUEST_TARGET)
+
+guests: toolchain ## Build the example packages
+	cargo build --release --target $(GUEST_TARGET) $(GUESTS)
+
+run: guests ## Build everything and serve wasmgate.toml
+	cargo run --release -p wasmgate -- up
+
+test: toolchain ## Run every test
+	cargo build --release --target $(GUEST_TARGET) $(GUESTS)
+	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples
+	cargo test --workspace --exclude wasmgate-test-guests
+
+lint: ## Check the formatting and the lints
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+check: guests ## Check wasmgate.toml without listening
+	cargo run --release -p wasmgate -- check
+
+bench: ## Measure route look-ups
+	cargo bench -p wasmgate --bench routes

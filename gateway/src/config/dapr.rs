@@ -1,0 +1,280 @@
+//! `[dapr]`: where the building blocks are; and a package's `dapr` table: which of them it may use.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use http::Uri;
+
+use super::environment::Environment;
+use super::reader::{Notes, Section};
+use super::unit;
+use crate::invalid::Invalid;
+
+/// Where embedded building blocks keep their data unless configured.
+const DATA: &str = ".wasmgate";
+
+/// Where component files are looked for unless configured.
+const COMPONENTS: &str = "components";
+
+/// Dapr's own default for the sidecar's HTTP API.
+const SIDECAR: &str = "http://localhost:3500";
+
+/// Checked `[dapr]`.
+#[derive(Clone, Debug)]
+pub struct DaprConfig {
+    /// Who serves the building blocks.
+    pub mode: DaprMode,
+    /// Embedded: the folder for state, queues and jobs.
+    pub data: PathBuf,
+    /// Embedded: the folder of component files; `None` when none is named and the default one does
+    /// not exist.
+    pub components: Option<PathBuf>,
+    /// Embedded: where other processes reach the same API, if they may.
+    pub listen: Option<SocketAddr>,
+    /// Embedded: whether components of types that are not embedded get the embedded one of the same
+    /// building block.
+    pub substitute: bool,
+    /// Sidecar: its address, scheme and authority only.
+    pub sidecar: Uri,
+    /// Sidecar: whether calls between packages of this gateway stay in process.
+    pub invoke_local: bool,
+    /// Sent to the sidecar, and asked of other processes that use `listen` (`DAPR_API_TOKEN`).
+    pub api_token: Option<Secret>,
+    /// Asked of the sidecar when it delivers (`APP_API_TOKEN`).
+    pub app_token: Option<Secret>,
+}
+
+/// Who serves the building blocks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DaprMode {
+    /// The gateway itself.
+    Embedded,
+    /// A Dapr sidecar.
+    Sidecar,
+}
+
+/// What a package may use. Names may hold `*`, which stands for any run of characters.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct GrantsConfig {
+    /// State stores.
+    pub state: Vec<String>,
+    /// Topics to publish to, `pubsub/topic`.
+    pub publish: Vec<String>,
+    /// Topics to subscribe to, `pubsub/topic`.
+    pub subscribe: Vec<String>,
+    /// App-ids to invoke.
+    pub invoke: Vec<String>,
+    /// Bindings.
+    pub bindings: Vec<String>,
+    /// Secret stores, or single secrets, `store/name`.
+    pub secrets: Vec<String>,
+    /// Configuration stores.
+    pub configuration: Vec<String>,
+    /// Lock stores.
+    pub lock: Vec<String>,
+    /// Whether it may schedule jobs.
+    pub jobs: bool,
+}
+
+/// A text that is not printed by accident.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps a text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// The keys of `[dapr]`.
+const KEYS: [&str; 7] = [
+    "mode",
+    "data",
+    "components",
+    "listen",
+    "substitute",
+    "sidecar",
+    "invoke_local",
+];
+
+/// The keys of a package's `dapr`.
+const GRANT_KEYS: [&str; 9] = [
+    "state",
+    "publish",
+    "subscribe",
+    "invoke",
+    "bindings",
+    "secrets",
+    "configuration",
+    "lock",
+    "jobs",
+];
+
+impl DaprConfig {
+    /// Reads the section; paths are resolved against `folder`.
+    pub(super) fn read(
+        root: &Section<'_>,
+        folder: &Path,
+        environment: &Environment,
+        notes: &Notes<'_>,
+    ) -> Self {
+        let section = root.section("dapr", &KEYS);
+        let section = section.as_ref();
+        let data = section
+            .and_then(|s| s.text("data", DATA))
+            .map_or(DATA, |item| item.value);
+        let sidecar = section.and_then(|s| s.parsed("sidecar", SIDECAR, sidecar));
+        Self {
+            mode: section
+                .and_then(|s| s.parsed("mode", "embedded", DaprMode::parse))
+                .unwrap_or(DaprMode::Embedded),
+            data: folder.join(data),
+            components: components(section, folder),
+            listen: section.and_then(|s| s.parsed("listen", "127.0.0.1:3500", unit::address)),
+            substitute: section.and_then(|s| s.flag("substitute")).unwrap_or(false),
+            sidecar: sidecar.unwrap_or_else(|| sidecar_of(notes, environment)),
+            invoke_local: section.and_then(|s| s.flag("invoke_local")).unwrap_or(true),
+            api_token: environment.dapr_api_token.clone(),
+            app_token: environment.app_api_token.clone(),
+        }
+    }
+}
+
+impl DaprMode {
+    fn parse(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "embedded" => Ok(Self::Embedded),
+            "sidecar" => Ok(Self::Sidecar),
+            _ => Err(Invalid::new(
+                format!("there is no mode {text:?}"),
+                "write \"embedded\" for building blocks in the gateway, or \"sidecar\" for a Dapr sidecar",
+            )),
+        }
+    }
+}
+
+impl GrantsConfig {
+    /// Reads a package's table `dapr`.
+    pub(super) fn read(package: &Section<'_>) -> Option<Self> {
+        let section = package.section("dapr", &GRANT_KEYS)?;
+        let names = |key, example| names(&section, key, example, name);
+        let topics = |key| self::names(&section, key, "pubsub/orders", topic);
+        Some(Self {
+            state: names("state", "statestore"),
+            publish: topics("publish"),
+            subscribe: topics("subscribe"),
+            invoke: names("invoke", "product-api"),
+            bindings: names("bindings", "mailer"),
+            secrets: names("secrets", "secretstore"),
+            configuration: names("configuration", "configstore"),
+            lock: names("lock", "lockstore"),
+            jobs: section.flag("jobs").unwrap_or(false),
+        })
+    }
+}
+
+fn names(
+    section: &Section<'_>,
+    key: &str,
+    example: &str,
+    check: fn(&str) -> Result<String, Invalid>,
+) -> Vec<String> {
+    let items = section.texts(key, example).unwrap_or_default();
+    items.iter().filter_map(|item| item.parsed(check)).collect()
+}
+
+fn name(text: &str) -> Result<String, Invalid> {
+    if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(Invalid::new(
+            format!("{text:?} can be no name"),
+            "write a name without spaces; \"*\" stands for any run of characters",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn topic(text: &str) -> Result<String, Invalid> {
+    let text = name(text)?;
+    match text.split_once('/') {
+        Some((pubsub, topic)) if !pubsub.is_empty() && !topic.is_empty() => Ok(text),
+        _ => {
+            let pubsub = text.trim_matches('/');
+            let pubsub = if pubsub.is_empty() { "*" } else { pubsub };
+            Err(Invalid::new(
+                format!("{text:?} names no topic"),
+                format!(
+                    "write pubsub and topic: \"{pubsub}/orders\", or \"{pubsub}/*\" for all its topics"
+                ),
+            ))
+        }
+    }
+}
+
+/// The folder of component files: the one that is named must exist, the default one need not.
+fn components(section: Option<&Section<'_>>, folder: &Path) -> Option<PathBuf> {
+    let Some(item) = section.and_then(|s| s.text("components", COMPONENTS)) else {
+        return Some(folder.join(COMPONENTS)).filter(|path| path.is_dir());
+    };
+    let path = folder.join(item.value);
+    if !path.is_dir() {
+        item.refuse(Invalid::new(
+            format!("there is no folder {}", path.display()),
+            "name the folder of Dapr component files, or remove the key",
+        ));
+    }
+    Some(path)
+}
+
+fn sidecar(text: &str) -> Result<Uri, Invalid> {
+    let invalid = || {
+        Invalid::new(
+            format!("{text:?} is not the address of a sidecar"),
+            format!("write scheme, host and port only, such as {SIDECAR:?}"),
+        )
+    };
+    let uri: Uri = text.parse().map_err(|_| invalid())?;
+    let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+    let authority = uri.authority().is_some_and(|a| {
+        let port = a.as_str() == a.host() || a.port_u16().is_some_and(|port| port != 0);
+        port && !a.host().is_empty()
+    });
+    if scheme && authority && uri.path() == "/" && uri.query().is_none() {
+        Ok(uri)
+    } else {
+        Err(invalid())
+    }
+}
+
+/// The sidecar that the environment names, or the default one.
+fn sidecar_of(notes: &Notes<'_>, environment: &Environment) -> Uri {
+    let (variable, address) = match environment {
+        Environment {
+            dapr_http_endpoint: Some(endpoint),
+            ..
+        } => ("DAPR_HTTP_ENDPOINT", endpoint.clone()),
+        Environment {
+            dapr_http_port: Some(port),
+            ..
+        } => ("DAPR_HTTP_PORT", format!("http://localhost:{port}")),
+        _ => return Uri::from_static(SIDECAR),
+    };
+    sidecar(&address).unwrap_or_else(|wrong| {
+        notes.add(None, &format!("environment variable {variable}"), wrong);
+        Uri::from_static(SIDECAR)
+    })
+}

@@ -1,0 +1,82 @@
+//! `[limits]` and a package's `limits`: what one instance and one package may use.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::reader::Section;
+use super::unit;
+
+/// How long a request may take unless configured: what proxies in front commonly wait.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What `timeout` may be: a millisecond is one tick of the epoch; a day is for long streams.
+const TIMEOUTS: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+
+/// The memory of one instance unless configured: generous for a service, and a few hundred instances
+/// fit into a small machine, since untouched pages cost nothing.
+const MEMORY: u64 = 128 << 20;
+
+/// What `memory` may be: one page of WebAssembly to all that 32-bit addresses reach.
+const MEMORIES: RangeInclusive<u64> = 64 << 10..=4 << 30;
+
+/// The body of one request unless configured: larger than most JSON, smaller than an upload.
+const REQUEST_BODY: u64 = 8 << 20;
+
+/// What `request_body` may be. Bodies are streamed, so the upper end is only a guard against typing
+/// errors.
+const REQUEST_BODIES: RangeInclusive<u64> = 1..=1 << 40;
+
+/// Instances of one package at once unless configured.
+const CONCURRENCY: usize = 1000;
+
+/// What `concurrency` may be: each instance reserves address space, of which a process has room for
+/// some tens of thousands.
+const CONCURRENCIES: RangeInclusive<usize> = 1..=100_000;
+
+/// What one instance of a package may use, and how many there may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Wall time of one request, from its head to the end of its response.
+    pub timeout: Duration,
+    /// Bytes of all memories of one instance together.
+    pub memory: u64,
+    /// Bytes of one request's body.
+    pub request_body: u64,
+    /// Instances of the package at once.
+    pub concurrency: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout: TIMEOUT,
+            memory: MEMORY,
+            request_body: REQUEST_BODY,
+            concurrency: CONCURRENCY,
+        }
+    }
+}
+
+/// The keys of `[limits]` and of a package's `limits`.
+const KEYS: [&str; 4] = ["timeout", "memory", "request_body", "concurrency"];
+
+impl Limits {
+    /// Reads the table `limits` of `parent`; what it does not say is as in `self`.
+    pub(super) fn overridden_in(self, parent: &Section<'_>) -> Self {
+        let Some(section) = parent.section("limits", &KEYS) else {
+            return self;
+        };
+        let size =
+            |key, example, range| section.parsed(key, example, |text| unit::size(text, &range));
+        let timeout = section.parsed("timeout", "30s", |text| unit::duration(text, &TIMEOUTS));
+        Self {
+            timeout: timeout.unwrap_or(self.timeout),
+            memory: size("memory", "128MiB", MEMORIES).unwrap_or(self.memory),
+            request_body: size("request_body", "8MiB", REQUEST_BODIES).unwrap_or(self.request_body),
+            concurrency: section
+                .count("concurrency", CONCURRENCIES)
+                .unwrap_or(self.concurrency),
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! No two listeners on one port.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::dapr::DaprConfig;
+use super::reader::Notes;
+use super::report::Place;
+use super::server::Server;
+use crate::invalid::Invalid;
+
+/// Notes listeners that would take each other's port.
+pub(super) fn check(
+    notes: &Notes<'_>,
+    places: &BTreeMap<String, Place>,
+    server: &Server,
+    dapr: &DaprConfig,
+) {
+    let mut listeners = vec![
+        ("server.listen", server.listen),
+        ("server.admin", server.admin),
+    ];
+    listeners.extend(dapr.listen.map(|address| ("dapr.listen", address)));
+    while let Some((key, address)) = listeners.pop() {
+        let Some((other, taken)) = listeners.iter().find(|(_, other)| clash(address, *other))
+        else {
+            continue;
+        };
+        // At most one of the two is a default: the defaults do not clash.
+        let written = if places.contains_key(key) { key } else { other };
+        let wrong = Invalid::new(
+            format!("{key} ({address}) and {other} ({taken}) take the same port"),
+            "give each listener its own port, or 0 to let the system choose",
+        );
+        notes.add(places.get(written).copied(), written, wrong);
+    }
+}
+
+/// Whether two listeners cannot be open at once: one port, and one address or one for all addresses.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_address = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && same_address
+}

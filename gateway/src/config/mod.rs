@@ -1,0 +1,204 @@
+//! `wasmgate.toml`: read whole, checked whole, every mistake reported at once.
+//!
+//! The text becomes a tree of values that know their places; each section reads its own keys from it
+//! into a checked type and notes what is wrong; if anything was noted there is no [`Config`] but a
+//! [`Report`]. What a [`Config`] says is right in itself and files that it names exist; whether they
+//! are components is found out by whoever loads them, and reported with [`Config::report`].
+
+mod dapr;
+mod environment;
+mod limits;
+mod listeners;
+mod origin;
+mod package;
+mod reader;
+mod report;
+mod route;
+mod server;
+mod table;
+#[cfg(test)]
+mod tests;
+mod unit;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+pub use dapr::{DaprConfig, DaprMode, GrantsConfig, Secret};
+pub use environment::Environment;
+pub use limits::Limits;
+pub use origin::Origin;
+pub use package::{PackageConfig, PackageName, Source};
+pub use report::{Mistake, Place, Report};
+pub use server::Server;
+pub use table::table;
+
+use crate::invalid::Invalid;
+use crate::routes::Route;
+use reader::{Notes, Section};
+
+/// The largest file, in bytes: some hundred thousand packages, and far from filling memory when the
+/// name of a disk image is given by mistake.
+pub const MAX_FILE: u64 = 64 << 20;
+
+/// The tables of the file.
+const KEYS: [&str; 5] = ["server", "limits", "dapr", "package", "route"];
+
+/// A checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// Where the gateway listens and how it treats connections.
+    pub server: Server,
+    /// Where Dapr's building blocks are.
+    pub dapr: DaprConfig,
+    /// The packages, in the order of names.
+    pub packages: Vec<PackageConfig>,
+    /// The routes, in the order of the file.
+    pub routes: Vec<Route>,
+    places: BTreeMap<String, Place>,
+}
+
+/// Reads and checks a file and the process environment.
+///
+/// # Errors
+/// A report of everything that is wrong.
+pub fn load(file: &Path) -> Result<Config, Report> {
+    let mut text = Vec::new();
+    fs::File::open(file)
+        .and_then(|opened| opened.take(MAX_FILE + 1).read_to_end(&mut text))
+        .map_err(|error| unreadable(file, &error))?;
+    parse(&text, file, &Environment::read())
+}
+
+/// Checks the text of a file. Relative paths in it are relative to the folder of `file`.
+///
+/// # Errors
+/// A report of everything that is wrong.
+pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Config, Report> {
+    let text = readable(text, file)?;
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let notes = Notes::new(text);
+    for error in &errors {
+        let place = error.span().map(|at| notes.place(&at));
+        let wrong = Invalid::new(
+            error.message(),
+            "correct the TOML (https://toml.io has its rules)",
+        );
+        notes.add(place, "", wrong);
+    }
+    if !errors.is_empty() {
+        return Err(Report::new(file, notes.take()));
+    }
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let root = Section::root(&notes, document.get_ref(), &KEYS);
+    let server = Server::read(&root, folder);
+    let dapr = DaprConfig::read(&root, folder, environment, &notes);
+    let places = root.places(&["server", "dapr"]);
+    listeners::check(&notes, &places, &server, &dapr);
+    let defaults = Limits::default().overridden_in(&root);
+    let packages = PackageConfig::read_all(&root, folder, defaults);
+    let indices: HashMap<&str, usize> = packages
+        .iter()
+        .enumerate()
+        .map(|(i, (name, _))| (*name, i))
+        .collect();
+    let routes = route::read_all(&root, &indices);
+    let mistakes = notes.take();
+    if !mistakes.is_empty() {
+        return Err(Report::new(file, mistakes));
+    }
+    Ok(Config {
+        file: file.to_owned(),
+        server,
+        dapr,
+        // A package that is wrong was noted, so all are here and keep their indices.
+        packages: packages
+            .into_iter()
+            .filter_map(|(_, package)| package)
+            .collect(),
+        routes,
+        places,
+    })
+}
+
+impl Config {
+    /// A mistake that was found later, such as a port in use. `key` is a key of `[server]` or
+    /// `[dapr]` with its table, such as `server.listen`.
+    #[must_use]
+    pub fn mistake(&self, key: &str, wrong: Invalid) -> Mistake {
+        Mistake {
+            place: self.places.get(key).copied(),
+            key: key.to_owned(),
+            what: wrong.what,
+            remedy: wrong.remedy,
+        }
+    }
+
+    /// A mistake that was found in a package's component.
+    #[must_use]
+    pub fn source_mistake(&self, package: &PackageConfig, wrong: Invalid) -> Mistake {
+        Mistake {
+            place: Some(package.source_at),
+            key: format!("package.{}.source", package.name),
+            what: wrong.what,
+            remedy: wrong.remedy,
+        }
+    }
+
+    /// A report of mistakes that were found later.
+    #[must_use]
+    pub fn report(&self, mistakes: Vec<Mistake>) -> Report {
+        Report::new(&self.file, mistakes)
+    }
+}
+
+/// The text as UTF-8, if it is that and not too long.
+fn readable<'t>(text: &'t [u8], file: &Path) -> Result<&'t str, Report> {
+    let refuse = |place, wrong: Invalid| {
+        let mistake = Mistake {
+            place,
+            key: String::new(),
+            what: wrong.what,
+            remedy: wrong.remedy,
+        };
+        Report::new(file, vec![mistake])
+    };
+    if text.len() as u64 > MAX_FILE {
+        let wrong = Invalid::new(
+            "the file is too long for a configuration",
+            format!("name another one, or split it: at most {MAX_FILE} bytes are read"),
+        );
+        return Err(refuse(None, wrong));
+    }
+    std::str::from_utf8(text).map_err(|error| {
+        let before = text.get(..error.valid_up_to()).unwrap_or_default();
+        let before = String::from_utf8_lossy(before);
+        let place = report::Lines::new(&before).place(before.len());
+        let byte = text.get(error.valid_up_to()).copied().unwrap_or_default();
+        let wrong = Invalid::new(
+            format!("the byte 0x{byte:02X} is not UTF-8"),
+            "save the file as UTF-8, which TOML is written in",
+        );
+        refuse(Some(place), wrong)
+    })
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> Report {
+    let remedy = match error.kind() {
+        io::ErrorKind::NotFound => "write the file, or name another one",
+        io::ErrorKind::IsADirectory => "name the file in the directory",
+        _ => "make the file readable for the user that runs the gateway",
+    };
+    let mistake = Mistake {
+        place: None,
+        key: String::new(),
+        what: format!("the file cannot be read: {error}"),
+        remedy: remedy.to_owned(),
+    };
+    Report::new(file, vec![mistake])
+}

@@ -1,0 +1,233 @@
+//! `[package.NAME]`: a component, and what it may use.
+
+use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::dapr::GrantsConfig;
+use super::limits::Limits;
+use super::origin::Origin;
+use super::reader::Section;
+use super::report::Place;
+use crate::invalid::Invalid;
+
+/// The longest name: a DNS label (RFC 1035, 2.3.4), since Dapr's name resolution uses app-ids as such.
+const MAX_NAME: usize = 63;
+
+/// Checked `[package.NAME]`.
+#[derive(Clone, Debug)]
+pub struct PackageConfig {
+    /// The name, which is the Dapr app-id.
+    pub name: PackageName,
+    /// Where the component comes from.
+    pub source: Source,
+    /// Where `source` is written, for what is found wrong with the component itself.
+    pub source_at: Place,
+    /// The guest's environment, in the order of names.
+    pub env: Vec<(String, String)>,
+    /// Where the guest may send requests.
+    pub outbound: Vec<Origin>,
+    /// What it may use.
+    pub limits: Limits,
+    /// Which Dapr building blocks it may use; `None` for no Dapr.
+    pub dapr: Option<GrantsConfig>,
+}
+
+/// A package's name: lower-case letters, digits and `-`, a DNS label.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct PackageName(Box<str>);
+
+/// Where a component comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Source {
+    /// A file, resolved against the folder of the configuration; it existed and was not empty.
+    File(PathBuf),
+}
+
+impl PackageName {
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// When it is no lower-case DNS label.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let wrong = if text.is_empty() {
+            "is empty"
+        } else if text.len() > MAX_NAME {
+            "is longer than 63 bytes"
+        } else if text.starts_with('-') || text.ends_with('-') {
+            "starts or ends with \"-\""
+        } else if !text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        {
+            "has characters other than a-z, 0-9 and \"-\""
+        } else {
+            return Ok(Self(text.into()));
+        };
+        let likely: String = text
+            .to_ascii_lowercase()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+            .take(MAX_NAME)
+            .collect();
+        let likely = likely.trim_matches('-');
+        let likely = if likely.is_empty() {
+            "counter-api"
+        } else {
+            likely
+        };
+        Err(Invalid::new(
+            format!("the package name {text:?} {wrong}"),
+            format!("a name is a Dapr app-id and a DNS label: write, for example, {likely:?}"),
+        ))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PackageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The keys of `[package.NAME]`.
+const KEYS: [&str; 5] = ["source", "env", "outbound", "limits", "dapr"];
+
+/// The variables that the gateway itself gives to a guest with Dapr.
+const RESERVED_VARIABLES: [&str; 2] = ["APP_ID", "DAPR_HTTP_ENDPOINT"];
+
+impl PackageConfig {
+    /// Reads every package, in the order of names, each with its name as written; `None` for one that
+    /// is wrong. Paths are resolved against `folder`.
+    pub(super) fn read_all<'a>(
+        root: &Section<'a>,
+        folder: &Path,
+        defaults: Limits,
+    ) -> Vec<(&'a str, Option<Self>)> {
+        let packages = root.named("package").map(|(name, value)| {
+            let checked = name.parsed(PackageName::parse);
+            let section = value.section(&KEYS);
+            (
+                name.value,
+                section.and_then(|s| Self::read(checked, &s, folder, defaults)),
+            )
+        });
+        packages.collect()
+    }
+
+    /// Reads one package. Everything is read before the first thing that is missing gives up, so that
+    /// every mistake is noted.
+    fn read(
+        name: Option<PackageName>,
+        section: &Section<'_>,
+        folder: &Path,
+        defaults: Limits,
+    ) -> Option<Self> {
+        let source = source(section, folder);
+        let env = env(section);
+        let outbound = section
+            .texts("outbound", "https://api.example.com")
+            .unwrap_or_default();
+        let outbound = outbound
+            .iter()
+            .filter_map(|item| item.parsed(Origin::parse))
+            .collect();
+        let limits = defaults.overridden_in(section);
+        let dapr = GrantsConfig::read(section);
+        Some(Self {
+            name: name?,
+            source: source?,
+            source_at: section.place_of("source")?,
+            env,
+            outbound,
+            limits,
+            dapr,
+        })
+    }
+}
+
+fn source(package: &Section<'_>, folder: &Path) -> Option<Source> {
+    if !package.has("source") {
+        package.refuse(Invalid::new(
+            "the package has no source",
+            "add source = \"path/to/component.wasm\"",
+        ));
+        return None;
+    }
+    package.parsed(
+        "source",
+        "target/wasm32-wasip2/release/hello.wasm",
+        |text| {
+            if let Some((scheme, _)) = text.split_once("://") {
+                return Err(Invalid::new(
+                    format!("sources at {scheme}:// are not supported yet"),
+                    "fetch the component and write the path of its file",
+                ));
+            }
+            let path = folder.join(text);
+            check_file(text, &path)?;
+            Ok(Source::File(path))
+        },
+    )
+}
+
+fn check_file(text: &str, path: &Path) -> Result<(), Invalid> {
+    let shown = path.display();
+    if text.is_empty() {
+        return Err(Invalid::new(
+            "the source is empty",
+            "write the path of the component's file",
+        ));
+    }
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Err(Invalid::new(
+            format!("{shown} is a directory"),
+            "write the path of the component's file in it",
+        )),
+        Ok(metadata) if metadata.is_file() && metadata.len() == 0 => Err(Invalid::new(
+            format!("{shown} is empty"),
+            "build the component again",
+        )),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(Invalid::new(
+            format!("there is no file {shown}"),
+            "build the component, or correct the path (it is relative to the configuration file)",
+        )),
+        Err(error) => Err(Invalid::new(
+            format!("{shown} cannot be read: {error}"),
+            "make the file readable for the user that runs the gateway",
+        )),
+    }
+}
+
+fn env(package: &Section<'_>) -> Vec<(String, String)> {
+    let variables = package.named("env").filter_map(|(name, value)| {
+        if name.value.is_empty() || name.value.contains(['=', '\0']) {
+            name.refuse(Invalid::new(
+                format!("{:?} can be no variable", name.value),
+                "name it without \"=\" and zero bytes",
+            ));
+        } else if RESERVED_VARIABLES.contains(&name.value) {
+            name.refuse(Invalid::new(
+                format!("{} is set by the gateway", name.value),
+                "remove the variable",
+            ));
+        }
+        let value = value.text("info")?;
+        if value.value.contains('\0') {
+            value.refuse(Invalid::new(
+                "the value has a zero byte",
+                "write it without",
+            ));
+        }
+        Some((name.value.to_owned(), value.value.to_owned()))
+    });
+    variables.collect()
+}

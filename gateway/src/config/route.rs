@@ -1,0 +1,153 @@
+//! `[[route]]`: which package answers which requests.
+
+use std::collections::HashMap;
+
+use http::Method;
+
+use super::package::PackageName;
+use super::reader::{Section, one_of};
+use super::report::Place;
+use crate::invalid::Invalid;
+use crate::routes::{self, Collision, HostPattern, PathPattern, Route};
+
+/// The keys of `[[route]]`.
+const KEYS: [&str; 5] = ["path", "host", "methods", "package", "strip_prefix"];
+
+/// The methods that a route may name (RFC 9110, 9.3, and RFC 5789). CONNECT asks for a tunnel, which
+/// is not routed.
+const METHODS: [Method; 8] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::TRACE,
+];
+
+/// Reads every route, in the order of the file. `packages` has the index of every package that is
+/// written, be it right or wrong.
+pub(super) fn read_all(root: &Section<'_>, packages: &HashMap<&str, usize>) -> Vec<Route> {
+    let sections = root.sections("route", &KEYS);
+    let read = sections
+        .iter()
+        .filter_map(|section| Some((section, read(section, packages)?)));
+    let (sections, routes): (Vec<&Section<'_>>, Vec<Route>) = read.unzip();
+    for collision in routes::collisions(&routes) {
+        if let (Some(first), Some(second), Some(route)) = (
+            sections.get(collision.first),
+            sections.get(collision.second),
+            routes.get(collision.first),
+        ) {
+            second.refuse(collides(&collision, route, first.place()));
+        }
+    }
+    routes
+}
+
+/// Reads one route. Everything is read before the first thing that is missing gives up, so that every
+/// mistake is noted.
+fn read(section: &Section<'_>, packages: &HashMap<&str, usize>) -> Option<Route> {
+    let path = required(section, "path", "/orders/{*rest}")
+        .then(|| section.parsed("path", "/orders/{*rest}", PathPattern::parse))
+        .flatten();
+    let package = required(section, "package", "counter-api")
+        .then(|| package(section, packages))
+        .flatten();
+    let host = section.parsed("host", "shop.example.com", HostPattern::parse);
+    let methods = methods(section);
+    let strip_prefix = path
+        .as_ref()
+        .and_then(|path| section.parsed("strip_prefix", "/orders", |prefix| path.strips(prefix)));
+    Some(Route::new(path?, host, methods, package?, strip_prefix))
+}
+
+fn required(section: &Section<'_>, key: &str, example: &str) -> bool {
+    let found = section.has(key);
+    if !found {
+        section.refuse(Invalid::new(
+            format!("the route has no {key}"),
+            format!("add {key} = {example:?}"),
+        ));
+    }
+    found
+}
+
+fn package(section: &Section<'_>, packages: &HashMap<&str, usize>) -> Option<usize> {
+    let item = section.text("package", "counter-api")?;
+    let index = packages.get(item.value).copied();
+    if index.is_none() {
+        let table = match PackageName::parse(item.value) {
+            Ok(name) => format!("add [package.{name}]"),
+            Err(_) => "name one that is there".to_owned(),
+        };
+        let remedy = match section.nearest(item.value, packages.keys().copied()) {
+            Some(near) => format!("write {near:?}, or {table}"),
+            None => table,
+        };
+        item.refuse(Invalid::new(
+            format!("there is no package {:?}", item.value),
+            remedy,
+        ));
+    }
+    index
+}
+
+fn methods(section: &Section<'_>) -> Option<Vec<Method>> {
+    let items = section.texts("methods", "GET")?;
+    let mut methods: Vec<Method> = Vec::with_capacity(items.len());
+    for item in &items {
+        let Some(method) = item.parsed(method) else {
+            continue;
+        };
+        if methods.contains(&method) {
+            item.refuse(Invalid::new(
+                format!("{method} is there twice"),
+                "write it once",
+            ));
+        } else {
+            methods.push(method);
+        }
+    }
+    if section.is_empty_list("methods") {
+        section.refuse_key(
+            "methods",
+            Invalid::new(
+                "the list is empty, so the route would answer nothing",
+                "name methods, or remove the key to take all of them",
+            ),
+        );
+    }
+    Some(methods)
+}
+
+fn method(text: &str) -> Result<Method, Invalid> {
+    let upper = text.to_ascii_uppercase();
+    match METHODS.iter().find(|method| method.as_str() == upper) {
+        Some(method) if method.as_str() == text => Ok(method.clone()),
+        Some(method) => Err(Invalid::new(
+            format!("{text:?} is not in upper case"),
+            format!("write \"{method}\""),
+        )),
+        None => Err(Invalid::new(
+            format!("there is no method {text:?} to route"),
+            format!("write any of {}", one_of(&METHODS)),
+        )),
+    }
+}
+
+fn collides(collision: &Collision, first: &Route, at: Place) -> Invalid {
+    let method = match &collision.method {
+        Some(method) => format!("{method} requests"),
+        None => "requests".to_owned(),
+    };
+    Invalid::new(
+        format!(
+            "this route answers the same {method} as the route in line {}, {}",
+            at.line,
+            first.pattern()
+        ),
+        "remove one of the two, or give them different paths, hosts or methods",
+    )
+}

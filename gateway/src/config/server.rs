@@ -1,0 +1,102 @@
+//! `[server]`: where the gateway listens and how it treats connections.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::reader::Section;
+use super::unit;
+
+/// The public listener unless configured: this machine only, so that nothing is exposed by accident.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
+
+/// The admin listener unless configured: this machine only, on the port that Prometheus is known by.
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+
+/// The most workers: one a core is best, and no machine we know of has more cores.
+const MAX_WORKERS: usize = 1024;
+
+/// How long requests in flight may take to finish after SIGTERM: the grace period of Kubernetes, 30 s.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may take over a request's head. Ten seconds carry a head over any working
+/// network, and a client that feeds it by the byte holds a connection no longer.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What the two time-outs may be: an hour is longer than any restart or client should be waited for.
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+
+/// The most bytes of a request's head: room for large cookies and tokens (most servers take 8 to 64 KiB).
+const REQUEST_HEAD: u64 = 64 * 1024;
+
+/// What `request_head` may be: hyper takes no buffer below 8 KiB, and a megabyte a connection is
+/// memory that any client could claim.
+const REQUEST_HEADS: RangeInclusive<u64> = 8 * 1024..=1024 * 1024;
+
+/// Where compiled code is kept unless configured.
+const CACHE: &str = ".wasmgate/cache";
+
+/// Checked `[server]`.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The public listener; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// The admin listener; port 0 lets the system choose.
+    pub admin: SocketAddr,
+    /// Worker threads, at least one.
+    pub workers: usize,
+    /// How long requests in flight may take to finish after SIGTERM.
+    pub drain_timeout: Duration,
+    /// How long a client may take over a request's head.
+    pub header_timeout: Duration,
+    /// The most bytes of a request's head.
+    pub request_head: usize,
+    /// The folder for compiled code.
+    pub cache: PathBuf,
+}
+
+/// The keys of `[server]`.
+const KEYS: [&str; 7] = [
+    "listen",
+    "admin",
+    "workers",
+    "drain_timeout",
+    "header_timeout",
+    "request_head",
+    "cache",
+];
+
+impl Server {
+    /// Reads the section; paths are resolved against `folder`.
+    pub(super) fn read(root: &Section<'_>, folder: &Path) -> Self {
+        let section = root.section("server", &KEYS);
+        let section = section.as_ref();
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let timeout =
+            |key, example| section?.parsed(key, example, |text| unit::duration(text, &TIMEOUTS));
+        let request_head = section.and_then(|s| {
+            s.parsed("request_head", "64KiB", |text| {
+                unit::size(text, &REQUEST_HEADS)
+            })
+        });
+        let listen = section.and_then(|s| s.parsed("listen", "127.0.0.1:3000", unit::address));
+        let admin = section.and_then(|s| s.parsed("admin", "127.0.0.1:9090", unit::address));
+        let cache = section
+            .and_then(|s| s.text("cache", CACHE))
+            .map_or(CACHE, |item| item.value);
+        Self {
+            listen: listen.unwrap_or(LISTEN),
+            admin: admin.unwrap_or(ADMIN),
+            workers: section
+                .and_then(|s| s.count("workers", 0..=MAX_WORKERS))
+                .filter(|workers| *workers > 0)
+                .unwrap_or_else(cores),
+            drain_timeout: timeout("drain_timeout", "30s").unwrap_or(DRAIN_TIMEOUT),
+            header_timeout: timeout("header_timeout", "10s").unwrap_or(HEADER_TIMEOUT),
+            request_head: usize::try_from(request_head.unwrap_or(REQUEST_HEAD))
+                .unwrap_or(usize::MAX),
+            cache: folder.join(cache),
+        }
+    }
+}

@@ -1,0 +1,683 @@
+//! What is accepted, and what is said about what is not.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use http::uri::Scheme;
+
+use super::*;
+use crate::invalid::Invalid;
+
+/// A folder with the component `hello.wasm`, and a configuration for it.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("hello.wasm"), b"\0asm").unwrap();
+        Self(folder)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("wasmgate.toml")
+    }
+
+    fn parse(&self, text: &str) -> Result<Config, Report> {
+        parse(text.as_bytes(), &self.file(), &Environment::default())
+    }
+}
+
+fn accepted(text: &str) -> Config {
+    Folder::new()
+        .parse(text)
+        .unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn mistakes(text: &str) -> Vec<Mistake> {
+    Folder::new().parse(text).unwrap_err().mistakes().to_vec()
+}
+
+/// The only mistake, as line, column and key.
+fn mistake(text: &str) -> (u32, u32, String) {
+    let all = mistakes(text);
+    let [one] = all.as_slice() else {
+        panic!("not one mistake but {all:#?}");
+    };
+    let place = one.place.unwrap();
+    (place.line, place.column, one.key.clone())
+}
+
+/// What the only mistake says is right.
+fn remedy(text: &str) -> String {
+    let all = mistakes(text);
+    assert_eq!(all.len(), 1, "{all:#?}");
+    all[0].remedy.clone()
+}
+
+const HELLO: &str = "[package.hello]\nsource = \"hello.wasm\"\n";
+
+fn with_route(route: &str) -> String {
+    format!("{HELLO}[[route]]\n{route}\n")
+}
+
+#[test]
+fn an_empty_file_is_a_configuration_of_defaults() {
+    let config = accepted("");
+    assert_eq!(
+        config.server.listen,
+        "127.0.0.1:3000".parse::<SocketAddr>().unwrap()
+    );
+    assert_eq!(
+        config.server.admin,
+        "127.0.0.1:9090".parse::<SocketAddr>().unwrap()
+    );
+    assert!(config.server.workers >= 1);
+    assert_eq!(config.dapr.mode, DaprMode::Embedded);
+    assert_eq!(config.dapr.sidecar, "http://localhost:3500");
+    assert!(config.dapr.invoke_local);
+    assert_eq!(config.dapr.components, None);
+    assert!(config.packages.is_empty() && config.routes.is_empty());
+}
+
+#[test]
+fn every_key_is_read() {
+    let folder = Folder::new();
+    fs::create_dir(folder.0.path().join("parts")).unwrap();
+    let config = folder
+        .parse(
+            r#"
+            [server]
+            listen = "0.0.0.0:80"
+            admin = "[::1]:81"
+            workers = 3
+            drain_timeout = "2m"
+            header_timeout = "500ms"
+            request_head = "16KiB"
+            cache = "/var/cache/wasmgate"
+            [limits]
+            timeout = "5s"
+            memory = "1GiB"
+            request_body = "512B"
+            concurrency = 7
+            [dapr]
+            mode = "sidecar"
+            data = "data"
+            components = "parts"
+            listen = "127.0.0.1:3500"
+            substitute = true
+            sidecar = "https://dapr.example.com:3501"
+            invoke_local = false
+            [package.hello]
+            source = "hello.wasm"
+            env = { LOG = "info", COLOUR = "blue" }
+            outbound = ["https://api.example.com", "http://*.example.org:8080"]
+            limits = { timeout = "1s" }
+            [package.hello.dapr]
+            state = ["statestore"]
+            publish = ["pubsub/*"]
+            subscribe = ["pubsub/orders"]
+            invoke = ["*"]
+            bindings = ["mailer"]
+            secrets = ["store/name"]
+            configuration = ["configstore"]
+            lock = ["lockstore"]
+            jobs = true
+            [[route]]
+            path = "/c/{*rest}"
+            host = "*.Example.com"
+            methods = ["GET", "POST"]
+            package = "hello"
+            strip_prefix = "/c"
+            "#,
+        )
+        .unwrap_or_else(|report| panic!("{report}"));
+    let server = &config.server;
+    assert_eq!(server.listen, "0.0.0.0:80".parse::<SocketAddr>().unwrap());
+    assert_eq!(server.admin, "[::1]:81".parse::<SocketAddr>().unwrap());
+    assert_eq!(server.workers, 3);
+    assert_eq!(server.drain_timeout, Duration::from_secs(120));
+    assert_eq!(server.header_timeout, Duration::from_millis(500));
+    assert_eq!(server.request_head, 16 * 1024);
+    assert_eq!(server.cache, Path::new("/var/cache/wasmgate"));
+    let dapr = &config.dapr;
+    assert_eq!(dapr.mode, DaprMode::Sidecar);
+    assert_eq!(dapr.data, folder.0.path().join("data"));
+    assert_eq!(dapr.components, Some(folder.0.path().join("parts")));
+    assert_eq!(dapr.listen, Some("127.0.0.1:3500".parse().unwrap()));
+    assert!(dapr.substitute && !dapr.invoke_local);
+    assert_eq!(dapr.sidecar, "https://dapr.example.com:3501");
+    let package = &config.packages[0];
+    assert_eq!(package.name.as_str(), "hello");
+    assert_eq!(
+        package.source,
+        Source::File(folder.0.path().join("hello.wasm"))
+    );
+    let env = [("COLOUR", "blue"), ("LOG", "info")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    assert_eq!(package.env, env);
+    assert!(package.outbound[0].allows(&Scheme::HTTPS, "API.example.com", 443));
+    assert!(package.outbound[1].allows(&Scheme::HTTP, "a.b.example.org", 8080));
+    let limits = Limits {
+        timeout: Duration::from_secs(1),
+        memory: 1 << 30,
+        request_body: 512,
+        concurrency: 7,
+    };
+    assert_eq!(package.limits, limits);
+    let texts = |text: &str| vec![text.to_owned()];
+    let grants = GrantsConfig {
+        state: texts("statestore"),
+        publish: texts("pubsub/*"),
+        subscribe: texts("pubsub/orders"),
+        invoke: texts("*"),
+        bindings: texts("mailer"),
+        secrets: texts("store/name"),
+        configuration: texts("configstore"),
+        lock: texts("lockstore"),
+        jobs: true,
+    };
+    assert_eq!(package.dapr.as_ref(), Some(&grants));
+    let route = &config.routes[0];
+    assert_eq!(route.pattern(), "*.example.com/c/{*rest}");
+    assert_eq!(route.methods().unwrap().len(), 2);
+    assert_eq!(route.strip_prefix(), Some("/c"));
+    assert_eq!(route.package(), 0);
+}
+
+#[test]
+fn relative_paths_are_relative_to_the_folder_of_the_file() {
+    let config = parse(b"", Path::new("wasmgate.toml"), &Environment::default()).unwrap();
+    assert_eq!(config.server.cache, Path::new(".wasmgate/cache"));
+    let config = parse(
+        b"",
+        Path::new("/etc/w/wasmgate.toml"),
+        &Environment::default(),
+    )
+    .unwrap();
+    assert_eq!(config.server.cache, Path::new("/etc/w/.wasmgate/cache"));
+}
+
+#[test]
+fn all_mistakes_come_in_one_report_in_the_order_of_the_file() {
+    let text = r#"
+[server]
+listen = "nowhere"
+wokers = 2
+drain_timeout = 30
+[limits]
+memory = "128MB"
+[package.Hello]
+source = "absent.wasm"
+outbound = ["api.example.com"]
+[[route]]
+path = "hello"
+package = "helo"
+"#;
+    let lines: Vec<u32> = mistakes(text)
+        .iter()
+        .map(|m| m.place.unwrap().line)
+        .collect();
+    assert_eq!(lines, [3, 4, 5, 7, 8, 9, 10, 12, 13]);
+}
+
+#[test]
+fn every_mistake_is_printed_with_its_place_key_and_remedy() {
+    let report = Folder::new()
+        .parse("[server]\nlisten = 1\nadmin = 2\n")
+        .unwrap_err();
+    let text = report.to_string();
+    for mistake in report.mistakes() {
+        let Place { line, column } = mistake.place.unwrap();
+        assert!(text.contains(&format!("wasmgate.toml:{line}:{column}: {}", mistake.key)));
+        assert!(text.contains(&mistake.remedy));
+    }
+}
+
+#[test]
+fn a_column_counts_characters_and_not_bytes() {
+    assert_eq!(
+        mistake("package = { \"ü\" = { source = \"hello.wasm\" } }"),
+        (1, 13, "package.ü".to_owned())
+    );
+}
+
+#[test]
+fn a_file_that_is_not_utf8_is_refused_at_the_byte() {
+    let report = parse(
+        b"[server]\nx = \"\xff\"",
+        Path::new("f"),
+        &Environment::default(),
+    )
+    .unwrap_err();
+    assert_eq!(
+        report.mistakes()[0].place,
+        Some(Place { line: 2, column: 6 })
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_reported() {
+    let folder = Folder::new();
+    for path in [folder.file(), folder.0.path().to_owned()] {
+        let report = load(&path).unwrap_err();
+        assert_eq!(
+            (report.mistakes().len(), report.file()),
+            (1, path.as_path())
+        );
+    }
+}
+
+#[test]
+fn every_syntax_error_is_reported_with_its_line() {
+    let all = mistakes("[server]\nworkers = = 2\n[limits]\ntimeout = \"x\n");
+    let lines: Vec<u32> = all.iter().map(|m| m.place.unwrap().line).collect();
+    assert!(lines.contains(&2) && lines.contains(&4), "{all:#?}");
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_refused() {
+    let all = mistakes(&format!("{HELLO}{HELLO}"));
+    assert_eq!(all[0].place.unwrap().line, 3);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_one() {
+    for (text, line, right) in [
+        ("[sever]", 1, "server"),
+        ("[server]\ndrain-timeout = \"1s\"", 2, "drain_timeout"),
+        ("[limits]\ntimeuot = \"1s\"", 2, "timeout"),
+        ("[dapr]\nmod = \"sidecar\"", 2, "mode"),
+        ("[packages]", 1, "package"),
+        ("[[routes]]", 1, "route"),
+        (
+            "[package.hello]\nsource=\"hello.wasm\"\nlimit = {}",
+            3,
+            "limits",
+        ),
+        (
+            "[package.hello]\nsource=\"hello.wasm\"\nlimits.tiemout = 1",
+            3,
+            "timeout",
+        ),
+        (
+            "[package.hello]\nsource=\"hello.wasm\"\ndapr.stat = []",
+            3,
+            "state",
+        ),
+        (
+            &with_route("path = \"/\"\npackage = \"hello\"\nmethod = []"),
+            6,
+            "methods",
+        ),
+    ] {
+        assert_eq!(mistake(text).0, line, "{text}");
+        assert!(remedy(text).contains(&format!("{right:?}")), "{text}");
+    }
+}
+
+#[test]
+fn an_unknown_key_that_is_near_to_nothing_gets_the_list_of_keys() {
+    assert!(remedy("[server]\nelephants = 3").contains("header_timeout"));
+}
+
+#[test]
+fn a_wrong_type_is_refused_where_it_is() {
+    for (text, key) in [
+        ("server = 1", "server"),
+        ("package = []", "package"),
+        ("[package]\nhello = 1", "package.hello"),
+        ("route = 1", "route"),
+        ("[route]\npath = \"/\"", "route"),
+        ("route = [1]", "route"),
+        ("[server]\nlisten = 3000", "server.listen"),
+        ("[server]\nworkers = \"2\"", "server.workers"),
+        ("[server]\nworkers = 2.5", "server.workers"),
+        ("[server]\ndrain_timeout = 30", "server.drain_timeout"),
+        ("[server]\ncache = 1979-05-27", "server.cache"),
+        ("[dapr]\nsubstitute = \"yes\"", "dapr.substitute"),
+        (
+            "[package.hello]\nsource=\"hello.wasm\"\nenv = [\"A=b\"]",
+            "package.hello.env",
+        ),
+        (
+            "[package.hello]\nsource=\"hello.wasm\"\nenv.A = 1",
+            "package.hello.env.A",
+        ),
+        (
+            "[package.hello]\nsource=\"hello.wasm\"\noutbound = \"x\"",
+            "package.hello.outbound",
+        ),
+        (
+            "[package.hello]\nsource=\"hello.wasm\"\ndapr = true",
+            "package.hello.dapr",
+        ),
+        (
+            &with_route("path = \"/\"\npackage = \"hello\"\nmethods = [1]"),
+            "route.methods",
+        ),
+    ] {
+        assert_eq!(mistake(text).2, key, "{text}");
+    }
+}
+
+#[test]
+fn numbers_out_of_range_are_refused() {
+    for text in [
+        "[server]\nworkers = -1",
+        "[server]\nworkers = 1025",
+        "[server]\nworkers = 9223372036854775807",
+        "[server]\nworkers = 0x_",
+        "[limits]\nconcurrency = 0",
+        "[limits]\nconcurrency = 340282366920938463463374607431768211456",
+    ] {
+        assert_eq!(mistakes(text).len(), 1, "{text}");
+    }
+}
+
+#[test]
+fn durations_and_sizes_need_a_known_unit_and_a_number_in_range() {
+    for text in [
+        "30",
+        "30 sec",
+        "s",
+        "-1s",
+        "1.5s",
+        "0s",
+        "25h",
+        "18446744073709551615h",
+        "٣s",
+        "",
+        "99999999999999999999s",
+    ] {
+        let (_, _, key) = mistake(&format!("[limits]\ntimeout = {text:?}"));
+        assert_eq!(key, "limits.timeout", "{text}");
+    }
+    for text in [
+        "128",
+        "128MB",
+        "128mib",
+        "MiB",
+        "0B",
+        "63KiB",
+        "5GiB",
+        "18446744073709551615TiB",
+        "1e3B",
+    ] {
+        let (_, _, key) = mistake(&format!("[limits]\nmemory = {text:?}"));
+        assert_eq!(key, "limits.memory", "{text}");
+    }
+}
+
+#[test]
+fn an_address_to_listen_on_is_an_address_and_a_port() {
+    for text in [
+        "3000",
+        ":3000",
+        "localhost:3000",
+        "127.0.0.1",
+        "127.0.0.1:70000",
+        "::1:3000",
+        "http://127.0.0.1:3000",
+        "",
+    ] {
+        assert_eq!(
+            mistake(&format!("[server]\nlisten = {text:?}")).2,
+            "server.listen",
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn listeners_may_not_take_each_others_port() {
+    assert_eq!(
+        mistake("[server]\nlisten = \"127.0.0.1:9090\"").2,
+        "server.listen"
+    );
+    assert_eq!(
+        mistake("[server]\nadmin = \"0.0.0.0:3000\"").2,
+        "server.admin"
+    );
+    assert_eq!(
+        mistake("[dapr]\nlisten = \"127.0.0.1:3000\"").2,
+        "dapr.listen"
+    );
+    accepted("[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"");
+    accepted("[server]\nlisten = \"127.0.0.1:80\"\nadmin = \"127.0.0.2:80\"");
+}
+
+#[test]
+fn an_unknown_dapr_mode_and_a_bad_sidecar_are_refused() {
+    assert_eq!(mistake("[dapr]\nmode = \"Sidecar\"").2, "dapr.mode");
+    for text in [
+        "localhost:3500",
+        "grpc://localhost",
+        "http://localhost/v1.0",
+        "http://a@b",
+        "http://",
+    ] {
+        assert_eq!(
+            mistake(&format!("[dapr]\nsidecar = {text:?}")).2,
+            "dapr.sidecar",
+            "{text}"
+        );
+    }
+    assert_eq!(
+        mistake("[dapr]\ncomponents = \"absent\"").2,
+        "dapr.components"
+    );
+}
+
+#[test]
+fn the_environment_names_the_sidecar_unless_the_file_does() {
+    let read = |text: &str, endpoint: Option<&str>, port: Option<&str>| {
+        let environment = Environment {
+            dapr_http_endpoint: endpoint.map(str::to_owned),
+            dapr_http_port: port.map(str::to_owned),
+            ..Environment::default()
+        };
+        parse(text.as_bytes(), Path::new("f"), &environment).map(|c| c.dapr.sidecar.to_string())
+    };
+    assert_eq!(
+        read("", Some("https://d:1"), Some("2")).unwrap(),
+        "https://d:1/"
+    );
+    assert_eq!(read("", None, Some("2")).unwrap(), "http://localhost:2/");
+    let file = "[dapr]\nsidecar = \"http://f\"";
+    assert_eq!(read(file, Some("https://d:1"), None).unwrap(), "http://f/");
+    assert_eq!(
+        read("", Some("nonsense"), None).unwrap_err().mistakes()[0].place,
+        None
+    );
+    assert_eq!(
+        read("", None, Some("99999")).unwrap_err().mistakes().len(),
+        1
+    );
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let environment = Environment {
+        dapr_api_token: Some(Secret::new("hush")),
+        ..Environment::default()
+    };
+    let config = parse(b"", Path::new("f"), &environment).unwrap();
+    assert_eq!(config.dapr.api_token.as_ref().unwrap().reveal(), "hush");
+    assert!(!format!("{config:?}{environment:?}").contains("hush"));
+}
+
+#[test]
+fn a_package_name_is_a_dns_label() {
+    let long = "a".repeat(64);
+    for name in ["Counter", "a_b", "-a", "a-", "ü", "a.b", "", long.as_str()] {
+        let text = format!("[package.{name:?}]\nsource = \"hello.wasm\"");
+        assert_eq!(mistake(&text).2, format!("package.{name}"));
+    }
+    assert!(remedy("[package.Counter_API]\nsource = \"hello.wasm\"").contains("\"counter-api\""));
+    accepted(&format!(
+        "[package.{}]\nsource = \"hello.wasm\"",
+        "9".repeat(63)
+    ));
+}
+
+#[test]
+fn a_source_is_a_file_that_is_there_and_not_empty() {
+    let folder = Folder::new();
+    fs::write(folder.0.path().join("empty.wasm"), b"").unwrap();
+    for source in [
+        "absent.wasm",
+        ".",
+        "empty.wasm",
+        "",
+        "hello.wasm/x",
+        "oci://r/n@sha256:0",
+        "https://r/n",
+    ] {
+        let report = folder
+            .parse(&format!("[package.hello]\nsource = {source:?}"))
+            .unwrap_err();
+        assert_eq!(
+            report.mistakes()[0].place,
+            Some(Place {
+                line: 2,
+                column: 10
+            }),
+            "{source}"
+        );
+    }
+    assert_eq!(
+        mistake("[package.hello]"),
+        (1, 1, "package.hello".to_owned())
+    );
+}
+
+#[test]
+fn the_environment_of_a_guest_can_be_one() {
+    for name in ["", "A=B", "APP_ID", "DAPR_HTTP_ENDPOINT"] {
+        let text = format!("{HELLO}env = {{ {name:?} = \"x\" }}");
+        assert_eq!(mistake(&text).2, format!("package.hello.env.{name}"));
+    }
+}
+
+#[test]
+fn a_grant_to_a_topic_names_pubsub_and_topic() {
+    for grant in ["pubsub", "/orders", "pubsub/", "", "a b/c"] {
+        assert_eq!(
+            mistake(&format!("{HELLO}dapr.publish = [{grant:?}]")).2,
+            "package.hello.dapr.publish"
+        );
+    }
+}
+
+#[test]
+fn no_dapr_table_is_no_dapr_and_an_empty_one_grants_nothing() {
+    assert_eq!(accepted(HELLO).packages[0].dapr, None);
+    assert_eq!(
+        accepted(&format!("{HELLO}dapr = {{}}")).packages[0].dapr,
+        Some(GrantsConfig::default())
+    );
+}
+
+#[test]
+fn a_route_to_an_unknown_package_is_refused_with_the_nearest_one() {
+    let text = with_route("path = \"/\"\npackage = \"helo\"");
+    assert_eq!(mistake(&text), (5, 11, "route.package".to_owned()));
+    assert!(remedy(&text).contains("\"hello\""));
+}
+
+#[test]
+fn a_route_to_a_package_that_is_wrong_itself_is_no_mistake_of_its_own() {
+    let text = "[package.hello]\nsource = \"absent\"\n[[route]]\npath = \"/\"\npackage = \"hello\"";
+    assert_eq!(mistake(text).2, "package.hello.source");
+}
+
+#[test]
+fn a_route_has_a_path_and_a_package() {
+    assert_eq!(mistakes("[[route]]").len(), 2);
+}
+
+#[test]
+fn a_method_is_known_in_upper_case_and_named_once() {
+    for (methods, count) in [
+        ("[]", 1),
+        ("[\"get\"]", 1),
+        ("[\"FETCH\"]", 1),
+        ("[\"GET\", \"GET\"]", 1),
+        ("[\"CONNECT\", \"\"]", 2),
+    ] {
+        let found = mistakes(&with_route(&format!(
+            "path = \"/\"\npackage = \"hello\"\nmethods = {methods}"
+        )));
+        assert!(found.iter().all(|m| m.key == "route.methods"));
+        assert_eq!(found.len(), count, "{methods}");
+    }
+}
+
+#[test]
+fn a_prefix_to_strip_is_what_the_path_begins_with() {
+    for prefix in ["/d", "/c/{id}", "c", "/", "", "/c/", "/ca", "/c/v1/x"] {
+        let text = with_route(&format!(
+            "path = \"/c/v1/{{id}}\"\npackage = \"hello\"\nstrip_prefix = {prefix:?}"
+        ));
+        assert_eq!(mistake(&text).2, "route.strip_prefix", "{prefix}");
+    }
+    for prefix in ["/c", "/c/v1", "/%63"] {
+        accepted(&with_route(&format!(
+            "path = \"/c/v1/{{id}}\"\npackage = \"hello\"\nstrip_prefix = {prefix:?}"
+        )));
+    }
+}
+
+#[test]
+fn routes_that_collide_are_refused_at_the_later_one() {
+    let route = |keys: &str| format!("[[route]]\npackage = \"hello\"\n{keys}\n");
+    let text = [
+        HELLO,
+        &route("path = \"/a/{x}\""),
+        &route("path = \"/a/{y}\"\nmethods = [\"GET\"]"),
+    ]
+    .concat();
+    assert_eq!(mistake(&text).0, 6);
+}
+
+#[test]
+fn the_table_has_a_line_for_every_route() {
+    let text = [
+        &with_route("path = \"/a/{id}\"\npackage = \"hello\"\nmethods = [\"GET\", \"POST\"]"),
+        "[[route]]\npath = \"/\"\nhost = \"h.example\"\npackage = \"hello\"",
+    ];
+    let table = table(&accepted(&text.concat()));
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(rows[0], ["METHODS", "HOST", "PATH", "PACKAGE"]);
+    assert_eq!(rows[1], ["GET,POST", "*", "/a/{id}", "hello"]);
+    assert_eq!(rows[2], ["*", "h.example", "/", "hello"]);
+}
+
+#[test]
+fn what_is_found_later_is_reported_at_its_place() {
+    let config = accepted(&format!("{HELLO}[server]\nlisten = \"127.0.0.1:80\""));
+    let wrong = || Invalid::new("what", "remedy");
+    assert_eq!(
+        config.mistake("server.listen", wrong()).place,
+        Some(Place {
+            line: 4,
+            column: 10
+        })
+    );
+    assert_eq!(config.mistake("server.admin", wrong()).place, None);
+    let source = config.source_mistake(&config.packages[0], wrong());
+    assert_eq!(
+        (source.place, source.key.as_str()),
+        (
+            Some(Place {
+                line: 2,
+                column: 10
+            }),
+            "package.hello.source"
+        )
+    );
+}

@@ -1,0 +1,86 @@
+//! What a guest may call outside: nothing, unless its package's `outbound` names the origin.
+
+mod address;
+mod client;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use http::HeaderName;
+use http::uri::Scheme;
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
+    WasiHttpHooks,
+};
+
+pub use client::Client;
+
+use crate::error::ERROR_HEADER;
+use crate::package::Package;
+
+/// One guest's door to the outside.
+pub struct Egress {
+    package: Arc<Package>,
+    client: Client,
+}
+
+type SendIo = Box<dyn Future<Output = Result<(), Error>> + Send>;
+type Sent = Result<(http::Response<WasiBody>, SendIo), Error>;
+
+impl Egress {
+    /// A door for instances of `package`, on the worker that `client` belongs to.
+    pub fn new(package: Arc<Package>, client: Client) -> Self {
+        Self { package, client }
+    }
+
+    fn allows(&self, uri: &http::Uri) -> Result<(), Error> {
+        let (Some(scheme), Some(host)) = (uri.scheme(), uri.host()) else {
+            return Err(Error::HttpRequestUriInvalid);
+        };
+        let default = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+        let port = uri.port_u16().unwrap_or(default);
+        let listed = self
+            .package
+            .config
+            .outbound
+            .iter()
+            .any(|origin| origin.allows(scheme, host, port));
+        if listed && address::may_be_named(host) {
+            return Ok(());
+        }
+        tracing::warn!(package = %self.package.name, host, port, "outbound request refused: not in `outbound`");
+        self.package.metrics.refused("outbound-denied");
+        Err(Error::HttpRequestDenied)
+    }
+}
+
+/// Headers that describe one connection, and the one that is the gateway's word.
+fn is_forbidden(name: &HeaderName) -> bool {
+    DEFAULT_FORBIDDEN_HEADERS.contains(name) || *name == ERROR_HEADER
+}
+
+impl WasiHttpHooks for Egress {
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        is_forbidden(name)
+    }
+
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(is_forbidden)
+    }
+
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: SendIo,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        let allowed = self.allows(request.uri());
+        let client = self.client.clone();
+        Box::new(async move {
+            allowed?;
+            let response = client.send(request, options.unwrap_or_default()).await?;
+            // The connection's own task is the client's: there is nothing left to drive here.
+            Ok((response, Box::new(async { Ok(()) }) as SendIo))
+        })
+    }
+}

@@ -1,0 +1,128 @@
+//! Every way a request can fail before or inside a guest, and what the client is told.
+//!
+//! A client sees a problem document (RFC 9457) with the reason and the request's identity, never a guest's
+//! backtrace, a path or a host name of ours: those go to the log under the same request id.
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+/// Tells the gateway's own errors from the guest's.
+pub const ERROR_HEADER: HeaderName = HeaderName::from_static("x-wasmgate-error");
+
+/// How long a client is asked to wait before it tries again, in seconds: an overload passes as soon as one
+/// instance ends.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
+
+/// Why the gateway, rather than the guest, answered a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The request cannot be understood, for example it names no host.
+    BadRequest,
+    /// No route matches host and path.
+    NoRoute,
+    /// Routes match host and path, but none the method; carries the value of `Allow`.
+    MethodNotAllowed(HeaderValue),
+    /// The client did not deliver its request in time.
+    RequestTimeout,
+    /// The request's body is longer than the package's `request_body`.
+    BodyTooLarge,
+    /// The guest trapped.
+    GuestTrap,
+    /// The guest ended without a response, or answered with an error code.
+    GuestNoResponse,
+    /// The guest was refused memory beyond the package's `memory`, and died of it.
+    MemoryLimit,
+    /// The guest did not answer within the package's `timeout`.
+    Deadline,
+    /// The package has as many instances as its `concurrency` allows, or the gateway as many as it can hold.
+    Overloaded,
+    /// The package could not be loaded.
+    PackageUnavailable,
+}
+
+impl Failure {
+    /// The status a client sees.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::GuestTrap | Self::GuestNoResponse | Self::MemoryLimit => StatusCode::BAD_GATEWAY,
+            Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
+            Self::Overloaded | Self::PackageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The reason as it stands in `x-wasmgate-error`, in metrics and in the log.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad-request",
+            Self::NoRoute => "no-route",
+            Self::MethodNotAllowed(_) => "method-not-allowed",
+            Self::RequestTimeout => "request-timeout",
+            Self::BodyTooLarge => "body-too-large",
+            Self::GuestTrap => "guest-trap",
+            Self::GuestNoResponse => "guest-no-response",
+            Self::MemoryLimit => "memory-limit",
+            Self::Deadline => "deadline",
+            Self::Overloaded => "overloaded",
+            Self::PackageUnavailable => "package-unavailable",
+        }
+    }
+
+    /// The problem document as a whole response.
+    pub fn response(&self, request_id: &str) -> http::Response<bytes::Bytes> {
+        let status = self.status();
+        let problem = Problem {
+            r#type: format!("urn:wasmgate:error:{}", self.reason()),
+            title: self.title(),
+            status: status.as_u16(),
+            request_id,
+        };
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = http::Response::new(body.into());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert(ERROR_HEADER, HeaderValue::from_static(self.reason()));
+        match self {
+            Self::MethodNotAllowed(allow) => {
+                headers.insert(header::ALLOW, allow.clone());
+            }
+            Self::Overloaded | Self::PackageUnavailable => {
+                headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+            }
+            _ => {}
+        }
+        response
+    }
+
+    fn title(&self) -> &'static str {
+        match self {
+            Self::BadRequest => "The request cannot be understood.",
+            Self::NoRoute => "No route matches this host and path.",
+            Self::MethodNotAllowed(_) => "The routes of this path do not take this method.",
+            Self::RequestTimeout => "The request did not arrive in time.",
+            Self::BodyTooLarge => "The request's body is larger than this package takes.",
+            Self::GuestTrap => "The package failed while it handled the request.",
+            Self::GuestNoResponse => "The package ended without a response.",
+            Self::MemoryLimit => "The package needed more memory than it is given.",
+            Self::Deadline => "The package did not answer in time.",
+            Self::Overloaded => "Too many requests are in flight; try again.",
+            Self::PackageUnavailable => "The package is not available; try again.",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    request_id: &'a str,
+}

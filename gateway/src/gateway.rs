@@ -1,0 +1,179 @@
+//! The spine: route, admit, run, respond.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response};
+use http_body::Body;
+use http_body_util::{Either, Full};
+use wasmtime_wasi_http::Error;
+
+use crate::admin::metrics::{Metrics, RouteMetrics};
+use crate::egress::{Client, Egress};
+use crate::error::Failure;
+use crate::identity::{self, REQUEST_ID, RequestId};
+use crate::instance::{self, Call, GuestBody, RequestBody, RouteTimer};
+use crate::package::{Loader, Package};
+use crate::routes::{NoMatch, Route, RouteTable};
+use crate::target::Target;
+
+/// What a client gets: a guest's body as it comes, or a problem document.
+pub type ResponseBody = Either<GuestBody, Full<Bytes>>;
+
+/// Everything requests share; nothing in it changes while they run.
+pub struct Gateway {
+    routes: RouteTable,
+    /// By the route's index.
+    route_metrics: Vec<Arc<RouteMetrics>>,
+    /// By the package's index in the configuration.
+    packages: Vec<Arc<Package>>,
+    loader: Loader,
+    metrics: Metrics,
+}
+
+/// Where a request came in.
+#[derive(Clone)]
+pub struct Arrival {
+    /// The other end of the connection.
+    pub peer: IpAddr,
+    /// The client of the worker that owns the connection.
+    pub client: Client,
+}
+
+impl Gateway {
+    /// A gateway for these routes, whose package indices point into `packages`.
+    pub fn new(
+        routes: Vec<Route>,
+        packages: Vec<Arc<Package>>,
+        loader: Loader,
+        metrics: Metrics,
+    ) -> Self {
+        let route_metrics = routes
+            .iter()
+            .map(|route| {
+                let name = packages
+                    .get(route.package())
+                    .map_or("", |package| &package.name);
+                Arc::new(metrics.route(name, route.pattern()))
+            })
+            .collect();
+        Self {
+            routes: RouteTable::new(routes),
+            route_metrics,
+            packages,
+            loader,
+            metrics,
+        }
+    }
+
+    /// Answers one request from outside. Dropping the future stops the guest.
+    pub async fn handle<B>(&self, request: Request<B>, arrival: &Arrival) -> Response<ResponseBody>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Error>,
+    {
+        let id = RequestId::of(request.headers());
+        let mut response = match self.route(request, &id, arrival).await {
+            Ok(response) => response.map(Either::Left),
+            Err(failure) => failure
+                .response(id.as_str())
+                .map(|body| Either::Right(Full::new(body))),
+        };
+        response
+            .headers_mut()
+            .insert(REQUEST_ID, id.header().clone());
+        response
+    }
+
+    async fn route<B>(
+        &self,
+        mut request: Request<B>,
+        id: &RequestId,
+        arrival: &Arrival,
+    ) -> Result<Response<GuestBody>, Failure>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Error>,
+    {
+        let found = self.find(&mut request);
+        let (index, package, prefix) =
+            found.inspect_err(|failure| self.metrics.unrouted.count(failure.reason()))?;
+        identity::stamp(request.headers_mut(), id, arrival.peer, prefix.as_ref());
+        let metrics = self.route_metrics.get(index).map(Arc::clone);
+        let timer = metrics.clone().map(RouteTimer::start);
+        let answered = self
+            .dispatch(package, request, id, &arrival.client, timer)
+            .await;
+        if let Some(metrics) = metrics {
+            metrics.count(
+                answered
+                    .as_ref()
+                    .map_or_else(Failure::status, Response::status),
+            );
+        }
+        answered
+    }
+
+    /// Which route takes this request. The request's path becomes the one that the guest is to see.
+    fn find<B>(
+        &self,
+        request: &mut Request<B>,
+    ) -> Result<(usize, &Arc<Package>, Option<HeaderValue>), Failure> {
+        let target = Target::of(request)?;
+        let path = target.path();
+        let found = self
+            .routes
+            .find(target.host(), &path, request.method())
+            .map_err(|no| match no {
+                NoMatch::NoRoute => Failure::NoRoute,
+                NoMatch::MethodNotAllowed { allow } => Failure::MethodNotAllowed(allow),
+            })?;
+        let package = self
+            .packages
+            .get(found.route.package())
+            .ok_or(Failure::NoRoute)?;
+        let (index, route) = (found.index, found.route);
+        let prefix = target.apply(route, &path, request)?;
+        Ok((index, package, prefix))
+    }
+
+    /// Runs a package on a request, however it came.
+    async fn dispatch<B>(
+        &self,
+        package: &Arc<Package>,
+        request: Request<B>,
+        id: &RequestId,
+        client: &Client,
+        timer: Option<RouteTimer>,
+    ) -> Result<Response<GuestBody>, Failure>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Error>,
+    {
+        let refused = |failure: Failure| {
+            package.metrics.refused(failure.reason());
+            failure
+        };
+        let (parts, body) = request.into_parts();
+        let body = RequestBody::new(body, package.config.limits.request_body)
+            .ok_or_else(|| refused(Failure::BodyTooLarge))?;
+        let permit = package
+            .admission
+            .enter()
+            .ok_or_else(|| refused(Failure::Overloaded))?;
+        let loaded = package.get(&self.loader).map_err(|error| {
+            tracing::error!(package = %package.name, %error, "the package cannot be loaded");
+            refused(Failure::PackageUnavailable)
+        })?;
+        let call = Call {
+            package: Arc::clone(package),
+            loaded,
+            permit,
+            egress: Egress::new(Arc::clone(package), client.clone()),
+            request_id: id.clone(),
+            timer,
+        };
+        instance::run(call, Request::from_parts(parts, body)).await
+    }
+}

@@ -1,0 +1,199 @@
+//! What a request is called on its way: `x-request-id`, W3C trace context and the `x-forwarded-*` headers.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// Identity of a request in answers and logs: kept from the client when it is sane, made otherwise.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// W3C Trace Context, level 1.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+
+/// Longest request id taken from a client: it goes into every log line of the request.
+const MAX_REQUEST_ID_BYTES: usize = 128;
+
+/// The request's id, as a header value that is visible ASCII.
+#[derive(Debug, Clone)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The client's id when it is 1 to 128 visible ASCII characters, otherwise a fresh UUID.
+    pub fn of(headers: &HeaderMap) -> Self {
+        match headers.get(REQUEST_ID) {
+            Some(value) if is_sane(value.as_bytes()) => Self(value.clone()),
+            _ => Self::fresh(),
+        }
+    }
+
+    fn fresh() -> Self {
+        let mut buffer = uuid::Uuid::encode_buffer();
+        let text = uuid::Uuid::now_v7()
+            .as_hyphenated()
+            .encode_lower(&mut buffer);
+        // A UUID's hexadecimal digits and hyphens are always a header value.
+        Self(HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown")))
+    }
+
+    /// The id as a header value.
+    pub fn header(&self) -> &HeaderValue {
+        &self.0
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+fn is_sane(id: &[u8]) -> bool {
+    (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+}
+
+/// Writes what the guest is told of the request: its id, its trace, who asked for what, and the stripped prefix.
+pub fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: IpAddr, prefix: Option<&HeaderValue>) {
+    headers.insert(REQUEST_ID, id.header().clone());
+    stamp_trace(headers);
+    stamp_forwarded(headers, peer);
+    match prefix {
+        Some(prefix) => headers.insert(FORWARDED_PREFIX, prefix.clone()),
+        None => headers.remove(FORWARDED_PREFIX),
+    };
+}
+
+/// Passes a well-formed `traceparent` on; starts a trace where there is none, and then drops `tracestate`,
+/// which belongs to the trace that was not understood.
+fn stamp_trace(headers: &mut HeaderMap) {
+    let known = headers
+        .get(TRACEPARENT)
+        .is_some_and(|value| is_traceparent(value.as_bytes()));
+    if known {
+        return;
+    }
+    let mut text = String::with_capacity(55);
+    let trace = uuid::Uuid::new_v4();
+    let (parent, _) = uuid::Uuid::new_v4().as_u64_pair();
+    // Parent ids may not be zero; writing to a String cannot fail.
+    let _ = write!(text, "00-{}-{:016x}-00", trace.simple(), parent | 1);
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.insert(TRACEPARENT, value);
+    }
+    headers.remove(TRACESTATE);
+}
+
+/// `version-traceid-parentid-flags`, with the lengths and the non-zero rules of the specification.
+fn is_traceparent(value: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(value) else {
+        return false;
+    };
+    let mut parts = text.split('-');
+    let mut hex = |length: usize| {
+        parts.next().filter(|part| {
+            part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        })
+    };
+    let (version, trace, parent, flags) = (hex(2), hex(32), hex(16), hex(2));
+    let nonzero = |part: Option<&str>| part.is_some_and(|part| part.bytes().any(|b| b != b'0'));
+    let version_fits = match version {
+        Some("ff") | None => false,
+        Some("00") => parts.next().is_none(),
+        Some(_) => true,
+    };
+    version_fits && nonzero(trace) && nonzero(parent) && flags.is_some()
+}
+
+/// Appends the peer to `x-forwarded-for`; keeps the protocol and the host that a proxy before us has set.
+fn stamp_forwarded(headers: &mut HeaderMap, peer: IpAddr) {
+    let hops = headers
+        .get_all(FORWARDED_FOR)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .map(|hop| format!("{hop}, "))
+        .collect::<String>();
+    let chain = if hops.is_empty() {
+        peer.to_string()
+    } else {
+        hops + &peer.to_string()
+    };
+    if let Ok(value) = HeaderValue::try_from(chain) {
+        headers.insert(FORWARDED_FOR, value);
+    }
+    if !headers.contains_key(FORWARDED_PROTO) {
+        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    }
+    if !headers.contains_key(FORWARDED_HOST)
+        && let Some(host) = headers.get(header::HOST).cloned()
+    {
+        headers.insert(FORWARDED_HOST, host);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamped(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(
+                HeaderName::try_from(*name).unwrap(),
+                HeaderValue::try_from(*value).unwrap(),
+            );
+        }
+        let id = RequestId::of(&headers);
+        stamp(&mut headers, &id, IpAddr::from([10, 0, 0, 9]), None);
+        headers
+    }
+
+    #[test]
+    fn a_sane_request_id_is_kept_and_another_is_replaced() {
+        assert_eq!(
+            stamped(&[("x-request-id", "abc-1")])["x-request-id"],
+            "abc-1"
+        );
+        for bad in ["", "has space", &"x".repeat(129)] {
+            let headers = stamped(&[("x-request-id", bad)]);
+            assert_ne!(headers["x-request-id"], *bad);
+            assert_eq!(headers["x-request-id"].len(), 36);
+        }
+    }
+
+    #[test]
+    fn a_well_formed_trace_passes_and_a_broken_one_is_replaced_with_its_state() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert_eq!(stamped(&[("traceparent", good)])["traceparent"], good);
+        for bad in [
+            "",
+            "00-0-0-0",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+        ] {
+            let headers = stamped(&[("traceparent", bad), ("tracestate", "a=b")]);
+            assert!(is_traceparent(headers["traceparent"].as_bytes()), "{bad}");
+            assert_ne!(headers["traceparent"], *bad);
+            assert!(!headers.contains_key("tracestate"));
+        }
+    }
+
+    #[test]
+    fn the_peer_is_appended_to_the_hops_before_it() {
+        assert_eq!(stamped(&[])["x-forwarded-for"], "10.0.0.9");
+        let headers = stamped(&[
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-for", "2.2.2.2"),
+        ]);
+        assert_eq!(headers["x-forwarded-for"], "1.1.1.1, 2.2.2.2, 10.0.0.9");
+    }
+
+    #[test]
+    fn a_prefix_of_the_clients_own_making_is_removed() {
+        assert!(!stamped(&[("x-forwarded-prefix", "/admin")]).contains_key("x-forwarded-prefix"));
+    }
+}

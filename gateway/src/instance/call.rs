@@ -1,0 +1,209 @@
+//! Running one request: a fresh instance under one deadline, on the worker that owns the connection.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tokio::sync::oneshot;
+use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
+use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::{Error, WasiHttpView as _};
+
+use super::host::HostState;
+use super::request_body::{Progress, RequestBody};
+use super::response_body::{GuestBody, GuestTask, RouteTimer};
+use crate::admission::Permit;
+use crate::egress::Egress;
+use crate::error::Failure;
+use crate::identity::RequestId;
+use crate::package::{Loaded, Package};
+
+/// How far ahead of now a store's epoch deadline is, in ticks: the next one makes the guest yield.
+const EPOCHS_BETWEEN_YIELDS: u64 = 1;
+
+/// Everything one request needs besides the request itself.
+pub struct Call {
+    /// Whose code runs.
+    pub package: Arc<Package>,
+    /// That code, loaded.
+    pub loaded: Arc<Loaded>,
+    /// The slot it runs in.
+    pub permit: Permit,
+    /// What it may ask of others.
+    pub egress: Egress,
+    /// What it is called in the log.
+    pub request_id: RequestId,
+    /// Observes how long it took; none for requests that came by no route.
+    pub timer: Option<RouteTimer>,
+}
+
+type Head = Result<Response<HyperOutgoingBody>, ErrorCode>;
+
+/// Runs the guest until it has a response's head, and gives its body a life of its own.
+///
+/// Dropping the future, or the body it returns, stops the guest.
+///
+/// # Errors
+/// Whatever kept the guest from answering.
+pub async fn run<B>(
+    call: Call,
+    request: Request<RequestBody<B>>,
+) -> Result<Response<GuestBody>, Failure>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Error>,
+{
+    let Call {
+        package,
+        loaded,
+        permit,
+        egress,
+        request_id,
+        timer,
+    } = call;
+    let progress = request.body().progress();
+    let state = HostState::new(&package, egress, &request_id);
+    let (answer, head) = oneshot::channel();
+    let guest = Guest {
+        package,
+        loaded,
+        state,
+        request_id,
+        progress: progress.clone(),
+    };
+    let task = GuestTask::new(tokio::spawn(async move {
+        let ended = guest.drive(request, answer).await;
+        // The slot is free only when the instance and its memory are gone, which they are by now.
+        drop(permit);
+        ended
+    }));
+    let answered = head.await;
+    if progress.is_too_large() {
+        return Err(Failure::BodyTooLarge);
+    }
+    match answered {
+        Ok(Ok(response)) => {
+            let (parts, body) = response.into_parts();
+            let mut waiting = Some((body, task, timer));
+            let body = poll_fn(|cx| match waiting.take() {
+                Some((body, task, timer)) => Poll::Ready(GuestBody::gather(body, task, timer, cx)),
+                None => Poll::Ready(Err(Failure::GuestNoResponse)),
+            });
+            Ok(Response::from_parts(parts, body.await?))
+        }
+        Ok(Err(_)) => Err(Failure::GuestNoResponse),
+        Err(_) => Err(task.ended().await.err().unwrap_or(Failure::GuestNoResponse)),
+    }
+}
+
+struct Guest {
+    package: Arc<Package>,
+    loaded: Arc<Loaded>,
+    state: HostState,
+    request_id: RequestId,
+    progress: Progress,
+}
+
+impl Guest {
+    /// Instantiates and calls the guest, and says what became of it.
+    async fn drive<B>(
+        self,
+        request: Request<RequestBody<B>>,
+        answer: oneshot::Sender<Head>,
+    ) -> Result<(), Failure>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Error>,
+    {
+        let Self {
+            package,
+            loaded,
+            state,
+            request_id,
+            progress,
+        } = self;
+        let mut store = Store::new(loaded.handler.engine(), state);
+        store.limiter(|state| &mut state.memory);
+        store.set_epoch_deadline(EPOCHS_BETWEEN_YIELDS);
+        // Tokio's own yield lets the worker look at its sockets and timers before it comes back to this guest;
+        // wasmtime's would be polled again at once, and a lone spinning guest would starve the connections.
+        store.epoch_deadline_callback(|_| {
+            let turn = Box::pin(tokio::task::yield_now());
+            Ok(UpdateDeadline::YieldCustom(EPOCHS_BETWEEN_YIELDS, turn))
+        });
+        let work = handle(&mut store, &package, &loaded, request, answer);
+        let failure = match tokio::time::timeout(package.config.limits.timeout, work).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => classify(&error, store.data()),
+            // Whoever was waited for when the time was up is the one that was late.
+            Err(_) if progress.is_awaited() => (Failure::RequestTimeout, None),
+            Err(_) => (Failure::Deadline, None),
+        };
+        let (failure, error) = failure;
+        report(&package, &request_id, &failure, error.as_deref());
+        Err(failure)
+    }
+}
+
+async fn handle<B>(
+    store: &mut Store<HostState>,
+    package: &Package,
+    loaded: &Loaded,
+    request: Request<RequestBody<B>>,
+    answer: oneshot::Sender<Head>,
+) -> wasmtime::Result<()>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Error>,
+{
+    let started = Instant::now();
+    let instance = loaded.handler.instantiate_async(&mut *store).await?;
+    package
+        .metrics
+        .instantiation
+        .observe(started.elapsed().as_secs_f64());
+    let mut http = store.data_mut().http();
+    let request = http.new_incoming_request(Scheme::Http, request)?;
+    let answer = http.new_response_outparam(answer)?;
+    instance
+        .wasi_http_incoming_handler()
+        .call_handle(&mut *store, request, answer)
+        .await
+}
+
+/// What a guest's error means to the client, and what of it belongs into the log.
+fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<String>) {
+    if error.is::<PoolConcurrencyLimitError>() {
+        return (Failure::Overloaded, None);
+    }
+    let detail = Some(format!("{error:#}"));
+    if state.memory.refused() {
+        return (Failure::MemoryLimit, detail);
+    }
+    match error.downcast_ref::<I32Exit>() {
+        Some(I32Exit(code)) => (
+            Failure::GuestNoResponse,
+            Some(format!("the guest exited with {code}")),
+        ),
+        None if error.downcast_ref::<Trap>() == Some(&Trap::AllocationTooLarge) => {
+            (Failure::MemoryLimit, detail)
+        }
+        None => (Failure::GuestTrap, detail),
+    }
+}
+
+fn report(package: &Package, request_id: &RequestId, failure: &Failure, error: Option<&str>) {
+    match failure {
+        Failure::Deadline | Failure::RequestTimeout => package.metrics.timeouts.inc(),
+        Failure::GuestTrap | Failure::MemoryLimit => package.metrics.traps.inc(),
+        _ => {}
+    }
+    tracing::warn!(package = %package.name, request_id = request_id.as_str(), reason = failure.reason(),
+        error = error.unwrap_or_default(), "the guest failed");
+}

@@ -1,0 +1,149 @@
+//! What a guest prints: each line of its stdout and stderr becomes an event in the gateway's log, under the
+//! package and the request.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+use crate::identity::RequestId;
+
+/// A longer line is cut into events of this size, so that a guest cannot make the gateway hold its output.
+const MAX_LINE_BYTES: usize = 8 << 10;
+
+/// What one request may print in all; the rest is dropped with a word, so that a guest cannot fill the disk.
+const MAX_OUTPUT_BYTES: usize = 1 << 20;
+
+/// Which of the two streams.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// One of a guest's streams; clones share the line that is not yet whole.
+#[derive(Clone)]
+pub(super) struct GuestOutput(Arc<Mutex<Lines>>);
+
+struct Lines {
+    package: Arc<str>,
+    request_id: RequestId,
+    stream: Stream,
+    line: Vec<u8>,
+    written: usize,
+}
+
+impl GuestOutput {
+    pub(super) fn new(package: Arc<str>, request_id: RequestId, stream: Stream) -> Self {
+        Self(Arc::new(Mutex::new(Lines {
+            package,
+            request_id,
+            stream,
+            line: Vec::new(),
+            written: 0,
+        })))
+    }
+}
+
+impl Lines {
+    fn write(&mut self, bytes: &[u8]) {
+        let left = MAX_OUTPUT_BYTES.saturating_sub(self.written);
+        self.written = self.written.saturating_add(bytes.len());
+        let (kept, dropped) = bytes.split_at(left.min(bytes.len()));
+        for piece in kept.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if self.line.ends_with(b"\n") || self.line.len() >= MAX_LINE_BYTES {
+                self.emit();
+            }
+        }
+        if left > 0 && !dropped.is_empty() {
+            self.emit();
+            tracing::warn!(package = %self.package, request_id = self.request_id.as_str(),
+                limit = MAX_OUTPUT_BYTES, "the guest printed too much; the rest is dropped");
+        }
+    }
+
+    fn emit(&mut self) {
+        let text = String::from_utf8_lossy(&self.line);
+        let text = text.trim_end_matches(['\n', '\r']);
+        if !text.is_empty() {
+            let (package, request_id) = (&*self.package, self.request_id.as_str());
+            match self.stream {
+                Stream::Stdout => {
+                    tracing::info!(target: "guest", package, request_id, stream = "stdout", "{text}");
+                }
+                Stream::Stderr => {
+                    tracing::warn!(target: "guest", package, request_id, stream = "stderr", "{text}");
+                }
+            }
+        }
+        self.line.clear();
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.emit();
+    }
+}
+
+impl IsTerminal for GuestOutput {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for GuestOutput {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for GuestOutput {
+    async fn ready(&mut self) {}
+}
+
+impl OutputStream for GuestOutput {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.0.lock().write(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(MAX_OUTPUT_BYTES)
+    }
+}
+
+impl AsyncWrite for GuestOutput {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.lock().write(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,194 @@
+//! The response's body: what the guest has already finished goes out as a whole with its length; the rest drives
+//! the guest as the client reads.
+
+use std::collections::VecDeque;
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::task::JoinHandle;
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+use crate::admin::metrics::RouteMetrics;
+use crate::error::Failure;
+
+/// Why a body ended before its end: the connection is cut, since the head is already with the client.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The guest failed after its head.
+    #[error("the guest failed after its head: {}", .0.reason())]
+    Guest(Failure),
+    /// The guest's own body broke off.
+    #[error("the guest's body broke off: {0}")]
+    Broken(#[from] wasmtime_wasi_http::Error),
+}
+
+/// Observes a request's duration when the response is over, however it ends.
+#[derive(Debug)]
+pub struct RouteTimer {
+    metrics: std::sync::Arc<RouteMetrics>,
+    started: Instant,
+}
+
+impl RouteTimer {
+    /// Starts at the request's head.
+    pub fn start(metrics: std::sync::Arc<RouteMetrics>) -> Self {
+        Self {
+            metrics,
+            started: Instant::now(),
+        }
+    }
+}
+
+impl Drop for RouteTimer {
+    fn drop(&mut self) {
+        self.metrics
+            .duration
+            .observe(self.started.elapsed().as_secs_f64());
+    }
+}
+
+/// A guest at work; dropping it stops the guest.
+#[derive(Debug)]
+pub(super) struct GuestTask(Option<JoinHandle<Result<(), Failure>>>);
+
+impl GuestTask {
+    pub(super) fn new(task: JoinHandle<Result<(), Failure>>) -> Self {
+        Self(Some(task))
+    }
+
+    /// Waits for the guest's end.
+    pub(super) async fn ended(mut self) -> Result<(), Failure> {
+        match self.0.as_mut() {
+            Some(task) => flatten(task.await),
+            None => Ok(()),
+        }
+    }
+
+    /// The guest's failure if it has ended with one. A guest that is still at work behind a finished response is
+    /// let go: its deadline ends it.
+    fn failure(&mut self, cx: &mut Context<'_>) -> Option<Failure> {
+        let task = self.0.as_mut()?;
+        let outcome = Pin::new(task).poll(cx);
+        self.0 = None;
+        match outcome {
+            Poll::Pending => None,
+            Poll::Ready(result) => flatten(result).err(),
+        }
+    }
+}
+
+impl Drop for GuestTask {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+fn flatten(joined: Result<Result<(), Failure>, tokio::task::JoinError>) -> Result<(), Failure> {
+    joined.unwrap_or_else(|error| {
+        tracing::error!(%error, "a guest's task ended abnormally");
+        Err(Failure::GuestTrap)
+    })
+}
+
+/// A guest's response body.
+pub struct GuestBody {
+    /// Frames that were ready when the head was.
+    ready: VecDeque<Frame<Bytes>>,
+    /// What is still to come, with the guest that makes it.
+    rest: Option<(HyperOutgoingBody, GuestTask)>,
+    _timer: Option<RouteTimer>,
+}
+
+impl GuestBody {
+    /// Takes what the guest has written so far; if that is all, its length is known.
+    pub(super) fn gather(
+        mut body: HyperOutgoingBody,
+        mut task: GuestTask,
+        timer: Option<RouteTimer>,
+        cx: &mut Context<'_>,
+    ) -> Result<Self, Failure> {
+        let mut ready = VecDeque::new();
+        loop {
+            match Pin::new(&mut body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => ready.push_back(frame),
+                Poll::Pending => break,
+                // Not a byte has gone out: the client can still be told.
+                Poll::Ready(Some(Err(_))) => {
+                    return Err(task.failure(cx).unwrap_or(Failure::GuestNoResponse));
+                }
+                Poll::Ready(None) => {
+                    return match task.failure(cx) {
+                        Some(failure) => Err(failure),
+                        None => Ok(Self {
+                            ready,
+                            rest: None,
+                            _timer: timer,
+                        }),
+                    };
+                }
+            }
+        }
+        Ok(Self {
+            ready,
+            rest: Some((body, task)),
+            _timer: timer,
+        })
+    }
+}
+
+impl Body for GuestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(frame) = self.ready.pop_front() {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        let Some((body, task)) = &mut self.rest else {
+            return Poll::Ready(None);
+        };
+        match Pin::new(body).poll_frame(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(match task.failure(cx) {
+                Some(failure) => BodyError::Guest(failure),
+                None => error.into(),
+            }))),
+            // The store of a guest that died closes its body as an orderly end would: ask the guest.
+            Poll::Ready(None) => {
+                let failure = task.failure(cx);
+                self.rest = None;
+                Poll::Ready(failure.map(|failure| Err(BodyError::Guest(failure))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ready.is_empty() && self.rest.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let known = self
+            .ready
+            .iter()
+            .filter_map(Frame::data_ref)
+            .map(|data| data.len() as u64)
+            .sum();
+        let mut hint = SizeHint::new();
+        hint.set_lower(known);
+        // Trailers go only with a chunked body.
+        if self.rest.is_none() && self.ready.iter().all(Frame::is_data) {
+            hint.set_exact(known);
+        }
+        hint
+    }
+}

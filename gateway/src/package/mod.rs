@@ -1,0 +1,173 @@
+//! Packages: from a file named in the configuration to code that is ready to be instantiated.
+//!
+//! `register` happens once at start, and is where a component is compiled and refused if it cannot run here;
+//! `load` happens when a request first asks for the package, and only maps what `register` left on disk.
+
+mod cache;
+mod check;
+mod loader;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+
+use crate::admin::metrics::PackageMetrics;
+use crate::admission::Admission;
+use crate::config::PackageConfig;
+use crate::invalid::Invalid;
+
+pub use cache::{CodeCache, CompiledCode};
+pub use loader::{Loaded, Loader};
+
+/// A registered package: what the configuration grants it, and where its compiled code lies.
+pub struct Package {
+    /// What the configuration says of it.
+    pub config: PackageConfig,
+    /// Its name, which is its app-id.
+    pub name: Arc<str>,
+    /// The slots of its instances.
+    pub admission: Arc<Admission>,
+    /// What is counted of it.
+    pub metrics: PackageMetrics,
+    code: CompiledCode,
+    loaded: ArcSwapOption<Loaded>,
+    loading: Mutex<()>,
+}
+
+impl Package {
+    /// A package that is registered and not loaded.
+    pub fn new(config: PackageConfig, metrics: PackageMetrics, code: CompiledCode) -> Self {
+        let name = Arc::from(config.name.as_str());
+        let admission = Admission::new(config.limits.concurrency, metrics.in_flight.clone());
+        Self {
+            config,
+            name,
+            admission,
+            metrics,
+            code,
+            loaded: ArcSwapOption::empty(),
+            loading: Mutex::new(()),
+        }
+    }
+
+    /// The code of this package, loaded on the first call; callers that come meanwhile wait for that one load.
+    ///
+    /// # Errors
+    /// When the compiled code on disk is gone or is no longer what was registered.
+    pub fn get(&self, loader: &Loader) -> Result<Arc<Loaded>, PackageError> {
+        if let Some(loaded) = self.loaded.load_full() {
+            return Ok(loaded);
+        }
+        let _one_load = self.loading.lock();
+        if let Some(loaded) = self.loaded.load_full() {
+            return Ok(loaded);
+        }
+        let loaded = Arc::new(loader.load(&self.code)?);
+        self.loaded.store(Some(Arc::clone(&loaded)));
+        Ok(loaded)
+    }
+}
+
+/// Why a package cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// The source cannot be read.
+    #[error("{} cannot be read: {error}", path.display())]
+    Unreadable {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The source is not WebAssembly at all.
+    #[error("{} is not WebAssembly", path.display())]
+    NotWasm {
+        /// The file named by `source`.
+        path: PathBuf,
+    },
+    /// The source is a core module.
+    #[error("{} is a core module, and a component is needed", path.display())]
+    CoreModule {
+        /// The file named by `source`.
+        path: PathBuf,
+    },
+    /// The source is a broken component, or one that uses a feature this gateway does not have.
+    #[error("{} is not a valid component: {error}", path.display())]
+    Invalid {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// What the compiler said.
+        error: String,
+    },
+    /// The component has no HTTP handler.
+    #[error("{} exports no `wasi:http/incoming-handler@0.2.x`: {instead}", path.display())]
+    NoHandler {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// What it is instead.
+        instead: String,
+    },
+    /// The component needs what the gateway does not offer.
+    #[error("{} imports what this gateway does not offer: {imports}", path.display())]
+    MissingImports {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// The imports, separated by commas.
+        imports: String,
+    },
+    /// The compiled code cannot be written.
+    #[error("{} cannot hold compiled code: {error}", path.display())]
+    Cache {
+        /// The cache directory or the file in it.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The compiled code changed or went away after registration.
+    #[error("compiled code {} is not what was registered", path.display())]
+    CodeChanged {
+        /// The file in the cache directory.
+        path: PathBuf,
+    },
+    /// The compiled code cannot be loaded.
+    #[error("compiled code {} cannot be loaded: {error}", path.display())]
+    Load {
+        /// The file in the cache directory.
+        path: PathBuf,
+        /// What wasmtime said.
+        error: String,
+    },
+}
+
+impl PackageError {
+    fn remedy(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "build the package, or correct the path",
+            Self::NotWasm { .. } => "name a component: its first bytes are 00 61 73 6d 0d 00 01 00",
+            Self::CoreModule { .. } => {
+                "build it with `--target wasm32-wasip2`, or wrap it with `wasm-tools component new`"
+            }
+            Self::Invalid { .. } => "build it again, with a released toolchain",
+            Self::NoHandler { .. } => {
+                "export the handler, for example with `wasmgate_sdk::serve!`, from a library with `crate-type = [\"cdylib\"]`"
+            }
+            Self::MissingImports { .. } => {
+                "remove the import, or compose the component with one that provides it (`wac plug`)"
+            }
+            Self::Cache { .. } => {
+                "make the directory writable, or name another one in `[server] cache`"
+            }
+            Self::CodeChanged { .. } | Self::Load { .. } => {
+                "restart the gateway to compile it again"
+            }
+        }
+    }
+}
+
+impl From<PackageError> for Invalid {
+    fn from(error: PackageError) -> Self {
+        Self::new(error.to_string(), error.remedy())
+    }
+}

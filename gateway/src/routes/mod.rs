@@ -1,0 +1,25 @@
+//! Host, path and method to the route that answers.
+//!
+//! A route matches when its host, its path and its methods all match. Of the routes that match, the
+//! most specific wins: an exact host before `*.suffix` (the longest suffix first) before no host;
+//! then, segment by segment from the left, static text before `{param}` before `{*rest}`. A more
+//! specific route that does not take the method gives way to a less specific one that does.
+//!
+//! Paths are compared in the form that [`CleanPath`] describes.
+
+mod clean;
+mod collide;
+mod host;
+mod pattern;
+mod route;
+mod table;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use clean::CleanPath;
+pub use collide::{Collision, collisions};
+pub use host::HostPattern;
+pub use pattern::{PathPattern, Segment};
+pub use route::{Match, NoMatch, Route};
+pub use table::RouteTable;

@@ -1,0 +1,129 @@
+//! One route, and the answers of a look-up.
+
+use http::{HeaderValue, Method};
+
+use super::{CleanPath, HostPattern, PathPattern};
+
+/// One line of the route table.
+#[derive(Clone, Debug)]
+pub struct Route {
+    path: PathPattern,
+    host: Option<HostPattern>,
+    methods: Option<Vec<Method>>,
+    package: usize,
+    strip_prefix: Option<String>,
+    label: String,
+}
+
+/// The route that answers a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Match<'t> {
+    /// The route's position in the list that the table was made of.
+    pub index: usize,
+    /// The route.
+    pub route: &'t Route,
+}
+
+/// Why no route answers a request.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NoMatch {
+    /// No route has this host and path.
+    #[error("no route has this host and path")]
+    NoRoute,
+    /// Routes have this host and path, but none of them takes the method.
+    #[error("no route of this host and path takes this method")]
+    MethodNotAllowed {
+        /// The value of `Allow`: the methods that are taken, HEAD wherever GET is (RFC 9110, 10.2.1).
+        allow: HeaderValue,
+    },
+}
+
+impl Route {
+    /// A route to the package at `package` in the configuration's list.
+    ///
+    /// `methods` of `None` takes every method. `strip_prefix` is in the form of a [`CleanPath`] and
+    /// covers whole static segments of `path`; see [`PathPattern::strips`].
+    #[must_use]
+    pub fn new(
+        path: PathPattern,
+        host: Option<HostPattern>,
+        methods: Option<Vec<Method>>,
+        package: usize,
+        strip_prefix: Option<String>,
+    ) -> Self {
+        let label = match &host {
+            Some(host) => format!("{host}{path}"),
+            None => path.to_string(),
+        };
+        Self {
+            path,
+            host,
+            methods,
+            package,
+            strip_prefix,
+            label,
+        }
+    }
+
+    /// The path as it was configured.
+    #[must_use]
+    pub fn path(&self) -> &PathPattern {
+        &self.path
+    }
+
+    /// The host; `None` for any.
+    #[must_use]
+    pub fn host(&self) -> Option<&HostPattern> {
+        self.host.as_ref()
+    }
+
+    /// The methods; `None` for all.
+    #[must_use]
+    pub fn methods(&self) -> Option<&[Method]> {
+        self.methods.as_deref()
+    }
+
+    /// The package that answers, as an index into the configuration's packages.
+    #[must_use]
+    pub fn package(&self) -> usize {
+        self.package
+    }
+
+    /// What is taken off the path before the guest sees it.
+    #[must_use]
+    pub fn strip_prefix(&self) -> Option<&str> {
+        self.strip_prefix.as_deref()
+    }
+
+    /// Host and path as configured, such as `*.example.com/c/{*rest}`: the label of metrics and logs.
+    #[must_use]
+    pub fn pattern(&self) -> &str {
+        &self.label
+    }
+
+    /// The path that the guest sees, and the prefix that was taken off (empty for none).
+    #[must_use]
+    pub fn strip<'p>(&'p self, path: &'p CleanPath<'_>) -> (&'p str, &'p str) {
+        let path = path.as_str();
+        let Some(prefix) = self.strip_prefix.as_deref() else {
+            return (path, "");
+        };
+        match path.strip_prefix(prefix) {
+            Some("") => ("/", prefix),
+            Some(rest) if rest.starts_with('/') => (rest, prefix),
+            _ => (path, ""),
+        }
+    }
+
+    /// Whether the route takes the method, HEAD being taken wherever GET is.
+    pub(super) fn takes(&self, method: &Method) -> bool {
+        self.names(method) || (method == Method::HEAD && self.names(&Method::GET))
+    }
+
+    /// Whether the route takes the method by its own name.
+    pub(super) fn names(&self, method: &Method) -> bool {
+        self.methods
+            .as_ref()
+            .is_none_or(|methods| methods.contains(method))
+    }
+}

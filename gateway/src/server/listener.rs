@@ -1,0 +1,101 @@
+//! The public listening sockets: one a worker, on one address.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::invalid::Invalid;
+
+/// Connections the kernel holds for a worker that is busy: what a burst brings within a few epoch ticks.
+const BACKLOG: i32 = 4096;
+
+/// Sockets that hold the address and take no connections yet.
+#[derive(Debug)]
+pub struct Listeners {
+    sockets: Vec<Socket>,
+    address: SocketAddr,
+}
+
+impl Listeners {
+    /// Takes `address` for `count` workers; port 0 is one port for all of them.
+    ///
+    /// # Errors
+    /// When the address is taken, is not ours, or needs a privilege.
+    pub fn bind(address: SocketAddr, count: usize) -> io::Result<Self> {
+        // Sockets that share a port share it with any other process of the same user too: one that does not
+        // share finds out first whether the address is free.
+        drop(bound(address, false)?);
+        let first = bound(address, true)?;
+        let address = first.local_addr()?.as_socket().unwrap_or(address);
+        let mut sockets = vec![first];
+        for _ in 1..count {
+            sockets.push(bound(address, true)?);
+        }
+        Ok(Self { sockets, address })
+    }
+
+    /// The address, with the port that was really given.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// From now on connections are taken.
+    pub(super) fn listen(self) -> io::Result<Vec<TcpListener>> {
+        self.sockets
+            .into_iter()
+            .map(|socket| {
+                socket.listen(BACKLOG)?;
+                socket.set_nonblocking(true)?;
+                Ok(socket.into())
+            })
+            .collect()
+    }
+}
+
+/// What to say of an address that cannot be listened on.
+pub fn refused(address: SocketAddr, error: &io::Error) -> Invalid {
+    let remedy = match error.kind() {
+        io::ErrorKind::AddrInUse => "stop the process that has it, or choose another port",
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 need a privilege: choose a higher port, or grant CAP_NET_BIND_SERVICE"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface of this machine has it: 127.0.0.1 is for this machine only, 0.0.0.0 for all interfaces"
+        }
+        _ => "choose another address",
+    };
+    Invalid::new(format!("cannot listen on {address}: {error}"), remedy)
+}
+
+fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_workers_share_one_port_and_a_second_gateway_is_refused_it() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listeners = Listeners::bind(any, 3).unwrap();
+        let address = listeners.address();
+        let sockets = listeners.listen().unwrap();
+        assert!(
+            sockets
+                .iter()
+                .all(|socket| socket.local_addr().unwrap() == address)
+        );
+        let refused = Listeners::bind(address, 1).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+    }
+}

@@ -1,0 +1,225 @@
+//! From a checked configuration to a gateway that serves, and to its orderly end.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+
+use crate::admin::metrics::Metrics;
+use crate::admin::{self, Readiness};
+use crate::config::{Config, Report, Source};
+use crate::engine::{self, PoolLimits};
+use crate::gateway::Gateway;
+use crate::package::{CompiledCode, Loader, Package};
+use crate::server::{self, Listeners, Workers};
+
+/// Why the gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Packages that cannot be served, all of them.
+    #[error("{0}")]
+    Packages(Report),
+    /// The cache directory cannot be used.
+    #[error("{0}")]
+    Cache(Report),
+    /// An address cannot be listened on.
+    #[error("{0}")]
+    Listen(Report),
+    /// The machine does not give what the gateway needs.
+    #[error("the gateway cannot start: {0}")]
+    Machine(String),
+}
+
+/// How serving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything in flight was finished, or the drain time-out passed.
+    Drained,
+    /// A second signal asked for an immediate end.
+    Forced,
+}
+
+/// Where the gateway serves.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// The public listener.
+    pub listen: SocketAddr,
+    /// The admin listener.
+    pub admin: SocketAddr,
+}
+
+/// Compiles and checks every package without listening.
+///
+/// # Errors
+/// With every package that cannot be served.
+pub fn check(config: &Config) -> Result<(), StartError> {
+    let metrics = metrics()?;
+    let loader = loader(config, &metrics)?;
+    register(config, &loader).map(drop)
+}
+
+/// Serves until SIGTERM or Ctrl-C; `ready` is called once, when requests are taken.
+///
+/// # Errors
+/// When something needed is not there; nothing has been served then.
+pub fn up(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| machine(&error))?;
+    let ended = runtime.block_on(serve(config, ready));
+    // What a forced end leaves behind on other threads is not waited for.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, StartError> {
+    let mut signals = Signals::new().map_err(|error| machine(&error))?;
+    let (listen, admin) = (config.server.listen, config.server.admin);
+    let cannot_listen = |key, address, error| {
+        let mistake = config.mistake(key, server::refused(address, &error));
+        StartError::Listen(config.report(vec![mistake]))
+    };
+    let listeners = Listeners::bind(listen, config.server.workers)
+        .map_err(|error| cannot_listen("server.listen", listen, error))?;
+    let admin = TcpListener::bind(admin)
+        .await
+        .map_err(|error| cannot_listen("server.admin", admin, error))?;
+    let metrics = metrics()?;
+    let readiness = Readiness::default();
+    let addresses = Addresses {
+        listen: listeners.address(),
+        admin: admin.local_addr().map_err(|error| machine(&error))?,
+    };
+    let admin = axum::serve(admin, admin::router(metrics.clone(), readiness.clone()));
+    tokio::spawn(admin.into_future());
+
+    let server = config.server.clone();
+    let loading = tokio::task::spawn_blocking(move || load(config, metrics));
+    let gateway = tokio::select! {
+        loaded = loading => loaded.map_err(|error| machine(&error))??,
+        () = signals.next() => return Ok(Ended::Forced),
+    };
+    let workers =
+        Workers::start(listeners, &server, &Arc::new(gateway)).map_err(|error| machine(&error))?;
+    readiness.set(true);
+    ready(addresses);
+
+    signals.next().await;
+    readiness.set(false);
+    tracing::info!("draining: no new connections are taken");
+    tokio::select! {
+        () = workers.drain() => Ok(Ended::Drained),
+        () = signals.next() => Ok(Ended::Forced),
+    }
+}
+
+/// Registers every package and puts the gateway together.
+fn load(config: Config, metrics: Metrics) -> Result<Gateway, StartError> {
+    let loader = loader(&config, &metrics)?;
+    let codes = register(&config, &loader)?;
+    let packages = config
+        .packages
+        .into_iter()
+        .zip(codes)
+        .map(|(package, code)| {
+            let metrics = metrics.package(package.name.as_str());
+            Arc::new(Package::new(package, metrics, code))
+        })
+        .collect();
+    Ok(Gateway::new(config.routes, packages, loader, metrics))
+}
+
+/// Compiles what is not compiled yet, as many packages at once as there are cores.
+fn register(config: &Config, loader: &Loader) -> Result<Vec<CompiledCode>, StartError> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(config.packages.len()));
+    let failed = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(package) = config.packages.get(index) else {
+                        break;
+                    };
+                    let Source::File(path) = &package.source;
+                    match loader.register(path) {
+                        Ok(code) => done.lock().push((index, code)),
+                        Err(error) => failed
+                            .lock()
+                            .push(config.source_mistake(package, error.into())),
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner();
+    if !failed.is_empty() {
+        return Err(StartError::Packages(config.report(failed)));
+    }
+    let mut done = done.into_inner();
+    done.sort_by_key(|(index, _)| *index);
+    Ok(done.into_iter().map(|(_, code)| code).collect())
+}
+
+fn metrics() -> Result<Metrics, StartError> {
+    Metrics::new().map_err(|error| machine(&error))
+}
+
+fn loader(config: &Config, metrics: &Metrics) -> Result<Loader, StartError> {
+    let wanted: usize = config
+        .packages
+        .iter()
+        .map(|package| package.limits.concurrency)
+        .sum();
+    let memory = config
+        .packages
+        .iter()
+        .map(|package| package.limits.memory)
+        .max()
+        .unwrap_or_default();
+    let limits = PoolLimits {
+        instances: u32::try_from(wanted)
+            .unwrap_or(u32::MAX)
+            .clamp(1, engine::MAX_INSTANCES),
+        memory: usize::try_from(memory).unwrap_or(usize::MAX),
+    };
+    let engine =
+        engine::build(limits).map_err(|error| StartError::Machine(format!("{error:#}")))?;
+    Loader::new(engine, &config.server.cache, metrics.clone()).map_err(|error| {
+        let mistake = config.mistake("server.cache", error.into());
+        StartError::Cache(config.report(vec![mistake]))
+    })
+}
+
+fn machine(error: &dyn fmt::Display) -> StartError {
+    StartError::Machine(error.to_string())
+}
+
+/// SIGTERM and Ctrl-C, one after the other.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

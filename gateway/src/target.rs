@@ -1,0 +1,91 @@
+//! What a request is for: its host and path in every form that HTTP allows, and what of it the guest will see.
+
+use http::header::HOST;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, Request, Uri, Version};
+
+use crate::error::Failure;
+use crate::routes::{CleanPath, Route};
+
+/// The host that HTTP/1.0 clients are taken to mean when they name none, as they may (RFC 1945).
+const DEFAULT_HOST: HeaderValue = HeaderValue::from_static("localhost");
+
+/// A request's target, taken apart.
+pub struct Target {
+    authority: Authority,
+    path: PathAndQuery,
+}
+
+impl Target {
+    /// Reads the target of a request in origin form, absolute form, or HTTP/2's pseudo-headers, and makes its
+    /// `Host` agree with it (RFC 9112, 3.2.2: an absolute target wins).
+    ///
+    /// # Errors
+    /// [`Failure::BadRequest`] when it names no host, two hosts or an impossible one.
+    pub fn of<B>(request: &mut Request<B>) -> Result<Self, Failure> {
+        let authority = match request.uri().authority() {
+            Some(authority) => authority.clone(),
+            None => host_header(request)?,
+        };
+        if authority.as_str().contains('@') {
+            return Err(Failure::BadRequest);
+        }
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Failure::BadRequest)?;
+        request.headers_mut().insert(HOST, host);
+        let path = request
+            .uri()
+            .path_and_query()
+            .cloned()
+            .ok_or(Failure::BadRequest)?;
+        Ok(Self { authority, path })
+    }
+
+    /// The host without its port.
+    pub fn host(&self) -> Option<&str> {
+        Some(self.authority.host())
+    }
+
+    /// The path in the form that routes are compared in.
+    pub fn path(&self) -> CleanPath<'_> {
+        CleanPath::new(self.path.path())
+    }
+
+    /// Gives the request the path that the guest is to see, made of its clean `path`, and returns the prefix that was taken off.
+    ///
+    /// # Errors
+    /// [`Failure::BadRequest`] when what is left is no path, which no route makes of a path that matched it.
+    pub fn apply<B>(
+        &self,
+        route: &Route,
+        path: &CleanPath<'_>,
+        request: &mut Request<B>,
+    ) -> Result<Option<HeaderValue>, Failure> {
+        let (rest, prefix) = route.strip(path);
+        if prefix.is_empty() && !path.changed() {
+            return Ok(None);
+        }
+        let path = match self.path.query() {
+            Some(query) => PathAndQuery::try_from(format!("{rest}?{query}")),
+            None => PathAndQuery::try_from(rest),
+        };
+        let mut parts = http::uri::Parts::default();
+        parts.path_and_query = Some(path.map_err(|_| Failure::BadRequest)?);
+        *request.uri_mut() = Uri::from_parts(parts).map_err(|_| Failure::BadRequest)?;
+        if prefix.is_empty() {
+            return Ok(None);
+        }
+        HeaderValue::from_str(prefix)
+            .map(Some)
+            .map_err(|_| Failure::BadRequest)
+    }
+}
+
+fn host_header<B>(request: &Request<B>) -> Result<Authority, Failure> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host,
+        (None, _) if request.version() <= Version::HTTP_10 => &DEFAULT_HOST,
+        _ => return Err(Failure::BadRequest),
+    };
+    Authority::try_from(host.as_bytes()).map_err(|_| Failure::BadRequest)
+}

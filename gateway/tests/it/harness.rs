@@ -1,0 +1,44 @@
+//! What every test stands on: a gateway process, clients for it, and its metrics and log.
+
+mod builder;
+mod client;
+mod guests;
+mod log;
+mod metrics;
+mod process;
+mod raw;
+mod upstream;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+pub(crate) use builder::Builder;
+pub(crate) use client::{Body, Reply, channel, empty, full, is_broken};
+pub(crate) use guests::guest;
+pub(crate) use process::{Signal, TestGateway, command, output_of, run};
+pub(crate) use raw::{RawConnection, status};
+pub(crate) use upstream::Upstream;
+
+/// How long any wait in a test may last: far above what a slow, busy machine needs, so that reaching
+/// it is a failure and never a matter of speed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Pause between two looks at a condition that announces itself in no other way.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// The future's output, or a panic that names what was waited for.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(output) => output,
+        Err(_) => panic!("gave up waiting for {what}"),
+    }
+}
+
+/// Looks at a condition until it holds, or panics naming it.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "gave up waiting for {what}");
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}

@@ -1,0 +1,239 @@
+//! The gateway as a process: started, watched, signalled, ended with its test.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use super::log::{Event, Lines};
+use super::metrics::Metrics;
+use super::{Builder, LOOK_AGAIN, PATIENCE, until};
+
+/// A signal that an operator sends.
+#[derive(Clone, Copy)]
+pub(crate) enum Signal {
+    Terminate,
+    Interrupt,
+}
+
+/// A gateway that serves; it ends with the test, and tells its log when the test fails.
+pub(crate) struct TestGateway {
+    child: Child,
+    stdout: Lines,
+    stderr: Lines,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    // Held for its files: the configuration lies in it.
+    _folder: TempDir,
+}
+
+impl TestGateway {
+    /// A configuration to be filled and started.
+    pub(crate) fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Starts a gateway with this `wasmgate.toml` and waits until it says where it listens.
+    pub(crate) fn start(toml: &str) -> Self {
+        Self::start_with(toml, &[])
+    }
+
+    /// Like [`TestGateway::start`], with options on the command line.
+    pub(crate) fn start_with(toml: &str, options: &[&str]) -> Self {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("wasmgate.toml"), toml).unwrap();
+        let mut child = command(folder.path(), &["up"])
+            .args(options)
+            .env("A_SECRET_OF_THE_GATEWAY", "not for guests")
+            .spawn()
+            .expect("the gateway's binary runs");
+        let stdout = Lines::collect(child.stdout.take().unwrap());
+        let stderr = Lines::collect(child.stderr.take().unwrap());
+        let deadline = Instant::now() + PATIENCE;
+        let (address, admin) = loop {
+            let lines = stdout.all();
+            if let (Some(address), Some(admin)) = (
+                announced(&lines, "listening on"),
+                announced(&lines, "admin on"),
+            ) {
+                break (address, admin);
+            }
+            let ended = child.try_wait().unwrap();
+            if ended.is_some() || Instant::now() > deadline {
+                let _ = child.kill();
+                panic!(
+                    "the gateway did not start ({ended:?})\n{toml}\n{}\n{}",
+                    lines.join("\n"),
+                    stderr.all().join("\n")
+                );
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        };
+        Self {
+            child,
+            stdout,
+            stderr,
+            address,
+            admin,
+            _folder: folder,
+        }
+    }
+
+    /// What the gateway printed at its start.
+    pub(crate) fn printed(&self) -> String {
+        self.stdout.all().join("\n")
+    }
+
+    /// The events of the log so far.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.stderr
+            .all()
+            .iter()
+            .filter_map(|line| Event::parse(line))
+            .collect()
+    }
+
+    /// The whole log so far, as it was written.
+    pub(crate) fn log(&self) -> String {
+        self.stderr.all().join("\n")
+    }
+
+    /// Waits for an event with these fields.
+    pub(crate) async fn wait_for_event(&self, fields: &[(&str, &str)]) {
+        until(&format!("an event {fields:?}"), || async {
+            self.events().iter().any(|event| event.has(fields))
+        })
+        .await;
+    }
+
+    /// The metrics as they are now.
+    pub(crate) async fn metrics(&self) -> Metrics {
+        Metrics::parse(self.admin_get("/metrics").await.text())
+    }
+
+    /// Waits for a metric, summed over the series with these labels, to reach exactly a value.
+    pub(crate) async fn wait_for_metric(&self, name: &str, labels: &[(&str, &str)], value: u64) {
+        until(&format!("{name}{labels:?} = {value}"), || async {
+            self.metrics().await.sum(name, labels) as u64 == value
+        })
+        .await;
+    }
+
+    /// Waits until so many instances of a package are alive.
+    pub(crate) async fn wait_for_in_flight(&self, package: &str, instances: u64) {
+        self.wait_for_metric(
+            "wasmgate_instances_in_flight",
+            &[("package", package)],
+            instances,
+        )
+        .await;
+    }
+
+    /// Memory of the process that is in RAM, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
+        line.trim()
+            .trim_end_matches(" kB")
+            .trim()
+            .parse::<u64>()
+            .unwrap()
+            * 1024
+    }
+
+    /// Sends a signal; the standard library knows only the last resort.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let name = match signal {
+            Signal::Terminate => "TERM",
+            Signal::Interrupt => "INT",
+        };
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -{name} {}", self.child.id())])
+            .status()
+            .unwrap();
+        assert!(sent.success(), "the gateway is there to be signalled");
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the gateway did not end by itself"
+            );
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+impl Drop for TestGateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- stdout of the gateway\n{}", self.printed());
+            eprintln!("--- log of the gateway\n{}\n---", self.log());
+        }
+    }
+}
+
+/// Runs `wasmgate` in a folder until it ends by itself; one that serves instead fails the test.
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
+    output_of(command(folder, arguments))
+}
+
+/// The output of a command that ends by itself.
+pub(crate) fn output_of(mut command: Command) -> Output {
+    let mut child = command.spawn().expect("the command runs");
+    let stdout = Lines::collect(child.stdout.take().unwrap());
+    let stderr = Lines::collect(child.stderr.take().unwrap());
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            let [stdout, stderr] = [stdout, stderr].map(|lines| lines.whole().into_bytes());
+            return Output {
+                status,
+                stdout,
+                stderr,
+            };
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("still running: {command:?}\n{}", stderr.all().join("\n"));
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// The binary under test, in a folder, with its outputs caught and no say for the caller's log level.
+pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wasmgate"));
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// The address in the line that begins with these words.
+fn announced(lines: &[String], words: &str) -> Option<SocketAddr> {
+    let line = lines.iter().find_map(|line| line.strip_prefix(words))?;
+    line.trim()
+        .trim_start_matches("http://")
+        .trim_end_matches('/')
+        .parse()
+        .ok()
+}

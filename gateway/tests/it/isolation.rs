@@ -1,0 +1,76 @@
+//! Every request gets a fresh instance, and none pays for another one's end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::Request;
+
+use crate::harness::{Body, Reply, TestGateway, empty, within};
+
+#[tokio::test]
+async fn a_static_counter_answers_1_every_time() {
+    let gateway = TestGateway::builder().guest("counter").start();
+    let mut connection = gateway.http1().await;
+    for _ in 0..100 {
+        let request = gateway.request("GET", "/counter").body(empty()).unwrap();
+        within("the connection", connection.ready()).await.unwrap();
+        let response = connection.send_request(request).await.unwrap();
+        assert_eq!(Reply::of(response).await.unwrap().text(), "1");
+    }
+}
+
+#[tokio::test]
+async fn ten_thousand_requests_with_one_trap_in_ten_lose_no_slot_and_no_good_answer() {
+    const REQUESTS: u64 = 10_000;
+    const CONNECTIONS: u64 = 64;
+    const PACKAGE: (&str, &str) = ("package", "traps-on-every-tenth");
+    // No more slots than clients: one that leaked would soon be missed.
+    let limits = format!("concurrency = {CONNECTIONS}");
+    let gateway = TestGateway::builder()
+        .limits(&limits)
+        .guest("traps_on_every_tenth")
+        .start();
+    let next = Arc::new(AtomicU64::new(0));
+    let clients = (0..CONNECTIONS).map(|_| {
+        let (gateway, next) = (&gateway, Arc::clone(&next));
+        async move {
+            let mut connection = gateway.http1().await;
+            loop {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                if n >= REQUESTS {
+                    return;
+                }
+                if within("the connection", connection.ready()).await.is_err() {
+                    connection = gateway.http1().await;
+                }
+                let response = within("an answer", connection.send_request(numbered(n))).await;
+                check(n, &Reply::of(response.expect("a response")).await.unwrap());
+            }
+        }
+    });
+    futures_util::future::join_all(clients).await;
+    gateway.wait_for_in_flight(PACKAGE.1, 0).await;
+    let metrics = gateway.metrics().await;
+    let answered = |status| metrics.sum("wasmgate_requests_total", &[PACKAGE, ("status", status)]);
+    assert_eq!((answered("2xx"), answered("5xx")), (9_000.0, 1_000.0));
+    assert_eq!(
+        metrics.sum("wasmgate_guest_traps_total", &[PACKAGE]),
+        1_000.0
+    );
+}
+
+fn numbered(n: u64) -> Request<Body> {
+    let target = format!("/traps-on-every-tenth?n={n}");
+    Request::get(target)
+        .header("host", "x")
+        .body(empty())
+        .unwrap()
+}
+
+fn check(n: u64, reply: &Reply) {
+    if n.is_multiple_of(10) {
+        reply.assert_error(502, "guest-trap");
+    } else {
+        assert_eq!((reply.status.as_u16(), reply.text()), (200, n.to_string()));
+    }
+}

@@ -1,0 +1,250 @@
+//! Limits on what a client may ask: each has its answer, and a request inside it goes through.
+
+use bytes::Bytes;
+use http::Request;
+use http_body::Frame;
+
+use crate::harness::{Reply, TestGateway, channel, empty, full, within};
+
+#[tokio::test]
+async fn more_than_the_concurrency_is_overloaded_until_a_slot_is_free() {
+    let gateway = TestGateway::builder()
+        .guest_with("reads_the_whole_body", "limits = { concurrency = 1 }")
+        .guest("hello")
+        .start();
+    // Held open by its own client: the slot is taken until the test says otherwise.
+    let (sender, body) = channel();
+    let request = gateway
+        .request("POST", "/reads-the-whole-body")
+        .body(body)
+        .unwrap();
+    let mut connection = gateway.http1().await;
+    let held = tokio::spawn(async move { connection.send_request(request).await });
+    gateway.wait_for_in_flight("reads-the-whole-body", 1).await;
+
+    let refused = gateway.post("/reads-the-whole-body", "x").await;
+    refused.assert_error(503, "overloaded");
+    assert!(
+        refused
+            .header("retry-after")
+            .unwrap()
+            .parse::<u64>()
+            .is_ok_and(|seconds| seconds > 0)
+    );
+    assert_eq!(
+        gateway.get("/hello").await.status,
+        200,
+        "another package has its own slots"
+    );
+
+    sender.send(Frame::data(Bytes::from("abc"))).await.unwrap();
+    drop(sender);
+    let response = within("the held request", held).await.unwrap().unwrap();
+    assert_eq!(Reply::of(response).await.unwrap().text(), "3");
+    gateway.wait_for_in_flight("reads-the-whole-body", 0).await;
+    assert_eq!(gateway.post("/reads-the-whole-body", "x").await.text(), "1");
+    let labels = [
+        ("package", "reads-the-whole-body"),
+        ("reason", "overloaded"),
+    ];
+    assert_eq!(
+        gateway
+            .metrics()
+            .await
+            .sum("wasmgate_refusals_total", &labels),
+        1.0
+    );
+}
+
+#[tokio::test]
+async fn an_announced_body_beyond_the_limit_is_refused() {
+    let gateway = reader_of_at_most("1KiB");
+    gateway
+        .post("/reads-the-whole-body", vec![b'x'; 1025])
+        .await
+        .assert_error(413, "body-too-large");
+    assert_eq!(
+        gateway
+            .post("/reads-the-whole-body", vec![b'x'; 1024])
+            .await
+            .text(),
+        "1024"
+    );
+}
+
+#[tokio::test]
+async fn an_announced_body_beyond_the_limit_is_refused_before_it_is_sent() {
+    let gateway = reader_of_at_most("1KiB");
+    let mut connection = gateway.raw().await;
+    connection
+        .send(
+            "POST /reads-the-whole-body HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n",
+        )
+        .await;
+    assert_eq!(connection.response().await.status(), 413);
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_refused_where_it_passes_the_limit() {
+    let gateway = reader_of_at_most("1KiB");
+    let send = async |bytes: usize| {
+        let (sender, body) = channel();
+        let request = gateway
+            .request("POST", "/reads-the-whole-body")
+            .body(body)
+            .unwrap();
+        let pump = tokio::spawn(async move {
+            for _ in 0..bytes {
+                if sender.send(Frame::data(Bytes::from("x"))).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let reply = gateway.send(request).await;
+        pump.abort();
+        reply
+    };
+    send(1025).await.assert_error(413, "body-too-large");
+    assert_eq!(send(1024).await.text(), "1024");
+}
+
+#[tokio::test]
+async fn an_http2_body_beyond_the_limit_is_refused() {
+    let gateway = reader_of_at_most("1KiB");
+    let mut connection = gateway.http2().await;
+    let uri = format!("http://{}/reads-the-whole-body", gateway.address);
+    let request = Request::post(uri).body(full(vec![b'x'; 2048])).unwrap();
+    let response = within("a response", connection.send_request(request))
+        .await
+        .unwrap();
+    Reply::of(response)
+        .await
+        .unwrap()
+        .assert_error(413, "body-too-large");
+}
+
+fn reader_of_at_most(size: &str) -> TestGateway {
+    let limits = format!("request_body = \"{size}\"");
+    TestGateway::builder()
+        .limits(&limits)
+        .guest("reads_the_whole_body")
+        .start()
+}
+
+#[tokio::test]
+async fn a_head_beyond_the_limit_is_431() {
+    let gateway = TestGateway::builder()
+        .server("request_head = \"8KiB\"")
+        .guest("hello")
+        .start();
+    let with_header_of = async |bytes: usize| {
+        let mut connection = gateway.raw().await;
+        let value = "v".repeat(bytes);
+        let request = format!("GET /hello HTTP/1.1\r\nhost: x\r\nx-long: {value}\r\n\r\n");
+        connection.send(request).await;
+        crate::harness::status(&connection.head().await)
+    };
+    assert_eq!(with_header_of(4 * 1024).await, 200);
+    assert_eq!(with_header_of(16 * 1024).await, 431);
+}
+
+#[tokio::test]
+async fn too_many_headers_are_431() {
+    let gateway = TestGateway::builder().guest("hello").start();
+    let mut connection = gateway.raw().await;
+    let headers: String = (0..5_000).map(|n| format!("x-{n}: v\r\n")).collect();
+    connection
+        .send(format!("GET /hello HTTP/1.1\r\nhost: x\r\n{headers}\r\n"))
+        .await;
+    assert_eq!(crate::harness::status(&connection.head().await), 431);
+    assert_eq!(gateway.get("/hello").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_oversized_http2_head_is_refused_and_the_next_connection_served() {
+    let gateway = TestGateway::builder()
+        .server("request_head = \"8KiB\"")
+        .guest("hello")
+        .start();
+    let mut connection = gateway.http2().await;
+    let uri = format!("http://{}/hello", gateway.address);
+    let long = Request::get(&uri)
+        .header("x-long", "v".repeat(64 * 1024))
+        .body(empty())
+        .unwrap();
+    if let Ok(response) = within("a response", connection.send_request(long)).await {
+        assert_eq!(response.status(), 431);
+    }
+    assert_eq!(gateway.get("/hello").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_closed() {
+    let gateway = TestGateway::builder()
+        .server("header_timeout = \"300ms\"")
+        .guest("hello")
+        .start();
+    for beginning in ["GET /hello HTTP/1.1\r\nhost: x\r\nx-slow: ", "GE"] {
+        let mut connection = gateway.raw().await;
+        connection.send(beginning).await;
+        let answer = connection.rest().await;
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 408"),
+            "{answer}"
+        );
+    }
+    assert_eq!(gateway.get("/hello").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_a_request_timeout() {
+    let gateway = TestGateway::builder()
+        .server("workers = 1\nheader_timeout = \"500ms\"")
+        .limits("timeout = \"1s\"")
+        .guest("reads_the_whole_body")
+        .start();
+    let (sender, body) = channel();
+    sender
+        .send(Frame::data(Bytes::from("a beginning")))
+        .await
+        .unwrap();
+    let request = gateway
+        .request("POST", "/reads-the-whole-body")
+        .body(body)
+        .unwrap();
+    gateway
+        .send(request)
+        .await
+        .assert_error(408, "request-timeout");
+    drop(sender);
+    gateway.wait_for_in_flight("reads-the-whole-body", 0).await;
+    assert_eq!(
+        gateway.post("/reads-the-whole-body", "abc").await.text(),
+        "3"
+    );
+}
+
+#[tokio::test]
+async fn a_package_may_override_each_limit() {
+    let gateway = TestGateway::builder()
+        .limits("request_body = \"1KiB\"\ntimeout = \"10m\"")
+        .guest_with(
+            "reads_the_whole_body",
+            "limits = { request_body = \"2KiB\" }",
+        )
+        .guest_with("hangs", "limits = { timeout = \"200ms\" }")
+        .guest("echo")
+        .start();
+    assert_eq!(
+        gateway
+            .post("/reads-the-whole-body", vec![b'x'; 2048])
+            .await
+            .text(),
+        "2048"
+    );
+    gateway.get("/hangs").await.assert_error(504, "deadline");
+    gateway
+        .post("/echo", vec![b'x'; 2048])
+        .await
+        .assert_error(413, "body-too-large");
+}

@@ -1,0 +1,33 @@
+//! The gateway from outside: the real binary on free ports, real HTTP, one module a behaviour.
+//!
+//! Run with `cargo test -p wasmgate --test it`; the guests (package `wasmgate-test-guests`) are
+//! built by the harness when a test first needs one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails, in its helpers as well"
+)]
+
+mod harness;
+
+// From the plain case to the far ones.
+
+mod admin;
+mod closed_world;
+mod compiled_cache;
+mod drain;
+mod failures;
+mod guest_logs;
+mod identity;
+mod isolation;
+mod limits;
+mod malformed_requests;
+mod mistakes;
+mod outbound;
+mod packages;
+mod ports;
+mod routing;
+mod serving;
+mod streaming;

@@ -1,0 +1,168 @@
+//! What a guest may call: what its package lists, and nothing that only looks like it.
+
+use std::net::SocketAddr;
+
+use crate::harness::{TestGateway, Upstream, full};
+
+/// What a guest is told when a call is not allowed.
+const DENIED: &str = "HttpRequestDenied";
+
+/// A gateway whose caller may reach these origins.
+fn allowed(origins: &[String]) -> TestGateway {
+    TestGateway::builder()
+        .guest_with("calls_out", &format!("outbound = {origins:?}"))
+        .start()
+}
+
+fn origin(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+async fn call(gateway: &TestGateway, url: &str) -> String {
+    gateway.get(&format!("/calls-out?to={url}")).await.text()
+}
+
+#[tokio::test]
+async fn a_listed_origin_is_called() {
+    let upstream = Upstream::start().await;
+    let gateway = allowed(&[origin(upstream.address)]);
+    let answer = call(&gateway, &format!("{}/path", origin(upstream.address))).await;
+    assert_eq!(answer, "GET /path");
+}
+
+#[tokio::test]
+async fn method_header_and_body_reach_the_other_side() {
+    let upstream = Upstream::start().await;
+    let gateway = allowed(&[origin(upstream.address)]);
+    let target = format!("/calls-out?to={}/path", origin(upstream.address));
+    let request = gateway.request("POST", &target).header("x-test", "value");
+    let reply = gateway.send(request.body(full("a body")).unwrap()).await;
+    assert_eq!(reply.text(), "POST /path value a body");
+}
+
+#[tokio::test]
+async fn nothing_is_called_without_outbound() {
+    let upstream = Upstream::start().await;
+    let gateway = TestGateway::builder().guest("calls_out").start();
+    let answer = call(&gateway, &format!("{}/path", origin(upstream.address))).await;
+    assert!(
+        answer.starts_with("error:") && answer.contains(DENIED),
+        "{answer}"
+    );
+    assert!(upstream.seen().is_empty() && upstream.connections() == 0);
+}
+
+#[tokio::test]
+async fn an_origin_that_is_not_listed_is_denied() {
+    let (listed, other) = (Upstream::start().await, Upstream::start().await);
+    let gateway = allowed(&[origin(listed.address)]);
+    let port = listed.address.port();
+    for url in [
+        format!("{}/", origin(other.address)),
+        format!("https://127.0.0.1:{port}/"),
+        format!("http://127.0.0.1.example.com:{port}/"),
+        "http://127.0.0.1/".to_owned(),
+    ] {
+        let answer = call(&gateway, &url).await;
+        assert!(answer.contains(DENIED), "{url}: {answer}");
+    }
+    assert!(other.seen().is_empty() && listed.seen().is_empty());
+}
+
+#[tokio::test]
+async fn credentials_in_an_authority_do_not_disguise_another_host() {
+    let (listed, other) = (Upstream::start().await, Upstream::start().await);
+    let gateway = allowed(&[origin(listed.address)]);
+    let answer = call(
+        &gateway,
+        &format!("http://{}@{}/", listed.address, other.address),
+    )
+    .await;
+    assert!(answer.starts_with("error:"), "{answer}");
+    assert!(other.seen().is_empty());
+}
+
+#[tokio::test]
+async fn localhost_is_called_when_the_operator_lists_it() {
+    let upstream = Upstream::start().await;
+    let localhost = format!("http://localhost:{}", upstream.address.port());
+    let gateway = allowed(std::slice::from_ref(&localhost));
+    assert_eq!(
+        call(&gateway, &format!("{localhost}/path")).await,
+        "GET /path"
+    );
+}
+
+#[tokio::test]
+async fn a_listed_name_that_resolves_to_a_closed_address_is_denied() {
+    let upstream = Upstream::start().await;
+    let port = upstream.address.port();
+    // Names to a parser of addresses, yet every resolver turns them into loopback and link-local
+    // addresses, as a public name's records could.
+    for name in ["127.1", "0x7f000001", "2130706433", "0xa9fea9fe"] {
+        let disguised = format!("http://{name}:{port}");
+        let gateway = allowed(std::slice::from_ref(&disguised));
+        let answer = call(&gateway, &format!("{disguised}/")).await;
+        assert!(answer.contains(DENIED), "{name}: {answer}");
+    }
+    assert!(upstream.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_redirect_is_the_guests_business() {
+    let upstream = Upstream::start().await;
+    let gateway = allowed(&[origin(upstream.address)]);
+    let target = format!("/calls-out?to={}/redirect", origin(upstream.address));
+    assert_eq!(gateway.get(&target).await.status, 302);
+    assert_eq!(upstream.seen(), ["GET /redirect"]);
+}
+
+#[tokio::test]
+async fn connections_are_shared_by_the_instances() {
+    let upstream = Upstream::start().await;
+    let gateway = TestGateway::builder()
+        .server("workers = 1")
+        .guest_with(
+            "calls_out",
+            &format!("outbound = [\"{}\"]", origin(upstream.address)),
+        )
+        .start();
+    for _ in 0..20 {
+        assert_eq!(
+            call(&gateway, &format!("{}/", origin(upstream.address))).await,
+            "GET /"
+        );
+    }
+    assert!(
+        upstream.connections() < 20,
+        "{} connections for 20 calls",
+        upstream.connections()
+    );
+}
+
+#[tokio::test]
+async fn a_call_to_a_port_where_nobody_listens_is_an_error_for_the_guest() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let gateway = allowed(&[origin(free)]);
+    let answer = call(&gateway, &format!("{}/", origin(free))).await;
+    assert!(
+        answer.starts_with("error:") && !answer.contains(DENIED),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn an_origin_without_a_scheme_is_a_mistake_in_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = TestGateway::builder()
+        .guest_with("calls_out", "outbound = [\"api.example.com\"]")
+        .toml();
+    std::fs::write(folder.path().join("wasmgate.toml"), toml).unwrap();
+    let output = crate::harness::run(folder.path(), &["check"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(64), "{told}");
+    assert!(told.contains("api.example.com"), "{told}");
+}
