@@ -126,3 +126,8 @@ macro_rules! __export {
         let _ = $app;
     };
 }
+
+/// The guide's examples, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

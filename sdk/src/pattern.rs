@@ -1,7 +1,7 @@
 //! Path patterns: the gateway's own syntax.
 //!
-//! `/static`, `/{param}` for one segment that is not empty, `/{*rest}` for all that is left, which
-//! may be nothing. A pattern is matched as text, on the fly: every request is a fresh instance, so
+//! `/static`, `/{param}` for one segment that is not empty, `/{*rest}` for any number of segments,
+//! also none. A pattern is matched as text, on the fly: every request is a fresh instance, so
 //! a tree would cost more to build than it saves.
 
 use std::{borrow::Cow, cmp::Ordering};
@@ -27,20 +27,20 @@ impl Pattern {
         if self.0 == path && !self.0.as_bytes().contains(&b'{') {
             return true;
         }
-        let Some(mut rest) = path.strip_prefix('/').map(Some) else {
+        if !path.starts_with('/') {
             return false;
-        };
+        }
+        let mut rest = path.strip_prefix('/');
         for segment in self.segments() {
+            if matches!(segment, Segment::Rest(_)) {
+                return true;
+            }
             let Some(left) = rest else { return false };
             let (head, tail) = cut(left, b'/');
-            match segment {
-                Segment::Rest(_) => return true,
-                Segment::Param(_) if head.is_empty() => return false,
-                Segment::Static(text) if text != head && percent::decode(head) != text => {
-                    return false;
-                }
-                Segment::Param(_) | Segment::Static(_) => rest = tail,
+            if !segment.takes(head) {
+                return false;
             }
+            rest = tail;
         }
         rest.is_none()
     }
@@ -55,7 +55,7 @@ impl Pattern {
     pub(crate) fn params(self, path: &str) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
         let mut rest = path.strip_prefix('/');
         self.segments().filter_map(move |segment| {
-            let left = rest?;
+            let left = rest.unwrap_or_default();
             let (head, tail) = cut(left, b'/');
             rest = tail;
             match segment {
@@ -69,26 +69,30 @@ impl Pattern {
     /// What is wrong with the pattern, if anything; asked by tests, never on a request's path.
     #[cfg(not(target_family = "wasm"))]
     pub(crate) fn mistake(self) -> Option<&'static str> {
-        let mut names = Vec::new();
         if !self.0.starts_with('/') {
             return Some("does not start with `/`");
         }
+        let named = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        let mut names = Vec::new();
         let mut segments = self.segments().peekable();
         while let Some(segment) = segments.next() {
+            let last = segments.peek().is_none();
             let name = match segment {
+                Segment::Static("") if !last => return Some("has an empty segment, `//`"),
                 Segment::Static(text) if text.contains(['{', '}']) => {
-                    return Some(
-                        "has a brace inside a segment: a parameter is a whole segment, `{name}`",
-                    );
+                    return Some("has braces that do not span a whole segment");
                 }
                 Segment::Static(_) => continue,
-                Segment::Rest(_) if segments.peek().is_some() => {
+                Segment::Rest(_) if !last => {
                     return Some("has something after `{*…}`, which takes all that is left");
                 }
                 Segment::Param(name) | Segment::Rest(name) => name,
             };
-            if name.is_empty() || names.contains(&name) {
-                return Some("has a parameter without a name, or two of one name");
+            if name.is_empty() || !name.bytes().all(named) {
+                return Some("has a parameter whose name is not letters, digits, `_` and `-`");
+            }
+            if names.contains(&name) {
+                return Some("has two parameters of one name");
             }
             names.push(name);
         }
@@ -116,6 +120,15 @@ impl Segment {
                 None => Segment::Param(inner),
             },
             None => Segment::Static(text),
+        }
+    }
+
+    /// Whether the segment fits one of a path's, as it stands in the request line.
+    fn takes(self, part: &str) -> bool {
+        match self {
+            Segment::Static(text) => text == part || percent::decode(text) == percent::decode(part),
+            Segment::Param(_) => !part.is_empty(),
+            Segment::Rest(_) => true,
         }
     }
 
@@ -157,6 +170,8 @@ mod tests {
         assert!(Pattern("/").matches("/"));
         assert!(Pattern("/a/b").matches("/a/b"));
         assert!(Pattern("/a b").matches("/a%20b"));
+        assert!(Pattern("/a%2fb").matches("/a%2Fb"));
+        assert!(!Pattern("/a%2fb").matches("/a/b"));
         for path in ["", "/a", "/a/b/", "/a/b/c", "//a/b", "a/b", "*"] {
             assert!(!Pattern("/a/b").matches(path), "{path}");
         }
@@ -178,8 +193,11 @@ mod tests {
     fn a_wildcard_takes_all_that_is_left_even_nothing() {
         assert_eq!(params("/f/{*rest}", "/f/a/b/"), [("rest", "a/b/".into())]);
         assert_eq!(params("/f/{*rest}", "/f/"), [("rest", String::new())]);
+        assert_eq!(params("/f/{*rest}", "/f"), [("rest", String::new())]);
+        assert_eq!(params("/f/{*rest}", "/f//a"), [("rest", "/a".into())]);
         assert_eq!(params("/{*rest}", "/"), [("rest", String::new())]);
-        assert!(!Pattern("/f/{*rest}").matches("/f"));
+        assert!(!Pattern("/f/{*rest}").matches("/fa"));
+        assert!(!Pattern("/f/{*rest}").matches("/"));
     }
 
     #[test]
@@ -188,11 +206,15 @@ mod tests {
         assert!(less("/a/b", "/a/{x}"));
         assert!(less("/a/{x}", "/a/{*x}"));
         assert!(less("/a/{x}/{y}", "/{x}/b/c"));
+        assert!(less("/a", "/a/{*x}"));
+        assert!(less("/a/", "/a/{*x}"));
     }
 
     #[test]
     fn mistakes_in_patterns_are_found() {
-        for bad in ["a", "/{}", "/{*}", "/{a}/{a}", "/{*a}/b", "/x{a}", "/{a"] {
+        for bad in [
+            "a", "/{}", "/{*}", "/{a}/{a}", "/{*a}/b", "/x{a}", "/{a", "//a", "/{a b}",
+        ] {
             assert!(Pattern(bad).mistake().is_some(), "{bad}");
         }
         for good in ["/", "/a/", "/{a}/{*b}"] {

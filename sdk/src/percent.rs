@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-/// Decodes `%xx`; an escape that is not one stays as it is, bytes that are not UTF-8 become U+FFFD.
+/// Decodes `%xx`. An escape that is not one stays as it is, and so does a text that would not be
+/// UTF-8.
 pub(crate) fn decode(text: &str) -> Cow<'_, str> {
     if text.as_bytes().contains(&b'%') {
-        Cow::Owned(decode_bytes(text.bytes()))
+        decode_bytes(text, text.bytes())
     } else {
         Cow::Borrowed(text)
     }
@@ -14,10 +15,8 @@ pub(crate) fn decode(text: &str) -> Cow<'_, str> {
 /// Decodes a part of a query string, where `+` stands for a space.
 pub(crate) fn decode_form(text: &str) -> Cow<'_, str> {
     if text.bytes().any(|byte| byte == b'%' || byte == b'+') {
-        Cow::Owned(decode_bytes(
-            text.bytes()
-                .map(|byte| if byte == b'+' { b' ' } else { byte }),
-        ))
+        let space = |byte| if byte == b'+' { b' ' } else { byte };
+        decode_bytes(text, text.bytes().map(space))
     } else {
         Cow::Borrowed(text)
     }
@@ -44,7 +43,7 @@ pub fn percent_encode(text: &str) -> String {
     out
 }
 
-fn decode_bytes(bytes: impl Iterator<Item = u8> + Clone) -> String {
+fn decode_bytes(text: &str, bytes: impl Iterator<Item = u8> + Clone) -> Cow<'_, str> {
     let mut out = Vec::new();
     let mut rest = bytes;
     while let Some(byte) = rest.next() {
@@ -58,8 +57,7 @@ fn decode_bytes(bytes: impl Iterator<Item = u8> + Clone) -> String {
             None => out.push(byte),
         }
     }
-    String::from_utf8(out)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    String::from_utf8(out).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 fn hex(byte: u8) -> Option<u8> {
@@ -77,7 +75,7 @@ mod tests {
         assert_eq!(decode("caf%C3%A9%20%2f"), "café /");
         assert_eq!(decode("100%"), "100%");
         assert_eq!(decode("%zz+%4"), "%zz+%4");
-        assert_eq!(decode("%ff"), "\u{fffd}");
+        assert_eq!(decode("%41%ff"), "%41%ff");
         assert_eq!(decode_form("a+b%2B"), "a b+");
     }
 

@@ -10,7 +10,7 @@ use crate::{Error, IntoResponse, Method, Request, Response, pattern::Pattern};
 /// |---|---|
 /// | `/orders` | itself |
 /// | `/{id}` | one segment, not empty |
-/// | `/{*rest}` | all that is left, perhaps nothing; only at the end |
+/// | `/{*rest}` | all that is left, perhaps nothing: `/f/{*rest}` takes `/f` too; only at the end |
 ///
 /// Of the routes that fit path and method the most specific wins: segment by segment, static
 /// before parameter before wildcard; of two alike, the first. When none fits the path the answer is
@@ -184,7 +184,7 @@ impl Router {
     }
 
     fn refuse(&self, path: &str) -> Error {
-        let mut allowed: Vec<&str> = Vec::new();
+        let (mut allowed, mut list) = (Vec::new(), String::new());
         for route in self
             .routes
             .iter()
@@ -193,6 +193,8 @@ impl Router {
             let head = (route.method == Some(Method::Get)).then_some("HEAD");
             for method in route.method.iter().map(Method::as_str).chain(head) {
                 if !allowed.contains(&method) {
+                    list.push_str(if allowed.is_empty() { "" } else { ", " });
+                    list.push_str(method);
                     allowed.push(method);
                 }
             }
@@ -200,8 +202,7 @@ impl Router {
         if allowed.is_empty() {
             Error::not_found("no route has this path")
         } else {
-            Error::new(405, "this path does not take this method")
-                .with_header("allow", allowed.join(", "))
+            Error::new(405, "this path does not take this method").with_header("allow", list)
         }
     }
 }

@@ -95,9 +95,10 @@ pub(super) fn finish(body: OutgoingBody, trailers: Option<&Headers>) -> Result<(
         .filter(|trailers| !trailers.is_empty())
         .map(fields)
         .transpose()?;
-    // The code is not written out: its texts are a tenth of a small package.
-    OutgoingBody::finish(body, trailers)
-        .map_err(|_| Error::internal("the body is not as long as its content-length says"))
+    // The host's code is not written out: the texts of all codes are a tenth of a small package.
+    OutgoingBody::finish(body, trailers).map_err(|_| {
+        Error::internal("the host refused the end of the body: its length or its trailers")
+    })
 }
 
 /// Fields in the host, in one call.
