@@ -21,12 +21,11 @@ async fn hello(cache: &Path) -> (f64, f64) {
     compiled_and_loaded(cache, "hello", "Hello from a package\n").await
 }
 
-/// All files in a folder and its folders.
+/// All files in a folder and its folders, in the order of their names.
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    entries
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().path())
         .flat_map(|path| {
             if path.is_dir() {
                 files(&path)
@@ -34,7 +33,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
                 vec![path]
             }
         })
-        .collect()
+        .collect();
+    files.sort();
+    files
 }
 
 fn fresh_cache() -> (TempDir, PathBuf) {
@@ -126,7 +127,7 @@ async fn no_unfinished_file_is_left_behind() {
     assert!(
         before
             .iter()
-            .all(|file| !file.to_string_lossy().contains("tmp")),
+            .all(|file| !file.file_name().unwrap().to_string_lossy().contains("tmp")),
         "{before:?}"
     );
 }
