@@ -57,6 +57,7 @@ fn is_sane(id: &[u8]) -> bool {
 
 /// Writes what the guest is told of the request: its id, its trace, who asked for what, and the stripped prefix.
 pub fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: IpAddr, prefix: Option<&HeaderValue>) {
+    drop_hop_by_hop(headers);
     headers.insert(REQUEST_ID, id.header().clone());
     stamp_trace(headers);
     stamp_forwarded(headers, peer);
@@ -64,6 +65,22 @@ pub fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: IpAddr, prefix: Opti
         Some(prefix) => headers.insert(FORWARDED_PREFIX, prefix.clone()),
         None => headers.remove(FORWARDED_PREFIX),
     };
+}
+
+/// Takes out what `Connection` names: it is meant for this hop (RFC 9110, 7.6.1). The fields that are always for
+/// one hop never reach a guest.
+fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+        .filter(|name| *name != header::HOST)
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
 }
 
 /// Passes a well-formed `traceparent` on; starts a trace where there is none, and then drops `tracestate`,

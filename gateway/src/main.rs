@@ -127,7 +127,7 @@ fn run(command: Command) -> Result<ExitCode, Exit> {
 fn load(file: &File) -> Result<Config, Exit> {
     config::load(&file.file).map_err(|report| Exit {
         code: USAGE,
-        message: report.to_string(),
+        message: start::complete(report).to_string(),
     })
 }
 

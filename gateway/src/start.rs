@@ -61,6 +61,16 @@ pub fn check(config: &Config) -> Result<(), StartError> {
     register(config, &loader).map(drop)
 }
 
+/// Adds to a report on a configuration what is wrong with the packages that it found nothing wrong with.
+pub fn complete(mut report: Report) -> Report {
+    if let Some(sound) = report.take_sound()
+        && let Err(StartError::Packages(found)) = check(&sound)
+    {
+        report.merge(found);
+    }
+    report
+}
+
 /// Serves until SIGTERM or Ctrl-C; `ready` is called once, when requests are taken.
 ///
 /// # Errors
@@ -91,7 +101,7 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
     let metrics = metrics()?;
     let readiness = Readiness::default();
     let addresses = Addresses {
-        listen: listeners.address(),
+        listen: listeners.address,
         admin: admin.local_addr().map_err(|error| machine(&error))?,
     };
     let admin = axum::serve(admin, admin::router(metrics.clone(), readiness.clone()));

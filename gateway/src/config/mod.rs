@@ -108,22 +108,24 @@ pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Conf
         .map(|(i, (name, _))| (*name, i))
         .collect();
     let routes = route::read_all(&root, &indices);
-    let mistakes = notes.take();
-    if !mistakes.is_empty() {
-        return Err(Report::new(file, mistakes));
-    }
-    Ok(Config {
+    let config = Config {
         file: file.to_owned(),
         server,
         dapr,
-        // A package that is wrong was noted, so all are here and keep their indices.
+        // Where no mistake was noted, all are here and keep their indices.
         packages: packages
             .into_iter()
             .filter_map(|(_, package)| package)
             .collect(),
         routes,
         places,
-    })
+    };
+    let mistakes = notes.take();
+    if mistakes.is_empty() {
+        Ok(config)
+    } else {
+        Err(Report::new(file, mistakes).beside(config))
+    }
 }
 
 impl Config {

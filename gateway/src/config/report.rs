@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::Config;
+
 /// Where something is written in a file.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Place {
@@ -26,10 +28,11 @@ pub struct Mistake {
 }
 
 /// All the mistakes of one file, in the order of their places.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Report {
     file: PathBuf,
     mistakes: Vec<Mistake>,
+    sound: Option<Box<Config>>,
 }
 
 impl Report {
@@ -40,7 +43,26 @@ impl Report {
         Self {
             file: file.to_owned(),
             mistakes,
+            sound: None,
         }
+    }
+
+    /// Keeps what is right of the file, so that the components it names can be checked in the same run.
+    pub(super) fn beside(mut self, sound: Config) -> Self {
+        self.sound = Some(Box::new(sound));
+        self
+    }
+
+    /// What is right of the file: good for checking its packages, not for serving, since routes and packages
+    /// are missing. `None` when the file could not be read as a whole.
+    pub fn take_sound(&mut self) -> Option<Config> {
+        self.sound.take().map(|config| *config)
+    }
+
+    /// Takes the mistakes of another report on the same file in.
+    pub fn merge(&mut self, other: Self) {
+        self.mistakes.extend(other.mistakes);
+        self.mistakes.sort_by_key(|mistake| mistake.place);
     }
 
     /// The file.

@@ -56,10 +56,16 @@ impl Lines {
         let left = MAX_OUTPUT_BYTES.saturating_sub(self.written);
         self.written = self.written.saturating_add(bytes.len());
         let (kept, dropped) = bytes.split_at(left.min(bytes.len()));
-        for piece in kept.split_inclusive(|byte| *byte == b'\n') {
-            self.line.extend_from_slice(piece);
-            if self.line.ends_with(b"\n") || self.line.len() >= MAX_LINE_BYTES {
-                self.emit();
+        for line in kept.split_inclusive(|byte| *byte == b'\n') {
+            let mut rest = line;
+            while !rest.is_empty() {
+                let room = MAX_LINE_BYTES.saturating_sub(self.line.len());
+                let (piece, after) = rest.split_at(room.min(rest.len()));
+                self.line.extend_from_slice(piece);
+                rest = after;
+                if self.line.ends_with(b"\n") || self.line.len() >= MAX_LINE_BYTES {
+                    self.emit();
+                }
             }
         }
         if left > 0 && !dropped.is_empty() {

@@ -1,8 +1,8 @@
 //! Compiled code on disk, so that a second start compiles nothing.
 //!
-//! A file is named for the digest of its source and for the engine that compiled it, is written whole or not at
-//! all, and lies beside a file with its own digest. Loading compiled code is trusting it like our own binary, so
-//! the directory belongs to us alone and a file whose digest does not fit is as good as absent.
+//! A file is named for the digest of its source and for the engine that compiled it, is written whole or not at all,
+//! and ends with a seal: the digest of that name and the code together. Loading compiled code is trusting it like our
+//! own binary, so the directory belongs to us alone, and a file whose seal does not fit is as good as absent.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -15,6 +15,9 @@ use super::PackageError;
 
 /// Owner may enter and write; nobody else may even look.
 const OWNER_ONLY: u32 = 0o700;
+
+/// A SHA-256 behind the code, where wasmtime does not look.
+const SEAL_BYTES: usize = 32;
 
 /// The directory of compiled code for one engine.
 #[derive(Debug)]
@@ -64,14 +67,12 @@ impl CodeCache {
 
     /// Code compiled earlier from `source`, if it is there and whole.
     pub fn find(&self, source: &[u8]) -> Option<CompiledCode> {
-        let path = self.path(source);
-        let expected = fs::read(sum_path(&path)).ok()?;
-        let code = fs::read(&path).ok()?;
-        if expected != hex_digest(&code).as_bytes() {
-            tracing::warn!(file = %path.display(), "compiled code is damaged and will be compiled again");
+        let code = CompiledCode::at(self.path(source)).ok()?;
+        if !code.is_sealed() {
+            tracing::warn!(file = %code.path.display(), "compiled code is damaged and will be compiled again");
             return None;
         }
-        CompiledCode::at(path).ok()
+        Some(code)
     }
 
     /// Keeps `code`, compiled from `source`.
@@ -81,9 +82,12 @@ impl CodeCache {
     pub fn keep(&self, source: &[u8], code: &[u8]) -> Result<CompiledCode, PackageError> {
         let path = self.path(source);
         let write = || {
-            // The digest goes last: until it is there the code does not count.
-            self.write_whole(&path, code)?;
-            self.write_whole(&sum_path(&path), hex_digest(code).as_bytes())?;
+            let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
+            file.write_all(code)?;
+            file.write_all(&seal(&path, code))?;
+            file.as_file().sync_all()?;
+            file.persist(&path)?;
+            File::open(&self.directory)?.sync_all()?;
             CompiledCode::at(path.clone())
         };
         write().map_err(|error| PackageError::Cache {
@@ -93,16 +97,9 @@ impl CodeCache {
     }
 
     fn path(&self, source: &[u8]) -> PathBuf {
+        let digest = hex::encode(Sha256::digest(source));
         self.directory
-            .join(format!("{}-{}.cwasm", hex_digest(source), self.engine))
-    }
-
-    fn write_whole(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        File::open(&self.directory)?.sync_all()
+            .join(format!("{digest}-{}.cwasm", self.engine))
     }
 }
 
@@ -117,9 +114,20 @@ impl CompiledCode {
         &self.path
     }
 
-    /// Whether the file is still the one that was looked at, told without reading it.
-    pub fn is_unchanged(&self) -> bool {
-        Stamp::of(&self.path).is_ok_and(|stamp| stamp == self.stamp)
+    /// Whether the file is fit to be loaded: still the one that was looked at, which is told without reading it,
+    /// or another one with a seal that fits, as when two gateways share a directory.
+    pub fn is_sound(&self) -> bool {
+        Stamp::of(&self.path).is_ok_and(|stamp| stamp == self.stamp) || self.is_sealed()
+    }
+
+    fn is_sealed(&self) -> bool {
+        let Ok(file) = fs::read(&self.path) else {
+            return false;
+        };
+        let Some((code, found)) = file.split_last_chunk::<SEAL_BYTES>() else {
+            return false;
+        };
+        *found == seal(&self.path, code)
     }
 }
 
@@ -135,12 +143,14 @@ impl Stamp {
     }
 }
 
-fn sum_path(path: &Path) -> PathBuf {
-    path.with_extension("sha256")
-}
-
-fn hex_digest(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
+/// What says that `code` belongs at `path`; the directory may be moved as a whole.
+fn seal(path: &Path, code: &[u8]) -> [u8; SEAL_BYTES] {
+    let name = path.file_name().unwrap_or_default();
+    Sha256::new()
+        .chain_update(name.as_encoded_bytes())
+        .chain_update(code)
+        .finalize()
+        .into()
 }
 
 #[cfg(test)]
@@ -164,23 +174,36 @@ mod tests {
     }
 
     #[test]
-    fn damaged_code_or_a_missing_digest_is_as_good_as_absent() {
+    fn damaged_code_is_as_good_as_absent() {
         let (_directory, cache) = cache();
         let kept = cache.keep(b"source", b"code").unwrap();
-        fs::write(kept.path(), b"c0de").unwrap();
+        let mut bytes = fs::read(kept.path()).unwrap();
+        bytes[0] ^= 1;
+        fs::write(kept.path(), &bytes).unwrap();
         assert_eq!(cache.find(b"source"), None);
-        let kept = cache.keep(b"source", b"code").unwrap();
-        fs::remove_file(sum_path(kept.path())).unwrap();
+        fs::write(kept.path(), b"short").unwrap();
         assert_eq!(cache.find(b"source"), None);
     }
 
     #[test]
-    fn a_replaced_file_is_noticed_without_reading_it() {
+    fn another_packages_code_does_not_count_under_this_ones_name() {
         let (_directory, cache) = cache();
         let kept = cache.keep(b"source", b"code").unwrap();
-        assert!(kept.is_unchanged());
-        cache.keep(b"source", b"c0de").unwrap();
-        assert!(!kept.is_unchanged());
+        let other = cache.keep(b"another", b"its code").unwrap();
+        fs::copy(other.path(), kept.path()).unwrap();
+        assert_eq!(cache.find(b"source"), None);
+        assert!(!kept.is_sound());
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_counts_only_if_its_seal_fits() {
+        let (_directory, cache) = cache();
+        let kept = cache.keep(b"source", b"code").unwrap();
+        assert!(kept.is_sound());
+        cache.keep(b"source", b"code of another build").unwrap();
+        assert!(kept.is_sound());
+        fs::write(kept.path(), b"not code").unwrap();
+        assert!(!kept.is_sound());
     }
 
     #[test]

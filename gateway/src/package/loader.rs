@@ -91,7 +91,7 @@ impl Loader {
     /// # Errors
     /// When the file is not the one that was registered.
     pub fn load(&self, code: &CompiledCode) -> Result<Loaded, PackageError> {
-        if !code.is_unchanged() {
+        if !code.is_sound() {
             return Err(PackageError::CodeChanged {
                 path: code.path().to_owned(),
             });
@@ -108,8 +108,9 @@ impl Loader {
     #[allow(unsafe_code, reason = "compiled code is trusted like our own binary")]
     fn map(&self, code: &CompiledCode) -> wasmtime::Result<Component> {
         // SAFETY: the file was written by `CodeCache::keep` from the output of this engine, in a directory that
-        // only our user can enter; its digest was checked when it was registered, and inode, size and time of
-        // change are still the same. Wasmtime itself refuses code of another version or configuration.
+        // only our user can enter, and `CompiledCode::is_sound` has just held: it is the file whose seal was checked
+        // when it was registered, or one whose seal fits now. Wasmtime itself refuses code of another version or
+        // configuration.
         unsafe { Component::deserialize_file(&self.engine, code.path()) }
     }
 

@@ -60,7 +60,6 @@ pub(super) fn serve(
                 .timer(TokioTimer::new())
                 .header_read_timeout(header_timeout)
                 .max_buf_size(request_head)
-                .pipeline_flush(true)
                 .serve_connection(io, service);
             watcher.watch(connection).await
         };

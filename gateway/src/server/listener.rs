@@ -10,11 +10,13 @@ use crate::invalid::Invalid;
 /// Connections the kernel holds for a worker that is busy: what a burst brings within a few epoch ticks.
 const BACKLOG: i32 = 4096;
 
-/// Sockets that hold the address and take no connections yet.
+/// Listening sockets; connections wait in the kernel until a worker takes them.
 #[derive(Debug)]
 pub struct Listeners {
-    sockets: Vec<Socket>,
-    address: SocketAddr,
+    /// One for each worker.
+    pub(super) sockets: Vec<TcpListener>,
+    /// The address of all of them, with the port that was really given.
+    pub address: SocketAddr,
 }
 
 impl Listeners {
@@ -25,31 +27,14 @@ impl Listeners {
     pub fn bind(address: SocketAddr, count: usize) -> io::Result<Self> {
         // Sockets that share a port share it with any other process of the same user too: one that does not
         // share finds out first whether the address is free.
-        drop(bound(address, false)?);
-        let first = bound(address, true)?;
-        let address = first.local_addr()?.as_socket().unwrap_or(address);
+        drop(listening(address, false)?);
+        let first = listening(address, true)?;
+        let address = first.local_addr()?;
         let mut sockets = vec![first];
         for _ in 1..count {
-            sockets.push(bound(address, true)?);
+            sockets.push(listening(address, true)?);
         }
         Ok(Self { sockets, address })
-    }
-
-    /// The address, with the port that was really given.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// From now on connections are taken.
-    pub(super) fn listen(self) -> io::Result<Vec<TcpListener>> {
-        self.sockets
-            .into_iter()
-            .map(|socket| {
-                socket.listen(BACKLOG)?;
-                socket.set_nonblocking(true)?;
-                Ok(socket.into())
-            })
-            .collect()
     }
 }
 
@@ -68,7 +53,7 @@ pub fn refused(address: SocketAddr, error: &io::Error) -> Invalid {
     Invalid::new(format!("cannot listen on {address}: {error}"), remedy)
 }
 
-fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+fn listening(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -76,8 +61,10 @@ fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    Ok(socket)
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 #[cfg(test)]
@@ -88,13 +75,10 @@ mod tests {
     fn all_workers_share_one_port_and_a_second_gateway_is_refused_it() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listeners = Listeners::bind(any, 3).unwrap();
-        let address = listeners.address();
-        let sockets = listeners.listen().unwrap();
-        assert!(
-            sockets
-                .iter()
-                .all(|socket| socket.local_addr().unwrap() == address)
-        );
+        let address = listeners.address;
+        for socket in &listeners.sockets {
+            assert_eq!(socket.local_addr().unwrap(), address);
+        }
         let refused = Listeners::bind(address, 1).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
     }

@@ -22,7 +22,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts one worker for each listener.
+    /// Starts one worker for each socket.
     ///
     /// # Errors
     /// When the system gives no thread or no event queue.
@@ -33,7 +33,7 @@ impl Workers {
     ) -> std::io::Result<Self> {
         let stop = CancellationToken::new();
         let threads = listeners
-            .listen()?
+            .sockets
             .into_iter()
             .enumerate()
             .map(|(number, listener)| {
