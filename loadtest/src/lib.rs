@@ -17,7 +17,6 @@ pub mod plan;
 pub mod proc;
 pub mod progress;
 pub mod report;
-pub mod run;
 pub mod scenario;
 pub mod stats;
 pub mod target;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Parser;
 use wasmgate_loadtest::{
     cli::{Cli, Command},
-    compare, native, peers, run,
+    compare, native, peers, scenario,
 };
 
 #[global_allocator]
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Run(arguments) => run::run(&arguments),
+        Command::Run(arguments) => scenario::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Native(arguments) => {
             native::serve(arguments.listen, arguments.runtime, &arguments.hello)

@@ -1,10 +1,18 @@
 //! Loads with a name.
 
+mod cold;
+mod density;
+mod fleet;
+mod many_packages;
+mod noisy_neighbour;
+mod packages;
+mod pairs;
 mod requests;
 
 use std::str::FromStr;
 
-pub use self::requests::{Direction, json_answer, learn, workload};
+pub use self::requests::{Direction, json_answer};
+use crate::cli::RunArgs;
 
 /// The largest body of a `body-…` scenario, 1 MiB: below the gateway's default
 /// limit of 8 MiB, so that a load measures moving bytes, not refusing them.
@@ -36,6 +44,21 @@ pub enum Scenario {
      cold, density, many-packages, noisy-neighbour"
 )]
 pub struct UnknownScenario(String);
+
+/// Runs a scenario and prints its result.
+///
+/// # Errors
+/// Everything that keeps the load from being a measurement, with its remedy.
+pub fn run(arguments: &RunArgs) -> anyhow::Result<()> {
+    arguments.load.plan().check()?;
+    match arguments.scenario {
+        Scenario::Hello | Scenario::Json | Scenario::Body { .. } => requests::run(arguments),
+        Scenario::Cold => cold::run(arguments),
+        Scenario::Density => density::run(arguments),
+        Scenario::ManyPackages => many_packages::run(arguments),
+        Scenario::NoisyNeighbour => noisy_neighbour::run(arguments),
+    }
+}
 
 impl FromStr for Scenario {
     type Err = UnknownScenario;

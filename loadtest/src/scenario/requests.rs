@@ -3,13 +3,17 @@
 
 use std::{sync::Arc, time::Duration};
 
+use anyhow::Context;
 use bytes::Bytes;
 use serde_json::json;
 
 use super::Scenario;
 use crate::{
-    client::{LoadError, probe},
-    plan::Protocol,
+    cli::RunArgs,
+    client::{self, LoadError, probe},
+    plan::{Plan, Protocol},
+    progress::Progress,
+    report::table,
     target::Target,
     workload::{Exchange, ExpectedBody, Workload},
 };
@@ -25,7 +29,7 @@ pub enum Direction {
 
 /// Why a server's first answer cannot stand for the right one.
 #[derive(Debug, thiserror::Error)]
-pub enum LearnError {
+pub(super) enum LearnError {
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error(
@@ -50,10 +54,40 @@ pub fn json_answer() -> serde_json::Value {
     json!({"message": "hello", "items": [1, 2, 3], "nested": {"ok": true}})
 }
 
+/// One request over and over against a running server.
+pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
+    let plan = &arguments.load.plan();
+    let url = arguments
+        .url
+        .as_deref()
+        .context("this scenario needs a URL, for example http://127.0.0.1:3000/hello")?;
+    let target = Target::parse(url)?;
+    let scenario = arguments.scenario;
+    let mut exchange = exchange_for(scenario, &target, arguments.direction)
+        .context("this scenario has no single request")?;
+    exchange.expected.status = arguments.expect_status;
+    let workload = learn(&target, exchange, scenario, plan.protocol, plan.timeout)?;
+    if !arguments.warmup.is_zero() {
+        let warmup = Plan {
+            duration: arguments.warmup,
+            ..plan.clone()
+        };
+        client::drive(&target, &workload, &warmup, Progress::Silent)?;
+    }
+    let seen = client::drive(&target, &workload, plan, Progress::on_terminal())?;
+    let summary = seen.summary();
+    if arguments.json {
+        let whole = serde_json::json!({"plan": plan, "url": url, "result": summary});
+        println!("{}", serde_json::to_string_pretty(&whole)?);
+    } else {
+        print!("{}", table::summary(&summary, plan));
+    }
+    Ok(())
+}
+
 /// The request of a scenario to `target`. A target without a path gets the
 /// scenario's own. Scenarios that need many packages have none and get `None`.
-#[must_use]
-pub fn workload(scenario: Scenario, target: &Target, direction: Direction) -> Option<Exchange> {
+fn exchange_for(scenario: Scenario, target: &Target, direction: Direction) -> Option<Exchange> {
     let path = |own: &str| match target.path.as_str() {
         "/" => own.to_owned(),
         given => given.to_owned(),
@@ -79,7 +113,7 @@ pub fn workload(scenario: Scenario, target: &Target, direction: Direction) -> Op
 /// # Errors
 /// When there is no answer, its status is not the expected one, or a `body-…`
 /// answer has another length than asked for.
-pub fn learn(
+fn learn(
     target: &Target,
     mut exchange: Exchange,
     scenario: Scenario,
