@@ -101,7 +101,7 @@ pub struct GatewayArgs {
     /// The wasmgate program; default: beside this tool, then on PATH.
     #[arg(long, env = "WASMGATE_BIN", value_name = "FILE")]
     pub gateway: Option<PathBuf>,
-    /// The component that answers GET /hello.
+    /// The component to serve.
     #[arg(
         long,
         env = "WASMGATE_LOADTEST_COMPONENT",
@@ -109,6 +109,9 @@ pub struct GatewayArgs {
         value_name = "FILE"
     )]
     pub component: PathBuf,
+    /// The path on which the component answers GET with 200.
+    #[arg(long, default_value = "/hello", value_parser = absolute_path)]
+    pub path: String,
     /// Workers of the gateway; 0 is one per core.
     #[arg(long, default_value_t = 0)]
     pub workers: usize,
@@ -135,9 +138,6 @@ pub struct PackageArgs {
 pub struct CompareArgs {
     #[command(flatten)]
     pub gateway: GatewayArgs,
-    /// The path asked for.
-    #[arg(long, default_value = "/hello")]
-    pub path: String,
     /// The wasmtime program; default: on PATH. Left out when there is none.
     #[arg(long, env = "WASMTIME_BIN", value_name = "FILE")]
     pub wasmtime: Option<PathBuf>,
@@ -219,6 +219,13 @@ impl CompareArgs {
             duration: self.duration,
             ..Plan::default()
         }
+    }
+}
+
+fn absolute_path(text: &str) -> Result<String, &'static str> {
+    match text.starts_with('/') {
+        true => Ok(text.to_owned()),
+        false => Err("a path begins with /"),
     }
 }
 

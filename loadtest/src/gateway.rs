@@ -13,11 +13,15 @@ use crate::{
     peers::{self, Launch, Peer, PeerError},
 };
 
-/// One package and its one route.
+/// One package and its one route: `prefix` and `path` together, of which the
+/// package sees `path`.
 #[derive(Debug, Clone)]
 pub struct Package {
     pub name: String,
     pub source: PathBuf,
+    /// Empty, or `/` and more.
+    pub prefix: String,
+    /// The path on which the component answers.
     pub path: String,
     /// The package's own deadline, if not the default.
     pub timeout: Option<Duration>,
@@ -49,13 +53,20 @@ pub enum GatewayError {
 
 impl Package {
     #[must_use]
-    pub fn new(name: &str, source: PathBuf, path: &str) -> Self {
+    pub fn new(name: &str, source: PathBuf, prefix: &str, path: &str) -> Self {
         Self {
             name: name.to_owned(),
             source,
+            prefix: prefix.to_owned(),
             path: path.to_owned(),
             timeout: None,
         }
+    }
+
+    /// The path that clients ask for.
+    #[must_use]
+    pub fn route(&self) -> String {
+        format!("{}{}", self.prefix, self.path)
     }
 }
 
@@ -136,9 +147,7 @@ fn config(packages: &[Package], workers: usize) -> String {
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nworkers = {workers}\n"
     );
     for package in packages {
-        let Package {
-            name, source, path, ..
-        } = package;
+        let Package { name, source, .. } = package;
         // JSON's string escapes are TOML's as well.
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let source = quoted(&source.to_string_lossy());
@@ -150,8 +159,11 @@ fn config(packages: &[Package], workers: usize) -> String {
                 timeout.as_millis()
             );
         }
-        let path = quoted(path);
+        let path = quoted(&package.route());
         let _ = write!(text, "\n[[route]]\npath = {path}\npackage = \"{name}\"\n");
+        if !package.prefix.is_empty() {
+            let _ = writeln!(text, "strip_prefix = {}", quoted(&package.prefix));
+        }
     }
     text
 }
@@ -162,7 +174,7 @@ mod tests {
 
     #[test]
     fn each_package_has_its_source_its_route_and_its_deadline() {
-        let mut slow = Package::new("spin", PathBuf::from("/tmp/a \"b\".wasm"), "/spin");
+        let mut slow = Package::new("spin", PathBuf::from("/tmp/a \"b\".wasm"), "/s", "/x");
         slow.timeout = Some(Duration::from_millis(1500));
         let text = config(&[slow], 2);
         assert!(text.contains("workers = 2\n"));
@@ -171,6 +183,10 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("limits = { timeout = \"1500ms\" }"));
-        assert!(text.contains("[[route]]\npath = \"/spin\"\npackage = \"spin\"\n"));
+        assert!(
+            text.contains(
+                "[[route]]\npath = \"/s/x\"\npackage = \"spin\"\nstrip_prefix = \"/s\"\n"
+            )
+        );
     }
 }

@@ -79,7 +79,10 @@ pub fn drive(
         let done = done.clone();
         thread::Builder::new()
             .name(format!("load-{index}"))
-            .spawn(move || done.send(run_thread(share)))?;
+            .spawn(move || {
+                // Nobody listens any more when another thread has failed.
+                let _ = done.send(run_thread(share));
+            })?;
     }
     drop(done);
 

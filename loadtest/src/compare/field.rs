@@ -58,7 +58,7 @@ impl Field {
             left_out.push("wasmgate: --without-gateway".to_owned());
             None
         } else {
-            let gateway = start_gateway(&this, &arguments.gateway, &arguments.path)?;
+            let gateway = start_gateway(&this, &arguments.gateway)?;
             versions.extend(version(&gateway.program));
             Some(gateway)
         };
@@ -86,10 +86,10 @@ impl Field {
         let leader = gateway.as_ref().map(|gateway| &gateway.peer);
         let answer = match leader.or(peers.first()) {
             Some(peer) => {
-                let exchange = Exchange::get(&arguments.path);
+                let exchange = Exchange::get(&arguments.gateway.path);
                 let answer = client::probe(&peer.target, &exchange, plan.protocol, plan.timeout)?;
                 if answer.status != 200 {
-                    let (name, path) = (&peer.name, &arguments.path);
+                    let (name, path) = (&peer.name, &arguments.gateway.path);
                     bail!("{name} answers {path} with {}, not 200", answer.status);
                 }
                 answer.body
@@ -112,10 +112,10 @@ impl Field {
         };
         let path = |peer: &Peer| match peer.name.starts_with(NATIVE) {
             true => "/hello".to_owned(),
-            false => arguments.path.clone(),
+            false => arguments.gateway.path.clone(),
         };
         if let Some(gateway) = &gateway {
-            field.add(&gateway.peer, &arguments.path, &hello);
+            field.add(&gateway.peer, &arguments.gateway.path, &hello);
         }
         for peer in &peers {
             field.add(peer, &path(peer), &hello);
@@ -155,9 +155,9 @@ impl Field {
 const NATIVE: &str = "native axum";
 const NATIVE_HELLO: &str = "Hello, world!\n";
 
-fn start_gateway(this: &Path, arguments: &GatewayArgs, path: &str) -> anyhow::Result<Gateway> {
+fn start_gateway(this: &Path, arguments: &GatewayArgs) -> anyhow::Result<Gateway> {
     let component = gateway::component(arguments)?;
-    let package = Package::new("hello", component, path);
+    let package = Package::new("hello", component, "", &arguments.path);
     Ok(gateway::start(this, arguments, &[package])?)
 }
 

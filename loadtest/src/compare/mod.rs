@@ -144,7 +144,7 @@ fn measure(arguments: &CompareArgs, plan: &Plan, field: Field) -> anyhow::Result
     };
     Ok(Comparison {
         about: About {
-            path: arguments.path.clone(),
+            path: arguments.gateway.path.clone(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease")
                 .unwrap_or_default()

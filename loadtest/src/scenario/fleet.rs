@@ -29,6 +29,9 @@ const REST_LOOKS: usize = 4;
 /// Compiling ten thousand packages takes minutes; more is taken as hung.
 const REST_LIMIT: Duration = Duration::from_secs(1800);
 
+/// Where the spinning package is.
+pub(super) const SPIN_PATH: &str = "/spin";
+
 /// A running gateway and its packages.
 pub(super) struct Fleet {
     pub(super) gateway: Gateway,
@@ -47,15 +50,18 @@ impl Fleet {
         );
         let component = gateway::component(&arguments.gateway)?;
         let files = tempfile::tempdir()?;
-        let packages = packages::distinct(&component, files.path(), count)?;
+        let packages =
+            packages::distinct(&component, &arguments.gateway.path, files.path(), count)?;
         Self::start(arguments, files, packages)
     }
 
-    /// The component as `/good` beside a spinning package as `/spin`.
+    /// The component below `/good` beside a spinning package at [`SPIN_PATH`].
     pub(super) fn with_spinner(arguments: &RunArgs, deadline: Duration) -> anyhow::Result<Self> {
         let files = tempfile::tempdir()?;
-        let good = Package::new("good", gateway::component(&arguments.gateway)?, "/good");
-        let mut spin = Package::new("spin", packages::spinner(files.path())?, "/spin");
+        let component = gateway::component(&arguments.gateway)?;
+        let good = Package::new("good", component, "/good", &arguments.gateway.path);
+        let spinner = packages::spinner(files.path())?;
+        let mut spin = Package::new("spin", spinner, "", SPIN_PATH);
         spin.timeout = Some(deadline);
         Self::start(arguments, files, vec![good, spin])
     }
@@ -127,7 +133,7 @@ impl Fleet {
         let expected = self.learn(last, timeout)?.expected;
         let exchange = |package: &Package| Exchange {
             expected: expected.clone(),
-            ..Exchange::get(&package.path)
+            ..Exchange::get(&package.route())
         };
         Ok(self.packages.iter().map(exchange).collect())
     }
@@ -139,13 +145,13 @@ impl Fleet {
     }
 
     fn learn(&self, package: &Package, timeout: Duration) -> anyhow::Result<Exchange> {
-        let mut exchange = Exchange::get(&package.path);
+        let mut exchange = Exchange::get(&package.route());
         let target = &self.gateway.peer.target;
         let answer = client::probe(target, &exchange, Protocol::Http1, timeout)?;
         anyhow::ensure!(
             answer.status == 200,
-            "{} answered {}, not 200: the component must answer GET with 200 on any path",
-            package.path,
+            "{} answered {}, not 200: name the path the component answers with --path",
+            package.route(),
             answer.status
         );
         exchange.expected.body = ExpectedBody::Exactly(answer.body);

@@ -11,7 +11,10 @@ use std::{
 
 use anyhow::Context;
 
-use super::{fleet::Fleet, pairs};
+use super::{
+    fleet::{Fleet, SPIN_PATH},
+    pairs,
+};
 use crate::{
     cli::RunArgs,
     client,
@@ -34,7 +37,7 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     let timeout = arguments.load.timeout;
     let good = fleet.exchange_of("good", timeout)?;
     let good = Arc::new(Workload::one(good));
-    let mut spin = Exchange::get("/spin");
+    let mut spin = Exchange::get(SPIN_PATH);
     spin.expected.status = 504;
     let answer = client::probe(
         &gateway.target,

@@ -34,11 +34,16 @@ const SPINNER: &str = r#"
 
 /// Writes `count` copies of a component into `folder`, each with bytes of its
 /// own and so with a digest and compiled code of its own, as packages routed
-/// at `/p/0`, `/p/1`, ….
+/// below `/p/0`, `/p/1`, ….
 ///
 /// # Errors
 /// When the component cannot be read, is none, or the copies cannot be written.
-pub(super) fn distinct(component: &Path, folder: &Path, count: usize) -> io::Result<Vec<Package>> {
+pub(super) fn distinct(
+    component: &Path,
+    path: &str,
+    folder: &Path,
+    count: usize,
+) -> io::Result<Vec<Package>> {
     let original = fs::read(component)?;
     if !original.starts_with(COMPONENT_PREAMBLE) {
         let text = format!("{} is not a component", component.display());
@@ -52,6 +57,7 @@ pub(super) fn distinct(component: &Path, folder: &Path, count: usize) -> io::Res
                 &format!("p{number}"),
                 source,
                 &format!("/p/{number}"),
+                path,
             ))
         })
         .collect()
@@ -89,13 +95,13 @@ mod tests {
     fn copies_differ_and_stay_components() {
         let folder = tempfile::tempdir().unwrap();
         let original = spinner(folder.path()).unwrap();
-        let packages = distinct(&original, folder.path(), 3).unwrap();
+        let packages = distinct(&original, "/hello", folder.path(), 3).unwrap();
         let copies: Vec<_> = packages
             .iter()
             .map(|package| fs::read(&package.source).unwrap())
             .collect();
         assert!(copies[0] != copies[1] && copies[1] != copies[2]);
-        assert_eq!(packages[2].path, "/p/2");
+        assert_eq!(packages[2].route(), "/p/2/hello");
         let original = fs::read(original).unwrap();
         let section = &copies[2][original.len()..];
         assert_eq!(usize::from(section[1]), section.len() - 2);
@@ -107,7 +113,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let module = folder.path().join("module.wasm");
         fs::write(&module, b"\0asm\x01\0\0\0").unwrap();
-        let error = distinct(&module, folder.path(), 1).unwrap_err();
+        let error = distinct(&module, "/", folder.path(), 1).unwrap_err();
         assert!(error.to_string().contains("not a component"));
     }
 }

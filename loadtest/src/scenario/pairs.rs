@@ -16,6 +16,9 @@ use crate::{
 /// More pairs than this measure patience.
 const MAX_ROUNDS: usize = 1000;
 
+/// One number of a result.
+type Value = fn(&Summary) -> f64;
+
 /// The results of each condition, round by round.
 pub(super) struct Pairs {
     first: Vec<Summary>,
@@ -75,10 +78,9 @@ pub(super) fn print(
     conditions: [&str; 2],
     json: bool,
 ) -> anyhow::Result<()> {
-    let column = |rounds: &[Summary], value: fn(&Summary) -> f64| -> Vec<f64> {
-        rounds.iter().map(value).collect()
-    };
-    let measures: [(&str, fn(&Summary) -> f64); 5] = [
+    let column =
+        |rounds: &[Summary], value: Value| -> Vec<f64> { rounds.iter().map(value).collect() };
+    let measures: [(&str, Value); 5] = [
         ("requests/s", |summary| summary.requests_per_second),
         ("p50 ms", |summary| summary.latency_ms.p50),
         ("p99 ms", |summary| summary.latency_ms.p99),

@@ -1,4 +1,9 @@
 //! Short loads against real servers on loopback.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
 
 mod harness;
 mod load;
