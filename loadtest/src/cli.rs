@@ -163,7 +163,7 @@ pub struct CompareArgs {
     /// Then measure latency at this share of Wasmgate's own maximum; 0 leaves it out.
     #[arg(long, default_value_t = 0.7, value_name = "SHARE")]
     pub open_at: f64,
-    /// Cores a server may use, for the native server.
+    /// How the native server uses the cores.
     #[arg(long, value_enum, default_value = "per-core")]
     pub native_runtime: Runtime,
     /// Leave out Wasmgate: compare only the peers.

@@ -1,6 +1,8 @@
 //! Medians and bootstrap confidence intervals (Efron and Tibshirani, *An
 //! Introduction to the Bootstrap*, chapter 13: the percentile interval).
 
+use std::fmt;
+
 /// Resamples for one interval; more move the ends by less than rounds differ.
 const RESAMPLES: usize = 10_000;
 /// The interval holds 95 % of the resampled medians.
@@ -12,6 +14,12 @@ pub struct Interval {
     pub low: f64,
     pub median: f64,
     pub high: f64,
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} [{:.2}, {:.2}]", self.median, self.low, self.high)
+    }
 }
 
 /// The middle value, or the mean of the two middle ones; 0 without samples.

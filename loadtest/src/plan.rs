@@ -141,8 +141,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// # Panics
-    /// Never; a rate of zero is refused by [`Plan::check`] before.
+    /// For a rate that [`Plan::check`] has accepted.
     #[must_use]
     pub fn new(requests_per_second: f64, thread: u64, threads: u64, duration: Duration) -> Self {
         Self {

@@ -23,7 +23,7 @@ use crate::{
 
 /// `wasmtime serve` set up for throughput without reusing instances: the
 /// pooling allocator keeps what an instance touched resident instead of
-/// giving it back to the kernel each time, and no per-request log lines.
+/// giving it back to the kernel each time.
 pub const TUNED_WASMTIME: &str = "-O pooling-allocator=y \
     -O pooling-memory-keep-resident=1048576 -O pooling-table-keep-resident=65536 \
     -O pooling-async-stack-keep-resident=65536 -O memory-init-cow=y \

@@ -100,11 +100,10 @@ fn section(standings: &[Standing], ratio: fn(&Standing) -> Interval, of: &str) -
     );
     for standing in standings {
         let medians = &standing.medians;
-        let Interval { low, median, high } = ratio(standing);
         let _ = write!(
             table,
             "<tr><td>{}<td>{}<td>{:.2}<td>{:.2}<td>{:.1}<td>{:.2}<td>{:.2}<td>{:.1}<td>{}\
-             <td>{median:.2} [{low:.2}, {high:.2}]</tr>",
+             <td>{}</tr>",
             escape(&standing.name),
             svg::number(medians.requests_per_second),
             medians.p50_ms,
@@ -114,6 +113,7 @@ fn section(standings: &[Standing], ratio: fn(&Standing) -> Interval, of: &str) -
             medians.voluntary_switches_per_request,
             standing.peak_resident_bytes as f64 / 1e6,
             medians.errors,
+            ratio(standing),
         );
     }
     table + "</table>"

@@ -119,7 +119,6 @@ fn section(title: &str, standings: &[Standing], ratio: fn(&Standing) -> Interval
     let mut rows = vec![heads.map(str::to_owned).to_vec()];
     for standing in standings {
         let medians = &standing.medians;
-        let Interval { low, median, high } = ratio(standing);
         rows.push(vec![
             standing.name.clone(),
             format!("{:.0}", medians.requests_per_second),
@@ -130,7 +129,7 @@ fn section(title: &str, standings: &[Standing], ratio: fn(&Standing) -> Interval
             format!("{:.2}", medians.voluntary_switches_per_request),
             format!("{:.1}", standing.peak_resident_bytes as f64 / 1e6),
             medians.errors.to_string(),
-            format!("{median:.2}x [{low:.2}, {high:.2}]"),
+            ratio(standing).to_string(),
         ]);
     }
     grid(&rows)

@@ -97,13 +97,15 @@ pub(super) fn print(
     let mut ratios_of = serde_json::Map::new();
     for (measure, value) in measures {
         let (first, second) = (column(&pairs.first, value), column(&pairs.second, value));
-        let ratio = interval(&ratios(&second, &first));
+        let by_round = ratios(&second, &first);
+        // Without errors in the first condition there is nothing to divide by.
+        let ratio = (!by_round.is_empty()).then(|| interval(&by_round));
         ratios_of.insert(measure.to_owned(), serde_json::to_value(ratio)?);
         rows.push(vec![
             measure.to_owned(),
             format!("{:.3}", median(&first)),
             format!("{:.3}", median(&second)),
-            format!("{:.3} [{:.3}, {:.3}]", ratio.median, ratio.low, ratio.high),
+            ratio.map_or_else(String::new, |ratio| ratio.to_string()),
         ]);
     }
     if json {

@@ -1,6 +1,11 @@
 //! The program as a person uses it.
 
-use std::process::{Command, Output};
+use std::{
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
 
 use crate::harness::{PROGRAM, native};
 
@@ -81,5 +86,47 @@ fn peers_are_compared_without_a_gateway_and_reported_on_one_page() {
             !page.contains(fetched),
             "the page fetches something: {fetched}"
         );
+    }
+}
+
+#[test]
+fn a_started_server_ends_even_when_the_tool_is_killed() {
+    let mut tool = Command::new(PROGRAM)
+        .args([
+            "compare",
+            "--without-gateway",
+            "--wasmtime",
+            "/nowhere/wasmtime",
+        ])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", tool.id());
+    let server = eventually(|| {
+        let pid = std::fs::read_to_string(&children).ok()?;
+        let server = PathBuf::from(format!("/proc/{}", pid.trim()));
+        // Killed before it is leashed, it would have nobody to tell it.
+        let command = std::fs::read_to_string(server.join("cmdline")).ok()?;
+        (command.contains("native") && !command.contains("leash")).then_some(server)
+    });
+    tool.kill().unwrap();
+    tool.wait().unwrap();
+    eventually(|| {
+        let stat = std::fs::read_to_string(server.join("stat")).unwrap_or_default();
+        // Gone, or a zombie that nobody has waited for yet.
+        (stat.is_empty() || stat.contains(") Z")).then_some(())
+    });
+}
+
+/// Looks until there is something, at most ten seconds.
+fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(started.elapsed() < Duration::from_secs(10), "it never came");
+        thread::sleep(Duration::from_millis(5));
     }
 }
