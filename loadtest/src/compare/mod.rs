@@ -73,6 +73,8 @@ pub struct Round {
     pub cpu_us_per_request: f64,
     pub minor_faults_per_request: f64,
     pub voluntary_switches_per_request: f64,
+    /// Processor time of the load generator, which the server does without.
+    pub load_cpu_us_per_request: f64,
     pub errors: u64,
 }
 
@@ -184,6 +186,7 @@ fn standings(all: Vec<Rounds<'_>>) -> anyhow::Result<Vec<Standing>> {
                     voluntary_switches_per_request: middle(|round| {
                         round.voluntary_switches_per_request
                     }),
+                    load_cpu_us_per_request: middle(|round| round.load_cpu_us_per_request),
                     errors: rounds.rounds.iter().map(|round| round.errors).sum(),
                 },
                 rate_ratio: interval(&ratios(&first.0, &column(&rounds, rate))),

@@ -37,6 +37,12 @@ impl Rounds<'_> {
     }
 }
 
+/// What a request cost on both sides.
+struct Used {
+    server: Usage,
+    load: Usage,
+}
+
 /// Measures every contender once a round. The order turns by one each round,
 /// so that none always follows the same neighbour.
 pub(super) fn run<'a>(
@@ -59,8 +65,8 @@ pub(super) fn run<'a>(
             let index = (turn + step) % all.len();
             if let Some(rounds) = all.get_mut(index) {
                 say(plan, round, count, &rounds.contender.name);
-                let (seen, usage) = one(rounds.contender, plan, warmup)?;
-                rounds.rounds.push(round_of(&seen, &usage));
+                let (seen, used) = one(rounds.contender, plan, warmup)?;
+                rounds.rounds.push(round_of(&seen, &used));
                 rounds.whole.merge(&seen);
             }
         }
@@ -73,7 +79,7 @@ fn one(
     contender: &Contender,
     plan: &Plan,
     warmup: Duration,
-) -> anyhow::Result<(Measurement, Usage)> {
+) -> anyhow::Result<(Measurement, Used)> {
     thread::sleep(SETTLE);
     let Contender {
         target, workload, ..
@@ -85,20 +91,27 @@ fn one(
         };
         client::drive(target, workload, &warmup, Progress::Silent)?;
     }
-    let before = Usage::of(contender.pid)?;
+    let usage = || anyhow::Ok((Usage::of(contender.pid)?, Usage::of(std::process::id())?));
+    let (server, load) = usage()?;
     let seen = client::drive(target, workload, plan, Progress::Silent)?;
-    let usage = Usage::of(contender.pid)?.per_request(&before, seen.answered);
-    Ok((seen, usage))
+    let after = usage()?;
+    let used = Used {
+        server: after.0.per_request(&server, seen.answered),
+        load: after.1.per_request(&load, seen.answered),
+    };
+    Ok((seen, used))
 }
 
-fn round_of(seen: &Measurement, usage: &Usage) -> Round {
+fn round_of(seen: &Measurement, used: &Used) -> Round {
+    let Used { server, load } = used;
     Round {
         requests_per_second: seen.requests_per_second(),
         p50_ms: seen.latency(50.0).as_secs_f64() * 1e3,
         p99_ms: seen.latency(99.0).as_secs_f64() * 1e3,
-        cpu_us_per_request: usage.cpu_us,
-        minor_faults_per_request: usage.minor_faults,
-        voluntary_switches_per_request: usage.voluntary_switches,
+        cpu_us_per_request: server.cpu_us,
+        minor_faults_per_request: server.minor_faults,
+        voluntary_switches_per_request: server.voluntary_switches,
+        load_cpu_us_per_request: load.cpu_us,
         errors: seen.errors.total(),
     }
 }

@@ -95,14 +95,14 @@ fn section(standings: &[Standing], ratio: fn(&Standing) -> Interval, of: &str) -
     let first = standings.first().map_or("", |first| first.name.as_str());
     let mut table = format!(
         "<table><tr><th>server<th>requests/s<th>p50 ms<th>p99 ms<th>CPU µs<th>faults\
-         <th>switches<th>peak MB<th>errors<th>{} ÷ this, {of}</tr>",
+         <th>switches<th>load µs<th>peak MB<th>errors<th>{} ÷ this, {of}</tr>",
         escape(first)
     );
     for standing in standings {
         let medians = &standing.medians;
         let _ = write!(
             table,
-            "<tr><td>{}<td>{}<td>{:.2}<td>{:.2}<td>{:.1}<td>{:.2}<td>{:.2}<td>{:.1}<td>{}\
+            "<tr><td>{}<td>{}<td>{:.2}<td>{:.2}<td>{:.1}<td>{:.2}<td>{:.2}<td>{:.1}<td>{:.1}<td>{}\
              <td>{}</tr>",
             escape(&standing.name),
             svg::number(medians.requests_per_second),
@@ -111,6 +111,7 @@ fn section(standings: &[Standing], ratio: fn(&Standing) -> Interval, of: &str) -
             medians.cpu_us_per_request,
             medians.minor_faults_per_request,
             medians.voluntary_switches_per_request,
+            medians.load_cpu_us_per_request,
             standing.peak_resident_bytes as f64 / 1e6,
             medians.errors,
             ratio(standing),

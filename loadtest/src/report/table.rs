@@ -24,7 +24,7 @@ pub fn summary(summary: &Summary, plan: &Plan) -> String {
     let _ = writeln!(text, "{pace}");
     let _ = writeln!(
         text,
-        "{} answered in {:.2} s: {:.0} requests/s, {:.1} MB/s of bodies",
+        "{} answered in {:.2} s: {:.0} requests/s, {:.1} MB/s of response bodies",
         summary.answered,
         summary.elapsed_seconds,
         summary.requests_per_second,
@@ -112,6 +112,7 @@ fn section(title: &str, standings: &[Standing], ratio: fn(&Standing) -> Interval
         "CPU µs/req",
         "faults/req",
         "switches/req",
+        "load µs/req",
         "peak MB",
         "errors",
         "versus",
@@ -127,6 +128,7 @@ fn section(title: &str, standings: &[Standing], ratio: fn(&Standing) -> Interval
             format!("{:.1}", medians.cpu_us_per_request),
             format!("{:.2}", medians.minor_faults_per_request),
             format!("{:.2}", medians.voluntary_switches_per_request),
+            format!("{:.1}", medians.load_cpu_us_per_request),
             format!("{:.1}", standing.peak_resident_bytes as f64 / 1e6),
             medians.errors.to_string(),
             ratio(standing).to_string(),

@@ -122,14 +122,21 @@ fn an_open_loop_sends_its_rate_and_no_more() {
 #[test]
 fn a_server_that_is_gone_is_a_connect_error_for_each_due_request() {
     let gone = native().target.clone();
-    let plan = Plan {
-        pace: Pace::Open {
-            requests_per_second: 200.0,
-        },
-        connections: 2,
-        duration: Duration::from_millis(250),
-        ..Plan::default()
-    };
-    let seen = load(&gone, Exchange::get("/hello"), &plan);
-    assert_eq!((seen.answered, seen.errors.connect), (0, 50));
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let plan = Plan {
+            protocol,
+            pace: Pace::Open {
+                requests_per_second: 200.0,
+            },
+            connections: 2,
+            duration: Duration::from_millis(250),
+            ..Plan::default()
+        };
+        let seen = load(&gone, Exchange::get("/hello"), &plan);
+        assert_eq!(
+            (seen.answered, seen.errors.connect),
+            (0, 50),
+            "{protocol:?}"
+        );
+    }
 }
