@@ -1,0 +1,203 @@
+//! The servers of a comparison: which there are, how each is started, and the
+//! one answer all must give.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+
+use crate::{
+    cli::{CompareArgs, GatewayArgs},
+    client,
+    gateway::{self, Gateway, Package},
+    native::Runtime,
+    peers::{self, Launch, Peer},
+    plan::Plan,
+    target::Target,
+    workload::{Exchange, ExpectedBody, Workload},
+};
+
+/// `wasmtime serve` set up for throughput without reusing instances: the
+/// pooling allocator keeps what an instance touched resident instead of
+/// giving it back to the kernel each time.
+pub const TUNED_WASMTIME: &str = "-O pooling-allocator=y \
+    -O pooling-memory-keep-resident=1048576 -O pooling-table-keep-resident=65536 \
+    -O pooling-async-stack-keep-resident=65536 -O memory-init-cow=y \
+    -O opt-level=2";
+
+/// A server as the rounds see it.
+pub(super) struct Contender {
+    pub(super) name: String,
+    pub(super) pid: u32,
+    pub(super) target: Target,
+    pub(super) workload: Arc<Workload>,
+}
+
+/// Every server, running. The peers end when this is dropped.
+pub(super) struct Field {
+    pub(super) contenders: Vec<Contender>,
+    pub(super) left_out: Vec<String>,
+    pub(super) versions: Vec<String>,
+    _gateway: Option<Gateway>,
+    _peers: Vec<Peer>,
+}
+
+impl Field {
+    /// Starts what there is. The first server's answer to the path is the one
+    /// that the native server repeats and all others must give.
+    pub(super) fn start(arguments: &CompareArgs, plan: &Plan) -> anyhow::Result<Self> {
+        let this = std::env::current_exe().context("this program's own path")?;
+        let mut versions = vec![format!("wasmgate-loadtest {}", env!("CARGO_PKG_VERSION"))];
+        let mut left_out = Vec::new();
+        let mut peers = Vec::new();
+        let gateway = if arguments.without_gateway {
+            left_out.push("wasmgate: --without-gateway".to_owned());
+            None
+        } else {
+            let gateway = start_gateway(&this, &arguments.gateway)?;
+            versions.extend(version(&gateway.program));
+            Some(gateway)
+        };
+
+        let wasmtime = peers::find(
+            "wasmtime",
+            arguments.wasmtime.as_deref(),
+            &this,
+            "`cargo install wasmtime-cli` gets it",
+        );
+        match wasmtime {
+            Ok(program) => {
+                versions.extend(version(&program));
+                for (name, tuning) in [("", ""), (" tuned", arguments.tuned.as_str())] {
+                    let launch = wasmtime_serve(&program, name, tuning, arguments)?;
+                    match launch.start(&this) {
+                        Ok(peer) => peers.push(peer),
+                        Err(error) => left_out.push(error.to_string()),
+                    }
+                }
+            }
+            Err(error) => left_out.push(error.to_string()),
+        }
+
+        let leader = gateway.as_ref().map(|gateway| &gateway.peer);
+        let answer = match leader.or(peers.first()) {
+            Some(peer) => {
+                let exchange = Exchange::get(&arguments.gateway.path);
+                let answer = client::probe(&peer.target, &exchange, plan.protocol, plan.timeout)?;
+                if answer.status != 200 {
+                    let (name, path) = (&peer.name, &arguments.gateway.path);
+                    bail!("{name} answers {path} with {}, not 200", answer.status);
+                }
+                answer.body
+            }
+            None => NATIVE_HELLO.into(),
+        };
+        let hello = String::from_utf8(answer.to_vec())
+            .context("the native server can only repeat an answer that is text")?;
+        peers.insert(
+            0,
+            native(&this, &hello, arguments.native_runtime).start(&this)?,
+        );
+
+        let mut field = Self {
+            contenders: Vec::new(),
+            left_out,
+            versions,
+            _gateway: None,
+            _peers: Vec::new(),
+        };
+        let path = |peer: &Peer| match peer.name.starts_with(NATIVE) {
+            true => "/hello".to_owned(),
+            false => arguments.gateway.path.clone(),
+        };
+        if let Some(gateway) = &gateway {
+            field.add(&gateway.peer, &arguments.gateway.path, &hello);
+        }
+        for peer in &peers {
+            field.add(peer, &path(peer), &hello);
+        }
+        field.add_control();
+        field._gateway = gateway;
+        field._peers = peers;
+        Ok(field)
+    }
+
+    fn add(&mut self, peer: &Peer, path: &str, answer: &str) {
+        let mut exchange = Exchange::get(path);
+        exchange.expected.body = ExpectedBody::Exactly(answer.to_owned().into());
+        self.contenders.push(Contender {
+            name: peer.name.clone(),
+            pid: peer.pid(),
+            target: peer.target.clone(),
+            workload: Arc::new(Workload::one(exchange)),
+        });
+    }
+
+    /// The first server once more: its ratio to itself must be about 1, or
+    /// the machine was too restless for any other ratio to mean something.
+    fn add_control(&mut self) {
+        let control = self.contenders.first().map(|first| Contender {
+            name: format!("{} (A/A control)", first.name),
+            pid: first.pid,
+            target: first.target.clone(),
+            workload: Arc::clone(&first.workload),
+        });
+        if let Some(control) = control {
+            self.contenders.insert(1, control);
+        }
+    }
+}
+
+const NATIVE: &str = "native axum";
+const NATIVE_HELLO: &str = "Hello, world!\n";
+
+fn start_gateway(this: &Path, arguments: &GatewayArgs) -> anyhow::Result<Gateway> {
+    let component = gateway::component(arguments)?;
+    let package = Package::new("hello", component, "", &arguments.path);
+    Ok(gateway::start(this, arguments, &[package])?)
+}
+
+fn native(this: &Path, hello: &str, runtime: Runtime) -> Launch {
+    let runtime = match runtime {
+        Runtime::PerCore => "per-core",
+        Runtime::MultiThread => "multi-thread",
+    };
+    let arguments = ["native", "--hello", hello, "--runtime", runtime];
+    Launch {
+        name: format!("{NATIVE} ({runtime})"),
+        program: this.to_owned(),
+        arguments: arguments.map(OsString::from).to_vec(),
+        directory: None,
+    }
+}
+
+fn wasmtime_serve(
+    program: &Path,
+    suffix: &str,
+    tuning: &str,
+    arguments: &CompareArgs,
+) -> anyhow::Result<Launch> {
+    let component: PathBuf = gateway::component(&arguments.gateway)?;
+    let mut words: Vec<OsString> = vec!["serve".into(), "--addr".into(), "127.0.0.1:0".into()];
+    // Rust guests import wasi:cli, which plain `serve` does not offer.
+    words.push("-Scli".into());
+    words.extend(tuning.split_whitespace().map(OsString::from));
+    words.push(component.into());
+    Ok(Launch {
+        name: format!("wasmtime serve{suffix}"),
+        program: program.to_owned(),
+        arguments: words,
+        directory: None,
+    })
+}
+
+/// What `--version` prints, for the report.
+fn version(program: &Path) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.lines().next().map(str::to_owned)
+}

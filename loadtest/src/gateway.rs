@@ -1,0 +1,192 @@
+//! A gateway of our own: a generated `wasmgate.toml` in a folder of its own,
+//! and the program started there.
+
+use std::{
+    fmt::Write as _,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    cli::GatewayArgs,
+    peers::{self, Launch, Peer, PeerError},
+};
+
+/// One package and its one route: `prefix` and `path` together, of which the
+/// package sees `path`.
+#[derive(Debug, Clone)]
+pub struct Package {
+    pub name: String,
+    pub source: PathBuf,
+    /// Empty, or `/` and more.
+    pub prefix: String,
+    /// The path on which the component answers.
+    pub path: String,
+    /// The package's own deadline, if not the default.
+    pub timeout: Option<Duration>,
+}
+
+/// A running gateway; it ends, and its folder goes, when this is dropped.
+#[derive(Debug)]
+pub struct Gateway {
+    // Before the folder, so that it has ended when the folder is removed.
+    pub peer: Peer,
+    pub program: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+/// Why there is no gateway.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    #[error("the gateway's folder: {0}")]
+    Folder(#[from] io::Error),
+    #[error(
+        "the component {} is not there; build it with \
+         `cargo build --release --target wasm32-wasip2 -p hello` or name one with --component",
+        .0.display()
+    )]
+    NoComponent(PathBuf),
+}
+
+impl Package {
+    #[must_use]
+    pub fn new(name: &str, source: PathBuf, prefix: &str, path: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            source,
+            prefix: prefix.to_owned(),
+            path: path.to_owned(),
+            timeout: None,
+        }
+    }
+
+    /// The path that clients ask for.
+    #[must_use]
+    pub fn route(&self) -> String {
+        format!("{}{}", self.prefix, self.path)
+    }
+}
+
+/// The component that was named, as an absolute path.
+///
+/// # Errors
+/// When it is not a file.
+pub fn component(arguments: &GatewayArgs) -> Result<PathBuf, GatewayError> {
+    let given = &arguments.component;
+    match given.canonicalize() {
+        Ok(found) if found.is_file() => Ok(found),
+        _ => Err(GatewayError::NoComponent(given.clone())),
+    }
+}
+
+/// Starts a gateway of these packages on free ports and waits until it listens.
+///
+/// # Errors
+/// When the program is not found, ends, or stays silent.
+pub fn start(
+    this: &Path,
+    arguments: &GatewayArgs,
+    packages: &[Package],
+) -> Result<Gateway, GatewayError> {
+    start_in(tempfile::tempdir()?, this, arguments, packages)
+}
+
+impl Gateway {
+    /// Ends it and starts it again in the same folder, where the compiled
+    /// code of its packages is by now.
+    ///
+    /// # Errors
+    /// As [`start`].
+    pub fn restart(
+        self,
+        this: &Path,
+        arguments: &GatewayArgs,
+        packages: &[Package],
+    ) -> Result<Self, GatewayError> {
+        let Self { peer, folder, .. } = self;
+        drop(peer);
+        start_in(folder, this, arguments, packages)
+    }
+}
+
+fn start_in(
+    folder: tempfile::TempDir,
+    this: &Path,
+    arguments: &GatewayArgs,
+    packages: &[Package],
+) -> Result<Gateway, GatewayError> {
+    let program = peers::find(
+        "wasmgate",
+        arguments.gateway.as_deref(),
+        this,
+        "build it with `cargo build --release -p wasmgate` or name it with --gateway",
+    )?;
+    fs::write(
+        folder.path().join("wasmgate.toml"),
+        config(packages, arguments.workers),
+    )?;
+    let peer = Launch {
+        name: "wasmgate".to_owned(),
+        program: program.clone(),
+        arguments: vec!["up".into()],
+        directory: Some(folder.path().to_owned()),
+    }
+    .start(this)?;
+    Ok(Gateway {
+        peer,
+        program,
+        folder,
+    })
+}
+
+fn config(packages: &[Package], workers: usize) -> String {
+    let mut text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nworkers = {workers}\n"
+    );
+    for package in packages {
+        let Package { name, source, .. } = package;
+        // JSON's string escapes are TOML's as well.
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let source = quoted(&source.to_string_lossy());
+        let _ = write!(text, "\n[package.{name}]\nsource = {source}\n");
+        if let Some(timeout) = package.timeout {
+            let _ = writeln!(
+                text,
+                "limits = {{ timeout = \"{}ms\" }}",
+                timeout.as_millis()
+            );
+        }
+        let path = quoted(&package.route());
+        let _ = write!(text, "\n[[route]]\npath = {path}\npackage = \"{name}\"\n");
+        if !package.prefix.is_empty() {
+            let _ = writeln!(text, "strip_prefix = {}", quoted(&package.prefix));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_package_has_its_source_its_route_and_its_deadline() {
+        let mut slow = Package::new("spin", PathBuf::from("/tmp/a \"b\".wasm"), "/s", "/x");
+        slow.timeout = Some(Duration::from_millis(1500));
+        let text = config(&[slow], 2);
+        assert!(text.contains("workers = 2\n"));
+        assert!(
+            text.contains("source = \"/tmp/a \\\"b\\\".wasm\"\n"),
+            "{text}"
+        );
+        assert!(text.contains("limits = { timeout = \"1500ms\" }"));
+        assert!(
+            text.contains(
+                "[[route]]\npath = \"/s/x\"\npackage = \"spin\"\nstrip_prefix = \"/s\"\n"
+            )
+        );
+    }
+}

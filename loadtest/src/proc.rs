@@ -1,0 +1,131 @@
+//! What the kernel says about a process: processor time, faults, switches, memory (proc(5)).
+
+use std::{fs, io};
+
+/// Counters of a process since its start, all threads together.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Usage {
+    /// User and system time in microseconds, in steps of the clock tick (10 ms).
+    pub cpu_us: f64,
+    /// Page faults served without I/O.
+    pub minor_faults: f64,
+    /// Times a thread went to sleep by itself; threads that ended are not in it.
+    pub voluntary_switches: f64,
+}
+
+/// Memory of a process in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+pub struct Memory {
+    pub resident: u64,
+    /// Pages no other process has: what ending the process would give back.
+    pub private: u64,
+}
+
+impl Usage {
+    /// # Errors
+    /// When the process has ended.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let (minor_faults, ticks) = parse_stat(&stat).ok_or_else(|| unexpected("stat"))?;
+        let ticks_per_second = rustix::param::clock_ticks_per_second() as f64;
+        Ok(Self {
+            cpu_us: ticks as f64 * 1e6 / ticks_per_second,
+            minor_faults: minor_faults as f64,
+            voluntary_switches: voluntary_switches(pid)? as f64,
+        })
+    }
+
+    /// What was used since `before`, for each of `requests`.
+    #[must_use]
+    pub fn per_request(&self, before: &Self, requests: u64) -> Self {
+        let each = |now: f64, then: f64| (now - then).max(0.0) / requests.max(1) as f64;
+        Self {
+            cpu_us: each(self.cpu_us, before.cpu_us),
+            minor_faults: each(self.minor_faults, before.minor_faults),
+            voluntary_switches: each(self.voluntary_switches, before.voluntary_switches),
+        }
+    }
+}
+
+impl Memory {
+    /// # Errors
+    /// When the process has ended.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let bytes = |key| kilobytes(&rollup, key).map(|kilobytes| kilobytes * 1024);
+        Ok(Self {
+            resident: bytes("Rss:").ok_or_else(|| unexpected("smaps_rollup"))?,
+            private: bytes("Private_Clean:").unwrap_or(0) + bytes("Private_Dirty:").unwrap_or(0),
+        })
+    }
+}
+
+/// The most resident memory a process has had, in bytes.
+///
+/// # Errors
+/// When the process has ended.
+pub fn peak_resident(pid: u32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    kilobytes(&status, "VmHWM:")
+        .map(|kilobytes| kilobytes * 1024)
+        .ok_or_else(|| unexpected("status"))
+}
+
+fn unexpected(file: &str) -> io::Error {
+    io::Error::other(format!("/proc/PID/{file} is not as proc(5) describes it"))
+}
+
+/// Minor faults and user plus system ticks: fields 10, 14 and 15. The second
+/// field, the name in parentheses, may itself hold spaces and parentheses.
+fn parse_stat(stat: &str) -> Option<(u64, u64)> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let field = |number: usize| after_name.split_whitespace().nth(number - 3)?.parse().ok();
+    let (user, system): (u64, u64) = (field(14)?, field(15)?);
+    Some((field(10)?, user + system))
+}
+
+fn voluntary_switches(pid: u32) -> io::Result<u64> {
+    let mut sum = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end between the listing and the reading.
+        let status = fs::read_to_string(task?.path().join("status")).unwrap_or_default();
+        sum += kilobytes(&status, "voluntary_ctxt_switches:").unwrap_or(0);
+    }
+    Ok(sum)
+}
+
+/// The number after `key` at the start of a line.
+fn kilobytes(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_does_not_shift_the_fields() {
+        let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 321 0 0 0 40 2 0 0 20 0 3 0 1";
+        assert_eq!(parse_stat(stat), Some((321, 42)));
+    }
+
+    #[test]
+    fn this_process_has_memory_and_faults() {
+        let pid = std::process::id();
+        assert!(Usage::of(pid).unwrap().minor_faults > 0.0);
+        let memory = Memory::of(pid).unwrap();
+        assert!(memory.private > 0 && memory.resident >= memory.private);
+        assert!(peak_resident(pid).unwrap() > 0);
+    }
+
+    #[test]
+    fn usage_is_shared_out_over_the_requests() {
+        let before = Usage::default();
+        let now = Usage {
+            cpu_us: 500.0,
+            ..before
+        };
+        assert_eq!(now.per_request(&before, 100).cpu_us, 5.0);
+    }
+}

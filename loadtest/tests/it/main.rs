@@ -1,0 +1,11 @@
+//! Short loads against real servers on loopback.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
+
+mod harness;
+mod load;
+mod program;
+mod stall;
