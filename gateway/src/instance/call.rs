@@ -24,7 +24,11 @@ use crate::error::Failure;
 use crate::identity::RequestId;
 use crate::package::{Loaded, Package};
 
-/// How far ahead of now a store's epoch deadline is, in ticks: the next one makes the guest yield.
+/// Ticks until a guest yields for the first time: not the very next one, which may be due at once, so that a guest
+/// of a few microseconds is never interrupted.
+const EPOCHS_TO_FIRST_YIELD: u64 = 2;
+
+/// Ticks between a long-running guest's turns.
 const EPOCHS_BETWEEN_YIELDS: u64 = 1;
 
 /// Everything one request needs besides the request itself.
@@ -130,7 +134,7 @@ impl Guest {
         } = self;
         let mut store = Store::new(loaded.handler.engine(), state);
         store.limiter(|state| &mut state.memory);
-        store.set_epoch_deadline(EPOCHS_BETWEEN_YIELDS);
+        store.set_epoch_deadline(EPOCHS_TO_FIRST_YIELD);
         // Tokio's own yield lets the worker look at its sockets and timers before it comes back to this guest;
         // wasmtime's would be polled again at once, and a lone spinning guest would starve the connections.
         store.epoch_deadline_callback(|_| {
