@@ -3,9 +3,8 @@
 //!
 //! `cargo run --example embed -p wasmgate-pool`
 
-use anyhow::Result;
 use wasmgate_pool::Settings;
-use wasmtime::{Config, Engine, Instance, Module, Store};
+use wasmtime::{Config, Engine, Instance, Module, Result, Store, ensure};
 
 const GUEST: &str = r#"(module
   (memory (export "memory") 16)
@@ -27,7 +26,10 @@ fn main() -> Result<()> {
         let instance = Instance::new(&mut store, &module, &[])?;
         let count = instance.get_typed_func::<(), i32>(&mut store, "count")?;
         let counted = count.call(&mut store, ())?;
-        anyhow::ensure!(counted == 1, "an earlier instance's counter shows through: {counted}");
+        ensure!(
+            counted == 1,
+            "an earlier instance's counter shows through: {counted}"
+        );
     }
 
     let metrics = pool.metrics();
