@@ -1,12 +1,12 @@
 //! What one instance costs: instantiate, call, drop, with this pool, with wasmtime's own pool and
 //! with neither.
 //!
-//! `cargo run --release --example measure -p wasmgate-pool [ITERATIONS] [pool|stock|on-demand]`;
+//! `cargo run --release --example measure -p wasmgate-pool [ITERATIONS] [ALLOCATOR]`;
 //! with one allocator named, `strace -f -c` around it counts the system calls.
 
 use std::time::Instant;
 
-use wasmgate_pool::Settings;
+use wasmgate_pool::{ResetMethod, Settings};
 use wasmtime::{
     Config, Engine, Error, Instance, InstanceAllocationStrategy, Linker, Module,
     PoolingAllocationConfig, Result, Store,
@@ -36,10 +36,10 @@ fn main() -> Result<()> {
     };
     let only = arguments.next();
     println!(
-        "{:<12}{:>9}{:>16}{:>18}",
+        "{:<13}{:>9}{:>16}{:>18}",
         "allocator", "threads", "µs/instance", "faults/instance"
     );
-    for name in ["pool", "stock", "on-demand"] {
+    for name in ["pool", "pool-read", "pool-madvise", "stock", "on-demand"] {
         if only.as_ref().is_none_or(|only| only == name) {
             for threads in [1, 2] {
                 measure(name, threads, iterations)?;
@@ -59,13 +59,12 @@ fn measure(name: &str, threads: u64, iterations: u64) -> Result<()> {
     let faults = (page_faults()? - faults) as f64;
     let total = (threads * iterations) as f64;
     println!(
-        "{name:<12}{threads:>9}{:>16.2}{:>18.3}",
+        "{name:<13}{threads:>9}{:>16.2}{:>18.3}",
         micros / total,
         faults / total
     );
     if let Some(pool) = pool {
-        let events = pool.metrics().memories.events;
-        println!("  {events:?}");
+        println!("  {:?}", pool.metrics().memories.events);
     }
     Ok(())
 }
@@ -73,14 +72,22 @@ fn measure(name: &str, threads: u64, iterations: u64) -> Result<()> {
 fn engine(name: &str) -> Result<(Engine, Option<wasmgate_pool::Pool>)> {
     let mut config = Config::new();
     config.concurrency_support(false);
+    let reset_method = match name {
+        "pool" => Some(ResetMethod::PagemapScan),
+        "pool-read" => Some(ResetMethod::PagemapRead),
+        "pool-madvise" => Some(ResetMethod::Madvise),
+        _ => None,
+    };
     let mut pool = None;
-    match name {
-        "pool" => pool = Some(wasmgate_pool::configure(&mut config, Settings::default())?),
-        "stock" => {
-            let pooling = PoolingAllocationConfig::new();
-            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
-        }
-        _ => {}
+    if let Some(reset_method) = reset_method {
+        let settings = Settings {
+            reset_method,
+            ..Settings::default()
+        };
+        pool = Some(wasmgate_pool::configure(&mut config, settings)?);
+    } else if name == "stock" {
+        let pooling = PoolingAllocationConfig::new();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
     }
     Ok((Engine::new(&config)?, pool))
 }
@@ -115,14 +122,13 @@ fn on_threads(threads: u64, engine: &Engine, module: &Module, iterations: u64) -
 /// which may contain spaces.
 fn page_faults() -> Result<u64> {
     let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields = stat
+    let mut fields = stat
         .rsplit(')')
         .next()
         .unwrap_or_default()
         .split_whitespace();
     let faults = fields
-        .skip(7)
-        .next()
+        .nth(7)
         .ok_or_else(|| Error::msg("an odd /proc/self/stat"))?;
     Ok(faults.parse()?)
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use canary::{Canary, Visit};
-use wasmgate_pool::Settings;
+use wasmgate_pool::{ResetMethod, Settings};
 use wasmtime::{
     Config, Enabled, Engine, Error, InstanceAllocationStrategy, PoolingAllocationConfig, Result,
 };
@@ -29,8 +29,12 @@ const SIZES: [u32; 3] = [1, 4, 16];
 /// Budgets, in bytes: nothing kept, part of a memory, all of it.
 const BUDGETS: [usize; 3] = [0, 100 << 10, 1 << 20];
 
-/// Bytes wasmtime's own pool keeps and scans in the control.
-const CONTROL_RESIDENT_BYTES: usize = 2 << 20;
+/// The methods that believe a page map.
+const METHODS: [ResetMethod; 2] = [ResetMethod::PagemapScan, ResetMethod::PagemapRead];
+
+/// Bytes of one memory the control keeps: less than a memory, so that pages come and go and the
+/// kernel always finds some to move.
+const CONTROL_RESIDENT_BYTES: usize = 100 << 10;
 
 fn main() -> Result<ExitCode> {
     if let Err(error) = compact() {
@@ -41,23 +45,17 @@ fn main() -> Result<ExitCode> {
         Some(text) => text.parse()?,
         None => DEFAULT_SECONDS,
     };
-    let part = Duration::from_secs(seconds) / (BUDGETS.len() as u32 + 1);
+    let part = Duration::from_secs(seconds) / (BUDGETS.len() * METHODS.len() + 1) as u32;
     let mut leaked = 0;
-    for keep_resident_bytes in BUDGETS {
-        let mut config = Config::new();
-        let settings = Settings {
-            keep_resident_bytes,
-            ..Settings::default()
-        };
-        let pool = wasmgate_pool::configure(&mut config, settings)?;
-        let tally = torture(&Engine::new(&config)?, part)?;
-        let metrics = pool.metrics();
-        tally.print(&format!(
-            "pool, {}, {keep_resident_bytes} kept",
-            metrics.reset_method.name()
-        ));
-        println!("  {:?}", metrics.memories.events);
-        leaked += tally.leaks;
+    for reset_method in METHODS {
+        for keep_resident_bytes in BUDGETS {
+            let settings = Settings {
+                keep_resident_bytes,
+                reset_method,
+                ..Settings::default()
+            };
+            leaked += torture_pool(settings, part)?;
+        }
     }
     let control = torture(&Engine::new(&control()?)?, part)?;
     control.print("control: wasmtime's pagemap_scan");
@@ -69,6 +67,18 @@ fn main() -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Tortures a pool and says how many visits saw something.
+fn torture_pool(settings: Settings, time: Duration) -> Result<u64> {
+    let mut config = Config::new();
+    let pool = wasmgate_pool::configure(&mut config, settings)?;
+    let tally = torture(&Engine::new(&config)?, time)?;
+    let metrics = pool.metrics();
+    let (name, kept) = (metrics.reset_method.name(), settings.keep_resident_bytes);
+    tally.print(&format!("{name}, {kept} bytes kept"));
+    println!("  {:?}", metrics.memories.events);
+    Ok(tally.leaks)
 }
 
 /// Wasmtime's own pool with the scan that is known to leak.

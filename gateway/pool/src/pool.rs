@@ -46,7 +46,7 @@ impl Pool {
     /// `madvise` gives zeroed pages.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let settings = settings.checked()?;
-        let choice = selftest::choose(ResetMethod::PagemapScan, settings.keep_resident_bytes)?;
+        let choice = selftest::choose(settings.reset_method, settings.keep_resident_bytes)?;
         Ok(Self::with_choice(settings, choice))
     }
 

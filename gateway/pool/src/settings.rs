@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::region::page_bytes;
+use crate::selftest::ResetMethod;
 
 /// Address space of one memory, in bytes: 4 GiB, so that a 32-bit index can never leave the slot and
 /// compiled code needs no bounds checks.
@@ -48,6 +49,10 @@ pub struct Settings {
     pub max_stacks: usize,
     /// Warm memories, and warm stacks, kept by one worker; one more is unmapped on return.
     pub max_warm_per_worker: usize,
+    /// The first method to try; those after it are taken if it does not pass the self-test.
+    /// [`ResetMethod::Madvise`] trusts nothing but the kernel's own zeroing, at several times the
+    /// cost of an instance.
+    pub reset_method: ResetMethod,
 }
 
 impl Default for Settings {
@@ -59,6 +64,7 @@ impl Default for Settings {
             max_memories: DEFAULT_MAX_MEMORIES,
             max_stacks: DEFAULT_MAX_STACKS,
             max_warm_per_worker: DEFAULT_MAX_WARM_PER_WORKER,
+            reset_method: ResetMethod::PagemapScan,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use wasmtime::{Engine, Instance, Module, Store};
 
 use super::canary::{Canary, Visit};
-use super::{engine, engine_on, engine_with, methods};
+use super::{engine, engine_on, methods};
 use crate::pool::Pool;
 use crate::selftest::{self, ResetMethod};
 use crate::settings::Settings;
@@ -34,20 +34,22 @@ fn nth_visit(round: usize) -> Visit {
 
 #[test]
 fn every_method_and_budget_leaves_nothing_behind() {
-    for method in methods() {
+    for reset_method in methods() {
         for keep_resident_bytes in BUDGETS {
             let settings = Settings {
                 keep_resident_bytes,
+                reset_method,
                 ..Settings::default()
             };
-            let (engine, pool) = engine_with(method, settings);
+            let (engine, pool) = engine(settings);
+            assert_eq!(pool.metrics().reset_method, reset_method);
             let canaries = canaries(&engine);
             for round in 0..60 {
                 let canary = &canaries[round % canaries.len()];
                 let found = canary.visit(nth_visit(round)).unwrap();
                 assert_eq!(
                     found, 0,
-                    "{method:?}, keeping {keep_resident_bytes}, round {round}"
+                    "{reset_method:?}, keeping {keep_resident_bytes}, round {round}"
                 );
             }
             let memories = pool.metrics().memories;

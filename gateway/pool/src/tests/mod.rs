@@ -13,13 +13,6 @@ use crate::pool::Pool;
 use crate::selftest::{self, ResetMethod};
 use crate::settings::Settings;
 
-/// An engine on a pool that uses `method`.
-fn engine_with(method: ResetMethod, settings: Settings) -> (Engine, Pool) {
-    let choice = selftest::choose(method, settings.keep_resident_bytes).unwrap();
-    assert_eq!(choice.method, method, "{:?}", choice.reason);
-    engine_on(Pool::with_choice(settings, choice))
-}
-
 fn engine(settings: Settings) -> (Engine, Pool) {
     engine_on(Pool::new(settings).unwrap())
 }
