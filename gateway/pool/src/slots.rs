@@ -81,11 +81,14 @@ impl Slots {
 
     /// A region of this size: warm from this worker, warm from another, or new.
     pub(crate) fn take(&self, key: Key) -> Result<Lease, Refusal> {
-        let (home, others) = self.split();
+        let mut others = self.order();
+        let Some(home) = others.next() else {
+            return Err(self.shared.exhausted());
+        };
         if let Some(slot) = home.pop(key) {
             return Ok(Lease::new(slot, key, home.clone()));
         }
-        if let Some(slot) = others.clone().find_map(|shard| shard.try_pop(key)) {
+        if let Some(slot) = others.find_map(|shard| shard.try_pop(key)) {
             home.count(|events| {
                 events.reused += 1;
                 events.stolen += 1;
@@ -127,15 +130,10 @@ impl Slots {
         usage
     }
 
-    /// This thread's shard, and the others starting with its neighbour.
-    fn split(&self) -> (&Arc<Shard>, impl Iterator<Item = &Arc<Shard>> + Clone) {
-        let index = worker() % self.shards.len();
-        let (before, from) = self.shards.split_at(index);
-        match from.split_first() {
-            Some((home, after)) => (home, after.iter().chain(before)),
-            // `index` is below the length, which is at least SHARDS_PER_CORE.
-            None => unreachable!("a worker's shard exists"),
-        }
+    /// This thread's shard, then the others starting with its neighbour.
+    fn order(&self) -> impl Iterator<Item = &Arc<Shard>> + Clone {
+        let (before, from) = self.shards.split_at(worker() % self.shards.len());
+        from.iter().chain(before)
     }
 }
 

@@ -225,3 +225,28 @@ fn a_pool_outlives_its_handle_as_long_as_a_memory_does() {
     drop((pool, canary, engine));
     drop(store);
 }
+
+#[test]
+fn pages_left_where_several_guests_grew_to_do_not_add_up() {
+    let keep_resident_bytes = 256 << 10;
+    let (engine, pool) = engine(Settings {
+        keep_resident_bytes,
+        ..Settings::default()
+    });
+    let canary = Canary::new(&engine, 1).unwrap();
+    for grow in [40, 35, 30, 25, 20, 15, 10] {
+        canary
+            .visit(Visit {
+                grow,
+                stride: 8,
+                trap: false,
+            })
+            .unwrap();
+        let resident = pool.metrics().memories.warm_resident_bytes;
+        assert!(
+            resident <= 2 * keep_resident_bytes,
+            "{resident} after growing by {grow}"
+        );
+    }
+    assert_eq!(pool.metrics().memories.warm, 1);
+}
