@@ -32,6 +32,9 @@ const BUDGETS: [usize; 3] = [0, 100 << 10, 1 << 20];
 /// The methods that believe a page map.
 const METHODS: [ResetMethod; 2] = [ResetMethod::PagemapScan, ResetMethod::PagemapRead];
 
+/// Memory of each instance that only keeps the kernel busy, in pages of 64 KiB.
+const CHURN_PAGES: u32 = 64;
+
 /// Bytes of one memory the control keeps: less than a memory, so that pages come and go and the
 /// kernel always finds some to move.
 const CONTROL_RESIDENT_BYTES: usize = 100 << 10;
@@ -124,6 +127,7 @@ fn torture(engine: &Engine, time: Duration) -> Result<Tally> {
                 let _ = compact();
             }
         });
+        let churn = scope.spawn(|| churn(&over));
         let workers: Vec<_> = (0..cores)
             .map(|_| {
                 scope.spawn(|| {
@@ -143,7 +147,10 @@ fn torture(engine: &Engine, time: Duration) -> Result<Tally> {
                 .map_err(|_| Error::msg("a canary's thread panicked"))?
         });
         over.store(true, Ordering::Relaxed);
-        result
+        let churned = churn
+            .join()
+            .map_err(|_| Error::msg("the churning thread panicked"))?;
+        result.and(churned)
     })?;
     Ok(Tally {
         visits: visits.into_inner(),
@@ -164,6 +171,19 @@ fn visit(canaries: &[Canary], round: u64) -> Result<bool> {
         trap: round.is_multiple_of(10),
     };
     Ok(canary.visit(visit)? > 0)
+}
+
+/// Takes pages and gives them back, so that memory stays fragmented and compaction has work.
+fn churn(over: &AtomicBool) -> Result<()> {
+    let canary = Canary::new(&Engine::default(), CHURN_PAGES)?;
+    while !over.load(Ordering::Relaxed) {
+        canary.visit(Visit {
+            grow: 0,
+            stride: 4096,
+            trap: false,
+        })?;
+    }
+    Ok(())
 }
 
 fn compact() -> std::io::Result<()> {
