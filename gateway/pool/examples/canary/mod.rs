@@ -1,0 +1,86 @@
+//! A guest that looks for what an earlier guest left behind, and leaves something itself.
+
+use wasmtime::{Engine, Instance, Module, Result, Store, TypedFunc};
+
+/// A compiled canary with a memory of a given size.
+pub(crate) struct Canary {
+    module: Module,
+}
+
+/// What one instance does after looking.
+#[derive(Clone, Copy)]
+pub(crate) struct Visit {
+    /// Pages of 64 KiB to grow by; the new ones are looked at too.
+    pub(crate) grow: u32,
+    /// Bytes between two words written: 8 fills the memory.
+    pub(crate) stride: i32,
+    /// End in a trap.
+    pub(crate) trap: bool,
+}
+
+impl Canary {
+    /// A canary that starts with `pages` of 64 KiB.
+    pub(crate) fn new(engine: &Engine, pages: u32) -> Result<Self> {
+        let text = GUEST.replace("PAGES", &pages.to_string());
+        Ok(Self {
+            module: Module::new(engine, wat::parse_str(text)?)?,
+        })
+    }
+
+    /// Runs one instance to its end and returns how many words it found that were not zero.
+    pub(crate) fn visit(&self, visit: Visit) -> Result<i32> {
+        let (_store, found) = self.visit_and_stay(visit)?;
+        Ok(found)
+    }
+
+    /// As `visit`, but the instance lives on in the store.
+    pub(crate) fn visit_and_stay(&self, visit: Visit) -> Result<(Store<()>, i32)> {
+        let mut store = Store::new(self.module.engine(), ());
+        let instance = Instance::new(&mut store, &self.module, &[])?;
+        let look: TypedFunc<(i32, i32), i32> = instance.get_typed_func(&mut store, "look")?;
+        let grow: TypedFunc<u32, i32> = instance.get_typed_func(&mut store, "grow")?;
+        let size: TypedFunc<(), i32> = instance.get_typed_func(&mut store, "size")?;
+        let soil: TypedFunc<i32, ()> = instance.get_typed_func(&mut store, "soil")?;
+        let start = size.call(&mut store, ())?;
+        let mut found = look.call(&mut store, (0, start))?;
+        if visit.grow > 0 && grow.call(&mut store, visit.grow)? >= 0 {
+            let end = size.call(&mut store, ())?;
+            found += look.call(&mut store, (start, end))?;
+        }
+        soil.call(&mut store, visit.stride)?;
+        if visit.trap {
+            let boom: TypedFunc<(), ()> = instance.get_typed_func(&mut store, "boom")?;
+            assert!(
+                boom.call(&mut store, ()).is_err(),
+                "unreachable code returned"
+            );
+        }
+        Ok((store, found))
+    }
+}
+
+const GUEST: &str = r#"(module
+  (memory (export "memory") PAGES)
+  (func (export "size") (result i32) (i32.mul (memory.size) (i32.const 65536)))
+  (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+  (func (export "look") (param $at i32) (param $end i32) (result i32)
+    (local $found i32)
+    (block $done
+      (loop $next
+        (br_if $done (i32.ge_u (local.get $at) (local.get $end)))
+        (local.set $found (i32.add (local.get $found)
+          (i64.ne (i64.load (local.get $at)) (i64.const 0))))
+        (local.set $at (i32.add (local.get $at) (i32.const 8)))
+        (br $next)))
+    (local.get $found))
+  (func (export "soil") (param $stride i32)
+    (local $at i32) (local $end i32)
+    (local.set $end (i32.mul (memory.size) (i32.const 65536)))
+    (block $done
+      (loop $next
+        (br_if $done (i32.ge_u (local.get $at) (local.get $end)))
+        (i64.store (local.get $at) (i64.const 0x5ec7e75ec7e75ec7))
+        (local.set $at (i32.add (local.get $at) (local.get $stride)))
+        (br $next))))
+  (func (export "boom") unreachable)
+)"#;

@@ -1,0 +1,191 @@
+//! The long isolation test: canaries on every core while the kernel compacts memory in a loop.
+//!
+//! `cargo run --release --example torture -p wasmgate-pool [SECONDS]`, as root; without root it says
+//! so and does nothing. The pool must show no byte of an earlier instance. The control is wasmtime's
+//! own pool with its page-map scan, whose mask misses pages that are being moved: that the canary
+//! catches it shows that the test can see such a leak.
+
+mod canary;
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use canary::{Canary, Visit};
+use wasmgate_pool::{ResetMethod, Settings};
+use wasmtime::{
+    Config, Enabled, Engine, Error, InstanceAllocationStrategy, PoolingAllocationConfig, Result,
+};
+
+/// Long enough for tens of thousands of visits in each part.
+const DEFAULT_SECONDS: u64 = 60;
+
+/// Writing to it makes the kernel move every page it can.
+const COMPACT: &str = "/proc/sys/vm/compact_memory";
+
+/// Sizes in pages of 64 KiB that share the slots.
+const SIZES: [u32; 3] = [1, 4, 16];
+
+/// Budgets, in bytes: nothing kept, part of a memory, all of it.
+const BUDGETS: [usize; 3] = [0, 100 << 10, 1 << 20];
+
+/// The methods that believe a page map.
+const METHODS: [ResetMethod; 2] = [ResetMethod::PagemapScan, ResetMethod::PagemapRead];
+
+/// Memory of each instance that only keeps the kernel busy, in pages of 64 KiB.
+const CHURN_PAGES: u32 = 64;
+
+/// Bytes of one memory the control keeps: less than a memory, so that pages come and go and the
+/// kernel always finds some to move.
+const CONTROL_RESIDENT_BYTES: usize = 100 << 10;
+
+fn main() -> Result<ExitCode> {
+    if let Err(error) = compact() {
+        println!("skipped: {COMPACT} cannot be written ({error}); run as root");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let seconds = match std::env::args().nth(1) {
+        Some(text) => text.parse()?,
+        None => DEFAULT_SECONDS,
+    };
+    let part = Duration::from_secs(seconds) / (BUDGETS.len() * METHODS.len() + 1) as u32;
+    let mut leaked = 0;
+    for reset_method in METHODS {
+        for keep_resident_bytes in BUDGETS {
+            let settings = Settings {
+                keep_resident_bytes,
+                reset_method,
+                ..Settings::default()
+            };
+            leaked += torture_pool(settings, part)?;
+        }
+    }
+    let control = torture(&Engine::new(&control()?)?, part)?;
+    control.print("control: wasmtime's pagemap_scan");
+    if control.leaks == 0 {
+        println!("the control showed no leak: inconclusive, run longer or on a busier machine");
+    }
+    Ok(if leaked == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Tortures a pool and says how many visits saw something.
+fn torture_pool(settings: Settings, time: Duration) -> Result<u64> {
+    let mut config = Config::new();
+    let pool = wasmgate_pool::configure(&mut config, settings)?;
+    let tally = torture(&Engine::new(&config)?, time)?;
+    let metrics = pool.metrics();
+    let (name, kept) = (metrics.reset_method.name(), settings.keep_resident_bytes);
+    tally.print(&format!("{name}, {kept} bytes kept"));
+    println!("  {:?}", metrics.memories.events);
+    Ok(tally.leaks)
+}
+
+/// Wasmtime's own pool with the scan that is known to leak.
+fn control() -> Result<Config> {
+    let mut pooling = PoolingAllocationConfig::new();
+    pooling
+        .pagemap_scan(Enabled::Yes)
+        .linear_memory_keep_resident(CONTROL_RESIDENT_BYTES);
+    let mut config = Config::new();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pooling));
+    Ok(config)
+}
+
+/// What the canaries saw.
+struct Tally {
+    visits: u64,
+    /// Visits that found a byte of an earlier instance.
+    leaks: u64,
+}
+
+impl Tally {
+    fn print(&self, what: &str) {
+        println!(
+            "{what}: {} visits, {} saw an earlier instance's bytes",
+            self.visits, self.leaks
+        );
+    }
+}
+
+/// Canaries on every core for as long as `time`, compaction beside them.
+fn torture(engine: &Engine, time: Duration) -> Result<Tally> {
+    let canaries = SIZES
+        .iter()
+        .map(|pages| Canary::new(engine, *pages))
+        .collect::<Result<Vec<_>>>()?;
+    let (visits, leaks, over) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+    let end = Instant::now() + time;
+    let cores = std::thread::available_parallelism()?.get();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                // It was writable at the start; a refusal now only makes the test weaker.
+                let _ = compact();
+            }
+        });
+        let churn = scope.spawn(|| churn(&over));
+        let workers: Vec<_> = (0..cores)
+            .map(|_| {
+                scope.spawn(|| {
+                    while Instant::now() < end {
+                        let round = visits.fetch_add(1, Ordering::Relaxed);
+                        if visit(&canaries, round)? {
+                            leaks.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                    Ok::<_, Error>(())
+                })
+            })
+            .collect();
+        let result = workers.into_iter().try_for_each(|worker| {
+            worker
+                .join()
+                .map_err(|_| Error::msg("a canary's thread panicked"))?
+        });
+        over.store(true, Ordering::Relaxed);
+        let churned = churn
+            .join()
+            .map_err(|_| Error::msg("the churning thread panicked"))?;
+        result.and(churned)
+    })?;
+    Ok(Tally {
+        visits: visits.into_inner(),
+        leaks: leaks.into_inner(),
+    })
+}
+
+/// One instance, sparse or dense, sometimes growing, sometimes ending in a trap. True if it found
+/// something.
+fn visit(canaries: &[Canary], round: u64) -> Result<bool> {
+    let index = round as usize % canaries.len();
+    let canary = canaries
+        .get(index)
+        .ok_or_else(|| Error::msg("no canaries"))?;
+    let visit = Visit {
+        grow: if round.is_multiple_of(7) { 3 } else { 0 },
+        stride: if round.is_multiple_of(5) { 8 } else { 4096 },
+        trap: round.is_multiple_of(10),
+    };
+    Ok(canary.visit(visit)? > 0)
+}
+
+/// Takes pages and gives them back, so that memory stays fragmented and compaction has work.
+fn churn(over: &AtomicBool) -> Result<()> {
+    let canary = Canary::new(&Engine::default(), CHURN_PAGES)?;
+    while !over.load(Ordering::Relaxed) {
+        canary.visit(Visit {
+            grow: 0,
+            stride: 4096,
+            trap: false,
+        })?;
+    }
+    Ok(())
+}
+
+fn compact() -> std::io::Result<()> {
+    std::fs::write(COMPACT, "1")
+}

@@ -1,0 +1,204 @@
+//! One reserved stretch of address space: guard, accessible prefix, rest out of reach.
+//!
+//! ```text
+//! | guard | accessible | reserved, no access | guard |
+//!         ^ base       ^ accessible          ^ capacity
+//! ```
+//!
+//! Every change of protection and every write to a pooled page goes through this file.
+
+use std::io;
+use std::ops::Range;
+use std::ptr::{self, NonNull};
+
+/// Owned address space. Unmapped when dropped.
+///
+/// A region hands out its base only as a raw pointer; whoever takes it promises, by the contract of
+/// wasmtime's `LinearMemory` and `StackMemory`, not to use it once the lease on the region is over.
+#[derive(Debug)]
+pub(crate) struct Region {
+    map: NonNull<u8>,
+    map_bytes: usize,
+    front_guard: usize,
+    capacity: usize,
+    accessible: usize,
+}
+
+// SAFETY: a region owns its mapping alone; the pointer is an address, not tied to a thread, and
+// every method that changes the mapping takes `&mut self`.
+unsafe impl Send for Region {}
+// SAFETY: as above; the methods on `&self` only read plain fields.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// Reserves `front_guard + capacity + back_guard` bytes, all multiples of the page size, none
+    /// of them accessible.
+    pub(crate) fn reserve(
+        front_guard: usize,
+        capacity: usize,
+        back_guard: usize,
+    ) -> io::Result<Self> {
+        let map_bytes = front_guard
+            .checked_add(capacity)
+            .and_then(|bytes| bytes.checked_add(back_guard))
+            .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a fresh anonymous mapping at an address of the kernel's choice overlaps nothing.
+        let map = unsafe { libc::mmap(ptr::null_mut(), map_bytes, libc::PROT_NONE, flags, -1, 0) };
+        if map == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let map = NonNull::new(map.cast::<u8>())
+            .ok_or_else(|| io::Error::other("the kernel mapped address zero"))?;
+        let region = Self {
+            map,
+            map_bytes,
+            front_guard,
+            capacity,
+            accessible: 0,
+        };
+        // A huge page would make one dirty byte cost 2 MiB of zeroing. The whole mapping gets the
+        // same flag so that the kernel can merge its parts again. Kernels without huge pages say
+        // EINVAL, which is as good.
+        // SAFETY: the range is exactly the mapping made above; the advice does not change contents.
+        unsafe { libc::madvise(region.map.as_ptr().cast(), map_bytes, libc::MADV_NOHUGEPAGE) };
+        Ok(region)
+    }
+
+    /// The first byte after the front guard. Never null.
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.map.as_ptr().wrapping_add(self.front_guard)
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(crate) fn accessible(&self) -> usize {
+        self.accessible
+    }
+
+    /// The guard in front of the base.
+    pub(crate) fn front_guard(&self) -> Range<*mut u8> {
+        self.map.as_ptr()..self.base()
+    }
+
+    /// Makes exactly the first `bytes` (a multiple of the page size) readable and writable and the
+    /// rest inaccessible. One system call, or none if nothing changes.
+    ///
+    /// # Errors
+    /// The kernel's: out of memory or of mappings. The old size stays in force for the caller.
+    pub(crate) fn set_accessible(&mut self, bytes: usize) -> io::Result<()> {
+        if bytes > self.capacity {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        let (range, protection) = match bytes.cmp(&self.accessible) {
+            std::cmp::Ordering::Equal => return Ok(()),
+            std::cmp::Ordering::Greater => {
+                (self.accessible..bytes, libc::PROT_READ | libc::PROT_WRITE)
+            }
+            std::cmp::Ordering::Less => (bytes..self.accessible, libc::PROT_NONE),
+        };
+        let start = self.base().wrapping_add(range.start).cast();
+        // SAFETY: the range lies inside this region's own mapping (`bytes` and `accessible` are at
+        // most `capacity`). Nothing in Rust holds a reference into it; the lease holder's accesses
+        // beyond `bytes` are faults that wasmtime turns into traps.
+        let result = unsafe { libc::mprotect(start, range.len(), protection) };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        self.accessible = bytes;
+        Ok(())
+    }
+
+    /// Writes `byte` over `range`, which must lie inside the accessible part.
+    ///
+    /// # Errors
+    /// If it does not; nothing is written then.
+    pub(crate) fn fill(&mut self, range: Range<usize>, byte: u8) -> io::Result<()> {
+        if range.start > range.end || range.end > self.accessible {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        // SAFETY: the range was just checked to be inside the readable and writable prefix of the
+        // mapping, and `&mut self` on a region without a lease means nobody else is using it.
+        unsafe { ptr::write_bytes(self.base().add(range.start), byte, range.len()) };
+        Ok(())
+    }
+
+    /// Whether every accessible byte is zero.
+    pub(crate) fn is_zero(&mut self) -> bool {
+        // SAFETY: the accessible prefix is readable and initialised by the kernel; `&mut self` on a
+        // region without a lease means nobody writes to it while the slice lives.
+        let bytes = unsafe { std::slice::from_raw_parts(self.base(), self.accessible) };
+        bytes.iter().all(|byte| *byte == 0)
+    }
+
+    /// Asks the kernel to move the pages of `range` out of memory, if it can.
+    pub(crate) fn page_out(&mut self, range: Range<usize>) {
+        if range.start <= range.end && range.end <= self.capacity {
+            let start = self.base().wrapping_add(range.start).cast();
+            // SAFETY: the range lies inside this region's own mapping; contents are preserved.
+            unsafe { libc::madvise(start, range.len(), libc::MADV_PAGEOUT) };
+        }
+    }
+
+    /// Gives the pages of `range` (multiples of the page size, inside the capacity) back to the
+    /// kernel: the next access reads zeros.
+    ///
+    /// # Errors
+    /// The kernel's, for instance on locked memory. The contents are unknown then.
+    pub(crate) fn decommit(&mut self, range: Range<usize>) -> io::Result<()> {
+        if range.start > range.end || range.end > self.capacity {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        if range.is_empty() {
+            return Ok(());
+        }
+        let start = self.base().wrapping_add(range.start).cast();
+        // SAFETY: the range lies inside this region's own private anonymous mapping, for which
+        // MADV_DONTNEED means zeros afterwards; `&mut self` means nobody is using the contents.
+        let result = unsafe { libc::madvise(start, range.len(), libc::MADV_DONTNEED) };
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    }
+
+    /// Unmaps the region.
+    ///
+    /// # Errors
+    /// If the kernel cannot (it may need one mapping more to cut this one out): the address space
+    /// then stays reserved for the life of the process and is never used again.
+    pub(crate) fn unmap(self) -> io::Result<()> {
+        let region = std::mem::ManuallyDrop::new(self);
+        region.munmap()
+    }
+
+    fn munmap(&self) -> io::Result<()> {
+        // SAFETY: exactly the mapping made in `reserve`; both callers give the region up with it.
+        let result = unsafe { libc::munmap(self.map.as_ptr().cast(), self.map_bytes) };
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // A failure leaves address space reserved, which is safe; there is nobody left to tell.
+        let _ = self.munmap();
+    }
+}
+
+/// The size of a page in bytes.
+pub(crate) fn page_bytes() -> usize {
+    // SAFETY: sysconf only reads a constant of the system.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(bytes).unwrap_or(FALLBACK_PAGE_BYTES)
+}
+
+/// What every supported processor can have; used only if the system does not say.
+const FALLBACK_PAGE_BYTES: usize = 4096;

@@ -1,0 +1,125 @@
+//! Choosing how to reset: the best way that is shown to work here.
+
+use std::io;
+use std::ops::Range;
+
+use crate::error::Error;
+use crate::pagemap::Visit;
+use crate::region::{Region, page_bytes};
+use crate::reset::{Finder, PageMap, Reset};
+
+/// How returned memories are made clean, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResetMethod {
+    /// `PAGEMAP_SCAN` finds the pages (Linux 6.7), which are zeroed in place.
+    PagemapScan,
+    /// Reads of `/proc/self/pagemap` find them.
+    PagemapRead,
+    /// Everything goes back to the kernel at every return.
+    Madvise,
+}
+
+impl ResetMethod {
+    /// The name for logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PagemapScan => "pagemap-scan",
+            Self::PagemapRead => "pagemap-read",
+            Self::Madvise => "madvise",
+        }
+    }
+}
+
+/// What was chosen, and why not something better.
+#[derive(Debug)]
+pub(crate) struct Choice {
+    pub(crate) reset: Reset,
+    pub(crate) method: ResetMethod,
+    pub(crate) reason: Option<String>,
+}
+
+/// Tries the methods in order, from `best` on, and takes the first that passes.
+pub(crate) fn choose(best: ResetMethod, keep_resident_bytes: usize) -> Result<Choice, Error> {
+    let mut reasons = Vec::new();
+    for method in [ResetMethod::PagemapScan, ResetMethod::PagemapRead] {
+        if (method as u8) < (best as u8) {
+            continue;
+        }
+        match tried(method, keep_resident_bytes) {
+            Ok(reset) => {
+                return Ok(Choice {
+                    reset,
+                    method,
+                    reason: reason(&reasons),
+                });
+            }
+            Err(why) => reasons.push(format!("{} does not work here: {why}", method.name())),
+        }
+    }
+    let method = ResetMethod::Madvise;
+    let reset = tried(method, keep_resident_bytes).map_err(Error::SelfTest)?;
+    Ok(Choice {
+        reset,
+        method,
+        reason: reason(&reasons),
+    })
+}
+
+fn reason(reasons: &[String]) -> Option<String> {
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+fn tried(method: ResetMethod, keep_resident_bytes: usize) -> io::Result<Reset> {
+    let finder = match method {
+        ResetMethod::PagemapScan => Finder::Scan(PageMap::open()?),
+        ResetMethod::PagemapRead => Finder::Read(PageMap::open()?),
+        ResetMethod::Madvise => Finder::Blind,
+    };
+    let page = page_bytes();
+    let mut region = Region::reserve(0, PAGES * page, 0)?;
+    region.set_accessible(PAGES * page)?;
+    finds_every_dirty_page(&finder, &mut region, page)?;
+    let reset = Reset::new(finder, keep_resident_bytes);
+    let outcome = reset.reset(&mut region, 0)?;
+    if outcome.fallback.is_some() {
+        return Err(io::Error::other("it failed when used a second time"));
+    }
+    if !region.is_zero() {
+        return Err(io::Error::other("it left bytes behind"));
+    }
+    Ok(reset)
+}
+
+/// Pages of the region the test is made on.
+const PAGES: usize = 16;
+
+/// The pages the test writes: alone, in a row, the first and the last.
+const DIRTY: [usize; 5] = [0, 3, 4, 9, PAGES - 1];
+
+/// One of them, which the kernel is asked to swap out.
+const SWAPPED: usize = 4;
+
+fn finds_every_dirty_page(finder: &Finder, region: &mut Region, page: usize) -> io::Result<()> {
+    for index in DIRTY {
+        region.fill(index * page..(index + 1) * page, 0x5A)?;
+    }
+    region.page_out(SWAPPED * page..(SWAPPED + 1) * page);
+    let base = region.base() as usize;
+    let mut found: Vec<Range<usize>> = Vec::new();
+    finder
+        .find(base..base + region.accessible(), page, |range| {
+            found.push(range.start - base..range.end - base);
+            Visit::Continue
+        })
+        .map_err(io::Error::other)?;
+    match DIRTY
+        .iter()
+        .find(|index| !found.iter().any(|range| range.contains(&(*index * page))))
+    {
+        Some(index) => Err(io::Error::other(format!(
+            "it missed dirty page {index} of {PAGES}"
+        ))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,278 @@
+//! One worker's idle regions, and the lease on a region in use.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::metrics::{Events, Usage};
+use crate::region::Region;
+use crate::reset::{Fallback, Outcome, Reset};
+use crate::slots::{Key, Shared};
+
+/// One worker's free lists. On cache lines of its own, so that workers do not slow each other down.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Shard {
+    state: Mutex<State>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lists: BTreeMap<Key, FreeList>,
+    warm: usize,
+    warm_resident_bytes: usize,
+    events: Events,
+}
+
+/// Idle regions of one size, last in first out.
+#[derive(Debug, Default)]
+struct FreeList {
+    slots: Vec<Slot>,
+    /// The fewest there were since the last trim: so many were not needed.
+    low_water: usize,
+}
+
+/// A region and what is known about its resident pages.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) region: Region,
+    /// Zero pages kept in the part that stays accessible.
+    kept_bytes: usize,
+    /// Zero pages kept, at most, in the part that an earlier instance grew into.
+    tail_kept_bytes: usize,
+    /// How far that part goes.
+    tail_end: usize,
+}
+
+/// A region in use. Dropping it resets the region and returns it to the shard it came from.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    slot: ManuallyDrop<Slot>,
+    key: Key,
+    home: Arc<Shard>,
+}
+
+impl Lease {
+    pub(crate) fn new(slot: Slot, key: Key, home: Arc<Shard>) -> Self {
+        Self {
+            slot: ManuallyDrop::new(slot),
+            key,
+            home,
+        }
+    }
+
+    pub(crate) fn region(&self) -> &Region {
+        &self.slot.region
+    }
+
+    pub(crate) fn region_mut(&mut self) -> &mut Region {
+        &mut self.slot.region
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // SAFETY: the slot is initialised from `new` on and taken only here; nothing touches
+        // `self.slot` afterwards.
+        let slot = unsafe { ManuallyDrop::take(&mut self.slot) };
+        self.home.give_back(slot, self.key);
+    }
+}
+
+impl Shard {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            state: Mutex::default(),
+            shared,
+        }
+    }
+
+    /// Takes the warmest region of this size.
+    pub(crate) fn pop(&self, key: Key) -> Option<Slot> {
+        let mut state = self.state.lock();
+        let slot = state.pop(key)?;
+        state.events.reused += 1;
+        Some(slot)
+    }
+
+    /// As `pop` for another worker, which counts it; does not wait for this shard's own worker.
+    pub(crate) fn try_pop(&self, key: Key) -> Option<Slot> {
+        self.state.try_lock()?.pop(key)
+    }
+
+    pub(crate) fn count(&self, count: impl FnOnce(&mut Events)) {
+        count(&mut self.state.lock().events);
+    }
+
+    /// Unmaps one idle region, whatever its size, to make room under the cap.
+    pub(crate) fn evict(&self) -> bool {
+        let slot = {
+            let mut state = self.state.lock();
+            let Some(key) = state.any_key() else {
+                return false;
+            };
+            let Some(slot) = state.pop(key) else {
+                return false;
+            };
+            state.events.evicted += 1;
+            slot
+        };
+        self.unmap(slot);
+        true
+    }
+
+    /// Unmaps what has not been needed since the last call; says how many.
+    pub(crate) fn trim(&self) -> usize {
+        let idle = self.state.lock().take_idle();
+        let count = idle.len();
+        for slot in idle {
+            self.unmap(slot);
+        }
+        count
+    }
+
+    pub(crate) fn add_to(&self, usage: &mut Usage) {
+        let state = self.state.lock();
+        usage.warm += state.warm;
+        usage.warm_resident_bytes += state.warm_resident_bytes;
+        usage.events += state.events;
+    }
+
+    fn give_back(&self, mut slot: Slot, key: Key) {
+        let grown = slot.region.accessible() > key.bytes;
+        let cleaned = slot.clean(key, &self.shared.reset);
+        let spare = {
+            let mut state = self.state.lock();
+            state.events.shrunk += u64::from(grown);
+            match cleaned {
+                Ok(outcome) => {
+                    state.events.record(&outcome);
+                    if state.warm < self.shared.max_warm_per_worker {
+                        state.push(key, slot);
+                        return;
+                    }
+                    slot
+                }
+                Err(_) => {
+                    state.events.condemned += 1;
+                    slot
+                }
+            }
+        };
+        self.unmap(spare);
+    }
+
+    fn unmap(&self, slot: Slot) {
+        match slot.region.unmap() {
+            Ok(()) => {
+                self.shared.forget();
+                self.count(|events| events.released += 1);
+            }
+            // It stays counted against the cap: its address space is not free.
+            Err(_) => self.count(|events| events.leaked += 1),
+        }
+    }
+}
+
+impl State {
+    fn pop(&mut self, key: Key) -> Option<Slot> {
+        let list = self.lists.get_mut(&key)?;
+        let slot = list.slots.pop()?;
+        list.low_water = list.low_water.min(list.slots.len());
+        self.warm -= 1;
+        self.warm_resident_bytes -= slot.resident_bytes();
+        Some(slot)
+    }
+
+    fn push(&mut self, key: Key, slot: Slot) {
+        self.warm += 1;
+        self.warm_resident_bytes += slot.resident_bytes();
+        self.lists.entry(key).or_default().slots.push(slot);
+    }
+
+    fn any_key(&self) -> Option<Key> {
+        self.lists
+            .iter()
+            .find(|(_, list)| !list.slots.is_empty())
+            .map(|(key, _)| *key)
+    }
+
+    fn take_idle(&mut self) -> Vec<Slot> {
+        let mut idle = Vec::new();
+        for list in self.lists.values_mut() {
+            idle.extend(list.slots.drain(..list.low_water));
+            list.low_water = list.slots.len();
+        }
+        self.lists.retain(|_, list| !list.slots.is_empty());
+        self.warm -= idle.len();
+        self.warm_resident_bytes -= idle.iter().map(Slot::resident_bytes).sum::<usize>();
+        idle
+    }
+}
+
+impl Slot {
+    fn resident_bytes(&self) -> usize {
+        self.kept_bytes + self.tail_kept_bytes
+    }
+
+    /// Zeroes the region, if the next holder may expect that, and takes back what it grew.
+    fn clean(&mut self, key: Key, reset: &Reset) -> io::Result<Outcome> {
+        if !key.zeroed {
+            return Ok(Outcome::default());
+        }
+        let grown_to = self.region.accessible();
+        let outcome = reset.reset(&mut self.region, key.bytes)?;
+        self.kept_bytes = outcome.kept_below;
+        if grown_to > key.bytes {
+            self.region.set_accessible(key.bytes)?;
+            self.account_tail(grown_to, outcome.kept_above);
+            if self.tail_kept_bytes > reset.keep_resident_bytes() {
+                self.region.decommit(key.bytes..self.tail_end)?;
+                self.tail_kept_bytes = 0;
+                self.tail_end = 0;
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// A reset that reached as far as any before it has seen all that is kept there; a shorter one
+    /// adds to what lies beyond.
+    fn account_tail(&mut self, grown_to: usize, kept_bytes: usize) {
+        if grown_to >= self.tail_end {
+            self.tail_end = grown_to;
+            self.tail_kept_bytes = kept_bytes;
+        } else {
+            self.tail_kept_bytes += kept_bytes;
+        }
+    }
+}
+
+impl From<Region> for Slot {
+    fn from(region: Region) -> Self {
+        Self {
+            region,
+            kept_bytes: 0,
+            tail_kept_bytes: 0,
+            tail_end: 0,
+        }
+    }
+}
+
+impl Events {
+    fn record(&mut self, outcome: &Outcome) {
+        self.resets += 1;
+        self.pages_zeroed += outcome.pages_zeroed;
+        self.over_budget += u64::from(outcome.over_budget);
+        match outcome.fallback {
+            None => {}
+            Some(Fallback::ScanFailed) => self.fallbacks.scan_failed += 1,
+            Some(Fallback::NoProgress) => self.fallbacks.no_progress += 1,
+            Some(Fallback::OutOfRange) => self.fallbacks.out_of_range += 1,
+            Some(Fallback::Forked) => self.fallbacks.forked += 1,
+        }
+    }
+}
