@@ -3,26 +3,22 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use prometheus::IntGauge;
-
 /// The slots of one package.
 ///
-/// A counter rather than a semaphore: nobody waits here, since a queue in front of a full package only turns
-/// an honest 503 into a late one.
+/// A counter rather than a semaphore: nobody waits here, since a queue in front of a full package only turns an
+/// honest 503 into a late one.
 #[derive(Debug)]
 pub struct Admission {
     taken: AtomicUsize,
     limit: usize,
-    in_flight: IntGauge,
 }
 
 impl Admission {
-    /// Admits up to `limit` instances at once and shows them in `in_flight`.
-    pub fn new(limit: usize, in_flight: IntGauge) -> Arc<Self> {
+    /// Admits up to `limit` instances at once.
+    pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             taken: AtomicUsize::new(0),
             limit,
-            in_flight,
         })
     }
 
@@ -32,10 +28,14 @@ impl Admission {
             self.taken.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        self.in_flight.inc();
         Some(Permit {
             admission: Arc::clone(self),
         })
+    }
+
+    /// Instances alive.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed).min(self.limit)
     }
 }
 
@@ -47,7 +47,6 @@ pub struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.admission.in_flight.dec();
         self.admission.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -58,13 +57,12 @@ mod tests {
 
     #[test]
     fn a_full_package_refuses_until_a_permit_is_dropped() {
-        let gauge = IntGauge::new("g", "g").unwrap();
-        let admission = Admission::new(1, gauge.clone());
+        let admission = Admission::new(1);
         let permit = admission.enter().unwrap();
         assert!(admission.enter().is_none());
-        assert_eq!(gauge.get(), 1);
+        assert_eq!(admission.taken(), 1);
         drop(permit);
-        assert_eq!(gauge.get(), 0);
+        assert_eq!(admission.taken(), 0);
         assert!(admission.enter().is_some());
     }
 }

@@ -1,12 +1,13 @@
 //! The spine: route, admit, run, respond.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use http_body_util::{Either, Full};
+use wasmgate_pool::Pool;
 use wasmtime_wasi_http::Error;
 
 use crate::admin::metrics::{Metrics, RouteMetrics};
@@ -14,7 +15,7 @@ use crate::egress::{Client, Egress};
 use crate::error::Failure;
 use crate::identity::{self, REQUEST_ID, RequestId};
 use crate::instance::{self, Call, GuestBody, RequestBody, RouteTimer};
-use crate::package::{Loader, Package};
+use crate::package::{Loader, Package, Residents};
 use crate::routes::{NoMatch, Route, RouteTable};
 use crate::target::Target;
 
@@ -24,12 +25,13 @@ pub type ResponseBody = Either<GuestBody, Full<Bytes>>;
 /// Everything requests share; nothing in it changes while they run.
 pub struct Gateway {
     routes: RouteTable,
-    /// By the route's index.
-    route_metrics: Vec<Arc<RouteMetrics>>,
+    /// By the route's index; made when a route is first asked for.
+    route_metrics: Vec<OnceLock<Arc<RouteMetrics>>>,
     /// By the package's index in the configuration.
     packages: Vec<Arc<Package>>,
     loader: Loader,
-    metrics: Metrics,
+    residents: Residents,
+    metrics: Arc<Metrics>,
 }
 
 /// Where a request came in.
@@ -47,24 +49,28 @@ impl Gateway {
         routes: Vec<Route>,
         packages: Vec<Arc<Package>>,
         loader: Loader,
-        metrics: Metrics,
+        residents: Residents,
+        metrics: Arc<Metrics>,
     ) -> Self {
-        let route_metrics = routes
-            .iter()
-            .map(|route| {
-                let name = packages
-                    .get(route.package())
-                    .map_or("", |package| &package.name);
-                Arc::new(metrics.route(name, route.pattern()))
-            })
-            .collect();
+        let route_metrics = routes.iter().map(|_| OnceLock::new()).collect();
         Self {
             routes: RouteTable::new(routes),
             route_metrics,
             packages,
             loader,
+            residents,
             metrics,
         }
+    }
+
+    /// The packages, in the order of the configuration.
+    pub fn packages(&self) -> &[Arc<Package>] {
+        &self.packages
+    }
+
+    /// Where the memory of most instances comes from.
+    pub fn pool(&self) -> &Pool {
+        self.loader.engines().pool()
     }
 
     /// Answers one request from outside. Dropping the future stops the guest.
@@ -98,9 +104,9 @@ impl Gateway {
     {
         let found = self.find(&mut request);
         let (index, package, prefix) =
-            found.inspect_err(|failure| self.metrics.unrouted.count(failure.reason()))?;
+            found.inspect_err(|failure| self.metrics.unrouted(failure.reason()))?;
         identity::stamp(request.headers_mut(), id, arrival.peer, prefix.as_ref());
-        let metrics = self.route_metrics.get(index).map(Arc::clone);
+        let metrics = self.route_metrics(index, package);
         let timer = metrics.clone().map(RouteTimer::start);
         let answered = self
             .dispatch(package, request, id, &arrival.client, timer)
@@ -138,6 +144,14 @@ impl Gateway {
         Ok((index, package, prefix))
     }
 
+    fn route_metrics(&self, index: usize, package: &Package) -> Option<Arc<RouteMetrics>> {
+        let route = self.routes.routes().get(index)?;
+        let made = self.route_metrics.get(index)?;
+        Some(Arc::clone(made.get_or_init(|| {
+            Arc::new(self.metrics.route(&package.name, route.pattern()))
+        })))
+    }
+
     /// Runs a package on a request, however it came.
     async fn dispatch<B>(
         &self,
@@ -152,7 +166,7 @@ impl Gateway {
         B::Error: Into<Error>,
     {
         let refused = |failure: Failure| {
-            package.metrics.refused(failure.reason());
+            package.metrics().refused(failure.reason());
             failure
         };
         let (parts, body) = request.into_parts();
@@ -162,10 +176,12 @@ impl Gateway {
             .admission
             .enter()
             .ok_or_else(|| refused(Failure::Overloaded))?;
-        let loaded = package.get(&self.loader).map_err(|error| {
-            tracing::error!(package = %package.name, %error, "the package cannot be loaded");
-            refused(Failure::PackageUnavailable)
-        })?;
+        let loaded = package
+            .get(&self.loader, &self.residents)
+            .map_err(|error| {
+                tracing::error!(package = %package.name, %error, "the package cannot be loaded");
+                refused(Failure::PackageUnavailable)
+            })?;
         let call = Call {
             package: Arc::clone(package),
             loaded,

@@ -49,6 +49,8 @@ enum Command {
     },
     /// Check a configuration and its packages without listening
     Check(File),
+    /// Compile every package into the cache directory, so that a start compiles nothing
+    Compile(File),
     /// Print the table of routes
     Routes(File),
 }
@@ -108,12 +110,27 @@ fn run(command: Command) -> Result<ExitCode, Exit> {
         }
         Command::Check(file) => {
             let config = load(&file)?;
-            start::check(&config)?;
+            let registered = start::check(&config)?;
+            for (package, registered) in config.packages.iter().zip(&registered) {
+                say(&format!(
+                    "{} runs in engine {}\n",
+                    package.name, registered.choice
+                ));
+            }
             say(&format!(
                 "{}: {} packages and {} routes are right\n",
                 file.file.display(),
                 config.packages.len(),
                 config.routes.len()
+            ));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Compile(file) => {
+            let config = load(&file)?;
+            let compiled = start::check(&config)?.len();
+            say(&format!(
+                "{compiled} packages are compiled in {}\n",
+                config.server.cache.display()
             ));
             Ok(ExitCode::SUCCESS)
         }

@@ -4,17 +4,24 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
 use crate::admin::metrics::Metrics;
-use crate::admin::{self, Readiness};
+use crate::admin::pool::PoolCollector;
+use crate::admin::{self, Status};
 use crate::config::{Config, Report, Source};
-use crate::engine::{self, PoolLimits};
+use crate::engine::{self, EngineLimits, Engines};
 use crate::gateway::Gateway;
-use crate::package::{CompiledCode, Loader, Package};
+use crate::package::{Budget, Loader, Package, Registered, Residents};
 use crate::server::{self, Listeners, Workers};
+
+/// How long a memory slot may be idle before its memory goes back: long enough for the next request of a package
+/// that is used at all.
+const TRIM_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Why the gateway cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -51,14 +58,13 @@ pub struct Addresses {
     pub admin: SocketAddr,
 }
 
-/// Compiles and checks every package without listening.
+/// Compiles and checks every package without listening, in the order of the configuration.
 ///
 /// # Errors
 /// With every package that cannot be served.
-pub fn check(config: &Config) -> Result<(), StartError> {
-    let metrics = metrics()?;
-    let loader = loader(config, &metrics)?;
-    register(config, &loader).map(drop)
+pub fn check(config: &Config) -> Result<Vec<Registered>, StartError> {
+    let metrics = Arc::new(metrics()?);
+    register(config, &loader(config, &metrics)?)
 }
 
 /// Adds to a report on a configuration what is wrong with the packages that it found nothing wrong with.
@@ -76,6 +82,7 @@ pub fn complete(mut report: Report) -> Report {
 /// # Errors
 /// When something needed is not there; nothing has been served then.
 pub fn up(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, StartError> {
+    raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -98,28 +105,28 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
     let admin = TcpListener::bind(admin)
         .await
         .map_err(|error| cannot_listen("server.admin", admin, error))?;
-    let metrics = metrics()?;
-    let readiness = Readiness::default();
+    let metrics = Arc::new(metrics()?);
+    let status = Status::new(Arc::clone(&metrics));
     let addresses = Addresses {
         listen: listeners.address,
         admin: admin.local_addr().map_err(|error| machine(&error))?,
     };
-    let admin = axum::serve(admin, admin::router(metrics.clone(), readiness.clone()));
+    let admin = axum::serve(admin, admin::router(status.clone()));
     tokio::spawn(admin.into_future());
 
     let server = config.server.clone();
     let loading = tokio::task::spawn_blocking(move || load(config, metrics));
     let gateway = tokio::select! {
-        loaded = loading => loaded.map_err(|error| machine(&error))??,
+        loaded = loading => Arc::new(loaded.map_err(|error| machine(&error))??),
         () = signals.next() => return Ok(Ended::Forced),
     };
-    let workers =
-        Workers::start(listeners, &server, &Arc::new(gateway)).map_err(|error| machine(&error))?;
-    readiness.set(true);
+    tokio::spawn(trim(Arc::clone(&gateway)));
+    let workers = Workers::start(listeners, &server, &gateway).map_err(|error| machine(&error))?;
+    status.serving(gateway);
     ready(addresses);
 
     signals.next().await;
-    readiness.set(false);
+    status.draining();
     tracing::info!("draining: no new connections are taken");
     tokio::select! {
         () = workers.drain() => Ok(Ended::Drained),
@@ -127,24 +134,42 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
     }
 }
 
+/// Gives memory of idle slots back, so that a burst does not keep what it took.
+async fn trim(gateway: Arc<Gateway>) {
+    let mut interval = tokio::time::interval(TRIM_INTERVAL);
+    loop {
+        interval.tick().await;
+        gateway.pool().trim();
+    }
+}
+
 /// Registers every package and puts the gateway together.
-fn load(config: Config, metrics: Metrics) -> Result<Gateway, StartError> {
+fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError> {
     let loader = loader(&config, &metrics)?;
-    let codes = register(&config, &loader)?;
+    let collector =
+        PoolCollector::new(loader.engines().pool().clone()).map_err(|error| machine(&error))?;
+    metrics
+        .register(collector)
+        .map_err(|error| machine(&error))?;
+    let registered = register(&config, &loader)?;
+    let residents = Residents::new(Budget::of_this_machine(config.server.loaded_code));
     let packages = config
         .packages
         .into_iter()
-        .zip(codes)
-        .map(|(package, code)| {
-            let metrics = metrics.package(package.name.as_str());
-            Arc::new(Package::new(package, metrics, code))
-        })
+        .zip(registered)
+        .map(|(package, registered)| Arc::new(Package::new(package, registered, &metrics)))
         .collect();
-    Ok(Gateway::new(config.routes, packages, loader, metrics))
+    Ok(Gateway::new(
+        config.routes,
+        packages,
+        loader,
+        residents,
+        metrics,
+    ))
 }
 
 /// Compiles what is not compiled yet, as many packages at once as there are cores.
-fn register(config: &Config, loader: &Loader) -> Result<Vec<CompiledCode>, StartError> {
+fn register(config: &Config, loader: &Loader) -> Result<Vec<Registered>, StartError> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(config.packages.len()));
     let failed = Mutex::new(Vec::new());
@@ -158,8 +183,8 @@ fn register(config: &Config, loader: &Loader) -> Result<Vec<CompiledCode>, Start
                         break;
                     };
                     let Source::File(path) = &package.source;
-                    match loader.register(path) {
-                        Ok(code) => done.lock().push((index, code)),
+                    match loader.register(path, package.engine) {
+                        Ok(registered) => done.lock().push((index, registered)),
                         Err(error) => failed
                             .lock()
                             .push(config.source_mistake(package, error.into())),
@@ -174,14 +199,14 @@ fn register(config: &Config, loader: &Loader) -> Result<Vec<CompiledCode>, Start
     }
     let mut done = done.into_inner();
     done.sort_by_key(|(index, _)| *index);
-    Ok(done.into_iter().map(|(_, code)| code).collect())
+    Ok(done.into_iter().map(|(_, registered)| registered).collect())
 }
 
 fn metrics() -> Result<Metrics, StartError> {
     Metrics::new().map_err(|error| machine(&error))
 }
 
-fn loader(config: &Config, metrics: &Metrics) -> Result<Loader, StartError> {
+fn loader(config: &Config, metrics: &Arc<Metrics>) -> Result<Loader, StartError> {
     let wanted: usize = config
         .packages
         .iter()
@@ -193,15 +218,15 @@ fn loader(config: &Config, metrics: &Metrics) -> Result<Loader, StartError> {
         .map(|package| package.limits.memory)
         .max()
         .unwrap_or_default();
-    let limits = PoolLimits {
+    let limits = EngineLimits {
         instances: u32::try_from(wanted)
             .unwrap_or(u32::MAX)
             .clamp(1, engine::MAX_INSTANCES),
         memory: usize::try_from(memory).unwrap_or(usize::MAX),
     };
-    let engine =
-        engine::build(limits).map_err(|error| StartError::Machine(format!("{error:#}")))?;
-    Loader::new(engine, &config.server.cache, metrics.clone()).map_err(|error| {
+    let engines =
+        Engines::new(limits).map_err(|error| StartError::Machine(format!("{error:#}")))?;
+    Loader::new(engines, &config.server.cache, Arc::clone(metrics)).map_err(|error| {
         let mistake = config.mistake("server.cache", error.into());
         StartError::Cache(config.report(vec![mistake]))
     })
@@ -209,6 +234,21 @@ fn loader(config: &Config, metrics: &Metrics) -> Result<Loader, StartError> {
 
 fn machine(error: &dyn fmt::Display) -> StartError {
     StartError::Machine(error.to_string())
+}
+
+/// Takes as many descriptors as the administrator allows: connections and loaded packages need one each, and the soft
+/// limit is for programs that still use `select`.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    ) {
+        tracing::warn!(%error, "the limit on descriptors stays as it is");
+    }
 }
 
 /// SIGTERM and Ctrl-C, one after the other.

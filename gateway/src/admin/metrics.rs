@@ -1,10 +1,16 @@
 //! What the gateway counts. Labels come from the configuration alone (package, route pattern, reason), so their
 //! number is bounded by it; handles are looked up when a package is registered, never per request.
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
+
+use crate::admission::Admission;
 
 /// Upper bounds in seconds, from an instance that answers at once to one that meets the default time-out.
 const DURATION_BUCKETS: [f64; 14] = [
@@ -20,7 +26,7 @@ const INSTANTIATION_BUCKETS: [f64; 9] = [
 const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// Everything the gateway exposes on `/metrics`.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
@@ -34,28 +40,13 @@ pub struct Metrics {
     pub compilations: IntCounter,
     /// Components whose compiled code was found on disk.
     pub cache_hits: IntCounter,
-    /// Requests that no route took, by reason.
-    pub unrouted: UnroutedMetrics,
-}
-
-/// Requests that ended before they had a route.
-#[derive(Debug, Clone)]
-pub struct UnroutedMetrics {
-    refusals: IntCounterVec,
-}
-
-impl UnroutedMetrics {
-    /// Counts one request refused for `reason`.
-    pub fn count(&self, reason: &str) {
-        self.refusals.with_label_values(&["", reason]).inc();
-    }
+    /// Counted where instances are admitted, and copied into the gauges when they are looked at.
+    admissions: Mutex<Vec<(IntGauge, Arc<Admission>)>>,
 }
 
 /// The handles of one package.
 #[derive(Debug, Clone)]
 pub struct PackageMetrics {
-    /// Instances alive.
-    pub in_flight: IntGauge,
     /// Seconds to make an instance.
     pub instantiation: Histogram,
     /// Guests that trapped.
@@ -158,25 +149,37 @@ impl Metrics {
                 "wasmgate_cache_hits_total",
                 "Components found compiled on disk",
             )?,
-            unrouted: UnroutedMetrics {
-                refusals: refusals.clone(),
-            },
+            admissions: Mutex::default(),
             refusals,
             in_flight,
             registry,
         })
     }
 
-    /// The handles of the package `name`.
-    pub fn package(&self, name: &str) -> PackageMetrics {
+    /// The handles of the package `name`, whose instances `admission` counts.
+    pub fn package(&self, name: &str, admission: &Arc<Admission>) -> PackageMetrics {
+        let gauge = self.in_flight.with_label_values(&[name]);
+        self.admissions.lock().push((gauge, Arc::clone(admission)));
         PackageMetrics {
-            in_flight: self.in_flight.with_label_values(&[name]),
             instantiation: self.instantiation.with_label_values(&[name]),
             traps: self.traps.with_label_values(&[name]),
             timeouts: self.timeouts.with_label_values(&[name]),
             name: name.to_owned(),
             refusals: self.refusals.clone(),
         }
+    }
+
+    /// Counts a request that was refused for `reason` before it had a route.
+    pub fn unrouted(&self, reason: &str) {
+        self.refusals.with_label_values(&["", reason]).inc();
+    }
+
+    /// Adds what another part of the gateway counts.
+    ///
+    /// # Errors
+    /// When one of its names is taken: a mistake in this program.
+    pub fn register(&self, collector: impl Collector + 'static) -> prometheus::Result<()> {
+        self.registry.register(Box::new(collector))
     }
 
     /// The handles of the route `pattern` of the package `name`.
@@ -190,6 +193,9 @@ impl Metrics {
 
     /// Everything, in Prometheus' text format.
     pub fn render(&self) -> String {
+        for (gauge, admission) in self.admissions.lock().iter() {
+            gauge.set(i64::try_from(admission.taken()).unwrap_or(i64::MAX));
+        }
         TextEncoder::new()
             .encode_to_string(&self.registry.gather())
             .unwrap_or_default()

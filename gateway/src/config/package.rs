@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use super::dapr::GrantsConfig;
 use super::limits::Limits;
 use super::origin::Origin;
-use super::reader::Section;
+use super::reader::{Section, one_of};
 use super::report::Place;
+use crate::engine::EngineKind;
 use crate::invalid::Invalid;
 
 /// The longest name: a DNS label (RFC 1035, 2.3.4), since Dapr's name resolution uses app-ids as such.
@@ -24,6 +25,8 @@ pub struct PackageConfig {
     pub source: Source,
     /// Where `source` is written, for what is found wrong with the component itself.
     pub source_at: Place,
+    /// The engine it is to run in; `None` for the one that suits its component.
+    pub engine: Option<EngineKind>,
     /// The guest's environment, in the order of names.
     pub env: Vec<(String, String)>,
     /// Where the guest may send requests.
@@ -98,7 +101,7 @@ impl fmt::Display for PackageName {
 }
 
 /// The keys of `[package.NAME]`.
-const KEYS: [&str; 5] = ["source", "env", "outbound", "limits", "dapr"];
+const KEYS: [&str; 6] = ["source", "engine", "env", "outbound", "limits", "dapr"];
 
 /// The variables that the gateway itself gives to a guest with Dapr.
 const RESERVED_VARIABLES: [&str; 2] = ["APP_ID", "DAPR_HTTP_ENDPOINT"];
@@ -141,15 +144,32 @@ impl PackageConfig {
             .collect();
         let limits = defaults.overridden_in(section);
         let dapr = GrantsConfig::read(section);
+        let engine = section.parsed("engine", AUTO_ENGINE, engine).flatten();
         Some(Self {
             name: name?,
             source: source?,
             source_at: section.place_of("source")?,
+            engine,
             env,
             outbound,
             limits,
             dapr,
         })
+    }
+}
+
+/// The `engine` that leaves the choice to the gateway.
+const AUTO_ENGINE: &str = "auto";
+
+fn engine(text: &str) -> Result<Option<EngineKind>, Invalid> {
+    let engines = [EngineKind::Pool, EngineKind::CopyOnWrite];
+    match engines.into_iter().find(|engine| engine.name() == text) {
+        Some(engine) => Ok(Some(engine)),
+        None if text == AUTO_ENGINE => Ok(None),
+        None => Err(Invalid::new(
+            format!("there is no engine {text:?}"),
+            format!("write {}", one_of(&[AUTO_ENGINE, "pool", "copy-on-write"])),
+        )),
     }
 }
 

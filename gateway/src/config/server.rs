@@ -37,6 +37,13 @@ const REQUEST_HEADS: RangeInclusive<u64> = 8 * 1024..=1024 * 1024;
 /// Where compiled code is kept unless configured.
 const CACHE: &str = ".wasmgate/cache";
 
+/// Compiled code that may be loaded at once unless configured: some thousand small packages. It is mapped from files,
+/// so the kernel can take back what is not used.
+const LOADED_CODE: u64 = 2 << 30;
+
+/// What `loaded_code` may be: one small package to more than the memory of any machine we know of.
+const LOADED_CODES: RangeInclusive<u64> = 1 << 20..=1 << 40;
+
 /// Checked `[server]`.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -54,10 +61,12 @@ pub struct Server {
     pub request_head: usize,
     /// The folder for compiled code.
     pub cache: PathBuf,
+    /// Bytes of compiled code that may be loaded at once.
+    pub loaded_code: u64,
 }
 
 /// The keys of `[server]`.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "listen",
     "admin",
     "workers",
@@ -65,6 +74,7 @@ const KEYS: [&str; 7] = [
     "header_timeout",
     "request_head",
     "cache",
+    "loaded_code",
 ];
 
 impl Server {
@@ -97,6 +107,13 @@ impl Server {
             request_head: usize::try_from(request_head.unwrap_or(REQUEST_HEAD))
                 .unwrap_or(usize::MAX),
             cache: folder.join(cache),
+            loaded_code: section
+                .and_then(|s| {
+                    s.parsed("loaded_code", "2GiB", |text| {
+                        unit::size(text, &LOADED_CODES)
+                    })
+                })
+                .unwrap_or(LOADED_CODE),
         }
     }
 }

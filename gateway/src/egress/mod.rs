@@ -49,7 +49,7 @@ impl Egress {
             return Ok(());
         }
         tracing::warn!(package = %self.package.name, host, port, "outbound request refused: not in `outbound`");
-        self.package.metrics.refused("outbound-denied");
+        self.package.metrics().refused("outbound-denied");
         Err(Error::HttpRequestDenied)
     }
 }

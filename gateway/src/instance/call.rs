@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tokio::sync::oneshot;
-use wasmtime::{PoolConcurrencyLimitError, Store, Trap, UpdateDeadline};
+use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
@@ -167,9 +167,10 @@ where
     B::Error: Into<Error>,
 {
     let started = Instant::now();
-    let instance = loaded.handler.instantiate_async(&mut *store).await?;
+    let instance = loaded.handler.instantiate_async(&mut *store).await;
+    let instance = instance.map_err(|error| error.context(NoInstance))?;
     package
-        .metrics
+        .metrics()
         .instantiation
         .observe(started.elapsed().as_secs_f64());
     let mut http = store.data_mut().http();
@@ -181,31 +182,34 @@ where
         .await
 }
 
+/// Marks an error that came before the guest ran.
+#[derive(Debug, thiserror::Error)]
+#[error("no instance could be made")]
+struct NoInstance;
+
 /// What a guest's error means to the client, and what of it belongs into the log.
 fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<String>) {
-    if error.is::<PoolConcurrencyLimitError>() {
-        return (Failure::Overloaded, None);
-    }
     let detail = Some(format!("{error:#}"));
     if state.memory.refused() {
         return (Failure::MemoryLimit, detail);
     }
-    match error.downcast_ref::<I32Exit>() {
-        Some(I32Exit(code)) => (
+    if let Some(I32Exit(code)) = error.downcast_ref() {
+        return (
             Failure::GuestNoResponse,
             Some(format!("the guest exited with {code}")),
-        ),
-        None if error.downcast_ref::<Trap>() == Some(&Trap::AllocationTooLarge) => {
-            (Failure::MemoryLimit, detail)
-        }
-        None => (Failure::GuestTrap, detail),
+        );
     }
+    // Within the package's own limit, what an instance can lack is a free slot of the pool.
+    if error.is::<NoInstance>() && !error.is::<Trap>() {
+        return (Failure::Overloaded, detail);
+    }
+    (Failure::GuestTrap, detail)
 }
 
 fn report(package: &Package, request_id: &RequestId, failure: &Failure, error: Option<&str>) {
     match failure {
-        Failure::Deadline | Failure::RequestTimeout => package.metrics.timeouts.inc(),
-        Failure::GuestTrap | Failure::MemoryLimit => package.metrics.traps.inc(),
+        Failure::Deadline | Failure::RequestTimeout => package.metrics().timeouts.inc(),
+        Failure::GuestTrap | Failure::MemoryLimit => package.metrics().traps.inc(),
         _ => {}
     }
     tracing::warn!(package = %package.name, request_id = request_id.as_str(), reason = failure.reason(),

@@ -19,11 +19,10 @@ const OWNER_ONLY: u32 = 0o700;
 /// A SHA-256 behind the code, where wasmtime does not look.
 const SEAL_BYTES: usize = 32;
 
-/// The directory of compiled code for one engine.
+/// The directory of compiled code.
 #[derive(Debug)]
 pub struct CodeCache {
     directory: PathBuf,
-    engine: String,
 }
 
 /// Compiled code that was whole when it was looked at.
@@ -42,11 +41,11 @@ struct Stamp {
 }
 
 impl CodeCache {
-    /// Opens `directory`, making it if need be; `engine` tells engines apart that cannot load each other's code.
+    /// Opens `directory`, making it if need be.
     ///
     /// # Errors
     /// When the directory cannot be made, closed to others, or written.
-    pub fn open(directory: &Path, engine: String) -> Result<Self, PackageError> {
+    pub fn open(directory: &Path) -> Result<Self, PackageError> {
         let prepare = || {
             fs::DirBuilder::new()
                 .recursive(true)
@@ -61,13 +60,12 @@ impl CodeCache {
         })?;
         Ok(Self {
             directory: directory.to_owned(),
-            engine,
         })
     }
 
-    /// Code compiled earlier from `source`, if it is there and whole.
-    pub fn find(&self, source: &[u8]) -> Option<CompiledCode> {
-        let code = CompiledCode::at(self.path(source)).ok()?;
+    /// Code compiled earlier from `source` by `engine`, if it is there and whole.
+    pub fn find(&self, source: &[u8], engine: &str) -> Option<CompiledCode> {
+        let code = CompiledCode::at(self.path(source, engine)).ok()?;
         if !code.is_sealed() {
             tracing::warn!(file = %code.path.display(), "compiled code is damaged and will be compiled again");
             return None;
@@ -75,12 +73,17 @@ impl CodeCache {
         Some(code)
     }
 
-    /// Keeps `code`, compiled from `source`.
+    /// Keeps `code`, compiled from `source` by `engine`.
     ///
     /// # Errors
     /// When it cannot be written; what was there before is still there then.
-    pub fn keep(&self, source: &[u8], code: &[u8]) -> Result<CompiledCode, PackageError> {
-        let path = self.path(source);
+    pub fn keep(
+        &self,
+        source: &[u8],
+        engine: &str,
+        code: &[u8],
+    ) -> Result<CompiledCode, PackageError> {
+        let path = self.path(source, engine);
         let write = || {
             let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
             file.write_all(code)?;
@@ -96,10 +99,9 @@ impl CodeCache {
         })
     }
 
-    fn path(&self, source: &[u8]) -> PathBuf {
+    fn path(&self, source: &[u8], engine: &str) -> PathBuf {
         let digest = hex::encode(Sha256::digest(source));
-        self.directory
-            .join(format!("{digest}-{}.cwasm", self.engine))
+        self.directory.join(format!("{digest}-{engine}.cwasm"))
     }
 }
 
@@ -159,48 +161,49 @@ mod tests {
 
     fn cache() -> (tempfile::TempDir, CodeCache) {
         let directory = tempfile::tempdir().unwrap();
-        let cache = CodeCache::open(&directory.path().join("code"), "e1".to_owned()).unwrap();
+        let cache = CodeCache::open(&directory.path().join("code")).unwrap();
         (directory, cache)
     }
 
     #[test]
     fn kept_code_is_found_by_its_source_and_engine_only() {
-        let (directory, cache) = cache();
-        let kept = cache.keep(b"source", b"code").unwrap();
-        assert_eq!(cache.find(b"source"), Some(kept));
-        assert_eq!(cache.find(b"another"), None);
-        let other = CodeCache::open(&directory.path().join("code"), "e2".to_owned()).unwrap();
-        assert_eq!(other.find(b"source"), None);
+        let (_directory, cache) = cache();
+        let kept = cache.keep(b"source", "e1", b"code").unwrap();
+        assert_eq!(cache.find(b"source", "e1"), Some(kept));
+        assert_eq!(cache.find(b"another", "e1"), None);
+        assert_eq!(cache.find(b"source", "e2"), None);
     }
 
     #[test]
     fn damaged_code_is_as_good_as_absent() {
         let (_directory, cache) = cache();
-        let kept = cache.keep(b"source", b"code").unwrap();
+        let kept = cache.keep(b"source", "e1", b"code").unwrap();
         let mut bytes = fs::read(kept.path()).unwrap();
         bytes[0] ^= 1;
         fs::write(kept.path(), &bytes).unwrap();
-        assert_eq!(cache.find(b"source"), None);
+        assert_eq!(cache.find(b"source", "e1"), None);
         fs::write(kept.path(), b"short").unwrap();
-        assert_eq!(cache.find(b"source"), None);
+        assert_eq!(cache.find(b"source", "e1"), None);
     }
 
     #[test]
     fn another_packages_code_does_not_count_under_this_ones_name() {
         let (_directory, cache) = cache();
-        let kept = cache.keep(b"source", b"code").unwrap();
-        let other = cache.keep(b"another", b"its code").unwrap();
+        let kept = cache.keep(b"source", "e1", b"code").unwrap();
+        let other = cache.keep(b"another", "e1", b"its code").unwrap();
         fs::copy(other.path(), kept.path()).unwrap();
-        assert_eq!(cache.find(b"source"), None);
+        assert_eq!(cache.find(b"source", "e1"), None);
         assert!(!kept.is_sound());
     }
 
     #[test]
     fn a_file_that_was_replaced_counts_only_if_its_seal_fits() {
         let (_directory, cache) = cache();
-        let kept = cache.keep(b"source", b"code").unwrap();
+        let kept = cache.keep(b"source", "e1", b"code").unwrap();
         assert!(kept.is_sound());
-        cache.keep(b"source", b"code of another build").unwrap();
+        cache
+            .keep(b"source", "e1", b"code of another build")
+            .unwrap();
         assert!(kept.is_sound());
         fs::write(kept.path(), b"not code").unwrap();
         assert!(!kept.is_sound());

@@ -3,7 +3,9 @@
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -11,20 +13,33 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use super::cache::{CodeCache, CompiledCode};
 use super::{PackageError, check};
 use crate::admin::metrics::Metrics;
+use crate::engine::{self, Choice, EngineKind, Engines};
 use crate::instance::HostState;
 
-/// Compiles, keeps and loads the components of one engine.
+/// Compiles, keeps and loads components.
 pub struct Loader {
-    engine: Engine,
-    linker: Linker<HostState>,
+    engines: Engines,
     cache: CodeCache,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
+    /// By engine; a linker is a table of some hundred host functions, made once.
+    linkers: Mutex<Vec<(EngineKind, Linker<HostState>)>>,
 }
 
 /// A component ready to be instantiated.
 pub struct Loaded {
     /// Its imports are resolved; an instance costs microseconds.
     pub handler: ProxyPre<HostState>,
+    /// What its compiled code takes, in bytes.
+    pub bytes: usize,
+}
+
+/// A component that is compiled and was found fit to be served.
+#[derive(Debug, Clone)]
+pub struct Registered {
+    /// The engine it runs in, and why.
+    pub choice: Choice,
+    /// Its compiled code.
+    pub code: CompiledCode,
 }
 
 impl Loader {
@@ -32,91 +47,128 @@ impl Loader {
     ///
     /// # Errors
     /// When the directory cannot be used.
-    pub fn new(engine: Engine, directory: &Path, metrics: Metrics) -> Result<Self, PackageError> {
-        let cache = CodeCache::open(directory, compatibility(&engine))?;
-        let linker = link(&engine).map_err(|error| PackageError::Load {
-            path: directory.to_owned(),
-            error: format!("{error:#}"),
-        })?;
+    pub fn new(
+        engines: Engines,
+        directory: &Path,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, PackageError> {
+        let cache = CodeCache::open(directory)?;
         Ok(Self {
-            engine,
-            linker,
+            engines,
             cache,
             metrics,
+            linkers: Mutex::new(Vec::new()),
         })
     }
 
-    /// The engine that instances of these components live in.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
+    /// The engines that instances of these components live in.
+    pub fn engines(&self) -> &Engines {
+        &self.engines
     }
 
-    /// Makes sure that compiled code of the component at `source` is on disk, compiling it if need be.
+    /// Makes sure that compiled code of the component at `source` is on disk, compiling it if need be. The engine
+    /// is the one that is `wanted`, or the one that suits the component.
     ///
     /// # Errors
     /// When the file is not a component that this gateway can serve; the error says what to do.
-    pub fn register(&self, source: &Path) -> Result<CompiledCode, PackageError> {
+    pub fn register(
+        &self,
+        source: &Path,
+        wanted: Option<EngineKind>,
+    ) -> Result<Registered, PackageError> {
         let bytes = fs::read(source).map_err(|error| PackageError::Unreadable {
             path: source.to_owned(),
             error,
         })?;
         check::preamble(&bytes, source)?;
-        if let Some(code) = self.cache.find(&bytes)
-            // Whole, and made by us; a wasmtime that cannot load it all the same compiles it again.
-            && self.load(&code).is_ok()
+        let invalid = |error: String| PackageError::Invalid {
+            path: source.to_owned(),
+            error,
+        };
+        let choice = engine::choose(&bytes, wanted).map_err(|error| invalid(error.to_string()))?;
+        let engine = self.engine(choice.engine, source)?;
+        let key = compatibility(engine);
+        if let Some(code) = self.cache.find(&bytes, &key)
+            // Whole, and made by us; what this wasmtime cannot load all the same is compiled again.
+            && self.load_with(choice.engine, &code).is_ok()
         {
             self.metrics.cache_hits.inc();
-            return Ok(code);
+            return Ok(Registered { choice, code });
         }
         let component =
-            Component::new(&self.engine, &bytes).map_err(|error| PackageError::Invalid {
-                path: source.to_owned(),
-                error: format!("{error:#}"),
-            })?;
+            Component::new(engine, &bytes).map_err(|error| invalid(format!("{error:#}")))?;
         self.metrics.compilations.inc();
         check::exports_handler(&component, source)?;
-        self.prepare(&component)
+        self.prepare(choice.engine, &component)
             .map_err(|error| check::missing_imports(&component, source, &error))?;
         let code = component
             .serialize()
-            .map_err(|error| PackageError::Invalid {
-                path: source.to_owned(),
-                error: format!("{error:#}"),
-            })?;
-        self.cache.keep(&bytes, &code)
+            .map_err(|error| invalid(format!("{error:#}")))?;
+        let code = self.cache.keep(&bytes, &key, &code)?;
+        Ok(Registered { choice, code })
     }
 
     /// Maps compiled code and resolves its imports.
     ///
     /// # Errors
     /// When the file is not the one that was registered.
-    pub fn load(&self, code: &CompiledCode) -> Result<Loaded, PackageError> {
+    pub fn load(&self, registered: &Registered) -> Result<Loaded, PackageError> {
+        self.load_with(registered.choice.engine, &registered.code)
+    }
+
+    fn load_with(&self, kind: EngineKind, code: &CompiledCode) -> Result<Loaded, PackageError> {
         if !code.is_sound() {
             return Err(PackageError::CodeChanged {
                 path: code.path().to_owned(),
             });
         }
+        let engine = self.engine(kind, code.path())?;
         let load_error = |error: wasmtime::Error| PackageError::Load {
             path: code.path().to_owned(),
             error: format!("{error:#}"),
         };
-        let component = self.map(code).map_err(load_error)?;
-        let handler = self.prepare(&component).map_err(load_error)?;
-        Ok(Loaded { handler })
+        let component = map(engine, code).map_err(load_error)?;
+        let image = component.image_range();
+        let bytes = image.end.addr().saturating_sub(image.start.addr());
+        let handler = self.prepare(kind, &component).map_err(load_error)?;
+        Ok(Loaded { handler, bytes })
     }
 
-    #[allow(unsafe_code, reason = "compiled code is trusted like our own binary")]
-    fn map(&self, code: &CompiledCode) -> wasmtime::Result<Component> {
-        // SAFETY: the file was written by `CodeCache::keep` from the output of this engine, in a directory that
-        // only our user can enter, and `CompiledCode::is_sound` has just held: it is the file whose seal was checked
-        // when it was registered, or one whose seal fits now. Wasmtime itself refuses code of another version or
-        // configuration.
-        unsafe { Component::deserialize_file(&self.engine, code.path()) }
+    fn engine(&self, kind: EngineKind, path: &Path) -> Result<&Engine, PackageError> {
+        self.engines.get(kind).map_err(|error| PackageError::Load {
+            path: path.to_owned(),
+            error: format!("{error:#}"),
+        })
     }
 
-    fn prepare(&self, component: &Component) -> wasmtime::Result<ProxyPre<HostState>> {
-        ProxyPre::new(self.linker.instantiate_pre(component)?)
+    fn prepare(
+        &self,
+        kind: EngineKind,
+        component: &Component,
+    ) -> wasmtime::Result<ProxyPre<HostState>> {
+        let mut linkers = self.linkers.lock();
+        let linker = match linkers.iter().position(|(of, _)| *of == kind) {
+            Some(at) => linkers.get(at),
+            None => {
+                linkers.push((kind, link(component.engine())?));
+                linkers.last()
+            }
+        };
+        let linker = linker
+            .ok_or_else(|| wasmtime::format_err!("no linker"))?
+            .1
+            .clone();
+        drop(linkers);
+        ProxyPre::new(linker.instantiate_pre(component)?)
     }
+}
+
+#[allow(unsafe_code, reason = "compiled code is trusted like our own binary")]
+fn map(engine: &Engine, code: &CompiledCode) -> wasmtime::Result<Component> {
+    // SAFETY: the file was written by `CodeCache::keep` from the output of this engine, in a directory that only our
+    // user can enter, and `CompiledCode::is_sound` has just held: it is the file whose seal was checked when it was
+    // registered, or one whose seal fits now. Wasmtime itself refuses code of another version or configuration.
+    unsafe { Component::deserialize_file(engine, code.path()) }
 }
 
 /// Every interface of `wasi:http/proxy` and of `wasi:cli/imports`; the closed ones are closed by the context they

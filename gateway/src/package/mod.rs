@@ -1,25 +1,28 @@
 //! Packages: from a file named in the configuration to code that is ready to be instantiated.
 //!
-//! `register` happens once at start, and is where a component is compiled and refused if it cannot run here;
-//! `load` happens when a request first asks for the package, and only maps what `register` left on disk.
+//! A package is registered once, at start: that is where its component is compiled, and refused if it cannot run
+//! here. It is loaded when a request first asks for it, which only maps what registration left on disk.
 
 mod cache;
 mod check;
 mod loader;
+mod residents;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
-use crate::admin::metrics::PackageMetrics;
+use crate::admin::metrics::{Metrics, PackageMetrics};
 use crate::admission::Admission;
 use crate::config::PackageConfig;
 use crate::invalid::Invalid;
 
 pub use cache::{CodeCache, CompiledCode};
-pub use loader::{Loaded, Loader};
+pub use loader::{Loaded, Loader, Registered};
+pub use residents::{Budget, Residents};
 
 /// A registered package: what the configuration grants it, and where its compiled code lies.
 pub struct Package {
@@ -29,34 +32,48 @@ pub struct Package {
     pub name: Arc<str>,
     /// The slots of its instances.
     pub admission: Arc<Admission>,
-    /// What is counted of it.
-    pub metrics: PackageMetrics,
-    code: CompiledCode,
+    /// Its compiled code and the engine for it.
+    pub registered: Registered,
+    metrics: (Arc<Metrics>, OnceLock<PackageMetrics>),
     loaded: ArcSwapOption<Loaded>,
     loading: Mutex<()>,
+    used: AtomicBool,
 }
 
 impl Package {
     /// A package that is registered and not loaded.
-    pub fn new(config: PackageConfig, metrics: PackageMetrics, code: CompiledCode) -> Self {
-        let name = Arc::from(config.name.as_str());
-        let admission = Admission::new(config.limits.concurrency, metrics.in_flight.clone());
+    pub fn new(config: PackageConfig, registered: Registered, metrics: &Arc<Metrics>) -> Self {
         Self {
+            name: Arc::from(config.name.as_str()),
+            admission: Admission::new(config.limits.concurrency),
             config,
-            name,
-            admission,
-            metrics,
-            code,
+            registered,
+            metrics: (Arc::clone(metrics), OnceLock::new()),
             loaded: ArcSwapOption::empty(),
             loading: Mutex::new(()),
+            used: AtomicBool::new(false),
         }
+    }
+
+    /// What is counted of it; made when first asked for, so that a package nobody asks for costs little.
+    pub fn metrics(&self) -> &PackageMetrics {
+        let (all, own) = &self.metrics;
+        own.get_or_init(|| all.package(&self.name, &self.admission))
     }
 
     /// The code of this package, loaded on the first call; callers that come meanwhile wait for that one load.
     ///
     /// # Errors
     /// When the compiled code on disk is gone or is no longer what was registered.
-    pub fn get(&self, loader: &Loader) -> Result<Arc<Loaded>, PackageError> {
+    pub fn get(
+        self: &Arc<Self>,
+        loader: &Loader,
+        residents: &Residents,
+    ) -> Result<Arc<Loaded>, PackageError> {
+        // Read first: a flag that is set already stays in every worker's cache.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
         if let Some(loaded) = self.loaded.load_full() {
             return Ok(loaded);
         }
@@ -64,9 +81,25 @@ impl Package {
         if let Some(loaded) = self.loaded.load_full() {
             return Ok(loaded);
         }
-        let loaded = Arc::new(loader.load(&self.code)?);
+        let loaded = Arc::new(loader.load(&self.registered)?);
         self.loaded.store(Some(Arc::clone(&loaded)));
+        residents.admit(Arc::clone(self), loaded.bytes);
         Ok(loaded)
+    }
+
+    /// Whether it is loaded now.
+    pub fn is_loaded(&self) -> bool {
+        self.loaded.load().is_some()
+    }
+
+    /// Whether it was asked for since this was last asked.
+    fn was_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
+    }
+
+    /// Lets its code go as soon as the last instance has ended.
+    fn unload(&self) {
+        self.loaded.store(None);
     }
 }
 

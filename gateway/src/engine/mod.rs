@@ -1,0 +1,119 @@
+//! The wasmtime engines: how guests are compiled, where their memory comes from, and how a guest that does not give
+//! way is interrupted.
+//!
+//! There are two, and a package runs in the one that its component suits: [`EngineKind`] says which and why.
+
+mod choice;
+mod copy_on_write;
+mod epoch;
+mod pool;
+
+use std::sync::OnceLock;
+
+use wasmgate_pool::Pool;
+use wasmtime::{Config, Engine};
+
+pub use choice::{Choice, choose};
+
+/// Stack of one guest call, host frames included. Wasmtime's default of 2 MiB is address space only, but a smaller
+/// stack is one that more instances can have.
+const ASYNC_STACK_BYTES: usize = 512 << 10;
+
+/// What of that stack a guest itself may use: the rest is for the host functions it calls.
+const WASM_STACK_BYTES: usize = 256 << 10;
+
+/// Instances alive at once over all packages: each reserves a memory's address space, 4 GiB of the 128 TiB that a
+/// process has. The pool lowers it to what the kernel's limit on mappings allows.
+pub const MAX_INSTANCES: u32 = 10_000;
+
+/// Where the memory of a package's instances comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineKind {
+    /// Memories and stacks of `wasmgate-pool`: no system call and no page fault in the steady state. Data segments
+    /// are copied at each instantiation.
+    Pool,
+    /// Wasmtime's own pool, which maps data segments copy-on-write: better when there is much of it.
+    CopyOnWrite,
+}
+
+impl EngineKind {
+    /// The word for it in the configuration and in what the gateway prints.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pool => "pool",
+            Self::CopyOnWrite => "copy-on-write",
+        }
+    }
+}
+
+/// What the engines may hold at once, over all packages.
+#[derive(Debug, Clone, Copy)]
+pub struct EngineLimits {
+    /// Instances alive at once.
+    pub instances: u32,
+    /// Largest linear memory of any package, in bytes.
+    pub memory: usize,
+}
+
+/// The engines; the second is made when a package first needs it.
+pub struct Engines {
+    limits: EngineLimits,
+    pool: (Engine, Pool),
+    copy_on_write: OnceLock<Engine>,
+}
+
+impl Engines {
+    /// Makes the first engine and starts its ticker.
+    ///
+    /// # Errors
+    /// When the machine cannot give the pool what it needs.
+    pub fn new(limits: EngineLimits) -> wasmtime::Result<Self> {
+        let mut config = common();
+        let pool = pool::configure(&mut config, limits)?;
+        let engine = Engine::new(&config)?;
+        epoch::start(&engine);
+        Ok(Self {
+            limits,
+            pool: (engine, pool),
+            copy_on_write: OnceLock::new(),
+        })
+    }
+
+    /// The engine of this kind.
+    ///
+    /// # Errors
+    /// When the machine cannot give the second pool its address space.
+    pub fn get(&self, kind: EngineKind) -> wasmtime::Result<&Engine> {
+        match kind {
+            EngineKind::Pool => Ok(&self.pool.0),
+            EngineKind::CopyOnWrite => {
+                if let Some(engine) = self.copy_on_write.get() {
+                    return Ok(engine);
+                }
+                let mut config = common();
+                copy_on_write::configure(&mut config, self.limits);
+                let engine = Engine::new(&config)?;
+                epoch::start(&engine);
+                Ok(self.copy_on_write.get_or_init(|| engine))
+            }
+        }
+    }
+
+    /// The memory pool of the first engine.
+    pub fn pool(&self) -> &Pool {
+        &self.pool.1
+    }
+}
+
+/// What the engines have in common.
+fn common() -> Config {
+    let mut config = Config::new();
+    config
+        // WASI 0.2 needs no concurrent calls into one instance, and paying for them costs a third of all requests.
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .async_stack_size(ASYNC_STACK_BYTES)
+        .max_wasm_stack(WASM_STACK_BYTES);
+    config
+}
