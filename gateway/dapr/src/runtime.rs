@@ -60,6 +60,8 @@ pub(crate) struct Runtime {
     /// A job has been scheduled.
     pub(crate) jobs: Notify,
     pub(crate) watchers: Mutex<BTreeMap<String, api::configuration::Watcher>>,
+    /// Extended metadata by app.
+    pub(crate) extended: Mutex<BTreeMap<AppId, BTreeMap<String, String>>>,
     pub(crate) client: HttpsClient,
     /// Ends the background work.
     pub(crate) stopping: CancellationToken,
@@ -100,6 +102,7 @@ impl Dapr {
             broker: Broker::default(),
             jobs: Notify::new(),
             watchers: Mutex::default(),
+            extended: Mutex::default(),
             client: Client::builder(TokioExecutor::new()).build(connector),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -7,7 +7,7 @@ use http::{HeaderName, Response};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::call::{Call, bytes, json, no_content};
+use super::call::{Call, bytes, json, no_content, or_default};
 use crate::{
     bindings::Operation,
     components::find,
@@ -19,7 +19,7 @@ const FAILED: &str = "ERR_INVOKE_OUTPUT_BINDING";
 
 #[derive(Deserialize)]
 struct Invocation {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     operation: String,
     #[serde(default)]
     data: Option<Box<RawValue>>,

@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 
 use crate::{
     app::AppId,
@@ -91,6 +91,15 @@ pub(crate) async fn bytes(body: Body) -> Result<Bytes, ApiError> {
 /// Reads JSON; what it is not is a malformed request.
 pub(crate) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| ApiError::malformed(format!("bad JSON: {error}")))
+}
+
+/// Takes `null` for what is absent, as the sidecar does.
+pub(crate) fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// Checks a key and puts the store's prefix before it.

@@ -4,7 +4,7 @@ use axum::body::Body;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::call::{Call, bytes, full_key, json, json_answer, store_error};
+use super::call::{Call, bytes, full_key, json, json_answer, or_default, store_error};
 use crate::{
     components::find,
     error::{ApiError, ApiResult},
@@ -15,11 +15,11 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Claim {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     resource_id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     lock_owner: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     expiry_in_seconds: i64,
 }
 

@@ -9,6 +9,9 @@ use crate::error::{ApiError, ApiResult};
 /// The Dapr version whose API this is.
 const RUNTIME_VERSION: &str = "1.18.0";
 
+/// Items of extended metadata that one app may set: they are kept in memory.
+const MAX_EXTENDED: usize = 100;
+
 /// 204 once the apps have been asked for their subscriptions, 500 before.
 pub(super) fn health(call: &Call<'_>) -> ApiResult {
     if call.runtime.is_ready() {
@@ -45,15 +48,31 @@ pub(super) fn metadata(call: &Call<'_>) -> ApiResult {
             })
         })
         .collect();
+    let extended = call
+        .runtime
+        .extended
+        .lock()
+        .get(call.caller)
+        .cloned()
+        .unwrap_or_default();
     let body = json!({
         "id": call.caller.as_str(), "runtimeVersion": RUNTIME_VERSION, "enabledFeatures": [],
-        "components": components, "subscriptions": subscriptions, "extended": {},
+        "components": components, "subscriptions": subscriptions, "extended": extended,
     });
     json_answer(body.to_string())
 }
 
-/// Extended metadata is taken and not kept: nothing here reads it.
-pub(super) async fn set(body: Body) -> ApiResult {
-    bytes(body).await?;
+/// Keeps an item of the app's extended metadata for as long as the process lives.
+pub(super) async fn set(call: &Call<'_>, body: Body, key: &str) -> ApiResult {
+    let value = bytes(body).await?;
+    let value = String::from_utf8(value.to_vec());
+    let value = value.map_err(|_| ApiError::malformed("the value is not UTF-8"))?;
+    let mut extended = call.runtime.extended.lock();
+    let items = extended.entry(call.caller.clone()).or_default();
+    if items.len() >= MAX_EXTENDED && !items.contains_key(key) {
+        let message = format!("an app keeps {MAX_EXTENDED} items of extended metadata at most");
+        return Err(ApiError::malformed(message));
+    }
+    items.insert(key.to_owned(), value);
     no_content()
 }

@@ -25,6 +25,7 @@ use crate::{
     runtime::Runtime,
 };
 use call::Call;
+pub(crate) use call::or_default;
 
 /// Header of the token that callers over TCP present.
 const API_TOKEN: &str = "dapr-api-token";
@@ -118,7 +119,7 @@ async fn route(
 
         ("GET", ["healthz"] | ["healthz", "outbound"]) => meta::health(&call),
         ("GET", ["metadata"]) => meta::metadata(&call),
-        ("PUT", ["metadata", _]) => meta::set(body).await,
+        ("PUT", ["metadata", key]) => meta::set(&call, body, key).await,
         _ => Err(unknown(&path)),
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    call::{Call, bytes, json, json_answer, no_content, store_error},
+    call::{Call, bytes, json, json_answer, no_content, or_default, store_error},
     state::expiry,
 };
 use crate::{
@@ -82,12 +82,14 @@ pub(super) async fn bulk(call: &Call<'_>, body: Body, pubsub: &str, topic: &str)
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Entry {
+    // The JavaScript SDK's spelling: the sidecar does not look at case.
+    #[serde(alias = "entryID")]
     entry_id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     event: Value,
     #[serde(default)]
     content_type: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     metadata: HashMap<String, String>,
 }
 

@@ -6,7 +6,7 @@ use http::HeaderValue;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::call::{Call, bytes, full_key, json, json_answer, no_content, store_error};
+use super::call::{Call, bytes, full_key, json, json_answer, no_content, or_default, store_error};
 use crate::{
     components::{Component, KeyedStore, find},
     error::{ApiError, ApiResult},
@@ -284,7 +284,7 @@ async fn write(call: &Call<'_>, name: &str, changes: Vec<Change>, code: &'static
 #[derive(Deserialize)]
 struct Transaction {
     operations: Vec<Operation>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     metadata: HashMap<String, String>,
 }
 
@@ -301,17 +301,17 @@ struct SaveItem {
     value: Option<Box<RawValue>>,
     #[serde(default, deserialize_with = "etag_text")]
     etag: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     metadata: HashMap<String, String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     options: Options,
 }
 
 #[derive(Default, Deserialize)]
 struct Options {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     concurrency: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     consistency: String,
 }
 

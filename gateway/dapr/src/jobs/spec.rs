@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    api::or_default,
     store::jobs::JobRow,
     time::{Schedule, TimeError, parse_duration, parse_moment},
 };
@@ -24,7 +25,7 @@ pub(crate) struct JobSpec {
     pub(crate) ttl: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<Value>,
-    #[serde(skip_serializing)]
+    #[serde(skip_serializing, deserialize_with = "or_default")]
     pub(crate) overwrite: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failure_policy: Option<FailurePolicy>,

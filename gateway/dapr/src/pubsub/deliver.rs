@@ -112,6 +112,7 @@ struct BulkAnswer {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct BulkStatus {
+    #[serde(alias = "entryID")]
     entry_id: String,
     status: String,
 }

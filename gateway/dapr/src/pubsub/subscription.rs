@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rules::Rule;
-use crate::app::AppId;
+use crate::{api::or_default, app::AppId};
 
 /// One entry of `GET /dapr/subscribe`, also the form in which it is remembered.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -26,7 +26,7 @@ pub(crate) struct Spec {
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Routes {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) rules: Vec<RuleSpec>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) default: Option<String>,

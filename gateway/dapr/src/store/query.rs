@@ -5,13 +5,17 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{StoreError, state::Item};
+use crate::api::or_default;
 
 /// The body of a state query.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Query {
+    #[serde(deserialize_with = "or_default")]
     filter: Map<String, Value>,
+    #[serde(deserialize_with = "or_default")]
     sort: Vec<Sort>,
+    #[serde(deserialize_with = "or_default")]
     page: Page,
 }
 

@@ -10,6 +10,7 @@ mod durability;
 mod grants;
 mod invoke;
 mod jobs;
+mod js;
 mod locks;
 mod meta;
 mod pubsub;
