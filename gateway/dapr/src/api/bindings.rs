@@ -1,0 +1,76 @@
+//! Output bindings.
+
+use std::collections::HashMap;
+
+use axum::body::Body;
+use http::{HeaderName, Response};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::call::{Call, bytes, json, no_content, or_default};
+use crate::{
+    bindings::Operation,
+    components::find,
+    error::{ApiError, ApiResult},
+    runtime::header_value,
+};
+
+const FAILED: &str = "ERR_INVOKE_OUTPUT_BINDING";
+
+#[derive(Deserialize)]
+struct Invocation {
+    #[serde(default, deserialize_with = "or_default")]
+    operation: String,
+    #[serde(default)]
+    data: Option<Box<RawValue>>,
+    #[serde(default)]
+    metadata: Option<HashMap<String, String>>,
+}
+
+pub(super) async fn invoke(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
+    if !call.grants.allows_binding(name) {
+        return Err(ApiError::not_granted(FAILED, "bindings", name));
+    }
+    let Invocation {
+        operation,
+        data,
+        metadata,
+    } = json(&bytes(body).await?)?;
+    let runtime = call.runtime;
+    let binding = find(&runtime.components.bindings, name, call.caller).ok_or_else(|| {
+        ApiError::new(500, FAILED, format!("couldn't find output binding {name}"))
+    })?;
+    let mut metadata = metadata.unwrap_or_default();
+    metadata.extend(call.metadata());
+    let trace = call.traceparent();
+    let operation = Operation {
+        name: &operation,
+        data: data.as_deref(),
+        metadata,
+        traceparent: Some(&trace),
+    };
+    let policy = runtime.components.resiliency.outbound(call.caller, name);
+    let work = binding.it.invoke(&runtime.client, operation);
+    let output = match policy.timeout {
+        Some(limit) => tokio::time::timeout(limit, work)
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {limit:?}"))),
+        None => work.await,
+    };
+    let output = output.map_err(|reason| {
+        let message = format!("error invoking output binding {name}: {reason}");
+        ApiError::new(500, FAILED, message)
+    })?;
+    let mut response = if output.data.is_empty() {
+        no_content()?
+    } else {
+        Response::new(Body::from(output.data))
+    };
+    for (key, value) in &output.metadata {
+        let name = HeaderName::try_from(format!("metadata.{key}"));
+        if let (Ok(name), Some(value)) = (name, header_value(value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    Ok(response)
+}

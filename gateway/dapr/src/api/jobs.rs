@@ -1,0 +1,94 @@
+//! Jobs: an app schedules its own.
+
+use super::call::{Call, bytes, json, json_answer, no_content, store_error};
+use crate::{
+    error::{ApiError, ApiResult},
+    jobs::JobSpec,
+    store::{
+        StoreError,
+        jobs::{self, JobRow},
+    },
+    time::now_ms,
+};
+use axum::body::Body;
+
+/// The longest name of a job: it becomes part of a path.
+const MAX_NAME: usize = 256;
+
+pub(super) async fn schedule(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
+    const FAILED: &str = "DAPR_SCHEDULER_SCHEDULE_JOB";
+    check(call, name)?;
+    let spec: JobSpec = json(&bytes(body).await?)?;
+    let (due_at, expires_at) = spec
+        .begin(now_ms())
+        .map_err(|error| ApiError::new(400, FAILED, error.to_string()))?;
+    let text = serde_json::to_string(&spec);
+    let text = text.map_err(|error| ApiError::new(400, FAILED, error.to_string()))?;
+    let job = JobRow {
+        app_id: call.caller.to_string(),
+        name: name.to_owned(),
+        spec: text,
+        due_at,
+        fired: 0,
+        attempts: 0,
+        generation: 0,
+        expires_at,
+    };
+    let put = call
+        .runtime
+        .store
+        .write(move |conn| jobs::put(conn, &job, spec.overwrite));
+    let put = put
+        .await
+        .map_err(|error: StoreError| store_error(FAILED, &error))?;
+    if !put {
+        let message = format!("job {name:?} exists already; set overwrite to replace it");
+        return Err(ApiError::new(409, FAILED, message));
+    }
+    call.runtime.jobs.notify_one();
+    no_content()
+}
+
+pub(super) fn get(call: &Call<'_>, name: &str) -> ApiResult {
+    const FAILED: &str = "DAPR_SCHEDULER_GET_JOB";
+    check(call, name)?;
+    let job = call
+        .runtime
+        .store
+        .read(|conn| jobs::get(conn, call.caller.as_str(), name));
+    let Some(job) = job.map_err(|error| store_error(FAILED, &error))? else {
+        return Err(ApiError::new(
+            404,
+            FAILED,
+            format!("there is no job {name:?} of this app"),
+        ));
+    };
+    let mut spec: serde_json::Map<String, serde_json::Value> = json(job.spec.as_bytes())?;
+    spec.insert("name".to_owned(), job.name.into());
+    json_answer(serde_json::Value::Object(spec).to_string())
+}
+
+/// Answers 204 for a job that is not there too: then it is as the app wants it.
+pub(super) async fn delete(call: &Call<'_>, name: &str) -> ApiResult {
+    check(call, name)?;
+    let (app, name) = (call.caller.to_string(), name.to_owned());
+    let deleted = call
+        .runtime
+        .store
+        .write(move |conn| jobs::delete(conn, &app, &name))
+        .await;
+    deleted.map_err(|error: StoreError| store_error("DAPR_SCHEDULER_DELETE_JOB", &error))?;
+    no_content()
+}
+
+fn check(call: &Call<'_>, name: &str) -> Result<(), ApiError> {
+    if !call.grants.allows_jobs() {
+        return Err(ApiError::not_granted("ERR_JOBS_FORBIDDEN", "jobs", name));
+    }
+    if name.is_empty() || name.len() > MAX_NAME || name.contains("||") {
+        let message =
+            format!("{name:?} is no name of a job: 1 to {MAX_NAME} bytes, without \"||\"");
+        return Err(ApiError::new(400, "DAPR_SCHEDULER_JOB_NAME", message));
+    }
+    Ok(())
+}

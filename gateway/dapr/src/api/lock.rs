@@ -1,0 +1,82 @@
+//! Locks.
+
+use axum::body::Body;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::call::{Call, bytes, full_key, json, json_answer, or_default, store_error};
+use crate::{
+    components::find,
+    error::{ApiError, ApiResult},
+    store::{StoreError, locks},
+    time::now_ms,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Claim {
+    #[serde(default, deserialize_with = "or_default")]
+    resource_id: String,
+    #[serde(default, deserialize_with = "or_default")]
+    lock_owner: String,
+    #[serde(default, deserialize_with = "or_default")]
+    expiry_in_seconds: i64,
+}
+
+pub(super) async fn lock(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
+    let claim = read(call, body, name).await?;
+    if claim.expiry_in_seconds <= 0 {
+        return Err(ApiError::malformed("expiryInSeconds must be positive"));
+    }
+    let resource = resource(call, name, &claim)?;
+    let store = name.to_owned();
+    let taken = call.runtime.store.write(move |conn| {
+        let now = now_ms();
+        let expires_at = now.saturating_add(claim.expiry_in_seconds.saturating_mul(1000));
+        locks::try_lock(conn, &store, &resource, &claim.lock_owner, now, expires_at)
+    });
+    let success = taken
+        .await
+        .map_err(|error: StoreError| store_error("ERR_TRY_LOCK", &error))?;
+    json_answer(json!({"success": success}).to_string())
+}
+
+pub(super) async fn unlock(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
+    let claim = read(call, body, name).await?;
+    let resource = resource(call, name, &claim)?;
+    let store = name.to_owned();
+    let done = call
+        .runtime
+        .store
+        .write(move |conn| locks::unlock(conn, &store, &resource, &claim.lock_owner, now_ms()));
+    let status = done
+        .await
+        .map_err(|error: StoreError| store_error("ERR_UNLOCK", &error))?;
+    json_answer(json!({"status": status as u8}).to_string())
+}
+
+async fn read(call: &Call<'_>, body: Body, name: &str) -> Result<Claim, ApiError> {
+    if !call.grants.allows_lock(name) {
+        return Err(ApiError::not_granted("ERR_LOCK_FORBIDDEN", "lock", name));
+    }
+    let claim: Claim = json(&bytes(body).await?)?;
+    if claim.lock_owner.is_empty() {
+        return Err(ApiError::malformed(
+            "lockOwner is empty; name who takes the lock",
+        ));
+    }
+    Ok(claim)
+}
+
+fn resource(call: &Call<'_>, name: &str, claim: &Claim) -> Result<String, ApiError> {
+    let stores = &call.runtime.components.locks;
+    if stores.is_empty() {
+        let message = "no lock store is configured";
+        return Err(ApiError::new(500, "ERR_LOCK_STORE_NOT_CONFIGURED", message));
+    }
+    let Some(store) = find(stores, name, call.caller) else {
+        let message = format!("lock store {name:?} is not found");
+        return Err(ApiError::new(400, "ERR_LOCK_STORE_NOT_FOUND", message));
+    };
+    full_key(&store.it.prefix.of(name, call.caller), &claim.resource_id)
+}

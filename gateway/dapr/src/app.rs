@@ -1,0 +1,131 @@
+//! Apps: their names, and the channel through which the runtime calls them.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc};
+
+use axum::body::Body;
+use http::{Request, Response, Uri, uri};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use serde::Deserialize;
+
+/// The name of an app as Dapr knows it: a package of the gateway, or an ordinary process.
+///
+/// One to 63 letters, digits, `-`, `_` or `.`; so it never holds the `||` that separates an
+/// app-id from a state key. Cloning copies a pointer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct AppId(Arc<str>);
+
+/// Why a text is no app-id.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no app-id: write 1 to 63 letters, digits, `-`, `_` or `.`")]
+pub struct AppIdError(String);
+
+impl AppId {
+    /// The longest app-id: that of a DNS label, which is what Kubernetes makes of it.
+    pub const MAX_LEN: usize = 63;
+
+    /// Checks `name` and makes it an app-id.
+    pub fn new(name: &str) -> Result<Self, AppIdError> {
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || name.len() > Self::MAX_LEN || !name.chars().all(legal) {
+            return Err(AppIdError(name.to_owned()));
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The app-id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for AppId {
+    type Error = AppIdError;
+    fn try_from(name: String) -> Result<Self, AppIdError> {
+        Self::new(&name)
+    }
+}
+
+impl fmt::Display for AppId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a request could not be handed to an app.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverError {
+    /// Nothing here has that app-id.
+    #[error("there is no app {0}")]
+    NoSuchApp(AppId),
+    /// The app exists but cannot take requests now; the delivery is tried again and does not
+    /// count as a failure of the app.
+    #[error("app {app} is not available: {reason}")]
+    Unavailable {
+        /// The app that was called.
+        app: AppId,
+        /// What stands in the way, for the log.
+        reason: String,
+    },
+}
+
+/// The answer of [`AppChannel::deliver`].
+pub type DeliverFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, DeliverError>> + Send>>;
+
+/// How the runtime reaches apps. The embedding program implements it.
+pub trait AppChannel: Send + Sync + 'static {
+    /// Hands `request` to `app` and answers with what the app answered, whatever its status.
+    ///
+    /// The request's URI is a path with an optional query. Events, jobs and bindings come this
+    /// way as well as invocations, so the embedder must not serve the same paths to the public.
+    fn deliver(&self, app: &AppId, request: Request<Body>) -> DeliverFuture;
+}
+
+/// Reaches one app over HTTP: an ordinary process beside the gateway.
+#[derive(Clone)]
+pub struct HttpAppChannel {
+    client: Client<HttpConnector, Body>,
+    authority: uri::Authority,
+    token: Option<http::HeaderValue>,
+}
+
+impl HttpAppChannel {
+    /// A channel to the process that listens on `authority` (`127.0.0.1:8080`). With a `token`
+    /// every request carries it as `dapr-api-token`, Dapr's `APP_API_TOKEN`.
+    pub fn new(authority: uri::Authority, token: Option<http::HeaderValue>) -> Self {
+        let client = Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
+        Self {
+            client,
+            authority,
+            token,
+        }
+    }
+}
+
+impl AppChannel for HttpAppChannel {
+    fn deliver(&self, app: &AppId, mut request: Request<Body>) -> DeliverFuture {
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(uri::Scheme::HTTP);
+        parts.authority = Some(self.authority.clone());
+        parts
+            .path_and_query
+            .get_or_insert(uri::PathAndQuery::from_static("/"));
+        if let Some(token) = &self.token {
+            request
+                .headers_mut()
+                .insert("dapr-api-token", token.clone());
+        }
+        let (client, app) = (self.client.clone(), app.clone());
+        Box::pin(async move {
+            let unavailable = |reason: String| DeliverError::Unavailable { app, reason };
+            match Uri::from_parts(parts) {
+                Ok(uri) => *request.uri_mut() = uri,
+                Err(error) => return Err(unavailable(error.to_string())),
+            }
+            match client.request(request).await {
+                Ok(response) => Ok(response.map(Body::new)),
+                Err(error) => Err(unavailable(error.to_string())),
+            }
+        })
+    }
+}

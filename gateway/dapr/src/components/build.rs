@@ -1,0 +1,401 @@
+//! From documents to components: every mistake is reported, each with its place and remedy.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+
+use serde::Deserialize;
+
+use super::{
+    Block, Component, ComponentError, Components, Declared, KeyPrefix, KeyedStore, Outbox, PubSub,
+    Scopes, defaults,
+    document::scalar,
+    document::{ComponentDocument, Document, Head, MetadataItem, read_folder},
+};
+use crate::{
+    bindings::Binding,
+    configuration::ConfigurationStore,
+    pubsub::subscription::{Routes, RuleSpec, Spec},
+    secrets::SecretStore,
+    settings::Settings,
+};
+
+/// A component's metadata, references resolved; keys in lower case, as Dapr ignores it.
+pub(crate) type Metadata = HashMap<String, String>;
+
+/// Reads the folder of the settings, or makes the defaults.
+pub(crate) fn load(settings: &Settings) -> Result<Components, Vec<ComponentError>> {
+    let Some(folder) = &settings.components else {
+        return Ok(defaults(settings));
+    };
+    let documents = read_folder(folder)?;
+    let mut builder = Builder {
+        settings,
+        folder,
+        names: HashSet::new(),
+        built: Components::default(),
+    };
+    let mut errors = Vec::new();
+    // Secret stores come first: the others may refer to their secrets.
+    let (first, second): (Vec<_>, Vec<_>) = documents.iter().partition(|document| {
+        let kind = document.value.get("spec").and_then(|spec| spec.get("type"));
+        kind.and_then(|kind| kind.as_str())
+            .is_some_and(|kind| kind.starts_with("secretstores."))
+    });
+    for document in first.into_iter().chain(second) {
+        if let Err(mut found) = builder.add(document) {
+            errors.append(&mut found);
+        }
+    }
+    if errors.is_empty() {
+        Ok(builder.built)
+    } else {
+        Err(errors)
+    }
+}
+
+struct Builder<'a> {
+    settings: &'a Settings,
+    folder: &'a Path,
+    names: HashSet<String>,
+    built: Components,
+}
+
+impl Builder<'_> {
+    fn add(&mut self, document: &Document) -> Result<(), Vec<ComponentError>> {
+        let head: Head = document.read_as().map_err(|error| vec![error])?;
+        match (head.api_version.as_str(), head.kind.as_str()) {
+            ("dapr.io/v1alpha1", "Component") => self.component(document),
+            ("dapr.io/v1alpha1" | "dapr.io/v2alpha1", "Subscription") => {
+                self.subscription(document)
+            }
+            ("dapr.io/v1alpha1", "Resiliency") => self.built.resiliency.add(document),
+            // Resources of a sidecar that mean nothing here.
+            ("dapr.io/v1alpha1", "Configuration" | "HTTPEndpoint") => Ok(()),
+            (version, kind) => Err(vec![document.error(
+                "kind",
+                format!(
+                    "{kind:?} of {version:?} is no resource this runtime knows; write Component, \
+                     Subscription or Resiliency of dapr.io/v1alpha1"
+                ),
+            )]),
+        }
+    }
+
+    fn component(&mut self, document: &Document) -> Result<(), Vec<ComponentError>> {
+        let raw: ComponentDocument = document.read_as().map_err(|error| vec![error])?;
+        let name = raw.metadata.name.clone();
+        if name.is_empty() || name.contains('/') || name.contains("||") {
+            let message = format!("{name:?} is no name; write one without slashes");
+            return Err(vec![document.error("metadata.name", message)]);
+        }
+        if !self.names.insert(name.clone()) {
+            let message = format!("there is another component {name:?}; give each its own name");
+            return Err(vec![document.error("metadata.name", message)]);
+        }
+        let metadata = self.metadata(document, &raw)?;
+        self.place(document, raw, metadata)
+            .map_err(|(key, message)| vec![document.error(&key, message)])
+    }
+
+    /// Puts the component into its building block.
+    fn place(
+        &mut self,
+        document: &Document,
+        raw: ComponentDocument,
+        metadata: Metadata,
+    ) -> Result<(), (String, String)> {
+        let folder = document.file.parent().unwrap_or(self.folder);
+        let kind = raw.spec.kind.as_str();
+        let substitute = self.settings.substitute;
+        let built = &mut self.built;
+        match kind.split_once('.').unwrap_or((kind, "")) {
+            ("state", "in-memory") => {
+                let mut store = keyed_store(&metadata, self.settings)?;
+                store.volatile = true;
+                insert(&mut built.state, &raw, store);
+            }
+            ("state", "sqlite") => {
+                insert(
+                    &mut built.state,
+                    &raw,
+                    keyed_store(&metadata, self.settings)?,
+                );
+            }
+            ("state", _) if substitute => {
+                insert(
+                    &mut built.state,
+                    &raw,
+                    keyed_store(&metadata, self.settings)?,
+                );
+            }
+            ("pubsub", "in-memory") => insert(&mut built.pubsub, &raw, pubsub(&metadata)),
+            ("pubsub", _) if substitute => insert(&mut built.pubsub, &raw, pubsub(&metadata)),
+            ("lock", "in-memory" | "sqlite") => {
+                insert(
+                    &mut built.locks,
+                    &raw,
+                    keyed_store(&metadata, self.settings)?,
+                );
+            }
+            ("lock", _) if substitute => {
+                insert(
+                    &mut built.locks,
+                    &raw,
+                    keyed_store(&metadata, self.settings)?,
+                );
+            }
+            ("configuration", "file") => {
+                let file = metadata.get("file").ok_or_else(|| missing("file"))?;
+                insert(
+                    &mut built.configuration,
+                    &raw,
+                    ConfigurationStore::new(folder.join(file)),
+                );
+            }
+            ("configuration", _) if substitute => {
+                let file = self.settings.data.join("configuration.json");
+                insert(
+                    &mut built.configuration,
+                    &raw,
+                    ConfigurationStore::new(file),
+                );
+            }
+            ("secretstores", "local.env") => {
+                let store = SecretStore::environment(self.settings, metadata.get("prefix"));
+                insert(&mut built.secrets, &raw, store);
+            }
+            ("secretstores", "local.file") => {
+                let file = metadata
+                    .get("secretsfile")
+                    .ok_or_else(|| missing("secretsFile"))?;
+                let separator = metadata.get("nestedseparator").map_or(":", String::as_str);
+                let multi = metadata
+                    .get("multivalued")
+                    .is_some_and(|multi| multi == "true");
+                let store = SecretStore::file(&folder.join(file), separator, multi)
+                    .map_err(|message| ("spec.metadata.secretsFile".to_owned(), message))?;
+                insert(&mut built.secrets, &raw, store);
+            }
+            ("bindings", kind) => {
+                let binding = Binding::new(kind, &metadata, folder)?;
+                insert(&mut built.bindings, &raw, binding);
+            }
+            _ => {
+                let remedy = match kind.split_once('.') {
+                    Some(("state" | "pubsub" | "lock" | "configuration", _)) => {
+                        "set substitute = true to have the embedded kind stand in for it, or use mode = \"sidecar\""
+                    }
+                    _ => "use an embedded type, or mode = \"sidecar\"",
+                };
+                return Err((
+                    "spec.type".into(),
+                    format!("{kind:?} is not embedded; {remedy}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn metadata(
+        &self,
+        document: &Document,
+        raw: &ComponentDocument,
+    ) -> Result<Metadata, Vec<ComponentError>> {
+        let (mut metadata, mut errors) = (Metadata::new(), Vec::new());
+        for item in &raw.spec.metadata {
+            match self.resolve(item, raw.auth.secret_store.as_deref()) {
+                Ok(value) => drop(metadata.insert(item.name.to_ascii_lowercase(), value)),
+                Err(message) => {
+                    errors.push(document.error(&format!("spec.metadata.{}", item.name), message));
+                }
+            }
+        }
+        if errors.is_empty() {
+            Ok(metadata)
+        } else {
+            Err(errors)
+        }
+    }
+
+    fn resolve(&self, item: &MetadataItem, store: Option<&str>) -> Result<String, String> {
+        if let Some(secret) = &item.secret_key_ref {
+            let store_name = store.unwrap_or("kubernetes");
+            let Some(store) = self.built.secrets.get(store_name) else {
+                return Err(format!(
+                    "there is no secret store {store_name:?}; name one in auth.secretStore"
+                ));
+            };
+            let key = secret.key.as_deref().unwrap_or(&secret.name);
+            let found = store.it.get(&secret.name);
+            let found = found
+                .as_ref()
+                .and_then(|values| values.get(key).or(values.values().next()));
+            return found.cloned().ok_or_else(|| {
+                format!(
+                    "secret store {store_name:?} has no secret {:?}; add it there",
+                    secret.name
+                )
+            });
+        }
+        if let Some(name) = &item.env_ref {
+            let found = self.settings.environment.get(name).cloned();
+            return found.ok_or_else(|| format!("the environment has no {name}; set it"));
+        }
+        match &item.value {
+            None => Ok(String::new()),
+            Some(value) => {
+                scalar(value).ok_or_else(|| "must be a single value; write a text in quotes".into())
+            }
+        }
+    }
+
+    fn subscription(&mut self, document: &Document) -> Result<(), Vec<ComponentError>> {
+        let raw: SubscriptionDocument = document.read_as().map_err(|error| vec![error])?;
+        let spec = raw.spec;
+        let spec = Spec {
+            pubsubname: spec.pubsubname,
+            topic: spec.topic,
+            route: spec.route,
+            routes: spec.routes.map(|routes| Routes {
+                rules: routes.rules,
+                default: routes.default,
+            }),
+            dead_letter_topic: spec.dead_letter_topic,
+            metadata: spec.metadata,
+            bulk_subscribe: spec.bulk_subscribe,
+        };
+        // Checked here, so that a mistake is told at the start and not at the first event.
+        let anyone = crate::app::AppId::new("anyone").map_err(|_| Vec::new())?;
+        crate::pubsub::subscription::Subscription::new(&anyone, &spec)
+            .map_err(|error| vec![document.error("spec", error.to_string())])?;
+        self.built.subscriptions.push(Declared {
+            spec,
+            scopes: Scopes(raw.scopes),
+        });
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+struct SubscriptionDocument {
+    spec: SubscriptionSpec,
+    #[serde(default)]
+    scopes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SubscriptionSpec {
+    pubsubname: String,
+    topic: String,
+    route: Option<String>,
+    routes: Option<DeclaredRoutes>,
+    dead_letter_topic: Option<String>,
+    metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    bulk_subscribe: Option<crate::pubsub::subscription::BulkSubscribe>,
+}
+
+#[derive(Deserialize)]
+struct DeclaredRoutes {
+    #[serde(default)]
+    rules: Vec<RuleSpec>,
+    default: Option<String>,
+}
+
+fn insert<T>(block: &mut Block<T>, raw: &ComponentDocument, it: T) {
+    let name = raw.metadata.name.clone();
+    let version = if raw.spec.version.is_empty() {
+        "v1".to_owned()
+    } else {
+        raw.spec.version.clone()
+    };
+    let scopes = Scopes(raw.scopes.clone());
+    let kind = raw.spec.kind.clone();
+    block.insert(
+        name.clone(),
+        Component {
+            name,
+            kind,
+            version,
+            scopes,
+            it,
+        },
+    );
+}
+
+/// The failure of a component without the metadata item `name`.
+pub(crate) fn missing(name: &str) -> (String, String) {
+    (
+        format!("spec.metadata.{name}"),
+        "is missing; add it".to_owned(),
+    )
+}
+
+fn keyed_store(metadata: &Metadata, settings: &Settings) -> Result<KeyedStore, (String, String)> {
+    let namespace = || {
+        settings
+            .namespace
+            .clone()
+            .unwrap_or_else(|| "default".to_owned())
+    };
+    let prefix = match metadata.get("keyprefix").map(String::as_str) {
+        None | Some("" | "appid") => KeyPrefix::AppId,
+        Some("name") => KeyPrefix::Name,
+        Some("namespace") => KeyPrefix::Namespace(namespace()),
+        Some("none") => KeyPrefix::None,
+        Some(fixed) if fixed.contains("||") => {
+            let message = "may not hold \"||\"; write another prefix".to_owned();
+            return Err(("spec.metadata.keyPrefix".to_owned(), message));
+        }
+        Some(fixed) => KeyPrefix::Fixed(fixed.to_owned()),
+    };
+    let outbox = match (
+        metadata.get("outboxpublishpubsub"),
+        metadata.get("outboxpublishtopic"),
+    ) {
+        (Some(pubsub), Some(topic)) => Some(Outbox {
+            pubsub: pubsub.clone(),
+            topic: topic.clone(),
+        }),
+        (None, None) => None,
+        (Some(_), None) => return Err(missing("outboxPublishTopic")),
+        (None, Some(_)) => return Err(missing("outboxPublishPubsub")),
+    };
+    Ok(KeyedStore {
+        prefix,
+        outbox,
+        volatile: false,
+    })
+}
+
+fn pubsub(metadata: &Metadata) -> PubSub {
+    let list = |text: &str| -> Vec<String> {
+        text.split(',')
+            .map(str::trim)
+            .filter(|t| !t.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    let topics = |name| {
+        metadata
+            .get(name)
+            .map(|text| list(text))
+            .unwrap_or_default()
+    };
+    // `app1=topic1,topic2;app2=topic3`
+    let scopes = |name| -> HashMap<String, Vec<String>> {
+        let text = metadata.get(name).map_or("", String::as_str);
+        let pairs = text.split(';').filter_map(|pair| pair.split_once('='));
+        pairs
+            .map(|(app, topics)| (app.trim().to_owned(), list(topics)))
+            .collect()
+    };
+    PubSub {
+        publishing: scopes("publishingscopes"),
+        subscribing: scopes("subscriptionscopes"),
+        allowed: topics("allowedtopics"),
+        protected: topics("protectedtopics"),
+    }
+}

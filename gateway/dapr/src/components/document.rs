@@ -1,0 +1,165 @@
+//! The YAML as it is written: files, documents, and the shapes of Dapr's resources.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_norway::Value;
+
+use super::{ComponentError, PathBufDisplay};
+
+/// One YAML document and where it stands.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) file: PathBuf,
+    /// Counted from 1.
+    pub(super) number: usize,
+    pub(super) value: Value,
+}
+
+impl Document {
+    pub(super) fn error(&self, key: &str, message: impl Into<String>) -> ComponentError {
+        ComponentError {
+            file: PathBufDisplay(self.file.clone()),
+            document: self.number,
+            key: (!key.is_empty()).then(|| key.to_owned()),
+            message: message.into(),
+        }
+    }
+
+    pub(super) fn read_as<T: DeserializeOwned>(&self) -> Result<T, ComponentError> {
+        serde_norway::from_value(self.value.clone())
+            .map_err(|error| self.error("", error.to_string()))
+    }
+}
+
+/// What tells the kinds of resources apart.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Head {
+    #[serde(default)]
+    pub(super) api_version: String,
+    #[serde(default)]
+    pub(super) kind: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Meta {
+    pub(super) name: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ComponentDocument {
+    pub(super) metadata: Meta,
+    pub(super) spec: ComponentSpec,
+    #[serde(default)]
+    pub(super) auth: Auth,
+    #[serde(default)]
+    pub(super) scopes: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ComponentSpec {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) version: String,
+    #[serde(default)]
+    pub(super) metadata: Vec<MetadataItem>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct MetadataItem {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) value: Option<Value>,
+    #[serde(default)]
+    pub(super) secret_key_ref: Option<SecretKeyRef>,
+    #[serde(default)]
+    pub(super) env_ref: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct SecretKeyRef {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) key: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Auth {
+    #[serde(default)]
+    pub(super) secret_store: Option<String>,
+}
+
+/// Every document of every `.yaml` and `.yml` file of `folder`, in the order of the file names.
+pub(super) fn read_folder(folder: &Path) -> Result<Vec<Document>, Vec<ComponentError>> {
+    let file_error = |file: &Path, number, message: String| ComponentError {
+        file: PathBufDisplay(file.to_owned()),
+        document: number,
+        key: None,
+        message,
+    };
+    let unreadable = |file: &Path, error: io::Error| {
+        file_error(
+            file,
+            1,
+            format!("cannot be read: {error}; check that it exists and its permissions"),
+        )
+    };
+    let entries = fs::read_dir(folder).map_err(|error| vec![unreadable(folder, error)])?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml")
+    });
+    files.sort();
+    let (mut documents, mut errors) = (Vec::new(), Vec::new());
+    for file in files {
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) => {
+                errors.push(unreadable(&file, error));
+                continue;
+            }
+        };
+        for (at, document) in serde_norway::Deserializer::from_str(&text).enumerate() {
+            let number = at + 1;
+            match Value::deserialize(document) {
+                Ok(Value::Null) => {}
+                Ok(value) => documents.push(Document {
+                    file: file.clone(),
+                    number,
+                    value,
+                }),
+                Err(error) => {
+                    let message = format!("{error}; correct the YAML there");
+                    errors.push(file_error(&file, number, message));
+                    // What follows a syntax error cannot be trusted.
+                    break;
+                }
+            }
+        }
+    }
+    if errors.is_empty() {
+        Ok(documents)
+    } else {
+        Err(errors)
+    }
+}
+
+/// A scalar as text; Dapr's metadata may hold any.
+pub(super) fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Number(value) => Some(value.to_string()),
+        Value::String(value) => Some(value.clone()),
+        Value::Null => Some(String::new()),
+        Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_) => None,
+    }
+}

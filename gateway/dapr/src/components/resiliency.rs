@@ -1,0 +1,247 @@
+//! Resiliency resources: named policies, and the targets they apply to.
+
+use std::{collections::HashMap, time::Duration};
+
+use serde::Deserialize;
+
+use super::{ComponentError, Scopes, document::Document};
+use crate::{app::AppId, time::parse_duration};
+
+/// How often and how fast something is tried again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct BackOff {
+    pub(crate) first: Duration,
+    /// 1 for a constant pause.
+    pub(crate) factor: f64,
+    pub(crate) longest: Duration,
+    /// None: for ever.
+    pub(crate) max_retries: Option<u32>,
+}
+
+impl BackOff {
+    /// How events are delivered again unless a policy says otherwise: quickly at first, as most
+    /// failures pass, and for about 25 s in all before the dead-letter topic.
+    pub(crate) const DELIVERY: Self = Self {
+        first: Duration::from_millis(100),
+        factor: 2.0,
+        longest: Duration::from_secs(10),
+        max_retries: Some(8),
+    };
+
+    /// The pause before retry number `retry` (from 0), shortened by up to a fifth at random so
+    /// that many failing at once do not come back at once; none if there is to be no more.
+    pub(crate) fn pause(&self, retry: u32) -> Option<Duration> {
+        if self.max_retries.is_some_and(|most| retry >= most) {
+            return None;
+        }
+        let exponent = i32::try_from(retry).unwrap_or(i32::MAX);
+        let pause = self.first.as_secs_f64() * self.factor.powi(exponent);
+        let pause = pause.min(self.longest.as_secs_f64());
+        Some(Duration::from_secs_f64(
+            pause * (0.8 + 0.2 * fastrand::f64()),
+        ))
+    }
+}
+
+/// What applies to one target.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Policy {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: Option<BackOff>,
+}
+
+/// The policies of all targets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Resiliency {
+    sets: Vec<Set>,
+}
+
+#[derive(Clone, Debug)]
+struct Set {
+    scopes: Scopes,
+    apps: HashMap<String, Policy>,
+    inbound: HashMap<String, Policy>,
+    outbound: HashMap<String, Policy>,
+}
+
+impl Resiliency {
+    /// What applies when `caller` invokes `app`.
+    pub(crate) fn app(&self, caller: &AppId, app: &str) -> Policy {
+        self.find(caller, |set| set.apps.get(app))
+    }
+
+    /// What applies when a component delivers to `app`.
+    pub(crate) fn inbound(&self, app: &AppId, component: &str) -> Policy {
+        self.find(app, |set| set.inbound.get(component))
+    }
+
+    /// What applies when `app` uses a component.
+    pub(crate) fn outbound(&self, app: &AppId, component: &str) -> Policy {
+        self.find(app, |set| set.outbound.get(component))
+    }
+
+    fn find<'a>(&'a self, app: &AppId, pick: impl Fn(&'a Set) -> Option<&'a Policy>) -> Policy {
+        let mut sets = self.sets.iter().filter(|set| set.scopes.include(app));
+        sets.find_map(pick).cloned().unwrap_or_default()
+    }
+
+    /// Reads one `Resiliency` document into the whole.
+    pub(super) fn add(&mut self, document: &Document) -> Result<(), Vec<ComponentError>> {
+        let raw: Raw = document.read_as().map_err(|error| vec![error])?;
+        let mut errors = Vec::new();
+        let mut timeouts = HashMap::new();
+        for (name, text) in &raw.spec.policies.timeouts {
+            let key = format!("spec.policies.timeouts.{name}");
+            match parse_duration(text) {
+                Ok(timeout) => drop(timeouts.insert(name.clone(), timeout)),
+                Err(error) => errors.push(document.error(&key, error.to_string())),
+            }
+        }
+        let mut retries = HashMap::new();
+        for (name, retry) in &raw.spec.policies.retries {
+            match retry.back_off() {
+                Ok(retry) => drop(retries.insert(name.clone(), retry)),
+                Err(message) => {
+                    let key = format!("spec.policies.retries.{name}");
+                    errors.push(document.error(&key, message));
+                }
+            }
+        }
+        let mut policy = |key: String, named: &RawTarget| {
+            let mut missing = |kind: &str, name: &Option<String>, found: bool| {
+                if let (Some(name), false) = (name, found) {
+                    let message =
+                        format!("there is no {kind} {name:?}; define it in spec.policies");
+                    errors.push(document.error(&key, message));
+                }
+            };
+            let timeout = named
+                .timeout
+                .as_ref()
+                .and_then(|name| timeouts.get(name))
+                .copied();
+            missing("timeout", &named.timeout, timeout.is_some());
+            let retry = named
+                .retry
+                .as_ref()
+                .and_then(|name| retries.get(name))
+                .copied();
+            missing("retry", &named.retry, retry.is_some());
+            Policy { timeout, retry }
+        };
+        let mut set = Set {
+            scopes: Scopes(raw.scopes),
+            apps: HashMap::new(),
+            inbound: HashMap::new(),
+            outbound: HashMap::new(),
+        };
+        for (name, target) in &raw.spec.targets.apps {
+            set.apps.insert(
+                name.clone(),
+                policy(format!("spec.targets.apps.{name}"), target),
+            );
+        }
+        for (name, target) in &raw.spec.targets.components {
+            let key = format!("spec.targets.components.{name}");
+            set.inbound.insert(
+                name.clone(),
+                policy(format!("{key}.inbound"), &target.inbound),
+            );
+            set.outbound.insert(
+                name.clone(),
+                policy(format!("{key}.outbound"), &target.outbound),
+            );
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        self.sets.push(set);
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    spec: RawSpec,
+    #[serde(default)]
+    scopes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct RawSpec {
+    #[serde(default)]
+    policies: RawPolicies,
+    #[serde(default)]
+    targets: RawTargets,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawPolicies {
+    timeouts: HashMap<String, String>,
+    retries: HashMap<String, RawRetry>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RawRetry {
+    policy: Option<String>,
+    duration: Option<String>,
+    max_interval: Option<String>,
+    max_retries: Option<i64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawTargets {
+    apps: HashMap<String, RawTarget>,
+    components: HashMap<String, RawComponentTarget>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawComponentTarget {
+    inbound: RawTarget,
+    outbound: RawTarget,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RawTarget {
+    timeout: Option<String>,
+    retry: Option<String>,
+}
+
+impl RawRetry {
+    /// Dapr's defaults: constant, 5 s; exponential from 500 ms by 1.5 up to 60 s; for ever.
+    fn back_off(&self) -> Result<BackOff, String> {
+        let duration = |text: &Option<String>, default| match text {
+            Some(text) => parse_duration(text).map_err(|error| error.to_string()),
+            None => Ok(default),
+        };
+        let max_retries = match self.max_retries {
+            None | Some(..0) => None,
+            Some(most) => Some(u32::try_from(most).unwrap_or(u32::MAX)),
+        };
+        match self.policy.as_deref() {
+            None | Some("constant") => {
+                let pause = duration(&self.duration, Duration::from_secs(5))?;
+                Ok(BackOff {
+                    first: pause,
+                    factor: 1.0,
+                    longest: pause,
+                    max_retries,
+                })
+            }
+            Some("exponential") => Ok(BackOff {
+                first: duration(&self.duration, Duration::from_millis(500))?,
+                factor: 1.5,
+                longest: duration(&self.max_interval, Duration::from_secs(60))?,
+                max_retries,
+            }),
+            Some(other) => Err(format!(
+                "there is no policy {other:?}; write constant or exponential"
+            )),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Failures: those of opening the runtime, and those a caller sees.
+
+use std::{io, path::PathBuf};
+
+use axum::body::Body;
+use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use serde_json::json;
+
+use crate::{components::ComponentError, store::StoreError};
+
+/// Why the runtime could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The data folder cannot be made or written.
+    #[error("data folder {path}: {source}; name a folder this process may write")]
+    Data {
+        /// The folder of the settings.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process holds the data folder.
+    #[error("data folder {path} is in use by another process; stop it or name another folder")]
+    InUse {
+        /// The folder of the settings.
+        path: PathBuf,
+    },
+    /// The database is damaged, locked by another program, or not ours. It is left as it is.
+    #[error("database {path}: {source}; restore a backup, or move the file away to start empty")]
+    Database {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: StoreError,
+    },
+    /// Mistakes in the resource YAML, all of them.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Components(Vec<ComponentError>),
+}
+
+/// A failure as Dapr's API answers it: `{"errorCode", "message"}`.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    /// The grant that was missing, if that is why.
+    grant: Option<String>,
+}
+
+pub(crate) type ApiResult = Result<Response<Body>, ApiError>;
+
+impl ApiError {
+    pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self {
+            status,
+            code,
+            message: message.into(),
+            grant: None,
+        }
+    }
+
+    /// A body, path or parameter that cannot be understood.
+    pub(crate) fn malformed(message: impl Into<String>) -> Self {
+        Self::new(400, "ERR_MALFORMED_REQUEST", message)
+    }
+
+    /// The caller lacks a grant; `grant` is the line that would give it.
+    pub(crate) fn not_granted(code: &'static str, block: &str, name: &str) -> Self {
+        let grant = match block {
+            "jobs" => "jobs = true".to_owned(),
+            _ => format!("{block} = [{name:?}]"),
+        };
+        let message = format!("this package has no grant for {block} {name:?}; add {grant} to it");
+        Self {
+            status: StatusCode::FORBIDDEN,
+            code,
+            message,
+            grant: Some(grant),
+        }
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let (kind, body) = match self.grant {
+            Some(grant) => (
+                "application/problem+json",
+                json!({
+                    "type": "urn:wasmgate:problem:not-granted", "title": "not granted",
+                    "status": self.status.as_u16(), "detail": self.message, "grant": grant,
+                    "errorCode": self.code, "message": self.message,
+                }),
+            ),
+            None => (
+                "application/json",
+                json!({"errorCode": self.code, "message": self.message}),
+            ),
+        };
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = self.status;
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        response
+    }
+}

@@ -1,0 +1,193 @@
+//! Jobs: what an app has scheduled for itself, on disk and across restarts.
+//!
+//! A time that passed while nothing ran is made up for once: the job fires at the next start, and
+//! then at its next time.
+
+mod spec;
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use http::{Request, StatusCode, header::CONTENT_TYPE};
+use tokio::{task::JoinSet, time::sleep};
+
+pub(crate) use spec::JobSpec;
+
+use crate::{
+    app::AppId,
+    runtime::{DeliveryFailure, Runtime},
+    store::{
+        StoreError,
+        jobs::{self, JobRow},
+    },
+    time::{later, now_ms, until},
+};
+
+/// Jobs that fire at once; more wait their turn. As with events, a share of what the gateway
+/// admits.
+const MAX_IN_FLIGHT: usize = 64;
+
+/// The pause after an app could not be reached, which counts as no failure of the job.
+const UNREACHABLE_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest sleep without looking: clocks are set, machines are suspended.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+
+type Name = (String, String);
+
+/// Fires jobs when they are due, until the runtime stops.
+pub(crate) async fn run(runtime: Arc<Runtime>) {
+    let mut under_way: JoinSet<Name> = JoinSet::new();
+    let mut in_flight: HashSet<Name> = HashSet::new();
+    loop {
+        let pause = match fire_due(&runtime, &mut in_flight, &mut under_way) {
+            Ok(pause) => pause,
+            Err(error) => {
+                tracing::error!(%error, "jobs could not be read");
+                UNREACHABLE_PAUSE
+            }
+        };
+        tokio::select! {
+            Some(finished) = under_way.join_next() => {
+                if let Ok(name) = finished {
+                    in_flight.remove(&name);
+                }
+            }
+            () = runtime.jobs.notified() => {}
+            () = sleep(pause) => {}
+            () = runtime.stopping.cancelled() => break,
+        }
+    }
+    while under_way.join_next().await.is_some() {}
+}
+
+fn fire_due(
+    runtime: &Arc<Runtime>,
+    in_flight: &mut HashSet<Name>,
+    under_way: &mut JoinSet<Name>,
+) -> Result<Duration, StoreError> {
+    if in_flight.len() >= MAX_IN_FLIGHT {
+        return Ok(LONGEST_SLEEP);
+    }
+    let now = now_ms();
+    // Those in flight are still in the table, and are due: they are asked for and left out.
+    let due = runtime
+        .store
+        .read(|conn| jobs::due(conn, now, MAX_IN_FLIGHT + in_flight.len()))?;
+    for job in due {
+        let name = (job.app_id.clone(), job.name.clone());
+        if in_flight.len() < MAX_IN_FLIGHT && in_flight.insert(name) {
+            under_way.spawn(fire(runtime.clone(), job));
+        }
+    }
+    let next = runtime.store.read(|conn| jobs::next_due(conn, now))?;
+    Ok(next
+        .map_or(LONGEST_SLEEP, |at| until(at, now))
+        .min(LONGEST_SLEEP))
+}
+
+/// Fires one job once and writes down what comes of it.
+async fn fire(runtime: Arc<Runtime>, job: JobRow) -> Name {
+    let name = (job.app_id.clone(), job.name.clone());
+    let settled = match serde_json::from_str::<JobSpec>(&job.spec) {
+        Err(error) => {
+            tracing::error!(app_id = job.app_id, job = job.name, %error, "a job is unreadable");
+            finish(&runtime, job).await
+        }
+        Ok(spec) => {
+            let outcome = deliver(&runtime, &job, &spec).await;
+            settle(&runtime, job, &spec, outcome).await
+        }
+    };
+    if let Err(error) = settled {
+        // It stays due and fires again.
+        tracing::error!(%error, "a job could not be settled");
+        sleep(UNREACHABLE_PAUSE).await;
+    }
+    name
+}
+
+async fn deliver(
+    runtime: &Arc<Runtime>,
+    job: &JobRow,
+    spec: &JobSpec,
+) -> Result<(), DeliveryFailure> {
+    if job
+        .expires_at
+        .is_some_and(|expires_at| expires_at <= now_ms())
+    {
+        return Ok(());
+    }
+    let app =
+        AppId::new(&job.app_id).map_err(|error| DeliveryFailure::Unreachable(error.to_string()))?;
+    let path = percent_encoding::utf8_percent_encode(&job.name, percent_encoding::NON_ALPHANUMERIC);
+    let request = Request::post(format!("/job/{path}"))
+        .header(CONTENT_TYPE, "application/json")
+        .header("traceparent", crate::event::new_traceparent())
+        .body(Body::from(spec.payload()))
+        .map_err(|error| DeliveryFailure::Failed(error.to_string()))?;
+    match runtime.deliver_whole(&app, request, None).await? {
+        (status, _) if status.is_success() => Ok(()),
+        (StatusCode::NOT_FOUND, _) => {
+            tracing::warn!(app_id = %app, job = job.name, "the app has no route for its job");
+            Ok(())
+        }
+        (status, _) => Err(DeliveryFailure::Failed(format!(
+            "the app answered {status}"
+        ))),
+    }
+}
+
+async fn settle(
+    runtime: &Arc<Runtime>,
+    mut job: JobRow,
+    spec: &JobSpec,
+    outcome: Result<(), DeliveryFailure>,
+) -> Result<(), StoreError> {
+    let now = now_ms();
+    match outcome {
+        Err(DeliveryFailure::Unreachable(reason)) => {
+            tracing::debug!(
+                app_id = job.app_id,
+                job = job.name,
+                reason,
+                "a job waits for its app"
+            );
+            job.due_at = later(now, UNREACHABLE_PAUSE);
+            return reschedule(runtime, job).await;
+        }
+        Err(DeliveryFailure::Failed(reason)) => {
+            tracing::warn!(app_id = job.app_id, job = job.name, reason, "a job failed");
+            if let Some(pause) = spec.retry_pause(job.attempts) {
+                job.attempts += 1;
+                job.due_at = later(now, pause);
+                return reschedule(runtime, job).await;
+            }
+        }
+        Ok(()) => {}
+    }
+    job.attempts = 0;
+    job.fired += 1;
+    let next = spec.next_after(&job, now);
+    match next.filter(|next| job.expires_at.is_none_or(|expires_at| *next < expires_at)) {
+        Some(next) => {
+            job.due_at = next;
+            reschedule(runtime, job).await
+        }
+        None => finish(runtime, job).await,
+    }
+}
+
+async fn reschedule(runtime: &Arc<Runtime>, job: JobRow) -> Result<(), StoreError> {
+    runtime
+        .store
+        .write(move |conn| jobs::reschedule(conn, &job))
+        .await
+}
+
+async fn finish(runtime: &Arc<Runtime>, job: JobRow) -> Result<(), StoreError> {
+    runtime
+        .store
+        .write(move |conn| jobs::finish(conn, &job))
+        .await
+}

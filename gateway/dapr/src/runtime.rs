@@ -1,0 +1,286 @@
+//! The embedded runtime: what it holds, how it starts, and how it calls apps.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use parking_lot::{Mutex, RwLock};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    api,
+    app::{AppChannel, AppId, DeliverError},
+    components::{self, Components},
+    error::OpenError,
+    grants::Grants,
+    pubsub::Broker,
+    settings::Settings,
+    store::{QueueDepth, Store, queue, state},
+};
+
+pub(crate) type HttpsClient = Client<HttpsConnector<HttpConnector>, Body>;
+
+/// A delivery without a time-out of its own policy. The gateway's deadlines are shorter; this
+/// frees the place of a delivery that nothing else ends.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// An app's answer to an event or a job is kept whole; what is longer says nothing more.
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
+
+/// The embedded runtime. Cloning copies a pointer.
+#[derive(Clone)]
+pub struct Dapr {
+    runtime: Arc<Runtime>,
+}
+
+/// What every part of the runtime shares.
+pub(crate) struct Runtime {
+    pub(crate) settings: Settings,
+    pub(crate) components: Components,
+    pub(crate) store: Arc<Store>,
+    pub(crate) broker: Broker,
+    /// A job has been scheduled.
+    pub(crate) jobs: Notify,
+    pub(crate) watchers: Mutex<BTreeMap<String, api::configuration::Watcher>>,
+    /// Extended metadata by app.
+    pub(crate) extended: Mutex<BTreeMap<AppId, BTreeMap<String, String>>>,
+    pub(crate) client: HttpsClient,
+    /// Ends the background work.
+    pub(crate) stopping: CancellationToken,
+    tasks: TaskTracker,
+    apps: RwLock<BTreeMap<AppId, Grants>>,
+    started: OnceLock<(Arc<dyn AppChannel>, Handle)>,
+    ready: watch::Sender<bool>,
+}
+
+/// Why a delivery brought no answer.
+#[derive(Debug)]
+pub(crate) enum DeliveryFailure {
+    /// The app could not be reached.
+    Unreachable(String),
+    /// The app was reached and failed.
+    Failed(String),
+}
+
+impl Dapr {
+    /// Opens the database and reads the resource YAML. Nothing runs before [`Dapr::start`].
+    pub fn open(settings: Settings) -> Result<Self, OpenError> {
+        let components = components::load(&settings).map_err(OpenError::Components)?;
+        let store = Store::open(&settings.data)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let connector = HttpsConnectorBuilder::new().with_provider_and_webpki_roots(provider);
+        let connector = connector
+            .map_err(|error| OpenError::Data {
+                path: settings.data.clone(),
+                source: std::io::Error::other(error),
+            })?
+            .https_or_http()
+            .enable_http1()
+            .build();
+        let runtime = Runtime {
+            settings,
+            components,
+            store: Arc::new(store),
+            broker: Broker::default(),
+            jobs: Notify::new(),
+            watchers: Mutex::default(),
+            extended: Mutex::default(),
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            apps: RwLock::default(),
+            started: OnceLock::new(),
+            ready: watch::Sender::new(false),
+        };
+        Ok(Self {
+            runtime: Arc::new(runtime),
+        })
+    }
+
+    /// Starts deliveries, jobs and bindings for `apps`, on the Tokio runtime it is called in. Each
+    /// app is asked for its subscriptions, again and again until it answers.
+    pub async fn start(
+        &self,
+        channel: Arc<dyn AppChannel>,
+        apps: impl IntoIterator<Item = (AppId, Grants)>,
+    ) {
+        let runtime = &self.runtime;
+        *runtime.apps.write() = apps.into_iter().collect();
+        if runtime.started.set((channel, Handle::current())).is_err() {
+            tracing::error!("the Dapr runtime was started twice; the second start is ignored");
+            return;
+        }
+        runtime.begin().await;
+    }
+
+    /// Asks `app` for its subscriptions again, as after a new version of it was loaded; also
+    /// makes an app known that was not there at the start.
+    pub async fn refresh(&self, app: AppId, grants: Grants) {
+        self.runtime.apps.write().insert(app.clone(), grants);
+        self.runtime.introduce(&app).await;
+    }
+
+    /// True once every app has been asked for its subscriptions: from then on no event is missed
+    /// by an app that answered. (From the second start on, what apps answered the last time holds
+    /// from the first moment.)
+    pub fn readiness(&self) -> watch::Receiver<bool> {
+        self.runtime.ready.subscribe()
+    }
+
+    /// Answers one call of the Dapr API, made by `caller`, who may reach what `grants` say.
+    ///
+    /// Every failure is an answer: Dapr's `{"errorCode", "message"}`, or for a missing grant a
+    /// 403 `application/problem+json` that names it.
+    pub async fn call(
+        &self,
+        caller: &AppId,
+        grants: &Grants,
+        request: Request<Body>,
+    ) -> Response<Body> {
+        api::handle(&self.runtime, caller, grants, request).await
+    }
+
+    /// The same API for ordinary processes: everything that arrives is taken for a call of `app`.
+    /// With [`Settings::api_token`] every call but the health checks must carry it.
+    pub fn tcp_router(&self, app: AppId, grants: Grants) -> Router {
+        let (dapr, caller) = (self.clone(), Arc::new((app, grants)));
+        Router::new().fallback(move |request: Request<Body>| {
+            let (dapr, caller) = (dapr.clone(), caller.clone());
+            async move {
+                match api::check_token(&dapr.runtime, &request) {
+                    Ok(()) => dapr.call(&caller.0, &caller.1, request).await,
+                    Err(refusal) => *refusal,
+                }
+            }
+        })
+    }
+
+    /// What waits in each queue, for an operator.
+    pub async fn queues(&self) -> Vec<QueueDepth> {
+        self.runtime
+            .store
+            .scan(queue::depths)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "the queues could not be read");
+                Vec::new()
+            })
+    }
+
+    /// Stops the background work and waits for the deliveries under way.
+    pub async fn stop(&self) {
+        self.runtime.stopping.cancel();
+        self.runtime.tasks.close();
+        self.runtime.tasks.wait().await;
+    }
+}
+
+impl Runtime {
+    /// Runs `work` in the background, on the Tokio runtime of the start.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some((_, handle)) = self.started.get() {
+            self.tasks.spawn_on(work, handle);
+        }
+    }
+
+    pub(crate) fn grants_of(&self, app: &AppId) -> Grants {
+        self.apps
+            .read()
+            .get(app)
+            .cloned()
+            .unwrap_or_else(Grants::none)
+    }
+
+    pub(crate) fn apps(&self) -> Vec<AppId> {
+        self.apps.read().keys().cloned().collect()
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    pub(crate) fn set_ready(&self) {
+        self.ready.send_replace(true);
+    }
+
+    /// Hands a request to an app; the answer's body streams.
+    pub(crate) async fn deliver(
+        &self,
+        app: &AppId,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, DeliverError> {
+        match self.started.get() {
+            Some((channel, _)) => channel.deliver(app, request).await,
+            None => Err(DeliverError::Unavailable {
+                app: app.clone(),
+                reason: "the runtime has not been started".to_owned(),
+            }),
+        }
+    }
+
+    /// Hands a request to an app and waits for the whole answer, but not for ever.
+    pub(crate) async fn deliver_whole(
+        &self,
+        app: &AppId,
+        request: Request<Body>,
+        timeout: Option<Duration>,
+    ) -> Result<(StatusCode, Bytes), DeliveryFailure> {
+        let exchange = async {
+            let response = self.deliver(app, request).await;
+            let response =
+                response.map_err(|error| DeliveryFailure::Unreachable(error.to_string()))?;
+            let (head, body) = response.into_parts();
+            match Limited::new(body, MAX_ANSWER).collect().await {
+                Ok(body) => Ok((head.status, body.to_bytes())),
+                Err(error) => Err(DeliveryFailure::Failed(format!(
+                    "its answer broke off: {error}"
+                ))),
+            }
+        };
+        let timeout = timeout.unwrap_or(DELIVERY_TIMEOUT);
+        let answer = tokio::time::timeout(timeout, exchange).await;
+        answer.unwrap_or_else(|_| Err(DeliveryFailure::Failed(format!("no answer in {timeout:?}"))))
+    }
+}
+
+/// A route as a path: with its leading slash.
+pub(crate) fn as_path(route: &str) -> String {
+    if route.starts_with('/') {
+        route.to_owned()
+    } else {
+        format!("/{route}")
+    }
+}
+
+/// A text as a header's value; what no header can carry is left out.
+pub(crate) fn header_value(text: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(text).ok()
+}
+
+/// Empties the stores that do not outlive the process.
+pub(crate) fn clear_volatile(
+    conn: &rusqlite::Connection,
+    stores: &[String],
+) -> Result<(), crate::store::StoreError> {
+    stores
+        .iter()
+        .try_for_each(|store| state::clear(conn, store).map(drop))
+}

@@ -1,0 +1,23 @@
+//! What the embedding program decides: the runtime itself reads no environment.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// Settings of the embedded runtime.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The folder that holds the database. It is created if missing, and one process at a time
+    /// may hold it.
+    pub data: PathBuf,
+    /// A folder of Dapr resource YAML. Without one there are `statestore`, `pubsub`,
+    /// `secretstore`, `configstore` and `lockstore`.
+    pub components: Option<PathBuf>,
+    /// Serve `state.*`, `pubsub.*`, `lock.*` and `configuration.*` of any type by the embedded
+    /// kind of the same block, instead of refusing types that are not embedded.
+    pub substitute: bool,
+    /// The token that callers over TCP must send as `dapr-api-token`.
+    pub api_token: Option<String>,
+    /// What `envRef` and environment secret stores see.
+    pub environment: BTreeMap<String, String>,
+    /// The namespace of `keyPrefix: namespace`; Dapr's `NAMESPACE`.
+    pub namespace: Option<String>,
+}

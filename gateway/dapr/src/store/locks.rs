@@ -1,0 +1,55 @@
+//! Locks with an owner and an expiry.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::StoreError;
+
+/// What became of an unlock; the numbers are those of Dapr's API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unlock {
+    Done = 0,
+    NotHeld = 1,
+    HeldByAnother = 2,
+}
+
+/// Takes the lock unless another owner holds it; the same owner does not get it twice either.
+pub(crate) fn try_lock(
+    conn: &Connection,
+    store: &str,
+    resource: &str,
+    owner: &str,
+    now: i64,
+    expires_at: i64,
+) -> Result<bool, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "INSERT INTO lock VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
+         SET owner = excluded.owner, expires_at = excluded.expires_at WHERE lock.expires_at <= ?5",
+    )?;
+    Ok(statement.execute(params![store, resource, owner, expires_at, now])? > 0)
+}
+
+/// Gives the lock back if `owner` holds it.
+pub(crate) fn unlock(
+    conn: &Connection,
+    store: &str,
+    resource: &str,
+    owner: &str,
+    now: i64,
+) -> Result<Unlock, StoreError> {
+    let mut held = conn.prepare_cached(
+        "SELECT owner FROM lock WHERE store = ?1 AND resource = ?2 AND expires_at > ?3",
+    )?;
+    let held: Option<String> = held
+        .query_row(params![store, resource, now], |row| row.get(0))
+        .optional()?;
+    match held {
+        None => Ok(Unlock::NotHeld),
+        Some(holder) if holder != owner => Ok(Unlock::HeldByAnother),
+        Some(_) => {
+            let mut statement =
+                conn.prepare_cached("DELETE FROM lock WHERE store = ?1 AND resource = ?2")?;
+            statement.execute(params![store, resource])?;
+            Ok(Unlock::Done)
+        }
+    }
+}

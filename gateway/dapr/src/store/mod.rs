@@ -1,0 +1,210 @@
+//! The database: one SQLite file for every building block, so that a transaction may span them
+//! (state and its outbox, an event and its dead letter).
+//!
+//! Writes go through one thread that gathers what waits into one transaction; a write is answered
+//! after the commit, which is synced to disk (`synchronous=FULL`): what was acknowledged survives
+//! `kill -9` and the loss of power alike, and many writers share one sync. Reads use pooled
+//! connections in the caller's thread: a point read costs microseconds, less than a hop.
+
+pub(crate) mod jobs;
+pub(crate) mod locks;
+pub(crate) mod query;
+pub(crate) mod queue;
+pub(crate) mod state;
+mod writer;
+
+use std::{fs, path::Path, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::error::OpenError;
+pub use queue::QueueDepth;
+use writer::Writer;
+
+/// How long a connection waits for a lock that another program holds. Ours never hold one long.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Idle read connections kept; each holds a page cache of up to 2 MB. More than the workers of a
+/// large machine would read at once are opened and closed again.
+const MAX_IDLE_READERS: usize = 64;
+
+/// Statements kept prepared on each connection: more than there are in this crate.
+const STATEMENT_CACHE: usize = 64;
+
+/// The layout below; a database of another number is refused rather than misread.
+const SCHEMA_VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE sequence (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO sequence VALUES ('etag', 0);
+CREATE TABLE state (
+  store TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, etag INTEGER NOT NULL,
+  expires_at INTEGER, PRIMARY KEY (store, key));
+CREATE INDEX state_expiry ON state (expires_at) WHERE expires_at IS NOT NULL;
+CREATE TABLE delivery (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, app_id TEXT NOT NULL, pubsub TEXT NOT NULL,
+  topic TEXT NOT NULL, data BLOB NOT NULL, content_type TEXT NOT NULL, raw INTEGER NOT NULL,
+  traceparent TEXT, tracestate TEXT, attempts INTEGER NOT NULL DEFAULT 0,
+  created_at INTEGER NOT NULL, due_at INTEGER NOT NULL, expires_at INTEGER);
+CREATE INDEX delivery_due ON delivery (app_id, pubsub, topic, due_at, id);
+CREATE TABLE subscription (
+  app_id TEXT NOT NULL, pubsub TEXT NOT NULL, topic TEXT NOT NULL, spec TEXT NOT NULL,
+  PRIMARY KEY (app_id, pubsub, topic)) WITHOUT ROWID;
+CREATE TABLE lock (
+  store TEXT NOT NULL, resource TEXT NOT NULL, owner TEXT NOT NULL, expires_at INTEGER NOT NULL,
+  PRIMARY KEY (store, resource)) WITHOUT ROWID;
+CREATE TABLE job (
+  app_id TEXT NOT NULL, name TEXT NOT NULL, spec TEXT NOT NULL, due_at INTEGER NOT NULL,
+  fired INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
+  generation INTEGER NOT NULL, expires_at INTEGER, PRIMARY KEY (app_id, name));
+CREATE INDEX job_due ON job (due_at);
+INSERT INTO sequence VALUES ('job', 0);
+";
+
+/// A failure of the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite's own words.
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The transaction that held this write failed; nothing of it was kept.
+    #[error("the transaction was not committed: {0}")]
+    NotCommitted(Arc<str>),
+    /// The file was written by another version.
+    #[error("its layout is version {0}, this program knows version {SCHEMA_VERSION}")]
+    Version(i64),
+    /// The writer has ended, as the process is ending.
+    #[error("the database is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// Whether the disk is full: the caller may try again once there is room.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
+            Self::NotCommitted(reason) => reason.contains("full"),
+            Self::Version(_) | Self::Closed => false,
+        }
+    }
+}
+
+/// The open database.
+pub(crate) struct Store {
+    writer: Writer,
+    idle_readers: Mutex<Vec<Connection>>,
+    path: std::path::PathBuf,
+    /// Held as long as the store: one process at a time.
+    _guard: fs::File,
+}
+
+impl Store {
+    /// Opens or creates the database in folder `data`.
+    pub(crate) fn open(data: &Path) -> Result<Self, OpenError> {
+        let data_error = |source| OpenError::Data {
+            path: data.to_owned(),
+            source,
+        };
+        fs::create_dir_all(data).map_err(data_error)?;
+        let guard = fs::File::create(data.join("dapr.lock")).map_err(data_error)?;
+        match guard.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(OpenError::InUse {
+                    path: data.to_owned(),
+                });
+            }
+            Err(fs::TryLockError::Error(source)) => return Err(data_error(source)),
+        }
+        let path = data.join("dapr.db");
+        let database_error = |source| OpenError::Database {
+            path: path.clone(),
+            source,
+        };
+        let connection = open_for_writing(&path).map_err(database_error)?;
+        let writer = Writer::start(connection).map_err(data_error)?;
+        Ok(Self {
+            writer,
+            idle_readers: Mutex::default(),
+            path,
+            _guard: guard,
+        })
+    }
+
+    /// Runs `work` within a transaction and answers once that is on disk. If `work` fails, nothing
+    /// of it is kept and the writes beside it are not disturbed.
+    pub(crate) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        self.writer.write(work).await
+    }
+
+    /// Runs a point read here and now.
+    pub(crate) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let idle = self.idle_readers.lock().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => open_for_reading(&self.path)?,
+        };
+        let answer = work(&connection);
+        let mut idle = self.idle_readers.lock();
+        if idle.len() < MAX_IDLE_READERS {
+            idle.push(connection);
+        }
+        answer
+    }
+
+    /// Runs a read that may take long on a thread where it holds up nobody.
+    pub(crate) async fn scan<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let store = self.clone();
+        let task = tokio::task::spawn_blocking(move || store.read(work));
+        task.await.unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+/// The next number of the sequence `name`: never given twice, not even after a restart.
+pub(crate) fn next(conn: &Connection, name: &str) -> Result<i64, StoreError> {
+    let mut statement = conn
+        .prepare_cached("UPDATE sequence SET value = value + 1 WHERE name = ?1 RETURNING value")?;
+    Ok(statement.query_row([name], |row| row.get(0))?)
+}
+
+fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match version {
+        0 => {
+            transaction.execute_batch(SCHEMA)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
+        SCHEMA_VERSION => {}
+        other => return Err(StoreError::Version(other)),
+    }
+    transaction.commit()?;
+    Ok(connection)
+}
+
+fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "query_only", true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    Ok(connection)
+}

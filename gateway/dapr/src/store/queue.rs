@@ -1,0 +1,197 @@
+//! Events on their way: one row for each subscribing app, gone once that app has taken it.
+//!
+//! An app-id of `''` marks dead letters that nobody subscribes to yet: they stay until somebody
+//! does. A due time of [`PARKED`] marks an event whose retries are used up and that has no
+//! dead-letter topic: it stays for an operator to look at, and is never thrown away unasked.
+
+use rusqlite::{Connection, Row, params};
+use serde::Serialize;
+
+use super::StoreError;
+use crate::event::Event;
+
+/// The due time of an event that is not tried again.
+pub(crate) const PARKED: i64 = i64::MAX;
+
+/// An event waiting for one app.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) id: i64,
+    pub(crate) event: Event,
+    /// Deliveries that the app has already failed.
+    pub(crate) attempts: u32,
+}
+
+/// What waits in one queue.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueDepth {
+    /// The subscribing app; empty for dead letters without a subscriber.
+    pub app_id: String,
+    /// The pub/sub component.
+    pub pubsub: String,
+    /// The topic.
+    pub topic: String,
+    /// Events that will be delivered.
+    pub waiting: u64,
+    /// Events whose retries are used up and that have no dead-letter topic.
+    pub parked: u64,
+}
+
+/// Queues `event` for each of `apps`.
+pub(crate) fn push<'a>(
+    conn: &Connection,
+    event: &Event,
+    apps: impl IntoIterator<Item = &'a str>,
+    now: i64,
+) -> Result<(), StoreError> {
+    let mut statement = conn.prepare_cached(
+        "INSERT INTO delivery (app_id, pubsub, topic, data, content_type, raw, traceparent,
+         tracestate, created_at, due_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)",
+    )?;
+    for app in apps {
+        statement.execute(params![
+            app,
+            event.pubsub,
+            event.topic,
+            event.data.as_ref(),
+            event.content_type,
+            event.raw,
+            event.traceparent,
+            event.tracestate,
+            now,
+            event.expires_at,
+        ])?;
+    }
+    Ok(())
+}
+
+/// Up to `limit` events due for `app`, oldest due first.
+pub(crate) fn due(
+    conn: &Connection,
+    (app, pubsub, topic): (&str, &str, &str),
+    now: i64,
+    limit: usize,
+) -> Result<Vec<Delivery>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, pubsub, topic, data, content_type, raw, traceparent, tracestate, expires_at,
+         attempts FROM delivery WHERE app_id = ?1 AND pubsub = ?2 AND topic = ?3 AND due_at <= ?4
+         ORDER BY due_at, id LIMIT ?5",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![app, pubsub, topic, now, limit], delivery)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// When the next event of the queue is due after `now`, in milliseconds since 1970.
+pub(crate) fn next_due(
+    conn: &Connection,
+    (app, pubsub, topic): (&str, &str, &str),
+    now: i64,
+) -> Result<Option<i64>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT min(due_at) FROM delivery
+         WHERE app_id = ?1 AND pubsub = ?2 AND topic = ?3 AND due_at > ?4 AND due_at < ?5",
+    )?;
+    Ok(statement.query_row(params![app, pubsub, topic, now, PARKED], |row| row.get(0))?)
+}
+
+/// The event has been taken, or dropped.
+pub(crate) fn remove(conn: &Connection, id: i64) -> Result<(), StoreError> {
+    conn.prepare_cached("DELETE FROM delivery WHERE id = ?1")?
+        .execute([id])?;
+    Ok(())
+}
+
+/// Tries the event again at `due_at`, or never if that is [`PARKED`].
+pub(crate) fn reschedule(
+    conn: &Connection,
+    id: i64,
+    attempts: u32,
+    due_at: i64,
+) -> Result<(), StoreError> {
+    conn.prepare_cached("UPDATE delivery SET attempts = ?2, due_at = ?3 WHERE id = ?1")?
+        .execute(params![id, attempts, due_at])?;
+    Ok(())
+}
+
+/// Gives dead letters that had no subscriber to `app`, which now is one.
+pub(crate) fn adopt(
+    conn: &Connection,
+    app: &str,
+    pubsub: &str,
+    topic: &str,
+) -> Result<usize, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "UPDATE delivery SET app_id = ?1 WHERE app_id = '' AND pubsub = ?2 AND topic = ?3",
+    )?;
+    Ok(statement.execute(params![app, pubsub, topic])?)
+}
+
+/// Removes events past their time to live.
+pub(crate) fn sweep(conn: &Connection, now: i64) -> Result<usize, StoreError> {
+    Ok(conn.execute("DELETE FROM delivery WHERE expires_at <= ?1", [now])?)
+}
+
+/// How much waits in each queue.
+pub(crate) fn depths(conn: &Connection) -> Result<Vec<QueueDepth>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT app_id, pubsub, topic, sum(due_at < ?1), sum(due_at = ?1) FROM delivery
+         GROUP BY app_id, pubsub, topic",
+    )?;
+    let rows = statement.query_map([PARKED], |row| {
+        let count = |at| row.get::<_, i64>(at).map(|n| u64::try_from(n).unwrap_or(0));
+        Ok(QueueDepth {
+            app_id: row.get(0)?,
+            pubsub: row.get(1)?,
+            topic: row.get(2)?,
+            waiting: count(3)?,
+            parked: count(4)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Remembers what `app` subscribes to, so that after a restart nothing is missed before the app
+/// could be asked again.
+pub(crate) fn remember_subscriptions(
+    conn: &Connection,
+    app: &str,
+    specs: &[(String, String, String)],
+) -> Result<(), StoreError> {
+    conn.prepare_cached("DELETE FROM subscription WHERE app_id = ?1")?
+        .execute([app])?;
+    let mut statement =
+        conn.prepare_cached("INSERT OR REPLACE INTO subscription VALUES (?1, ?2, ?3, ?4)")?;
+    for (pubsub, topic, spec) in specs {
+        statement.execute(params![app, pubsub, topic, spec])?;
+    }
+    Ok(())
+}
+
+/// What each app subscribed to when it was last asked: app-id and specification.
+pub(crate) fn remembered_subscriptions(
+    conn: &Connection,
+) -> Result<Vec<(String, String)>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT app_id, spec FROM subscription")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    Ok(Delivery {
+        id: row.get(0)?,
+        event: Event {
+            pubsub: row.get(1)?,
+            topic: row.get(2)?,
+            data: row.get::<_, Vec<u8>>(3)?.into(),
+            content_type: row.get(4)?,
+            raw: row.get(5)?,
+            traceparent: row.get(6)?,
+            tracestate: row.get(7)?,
+            expires_at: row.get(8)?,
+        },
+        attempts: row.get(9)?,
+    })
+}

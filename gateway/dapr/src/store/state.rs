@@ -1,0 +1,143 @@
+//! State: keys, values, ETags and expiry.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{StoreError, next};
+
+/// A value as it is stored: JSON text, verbatim as it was saved.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) value: String,
+    pub(crate) etag: i64,
+    /// Milliseconds since 1970.
+    pub(crate) expires_at: Option<i64>,
+}
+
+/// One change to one key.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Upsert {
+        key: String,
+        value: String,
+        etag: Option<i64>,
+        /// With no ETag: the key must not exist.
+        first_write: bool,
+        expires_at: Option<i64>,
+    },
+    Delete {
+        key: String,
+        etag: Option<i64>,
+    },
+}
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChangeError {
+    #[error("the ETag of key {0:?} does not match")]
+    Mismatch(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for ChangeError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// The live item under `key`.
+pub(crate) fn get(
+    conn: &Connection,
+    store: &str,
+    key: &str,
+    now: i64,
+) -> Result<Option<Item>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT value, etag, expires_at FROM state WHERE store = ?1 AND key = ?2
+         AND (expires_at IS NULL OR expires_at > ?3)",
+    )?;
+    let item = statement.query_row(params![store, key, now], |row| {
+        Ok(Item {
+            value: row.get(0)?,
+            etag: row.get(1)?,
+            expires_at: row.get(2)?,
+        })
+    });
+    Ok(item.optional()?)
+}
+
+/// Makes `change` if its conditions hold.
+pub(crate) fn apply(
+    conn: &Connection,
+    store: &str,
+    change: &Change,
+    now: i64,
+) -> Result<(), ChangeError> {
+    let (key, changed) = match change {
+        Change::Upsert {
+            key,
+            value,
+            etag,
+            first_write,
+            expires_at,
+        } => {
+            let new = next(conn, "etag")?;
+            let changed = match etag {
+                Some(etag) => conn
+                    .prepare_cached(
+                        "UPDATE state SET value = ?3, etag = ?4, expires_at = ?5
+                         WHERE store = ?1 AND key = ?2 AND etag = ?6
+                         AND (expires_at IS NULL OR expires_at > ?7)",
+                    )?
+                    .execute(params![store, key, value, new, expires_at, etag, now])?,
+                None => conn
+                    .prepare_cached(
+                        "INSERT INTO state VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE
+                         SET value = excluded.value, etag = excluded.etag,
+                             expires_at = excluded.expires_at
+                         WHERE NOT ?6 OR state.expires_at <= ?7",
+                    )?
+                    .execute(params![
+                        store,
+                        key,
+                        value,
+                        new,
+                        expires_at,
+                        first_write,
+                        now
+                    ])?,
+            };
+            (key, changed)
+        }
+        Change::Delete { key, etag: None } => {
+            let mut statement =
+                conn.prepare_cached("DELETE FROM state WHERE store = ?1 AND key = ?2")?;
+            statement.execute(params![store, key])?;
+            return Ok(());
+        }
+        Change::Delete {
+            key,
+            etag: Some(etag),
+        } => {
+            let mut statement = conn.prepare_cached(
+                "DELETE FROM state WHERE store = ?1 AND key = ?2 AND etag = ?3
+                 AND (expires_at IS NULL OR expires_at > ?4)",
+            )?;
+            (key, statement.execute(params![store, key, etag, now])?)
+        }
+    };
+    if changed == 0 {
+        return Err(ChangeError::Mismatch(key.clone()));
+    }
+    Ok(())
+}
+
+/// Removes what has expired, of every store.
+pub(crate) fn sweep(conn: &Connection, now: i64) -> Result<usize, StoreError> {
+    Ok(conn.execute("DELETE FROM state WHERE expires_at <= ?1", [now])?)
+}
+
+/// Empties a store: what `state.in-memory` means at a start.
+pub(crate) fn clear(conn: &Connection, store: &str) -> Result<usize, StoreError> {
+    Ok(conn.execute("DELETE FROM state WHERE store = ?1", [store])?)
+}

@@ -1,0 +1,154 @@
+//! Resource YAML, good and bad.
+
+use wasmgate_dapr::{Dapr, OpenError, Settings};
+
+use crate::harness::{Apps, World, add_components};
+
+/// Opens a runtime over these files and answers with all it says is wrong.
+fn mistakes(files: &[(&str, &str)], substitute: bool) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let mut settings = Settings {
+        data,
+        substitute,
+        ..Settings::default()
+    };
+    add_components(&mut settings, files);
+    match Dapr::open(settings) {
+        Ok(_) => Vec::new(),
+        Err(OpenError::Components(errors)) => errors.iter().map(ToString::to_string).collect(),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn component(name: &str, kind: &str, metadata: &str) -> String {
+    format!(
+        "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {{name: {name}}}\n\
+         spec: {{type: {kind}, version: v1, metadata: [{metadata}]}}\n"
+    )
+}
+
+#[test]
+fn every_mistake_is_told_with_file_document_and_key() {
+    let good = component("statestore", "state.sqlite", "");
+    let redis = component("other", "state.redis", "");
+    let twice = component("statestore", "state.sqlite", "");
+    let secret = component(
+        "s",
+        "state.sqlite",
+        "{name: k, secretKeyRef: {name: a, key: b}}",
+    );
+    let cron = component("c", "bindings.cron", "{name: schedule, value: nonsense}");
+    let first = format!("{good}---\n{redis}---\n{twice}");
+    let second = format!("{secret}---\n{cron}");
+    let all = mistakes(
+        &[("a.yaml", &first), ("b.yml", &second), ("c.txt", "{{{")],
+        false,
+    );
+    assert_eq!(all.len(), 4, "{all:#?}");
+    for (file, document, key) in [
+        ("a.yaml", "document 2", "spec.type"),
+        ("a.yaml", "document 3", "metadata.name"),
+        ("b.yml", "document 1", "spec.metadata.k"),
+        ("b.yml", "document 2", "spec.metadata.schedule"),
+    ] {
+        let told = all
+            .iter()
+            .any(|m| m.contains(file) && m.contains(document) && m.contains(key));
+        assert!(told, "{file} {document} {key}: {all:#?}");
+    }
+}
+
+#[test]
+fn a_syntax_error_names_its_file() {
+    let all = mistakes(&[("broken.yaml", "kind: [Component")], false);
+    assert!(all.len() == 1 && all[0].contains("broken.yaml"), "{all:?}");
+}
+
+#[test]
+fn a_missing_folder_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let components = Some(folder.path().join("nowhere"));
+    let data = folder.path().join("data");
+    assert!(
+        Dapr::open(Settings {
+            data,
+            components,
+            ..Settings::default()
+        })
+        .is_err()
+    );
+}
+
+#[test]
+fn rules_that_are_no_cel_are_found_at_the_start() {
+    let text = "apiVersion: dapr.io/v2alpha1\nkind: Subscription\nmetadata: {name: s}\n\
+                spec: {pubsubname: p, topic: t, routes: {rules: [{match: 'event.', path: /x}]}}\n";
+    assert_eq!(mistakes(&[("s.yaml", text)], false).len(), 1);
+}
+
+#[tokio::test]
+async fn substitutes_stand_in_for_types_that_are_not_embedded() {
+    let text = [
+        component(
+            "statestore",
+            "state.redis",
+            "{name: redisHost, value: 'x:6379'}",
+        ),
+        component("pubsub", "pubsub.kafka", "{name: brokers, value: x}"),
+        component("lockstore", "lock.redis", ""),
+        component("configstore", "configuration.redis", ""),
+    ]
+    .join("---\n");
+    let world = World::with(
+        crate::harness::Kind::InProcess,
+        Apps::default(),
+        |settings| {
+            settings.substitute = true;
+            add_components(settings, &[("all.yaml", &text)]);
+        },
+    )
+    .await;
+    assert_eq!(
+        world
+            .call("GET", "/v1.0/state/statestore/k", "")
+            .await
+            .status,
+        204
+    );
+    assert_eq!(
+        world
+            .call("POST", "/v1.0/publish/pubsub/t", "{}")
+            .await
+            .status,
+        204
+    );
+}
+
+#[tokio::test]
+async fn scopes_hide_a_component_and_prefixes_share_keys() {
+    let text = [
+        component("private", "state.sqlite", "") + "scopes: [other]\n",
+        component("shared", "state.sqlite", "{name: keyPrefix, value: none}"),
+        component("secrets", "secretstores.local.env", ""),
+        component(
+            "fixed",
+            "state.sqlite",
+            "{name: keyPrefix, secretKeyRef: {name: GREETING}}",
+        ) + "auth: {secretStore: secrets}\n",
+    ]
+    .join("---\n");
+    let world = World::with_components(Apps::default(), &[("all.yaml", &text)]).await;
+    let hidden = world.call("GET", "/v1.0/state/private/k", "").await;
+    hidden.fails(400, "ERR_STATE_STORE_NOT_FOUND");
+    let item = r#"[{"key":"k","value":1}]"#;
+    let all = wasmgate_dapr::Grants::all();
+    for store in ["shared", "fixed"] {
+        let path = format!("/v1.0/state/{store}");
+        assert_eq!(world.call("POST", &path, item).await.status, 204);
+        let seen = world
+            .call_as("other", &all, "GET", &format!("{path}/k"), "")
+            .await;
+        assert_eq!(seen.status, 200, "{store}");
+    }
+}

@@ -1,0 +1,85 @@
+//! Invocation scenarios.
+
+use serde_json::json;
+use wasmgate_dapr::Grants;
+
+use crate::harness::{Apps, Kind, UNAVAILABLE, World, answer};
+
+fn apps() -> Apps {
+    let apps = Apps::default();
+    apps.set("menu", |received| match received.path.as_str() {
+        "/dapr/subscribe" => answer(404, ""),
+        "/tea" => answer(UNAVAILABLE.as_u16(), ""),
+        _ => {
+            let mut response = answer(
+                201,
+                json!({"path": received.path, "method": received.method.as_str()}),
+            );
+            response
+                .headers_mut()
+                .insert("x-answer", "yes".parse().unwrap());
+            response
+                .headers_mut()
+                .insert("connection", "x-hop".parse().unwrap());
+            response.headers_mut().insert("x-hop", "1".parse().unwrap());
+            response
+        }
+    });
+    apps
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_verb_and_path_passes_through_with_its_answer() {
+    for kind in [Kind::InProcess, Kind::Tcp] {
+        let world = World::with(kind, apps(), |_| {}).await;
+        for (method, path, seen) in [
+            (
+                "GET",
+                "/v1.0/invoke/menu/method/items/1?x=a%20b",
+                "/items/1?x=a%20b",
+            ),
+            ("PATCH", "/v1.0/invoke/menu/method/a//./b/../c", "/a/c"),
+            ("POST", "/v1.0/invoke/menu/method/", "/"),
+            ("DELETE", "/v1.0/invoke/menu.default/method/x", "/x"),
+        ] {
+            let answer = world.call(method, path, "").await;
+            assert_eq!(answer.status, 201, "{path}");
+            assert_eq!(answer.json(), json!({"path": seen, "method": method}));
+            assert_eq!(
+                (answer.header("x-answer"), answer.header("x-hop")),
+                ("yes", "")
+            );
+        }
+        let headers = [("dapr-app-id", "menu"), ("te", "trailers")];
+        let answer = world.call_with("PUT", "/by/header", &headers, "body").await;
+        assert_eq!(answer.json()["path"], "/by/header");
+        let sent = &world.apps.wait("menu", "/by/header", 1).await[0];
+        assert_eq!(sent.headers["dapr-caller-app-id"], "shop");
+        assert_eq!(sent.headers["dapr-callee-app-id"], "menu");
+        assert!(sent.headers.contains_key("traceparent"));
+        assert!(!sent.headers.contains_key("dapr-app-id") && !sent.headers.contains_key("te"));
+        assert_eq!(sent.body, "body");
+    }
+}
+
+#[tokio::test]
+async fn failures_are_told_apart() {
+    let world = World::in_process(apps()).await;
+    world
+        .call("GET", "/v1.0/invoke/nobody/method/x", "")
+        .await
+        .fails(404, "ERR_DIRECT_INVOKE");
+    world
+        .call("GET", "/v1.0/invoke/menu/method/tea", "")
+        .await
+        .fails(500, "ERR_DIRECT_INVOKE");
+    world
+        .call("GET", "/v1.0/nonsense", "")
+        .await
+        .fails(404, "ERR_DIRECT_INVOKE");
+    let none = Grants::none();
+    let denied = world
+        .call_as("shop", &none, "GET", "/v1.0/invoke/menu/method/x", "")
+        .await;
+    denied.fails(403, "ERR_DIRECT_INVOKE");
+}

@@ -1,0 +1,18 @@
+//! The building blocks as apps see them: the same scenarios in process, over TCP, and, when
+//! `DAPR_HTTP_ENDPOINT` is set, against a real sidecar.
+
+mod harness;
+
+mod bindings;
+mod components;
+mod configuration;
+mod durability;
+mod grants;
+mod invoke;
+mod jobs;
+mod js;
+mod locks;
+mod meta;
+mod pubsub;
+mod secrets;
+mod state;

@@ -1,0 +1,52 @@
+//! Health, metadata and the token.
+
+use crate::harness::{Apps, Kind, World};
+
+fn apps() -> Apps {
+    Apps::default()
+}
+
+crate::scenarios!(health_is_204, metadata_names_the_components);
+
+async fn health_is_204(world: &World) {
+    assert_eq!(world.call("GET", "/v1.0/healthz", "").await.status, 204);
+    assert_eq!(
+        world.call("GET", "/v1.0/healthz/outbound", "").await.status,
+        204
+    );
+}
+
+async fn metadata_names_the_components(world: &World) {
+    let metadata = world.call("GET", "/v1.0/metadata", "").await.json();
+    assert!(metadata["id"].is_string() && metadata["runtimeVersion"].is_string());
+    let components = metadata["components"].as_array().unwrap();
+    assert!(
+        components
+            .iter()
+            .any(|component| component["name"] == "statestore"),
+        "{metadata}"
+    );
+}
+
+#[tokio::test]
+async fn over_tcp_a_set_token_is_required_except_for_health() {
+    let world = World::with(Kind::Tcp, apps(), |settings| {
+        settings.api_token = Some("secret".to_owned());
+    })
+    .await;
+    let path = "/v1.0/state/statestore/k";
+    let denied = world.call("GET", path, "").await;
+    assert_eq!(
+        (denied.status, &denied.body[..]),
+        (401, &b"invalid api token"[..])
+    );
+    let wrong = world
+        .call_with("GET", path, &[("dapr-api-token", "secreT")], "")
+        .await;
+    assert_eq!(wrong.status, 401);
+    let right = world
+        .call_with("GET", path, &[("dapr-api-token", "secret")], "")
+        .await;
+    assert_eq!(right.status, 204);
+    assert_eq!(world.call("GET", "/v1.0/healthz", "").await.status, 204);
+}

@@ -1,0 +1,63 @@
+//! Secret scenarios.
+
+use serde_json::json;
+use wasmgate_dapr::{Globs, Grants};
+
+use crate::harness::{Apps, Kind, World};
+
+#[tokio::test]
+async fn the_default_store_reads_the_environment() {
+    for kind in [Kind::InProcess, Kind::Tcp] {
+        let world = World::with(kind, Apps::default(), |_| {}).await;
+        let answer = world
+            .call("GET", "/v1.0/secrets/secretstore/GREETING", "")
+            .await;
+        assert_eq!(answer.json(), json!({"GREETING": "hello"}));
+        let bulk = world
+            .call("GET", "/v1.0/secrets/secretstore/bulk", "")
+            .await;
+        assert_eq!(bulk.json(), json!({"GREETING": {"GREETING": "hello"}}));
+    }
+}
+
+#[tokio::test]
+async fn missing_secrets_and_stores_are_told_apart() {
+    let world = World::in_process(Apps::default()).await;
+    world
+        .call("GET", "/v1.0/secrets/secretstore/NOPE", "")
+        .await
+        .fails(500, "ERR_SECRET_GET");
+    let answer = world.call("GET", "/v1.0/secrets/nosuch/NOPE", "").await;
+    answer.fails(401, "ERR_SECRET_STORE_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn only_granted_secrets_are_seen() {
+    let secrets = r#"{"db":{"password":"p"},"api":"a"}"#;
+    let component = "
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: vault}
+spec:
+  type: secretstores.local.file
+  version: v1
+  metadata:
+  - {name: secretsFile, value: secrets.json}
+";
+    let files = [("vault.yaml", component), ("secrets.json", secrets)];
+    let world = World::with_components(Apps::default(), &files).await;
+    let grants = Grants {
+        secrets: Globs::new(["vault/db*"]).unwrap(),
+        ..Grants::none()
+    };
+    let get = |path: &'static str| world.call_as("shop", &grants, "GET", path, "");
+    assert_eq!(
+        get("/v1.0/secrets/vault/db:password").await.json(),
+        json!({"db:password": "p"})
+    );
+    get("/v1.0/secrets/vault/api")
+        .await
+        .fails(403, "ERR_PERMISSION_DENIED");
+    let bulk = get("/v1.0/secrets/vault/bulk").await.json();
+    assert_eq!(bulk, json!({"db:password": {"db:password": "p"}}));
+}
