@@ -6,14 +6,16 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt as _, Either, Full};
+use wasmgate_dapr::{AppId, Body as DaprBody, DeliverError};
 use wasmgate_pool::Pool;
 use wasmtime_wasi_http::Error;
 
 use crate::admin::metrics::{Metrics, RouteMetrics};
+use crate::blocks::{self, Blocks};
 use crate::egress::{Client, Egress};
 use crate::error::Failure;
-use crate::identity::{self, REQUEST_ID, RequestId};
+use crate::identity::{self, REQUEST_ID, RequestId, TRACEPARENT};
 use crate::instance::{self, Call, GuestBody, RequestBody, RouteTimer};
 use crate::package::{Loader, Package, Residents};
 use crate::routes::{NoMatch, Route, RouteTable};
@@ -31,6 +33,7 @@ pub struct Gateway {
     packages: Vec<Arc<Package>>,
     loader: Loader,
     residents: Residents,
+    blocks: Option<Blocks>,
     metrics: Arc<Metrics>,
 }
 
@@ -50,6 +53,7 @@ impl Gateway {
         packages: Vec<Arc<Package>>,
         loader: Loader,
         residents: Residents,
+        blocks: Option<Blocks>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let route_metrics = routes.iter().map(|_| OnceLock::new()).collect();
@@ -59,8 +63,14 @@ impl Gateway {
             packages,
             loader,
             residents,
+            blocks,
             metrics,
         }
+    }
+
+    /// The building blocks, if any package uses them.
+    pub fn blocks(&self) -> Option<&Blocks> {
+        self.blocks.as_ref()
     }
 
     /// The packages, in the order of the configuration.
@@ -92,6 +102,38 @@ impl Gateway {
         response
     }
 
+    /// Hands a request of the building blocks to the package that is `app`; no route leads there.
+    ///
+    /// # Errors
+    /// When there is no such package, or it can take no request now.
+    pub async fn deliver(
+        &self,
+        app: &AppId,
+        mut request: Request<DaprBody>,
+        client: &Client,
+    ) -> Result<Response<DaprBody>, DeliverError> {
+        let found = self
+            .packages
+            .binary_search_by(|package| (*package.name).cmp(app.as_str()));
+        let package = found.ok().and_then(|index| self.packages.get(index));
+        let package = package.ok_or_else(|| DeliverError::NoSuchApp(app.clone()))?;
+        let id = RequestId::of(request.headers());
+        identity::stamp_delivery(request.headers_mut(), &id, app.as_str());
+        let request =
+            request.map(|body| body.map_err(|error| Error::InternalError(Some(error.to_string()))));
+        match self.dispatch(package, request, &id, client, None).await {
+            Ok(response) => Ok(response.map(DaprBody::new)),
+            Err(failure @ (Failure::Overloaded | Failure::PackageUnavailable)) => {
+                let reason = failure.reason().to_owned();
+                Err(DeliverError::Unavailable {
+                    app: app.clone(),
+                    reason,
+                })
+            }
+            Err(failure) => Ok(failure.response(id.as_str()).map(DaprBody::from)),
+        }
+    }
+
     async fn route<B>(
         &self,
         mut request: Request<B>,
@@ -105,6 +147,7 @@ impl Gateway {
         let found = self.find(&mut request);
         let (index, package, prefix) =
             found.inspect_err(|failure| self.metrics.unrouted(failure.reason()))?;
+        blocks::remove_dapr_headers(request.headers_mut());
         identity::stamp(request.headers_mut(), id, arrival.peer, prefix.as_ref());
         let metrics = self.route_metrics(index, package);
         let timer = metrics.clone().map(RouteTimer::start);
@@ -141,6 +184,9 @@ impl Gateway {
             .ok_or(Failure::NoRoute)?;
         let (index, route) = (found.index, found.route);
         let prefix = target.apply(route, &path, request)?;
+        if blocks::is_internal(request.uri().path(), package.caller.is_granted()) {
+            return Err(Failure::NoRoute);
+        }
         Ok((index, package, prefix))
     }
 
@@ -170,6 +216,7 @@ impl Gateway {
             failure
         };
         let (parts, body) = request.into_parts();
+        let trace = parts.headers.get(TRACEPARENT).cloned();
         let body = RequestBody::new(body, package.config.limits.request_body)
             .ok_or_else(|| refused(Failure::BodyTooLarge))?;
         let permit = package
@@ -186,7 +233,12 @@ impl Gateway {
             package: Arc::clone(package),
             loaded,
             permit,
-            egress: Egress::new(Arc::clone(package), client.clone()),
+            egress: Egress::new(
+                Arc::clone(package),
+                client.clone(),
+                self.blocks.clone(),
+                trace,
+            ),
             request_id: id.clone(),
             timer,
         };

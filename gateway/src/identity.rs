@@ -67,6 +67,15 @@ pub fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: IpAddr, prefix: Opti
     };
 }
 
+/// The same for a request that the building blocks make: there is no client, and the host is the app.
+pub fn stamp_delivery(headers: &mut HeaderMap, id: &RequestId, app: &str) {
+    headers.insert(REQUEST_ID, id.header().clone());
+    stamp_trace(headers);
+    if let Ok(host) = HeaderValue::from_str(app) {
+        headers.insert(header::HOST, host);
+    }
+}
+
 /// Takes out what `Connection` names: it is meant for this hop (RFC 9110, 7.6.1). The fields that are always for
 /// one hop never reach a guest.
 fn drop_hop_by_hop(headers: &mut HeaderMap) {

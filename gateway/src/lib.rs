@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod admission;
+pub mod blocks;
 pub mod config;
 pub mod egress;
 pub mod engine;

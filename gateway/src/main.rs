@@ -97,8 +97,12 @@ fn run(command: Command) -> Result<ExitCode, Exit> {
             config.server.admin = admin.unwrap_or(config.server.admin);
             let table = config::table(&config);
             let ended = start::up(config, |addresses| {
+                let dapr = addresses
+                    .dapr
+                    .map(|address| format!("dapr on {}\n", url(address)));
+                let dapr = dapr.unwrap_or_default();
                 say(&format!(
-                    "listening on {}\nadmin on {}\n\n{table}",
+                    "listening on {}\nadmin on {}\n{dapr}\n{table}",
                     url(addresses.listen),
                     url(addresses.admin)
                 ));
@@ -176,7 +180,7 @@ struct Exit {
 impl From<StartError> for Exit {
     fn from(error: StartError) -> Self {
         let code = match &error {
-            StartError::Packages(_) => USAGE,
+            StartError::Packages(_) | StartError::Blocks(_) => USAGE,
             StartError::Cache(_) => CANNOT_CREATE,
             StartError::Listen(_) => UNAVAILABLE,
             StartError::Machine(_) => OS_ERROR,

@@ -9,11 +9,14 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
+use tokio::runtime::{Handle, Runtime};
 
 use crate::admin::metrics::Metrics;
 use crate::admin::pool::PoolCollector;
 use crate::admin::{self, Status};
+use crate::blocks::Blocks;
 use crate::config::{Config, Report, Source};
+use crate::egress::Client;
 use crate::engine::{self, EngineLimits, Engines};
 use crate::gateway::Gateway;
 use crate::package::{Budget, Loader, Package, Registered, Residents};
@@ -35,6 +38,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error("{0}")]
     Listen(Report),
+    /// The building blocks' data or component files cannot be used.
+    #[error("{0}")]
+    Blocks(String),
     /// The machine does not give what the gateway needs.
     #[error("the gateway cannot start: {0}")]
     Machine(String),
@@ -56,6 +62,8 @@ pub struct Addresses {
     pub listen: SocketAddr,
     /// The admin listener.
     pub admin: SocketAddr,
+    /// The Dapr API for other processes, if it is served.
+    pub dapr: Option<SocketAddr>,
 }
 
 /// Compiles and checks every package without listening, in the order of the configuration.
@@ -110,9 +118,19 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
     let addresses = Addresses {
         listen: listeners.address,
         admin: admin.local_addr().map_err(|error| machine(&error))?,
+        dapr: None,
     };
     let admin = axum::serve(admin, admin::router(status.clone()));
     tokio::spawn(admin.into_future());
+    let dapr = config.dapr.clone();
+    let dapr_listener = match dapr.listen {
+        Some(address) => Some(
+            TcpListener::bind(address)
+                .await
+                .map_err(|error| cannot_listen("dapr.listen", address, error))?,
+        ),
+        None => None,
+    };
 
     let server = config.server.clone();
     let loading = tokio::task::spawn_blocking(move || load(config, metrics));
@@ -121,17 +139,59 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
         () = signals.next() => return Ok(Ended::Forced),
     };
     tokio::spawn(trim(Arc::clone(&gateway)));
+    let deliveries = deliveries(server.workers)?;
+    start_blocks(&gateway, deliveries.handle()).await?;
+    let dapr_address = dapr_listener
+        .as_ref()
+        .and_then(|listener| listener.local_addr().ok());
+    if let (Some(listener), Some(blocks)) = (dapr_listener, gateway.blocks()) {
+        let router = blocks.router(&dapr).map_err(|error| machine(&error))?;
+        tokio::spawn(axum::serve(listener, router).into_future());
+    }
     let workers = Workers::start(listeners, &server, &gateway).map_err(|error| machine(&error))?;
-    status.serving(gateway);
-    ready(addresses);
+    status.serving(Arc::clone(&gateway));
+    ready(Addresses {
+        dapr: dapr_address,
+        ..addresses
+    });
 
     signals.next().await;
     status.draining();
     tracing::info!("draining: no new connections are taken");
-    tokio::select! {
-        () = workers.drain() => Ok(Ended::Drained),
-        () = signals.next() => Ok(Ended::Forced),
-    }
+    let drained = async {
+        workers.drain().await;
+        if let Some(blocks) = gateway.blocks() {
+            blocks.stop().await;
+        }
+    };
+    let ended = tokio::select! {
+        () = drained => Ended::Drained,
+        () = signals.next() => Ended::Forced,
+    };
+    deliveries.shutdown_background();
+    Ok(ended)
+}
+
+/// The runtime that packages handle events, jobs and bindings on: beside the workers, so that a flood of events takes
+/// turns with requests instead of standing in front of them.
+fn deliveries(threads: usize) -> Result<Runtime, StartError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("delivery")
+        .enable_all()
+        .build()
+        .map_err(|error| machine(&error))
+}
+
+/// Starts the building blocks if there are any, on the runtime of `deliveries`.
+async fn start_blocks(gateway: &Arc<Gateway>, deliveries: &Handle) -> Result<(), StartError> {
+    let Some(blocks) = gateway.blocks().cloned() else {
+        return Ok(());
+    };
+    let client = Client::new().map_err(|error| machine(&error))?;
+    let gateway = Arc::clone(gateway);
+    let started = deliveries.spawn(async move { blocks.start(&gateway, client).await });
+    started.await.map_err(|error| machine(&error))
 }
 
 /// Gives memory of idle slots back, so that a burst does not keep what it took.
@@ -152,18 +212,21 @@ fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError> {
         .register(collector)
         .map_err(|error| machine(&error))?;
     let registered = register(&config, &loader)?;
+    let blocks = Blocks::open(&config).map_err(|error| StartError::Blocks(error.to_string()))?;
     let residents = Residents::new(Budget::of_this_machine(config.server.loaded_code));
     let packages = config
         .packages
         .into_iter()
         .zip(registered)
-        .map(|(package, registered)| Arc::new(Package::new(package, registered, &metrics)))
-        .collect();
+        .map(|(package, registered)| Package::new(package, registered, &metrics).map(Arc::new))
+        .collect::<Result<_, _>>()
+        .map_err(|error| machine(&error))?;
     Ok(Gateway::new(
         config.routes,
         packages,
         loader,
         residents,
+        blocks,
         metrics,
     ))
 }

@@ -1,5 +1,6 @@
 //! `[dapr]`: where the building blocks are; and a package's `dapr` table: which of them it may use.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 use http::Uri;
 
 use super::environment::Environment;
+use super::package::PackageName;
 use super::reader::{Notes, Section};
 use super::unit;
 use crate::invalid::Invalid;
@@ -16,6 +18,9 @@ const DATA: &str = ".wasmgate";
 
 /// Where component files are looked for unless configured.
 const COMPONENTS: &str = "components";
+
+/// As which app other processes call unless configured.
+const APP_ID: &str = "wasmgate";
 
 /// Dapr's own default for the sidecar's HTTP API.
 const SIDECAR: &str = "http://localhost:3500";
@@ -32,6 +37,8 @@ pub struct DaprConfig {
     pub components: Option<PathBuf>,
     /// Embedded: where other processes reach the same API, if they may.
     pub listen: Option<SocketAddr>,
+    /// Embedded: as which app the processes that use `listen` call.
+    pub app_id: String,
     /// Embedded: whether components of types that are not embedded get the embedded one of the same
     /// building block.
     pub substitute: bool,
@@ -43,6 +50,32 @@ pub struct DaprConfig {
     pub api_token: Option<Secret>,
     /// Asked of the sidecar when it delivers (`APP_API_TOKEN`).
     pub app_token: Option<Secret>,
+    /// Embedded: what `envRef` of component files and environment secret stores see.
+    pub environment: Variables,
+}
+
+/// The variables of the process, whose values are not printed by accident.
+#[derive(Clone, Default, Eq, PartialEq)]
+pub struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    /// Keeps variables.
+    #[must_use]
+    pub fn new(variables: BTreeMap<String, String>) -> Self {
+        Self(variables)
+    }
+
+    /// The variables themselves.
+    #[must_use]
+    pub fn reveal(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 /// Who serves the building blocks.
@@ -102,11 +135,12 @@ impl fmt::Debug for Secret {
 }
 
 /// The keys of `[dapr]`.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "mode",
     "data",
     "components",
     "listen",
+    "app_id",
     "substitute",
     "sidecar",
     "invoke_local",
@@ -146,11 +180,15 @@ impl DaprConfig {
             data: folder.join(data),
             components: components(section, folder),
             listen: section.and_then(|s| s.parsed("listen", "127.0.0.1:3500", unit::address)),
+            app_id: section
+                .and_then(|s| s.parsed("app_id", APP_ID, PackageName::parse))
+                .map_or_else(|| APP_ID.to_owned(), |name| name.as_str().to_owned()),
             substitute: section.and_then(|s| s.flag("substitute")).unwrap_or(false),
             sidecar: sidecar.unwrap_or_else(|| sidecar_of(notes, environment)),
             invoke_local: section.and_then(|s| s.flag("invoke_local")).unwrap_or(true),
             api_token: environment.dapr_api_token.clone(),
             app_token: environment.app_api_token.clone(),
+            environment: environment.variables.clone(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The process environment: read here and nowhere else, once.
 
-use super::dapr::Secret;
+use super::dapr::{Secret, Variables};
 
 /// The variables that the gateway heeds. All are Dapr's own.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +13,8 @@ pub struct Environment {
     pub dapr_api_token: Option<Secret>,
     /// `APP_API_TOKEN`: what the sidecar shows when it delivers.
     pub app_api_token: Option<Secret>,
+    /// All variables, for `envRef` in Dapr's component files and its environment secret stores.
+    pub variables: Variables,
 }
 
 impl Environment {
@@ -25,6 +27,13 @@ impl Environment {
             dapr_http_port: text("DAPR_HTTP_PORT"),
             dapr_api_token: text("DAPR_API_TOKEN").map(Secret::new),
             app_api_token: text("APP_API_TOKEN").map(Secret::new),
+            variables: Variables::new(
+                std::env::vars_os()
+                    .filter_map(|(name, value)| {
+                        Some((name.into_string().ok()?, value.into_string().ok()?))
+                    })
+                    .collect(),
+            ),
         }
     }
 }

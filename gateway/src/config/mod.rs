@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub use dapr::{DaprConfig, DaprMode, GrantsConfig, Secret};
+pub use dapr::{DaprConfig, DaprMode, GrantsConfig, Secret, Variables};
 pub use environment::Environment;
 pub use limits::Limits;
 pub use origin::Origin;

@@ -6,8 +6,8 @@ mod client;
 use std::future::Future;
 use std::sync::Arc;
 
-use http::HeaderName;
 use http::uri::Scheme;
+use http::{HeaderName, HeaderValue};
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
     WasiHttpHooks,
@@ -15,6 +15,7 @@ use wasmtime_wasi_http::{
 
 pub use client::Client;
 
+use crate::blocks::{self, Blocks};
 use crate::error::ERROR_HEADER;
 use crate::package::Package;
 
@@ -22,15 +23,28 @@ use crate::package::Package;
 pub struct Egress {
     package: Arc<Package>,
     client: Client,
+    blocks: Option<Blocks>,
+    /// Of the request that the guest is at.
+    trace: Option<HeaderValue>,
 }
 
 type SendIo = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Result<(http::Response<WasiBody>, SendIo), Error>;
 
 impl Egress {
-    /// A door for instances of `package`, on the worker that `client` belongs to.
-    pub fn new(package: Arc<Package>, client: Client) -> Self {
-        Self { package, client }
+    /// A door for one instance of `package`, on the worker that `client` belongs to; what it sends belongs to `trace`.
+    pub fn new(
+        package: Arc<Package>,
+        client: Client,
+        blocks: Option<Blocks>,
+        trace: Option<HeaderValue>,
+    ) -> Self {
+        Self {
+            package,
+            client,
+            blocks,
+            trace,
+        }
     }
 
     fn allows(&self, uri: &http::Uri) -> Result<(), Error> {
@@ -70,17 +84,32 @@ impl WasiHttpHooks for Egress {
 
     fn send_request(
         &mut self,
-        request: http::Request<WasiBody>,
+        mut request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         _: SendIo,
     ) -> Box<dyn Future<Output = Sent> + Send> {
+        blocks::continue_trace(&mut request, self.trace.as_ref());
+        if blocks::is_dapr(request.uri()) {
+            let (package, blocks) = (Arc::clone(&self.package), self.blocks.clone());
+            return Box::new(async move {
+                let response = match blocks {
+                    Some(blocks) => blocks.call(&package.caller, request).await,
+                    None => blocks::absent(),
+                };
+                Ok((response, nothing_left()))
+            });
+        }
         let allowed = self.allows(request.uri());
         let client = self.client.clone();
         Box::new(async move {
             allowed?;
             let response = client.send(request, options.unwrap_or_default()).await?;
-            // The connection's own task is the client's: there is nothing left to drive here.
-            Ok((response, Box::new(async { Ok(()) }) as SendIo))
+            Ok((response, nothing_left()))
         })
     }
+}
+
+/// A connection's own task is the client's, or there is no connection: nothing is left to drive.
+fn nothing_left() -> SendIo {
+    Box::new(async { Ok(()) })
 }

@@ -9,6 +9,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::memory::MemoryLimit;
 use super::output::{GuestOutput, Stream};
+use crate::blocks;
 use crate::egress::Egress;
 use crate::identity::RequestId;
 use crate::package::Package;
@@ -28,7 +29,12 @@ impl HostState {
             let name = Arc::clone(&package.name);
             GuestOutput::new(name, request_id.clone(), stream)
         };
-        let wasi = WasiCtx::builder()
+        let mut wasi = WasiCtx::builder();
+        if package.caller.is_granted() {
+            wasi.env("APP_ID", package.caller.id.as_str())
+                .env("DAPR_HTTP_ENDPOINT", blocks::ENDPOINT);
+        }
+        let wasi = wasi
             .envs(&package.config.env)
             .stdout(output(Stream::Stdout))
             .stderr(output(Stream::Stderr))

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use crate::admin::metrics::{Metrics, PackageMetrics};
 use crate::admission::Admission;
+use crate::blocks::{Caller, CallerError};
 use crate::config::PackageConfig;
 use crate::invalid::Invalid;
 
@@ -30,6 +31,8 @@ pub struct Package {
     pub config: PackageConfig,
     /// Its name, which is its app-id.
     pub name: Arc<str>,
+    /// How the building blocks know it.
+    pub caller: Caller,
     /// The slots of its instances.
     pub admission: Arc<Admission>,
     /// Its compiled code and the engine for it.
@@ -42,8 +45,16 @@ pub struct Package {
 
 impl Package {
     /// A package that is registered and not loaded.
-    pub fn new(config: PackageConfig, registered: Registered, metrics: &Arc<Metrics>) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// Never for a configuration that was checked.
+    pub fn new(
+        config: PackageConfig,
+        registered: Registered,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, CallerError> {
+        Ok(Self {
+            caller: Caller::new(&config)?,
             name: Arc::from(config.name.as_str()),
             admission: Admission::new(config.limits.concurrency),
             config,
@@ -52,7 +63,7 @@ impl Package {
             loaded: ArcSwapOption::empty(),
             loading: Mutex::new(()),
             used: AtomicBool::new(false),
-        }
+        })
     }
 
     /// What is counted of it; made when first asked for, so that a package nobody asks for costs little.
