@@ -153,11 +153,9 @@ impl Router {
 
     /// Runs the handler of the request's route, or answers 404 or 405.
     pub(crate) fn dispatch(&self, mut request: Request) -> Answer {
-        if let Some(deliveries) = &self.deliveries {
-            match deliveries.answer(request) {
-                Ok(answer) => return answer,
-                Err(other) => request = other,
-            }
+        let deliveries = self.deliveries.as_ref();
+        if let Some(respond) = deliveries.and_then(|own| own.find(&request)) {
+            return respond(request);
         }
         let path = request.path();
         let best = self

@@ -155,17 +155,20 @@ pub(crate) enum Accepted {
     Event(Handler),
 }
 
+/// Answers a delivery.
+type Respond = Box<dyn FnOnce(Request) -> Answer>;
+
 /// What a router takes deliveries of.
 pub(crate) struct Deliveries {
     /// The way in. A pointer, so that a package without deliveries does not carry what is behind it.
-    answer: fn(&Deliveries, Request) -> Result<Answer, Request>,
+    find: fn(&Deliveries, &Request) -> Option<Respond>,
     sources: Vec<Box<dyn Source>>,
 }
 
 impl Deliveries {
     pub(crate) fn new() -> Self {
         Deliveries {
-            answer,
+            find,
             sources: Vec::new(),
         }
     }
@@ -178,9 +181,9 @@ impl Deliveries {
         self.sources.extend(other.sources);
     }
 
-    /// The answer; or the request back, when it is no delivery.
-    pub(crate) fn answer(&self, request: Request) -> Result<Answer, Request> {
-        (self.answer)(self, request)
+    /// What answers a request, if it is a delivery.
+    pub(crate) fn find(&self, request: &Request) -> Option<Respond> {
+        (self.find)(self, request)
     }
 
     /// The paths outside `/dapr` that deliveries come to, as `POST`.
@@ -190,21 +193,21 @@ impl Deliveries {
     }
 }
 
-fn answer(deliveries: &Deliveries, request: Request) -> Result<Answer, Request> {
+fn find(deliveries: &Deliveries, request: &Request) -> Option<Respond> {
     let (method, path) = (request.method(), request.path());
     if path == "/dapr/subscribe" && *method == Method::Get {
-        return Ok(Answer::now(subscriptions(&deliveries.sources)));
+        let list = subscriptions(&deliveries.sources);
+        return Some(Box::new(|_| Answer::now(list)));
     }
     let accepted = deliveries
         .sources
         .iter()
-        .find_map(|source| source.accept(method, path));
-    match accepted {
-        Some(Accepted::Asked) => Ok(Answer::now(Response::new(204))),
-        Some(Accepted::Delivered(handler, name)) => Ok(deliver(request, handler, name, plain)),
-        Some(Accepted::Event(handler)) => Ok(deliver(request, handler, String::new(), in_words)),
-        None => Err(request),
-    }
+        .find_map(|source| source.accept(method, path))?;
+    Some(Box::new(|request| match accepted {
+        Accepted::Asked => Answer::now(Response::new(204)),
+        Accepted::Delivered(handler, name) => deliver(request, handler, name, by_status),
+        Accepted::Event(handler) => deliver(request, handler, String::new(), in_words),
+    }))
 }
 
 fn subscriptions(sources: &[Box<dyn Source>]) -> Response {
@@ -260,7 +263,7 @@ fn in_words(delivery: Delivery) -> Response {
 }
 
 /// As Dapr reads the answer to anything else: by its status.
-fn plain(delivery: Delivery) -> Response {
+fn by_status(delivery: Delivery) -> Response {
     match delivery {
         Delivery::Success | Delivery::Drop => Response::new(200),
         Delivery::Retry => Error::new(503, "to be delivered again").into_response(),

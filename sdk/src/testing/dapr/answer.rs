@@ -1,7 +1,7 @@
 //! The stand-in's answers.
 
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Response;
 
@@ -22,4 +22,9 @@ pub(super) fn refuse<T>(status: u16, code: &str, message: &str) -> Result<T, Res
 pub(super) fn answer_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
     serde_json::from_slice(body)
         .map_err(|error| failure(400, "ERR_MALFORMED_REQUEST", &error.to_string()))
+}
+
+/// A member that is text, empty if there is none.
+pub(super) fn text<'a>(object: &'a Value, name: &str) -> &'a str {
+    object.get(name).and_then(Value::as_str).unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    answer::{Answer, answer_json, refuse},
+    answer::{Answer, answer_json, refuse, text},
     world::World,
 };
 use crate::{
@@ -84,9 +84,9 @@ impl Attempt {
     /// What Dapr reads from the answer.
     pub fn delivery(&self) -> Delivery {
         let answer: Value = serde_json::from_slice(self.reply.bytes()).unwrap_or_default();
-        match (self.reply.status(), answer["status"].as_str()) {
-            (200..300, None | Some("SUCCESS")) => Delivery::Success,
-            (200..300, Some("DROP")) | (404, _) => Delivery::Drop,
+        match (self.reply.status(), text(&answer, "status")) {
+            (200..300, "" | "SUCCESS") => Delivery::Success,
+            (200..300, "DROP") | (404, _) => Delivery::Drop,
             _ => Delivery::Retry,
         }
     }
@@ -272,11 +272,10 @@ impl Rule {
         let sides = self.condition.split_once("==");
         let parts = sides.and_then(|(left, right)| {
             let attribute = left.trim().strip_prefix("event.")?;
-            let text = right.trim().trim_matches(['"', '\'']);
-            Some((attribute, text))
+            Some((attribute, right.trim().trim_matches(['"', '\''])))
         });
         match parts {
-            Some((attribute, text)) => event[attribute] == text,
+            Some((attribute, wanted)) => text(event, attribute) == wanted,
             None => testing::fail(&format!(
                 "the stand-in reads only rules like `event.type == \"…\"`, not `{}`",
                 self.condition
@@ -297,7 +296,7 @@ fn wrap(content_type: &str, body: &[u8]) -> Result<Map<String, Value>, Response>
     let (name, data) = match content_type {
         "application/json" => ("data", answer_json(body)?),
         kind => match str::from_utf8(body) {
-            Ok(text) if kind.starts_with("text/") => ("data", text.into()),
+            Ok(data) if kind.starts_with("text/") => ("data", data.into()),
             _ => ("data_base64", BASE64_STANDARD.encode(body).into()),
         },
     };

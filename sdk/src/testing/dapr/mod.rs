@@ -146,7 +146,7 @@ impl Dapr {
             super::fail(&format!("there is no job `{name}`"));
         };
         let request = Request::post(format!("/job/{}", crate::percent_encode(name)));
-        let reply = super::call(router, request.with_json(&job["data"]));
+        let reply = super::call(router, request.with_json(&job.get("data")));
         let done = (200..300).contains(&reply.status()) || reply.status() == 404;
         if done && job.get("schedule").is_none() {
             self.world.jobs.borrow_mut().remove(name);

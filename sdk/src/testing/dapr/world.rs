@@ -10,12 +10,14 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    answer::{Answer, answer_json, failure, refuse},
+    answer::{Answer, answer_json, failure, refuse, text},
     events::Events,
     state::States,
 };
 use crate::{
-    Method, Request, Response, Router, client, params, percent,
+    Method, Request, Response, Router, client, params,
+    pattern::cut,
+    percent,
     testing::{block_on, respond},
 };
 
@@ -50,8 +52,8 @@ impl World {
             return answer;
         }
         if let Some(rest) = request.path().strip_prefix("/v1.0/invoke/") {
-            let app = rest.split('/').next().map(percent::decode);
-            return self.invoke(&app.unwrap_or_default().into_owned(), request);
+            let app = percent::decode(cut(rest, b'/').0).into_owned();
+            return self.invoke(&app, request);
         }
         let path = request.path().to_owned();
         let segments: Vec<Cow<'_, str>> = path.split('/').skip(1).map(percent::decode).collect();
@@ -117,8 +119,7 @@ impl World {
             let message = format!("there is no binding {name}");
             return refuse(500, "ERR_INVOKE_OUTPUT_BINDING", &message);
         };
-        let operation = body["operation"].as_str().unwrap_or_default();
-        Ok(match binding(operation, &body) {
+        Ok(match binding(text(&body, "operation"), &body) {
             Some(answer) => Response::text(answer),
             None => Response::new(204),
         })
@@ -209,7 +210,7 @@ impl World {
             }
             _ => {
                 let job: Value = answer_json(body)?;
-                if jobs.contains_key(name) && job["overwrite"] != true {
+                if jobs.contains_key(name) && job.get("overwrite") != Some(&Value::Bool(true)) {
                     return refuse(409, "DAPR_SCHEDULER_JOB_EXISTS", "the job exists");
                 }
                 jobs.insert(name.to_owned(), job);
@@ -221,6 +222,6 @@ impl World {
 
 fn lock_of(store: &str, body: &[u8]) -> Result<((String, String), String), Response> {
     let body: Value = answer_json(body)?;
-    let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-    Ok(((store.to_owned(), text("resourceId")), text("lockOwner")))
+    let lock = (store.to_owned(), text(&body, "resourceId").to_owned());
+    Ok((lock, text(&body, "lockOwner").to_owned()))
 }
