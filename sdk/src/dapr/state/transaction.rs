@@ -40,8 +40,8 @@ use crate::{
 /// ```
 #[derive(Debug)]
 #[must_use = "nothing happens until it is committed"]
-pub struct Transaction<'a> {
-    store: &'a Store,
+pub struct Transaction {
+    store: Store,
     operations: Result<Vec<Operation>, Error>,
     metadata: Metadata,
 }
@@ -52,8 +52,8 @@ struct Operation {
     request: Request,
 }
 
-impl<'a> Transaction<'a> {
-    pub(super) fn new(store: &'a Store) -> Self {
+impl Transaction {
+    pub(super) fn new(store: Store) -> Self {
         Transaction {
             store,
             operations: Ok(Vec::new()),
