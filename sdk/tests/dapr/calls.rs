@@ -236,6 +236,29 @@ fn a_job_says_when_how_often_and_what_to_do_when_it_fails() {
 }
 
 #[test]
+fn a_job_is_scheduled_once_unless_it_may_be_overwritten() {
+    let dapr = testing::dapr();
+    block_on(async {
+        let job = || dapr::job("tick").every(Duration::from_secs(5));
+        job().schedule().await.unwrap();
+        let again = job().schedule().await;
+        assert!(
+            matches!(again, Err(dapr::Error::AlreadyExists { .. })),
+            "{again:?}"
+        );
+        job().repeats(2).overwrite().schedule().await.unwrap();
+        assert_eq!(job().get().await.unwrap().repeats, Some(2));
+        job().delete().await.unwrap();
+        let gone = job().get().await;
+        assert!(
+            matches!(gone, Err(dapr::Error::NotFound { .. })),
+            "{gone:?}"
+        );
+    });
+    assert_eq!(dapr.jobs(), [""; 0]);
+}
+
+#[test]
 fn the_stand_in_lets_other_calls_through_and_stops_when_dropped() {
     let _outside = testing::outbound(|_| Ok(Response::text("outside")));
     let dapr = Rc::new(testing::dapr());

@@ -202,7 +202,7 @@ impl World {
         match method {
             Method::Get => match jobs.get(name) {
                 Some(job) => Ok(Response::json(job)),
-                None => refuse(404, "DAPR_SCHEDULER_JOB_NOT_FOUND", "there is no such job"),
+                None => refuse(404, "DAPR_SCHEDULER_GET_JOB", "there is no such job"),
             },
             Method::Delete => {
                 jobs.remove(name);
@@ -211,7 +211,7 @@ impl World {
             _ => {
                 let job: Value = answer_json(body)?;
                 if jobs.contains_key(name) && job.get("overwrite") != Some(&Value::Bool(true)) {
-                    return refuse(409, "DAPR_SCHEDULER_JOB_EXISTS", "the job exists");
+                    return refuse(409, "DAPR_SCHEDULER_SCHEDULE_JOB", "the job exists");
                 }
                 jobs.insert(name.to_owned(), job);
                 Ok(Response::new(204))
