@@ -184,8 +184,7 @@ impl Error {
         let not_found = status == 404
             || code.ends_with("_NOT_FOUND")
             || code.ends_with("_NOT_CONFIGURED")
-            // A missing secret has no code or status of its own.
-            || (code == "ERR_SECRET_GET" && message.contains("not found"));
+            || says_not_found(&code, &message);
         let mismatch = (status == 409 && code.starts_with("ERR_STATE"))
             // Nor has a transaction whose ETag does not match.
             || (code == "ERR_STATE_TRANSACTION" && message.to_ascii_lowercase().contains("etag"));
@@ -219,6 +218,17 @@ impl From<client::Error> for Error {
             error => Error::Call(error),
         }
     }
+}
+
+/// Whether it is one of the failures that have no code or status of their own when something is
+/// missing, only words: Dapr's own, or its components'.
+fn says_not_found(code: &str, message: &str) -> bool {
+    let words: &[&str] = match code {
+        "ERR_SECRET_GET" => &["not found", "has no secret"],
+        "ERR_INVOKE_OUTPUT_BINDING" => &["couldn't find output binding"],
+        _ => &[],
+    };
+    words.iter().any(|words| message.contains(words))
 }
 
 /// For people, so that it need not be exact.

@@ -53,6 +53,32 @@ fn every_answer_of_dapr_has_its_meaning() {
 }
 
 #[test]
+fn what_is_missing_is_told_from_what_fails_where_only_words_tell() {
+    for (code, message, expected) in [
+        ("ERR_SECRET_GET", "secret a not found", "not found"),
+        ("ERR_SECRET_GET", "store has no secret \"a\"", "not found"),
+        ("ERR_SECRET_GET", "the vault is sealed", "api"),
+        (
+            "ERR_STATE_TRANSACTION",
+            "possible etag mismatch",
+            "mismatch",
+        ),
+        (
+            "ERR_STATE_TRANSACTION",
+            "the ETag does not match",
+            "mismatch",
+        ),
+        ("ERR_STATE_TRANSACTION", "the disk is full", "api"),
+        ("ERR_STATE_GET", "not found", "api"),
+    ] {
+        let error = get_with(move || {
+            Response::json(&json!({"errorCode": code, "message": message})).with_status(500)
+        });
+        assert_eq!(meaning(error).0, expected, "{message}");
+    }
+}
+
+#[test]
 fn a_missing_grant_is_named() {
     let problem = || {
         Response::json(&json!({"title": "not granted", "detail": "add state = [\"s\"]"}))

@@ -116,7 +116,7 @@ impl World {
     fn bind(&self, name: &str, body: &[u8]) -> Answer {
         let body: Value = answer_json(body)?;
         let Some(binding) = self.bindings.borrow().get(name).cloned() else {
-            let message = format!("there is no binding {name}");
+            let message = format!("couldn't find output binding {name}");
             return refuse(500, "ERR_INVOKE_OUTPUT_BINDING", &message);
         };
         Ok(match binding(text(&body, "operation"), &body) {
