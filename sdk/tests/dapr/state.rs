@@ -125,6 +125,45 @@ fn an_update_starts_again_when_another_writes_in_between() {
 }
 
 #[test]
+fn an_update_of_nothing_starts_again_when_another_creates_it() {
+    let dapr = Rc::new(testing::dapr());
+    let other = Rc::clone(&dapr);
+    let store = store();
+    let update = store.update("n", move |old: Option<u64>| match old {
+        None => {
+            other.set_state("statestore", "n", json!(10));
+            1
+        }
+        Some(old) => old + 1,
+    });
+    assert_eq!(block_on(update).unwrap(), 11);
+}
+
+#[test]
+fn an_outbox_publishes_what_a_transaction_did_and_nothing_of_one_that_failed() {
+    let dapr = testing::dapr();
+    dapr.outbox("statestore", "pubsub", "changes");
+    block_on(async {
+        let done = store().transaction().upsert("a", &1).delete("b");
+        done.commit().await.unwrap();
+        let failed = store().transaction().save(Save::new("a", &2).first_write());
+        failed.commit().await.unwrap_err();
+        store().save("c", &3).await.unwrap();
+    });
+    let changes = dapr.published("pubsub", "changes");
+    let seen: Vec<_> = changes
+        .iter()
+        .map(|change| (&change["subject"], &change["data"], &change["operation"]))
+        .collect();
+    let (a, b) = (json!("a"), json!("b"));
+    let (upsert, delete) = (json!("outbox.upsert"), json!("outbox.delete"));
+    assert_eq!(
+        seen,
+        [(&a, &json!(1), &upsert), (&b, &json!(null), &delete)]
+    );
+}
+
+#[test]
 fn an_update_that_never_gets_through_ends() {
     let dapr = testing::dapr();
     let writes = Rc::new(Cell::new(0));

@@ -30,6 +30,8 @@ pub(super) struct World {
     pub(super) apps: Names<Rc<Router>>,
     pub(super) state: RefCell<States>,
     pub(super) events: RefCell<Events>,
+    /// By store: pub/sub component and topic.
+    pub(super) outboxes: Names<(String, String)>,
     pub(super) jobs: Names<Value>,
     pub(super) secrets: Names<BTreeMap<String, String>>,
     pub(super) configuration: Names<BTreeMap<String, String>>,
@@ -74,7 +76,11 @@ impl World {
         match (method, segments) {
             (_, ["v1.0", "state", store, rest @ ..]) => {
                 let mut states = self.state.borrow_mut();
-                states.answer(method, store, rest, request, body)
+                let answer = states.answer(method, store, rest, request, body)?;
+                if let ["transaction"] = rest {
+                    self.publish_changes(store, answer_json(body)?);
+                }
+                Ok(answer)
             }
             (Method::Post, ["v1.0", "publish", "bulk", pubsub, topic @ ..]) => {
                 let mut events = self.events.borrow_mut();
@@ -110,6 +116,25 @@ impl World {
                 let message = format!("there is no app {app}");
                 Ok(failure(404, "ERR_DIRECT_INVOKE", &message))
             }
+        }
+    }
+
+    /// Publishes what a transaction has done, if its store has an outbox.
+    fn publish_changes(&self, store: &str, transaction: Value) {
+        let outboxes = self.outboxes.borrow();
+        let Some((pubsub, topic)) = outboxes.get(store) else {
+            return;
+        };
+        let operations = transaction.get("operations").and_then(Value::as_array);
+        for operation in operations.into_iter().flatten() {
+            let request = operation.get("request").unwrap_or(&Value::Null);
+            let envelope = json!({
+                "data": request.get("value"),
+                "datacontenttype": "application/json",
+                "subject": text(request, "key"),
+                "operation": format!("outbox.{}", text(operation, "operation")),
+            });
+            self.events.borrow_mut().publish(pubsub, topic, envelope);
         }
     }
 
