@@ -14,6 +14,17 @@ use crate::{
 const DELIVERIES_MAX: usize = 10_000;
 
 /// An event that was offered to an app, from [`Dapr::deliver`](super::Dapr::deliver).
+///
+/// ```
+/// use wasmgate_sdk::{Router, dapr::{Delivery, pubsub::CloudEvent}, testing};
+///
+/// let app = Router::new().subscribe("pubsub", "orders", |_: CloudEvent<u32>| Delivery::Drop);
+/// let dapr = testing::dapr();
+/// dapr.publish("pubsub", "orders", 7.into());
+/// let attempts = dapr.deliver(&app);
+/// assert_eq!(attempts[0].event["data"], 7);
+/// assert_eq!(attempts[0].delivery(), Delivery::Drop);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// The app-id, empty for a router that is not an app.
