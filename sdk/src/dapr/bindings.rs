@@ -177,7 +177,8 @@ impl BindingEvent {
 /// Input bindings.
 impl Router {
     /// Takes what an input binding brings, on `POST /{name}`; a route of the package's own may not
-    /// have that path. An error is tried again if the component does that.
+    /// have that path. For a component whose metadata has a `route`, the name is that route
+    /// without its first slash. An error is tried again if the component does that.
     ///
     /// ```
     /// use wasmgate_sdk::{Error, Router, dapr::bindings::BindingEvent, testing};
