@@ -22,6 +22,7 @@ def problems(manifests: Manifests, base: Manifests, shipped_config: dict) -> Ite
     yield from dapr.check(manifests, base)
     yield from settings.check(manifests, base, shipped_config)
     yield from image.check(manifests, image.DOCKERFILE.read_text())
+    yield from image.context(image.DOCKERIGNORE.read_text())
     if binary := os.environ.get("WASMGATE_BIN"):
         yield from gateway.check(manifests, base, Path(binary))
 

@@ -13,6 +13,9 @@ SIDECAR_PORTS = {3500, 3501, 50001, 50002}
 # Where the sidecar serves its metrics unless told otherwise.
 SIDECAR_METRICS = 9090
 
+# What the sidecar asks to know whether the gateway is there, and the gateway answers without a token.
+HEALTH = "/healthz"
+
 # The route on which the gateway takes events for all its packages.
 EVENTS = "/wasmgate-events"
 
@@ -68,6 +71,9 @@ def annotations(manifests: Manifests, config: dict) -> Iterator[str]:
             yield f"the sidecar takes port {port(address)} too; see dapr.io/metrics-port"
     block = milliseconds(notes.get("dapr.io/block-shutdown-duration", "0s"))
     graceful = 1000 * int(notes.get("dapr.io/graceful-shutdown-seconds", 5))
+    health = (notes.get("dapr.io/enable-app-health-check"), notes.get("dapr.io/app-health-check-path"))
+    if health != ("true", HEALTH):
+        yield f"dapr.io/app-health-check is {health}: without a gateway the sidecar goes on taking events; ask {HEALTH}"
     if block < manifests.leave_ms:
         yield (
             f"dapr.io/block-shutdown-duration ({block} ms): the sidecar leaves before the gateway, which drains for "

@@ -3,12 +3,15 @@
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from .manifests import DEPLOY, Manifests
+from .manifests import DEPLOY, ROOT, Manifests
 
 DOCKERFILE = DEPLOY / "Dockerfile"
+
+DOCKERIGNORE = DEPLOY / "Dockerfile.dockerignore"
 
 # Debian's versions are those of the builder's release: DL3008 would pin what its security fixes replace.
 IGNORED = ["--ignore", "DL3008"]
@@ -37,3 +40,11 @@ def check(manifests: Manifests, text: str) -> Iterator[str]:
             yield f"Dockerfile: has no {tool}, which the container {init['name']} runs"
     if not re.search(r'^ENTRYPOINT \["/', text, re.M):
         yield 'Dockerfile: the gateway must be process 1 to get SIGTERM; write ENTRYPOINT ["/…"]'
+
+
+def context(ignored: str) -> Iterator[str]:
+    """Checks that the build gets every crate of the workspace: cargo refuses a workspace with one missing."""
+    members = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["members"]
+    for folder in sorted({member.split("/")[0] for member in members}):
+        if f"!{folder}" not in ignored.split():
+            yield f"{DOCKERIGNORE.name}: keeps {folder}/ of the workspace out of the build; add !{folder}"

@@ -5,6 +5,9 @@ from pathlib import PurePosixPath
 
 from .manifests import ROOT, Manifests
 
+# The embedded components, for a laptop and the base alike.
+COMPONENTS = "deploy/base/components"
+
 # What must be the same wherever a package runs: what it may do. Limits and environment are the place's.
 PERMISSIONS = ("dapr", "outbound")
 
@@ -14,6 +17,9 @@ def check(manifests: Manifests, base: Manifests, shipped: dict) -> Iterator[str]
     config = manifests.config()
     if {**config, "dapr": None} != {**base.config(), "dapr": None}:
         yield "wasmgate.toml differs from the base's in more than [dapr]"
+    granted = any("dapr" in package for package in shipped.get("package", {}).values())
+    if granted and shipped.get("dapr", {}).get("components") != COMPONENTS:
+        yield f'the shipped wasmgate.toml has other stores than the base: write components = "{COMPONENTS}" in [dapr]'
     yield from packages(config["package"], shipped.get("package", {}))
     yield from routes(config.get("route", []), shipped.get("route", []))
 

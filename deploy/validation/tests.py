@@ -151,6 +151,8 @@ SIDECAR = [
     ("an app port where nobody listens", DAPR, note("app-port", "8080"), "app-port"),
     ("two on port 9090", DAPR, note("metrics-port", None), "metrics-port"),
     ("a sidecar that leaves first", DAPR, note("block-shutdown-duration", "10s"), "block-shutdown-duration"),
+    ("a sidecar that outlives its gateway", DAPR, note("enable-app-health-check", None), "app-health-check"),
+    ("a health check that asks a package", DAPR, note("app-health-check-path", "/hello"), "app-health-check"),
     ("a sidecar that is killed", DAPR, note("graceful-shutdown-seconds", "30"), "killed"),
     ("a Configuration that is not there", DAPR, note("config", "tracing"), "dapr.io/config"),
     ("two tokens", DAPR, note("app-token-secret", "another"), "app-token-secret"),
@@ -230,6 +232,19 @@ class EveryCheckCanFail(unittest.TestCase):
 
     def test_a_configuration_that_is_not_the_shipped_one_is_seen(self) -> None:
         self.broken(SETTINGS, lambda manifests: settings.check(manifests, BASE, shipped()))
+
+    def test_a_laptop_with_other_stores_is_seen(self) -> None:
+        known = shipped()
+        packages = {**known["package"], "counter-api": BASE.config()["package"]["counter-api"]}
+        for components, problems in ((settings.COMPONENTS, 0), ("components", 1)):
+            with self.subTest(components):
+                laptop = {**known, "package": packages, "dapr": {"components": components}}
+                self.assertEqual(len(list(settings.check(BASE, BASE, laptop))), problems)
+
+    def test_a_crate_that_the_build_does_not_get_is_seen(self) -> None:
+        ignored = image.DOCKERIGNORE.read_text()
+        self.assertEqual(list(image.context(ignored)), [])
+        self.assertNotEqual(list(image.context(ignored.replace("!sdk", ""))), [])
 
     def test_an_image_that_does_not_fit_the_pod_is_seen(self) -> None:
         for old, new in [
