@@ -29,9 +29,6 @@ pub(crate) fn store<'a>(
     call: &'a Call<'_>,
     name: &str,
 ) -> Result<&'a Component<KeyedStore>, ApiError> {
-    if !call.grants.allows_state(name) {
-        return Err(ApiError::not_granted("ERR_STATE_FORBIDDEN", "state", name));
-    }
     let stores = &call.runtime.components.state;
     if stores.is_empty() {
         let message = "no state store is configured; add a component of type state.sqlite";

@@ -158,7 +158,7 @@ fn failed(failure: DeliveryFailure) -> Outcome {
 }
 
 /// What Dapr reads from the answer to an event.
-fn outcome(status: StatusCode, body: &[u8]) -> Outcome {
+pub(crate) fn outcome(status: StatusCode, body: &[u8]) -> Outcome {
     #[derive(Deserialize)]
     struct Answer {
         #[serde(default)]
