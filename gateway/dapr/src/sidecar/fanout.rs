@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::{
     app::AppId,
@@ -92,14 +92,18 @@ impl FanOut {
         let entries = self.topics.iter().map(|((pubsub, topic), subscriptions)| {
             let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
             let route = format!("{EVENTS}/{}/{}", encode(pubsub), encode(topic));
-            let mut entry = json!({"pubsubname": pubsub, "topic": topic, "route": route});
+            let mut entry = Map::from_iter([
+                ("pubsubname".to_owned(), pubsub.as_str().into()),
+                ("topic".to_owned(), topic.as_str().into()),
+                ("route".to_owned(), route.into()),
+            ]);
             if let Some(dead_letter) = common_dead_letter(subscriptions) {
-                entry["deadLetterTopic"] = dead_letter.into();
+                entry.insert("deadLetterTopic".to_owned(), dead_letter.into());
             }
             if let Some(metadata) = self.metadata.get(&(pubsub.clone(), topic.clone())) {
-                entry["metadata"] = Value::Object(metadata.clone());
+                entry.insert("metadata".to_owned(), metadata.clone().into());
             }
-            entry
+            Value::Object(entry)
         });
         Value::Array(entries.collect())
     }
@@ -193,6 +197,8 @@ pub(super) fn joint_status(outcomes: &[(AppId, Outcome)]) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn app(name: &str) -> AppId {
