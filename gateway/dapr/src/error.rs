@@ -36,6 +36,9 @@ pub enum OpenError {
         /// What SQLite said.
         source: StoreError,
     },
+    /// The client for HTTP bindings cannot be made.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[source] rustls::Error),
     /// Mistakes in the resource YAML, all of them.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Components(Vec<ComponentError>),

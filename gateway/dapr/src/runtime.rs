@@ -88,10 +88,7 @@ impl Dapr {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let connector = HttpsConnectorBuilder::new().with_provider_and_webpki_roots(provider);
         let connector = connector
-            .map_err(|error| OpenError::Data {
-                path: settings.data.clone(),
-                source: std::io::Error::other(error),
-            })?
+            .map_err(OpenError::Tls)?
             .https_or_http()
             .enable_http1()
             .build();

@@ -1,14 +1,22 @@
 //! Service invocation: one app calls another.
 
+use std::{future::Future, time::Duration};
+
 use axum::body::Body;
 use http::{HeaderMap, HeaderName, Request, Response, Uri, header, request::Parts};
+use http_body::Body as _;
+use tokio::time::{sleep, timeout};
 
-use super::{call::Call, operation::APP_ID};
+use super::{
+    call::{Call, MAX_BODY, bytes},
+    operation::APP_ID,
+};
 use crate::{
     app::{AppId, DeliverError},
+    components::BackOff,
     error::{ApiError, ApiResult},
     event::new_traceparent,
-    runtime::header_value,
+    runtime::{Runtime, header_value},
 };
 
 const FAILED: &str = "ERR_DIRECT_INVOKE";
@@ -39,20 +47,60 @@ pub(super) async fn invoke(call: &Call<'_>, body: Body, app: &str, method: &str)
         .resiliency
         .app(call.caller, callee.as_str());
     let request = outgoing(call.parts, body, call.caller, &callee, method)?;
-    let delivery = runtime.deliver(&callee, request);
-    let answer = match policy.timeout {
-        Some(limit) => tokio::time::timeout(limit, delivery)
-            .await
-            .unwrap_or_else(|_| {
-                let reason = format!("no answer within {limit:?}");
-                Err(DeliverError::Unavailable {
-                    app: callee.clone(),
-                    reason,
-                })
-            }),
-        None => delivery.await,
+    let answer = match policy.retry {
+        Some(back_off) if is_small(&request) => {
+            retried(runtime, &callee, request, policy.timeout, back_off).await?
+        }
+        _ => within(policy.timeout, &callee, runtime.deliver(&callee, request)).await,
     };
     answered(answer)
+}
+
+/// Whether a request can be kept and sent again; what streams is sent once.
+fn is_small(request: &Request<Body>) -> bool {
+    request
+        .body()
+        .size_hint()
+        .upper()
+        .is_some_and(|size| size <= MAX_BODY as u64)
+}
+
+/// Calls again while the callee cannot be reached. What it has answered stands.
+async fn retried(
+    runtime: &Runtime,
+    callee: &AppId,
+    request: Request<Body>,
+    timeout: Option<Duration>,
+    back_off: BackOff,
+) -> Result<Result<Response<Body>, DeliverError>, ApiError> {
+    let (parts, body) = request.into_parts();
+    let body = bytes(body).await?;
+    for retry in 0.. {
+        let request = Request::from_parts(parts.clone(), Body::from(body.clone()));
+        let answer = within(timeout, callee, runtime.deliver(callee, request)).await;
+        match (&answer, back_off.pause(retry)) {
+            (Err(DeliverError::Unavailable { .. }), Some(pause)) => sleep(pause).await,
+            _ => return Ok(answer),
+        }
+    }
+    Err(ApiError::new(500, FAILED, "the retries are used up"))
+}
+
+async fn within(
+    limit: Option<Duration>,
+    callee: &AppId,
+    delivery: impl Future<Output = Result<Response<Body>, DeliverError>>,
+) -> Result<Response<Body>, DeliverError> {
+    let Some(limit) = limit else {
+        return delivery.await;
+    };
+    timeout(limit, delivery).await.unwrap_or_else(|_| {
+        let reason = format!("no answer within {limit:?}");
+        Err(DeliverError::Unavailable {
+            app: callee.clone(),
+            reason,
+        })
+    })
 }
 
 pub(crate) fn callee(app: &str) -> Result<AppId, ApiError> {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use axum::body::Bytes;
 use tokio::{
     task::{self, JoinSet},
     time::{Instant, sleep},
@@ -175,14 +175,20 @@ fn take_due(
     Ok(Duration::ZERO)
 }
 
-type Routed = (Option<String>, Vec<(Delivery, Value)>);
+type Routed = (Option<String>, Vec<(Delivery, Bytes)>);
 
 /// The events by the path they go to, in their order.
 fn by_path(queue: &Queue, due: Vec<Delivery>) -> Vec<Routed> {
     let mut routed: Vec<Routed> = Vec::new();
     for delivery in due {
         let event = deliver::envelope(queue, &delivery);
-        let path = queue.subscription.path_for(&event).map(str::to_owned);
+        let path = match queue.subscription.rules.as_slice() {
+            [] => queue.subscription.default_path.clone(),
+            _ => {
+                let event = serde_json::from_slice(&event).unwrap_or_default();
+                queue.subscription.path_for(&event).map(str::to_owned)
+            }
+        };
         match routed.iter_mut().find(|(known, _)| *known == path) {
             Some((_, events)) => events.push((delivery, event)),
             None => routed.push((path, vec![(delivery, event)])),
@@ -206,7 +212,7 @@ async fn handle(
     runtime: Arc<Runtime>,
     queue: Arc<Queue>,
     path: Option<String>,
-    events: Vec<(Delivery, Value)>,
+    events: Vec<(Delivery, Bytes)>,
 ) -> Reached {
     let (alive, expired): (Vec<_>, Vec<_>) = events.into_iter().partition(|(delivery, _)| {
         delivery
@@ -222,17 +228,11 @@ async fn handle(
         // No rule holds and there is no default: the app does not want it.
         (None, alive, _) => vec![Outcome::Done; alive.len()],
         (Some(_), [], _) => Vec::new(),
-        (Some(path), alive, Some(_)) => {
-            let events: Vec<_> = alive
-                .iter()
-                .map(|(delivery, event)| (delivery, event.clone()))
-                .collect();
-            deliver::bulk(&runtime, &queue, path, &events).await
-        }
+        (Some(path), alive, Some(_)) => deliver::bulk(&runtime, &queue, path, alive).await,
         (Some(path), alive, None) => {
             let mut outcomes = Vec::new();
-            for (delivery, event) in alive {
-                outcomes.push(deliver::single(&runtime, &queue, path, event, delivery).await);
+            for event in alive {
+                outcomes.push(deliver::single(&runtime, &queue, path, event).await);
             }
             outcomes
         }
