@@ -149,8 +149,7 @@ pub(crate) async fn transact(call: &Call<'_>, body: Body, name: &str) -> ApiResu
             "more than {MAX_ITEMS} operations"
         )));
     }
-    let mut metadata: Vec<(String, String)> = transaction.metadata.into_iter().collect();
-    metadata.extend(call.metadata());
+    let (query, common) = (call.metadata(), transaction.metadata);
     let (mut changes, mut events) = (Vec::new(), Vec::new());
     for operation in transaction.operations {
         let SaveItem { key, .. } = &operation.request;
@@ -164,9 +163,15 @@ pub(crate) async fn transact(call: &Call<'_>, body: Body, name: &str) -> ApiResu
             events.push(event);
         }
         let change = match operation.operation.as_str() {
-            "upsert" => operation
-                .request
-                .change(&prefix, &metadata, "ERR_STATE_TRANSACTION")?,
+            "upsert" => {
+                let mut item = operation.request;
+                for (name, value) in &common {
+                    item.metadata
+                        .entry(name.clone())
+                        .or_insert_with(|| value.clone());
+                }
+                item.change(&prefix, &query, "ERR_STATE_TRANSACTION")?
+            }
             "delete" => Change::Delete {
                 key: full_key(&prefix, key)?,
                 etag: etag(operation.request.etag.as_deref(), "ERR_STATE_TRANSACTION")?,

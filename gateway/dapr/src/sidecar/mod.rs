@@ -184,7 +184,7 @@ impl Shared {
         }
         let shared = self.settings.topology == Topology::Shared;
         if shared {
-            if let Some(path) = names::path(&operation, caller, target.uri.query()) {
+            if let Some(path) = names::path(&operation, caller, &target) {
                 parts.uri = path
                     .parse()
                     .map_err(|_| ApiError::malformed("the path is no URI"))?;

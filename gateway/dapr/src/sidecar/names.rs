@@ -5,13 +5,18 @@
 
 use std::collections::BTreeMap;
 
+use http::{header::CONTENT_TYPE, request::Parts};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 
 use crate::{
-    api::{call::json, operation::Operation},
+    api::{
+        call::{json, queries},
+        operation::Operation,
+    },
     app::AppId,
     error::ApiError,
+    event::{CLOUD_EVENTS, media_type},
     grants::Grants,
 };
 
@@ -19,7 +24,7 @@ use crate::{
 type Object = BTreeMap<String, Box<RawValue>>;
 
 /// The path and query of the call to the sidecar, if they differ from the caller's.
-pub(super) fn path(operation: &Operation<'_>, app: &AppId, query: Option<&str>) -> Option<String> {
+pub(super) fn path(operation: &Operation<'_>, app: &AppId, parts: &Parts) -> Option<String> {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let mut path = match operation {
         Operation::GetState { store, key } | Operation::DeleteState { store, key } => {
@@ -34,13 +39,27 @@ pub(super) fn path(operation: &Operation<'_>, app: &AppId, query: Option<&str>) 
         Operation::ScheduleJob { name }
         | Operation::GetJob { name }
         | Operation::DeleteJob { name } => format!("/v1.0/jobs/{}", encode(&job_of(app, name))),
+        // The event is this package's, not the gateway's.
+        Operation::Publish { .. } if names_no_source(parts) => {
+            format!("{}?metadata.cloudevent.source={app}", parts.uri.path())
+        }
         _ => return None,
     };
-    if let Some(query) = query {
-        path.push('?');
+    if let Some(query) = parts.uri.query() {
+        path.push(if path.contains('?') { '&' } else { '?' });
         path.push_str(query);
     }
     Some(path)
+}
+
+/// Whether neither the body nor the query of a publish says where the event is from.
+fn names_no_source(parts: &Parts) -> bool {
+    let kind = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let is_event = kind.is_some_and(|kind| media_type(kind) == CLOUD_EVENTS);
+    !is_event && queries(parts, "metadata.cloudevent.source").is_empty()
 }
 
 pub(super) fn rewrites_body(operation: &Operation<'_>) -> bool {

@@ -57,6 +57,7 @@ async fn two_packages_on_one_topic_both_get_the_event_and_only_the_failing_one_a
     );
     let got = world.apps.wait("shaky", "/t", 3).await;
     assert_eq!(got[2].json()["data"], 7);
+    assert_eq!(got[2].json()["source"], "shop");
     assert!(!got[0].headers.contains_key("dapr-api-token"));
     eventually("the queue is empty", || async {
         world.dapr().queues().await.is_empty()
