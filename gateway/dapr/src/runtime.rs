@@ -81,6 +81,13 @@ pub(crate) enum DeliveryFailure {
 }
 
 impl Dapr {
+    /// Reads the resource YAML and tells all its mistakes, without opening the database.
+    pub fn check(settings: &Settings) -> Result<(), OpenError> {
+        components::load(settings)
+            .map(drop)
+            .map_err(OpenError::Components)
+    }
+
     /// Opens the database and reads the resource YAML. Nothing runs before [`Dapr::start`].
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
         let components = components::load(&settings).map_err(OpenError::Components)?;

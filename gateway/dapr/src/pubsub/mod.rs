@@ -162,13 +162,17 @@ impl Runtime {
                 }
             }
         }
-        for Declared { spec, scopes } in &self.components.subscriptions {
+        let declared = self.components.subscriptions.iter();
+        for Declared { spec, scopes } in declared.filter(|declared| declared.scopes.include(app)) {
+            let topic = &spec.topic;
             match self.check_subscription(app, spec) {
-                Ok(subscription) if scopes.include(app) => subscriptions.push(subscription),
-                Ok(_) => {}
+                Ok(subscription) => subscriptions.push(subscription),
                 // Without scopes it is for every app that may have it.
+                Err(reason) if scopes.0.is_empty() => {
+                    tracing::debug!(app_id = %app, %topic, %reason, "a subscription is not for this app");
+                }
                 Err(reason) => {
-                    tracing::debug!(app_id = %app, spec.topic, %reason, "not for this app")
+                    tracing::error!(app_id = %app, %topic, %reason, "a subscription is left out");
                 }
             }
         }

@@ -1,9 +1,21 @@
 //! A real sidecar: the same calls, sent to it over a pooled client, and its callbacks, sent on to
 //! the packages they are for.
 //!
-//! Two topologies. *Shared*: all packages stand behind one sidecar, which knows them as one app;
-//! state keys, locks and jobs carry the package's app-id so that packages stay apart, and events
-//! are fanned out. *Dedicated*: one package, one sidecar, and nothing is renamed.
+//! # Topologies
+//!
+//! *Shared*: one gateway, one sidecar, one app-id for all packages. The sidecar is told every
+//! package's subscriptions as one list and sends each event once; it is fanned out here, and only
+//! packages that failed get it again. State keys, locks and jobs carry the package's app-id, so
+//! packages stay apart. One pod runs everything, and Dapr's own policies (scopes, access control)
+//! see the gateway as one app.
+//!
+//! *Dedicated*: one gateway and one sidecar for each package. Nothing is renamed: the package's
+//! keys and jobs are those of its app-id, other apps invoke it through their sidecars, and Dapr's
+//! policies apply to it alone. It costs a pod for each package.
+//!
+//! Start order does not matter: until the sidecar answers its health check calls are 503 with
+//! `Retry-After`, and [`Sidecar::readiness`] is false; its question for subscriptions waits until
+//! every package has told its own.
 
 mod callbacks;
 mod fanout;
