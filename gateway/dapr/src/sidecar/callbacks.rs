@@ -15,15 +15,13 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Shared, Topology,
-    fanout::{EVENTS, FanOut, joint_status},
+    Shared, Topology, events,
+    fanout::{EVENTS, FanOut},
     names::job_owner,
 };
 use crate::{
     api::{API_TOKEN, call::MAX_BODY, operation::segments, same},
     app::{AppId, DeliverError},
-    event::CLOUD_EVENTS,
-    pubsub::deliver::{Outcome, outcome},
 };
 
 /// What became of a request on the app port.
@@ -70,8 +68,9 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Body>) -> Call
         ("GET", ["dapr", "config"]) => json_answer(&json!({"entities": []})),
         ("GET", ["dapr", "subscribe"]) => subscriptions(shared).await,
         ("POST", [prefix, pubsub, topic]) if EVENTS.strip_prefix('/') == Some(prefix) => {
-            event(shared, &parts, body, pubsub, topic).await
+            events::joined(shared, &parts, body, pubsub, topic).await
         }
+        ("POST", _) if events::is_event(&parts) => events::declared(shared, &parts, body).await,
         ("POST", ["job", name]) => job(shared, &parts, body, name).await,
         ("POST", ["configuration", store, key]) => {
             configuration(shared, &parts, body, store, key).await
@@ -134,69 +133,6 @@ async fn subscriptions(shared: &Shared) -> Response<Body> {
     }
     let fan_out = shared.fan_out.read().clone();
     json_answer(&fan_out.document())
-}
-
-/// Fans an event out and answers for all.
-async fn event(
-    shared: &Shared,
-    parts: &Parts,
-    body: Body,
-    pubsub: &str,
-    topic: &str,
-) -> Response<Body> {
-    let Ok(body) = whole(body).await else {
-        return json_answer(&json!({"status": "RETRY"}));
-    };
-    let event: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let fan_out = shared.fan_out.read().clone();
-    let id = event
-        .get("id")
-        .and_then(Value::as_str)
-        .map(|id| format!("{pubsub}/{topic}/{id}"));
-    let mut targets = fan_out.targets(pubsub, topic, &event);
-    targets.retain(|(app, _)| shared.grants_subscription(app, pubsub, topic));
-    if let Some(id) = &id {
-        let delivered = shared.delivered.lock();
-        targets.retain(|(app, _)| !delivered.has(id, app));
-    }
-    let outcomes = join_all(targets.into_iter().map(|(app, path)| {
-        let (body, fan_out) = (body.clone(), fan_out.clone());
-        async move {
-            let sent = send(
-                shared,
-                &app,
-                Method::POST,
-                &path,
-                &parts.headers,
-                body.clone(),
-            )
-            .await;
-            let mut outcome = match sent {
-                Ok((status, answer)) => outcome(status, &answer),
-                Err(reason) => Outcome::Unreachable(reason),
-            };
-            if let (Outcome::Drop(_), Some(dead_letter)) =
-                (&outcome, fan_out.own_dead_letter(&app, pubsub, topic))
-            {
-                outcome = shared.publish_dead_letter(pubsub, dead_letter, body).await;
-            }
-            (app, outcome)
-        }
-    }))
-    .await;
-    let status = joint_status(&outcomes);
-    if let Some(id) = &id {
-        let mut delivered = shared.delivered.lock();
-        if status == "RETRY" {
-            let again =
-                |outcome: &Outcome| matches!(outcome, Outcome::Retry(_) | Outcome::Unreachable(_));
-            let done = outcomes.into_iter().filter(|(_, outcome)| !again(outcome));
-            delivered.remember(id, done.map(|(app, _)| app));
-        } else {
-            delivered.forget(id);
-        }
-    }
-    json_answer(&json!({"status": status}))
 }
 
 async fn job(shared: &Shared, parts: &Parts, body: Body, name: &str) -> Response<Body> {
@@ -321,32 +257,8 @@ async fn invocation(shared: &Shared, parts: Parts, body: Body) -> Callback {
     Callback::Answered(answer.unwrap_or_else(|error| error.into_response()))
 }
 
-impl Shared {
-    fn grants_subscription(&self, app: &AppId, pubsub: &str, topic: &str) -> bool {
-        self.apps
-            .get(app)
-            .is_some_and(|grants| grants.allows_subscribe(pubsub, topic))
-    }
-
-    async fn publish_dead_letter(&self, pubsub: &str, topic: &str, event: Bytes) -> Outcome {
-        let path =
-            [pubsub, topic].map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string());
-        let request = Request::post(format!("/v1.0/publish/{}", path.join("/")))
-            .header(CONTENT_TYPE, CLOUD_EVENTS)
-            .body(Body::from(event));
-        let Ok(request) = request else {
-            return Outcome::Done;
-        };
-        match self.send(request).await {
-            Ok(response) if response.status().is_success() => Outcome::Done,
-            Ok(response) => Outcome::Retry(format!("the dead-letter topic: {}", response.status())),
-            Err(error) => Outcome::Retry(error.message().to_owned()),
-        }
-    }
-}
-
 /// Sends something to a package and waits for the whole answer.
-async fn send(
+pub(super) async fn send(
     shared: &Shared,
     app: &AppId,
     method: Method,
@@ -372,7 +284,7 @@ async fn send(
     answer.unwrap_or_else(|_| Err(format!("no answer within {DELIVERY_TIMEOUT:?}")))
 }
 
-async fn whole(body: Body) -> Result<Bytes, String> {
+pub(super) async fn whole(body: Body) -> Result<Bytes, String> {
     let body = Limited::new(body, MAX_BODY).collect().await;
     body.map(|body| body.to_bytes())
         .map_err(|error| error.to_string())
@@ -403,7 +315,7 @@ fn plain(status: StatusCode, text: &str) -> Response<Body> {
     response
 }
 
-fn json_answer(body: &Value) -> Response<Body> {
+pub(super) fn json_answer(body: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
     response
         .headers_mut()

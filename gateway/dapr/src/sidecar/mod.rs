@@ -18,6 +18,7 @@
 //! every package has told its own.
 
 mod callbacks;
+mod events;
 mod fanout;
 mod health;
 mod names;

@@ -19,7 +19,9 @@ use wasmgate_dapr::{
     sidecar::{Callback, Sidecar, SidecarSettings, Topology},
 };
 
-use crate::harness::{Answer, Apps, Kind, Received, World, answer, app_id, eventually, whole};
+use crate::harness::{
+    Answer, Apps, Kind, Received, World, add_components, answer, app_id, eventually, whole,
+};
 
 fn subscribe(
     apps: &Apps,
@@ -286,4 +288,39 @@ async fn callbacks_without_the_token_are_refused_and_others_are_routed() {
         b"taken"
     );
     assert_eq!(apps.count("only", "/job/j"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_subscriptions_only_the_sidecar_knows_reach_the_package_with_the_route() {
+    let apps = Apps::default();
+    for (app, route) in [("a", "/a/orders"), ("b", "/b/orders")] {
+        apps.set(app, move |received| match received.path.as_str() {
+            path if path == route => answer(200, ""),
+            _ => answer(404, ""),
+        });
+    }
+    let subscription = "
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: pubsub}
+spec: {type: pubsub.in-memory, version: v1}
+---
+apiVersion: dapr.io/v2alpha1
+kind: Subscription
+metadata: {name: s}
+spec: {pubsubname: pubsub, topic: t, routes: {default: /b/orders}}
+";
+    let world = World::with(Kind::Relayed, apps, |settings| {
+        add_components(settings, &[("all.yaml", subscription)]);
+    })
+    .await;
+    world.call("POST", "/v1.0/publish/pubsub/t", "7").await;
+    assert_eq!(
+        world.apps.wait("b", "/b/orders", 1).await[0].json()["data"],
+        7
+    );
+    eventually("it is settled", || async {
+        world.dapr().queues().await.is_empty()
+    })
+    .await;
 }
