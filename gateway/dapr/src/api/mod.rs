@@ -2,6 +2,7 @@
 
 mod bindings;
 pub(crate) mod call;
+mod change;
 pub(crate) mod configuration;
 pub(crate) mod invoke;
 mod jobs;
@@ -12,6 +13,7 @@ mod publish;
 mod query;
 mod secrets;
 mod state;
+mod transaction;
 
 use std::sync::Arc;
 
@@ -61,7 +63,7 @@ async fn route(
         Op::SaveState { store } => state::save(call, body, store).await,
         Op::DeleteState { store, key } => state::delete(call, store, key).await,
         Op::BulkGetState { store } => state::bulk_get(call, body, store).await,
-        Op::Transact { store } => state::transact(call, body, store).await,
+        Op::Transact { store } => transaction::transact(call, body, store).await,
         Op::QueryState { store } => query::query(call, body, store).await,
         Op::Publish { pubsub, topic } => publish::publish(call, body, pubsub, &topic).await,
         Op::BulkPublish { pubsub, topic } => publish::bulk(call, body, pubsub, &topic).await,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     call::{Call, bytes, json, json_answer, no_content, or_default, store_error},
-    state::expiry,
+    change::expiry,
 };
 use crate::{
     components::find,

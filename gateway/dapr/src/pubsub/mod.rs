@@ -3,6 +3,7 @@
 pub(crate) mod deliver;
 mod dispatch;
 pub(crate) mod rules;
+mod settle;
 pub(crate) mod subscription;
 
 use std::{collections::HashMap, sync::Arc};
