@@ -47,4 +47,4 @@ pub use error::OpenError;
 pub use grants::{Globs, GrantError, Grants};
 pub use runtime::Dapr;
 pub use settings::Settings;
-pub use store::QueueDepth;
+pub use store::{QueueDepth, StoreError};

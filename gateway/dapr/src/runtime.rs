@@ -33,7 +33,8 @@ use crate::{
     grants::Grants,
     pubsub::Broker,
     settings::Settings,
-    store::{QueueDepth, Store, queue, state},
+    store::{QueueDepth, Store, StoreError, queue, state},
+    time::now_ms,
 };
 
 pub(crate) type HttpsClient = Client<HttpsConnector<HttpConnector>, Body>;
@@ -189,6 +190,24 @@ impl Dapr {
             })
     }
 
+    /// Delivers the parked events of `queue` again, as after its app was mended; answers how many
+    /// there were.
+    pub async fn release_parked(&self, queue: &QueueDepth) -> Result<u64, StoreError> {
+        let (pubsub, topic) = (queue.pubsub.clone(), queue.topic.clone());
+        let queue = queue.clone();
+        let release = move |conn: &rusqlite::Connection| {
+            let key = (
+                queue.app_id.as_str(),
+                queue.pubsub.as_str(),
+                queue.topic.as_str(),
+            );
+            queue::release(conn, key, now_ms())
+        };
+        let released = self.runtime.store.write(release).await?;
+        self.runtime.broker.wake(&pubsub, &topic);
+        Ok(released)
+    }
+
     /// Stops the background work and waits for the deliveries under way.
     pub async fn stop(&self) {
         self.runtime.stopping.cancel();
@@ -283,7 +302,7 @@ pub(crate) fn header_value(text: &str) -> Option<HeaderValue> {
 pub(crate) fn clear_volatile(
     conn: &rusqlite::Connection,
     stores: &[String],
-) -> Result<(), crate::store::StoreError> {
+) -> Result<(), StoreError> {
     stores
         .iter()
         .try_for_each(|store| state::clear(conn, store).map(drop))

@@ -56,6 +56,10 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a connection may take to be made: the sidecar is on this machine.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Configuration subscriptions remembered with their packages; a change under a forgotten one is
+/// told to every package that may know it.
+const MAX_WATCHERS: usize = 10_000;
+
 /// How the packages and the sidecar belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Topology {
@@ -211,6 +215,9 @@ impl Shared {
         // The body may have another length now.
         parts.headers.remove(header::CONTENT_LENGTH);
         let response = self.send(Request::from_parts(parts, body)).await?;
+        if let Operation::UnsubscribeConfiguration { id, .. } = &operation {
+            self.watchers.lock().remove(*id);
+        }
         if !response.status().is_success() || !names::rewrites_answer(&operation, shared) {
             return Ok(response);
         }
@@ -261,8 +268,12 @@ impl Shared {
         struct Subscribed {
             id: String,
         }
-        if let Ok(Subscribed { id }) = serde_json::from_slice(answer) {
-            self.watchers.lock().insert(id, caller.clone());
+        let Ok(Subscribed { id }) = serde_json::from_slice(answer) else {
+            return;
+        };
+        let mut watchers = self.watchers.lock();
+        if watchers.len() < MAX_WATCHERS {
+            watchers.insert(id, caller.clone());
         }
     }
 }

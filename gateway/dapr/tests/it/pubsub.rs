@@ -212,7 +212,14 @@ mod delivered {
     async fn retries_end_as_the_policy_says_and_nothing_is_lost() {
         let apps = Apps::default();
         let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]);
-        subscribe(&apps, "app", list, |_| answer(503, ""));
+        let mended = Arc::new(AtomicBool::new(false));
+        let flag = mended.clone();
+        subscribe(&apps, "app", list, move |_| {
+            match flag.load(Ordering::SeqCst) {
+                false => answer(503, ""),
+                true => answer(200, ""),
+            }
+        });
         let world = World::with_components(
             apps,
             &[(
@@ -246,6 +253,13 @@ spec:
         })
         .await;
         assert_eq!(world.apps.count("app", "/t"), 3);
+        mended.store(true, Ordering::SeqCst);
+        let parked = world.dapr().queues().await.remove(0);
+        assert_eq!(world.dapr().release_parked(&parked).await.unwrap(), 1);
+        eventually("it is taken", || async {
+            world.dapr().queues().await.is_empty()
+        })
+        .await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
