@@ -31,6 +31,7 @@ use crate::{
     components::{self, Components},
     error::OpenError,
     grants::Grants,
+    internal::DeliveryPaths,
     pubsub::Broker,
     settings::Settings,
     store::{QueueDepth, Store, StoreError, queue, state},
@@ -58,6 +59,7 @@ pub(crate) struct Runtime {
     pub(crate) components: Components,
     pub(crate) store: Arc<Store>,
     pub(crate) broker: Broker,
+    pub(crate) delivery_paths: DeliveryPaths,
     /// A job has been scheduled.
     pub(crate) jobs: Notify,
     pub(crate) watchers: Mutex<BTreeMap<String, api::configuration::Watcher>>,
@@ -105,6 +107,7 @@ impl Dapr {
             components,
             store: Arc::new(store),
             broker: Broker::default(),
+            delivery_paths: DeliveryPaths::default(),
             jobs: Notify::new(),
             watchers: Mutex::default(),
             extended: Mutex::default(),
@@ -148,6 +151,12 @@ impl Dapr {
     /// from the first moment.)
     pub fn readiness(&self) -> watch::Receiver<bool> {
         self.runtime.ready.subscribe()
+    }
+
+    /// Whether `path` of `app` is one by which the runtime calls it (events, jobs, bindings, configuration). The
+    /// embedder must refuse it to everyone else, invocations by other apps included.
+    pub fn is_internal(&self, app: &AppId, path: &str) -> bool {
+        self.runtime.is_internal(app, path)
     }
 
     /// Answers one call of the Dapr API, made by `caller`, who may reach what `grants` say.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use http::Uri;
@@ -22,6 +22,9 @@ const COMPONENTS: &str = "components";
 /// As which app other processes call unless configured.
 const APP_ID: &str = "wasmgate";
 
+/// Where a sidecar calls back unless configured: this machine only, since whoever reaches it can deliver events.
+const APP_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3501);
+
 /// Dapr's own default for the sidecar's HTTP API.
 const SIDECAR: &str = "http://localhost:3500";
 
@@ -35,7 +38,7 @@ pub struct DaprConfig {
     /// Embedded: the folder of component files; `None` when none is named and the default one does
     /// not exist.
     pub components: Option<PathBuf>,
-    /// Embedded: where other processes reach the same API, if they may.
+    /// Embedded: where other processes reach the same API, if they may. Sidecar: where it calls back, its app port.
     pub listen: Option<SocketAddr>,
     /// Embedded: as which app the processes that use `listen` call.
     pub app_id: String,
@@ -48,6 +51,8 @@ pub struct DaprConfig {
     pub invoke_local: bool,
     /// Sent to the sidecar, and asked of other processes that use `listen` (`DAPR_API_TOKEN`).
     pub api_token: Option<Secret>,
+    /// Sidecar: the one package it stands beside, if it is not shared by all.
+    pub dedicated: Option<String>,
     /// Asked of the sidecar when it delivers (`APP_API_TOKEN`).
     pub app_token: Option<Secret>,
     /// Embedded: what `envRef` of component files and environment secret stores see.
@@ -135,7 +140,7 @@ impl fmt::Debug for Secret {
 }
 
 /// The keys of `[dapr]`.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "mode",
     "data",
     "components",
@@ -144,6 +149,7 @@ const KEYS: [&str; 8] = [
     "substitute",
     "sidecar",
     "invoke_local",
+    "dedicated",
 ];
 
 /// The keys of a package's `dapr`.
@@ -173,13 +179,16 @@ impl DaprConfig {
             .and_then(|s| s.text("data", DATA))
             .map_or(DATA, |item| item.value);
         let sidecar = section.and_then(|s| s.parsed("sidecar", SIDECAR, sidecar));
+        let mode = section.and_then(|s| s.parsed("mode", "embedded", DaprMode::parse));
+        let mode = mode.unwrap_or(DaprMode::Embedded);
+        let listen = section.and_then(|s| s.parsed("listen", "127.0.0.1:3500", unit::address));
+        let dedicated =
+            section.and_then(|s| s.parsed("dedicated", "counter-api", PackageName::parse));
         Self {
-            mode: section
-                .and_then(|s| s.parsed("mode", "embedded", DaprMode::parse))
-                .unwrap_or(DaprMode::Embedded),
+            mode,
             data: folder.join(data),
             components: components(section, folder),
-            listen: section.and_then(|s| s.parsed("listen", "127.0.0.1:3500", unit::address)),
+            listen: listen.or((mode == DaprMode::Sidecar).then_some(APP_PORT)),
             app_id: section
                 .and_then(|s| s.parsed("app_id", APP_ID, PackageName::parse))
                 .map_or_else(|| APP_ID.to_owned(), |name| name.as_str().to_owned()),
@@ -187,6 +196,7 @@ impl DaprConfig {
             sidecar: sidecar.unwrap_or_else(|| sidecar_of(notes, environment)),
             invoke_local: section.and_then(|s| s.flag("invoke_local")).unwrap_or(true),
             api_token: environment.dapr_api_token.clone(),
+            dedicated: dedicated.map(|name| name.as_str().to_owned()),
             app_token: environment.app_api_token.clone(),
             environment: environment.variables.clone(),
         }

@@ -108,6 +108,22 @@ pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Conf
         .map(|(i, (name, _))| (*name, i))
         .collect();
     let routes = route::read_all(&root, &indices);
+    if let Some(name) = &dapr.dedicated
+        && !packages
+            .iter()
+            .flat_map(|(_, package)| package)
+            .any(|p| p.name.as_str() == name && p.dapr.is_some())
+    {
+        let wrong = Invalid::new(
+            format!("{name:?} is no package with a `dapr` table"),
+            "name the package that the sidecar stands beside, or remove the key to share the sidecar",
+        );
+        notes.add(
+            places.get("dapr.dedicated").copied(),
+            "dapr.dedicated",
+            wrong,
+        );
+    }
     let config = Config {
         file: file.to_owned(),
         server,
