@@ -34,6 +34,7 @@ use crate::{
     internal::DeliveryPaths,
     pubsub::Broker,
     settings::Settings,
+    start::start_bindings,
     store::{QueueDepth, Store, StoreError, queue, state},
     time::now_ms,
 };
@@ -142,8 +143,12 @@ impl Dapr {
     /// Asks `app` for its subscriptions again, as after a new version of it was loaded; also
     /// makes an app known that was not there at the start.
     pub async fn refresh(&self, app: AppId, grants: Grants) {
-        self.runtime.apps.write().insert(app.clone(), grants);
+        let known = self.runtime.apps.write().insert(app.clone(), grants);
         self.runtime.introduce(&app).await;
+        if known.is_none() {
+            self.runtime
+                .spawn(start_bindings(self.runtime.clone(), app));
+        }
     }
 
     /// True once every app has been asked for its subscriptions: from then on no event is missed
