@@ -59,7 +59,7 @@ def components_of_folder(base: Manifests) -> list[dict]:
 
 def annotations(manifests: Manifests, config: dict) -> Iterator[str]:
     notes = manifests.annotations
-    callbacks = config["dapr"].get("listen", "127.0.0.1:3501")
+    callbacks = config["dapr"].get("listen", "127.0.0.1:3001")
     if notes.get("dapr.io/app-port") != str(port(callbacks)):
         yield f"dapr.io/app-port is {notes.get('dapr.io/app-port')}, dapr.listen {callbacks}"
     if not callbacks.startswith("127.0.0.1:"):

@@ -23,7 +23,7 @@ const COMPONENTS: &str = "components";
 const APP_ID: &str = "wasmgate";
 
 /// Where a sidecar calls back unless configured: this machine only, since whoever reaches it can deliver events.
-const APP_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3501);
+const APP_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3001);
 
 /// Dapr's own default for the sidecar's HTTP API.
 const SIDECAR: &str = "http://localhost:3500";
