@@ -1,7 +1,5 @@
-//! `[dapr]`: where the building blocks are; and a package's `dapr` table: which of them it may use.
+//! `[dapr]`: where the building blocks are.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +8,7 @@ use http::Uri;
 use super::environment::Environment;
 use super::package::PackageName;
 use super::reader::{Notes, Section};
+use super::secret::{Secret, Variables};
 use super::unit;
 use crate::invalid::Invalid;
 
@@ -59,30 +58,6 @@ pub struct DaprConfig {
     pub environment: Variables,
 }
 
-/// The variables of the process, whose values are not printed by accident.
-#[derive(Clone, Default, Eq, PartialEq)]
-pub struct Variables(BTreeMap<String, String>);
-
-impl Variables {
-    /// Keeps variables.
-    #[must_use]
-    pub fn new(variables: BTreeMap<String, String>) -> Self {
-        Self(variables)
-    }
-
-    /// The variables themselves.
-    #[must_use]
-    pub fn reveal(&self) -> &BTreeMap<String, String> {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Variables {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
 /// Who serves the building blocks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DaprMode {
@@ -90,53 +65,6 @@ pub enum DaprMode {
     Embedded,
     /// A Dapr sidecar.
     Sidecar,
-}
-
-/// What a package may use. Names may hold `*`, which stands for any run of characters.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct GrantsConfig {
-    /// State stores.
-    pub state: Vec<String>,
-    /// Topics to publish to, `pubsub/topic`.
-    pub publish: Vec<String>,
-    /// Topics to subscribe to, `pubsub/topic`.
-    pub subscribe: Vec<String>,
-    /// App-ids to invoke.
-    pub invoke: Vec<String>,
-    /// Bindings.
-    pub bindings: Vec<String>,
-    /// Secret stores, or single secrets, `store/name`.
-    pub secrets: Vec<String>,
-    /// Configuration stores.
-    pub configuration: Vec<String>,
-    /// Lock stores.
-    pub lock: Vec<String>,
-    /// Whether it may schedule jobs.
-    pub jobs: bool,
-}
-
-/// A text that is not printed by accident.
-#[derive(Clone, Eq, PartialEq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps a text.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
 }
 
 /// The keys of `[dapr]`.
@@ -150,19 +78,6 @@ const KEYS: [&str; 9] = [
     "sidecar",
     "invoke_local",
     "dedicated",
-];
-
-/// The keys of a package's `dapr`.
-const GRANT_KEYS: [&str; 9] = [
-    "state",
-    "publish",
-    "subscribe",
-    "invoke",
-    "bindings",
-    "secrets",
-    "configuration",
-    "lock",
-    "jobs",
 ];
 
 impl DaprConfig {
@@ -212,63 +127,6 @@ impl DaprMode {
                 format!("there is no mode {text:?}"),
                 "write \"embedded\" for building blocks in the gateway, or \"sidecar\" for a Dapr sidecar",
             )),
-        }
-    }
-}
-
-impl GrantsConfig {
-    /// Reads a package's table `dapr`.
-    pub(super) fn read(package: &Section<'_>) -> Option<Self> {
-        let section = package.section("dapr", &GRANT_KEYS)?;
-        let names = |key, example| names(&section, key, example, name);
-        let topics = |key| self::names(&section, key, "pubsub/orders", topic);
-        Some(Self {
-            state: names("state", "statestore"),
-            publish: topics("publish"),
-            subscribe: topics("subscribe"),
-            invoke: names("invoke", "product-api"),
-            bindings: names("bindings", "mailer"),
-            secrets: names("secrets", "secretstore"),
-            configuration: names("configuration", "configstore"),
-            lock: names("lock", "lockstore"),
-            jobs: section.flag("jobs").unwrap_or(false),
-        })
-    }
-}
-
-fn names(
-    section: &Section<'_>,
-    key: &str,
-    example: &str,
-    check: fn(&str) -> Result<String, Invalid>,
-) -> Vec<String> {
-    let items = section.texts(key, example).unwrap_or_default();
-    items.iter().filter_map(|item| item.parsed(check)).collect()
-}
-
-fn name(text: &str) -> Result<String, Invalid> {
-    if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Invalid::new(
-            format!("{text:?} can be no name"),
-            "write a name without spaces; \"*\" stands for any run of characters",
-        ));
-    }
-    Ok(text.to_owned())
-}
-
-fn topic(text: &str) -> Result<String, Invalid> {
-    let text = name(text)?;
-    match text.split_once('/') {
-        Some((pubsub, topic)) if !pubsub.is_empty() && !topic.is_empty() => Ok(text),
-        _ => {
-            let pubsub = text.trim_matches('/');
-            let pubsub = if pubsub.is_empty() { "*" } else { pubsub };
-            Err(Invalid::new(
-                format!("{text:?} names no topic"),
-                format!(
-                    "write pubsub and topic: \"{pubsub}/orders\", or \"{pubsub}/*\" for all its topics"
-                ),
-            ))
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod dapr;
 mod environment;
+mod grants;
 mod limits;
 mod listeners;
 mod origin;
@@ -14,6 +15,7 @@ mod package;
 mod reader;
 mod report;
 mod route;
+mod secret;
 mod server;
 mod table;
 #[cfg(test)]
@@ -27,12 +29,14 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub use dapr::{DaprConfig, DaprMode, GrantsConfig, Secret, Variables};
+pub use dapr::{DaprConfig, DaprMode};
 pub use environment::Environment;
+pub use grants::GrantsConfig;
 pub use limits::Limits;
 pub use origin::Origin;
 pub use package::{PackageConfig, PackageName, Source};
 pub use report::{Mistake, Place, Report};
+pub use secret::{Secret, Variables};
 pub use server::Server;
 pub use table::table;
 
