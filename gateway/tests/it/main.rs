@@ -18,6 +18,7 @@ mod admin;
 mod closed_world;
 mod compiled_cache;
 mod drain;
+mod engines;
 mod failures;
 mod guest_logs;
 mod identity;
