@@ -47,8 +47,9 @@ bench: guests ## Measure against native axum and `wasmtime serve` (see bench-pee
 bench-peers: ## Install what `make bench` compares with (takes some minutes)
 	cargo install wasmtime-cli --version 48.0.8 --locked --root target/peers
 
-bench-parts: ## Measure route look-ups and the building blocks by themselves
-	cargo bench -p wasmgate --bench routes
+bench-parts: guests ## Measure route look-ups, guests and the building blocks by themselves
+	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples
+	cargo bench -p wasmgate --bench routes --bench guests
 	cargo bench -p wasmgate-dapr
 
 record-costs: ## Put today's cost of a request on record
