@@ -30,6 +30,7 @@
 
 mod body;
 pub mod client;
+pub mod dapr;
 mod error;
 mod events;
 mod headers;

@@ -2,7 +2,11 @@
 
 use std::{fmt, pin::Pin};
 
-use crate::{Error, IntoResponse, Method, Request, Response, pattern::Pattern};
+use crate::{
+    Error, IntoResponse, Method, Request, Response,
+    dapr::{Deliveries, DeliverySource},
+    pattern::Pattern,
+};
 
 /// A table of routes, in the gateway's own path syntax.
 ///
@@ -36,6 +40,8 @@ use crate::{Error, IntoResponse, Method, Request, Response, pattern::Pattern};
 #[derive(Default)]
 pub struct Router {
     routes: Vec<Route>,
+    /// What Dapr brings, ahead of the routes.
+    deliveries: Option<Box<Deliveries>>,
 }
 
 struct Route {
@@ -51,7 +57,10 @@ type Handler = Box<dyn Fn(Request) -> Answer>;
 impl Router {
     /// No routes.
     pub const fn new() -> Self {
-        Router { routes: Vec::new() }
+        Router {
+            routes: Vec::new(),
+            deliveries: None,
+        }
     }
 
     /// Answers GET, and HEAD unless that has a route of its own.
@@ -126,11 +135,28 @@ impl Router {
     /// Adds the routes of another table, after its own.
     pub fn merge(mut self, other: Router) -> Self {
         self.routes.extend(other.routes);
+        match (&mut self.deliveries, other.deliveries) {
+            (Some(own), Some(others)) => own.merge(*others),
+            (own @ None, others) => *own = others,
+            (Some(_), None) => {}
+        }
+        self
+    }
+
+    /// Takes deliveries of one more thing.
+    pub(crate) fn deliver_to(mut self, source: impl DeliverySource + 'static) -> Self {
+        self.deliveries
+            .get_or_insert_with(|| Box::new(Deliveries::new()))
+            .add(source);
         self
     }
 
     /// Runs the handler of the request's route, or answers 404 or 405.
     pub(crate) fn dispatch(&self, mut request: Request) -> Answer {
+        let deliveries = self.deliveries.as_ref();
+        if let Some(respond) = deliveries.and_then(|own| own.find(&request)) {
+            return respond(request);
+        }
         let path = request.path();
         let best = self
             .routes
@@ -162,7 +188,17 @@ impl Router {
                 .mistake()
                 .map(|mistake| format!("the route `{}` {mistake}", pattern.0))
         };
-        self.routes.iter().filter_map(mistake).collect()
+        let taken = |path: String| {
+            let route = self
+                .routes
+                .iter()
+                .find(|route| route.pattern.0 == path && route.fit(&Method::Post).is_some())?;
+            let pattern = route.pattern.0;
+            Some(format!("the route `{pattern}` is where Dapr delivers"))
+        };
+        let deliveries = self.deliveries.iter().flat_map(|own| own.paths());
+        let mistakes = self.routes.iter().filter_map(mistake);
+        mistakes.chain(deliveries.filter_map(taken)).collect()
     }
 
     fn add<R, M>(
@@ -240,7 +276,7 @@ pub(crate) enum Outcome {
 }
 
 impl Answer {
-    fn now(response: Response) -> Self {
+    pub(crate) fn now(response: Response) -> Self {
         Answer(Outcome::Now(response))
     }
 }

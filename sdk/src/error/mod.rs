@@ -7,7 +7,7 @@ use std::{borrow::Cow, error::Error as StdError, fmt};
 use serde::Serialize;
 
 use self::problem::Problem;
-use crate::{Response, client};
+use crate::{Response, client, dapr};
 
 /// A handler's failure: the problem document (RFC 9457) the client gets.
 ///
@@ -149,11 +149,11 @@ impl fmt::Debug for Error {
 
 impl<E: StdError + 'static> From<E> for Error {
     fn from(error: E) -> Self {
-        // A failed call outward is the other side's fault, and says so: 502 or 504.
-        let status = match (&error as &dyn StdError).downcast_ref::<client::Error>() {
-            Some(error) => error.gateway_status(),
-            None => 500,
-        };
+        // A failed call outward is most often the other side's fault, and says so: 502 or 504.
+        let any = &error as &dyn StdError;
+        let client = any.downcast_ref().map(client::Error::gateway_status);
+        let dapr = || any.downcast_ref().map(dapr::Error::gateway_status);
+        let status = client.or_else(dapr).unwrap_or(500);
         Error::of(Problem {
             source: Some(Box::new(error)),
             ..Problem::bare(status)

@@ -1,6 +1,13 @@
 //! Natively, for tests: bodies are lists of pieces, and the world outside is a closure.
 
-use std::{cell::RefCell, collections::VecDeque, future, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    future,
+    hash::{BuildHasher, RandomState},
+    rc::Rc,
+    time::Duration,
+};
 
 use crate::{
     Body, BodyError, Headers, Request,
@@ -97,4 +104,14 @@ pub(crate) async fn sleep(_duration: Duration) {
         std::task::Poll::Pending
     })
     .await;
+}
+
+/// Any number.
+pub(crate) fn random() -> u64 {
+    RandomState::new().hash_one(())
+}
+
+/// Nothing: what a test does may not depend on the machine it runs on.
+pub(crate) fn environment(_name: &str) -> Option<String> {
+    None
 }

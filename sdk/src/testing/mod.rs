@@ -16,6 +16,7 @@
 //! assert_eq!(reply.text(), "inner data");
 //! ```
 
+mod dapr;
 mod reply;
 mod request;
 
@@ -30,6 +31,7 @@ use std::{
     thread::{self, Thread},
 };
 
+pub use dapr::{Attempt, Dapr, dapr};
 pub use reply::Reply;
 
 use crate::{

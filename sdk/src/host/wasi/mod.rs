@@ -8,7 +8,7 @@ mod serve;
 
 use std::time::Duration;
 
-use wasip2::clocks::monotonic_clock;
+use wasip2::{clocks::monotonic_clock, random::random::get_random_u64};
 
 pub(crate) use body::{Sink, Source};
 pub(crate) use incoming::Incoming;
@@ -19,4 +19,14 @@ pub use serve::serve;
 pub(crate) async fn sleep(duration: Duration) {
     let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     executor::wait(monotonic_clock::subscribe_duration(nanoseconds)).await;
+}
+
+/// Any number, not to be guessed.
+pub(crate) fn random() -> u64 {
+    get_random_u64()
+}
+
+/// A variable of the environment, as the package's `env` and the gateway give it.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }

@@ -1,0 +1,153 @@
+//! Configuration: values that may change while packages run.
+
+use std::{borrow::Cow, collections::BTreeMap, rc::Rc};
+
+use serde::Deserialize;
+
+use super::{
+    Error, IntoVerdict,
+    api::Api,
+    delivery::{Accepted, Handler, Source},
+};
+use crate::{Method, Router, percent};
+
+/// A configuration store, from [`dapr::configuration`](fn@crate::dapr::configuration).
+///
+/// Every request is a fresh instance, so it is most often enough to read what is needed. Notices
+/// of changes are for what has to be done once a change.
+///
+/// ```
+/// # use wasmgate_sdk::{Error, dapr};
+/// async fn discount() -> Result<f64, Error> {
+///     let items = dapr::configuration("configstore").get(&["discount"]).await?;
+///     Ok(items.get("discount").map_or(Ok(0.0), |item| item.value.parse())?)
+/// }
+/// # let dapr = wasmgate_sdk::testing::dapr();
+/// # dapr.set_configuration("configstore", "discount", "0.25");
+/// # assert_eq!(wasmgate_sdk::testing::block_on(discount()).unwrap(), 0.25);
+/// ```
+#[derive(Clone, Debug)]
+pub struct ConfigurationStore {
+    name: Cow<'static, str>,
+}
+
+/// A value of a configuration store; see [`ConfigurationStore`].
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ConfigurationItem {
+    /// The value.
+    pub value: String,
+    /// Its version, if the store has any.
+    #[serde(default)]
+    pub version: String,
+    /// What the store says about it.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Changes of configuration; see [`Router::configuration`].
+#[derive(Clone, Debug, Deserialize)]
+pub struct ConfigurationUpdate {
+    /// Of which subscription they are.
+    pub id: String,
+    /// What has changed, by key.
+    #[serde(default)]
+    pub items: BTreeMap<String, ConfigurationItem>,
+}
+
+impl ConfigurationStore {
+    pub(super) fn new(name: Cow<'static, str>) -> Self {
+        ConfigurationStore { name }
+    }
+
+    /// The values of keys, of all when none are named; a key that is not there is left out.
+    pub async fn get(
+        &self,
+        keys: &[impl AsRef<str>],
+    ) -> Result<BTreeMap<String, ConfigurationItem>, Error> {
+        let api = with_keys(self.api(), keys);
+        Ok(api.send().await?.json().await?)
+    }
+
+    /// Asks for notices of changes of keys, of all when none are named; they come to
+    /// [`Router::configuration`]. What it returns ends them, with
+    /// [`unsubscribe`](Self::unsubscribe).
+    pub async fn subscribe(&self, keys: &[impl AsRef<str>]) -> Result<String, Error> {
+        #[derive(Deserialize)]
+        struct Subscribed {
+            id: String,
+        }
+        let api = with_keys(self.api().path("/subscribe"), keys);
+        let subscribed: Subscribed = api.send().await?.json().await?;
+        Ok(subscribed.id)
+    }
+
+    /// Ends a subscription, by what [`subscribe`](Self::subscribe) returned.
+    pub async fn unsubscribe(&self, id: &str) -> Result<(), Error> {
+        self.api().segment(id).path("/unsubscribe").send().await?;
+        Ok(())
+    }
+
+    fn api(&self) -> Api {
+        Api::new(Method::Get, "/v1.0/configuration").segment(&self.name)
+    }
+}
+
+fn with_keys(api: Api, keys: &[impl AsRef<str>]) -> Api {
+    keys.iter()
+        .fold(api, |api, key| api.query("key", key.as_ref()))
+}
+
+/// Changes of configuration.
+impl Router {
+    /// Takes the notices of a configuration store's changes, on `POST /configuration/{store}/…`.
+    ///
+    /// ```
+    /// use wasmgate_sdk::{Router, dapr::configuration::ConfigurationUpdate};
+    ///
+    /// let app = Router::new().configuration("configstore", |update: ConfigurationUpdate| {
+    ///     for (key, item) in update.items {
+    ///         println!("{key} is now {}", item.value);
+    ///     }
+    /// });
+    /// # let change = serde_json::json!({"id": "1", "items": {"discount": {"value": "0.5"}}});
+    /// # let change = wasmgate_sdk::Request::post("/configuration/configstore/discount").with_json(&change);
+    /// # assert_eq!(wasmgate_sdk::testing::call(&app, change).status(), 200);
+    /// ```
+    pub fn configuration<R, M>(
+        self,
+        store: &'static str,
+        handler: impl Fn(ConfigurationUpdate) -> R + 'static,
+    ) -> Self
+    where
+        R: IntoVerdict<M>,
+    {
+        let handler: Handler = Rc::new(move |delivered| {
+            let update = serde_json::from_slice(&delivered.body).map_err(|error| {
+                crate::Error::new(422, format!("the change of configuration: {error}"))
+            })?;
+            Ok(handler(update).into_verdict())
+        });
+        self.deliver_to(Changes { store, handler })
+    }
+}
+
+struct Changes {
+    store: &'static str,
+    handler: Handler,
+}
+
+impl Source for Changes {
+    fn accept(&self, method: &Method, path: &str) -> Option<Accepted> {
+        let (store, key) = path.strip_prefix("/configuration/")?.split_once('/')?;
+        if *method != Method::Post || percent::decode(store) != self.store {
+            return None;
+        }
+        let key = percent::decode(key).into_owned();
+        Some(Accepted::Delivered(Rc::clone(&self.handler), key))
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn path(&self) -> Option<String> {
+        Some(format!("/configuration/{}/key", self.store))
+    }
+}

@@ -1,0 +1,293 @@
+//! Jobs: something to be done later, once or again and again.
+
+use std::{borrow::Cow, rc::Rc, time::Duration};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::{
+    Error, IntoVerdict,
+    api::Api,
+    delivery::{Accepted, Handler, Source},
+};
+use crate::{Method, Router, percent};
+
+/// A job of this app, from [`dapr::job`](crate::dapr::job). What is scheduled survives restarts;
+/// when it is due it comes to [`Router::job`].
+///
+/// ```
+/// # use std::time::Duration;
+/// # use wasmgate_sdk::{Error, dapr};
+/// # async fn f() -> Result<(), Error> {
+/// // Once, half a minute from now.
+/// dapr::job("time-out-7").due_in(Duration::from_secs(30)).data(&7).schedule().await?;
+/// // Every night, with six fields: seconds first.
+/// dapr::job("nightly").cron("0 30 3 * * *").overwrite().schedule().await?;
+/// // No longer.
+/// dapr::job("time-out-7").delete().await?;
+/// # Ok(())
+/// # }
+/// # let dapr = wasmgate_sdk::testing::dapr();
+/// # wasmgate_sdk::testing::block_on(f()).unwrap();
+/// # assert_eq!(dapr.job("nightly").unwrap()["schedule"], "0 30 3 * * *");
+/// # assert_eq!(dapr.job("time-out-7"), None);
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing happens until it is scheduled"]
+pub struct Job {
+    name: Cow<'static, str>,
+    spec: JobSpec,
+    /// The first mistake, told when it is sent.
+    mistake: Option<serde_json::Error>,
+}
+
+/// A job as Dapr keeps it, from [`Job::get`].
+///
+/// ```
+/// # use wasmgate_sdk::{Error, dapr};
+/// # async fn f() -> Result<(), Error> {
+/// dapr::job("nightly").cron("@daily").data("report").schedule().await?;
+/// let job = dapr::job("nightly").get().await?;
+/// assert_eq!(job.schedule.as_deref(), Some("@daily"));
+/// assert_eq!(job.data::<String>()?, "report");
+/// # Ok(())
+/// # }
+/// # let _dapr = wasmgate_sdk::testing::dapr();
+/// # wasmgate_sdk::testing::block_on(f()).unwrap();
+/// ```
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct JobSpec {
+    /// How often: a cron of six fields, `@every 5s`, `@daily` and its like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// When first: RFC 3339, or a duration from when it was scheduled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_time: Option<String>,
+    /// How many times at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<u32>,
+    /// Until when: RFC 3339, or a duration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", skip_deserializing)]
+    overwrite: bool,
+    #[serde(skip_serializing_if = "Option::is_none", skip_deserializing)]
+    failure_policy: Option<FailurePolicy>,
+}
+
+/// What happens with a job that fails; see [`Job::retries`].
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum FailurePolicy {
+    Drop {},
+    #[serde(rename_all = "camelCase")]
+    Constant {
+        interval: String,
+        max_retries: u32,
+    },
+}
+
+/// A job that is due; see [`Router::job`].
+#[derive(Clone, Debug)]
+pub struct DueJob<T> {
+    /// The job's name.
+    pub name: String,
+    /// The data it was scheduled with; JSON null when there was none.
+    pub data: T,
+}
+
+impl Job {
+    pub(super) fn new(name: Cow<'static, str>) -> Self {
+        Job {
+            name,
+            spec: JobSpec::default(),
+            mistake: None,
+        }
+    }
+
+    /// What the job's handler gets.
+    pub fn data(mut self, data: &(impl Serialize + ?Sized)) -> Self {
+        match to_raw_value(data) {
+            Ok(data) => self.spec.data = Some(data),
+            Err(error) => self.mistake = Some(error),
+        }
+        self
+    }
+
+    /// Due after this long.
+    pub fn due_in(self, delay: Duration) -> Self {
+        self.due_at(text(delay))
+    }
+
+    /// Due at a moment (RFC 3339).
+    pub fn due_at(mut self, moment: impl Into<String>) -> Self {
+        self.spec.due_time = Some(moment.into());
+        self
+    }
+
+    /// Due again and again, with this long between.
+    pub fn every(self, period: Duration) -> Self {
+        self.cron(format!("@every {}", text(period)))
+    }
+
+    /// Due at the times of a cron of six fields, seconds first, or `@hourly`, `@daily`, `@weekly`,
+    /// `@monthly`, `@yearly`.
+    pub fn cron(mut self, schedule: impl Into<String>) -> Self {
+        self.spec.schedule = Some(schedule.into());
+        self
+    }
+
+    /// Due this many times at most.
+    pub fn repeats(mut self, times: u32) -> Self {
+        self.spec.repeats = Some(times);
+        self
+    }
+
+    /// Gone after this long, due or not.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.spec.ttl = Some(text(ttl));
+        self
+    }
+
+    /// In place of a job of the same name, which is refused otherwise.
+    pub fn overwrite(mut self) -> Self {
+        self.spec.overwrite = true;
+        self
+    }
+
+    /// How often a run that fails is tried again, and after how long; 3 times after a second where
+    /// nothing is said. Zero times: a run that fails is dropped.
+    pub fn retries(mut self, times: u32, interval: Duration) -> Self {
+        self.spec.failure_policy = Some(match times {
+            0 => FailurePolicy::Drop {},
+            max_retries => FailurePolicy::Constant {
+                interval: text(interval),
+                max_retries,
+            },
+        });
+        self
+    }
+
+    /// Schedules it.
+    pub async fn schedule(self) -> Result<(), Error> {
+        if let Some(mistake) = self.mistake {
+            return Err(mistake.into());
+        }
+        api(Method::Post, &self.name)
+            .json(&self.spec)
+            .send()
+            .await?;
+        Ok(())
+    }
+
+    /// The job as it is scheduled; [`Error::NotFound`] when there is none of the name.
+    pub async fn get(&self) -> Result<JobSpec, Error> {
+        Ok(api(Method::Get, &self.name).send().await?.json().await?)
+    }
+
+    /// Deletes the job, if there is one.
+    pub async fn delete(&self) -> Result<(), Error> {
+        api(Method::Delete, &self.name).send().await?;
+        Ok(())
+    }
+}
+
+impl JobSpec {
+    /// The data it was scheduled with.
+    pub fn data<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        Ok(read(self.data.as_deref().map_or("null", RawValue::get))?)
+    }
+}
+
+/// Jobs.
+impl Router {
+    /// Takes a job when it is due, on `POST /job/{name}`. A name that ends in `*` stands for all
+    /// that begin so; the first route that fits wins. An error is tried again as
+    /// [`Job::retries`] says.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wasmgate_sdk::{Error, Router, dapr::{self, jobs::DueJob}, testing};
+    ///
+    /// async fn time_out(job: DueJob<u32>) -> Result<(), Error> {
+    ///     dapr::state("statestore").save(&format!("order-{}", job.data), &"REFUNDED").await?;
+    ///     Ok(())
+    /// }
+    /// let app = Router::new().job("time-out-*", time_out);
+    ///
+    /// let dapr = testing::dapr();
+    /// let job = dapr::job("time-out-7").due_in(Duration::from_secs(30)).data(&7);
+    /// testing::block_on(job.schedule()).unwrap();
+    /// assert_eq!(dapr.run_job(&app, "time-out-7").status(), 200);
+    /// assert_eq!(dapr.state("statestore", "order-7").unwrap(), "REFUNDED");
+    /// ```
+    pub fn job<T, R, M>(
+        self,
+        name: &'static str,
+        handler: impl Fn(DueJob<T>) -> R + 'static,
+    ) -> Self
+    where
+        T: DeserializeOwned,
+        R: IntoVerdict<M>,
+    {
+        let handler: Handler = Rc::new(move |delivered| {
+            let name = delivered.name;
+            let text = str::from_utf8(&delivered.body).unwrap_or_default().trim();
+            let data = read(if text.is_empty() { "null" } else { text }).map_err(|error| {
+                crate::Error::new(422, format!("the data of job `{name}`: {error}"))
+            })?;
+            Ok(handler(DueJob { name, data }).into_verdict())
+        });
+        self.deliver_to(Due { name, handler })
+    }
+}
+
+struct Due {
+    name: &'static str,
+    handler: Handler,
+}
+
+impl Source for Due {
+    fn accept(&self, method: &Method, path: &str) -> Option<Accepted> {
+        let name = percent::decode(path.strip_prefix("/job/")?);
+        let fits = match self.name.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == self.name,
+        };
+        (fits && *method == Method::Post)
+            .then(|| Accepted::Delivered(Rc::clone(&self.handler), name.into_owned()))
+    }
+
+    #[cfg(not(target_family = "wasm"))]
+    fn path(&self) -> Option<String> {
+        Some(format!("/job/{}", self.name))
+    }
+}
+
+/// Reads data, also when a protobuf `Any` is around it, as some versions of Dapr have it.
+fn read<T: DeserializeOwned>(json: &str) -> Result<T, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Any<'a> {
+        #[serde(rename = "@type")]
+        _kind: &'a str,
+        #[serde(borrow)]
+        value: &'a RawValue,
+    }
+    let inner = serde_json::from_str::<Any<'_>>(json).map(|any| any.value.get());
+    serde_json::from_str(inner.unwrap_or(json))
+}
+
+fn api(method: Method, name: &str) -> Api {
+    Api::new(method, "/v1.0/jobs").segment(name)
+}
+
+/// A duration as Go and Dapr read it.
+fn text(duration: Duration) -> String {
+    match duration.subsec_nanos() {
+        0 => format!("{}s", duration.as_secs()),
+        _ => format!("{}ms", duration.as_millis()),
+    }
+}
