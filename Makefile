@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help toolchain guests run test lint check bench
 
-GUESTS := -p hello -p product-api
+GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop
 GUEST_TARGET := wasm32-wasip2
 
 help: ## List the targets

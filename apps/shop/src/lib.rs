@@ -1,0 +1,1 @@
+//! The coffee shop's page.
