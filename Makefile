@@ -4,6 +4,9 @@
 
 GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop
 GUEST_TARGET := wasm32-wasip2
+# Optimised as a whole: a tenth to a fifth smaller, so that they compile and load faster.
+BUILD_GUESTS := cargo build --release --target $(GUEST_TARGET) \
+	--config 'profile.release.lto="fat"' --config profile.release.codegen-units=1
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,13 +15,13 @@ toolchain: ## Install the guests' target (once; quiet when it is there)
 	@rustup target list --installed | grep -qx $(GUEST_TARGET) || rustup target add $(GUEST_TARGET)
 
 guests: toolchain ## Build the example packages
-	cargo build --release --target $(GUEST_TARGET) $(GUESTS)
+	$(BUILD_GUESTS) $(GUESTS)
 
 run: guests ## Build everything and serve wasmgate.toml
 	cargo run --release -p wasmgate -- up
 
 test: toolchain ## Run every test
-	cargo build --release --target $(GUEST_TARGET) $(GUESTS)
+	$(BUILD_GUESTS) $(GUESTS)
 	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples
 	cargo test --workspace --exclude wasmgate-test-guests
 

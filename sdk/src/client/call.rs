@@ -49,11 +49,11 @@ impl Call {
     }
 
     /// A body of bytes or text, with `content-length`; its content type is for the caller to say.
-    pub fn body(mut self, body: impl Into<Cow<'static, [u8]>>) -> Self {
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
         self.headers
             .insert("content-length", body.len().to_string());
-        self.payload = Payload::Full(body);
+        self.payload = Payload::Full(Cow::Owned(body));
         self
     }
 

@@ -32,7 +32,16 @@ pub struct Binding {
     name: Cow<'static, str>,
 }
 
-/// One operation of an output binding; see [`Binding`].
+/// One operation of an output binding, from [`Binding::operation`].
+///
+/// ```
+/// # use wasmgate_sdk::dapr;
+/// let keep = dapr::binding("files")
+///     .operation("create")
+///     .data(&serde_json::json!({"total": 4.5}))
+///     .metadata("fileName", "report.json");
+/// # let _ = keep;
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing happens until it is sent"]
 pub struct Operation {
@@ -43,7 +52,19 @@ pub struct Operation {
     metadata: Metadata,
 }
 
-/// What an output binding answered; see [`Binding`].
+/// What an output binding answered, from [`Operation::send`].
+///
+/// ```
+/// # use wasmgate_sdk::{Error, dapr};
+/// async fn total() -> Result<f64, Error> {
+///     let answer = dapr::binding("rates").operation("get").send().await?;
+///     println!("status {:?}", answer.headers.get("metadata.statusCode"));
+///     Ok(answer.json()?)
+/// }
+/// # let dapr = wasmgate_sdk::testing::dapr();
+/// # dapr.binding("rates", |_, _| Some("4.5".into()));
+/// # assert_eq!(wasmgate_sdk::testing::block_on(total()).unwrap(), 4.5);
+/// ```
 #[derive(Clone, Debug)]
 pub struct BindingAnswer {
     /// The answer, empty if the operation has none.
@@ -124,7 +145,19 @@ impl BindingAnswer {
     }
 }
 
-/// What an input binding brings; see [`Router::binding`].
+/// What an input binding brings, to a handler of [`Router::binding`].
+///
+/// ```
+/// use wasmgate_sdk::{Error, Router, dapr::bindings::BindingEvent};
+///
+/// fn arrived(event: BindingEvent) -> Result<(), Error> {
+///     let names: Vec<String> = event.json()?;
+///     println!("{} names from {:?}", names.len(), event.headers.get("source"));
+///     Ok(())
+/// }
+/// let app = Router::new().binding("inbox", arrived);
+/// # let _ = app;
+/// ```
 #[derive(Clone, Debug)]
 pub struct BindingEvent {
     /// The data, as the outside system gave it.
@@ -144,7 +177,8 @@ impl BindingEvent {
 /// Input bindings.
 impl Router {
     /// Takes what an input binding brings, on `POST /{name}`; a route of the package's own may not
-    /// have that path. An error is tried again if the component does that.
+    /// have that path. For a component whose metadata has a `route`, the name is that route
+    /// without its first slash. An error is tried again if the component does that.
     ///
     /// ```
     /// use wasmgate_sdk::{Error, Router, dapr::bindings::BindingEvent, testing};

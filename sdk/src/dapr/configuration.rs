@@ -31,7 +31,19 @@ pub struct ConfigurationStore {
     name: Cow<'static, str>,
 }
 
-/// A value of a configuration store; see [`ConfigurationStore`].
+/// A value of a configuration store, from [`ConfigurationStore::get`].
+///
+/// ```
+/// # use wasmgate_sdk::{Error, dapr};
+/// async fn show() -> Result<(), Error> {
+///     for (key, item) in dapr::configuration("configstore").get(&["a", "b"]).await? {
+///         println!("{key} = {}, version {}", item.value, item.version);
+///     }
+///     Ok(())
+/// }
+/// # let _dapr = wasmgate_sdk::testing::dapr();
+/// # wasmgate_sdk::testing::block_on(show()).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ConfigurationItem {
     /// The value.
@@ -44,7 +56,18 @@ pub struct ConfigurationItem {
     pub metadata: BTreeMap<String, String>,
 }
 
-/// Changes of configuration; see [`Router::configuration`].
+/// Changes of configuration, to a handler of [`Router::configuration`].
+///
+/// ```
+/// use wasmgate_sdk::{Error, Router, dapr::{self, configuration::ConfigurationUpdate}};
+///
+/// async fn changed(update: ConfigurationUpdate) -> Result<(), Error> {
+///     let Some(discount) = update.items.get("discount") else { return Ok(()) };
+///     Ok(dapr::state("statestore").save("discount", &discount.value).await?)
+/// }
+/// let app = Router::new().configuration("configstore", changed);
+/// # let _ = app;
+/// ```
 #[derive(Clone, Debug, Deserialize)]
 pub struct ConfigurationUpdate {
     /// Of which subscription they are.

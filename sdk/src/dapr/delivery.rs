@@ -5,7 +5,8 @@
 //! | path | what comes |
 //! |---|---|
 //! | `GET /dapr/subscribe` | asks what the package subscribes to |
-//! | `POST /dapr/events/{pubsub}/{topic}`, and below it a rule's number | an event |
+//! | `POST /dapr/events/{pubsub}/{topic}` | an event that no rule takes |
+//! | `POST /dapr/rules/{number}/{pubsub}/{topic}` | an event that a rule takes |
 //! | `OPTIONS /{binding}`, `POST /{binding}` | an input binding's question and its data |
 //! | `POST /job/{name}` | a job that is due |
 //! | `POST /configuration/{store}/{key}` | a change of configuration |
@@ -83,7 +84,7 @@ impl<T: IntoDelivery, E: Into<Error>> IntoDelivery for Result<T, E> {
     }
 }
 
-/// A handler's verdict: there already, or to be waited for.
+/// A handler's verdict: there already, or to be waited for; see [`IntoVerdict`].
 pub struct Verdict(VerdictKind);
 
 enum VerdictKind {
@@ -93,6 +94,17 @@ enum VerdictKind {
 
 /// What the handler of a delivery returns: [`IntoDelivery`], or a future of it. `M` only tells the
 /// two apart.
+///
+/// ```
+/// use wasmgate_sdk::{Router, dapr::{Delivery, jobs::DueJob}};
+///
+/// async fn later(_: DueJob<()>) {}
+///
+/// let app = Router::new()
+///     .job("at-once", |_: DueJob<()>| Delivery::Success)
+///     .job("later", later);
+/// # let _ = app;
+/// ```
 pub trait IntoVerdict<M> {
     /// The verdict.
     fn into_verdict(self) -> Verdict;

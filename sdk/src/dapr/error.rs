@@ -7,9 +7,9 @@ use crate::client;
 
 /// Why a Dapr call failed.
 ///
-/// Returned from a handler with `?` it is answered with 409 for [`EtagMismatch`], 503 for
-/// [`Unavailable`], 504 for [`Timeout`], 500 for mistakes of the package ([`NotGranted`],
-/// [`NotFound`], [`Invalid`]) and 502 otherwise; the message goes to the log.
+/// Returned from a handler with `?` it is answered with 409 for [`EtagMismatch`] and
+/// [`AlreadyExists`], 503 for [`Unavailable`], 504 for [`Timeout`], 500 for mistakes of the package
+/// ([`NotGranted`], [`NotFound`], [`Invalid`]) and 502 otherwise; the message goes to the log.
 ///
 /// ```
 /// use wasmgate_sdk::{Error, dapr};
@@ -27,6 +27,7 @@ use crate::client;
 /// ```
 ///
 /// [`EtagMismatch`]: Error::EtagMismatch
+/// [`AlreadyExists`]: Error::AlreadyExists
 /// [`Unavailable`]: Error::Unavailable
 /// [`Timeout`]: Error::Timeout
 /// [`NotGranted`]: Error::NotGranted
@@ -53,6 +54,13 @@ pub enum Error {
     /// [`Store::update`](super::state::Store::update) does.
     #[error("ETag mismatch: {message}")]
     EtagMismatch {
+        /// Dapr's message.
+        message: String,
+    },
+    /// A job of this name is scheduled already: leave it, or schedule with
+    /// [`overwrite`](super::jobs::Job::overwrite).
+    #[error("already there: {message}")]
+    AlreadyExists {
         /// Dapr's message.
         message: String,
     },
@@ -153,7 +161,7 @@ impl Error {
     /// The status for a client whose request needed the call.
     pub(crate) fn gateway_status(&self) -> u16 {
         match self {
-            Error::EtagMismatch { .. } => 409,
+            Error::EtagMismatch { .. } | Error::AlreadyExists { .. } => 409,
             Error::NotGranted { .. } | Error::NotFound { .. } | Error::Invalid(_) => 500,
             Error::Unavailable { .. } => 503,
             Error::Timeout => 504,
@@ -176,14 +184,14 @@ impl Error {
         let not_found = status == 404
             || code.ends_with("_NOT_FOUND")
             || code.ends_with("_NOT_CONFIGURED")
-            // A missing secret has no code or status of its own.
-            || (code == "ERR_SECRET_GET" && message.contains("not found"));
-        let mismatch = status == 409
+            || says_not_found(&code, &message);
+        let mismatch = (status == 409 && code.starts_with("ERR_STATE"))
             // Nor has a transaction whose ETag does not match.
             || (code == "ERR_STATE_TRANSACTION" && message.to_ascii_lowercase().contains("etag"));
         match status {
             _ if not_found => Error::NotFound { code, message },
             _ if mismatch => Error::EtagMismatch { message },
+            409 => Error::AlreadyExists { message },
             401 | 403 => Error::NotGranted { message },
             408 | 504 => Error::Timeout,
             429 | 502 | 503 => Error::Unavailable { message },
@@ -210,6 +218,17 @@ impl From<client::Error> for Error {
             error => Error::Call(error),
         }
     }
+}
+
+/// Whether it is one of the failures that have no code or status of their own when something is
+/// missing, only words: Dapr's own, or its components'.
+fn says_not_found(code: &str, message: &str) -> bool {
+    let words: &[&str] = match code {
+        "ERR_SECRET_GET" => &["not found", "has no secret"],
+        "ERR_INVOKE_OUTPUT_BINDING" => &["couldn't find output binding"],
+        _ => &[],
+    };
+    words.iter().any(|words| message.contains(words))
 }
 
 /// For people, so that it need not be exact.

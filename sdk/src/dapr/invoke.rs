@@ -98,7 +98,7 @@ impl Invocation {
     }
 
     /// A body of bytes or text; its content type is for the caller to say.
-    pub fn body(self, body: impl Into<Cow<'static, [u8]>>) -> Self {
+    pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
         self.with(|call| call.body(body))
     }
 

@@ -90,7 +90,16 @@ enum FailurePolicy {
     },
 }
 
-/// A job that is due; see [`Router::job`].
+/// A job that is due, to a handler of [`Router::job`].
+///
+/// ```
+/// use wasmgate_sdk::{Router, dapr::jobs::DueJob};
+///
+/// let app = Router::new().job("remind-*", |job: DueJob<String>| {
+///     println!("{}: {}", job.name, job.data);
+/// });
+/// # let _ = app;
+/// ```
 #[derive(Clone, Debug)]
 pub struct DueJob<T> {
     /// The job's name.

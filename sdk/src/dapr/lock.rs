@@ -29,8 +29,23 @@ pub struct LockStore {
     name: Cow<'static, str>,
 }
 
-/// A lock that is held, until it is unlocked or expires; see [`LockStore`]. Dropping it does not
-/// unlock.
+/// A lock that is held, until it is unlocked or expires; from [`LockStore::try_lock`]. Dropping it
+/// does not unlock.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use wasmgate_sdk::{Error, dapr, dapr::lock::Unlock};
+/// # async fn f() -> Result<(), Error> {
+/// let store = dapr::lock("lockstore");
+/// if let Some(lock) = store.try_lock("till", Duration::from_secs(10)).await? {
+///     println!("{} has the {}", lock.owner(), lock.resource());
+///     assert_eq!(lock.unlock().await?, Unlock::Done);
+/// }
+/// # Ok(())
+/// # }
+/// # let _dapr = wasmgate_sdk::testing::dapr();
+/// # wasmgate_sdk::testing::block_on(f()).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "nobody else gets the lock until it is unlocked or expires"]
 pub struct Lock {

@@ -17,6 +17,10 @@
 //! | [`configuration`](mod@configuration) | [`dapr::configuration("configstore")`](fn@configuration) | [`Router::configuration`](crate::Router::configuration) |
 //! | [`lock`](mod@lock) | [`dapr::lock("lockstore")`](fn@lock) | |
 //!
+//! What Dapr brings comes on paths that the gateway never routes from outside: `/dapr/subscribe`,
+//! `/dapr/events/{pubsub}/{topic}`, `/dapr/rules/{number}/{pubsub}/{topic}`, `/job/{name}`,
+//! `/configuration/{store}/{key}` and `/{binding}`.
+//!
 //! ```
 //! use wasmgate_sdk::{Error, Request, Response, Router, dapr, dapr::pubsub::CloudEvent, testing};
 //! # use serde::{Deserialize, Serialize};

@@ -145,8 +145,8 @@ impl Store {
     }
 
     /// Saves and deletes that happen together or not at all.
-    pub fn transaction(&self) -> Transaction<'_> {
-        Transaction::new(self)
+    pub fn transaction(&self) -> Transaction {
+        Transaction::new(self.clone())
     }
 
     fn api(&self, method: Method) -> Api {

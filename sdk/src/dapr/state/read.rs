@@ -93,13 +93,19 @@ impl Store {
         }
         let keys: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
         let response = self.bulk(&keys).await?.bytes().await?;
-        let mut items: Vec<Item<'_>> = serde_json::from_slice(&response)?;
-        items.sort_by(|a, b| a.key.cmp(&b.key));
+        let items: Vec<Item<'_>> = serde_json::from_slice(&response)?;
+        // Most often the answer has the keys' order, though Dapr promises none.
+        let mut next = 0;
+        let mut find = |key| {
+            let mut ahead = items.iter().cycle().skip(next).take(items.len());
+            let steps = ahead.position(|item| item.key == key)?;
+            let index = (next + steps) % items.len();
+            next = index + 1;
+            items.get(index)
+        };
         keys.into_iter()
             .map(|key| {
-                let found = items.binary_search_by(|item| item.key.as_str().cmp(key));
-                let item = found.ok().and_then(|index| items.get(index));
-                let entry = item.map(Item::entry).transpose()?.flatten();
+                let entry = find(key).map(Item::entry).transpose()?.flatten();
                 Ok((key.to_owned(), entry))
             })
             .collect()

@@ -146,7 +146,7 @@ impl Save {
         self
     }
 
-    /// Metadata for the component, for example `outbox.projection` in a transaction.
+    /// Metadata for the component, for example `partitionKey`.
     pub fn metadata(
         mut self,
         name: impl Into<Cow<'static, str>>,

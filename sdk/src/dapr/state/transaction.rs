@@ -16,10 +16,8 @@ use crate::{
 /// Saves and deletes that happen together or not at all, from
 /// [`Store::transaction`](super::Store::transaction).
 ///
-/// In a store with an outbox (its metadata `outboxPublishPubsub` and `outboxPublishTopic`) each
-/// saved value is published as well, in the same transaction: either both happen or neither. A
-/// save with the metadata `outbox.projection` = `true` and the key of another save is what is
-/// published in that one's place.
+/// In a store with an outbox (its metadata `outboxPublishPubsub` and `outboxPublishTopic`) what is
+/// saved and deleted is published as well, in the same transaction: either both happen or neither.
 ///
 /// ```
 /// # use wasmgate_sdk::{Error, dapr::{self, state::Save}};
@@ -40,8 +38,8 @@ use crate::{
 /// ```
 #[derive(Debug)]
 #[must_use = "nothing happens until it is committed"]
-pub struct Transaction<'a> {
-    store: &'a Store,
+pub struct Transaction {
+    store: Store,
     operations: Result<Vec<Operation>, Error>,
     metadata: Metadata,
 }
@@ -52,8 +50,8 @@ struct Operation {
     request: Request,
 }
 
-impl<'a> Transaction<'a> {
-    pub(super) fn new(store: &'a Store) -> Self {
+impl Transaction {
+    pub(super) fn new(store: Store) -> Self {
         Transaction {
             store,
             operations: Ok(Vec::new()),
@@ -87,8 +85,7 @@ impl<'a> Transaction<'a> {
         self.push("delete", request)
     }
 
-    /// Metadata for the component about all of it, for example `partitionKey`; with an outbox,
-    /// `cloudevent.type` and its like shape what is published.
+    /// Metadata for the component about all of it, for example `partitionKey`.
     pub fn metadata(
         mut self,
         name: impl Into<Cow<'static, str>>,

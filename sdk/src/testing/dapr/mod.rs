@@ -1,6 +1,7 @@
 //! Dapr in memory, for tests.
 
 mod answer;
+mod deliver;
 mod events;
 mod state;
 mod world;
@@ -9,7 +10,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-pub use events::Attempt;
+pub use deliver::Attempt;
 
 use self::world::World;
 use super::{Outbound, Reply};
@@ -100,6 +101,12 @@ impl Dapr {
     /// Puts a value into a state store.
     pub fn set_state(&self, store: &str, key: &str, value: Value) {
         self.world.state.borrow_mut().put(store, key, &value);
+    }
+
+    /// Gives a store an outbox: what a transaction saves or deletes is published to a topic too.
+    pub fn outbox(&self, store: &str, pubsub: &str, topic: &str) {
+        let mut outboxes = self.world.outboxes.borrow_mut();
+        outboxes.insert(store.to_owned(), (pubsub.to_owned(), topic.to_owned()));
     }
 
     /// The envelopes of all events of a topic, delivered or not, in order.

@@ -30,6 +30,8 @@ pub(super) struct World {
     pub(super) apps: Names<Rc<Router>>,
     pub(super) state: RefCell<States>,
     pub(super) events: RefCell<Events>,
+    /// By store: pub/sub component and topic.
+    pub(super) outboxes: Names<(String, String)>,
     pub(super) jobs: Names<Value>,
     pub(super) secrets: Names<BTreeMap<String, String>>,
     pub(super) configuration: Names<BTreeMap<String, String>>,
@@ -74,7 +76,11 @@ impl World {
         match (method, segments) {
             (_, ["v1.0", "state", store, rest @ ..]) => {
                 let mut states = self.state.borrow_mut();
-                states.answer(method, store, rest, request, body)
+                let answer = states.answer(method, store, rest, request, body)?;
+                if let ["transaction"] = rest {
+                    self.publish_changes(store, answer_json(body)?);
+                }
+                Ok(answer)
             }
             (Method::Post, ["v1.0", "publish", "bulk", pubsub, topic @ ..]) => {
                 let mut events = self.events.borrow_mut();
@@ -113,10 +119,29 @@ impl World {
         }
     }
 
+    /// Publishes what a transaction has done, if its store has an outbox.
+    fn publish_changes(&self, store: &str, transaction: Value) {
+        let outboxes = self.outboxes.borrow();
+        let Some((pubsub, topic)) = outboxes.get(store) else {
+            return;
+        };
+        let operations = transaction.get("operations").and_then(Value::as_array);
+        for operation in operations.into_iter().flatten() {
+            let request = operation.get("request").unwrap_or(&Value::Null);
+            let envelope = json!({
+                "data": request.get("value"),
+                "datacontenttype": "application/json",
+                "subject": text(request, "key"),
+                "operation": format!("outbox.{}", text(operation, "operation")),
+            });
+            self.events.borrow_mut().publish(pubsub, topic, envelope);
+        }
+    }
+
     fn bind(&self, name: &str, body: &[u8]) -> Answer {
         let body: Value = answer_json(body)?;
         let Some(binding) = self.bindings.borrow().get(name).cloned() else {
-            let message = format!("there is no binding {name}");
+            let message = format!("couldn't find output binding {name}");
             return refuse(500, "ERR_INVOKE_OUTPUT_BINDING", &message);
         };
         Ok(match binding(text(&body, "operation"), &body) {
@@ -202,7 +227,7 @@ impl World {
         match method {
             Method::Get => match jobs.get(name) {
                 Some(job) => Ok(Response::json(job)),
-                None => refuse(404, "DAPR_SCHEDULER_JOB_NOT_FOUND", "there is no such job"),
+                None => refuse(404, "DAPR_SCHEDULER_GET_JOB", "there is no such job"),
             },
             Method::Delete => {
                 jobs.remove(name);
@@ -211,7 +236,7 @@ impl World {
             _ => {
                 let job: Value = answer_json(body)?;
                 if jobs.contains_key(name) && job.get("overwrite") != Some(&Value::Bool(true)) {
-                    return refuse(409, "DAPR_SCHEDULER_JOB_EXISTS", "the job exists");
+                    return refuse(409, "DAPR_SCHEDULER_SCHEDULE_JOB", "the job exists");
                 }
                 jobs.insert(name.to_owned(), job);
                 Ok(Response::new(204))
