@@ -2,6 +2,7 @@
 
 /// A file of the page.
 pub(crate) struct File {
+    /// Where it is served.
     pub(crate) path: &'static str,
     pub(crate) bytes: &'static [u8],
     /// Of the bytes, made when the package is compiled.
@@ -13,22 +14,18 @@ macro_rules! files {
         &[$({
             const BYTES: &[u8] = include_bytes!(concat!("../static/", $path));
             const HASH: u64 = hash(BYTES);
-            File { path: $path, bytes: BYTES, hash: HASH }
+            File { path: concat!("/", $path), bytes: BYTES, hash: HASH }
         }),*]
     };
 }
 
+/// Every file.
 pub(crate) const FILES: &[File] = files![
     "index.html" "shop.css" "shop.js" "img/icon.svg"
     "img/CAPPUCCINO.svg" "img/COFFEE_BLACK.svg" "img/COFFEE_WITH_ROOM.svg" "img/ESPRESSO.svg"
     "img/ESPRESSO_DOUBLE.svg" "img/LATTE.svg" "img/CAKEPOP.svg" "img/CROISSANT.svg"
     "img/MUFFIN.svg" "img/CROISSANT_CHOCOLATE.svg"
 ];
-
-/// The file at a path.
-pub(crate) fn find(path: &str) -> Option<&'static File> {
-    FILES.iter().find(|file| file.path == path)
-}
 
 impl File {
     pub(crate) fn content_type(&self) -> &'static str {
@@ -49,7 +46,7 @@ impl File {
     /// Pictures may be shown for a day without asking; page, style and script belong together and
     /// are asked for each time, which costs a 304.
     pub(crate) fn cache_control(&self) -> &'static str {
-        match self.path.starts_with("img/") {
+        match self.path.starts_with("/img/") {
             true => "public, max-age=86400",
             false => "no-cache",
         }

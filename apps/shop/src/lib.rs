@@ -2,9 +2,9 @@
 
 mod files;
 
-use wasmgate_sdk::{Error, Request, Response, Router, serve};
+use wasmgate_sdk::{Request, Response, Router, serve};
 
-use crate::files::{File, find};
+use crate::files::{FILES, File};
 
 /// What the page may load: only what comes with it, and the shop's own API. No script or style in
 /// the page itself, no frame around it.
@@ -12,27 +12,33 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       connect-src 'self'; form-action 'self'; base-uri 'none'; \
                       frame-ancestors 'none'";
 
-/// Every file at its path; the page itself at `/`.
+/// The file that is the page itself.
+const PAGE: &str = "/index.html";
+
+/// Every file at its path; the page itself also at `/`.
 pub fn app() -> Router {
-    Router::new().get("/{*path}", file)
+    FILES.iter().fold(Router::new(), |router, file| {
+        let router = router.get(file.path, |request: Request| serve_file(&request, file));
+        match file.path {
+            PAGE => router.get("/", |request: Request| serve_file(&request, file)),
+            _ => router,
+        }
+    })
 }
 
 serve!(app);
 
-fn file(request: Request) -> Result<Response, Error> {
-    let path = request.path().trim_start_matches('/');
-    let path = if path.is_empty() { "index.html" } else { path };
-    let file = find(path).ok_or_else(|| Error::not_found("the shop has no such page"))?;
-    let response = match is_known(&request, file) {
+fn serve_file(request: &Request, file: &File) -> Response {
+    let response = match is_known(request, file) {
         true => Response::new(304),
         false => Response::bytes(file.bytes).with_header("content-type", file.content_type()),
     };
-    Ok(response
+    response
         .with_header("etag", file.etag())
         .with_header("cache-control", file.cache_control())
         .with_header("content-security-policy", POLICY)
         .with_header("referrer-policy", "no-referrer")
-        .with_header("x-content-type-options", "nosniff"))
+        .with_header("x-content-type-options", "nosniff")
 }
 
 /// Whether the client has the file as it is (RFC 9110, 13.1.2).

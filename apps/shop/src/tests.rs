@@ -77,4 +77,5 @@ fn other_paths_are_not_found() {
         assert_eq!(get(path).status(), 404, "{path}");
     }
     assert_eq!(call(&app(), Request::post("/")).status(), 405);
+    assert_eq!(call(&app(), Request::post("/job/order-1")).status(), 404);
 }
