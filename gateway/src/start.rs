@@ -203,8 +203,11 @@ async fn trim(gateway: Arc<Gateway>) {
     }
 }
 
-/// Registers every package and puts the gateway together.
-fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError> {
+/// Registers every package and puts the gateway together, ready to handle requests.
+///
+/// # Errors
+/// With every package that cannot be served.
+pub fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError> {
     let loader = loader(&config, &metrics)?;
     let collector =
         PoolCollector::new(loader.engines().pool().clone()).map_err(|error| machine(&error))?;

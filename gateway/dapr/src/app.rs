@@ -84,17 +84,20 @@ pub trait AppChannel: Send + Sync + 'static {
 /// Reaches one app over HTTP: an ordinary process beside the gateway.
 #[derive(Clone)]
 pub struct HttpAppChannel {
+    app: AppId,
     client: Client<HttpConnector, Body>,
     authority: uri::Authority,
     token: Option<http::HeaderValue>,
 }
 
 impl HttpAppChannel {
-    /// A channel to the process that listens on `authority` (`127.0.0.1:8080`). With a `token`
-    /// every request carries it as `dapr-api-token`, Dapr's `APP_API_TOKEN`.
-    pub fn new(authority: uri::Authority, token: Option<http::HeaderValue>) -> Self {
+    /// A channel to `app`, which listens on `authority` (`127.0.0.1:8080`); no other app is known
+    /// to it. With a `token` every request carries it as `dapr-api-token`, Dapr's
+    /// `APP_API_TOKEN`.
+    pub fn new(app: AppId, authority: uri::Authority, token: Option<http::HeaderValue>) -> Self {
         let client = Client::builder(hyper_util::rt::TokioExecutor::new()).build_http();
         Self {
+            app,
             client,
             authority,
             token,
@@ -104,6 +107,10 @@ impl HttpAppChannel {
 
 impl AppChannel for HttpAppChannel {
     fn deliver(&self, app: &AppId, mut request: Request<Body>) -> DeliverFuture {
+        if *app != self.app {
+            let unknown = DeliverError::NoSuchApp(app.clone());
+            return Box::pin(async move { Err(unknown) });
+        }
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
         parts.scheme = Some(uri::Scheme::HTTP);
         parts.authority = Some(self.authority.clone());

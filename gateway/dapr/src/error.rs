@@ -3,7 +3,10 @@
 use std::{io, path::PathBuf};
 
 use axum::body::Body;
-use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
 use serde_json::json;
 
 use crate::{components::ComponentError, store::StoreError};
@@ -33,6 +36,9 @@ pub enum OpenError {
         /// What SQLite said.
         source: StoreError,
     },
+    /// The client for HTTP bindings cannot be made.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[source] rustls::Error),
     /// Mistakes in the resource YAML, all of them.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Components(Vec<ComponentError>),
@@ -46,7 +52,12 @@ pub(crate) struct ApiError {
     message: String,
     /// The grant that was missing, if that is why.
     grant: Option<String>,
+    /// The same call may succeed a moment later.
+    retry: bool,
 }
+
+/// What `Retry-After` says, in seconds: a sidecar starts about that fast.
+const RETRY_AFTER_SECONDS: &str = "1";
 
 pub(crate) type ApiResult = Result<Response<Body>, ApiError>;
 
@@ -58,6 +69,7 @@ impl ApiError {
             code,
             message: message.into(),
             grant: None,
+            retry: false,
         }
     }
 
@@ -78,6 +90,15 @@ impl ApiError {
             code,
             message,
             grant: Some(grant),
+            retry: false,
+        }
+    }
+
+    /// Tells the caller to try again.
+    pub(crate) fn retry_after(self) -> Self {
+        Self {
+            retry: true,
+            ..self
         }
     }
 
@@ -105,6 +126,10 @@ impl ApiError {
         response
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        if self.retry {
+            let after = HeaderValue::from_static(RETRY_AFTER_SECONDS);
+            response.headers_mut().insert(RETRY_AFTER, after);
+        }
         response
     }
 }

@@ -6,6 +6,19 @@
 //! together with what that package may reach ([`Grants`]). The same API is served to ordinary
 //! processes by [`Dapr::tcp_router`].
 //!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use wasmgate_dapr::{AppChannel, AppId, Body, Dapr, Grants, Settings};
+//! # async fn example(channel: Arc<dyn AppChannel>) -> Result<(), Box<dyn std::error::Error>> {
+//! let dapr = Dapr::open(Settings { data: ".wasmgate".into(), ..Settings::default() })?;
+//! let shop = AppId::new("shop")?;
+//! dapr.start(channel, [(shop.clone(), Grants::all())]).await;
+//! let request = http::Request::get("/v1.0/state/statestore/key").body(Body::empty())?;
+//! let answer = dapr.call(&shop, &Grants::all(), request).await;
+//! assert_eq!(answer.status(), 204);
+//! # Ok(()) }
+//! ```
+//!
 //! Bodies are [`axum::body::Body`] everywhere: a boxed `http_body::Body` that is `Send`, so that a
 //! call may cross from one worker to another.
 
@@ -34,4 +47,4 @@ pub use error::OpenError;
 pub use grants::{Globs, GrantError, Grants};
 pub use runtime::Dapr;
 pub use settings::Settings;
-pub use store::QueueDepth;
+pub use store::{QueueDepth, StoreError};

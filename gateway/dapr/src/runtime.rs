@@ -33,7 +33,8 @@ use crate::{
     grants::Grants,
     pubsub::Broker,
     settings::Settings,
-    store::{QueueDepth, Store, queue, state},
+    store::{QueueDepth, Store, StoreError, queue, state},
+    time::now_ms,
 };
 
 pub(crate) type HttpsClient = Client<HttpsConnector<HttpConnector>, Body>;
@@ -81,6 +82,13 @@ pub(crate) enum DeliveryFailure {
 }
 
 impl Dapr {
+    /// Reads the resource YAML and tells all its mistakes, without opening the database.
+    pub fn check(settings: &Settings) -> Result<(), OpenError> {
+        components::load(settings)
+            .map(drop)
+            .map_err(OpenError::Components)
+    }
+
     /// Opens the database and reads the resource YAML. Nothing runs before [`Dapr::start`].
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
         let components = components::load(&settings).map_err(OpenError::Components)?;
@@ -88,10 +96,7 @@ impl Dapr {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let connector = HttpsConnectorBuilder::new().with_provider_and_webpki_roots(provider);
         let connector = connector
-            .map_err(|error| OpenError::Data {
-                path: settings.data.clone(),
-                source: std::io::Error::other(error),
-            })?
+            .map_err(OpenError::Tls)?
             .https_or_http()
             .enable_http1()
             .build();
@@ -183,6 +188,24 @@ impl Dapr {
                 tracing::error!(%error, "the queues could not be read");
                 Vec::new()
             })
+    }
+
+    /// Delivers the parked events of `queue` again, as after its app was mended; answers how many
+    /// there were.
+    pub async fn release_parked(&self, queue: &QueueDepth) -> Result<u64, StoreError> {
+        let (pubsub, topic) = (queue.pubsub.clone(), queue.topic.clone());
+        let queue = queue.clone();
+        let release = move |conn: &rusqlite::Connection| {
+            let key = (
+                queue.app_id.as_str(),
+                queue.pubsub.as_str(),
+                queue.topic.as_str(),
+            );
+            queue::release(conn, key, now_ms())
+        };
+        let released = self.runtime.store.write(release).await?;
+        self.runtime.broker.wake(&pubsub, &topic);
+        Ok(released)
     }
 
     /// Stops the background work and waits for the deliveries under way.
@@ -279,7 +302,7 @@ pub(crate) fn header_value(text: &str) -> Option<HeaderValue> {
 pub(crate) fn clear_volatile(
     conn: &rusqlite::Connection,
     stores: &[String],
-) -> Result<(), crate::store::StoreError> {
+) -> Result<(), StoreError> {
     stores
         .iter()
         .try_for_each(|store| state::clear(conn, store).map(drop))

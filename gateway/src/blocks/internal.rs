@@ -64,12 +64,7 @@ mod tests {
             headers.insert(name, http::HeaderValue::from_static("1"));
         }
         remove_dapr_headers(&mut headers);
-        assert_eq!(
-            headers
-                .keys()
-                .map(http::HeaderName::as_str)
-                .collect::<Vec<_>>(),
-            ["x-dapr", "accept"]
-        );
+        assert_eq!(headers.len(), 2);
+        assert!(headers.contains_key("x-dapr") && headers.contains_key("accept"));
     }
 }

@@ -72,15 +72,8 @@ where
         timer,
     } = call;
     let progress = request.body().progress();
-    let state = HostState::new(&package, egress, &request_id);
     let (answer, head) = oneshot::channel();
-    let guest = Guest {
-        package,
-        loaded,
-        state,
-        request_id,
-        progress: progress.clone(),
-    };
+    let guest = Guest { package, loaded, egress, request_id, progress: progress.clone() };
     let task = GuestTask::new(tokio::spawn(async move {
         let ended = guest.drive(request, answer).await;
         // The slot is free only when the instance and its memory are gone, which they are by now.
@@ -109,7 +102,7 @@ where
 struct Guest {
     package: Arc<Package>,
     loaded: Arc<Loaded>,
-    state: HostState,
+    egress: Egress,
     request_id: RequestId,
     progress: Progress,
 }
@@ -125,13 +118,8 @@ impl Guest {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Error>,
     {
-        let Self {
-            package,
-            loaded,
-            state,
-            request_id,
-            progress,
-        } = self;
+        let Self { package, loaded, egress, request_id, progress } = self;
+        let state = HostState::new(&package, egress, &request_id);
         let mut store = Store::new(loaded.handler.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_epoch_deadline(EPOCHS_TO_FIRST_YIELD);

@@ -28,9 +28,6 @@ struct Invocation {
 }
 
 pub(super) async fn invoke(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
-    if !call.grants.allows_binding(name) {
-        return Err(ApiError::not_granted(FAILED, "bindings", name));
-    }
     let Invocation {
         operation,
         data,

@@ -27,39 +27,20 @@ pub(crate) struct Call<'a> {
     pub(crate) runtime: &'a Arc<Runtime>,
     pub(crate) caller: &'a AppId,
     pub(crate) grants: &'a Grants,
-    pub(crate) parts: Parts,
+    pub(crate) parts: &'a Parts,
 }
 
 impl Call<'_> {
     /// The values of query parameter `name`, decoded.
     pub(crate) fn queries(&self, name: &str) -> Vec<String> {
-        self.pairs()
-            .filter(|(key, _)| key == name)
-            .map(|(_, value)| value)
-            .collect()
+        queries(self.parts, name)
     }
 
     /// The query's `metadata.<key>=<value>` pairs, without that prefix.
     pub(crate) fn metadata(&self) -> Vec<(String, String)> {
-        if self.parts.uri.query().is_none() {
-            return Vec::new();
-        }
-        self.pairs()
+        pairs(self.parts)
             .filter_map(|(key, value)| Some((key.strip_prefix("metadata.")?.to_owned(), value)))
             .collect()
-    }
-
-    fn pairs(&self) -> impl Iterator<Item = (String, String)> {
-        let decode = |text: &str| {
-            let text = text.replace('+', " ");
-            percent_decode_str(&text).decode_utf8_lossy().into_owned()
-        };
-        let query = self.parts.uri.query().unwrap_or_default();
-        let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        pairs.map(move |pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(key), decode(value))
-        })
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -74,6 +55,27 @@ impl Call<'_> {
         self.header("traceparent")
             .map_or_else(new_traceparent, str::to_owned)
     }
+}
+
+/// The values of query parameter `name`, decoded.
+pub(crate) fn queries(parts: &Parts, name: &str) -> Vec<String> {
+    pairs(parts)
+        .filter(|(key, _)| key == name)
+        .map(|(_, value)| value)
+        .collect()
+}
+
+fn pairs(parts: &Parts) -> impl Iterator<Item = (String, String)> {
+    let decode = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_decode_str(&text).decode_utf8_lossy().into_owned()
+    };
+    let query = parts.uri.query().unwrap_or_default();
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs.map(move |pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode(key), decode(value))
+    })
 }
 
 /// The whole body of a call.

@@ -80,24 +80,6 @@ pub(super) fn unsubscribe(call: &Call<'_>, name: &str, id: &str) -> ApiResult {
 /// The items that the call asks for and may see, and their names if it named some.
 fn granted(call: &Call<'_>, name: &str) -> Result<(Items, Vec<String>), ApiError> {
     let keys = call.queries("key");
-    if let Some(denied) = keys
-        .iter()
-        .find(|key| !call.grants.allows_configuration(name, key))
-    {
-        let name = format!("{name}/{denied}");
-        return Err(ApiError::not_granted(
-            "ERR_PERMISSION_DENIED",
-            "configuration",
-            &name,
-        ));
-    }
-    if keys.is_empty() && call.grants.configuration.is_empty() {
-        return Err(ApiError::not_granted(
-            "ERR_PERMISSION_DENIED",
-            "configuration",
-            name,
-        ));
-    }
     let stores = &call.runtime.components.configuration;
     if stores.is_empty() {
         let message = "no configuration store is configured";

@@ -1,17 +1,23 @@
 //! Service invocation: one app calls another.
 
-use axum::body::Body;
-use http::{HeaderMap, HeaderName, Request, Uri, header};
+use std::{future::Future, time::Duration};
 
-use super::call::Call;
+use axum::body::Body;
+use http::{HeaderMap, HeaderName, Request, Response, Uri, header, request::Parts};
+use http_body::Body as _;
+use tokio::time::{sleep, timeout};
+
+use super::{
+    call::{Call, MAX_BODY, bytes},
+    operation::APP_ID,
+};
 use crate::{
     app::{AppId, DeliverError},
+    components::BackOff,
     error::{ApiError, ApiResult},
-    runtime::header_value,
+    event::new_traceparent,
+    runtime::{Runtime, header_value},
 };
-
-/// Names the callee on any path.
-pub(super) const APP_ID: &str = "dapr-app-id";
 
 const FAILED: &str = "ERR_DIRECT_INVOKE";
 
@@ -27,51 +33,82 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::UPGRADE,
 ];
 
-/// `/v1.0/invoke/{app-id}/method/{path}`.
-pub(super) async fn by_path(call: &Call<'_>, body: Body, app: &str) -> ApiResult {
-    let path = call.parts.uri.path();
-    let method = path.split_once("/method").map_or("", |(_, method)| method);
-    invoke(call, body, app, method).await
-}
-
-/// Any path with the header `dapr-app-id`.
-pub(super) async fn by_header(call: &Call<'_>, body: Body) -> ApiResult {
-    let app = call.header(APP_ID).unwrap_or_default();
-    invoke(call, body, app, call.parts.uri.path()).await
-}
-
-async fn invoke(call: &Call<'_>, body: Body, app: &str, method: &str) -> ApiResult {
-    // `app.namespace` is the sidecar's way to name a namespace; there is only one here.
-    let namespace = call
-        .runtime
-        .settings
-        .namespace
-        .as_deref()
-        .unwrap_or("default");
-    let app = app
-        .strip_suffix(namespace)
-        .and_then(|app| app.strip_suffix('.'))
-        .unwrap_or(app);
-    if !call.grants.allows_invoke(app) {
-        return Err(ApiError::not_granted(FAILED, "invoke", app));
-    }
-    let callee = AppId::new(app).map_err(|error| ApiError::new(404, FAILED, error.to_string()))?;
-    let policy = call.runtime.components.resiliency.app(call.caller, app);
+/// Hands the call to the app it names, and its answer back.
+pub(super) async fn invoke(call: &Call<'_>, body: Body, app: &str, method: &str) -> ApiResult {
     let runtime = call.runtime;
-    let request = outgoing(call, body, &callee, method)?;
-    let delivery = runtime.deliver(&callee, request);
-    let answer = match policy.timeout {
-        Some(limit) => tokio::time::timeout(limit, delivery)
-            .await
-            .unwrap_or_else(|_| {
-                let reason = format!("no answer within {limit:?}");
-                Err(DeliverError::Unavailable {
-                    app: callee.clone(),
-                    reason,
-                })
-            }),
-        None => delivery.await,
+    // `app.namespace` is the sidecar's way to name a namespace; there is only one here.
+    let namespace = runtime.settings.namespace.as_deref().unwrap_or("default");
+    let plain = app
+        .strip_suffix(namespace)
+        .and_then(|app| app.strip_suffix('.'));
+    let callee = callee(plain.unwrap_or(app))?;
+    let policy = runtime
+        .components
+        .resiliency
+        .app(call.caller, callee.as_str());
+    let request = outgoing(call.parts, body, call.caller, &callee, method)?;
+    let answer = match policy.retry {
+        Some(back_off) if is_small(&request) => {
+            retried(runtime, &callee, request, policy.timeout, back_off).await?
+        }
+        _ => within(policy.timeout, &callee, runtime.deliver(&callee, request)).await,
     };
+    answered(answer)
+}
+
+/// Whether a request can be kept and sent again; what streams is sent once.
+fn is_small(request: &Request<Body>) -> bool {
+    request
+        .body()
+        .size_hint()
+        .upper()
+        .is_some_and(|size| size <= MAX_BODY as u64)
+}
+
+/// Calls again while the callee cannot be reached. What it has answered stands.
+async fn retried(
+    runtime: &Runtime,
+    callee: &AppId,
+    request: Request<Body>,
+    timeout: Option<Duration>,
+    back_off: BackOff,
+) -> Result<Result<Response<Body>, DeliverError>, ApiError> {
+    let (parts, body) = request.into_parts();
+    let body = bytes(body).await?;
+    for retry in 0.. {
+        let request = Request::from_parts(parts.clone(), Body::from(body.clone()));
+        let answer = within(timeout, callee, runtime.deliver(callee, request)).await;
+        match (&answer, back_off.pause(retry)) {
+            (Err(DeliverError::Unavailable { .. }), Some(pause)) => sleep(pause).await,
+            _ => return Ok(answer),
+        }
+    }
+    Err(ApiError::new(500, FAILED, "the retries are used up"))
+}
+
+async fn within(
+    limit: Option<Duration>,
+    callee: &AppId,
+    delivery: impl Future<Output = Result<Response<Body>, DeliverError>>,
+) -> Result<Response<Body>, DeliverError> {
+    let Some(limit) = limit else {
+        return delivery.await;
+    };
+    timeout(limit, delivery).await.unwrap_or_else(|_| {
+        let reason = format!("no answer within {limit:?}");
+        Err(DeliverError::Unavailable {
+            app: callee.clone(),
+            reason,
+        })
+    })
+}
+
+pub(crate) fn callee(app: &str) -> Result<AppId, ApiError> {
+    AppId::new(app).map_err(|error| ApiError::new(404, FAILED, error.to_string()))
+}
+
+/// What the caller gets for the callee's answer.
+pub(crate) fn answered(answer: Result<Response<Body>, DeliverError>) -> ApiResult {
     match answer {
         Ok(mut response) => {
             remove_hop_by_hop(response.headers_mut());
@@ -86,43 +123,48 @@ async fn invoke(call: &Call<'_>, body: Body, app: &str, method: &str) -> ApiResu
     }
 }
 
-fn outgoing(
-    call: &Call<'_>,
+/// The request as the callee sees it.
+pub(crate) fn outgoing(
+    parts: &Parts,
     body: Body,
+    caller: &AppId,
     callee: &AppId,
     method: &str,
 ) -> Result<Request<Body>, ApiError> {
     let mut target = clean(method);
-    if let Some(query) = call.parts.uri.query() {
+    if let Some(query) = parts.uri.query() {
         target.push('?');
         target.push_str(query);
     }
     let uri: Uri = target.parse().map_err(|error: http::uri::InvalidUri| {
         ApiError::new(400, FAILED, format!("{target:?} is no path: {error}"))
     })?;
-    let trace = call.traceparent();
     let mut request = Request::new(body);
-    *request.method_mut() = call.parts.method.clone();
+    *request.method_mut() = parts.method.clone();
     *request.uri_mut() = uri;
-    *request.headers_mut() = call.parts.headers.clone();
+    *request.headers_mut() = parts.headers.clone();
     let headers = request.headers_mut();
     remove_hop_by_hop(headers);
     headers.remove(header::HOST);
     headers.remove(APP_ID);
     headers.remove(super::API_TOKEN);
-    for (name, value) in [
-        ("dapr-caller-app-id", call.caller.as_str()),
-        ("dapr-callee-app-id", callee.as_str()),
-        ("traceparent", trace.as_str()),
+    for (name, app) in [
+        ("dapr-caller-app-id", caller),
+        ("dapr-callee-app-id", callee),
     ] {
-        if let Some(value) = header_value(value) {
+        if let Some(value) = header_value(app.as_str()) {
             headers.insert(name, value);
         }
+    }
+    if !headers.contains_key("traceparent")
+        && let Some(trace) = header_value(&new_traceparent())
+    {
+        headers.insert("traceparent", trace);
     }
     Ok(request)
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()

@@ -17,7 +17,7 @@ const MAX_NAME: usize = 256;
 
 pub(super) async fn schedule(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
     const FAILED: &str = "DAPR_SCHEDULER_SCHEDULE_JOB";
-    check(call, name)?;
+    check(name)?;
     let spec: JobSpec = json(&bytes(body).await?)?;
     let (due_at, expires_at) = spec
         .begin(now_ms())
@@ -51,7 +51,7 @@ pub(super) async fn schedule(call: &Call<'_>, body: Body, name: &str) -> ApiResu
 
 pub(super) fn get(call: &Call<'_>, name: &str) -> ApiResult {
     const FAILED: &str = "DAPR_SCHEDULER_GET_JOB";
-    check(call, name)?;
+    check(name)?;
     let job = call
         .runtime
         .store
@@ -70,7 +70,7 @@ pub(super) fn get(call: &Call<'_>, name: &str) -> ApiResult {
 
 /// Answers 204 for a job that is not there too: then it is as the app wants it.
 pub(super) async fn delete(call: &Call<'_>, name: &str) -> ApiResult {
-    check(call, name)?;
+    check(name)?;
     let (app, name) = (call.caller.to_string(), name.to_owned());
     let deleted = call
         .runtime
@@ -81,10 +81,7 @@ pub(super) async fn delete(call: &Call<'_>, name: &str) -> ApiResult {
     no_content()
 }
 
-fn check(call: &Call<'_>, name: &str) -> Result<(), ApiError> {
-    if !call.grants.allows_jobs() {
-        return Err(ApiError::not_granted("ERR_JOBS_FORBIDDEN", "jobs", name));
-    }
+fn check(name: &str) -> Result<(), ApiError> {
     if name.is_empty() || name.len() > MAX_NAME || name.contains("||") {
         let message =
             format!("{name:?} is no name of a job: 1 to {MAX_NAME} bytes, without \"||\"");

@@ -10,14 +10,6 @@ use crate::{
 };
 
 pub(super) fn get(call: &Call<'_>, name: &str, key: &str) -> ApiResult {
-    if !call.grants.allows_secret(name, key) {
-        let name = format!("{name}/{key}");
-        return Err(ApiError::not_granted(
-            "ERR_PERMISSION_DENIED",
-            "secrets",
-            &name,
-        ));
-    }
     let found = store(call, name)?.get(key).ok_or_else(|| {
         let message = format!("secret store {name:?} has no secret {key:?}");
         ApiError::new(500, "ERR_SECRET_GET", message)

@@ -8,15 +8,15 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    Block, Component, ComponentError, Components, Declared, KeyPrefix, KeyedStore, Outbox, PubSub,
-    Scopes, defaults,
-    document::scalar,
-    document::{ComponentDocument, Document, Head, MetadataItem, read_folder},
+    ComponentError, Components, Declared, Scopes,
+    blocks::{insert, keyed_store, missing, pubsub},
+    defaults,
+    document::{ComponentDocument, Document, Head, MetadataItem, read_folder, scalar},
 };
 use crate::{
     bindings::Binding,
     configuration::ConfigurationStore,
-    pubsub::subscription::{Routes, RuleSpec, Spec},
+    pubsub::subscription::{Spec, Subscription},
     secrets::SecretStore,
     settings::Settings,
 };
@@ -252,150 +252,20 @@ impl Builder<'_> {
     }
 
     fn subscription(&mut self, document: &Document) -> Result<(), Vec<ComponentError>> {
-        let raw: SubscriptionDocument = document.read_as().map_err(|error| vec![error])?;
-        let spec = raw.spec;
-        let spec = Spec {
-            pubsubname: spec.pubsubname,
-            topic: spec.topic,
-            route: spec.route,
-            routes: spec.routes.map(|routes| Routes {
-                rules: routes.rules,
-                default: routes.default,
-            }),
-            dead_letter_topic: spec.dead_letter_topic,
-            metadata: spec.metadata,
-            bulk_subscribe: spec.bulk_subscribe,
-        };
+        let SubscriptionDocument { spec, scopes } =
+            document.read_as().map_err(|error| vec![error])?;
         // Checked here, so that a mistake is told at the start and not at the first event.
-        let anyone = crate::app::AppId::new("anyone").map_err(|_| Vec::new())?;
-        crate::pubsub::subscription::Subscription::new(&anyone, &spec)
+        Subscription::check(&spec)
             .map_err(|error| vec![document.error("spec", error.to_string())])?;
-        self.built.subscriptions.push(Declared {
-            spec,
-            scopes: Scopes(raw.scopes),
-        });
+        let scopes = Scopes(scopes);
+        self.built.subscriptions.push(Declared { spec, scopes });
         Ok(())
     }
 }
 
 #[derive(Deserialize)]
 struct SubscriptionDocument {
-    spec: SubscriptionSpec,
+    spec: Spec,
     #[serde(default)]
     scopes: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SubscriptionSpec {
-    pubsubname: String,
-    topic: String,
-    route: Option<String>,
-    routes: Option<DeclaredRoutes>,
-    dead_letter_topic: Option<String>,
-    metadata: Option<serde_json::Map<String, serde_json::Value>>,
-    bulk_subscribe: Option<crate::pubsub::subscription::BulkSubscribe>,
-}
-
-#[derive(Deserialize)]
-struct DeclaredRoutes {
-    #[serde(default)]
-    rules: Vec<RuleSpec>,
-    default: Option<String>,
-}
-
-fn insert<T>(block: &mut Block<T>, raw: &ComponentDocument, it: T) {
-    let name = raw.metadata.name.clone();
-    let version = if raw.spec.version.is_empty() {
-        "v1".to_owned()
-    } else {
-        raw.spec.version.clone()
-    };
-    let scopes = Scopes(raw.scopes.clone());
-    let kind = raw.spec.kind.clone();
-    block.insert(
-        name.clone(),
-        Component {
-            name,
-            kind,
-            version,
-            scopes,
-            it,
-        },
-    );
-}
-
-/// The failure of a component without the metadata item `name`.
-pub(crate) fn missing(name: &str) -> (String, String) {
-    (
-        format!("spec.metadata.{name}"),
-        "is missing; add it".to_owned(),
-    )
-}
-
-fn keyed_store(metadata: &Metadata, settings: &Settings) -> Result<KeyedStore, (String, String)> {
-    let namespace = || {
-        settings
-            .namespace
-            .clone()
-            .unwrap_or_else(|| "default".to_owned())
-    };
-    let prefix = match metadata.get("keyprefix").map(String::as_str) {
-        None | Some("" | "appid") => KeyPrefix::AppId,
-        Some("name") => KeyPrefix::Name,
-        Some("namespace") => KeyPrefix::Namespace(namespace()),
-        Some("none") => KeyPrefix::None,
-        Some(fixed) if fixed.contains("||") => {
-            let message = "may not hold \"||\"; write another prefix".to_owned();
-            return Err(("spec.metadata.keyPrefix".to_owned(), message));
-        }
-        Some(fixed) => KeyPrefix::Fixed(fixed.to_owned()),
-    };
-    let outbox = match (
-        metadata.get("outboxpublishpubsub"),
-        metadata.get("outboxpublishtopic"),
-    ) {
-        (Some(pubsub), Some(topic)) => Some(Outbox {
-            pubsub: pubsub.clone(),
-            topic: topic.clone(),
-        }),
-        (None, None) => None,
-        (Some(_), None) => return Err(missing("outboxPublishTopic")),
-        (None, Some(_)) => return Err(missing("outboxPublishPubsub")),
-    };
-    Ok(KeyedStore {
-        prefix,
-        outbox,
-        volatile: false,
-    })
-}
-
-fn pubsub(metadata: &Metadata) -> PubSub {
-    let list = |text: &str| -> Vec<String> {
-        text.split(',')
-            .map(str::trim)
-            .filter(|t| !t.is_empty())
-            .map(str::to_owned)
-            .collect()
-    };
-    let topics = |name| {
-        metadata
-            .get(name)
-            .map(|text| list(text))
-            .unwrap_or_default()
-    };
-    // `app1=topic1,topic2;app2=topic3`
-    let scopes = |name| -> HashMap<String, Vec<String>> {
-        let text = metadata.get(name).map_or("", String::as_str);
-        let pairs = text.split(';').filter_map(|pair| pair.split_once('='));
-        pairs
-            .map(|(app, topics)| (app.trim().to_owned(), list(topics)))
-            .collect()
-    };
-    PubSub {
-        publishing: scopes("publishingscopes"),
-        subscribing: scopes("subscriptionscopes"),
-        allowed: topics("allowedtopics"),
-        protected: topics("protectedtopics"),
-    }
 }

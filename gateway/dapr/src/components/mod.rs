@@ -1,5 +1,6 @@
 //! Components, subscriptions and resiliency, read from a folder of Dapr's resource YAML.
 
+mod blocks;
 mod build;
 mod document;
 mod resiliency;

@@ -152,6 +152,10 @@ impl Resiliency {
                 policy(format!("{key}.outbound"), &target.outbound),
             );
         }
+        if !raw.spec.policies.circuit_breakers.is_empty() {
+            let file = document.file.display();
+            tracing::warn!(%file, "circuit breakers are the sidecar's business and ignored here");
+        }
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -177,7 +181,9 @@ struct RawSpec {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
+#[serde(rename_all = "camelCase")]
 struct RawPolicies {
+    circuit_breakers: HashMap<String, serde::de::IgnoredAny>,
     timeouts: HashMap<String, String>,
     retries: HashMap<String, RawRetry>,
 }

@@ -5,11 +5,14 @@
 
 mod spec;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{Request, StatusCode, header::CONTENT_TYPE};
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::{self, JoinSet},
+    time::sleep,
+};
 
 pub(crate) use spec::JobSpec;
 
@@ -37,8 +40,9 @@ type Name = (String, String);
 
 /// Fires jobs when they are due, until the runtime stops.
 pub(crate) async fn run(runtime: Arc<Runtime>) {
-    let mut under_way: JoinSet<Name> = JoinSet::new();
-    let mut in_flight: HashSet<Name> = HashSet::new();
+    let mut under_way = JoinSet::new();
+    // By task, so that a job is free again even if its task dies.
+    let mut in_flight: HashMap<task::Id, Name> = HashMap::new();
     loop {
         let pause = match fire_due(&runtime, &mut in_flight, &mut under_way) {
             Ok(pause) => pause,
@@ -48,10 +52,9 @@ pub(crate) async fn run(runtime: Arc<Runtime>) {
             }
         };
         tokio::select! {
-            Some(finished) = under_way.join_next() => {
-                if let Ok(name) = finished {
-                    in_flight.remove(&name);
-                }
+            Some(finished) = under_way.join_next_with_id() => {
+                let id = finished.map_or_else(|died| died.id(), |(id, ())| id);
+                in_flight.remove(&id);
             }
             () = runtime.jobs.notified() => {}
             () = sleep(pause) => {}
@@ -63,8 +66,8 @@ pub(crate) async fn run(runtime: Arc<Runtime>) {
 
 fn fire_due(
     runtime: &Arc<Runtime>,
-    in_flight: &mut HashSet<Name>,
-    under_way: &mut JoinSet<Name>,
+    in_flight: &mut HashMap<task::Id, Name>,
+    under_way: &mut JoinSet<()>,
 ) -> Result<Duration, StoreError> {
     if in_flight.len() >= MAX_IN_FLIGHT {
         return Ok(LONGEST_SLEEP);
@@ -76,8 +79,9 @@ fn fire_due(
         .read(|conn| jobs::due(conn, now, MAX_IN_FLIGHT + in_flight.len()))?;
     for job in due {
         let name = (job.app_id.clone(), job.name.clone());
-        if in_flight.len() < MAX_IN_FLIGHT && in_flight.insert(name) {
-            under_way.spawn(fire(runtime.clone(), job));
+        if in_flight.len() < MAX_IN_FLIGHT && !in_flight.values().any(|known| *known == name) {
+            let task = under_way.spawn(fire(runtime.clone(), job));
+            in_flight.insert(task.id(), name);
         }
     }
     let next = runtime.store.read(|conn| jobs::next_due(conn, now))?;
@@ -87,8 +91,7 @@ fn fire_due(
 }
 
 /// Fires one job once and writes down what comes of it.
-async fn fire(runtime: Arc<Runtime>, job: JobRow) -> Name {
-    let name = (job.app_id.clone(), job.name.clone());
+async fn fire(runtime: Arc<Runtime>, job: JobRow) {
     let settled = match serde_json::from_str::<JobSpec>(&job.spec) {
         Err(error) => {
             tracing::error!(app_id = job.app_id, job = job.name, %error, "a job is unreadable");
@@ -104,7 +107,6 @@ async fn fire(runtime: Arc<Runtime>, job: JobRow) -> Name {
         tracing::error!(%error, "a job could not be settled");
         sleep(UNREACHABLE_PAUSE).await;
     }
-    name
 }
 
 async fn deliver(

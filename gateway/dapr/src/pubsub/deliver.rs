@@ -28,14 +28,17 @@ pub(crate) enum Outcome {
 }
 
 /// The envelope that `queue`'s app gets for a queued event.
-pub(crate) fn envelope(queue: &Queue, delivery: &Delivery) -> Value {
-    if !queue.subscription.raw
-        && let Ok(event @ Value::Object(_)) = serde_json::from_slice(&delivery.event.data)
-        && (!delivery.event.raw || event.get("specversion").is_some())
-    {
-        return event;
+pub(crate) fn envelope(queue: &Queue, delivery: &Delivery) -> Bytes {
+    let event = &delivery.event;
+    // Published without an envelope, it may still be one: then it passes as it is.
+    let is_envelope = || {
+        let value = serde_json::from_slice::<Value>(&event.data);
+        value.is_ok_and(|value| value.get("specversion").is_some())
+    };
+    if !queue.subscription.raw && (!event.raw || is_envelope()) {
+        return event.data.clone();
     }
-    wrap_raw(&delivery.event, delivery.id)
+    wrap_raw(event, delivery.id).to_string().into()
 }
 
 /// Delivers one event to `path`.
@@ -43,17 +46,9 @@ pub(crate) async fn single(
     runtime: &Arc<Runtime>,
     queue: &Queue,
     path: &str,
-    event: &Value,
-    delivery: &Delivery,
+    (delivery, event): &(Delivery, Bytes),
 ) -> Outcome {
-    let answer = post(
-        runtime,
-        queue,
-        path,
-        event.to_string().into(),
-        Some(delivery),
-    )
-    .await;
+    let answer = post(runtime, queue, path, event.clone(), Some(delivery)).await;
     match answer {
         Ok((status, body)) => outcome(status, &body),
         Err(failure) => failed(failure),
@@ -65,12 +60,13 @@ pub(crate) async fn bulk(
     runtime: &Arc<Runtime>,
     queue: &Queue,
     path: &str,
-    events: &[(&Delivery, Value)],
+    events: &[(Delivery, Bytes)],
 ) -> Vec<Outcome> {
     let (_, pubsub, topic) = queue.subscription.key();
     let entries: Vec<Value> = events
         .iter()
         .map(|(delivery, event)| {
+            let event: Value = serde_json::from_slice(event).unwrap_or_default();
             json!({"entryId": delivery.id.to_string(), "event": event,
                    "contentType": CLOUD_EVENTS, "metadata": {"pubsubName": pubsub}})
         })
@@ -158,7 +154,7 @@ fn failed(failure: DeliveryFailure) -> Outcome {
 }
 
 /// What Dapr reads from the answer to an event.
-fn outcome(status: StatusCode, body: &[u8]) -> Outcome {
+pub(crate) fn outcome(status: StatusCode, body: &[u8]) -> Outcome {
     #[derive(Deserialize)]
     struct Answer {
         #[serde(default)]

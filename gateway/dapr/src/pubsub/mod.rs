@@ -3,6 +3,7 @@
 pub(crate) mod deliver;
 mod dispatch;
 pub(crate) mod rules;
+mod settle;
 pub(crate) mod subscription;
 
 use std::{collections::HashMap, sync::Arc};
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::AppId,
+    components::Declared,
     event::Event,
     runtime::Runtime,
     store::{StoreError, queue},
@@ -151,17 +153,27 @@ impl Runtime {
     /// Puts the subscriptions `specs` and those declared for `app` in the place of what it had,
     /// and starts to deliver. Unusable ones are logged and left out.
     pub(crate) async fn subscribe(self: &Arc<Self>, app: &AppId, specs: &[Spec]) {
-        let declared = self.components.subscriptions.iter();
-        let declared = declared
-            .filter(|declared| declared.scopes.include(app))
-            .map(|declared| &declared.spec);
         let mut subscriptions = Vec::new();
-        for spec in specs.iter().chain(declared) {
+        for spec in specs {
             match self.check_subscription(app, spec) {
                 Ok(subscription) => subscriptions.push(subscription),
                 Err(reason) => {
                     let (pubsub, topic) = (&spec.pubsubname, &spec.topic);
                     tracing::error!(app_id = %app, %pubsub, %topic, %reason, "a subscription is left out");
+                }
+            }
+        }
+        let declared = self.components.subscriptions.iter();
+        for Declared { spec, scopes } in declared.filter(|declared| declared.scopes.include(app)) {
+            let topic = &spec.topic;
+            match self.check_subscription(app, spec) {
+                Ok(subscription) => subscriptions.push(subscription),
+                // Without scopes it is for every app that may have it.
+                Err(reason) if scopes.0.is_empty() => {
+                    tracing::debug!(app_id = %app, %topic, %reason, "a subscription is not for this app");
+                }
+                Err(reason) => {
+                    tracing::error!(app_id = %app, %topic, %reason, "a subscription is left out");
                 }
             }
         }

@@ -86,29 +86,13 @@ pub(crate) enum SubscriptionError {
 }
 
 impl Subscription {
+    /// Whether `spec` can be some app's subscription.
+    pub(crate) fn check(spec: &Spec) -> Result<(), SubscriptionError> {
+        routes(spec).map(drop)
+    }
+
     pub(crate) fn new(app: &AppId, spec: &Spec) -> Result<Self, SubscriptionError> {
-        if spec.pubsubname.is_empty() || spec.topic.is_empty() {
-            return Err(SubscriptionError::Nameless);
-        }
-        let routes = spec.routes.clone().unwrap_or_default();
-        let mut rules = Vec::new();
-        let mut default_path = spec.route.clone().or(routes.default);
-        for rule in routes.rules {
-            if rule.condition.trim().is_empty() {
-                default_path = Some(rule.path);
-                continue;
-            }
-            rules.push(Rule::new(&rule.condition, rule.path).map_err(|reason| {
-                SubscriptionError::Rule {
-                    topic: spec.topic.clone(),
-                    rule: rule.condition,
-                    reason,
-                }
-            })?);
-        }
-        if rules.is_empty() && default_path.is_none() {
-            return Err(SubscriptionError::NoRoute(spec.topic.clone()));
-        }
+        let (rules, default_path) = routes(spec)?;
         let raw = spec
             .metadata
             .as_ref()
@@ -144,4 +128,32 @@ impl Subscription {
         rule.map(|rule| rule.path.as_str())
             .or(self.default_path.as_deref())
     }
+}
+
+/// The rules and the default route of a subscription that has one or the other.
+fn routes(spec: &Spec) -> Result<(Vec<Rule>, Option<String>), SubscriptionError> {
+    if spec.pubsubname.is_empty() || spec.topic.is_empty() {
+        return Err(SubscriptionError::Nameless);
+    }
+    let routes = spec.routes.clone().unwrap_or_default();
+    let mut rules = Vec::new();
+    let mut default_path = spec.route.clone().or(routes.default);
+    for rule in routes.rules {
+        if rule.condition.trim().is_empty() {
+            default_path = Some(rule.path);
+            continue;
+        }
+        rules.push(Rule::new(&rule.condition, rule.path).map_err(|reason| {
+            let (topic, rule) = (spec.topic.clone(), rule.condition);
+            SubscriptionError::Rule {
+                topic,
+                rule,
+                reason,
+            }
+        })?);
+    }
+    if rules.is_empty() && default_path.is_none() {
+        return Err(SubscriptionError::NoRoute(spec.topic.clone()));
+    }
+    Ok((rules, default_path))
 }

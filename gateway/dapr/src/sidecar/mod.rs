@@ -1,1 +1,287 @@
-//! x
+//! A real sidecar: the same calls, sent to it over a pooled client, and its callbacks, sent on to
+//! the packages they are for.
+//!
+//! # Topologies
+//!
+//! *Shared*: one gateway, one sidecar, one app-id for all packages. The sidecar is told every
+//! package's subscriptions as one list and sends each event once; it is fanned out here, and only
+//! packages that failed get it again. State keys, locks and jobs carry the package's app-id, so
+//! packages stay apart. One pod runs everything, and Dapr's own policies (scopes, access control)
+//! see the gateway as one app.
+//!
+//! *Dedicated*: one gateway and one sidecar for each package. Nothing is renamed: the package's
+//! keys and jobs are those of its app-id, other apps invoke it through their sidecars, and Dapr's
+//! policies apply to it alone. It costs a pod for each package.
+//!
+//! Start order does not matter: until the sidecar answers its health check calls are 503 with
+//! `Retry-After`, and [`Sidecar::readiness`] is false; its question for subscriptions waits until
+//! every package has told its own.
+
+mod callbacks;
+mod events;
+mod fanout;
+mod health;
+mod names;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use axum::body::{Body, Bytes};
+use http::{HeaderValue, Request, Response, Uri, header, uri::PathAndQuery};
+use http_body_util::{BodyExt, Limited};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use crate::{
+    api::{
+        API_TOKEN,
+        call::{MAX_BODY, bytes},
+        invoke,
+        operation::{Operation, segments},
+    },
+    app::{AppChannel, AppId},
+    error::{ApiError, ApiResult},
+    grants::Grants,
+};
+pub use callbacks::Callback;
+pub use fanout::{FanOut, SubscriptionError};
+
+/// How long the sidecar may take to begin its answer unless the settings say otherwise. Longer than
+/// its own time-outs, so that its error is seen rather than ours.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a connection may take to be made: the sidecar is on this machine.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Configuration subscriptions remembered with their packages; a change under a forgotten one is
+/// told to every package that may know it.
+const MAX_WATCHERS: usize = 10_000;
+
+/// How the packages and the sidecar belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Topology {
+    /// All packages behind one sidecar.
+    Shared,
+    /// This package alone.
+    Dedicated(AppId),
+}
+
+/// Settings of sidecar mode.
+#[derive(Clone, Debug)]
+pub struct SidecarSettings {
+    /// Scheme and authority of the sidecar's HTTP API: `http://127.0.0.1:3500`.
+    pub endpoint: Uri,
+    /// Sent as `dapr-api-token`; Dapr's `DAPR_API_TOKEN`.
+    pub api_token: Option<String>,
+    /// Required of every callback but health probes; Dapr's `APP_API_TOKEN`.
+    pub app_token: Option<String>,
+    /// One sidecar for all packages or for one.
+    pub topology: Topology,
+    /// Send invocations of packages hosted here through the sidecar too, so that its policies
+    /// apply to them.
+    pub invoke_remotely: bool,
+    /// How long the sidecar may take to begin its answer.
+    pub answer_timeout: Duration,
+}
+
+impl SidecarSettings {
+    /// The sidecar at `endpoint`, shared by all packages, without tokens.
+    pub fn new(endpoint: Uri) -> Self {
+        Self {
+            endpoint,
+            api_token: None,
+            app_token: None,
+            topology: Topology::Shared,
+            invoke_remotely: false,
+            answer_timeout: ANSWER_TIMEOUT,
+        }
+    }
+}
+
+/// A client of a real sidecar. Cloning copies a pointer.
+#[derive(Clone)]
+pub struct Sidecar {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: SidecarSettings,
+    channel: Arc<dyn AppChannel>,
+    apps: BTreeMap<AppId, Grants>,
+    client: Client<HttpConnector, Body>,
+    fan_out: RwLock<Arc<FanOut>>,
+    delivered: Mutex<fanout::Delivered>,
+    /// App-ids by configuration subscription.
+    watchers: Mutex<BTreeMap<String, AppId>>,
+    /// App-ids by path of an input binding.
+    bindings: Mutex<BTreeMap<String, Vec<AppId>>>,
+    /// The subscriptions of every app are known.
+    asked: watch::Sender<bool>,
+    /// The sidecar is there.
+    healthy: watch::Sender<bool>,
+}
+
+impl Sidecar {
+    /// Connects to a sidecar on behalf of `apps`, on the Tokio runtime it is called in. The
+    /// sidecar need not be there yet, and may go away and come back.
+    pub fn start(
+        settings: SidecarSettings,
+        channel: Arc<dyn AppChannel>,
+        apps: impl IntoIterator<Item = (AppId, Grants)>,
+    ) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .build(connector);
+        let shared = Shared {
+            settings,
+            channel,
+            apps: apps.into_iter().collect(),
+            client,
+            fan_out: RwLock::default(),
+            delivered: Mutex::default(),
+            watchers: Mutex::default(),
+            bindings: Mutex::default(),
+            asked: watch::Sender::new(false),
+            healthy: watch::Sender::new(false),
+        };
+        let shared = Arc::new(shared);
+        tokio::spawn(health::watch(Arc::downgrade(&shared)));
+        tokio::spawn(callbacks::ask_apps(shared.clone()));
+        Self { shared }
+    }
+
+    /// True while the sidecar answers its health check.
+    pub fn readiness(&self) -> watch::Receiver<bool> {
+        self.shared.healthy.subscribe()
+    }
+
+    /// Answers one call of the Dapr API as [`crate::Dapr::call`] does, by the sidecar.
+    ///
+    /// Besides the sidecar's own answers there are 503 `ERR_SIDECAR_UNAVAILABLE` with
+    /// `Retry-After` while it cannot be reached, 504 `ERR_SIDECAR_TIMEOUT` if it hangs, and 502
+    /// `ERR_SIDECAR_ANSWER` if its answer breaks off before anything was passed on.
+    pub async fn call(
+        &self,
+        caller: &AppId,
+        grants: &Grants,
+        request: Request<Body>,
+    ) -> Response<Body> {
+        match self.shared.call(caller, grants, request).await {
+            Ok(response) => response,
+            Err(error) => error.into_response(),
+        }
+    }
+
+    /// Answers what the sidecar asks of the app it stands beside: subscriptions, events, jobs,
+    /// input bindings, configuration changes, and with one package its invocations.
+    pub async fn callback(&self, request: Request<Body>) -> Callback {
+        callbacks::handle(&self.shared, request).await
+    }
+}
+
+impl Shared {
+    async fn call(&self, caller: &AppId, grants: &Grants, request: Request<Body>) -> ApiResult {
+        let (mut parts, mut body) = request.into_parts();
+        let target = parts.clone();
+        let segments = segments(target.uri.path())?;
+        let operation = Operation::parse(&target, &segments)?;
+        operation.check(grants, &target)?;
+        if let Operation::Invoke { app, method } = operation {
+            let callee = invoke::callee(app)?;
+            if self.apps.contains_key(&callee) && !self.settings.invoke_remotely {
+                let request = invoke::outgoing(&parts, body, caller, &callee, method)?;
+                return invoke::answered(self.channel.deliver(&callee, request).await);
+            }
+        }
+        let shared = self.settings.topology == Topology::Shared;
+        if shared {
+            if let Some(path) = names::path(&operation, caller, &target) {
+                parts.uri = path
+                    .parse()
+                    .map_err(|_| ApiError::malformed("the path is no URI"))?;
+            }
+            if names::rewrites_body(&operation) {
+                body = names::body(&operation, caller, &bytes(body).await?)?.into();
+            }
+        }
+        invoke::remove_hop_by_hop(&mut parts.headers);
+        parts.headers.remove(header::HOST);
+        // The body may have another length now.
+        parts.headers.remove(header::CONTENT_LENGTH);
+        let response = self.send(Request::from_parts(parts, body)).await?;
+        if let Operation::UnsubscribeConfiguration { id, .. } = &operation {
+            self.watchers.lock().remove(*id);
+        }
+        if !response.status().is_success() || !names::rewrites_answer(&operation, shared) {
+            return Ok(response);
+        }
+        let (mut head, body) = response.into_parts();
+        let body = whole(body).await?;
+        if let Operation::SubscribeConfiguration { .. } = &operation {
+            self.remember_watcher(caller, &body);
+        }
+        let body = names::answer(&operation, shared.then_some(caller), grants, &body)?;
+        head.headers.remove(header::CONTENT_LENGTH);
+        Ok(Response::from_parts(head, Body::from(body)))
+    }
+
+    /// Sends a request to the sidecar.
+    async fn send(&self, mut request: Request<Body>) -> ApiResult {
+        let mut target = self.settings.endpoint.clone().into_parts();
+        let path = request.uri().path_and_query().cloned();
+        target.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+        *request.uri_mut() =
+            Uri::from_parts(target).map_err(|error| ApiError::malformed(error.to_string()))?;
+        if let Some(token) = &self.settings.api_token
+            && let Ok(token) = HeaderValue::from_str(token)
+        {
+            request.headers_mut().insert(API_TOKEN, token);
+        }
+        let limit = self.settings.answer_timeout;
+        let answer = tokio::time::timeout(limit, self.client.request(request)).await;
+        match answer {
+            Ok(Ok(response)) => {
+                let mut response = response.map(Body::new);
+                invoke::remove_hop_by_hop(response.headers_mut());
+                Ok(response)
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the sidecar cannot be reached");
+                let message = "the Dapr sidecar cannot be reached; try again";
+                Err(ApiError::new(503, "ERR_SIDECAR_UNAVAILABLE", message).retry_after())
+            }
+            Err(_) => {
+                let message = format!("the Dapr sidecar did not answer within {limit:?}");
+                Err(ApiError::new(504, "ERR_SIDECAR_TIMEOUT", message))
+            }
+        }
+    }
+
+    fn remember_watcher(&self, caller: &AppId, answer: &[u8]) {
+        #[derive(serde::Deserialize)]
+        struct Subscribed {
+            id: String,
+        }
+        let Ok(Subscribed { id }) = serde_json::from_slice(answer) else {
+            return;
+        };
+        let mut watchers = self.watchers.lock();
+        if watchers.len() < MAX_WATCHERS {
+            watchers.insert(id, caller.clone());
+        }
+    }
+}
+
+async fn whole(body: Body) -> Result<Bytes, ApiError> {
+    let body = Limited::new(body, 4 * MAX_BODY).collect().await;
+    body.map(|body| body.to_bytes()).map_err(|error| {
+        let message = format!("the Dapr sidecar's answer broke off: {error}");
+        ApiError::new(502, "ERR_SIDECAR_ANSWER", message)
+    })
+}

@@ -116,6 +116,20 @@ pub(crate) fn reschedule(
     Ok(())
 }
 
+/// Makes the parked events of a queue due again, with all their retries; answers how many.
+pub(crate) fn release(
+    conn: &Connection,
+    (app, pubsub, topic): (&str, &str, &str),
+    now: i64,
+) -> Result<u64, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "UPDATE delivery SET attempts = 0, due_at = ?4
+         WHERE app_id = ?1 AND pubsub = ?2 AND topic = ?3 AND due_at = ?5",
+    )?;
+    let released = statement.execute(params![app, pubsub, topic, now, PARKED])?;
+    Ok(u64::try_from(released).unwrap_or(u64::MAX))
+}
+
 /// Gives dead letters that had no subscriber to `app`, which now is one.
 pub(crate) fn adopt(
     conn: &Connection,

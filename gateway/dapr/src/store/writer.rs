@@ -121,3 +121,62 @@ fn run_one(
     connection.prepare_cached("RELEASE work")?.execute([])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer(max_pages: i64) -> (tempfile::TempDir, Writer) {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Connection::open(folder.path().join("test.db")).unwrap();
+        connection.execute_batch("CREATE TABLE t (x)").unwrap();
+        connection
+            .pragma_update(None, "max_page_count", max_pages)
+            .unwrap();
+        (folder, Writer::start(connection).unwrap())
+    }
+
+    async fn insert(writer: &Writer, bytes: i64) -> Result<(), StoreError> {
+        writer
+            .write(move |conn| {
+                conn.execute("INSERT INTO t VALUES (zeroblob(?1))", [bytes])?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn count(writer: &Writer) -> i64 {
+        let count = |conn: &Connection| {
+            Ok::<_, StoreError>(conn.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)
+        };
+        writer.write(count).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn on_a_full_disk_what_was_acknowledged_is_there_and_the_rest_is_told() {
+        let (_folder, writer) = writer(20);
+        let sizes = [100, 1_000_000, 100, 1_000_000, 100];
+        let written = sizes.map(|size| insert(&writer, size));
+        let written = futures_util::future::join_all(written).await;
+        // SQLite gives up the whole transaction, so small writes may fail with the large one.
+        let acknowledged = written.iter().filter(|written| written.is_ok()).count();
+        for error in written.iter().filter_map(|written| written.as_ref().err()) {
+            assert!(error.is_full(), "{error}");
+        }
+        assert!(acknowledged <= 3);
+        assert_eq!(count(&writer).await, i64::try_from(acknowledged).unwrap());
+        insert(&writer, 100).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_failed_write_leaves_nothing_and_does_not_disturb_those_beside_it() {
+        let (_folder, writer) = writer(1_000);
+        let failing = writer.write(|conn| {
+            conn.execute("INSERT INTO t VALUES (1)", [])?;
+            Err::<(), _>(StoreError::Closed)
+        });
+        let both = futures_util::future::join(failing, insert(&writer, 1)).await;
+        assert!(matches!(both, (Err(StoreError::Closed), Ok(()))));
+        assert_eq!(count(&writer).await, 1);
+    }
+}

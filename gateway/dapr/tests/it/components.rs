@@ -14,8 +14,8 @@ fn mistakes(files: &[(&str, &str)], substitute: bool) -> Vec<String> {
         ..Settings::default()
     };
     add_components(&mut settings, files);
-    match Dapr::open(settings) {
-        Ok(_) => Vec::new(),
+    match Dapr::check(&settings) {
+        Ok(()) => Vec::new(),
         Err(OpenError::Components(errors)) => errors.iter().map(ToString::to_string).collect(),
         Err(other) => panic!("{other}"),
     }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    pin::pin,
     process::{Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -206,19 +207,13 @@ async fn a_lock_by_another_program_delays_writes_and_loses_none() {
     let other = rusqlite::Connection::open(file).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let path = "/v1.0/state/statestore";
-    let save = world.call("POST", path, r#"[{"key":"k","value":1}]"#);
-    let release = async {
-        // Reads go on meanwhile.
-        assert_eq!(
-            world
-                .call("GET", "/v1.0/state/statestore/k", "")
-                .await
-                .status,
-            204
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        other.execute_batch("COMMIT").unwrap();
-    };
-    let (saved, ()) = futures_util::future::join(save, release).await;
+    let mut save = pin!(world.call("POST", path, r#"[{"key":"k","value":1}]"#));
+    // It waits, and reads go on meanwhile.
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut save).await;
+    assert!(early.is_err());
+    let read = world.call("GET", "/v1.0/state/statestore/k", "").await;
+    assert_eq!(read.status, 204);
+    other.execute_batch("COMMIT").unwrap();
+    let saved = save.await;
     assert_eq!(saved.status, 204);
 }

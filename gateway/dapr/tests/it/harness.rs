@@ -14,7 +14,10 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch};
-use wasmgate_dapr::{AppChannel, AppId, Body, Dapr, DeliverError, DeliverFuture, Grants, Settings};
+use wasmgate_dapr::{
+    AppChannel, AppId, Body, Dapr, DeliverError, DeliverFuture, Grants, HttpAppChannel, Settings,
+    sidecar::{Callback, Sidecar, SidecarSettings},
+};
 
 /// Long enough for a loaded machine; nothing waits this long unless it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -140,12 +143,16 @@ pub(crate) fn answer(status: u16, body: impl ToString) -> Response<Body> {
 pub(crate) enum Kind {
     InProcess,
     Tcp,
+    /// Through the client of a sidecar, which is an embedded runtime of its own over TCP.
+    Relayed,
+    /// A real sidecar.
     Sidecar,
 }
 
 enum End {
     InProcess,
     Http(String),
+    Relayed(Sidecar),
 }
 
 /// A runtime, its apps, and one end to call it through. The caller is app `shop`.
@@ -204,6 +211,57 @@ pub(crate) async fn start(settings: Settings, apps: &Apps) -> Dapr {
     dapr
 }
 
+/// An embedded runtime that is the sidecar of a gateway with these apps, and the gateway's client.
+async fn relay(mut settings: Settings, apps: &Apps) -> (Dapr, Sidecar) {
+    settings.api_token = Some("api".to_owned());
+    let dapr = Dapr::open(settings).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    let router = dapr.tcp_router(app_id("gateway"), Grants::all());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let settings = SidecarSettings {
+        api_token: Some("api".to_owned()),
+        app_token: Some("app".to_owned()),
+        ..SidecarSettings::new(endpoint)
+    };
+    let names: Vec<_> = apps
+        .scripts
+        .lock()
+        .unwrap()
+        .keys()
+        .map(|name| app_id(name))
+        .collect();
+    let named = names.into_iter().map(|app| (app, Grants::all()));
+    let sidecar = Sidecar::start(settings, Arc::new(apps.clone()), named);
+
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().to_string().parse().unwrap();
+    let relayed = sidecar.clone();
+    let router = axum::Router::new().fallback(move |request: Request<Body>| {
+        let sidecar = relayed.clone();
+        async move {
+            match sidecar.callback(request).await {
+                Callback::Answered(response) => response,
+                Callback::Invocation(request) => answer(404, request.uri()),
+            }
+        }
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let channel = HttpAppChannel::new(app_id("gateway"), port, Some("app".parse().unwrap()));
+    dapr.start(Arc::new(channel), [(app_id("gateway"), Grants::all())])
+        .await;
+    for mut ready in [dapr.readiness(), sidecar.readiness()] {
+        tokio::time::timeout(PATIENCE, ready.wait_for(|ready| *ready))
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    (dapr, sidecar)
+}
+
 impl World {
     pub(crate) async fn in_process(apps: Apps) -> Self {
         Self::with(Kind::InProcess, apps, |_| {}).await
@@ -238,6 +296,16 @@ impl World {
             ..Settings::default()
         };
         change(&mut settings);
+        if kind == Kind::Relayed {
+            let (dapr, sidecar) = relay(settings, &apps).await;
+            return Self {
+                apps,
+                dapr: Some(dapr),
+                folder,
+                end: End::Relayed(sidecar),
+                client,
+            };
+        }
         let dapr = start(settings, &apps).await;
         let mut end = End::InProcess;
         if kind == Kind::Tcp {
@@ -282,6 +350,10 @@ impl World {
                     .call(&app_id("shop"), &Grants::all(), request)
                     .await
             }
+            End::Relayed(sidecar) => {
+                let request = request.uri(path).body(body.into()).unwrap();
+                sidecar.call(&app_id("shop"), &Grants::all(), request).await
+            }
             End::Http(base) => {
                 let request = request
                     .uri(format!("{base}{path}"))
@@ -291,6 +363,25 @@ impl World {
             }
         };
         whole(response).await
+    }
+
+    /// A call of another app, or with other grants, through a sidecar's client.
+    pub(crate) async fn relayed_as(
+        &self,
+        app: &str,
+        grants: &Grants,
+        method: &str,
+        path: &str,
+    ) -> Answer {
+        let End::Relayed(sidecar) = &self.end else {
+            panic!("not relayed")
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .body(Body::empty())
+            .unwrap();
+        whole(sidecar.call(&app_id(app), grants, request).await).await
     }
 
     /// A call of another app, or with other grants; in process only.
@@ -364,6 +455,13 @@ macro_rules! scenarios {
             async fn $name() {
                 let apps = super::apps();
                 super::$name(&$crate::harness::World::with($crate::harness::Kind::Tcp, apps, |_| {}).await).await;
+            })+
+        }
+        mod through_a_sidecar_client {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let apps = super::apps();
+                super::$name(&$crate::harness::World::with($crate::harness::Kind::Relayed, apps, |_| {}).await).await;
             })+
         }
         mod beside_a_sidecar {

@@ -1,5 +1,7 @@
 //! Invocation scenarios.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::json;
 use wasmgate_dapr::Grants;
 
@@ -82,4 +84,31 @@ async fn failures_are_told_apart() {
         .call_as("shop", &none, "GET", "/v1.0/invoke/menu/method/x", "")
         .await;
     denied.fails(403, "ERR_DIRECT_INVOKE");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_retries_an_app_that_cannot_be_reached() {
+    let apps = Apps::default();
+    let tries = AtomicUsize::new(0);
+    apps.set("menu", move |received| match received.path.as_str() {
+        "/dapr/subscribe" => answer(404, ""),
+        _ if tries.fetch_add(1, Ordering::SeqCst) < 2 => answer(UNAVAILABLE.as_u16(), ""),
+        _ => answer(200, String::from_utf8_lossy(&received.body)),
+    });
+    let policy = "
+apiVersion: dapr.io/v1alpha1
+kind: Resiliency
+metadata: {name: r}
+spec:
+  policies:
+    retries: {fast: {policy: exponential, duration: 1ms, maxInterval: 5ms, maxRetries: 5}}
+    timeouts: {short: 5s}
+  targets: {apps: {menu: {retry: fast, timeout: short}}}
+";
+    let world = World::with_components(apps, &[("r.yaml", policy)]).await;
+    let answer = world
+        .call("POST", "/v1.0/invoke/menu/method/x", "body")
+        .await;
+    assert_eq!((answer.status, &answer.body[..]), (200, &b"body"[..]));
+    assert_eq!(world.apps.count("menu", "/x"), 3);
 }

@@ -94,7 +94,7 @@ async fn the_official_javascript_sdk_works_over_tcp() {
         "/any/path" => answer(200, String::from_utf8_lossy(&received.body)),
         _ => answer(404, ""),
     });
-    let js = HttpAppChannel::new(app.to_string().parse().unwrap(), None);
+    let js = HttpAppChannel::new(app_id("js"), app.to_string().parse().unwrap(), None);
     let apps = [
         (app_id("js"), Grants::all()),
         (app_id("echo"), Grants::all()),

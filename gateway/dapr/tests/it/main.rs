@@ -1,6 +1,14 @@
 //! The building blocks as apps see them: the same scenarios in process, over TCP, and, when
 //! `DAPR_HTTP_ENDPOINT` is set, against a real sidecar.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
 mod harness;
 
 mod bindings;
@@ -15,4 +23,5 @@ mod locks;
 mod meta;
 mod pubsub;
 mod secrets;
+mod sidecar;
 mod state;

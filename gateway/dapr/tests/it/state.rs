@@ -119,7 +119,7 @@ async fn a_value_with_a_ttl_expires(world: &World) {
     let key = unique("k");
     save(
         world,
-        json!({"key": key, "value": 1, "metadata": {"ttlInSeconds": "1"}}),
+        json!({"key": key, "value": 1, "metadata": {"ttlInSeconds": "3"}}),
     )
     .await;
     let path = format!("{STORE}/{key}");

@@ -1,0 +1,44 @@
+"""Checks everything in `deploy/`; exit code 1 when something is wrong."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import dapr, gateway, image, network, pod, schemas, settings
+from .manifests import DEPLOY, Manifests, render, shipped
+
+KUSTOMIZATIONS = ("base", "overlays/dapr")
+
+
+def problems(manifests: Manifests, base: Manifests, shipped_config: dict) -> Iterator[str]:
+    """All that is wrong with one kustomization. The shape comes first: the other checks rely on it."""
+    shape = list(schemas.check(manifests))
+    yield from shape
+    if shape:
+        return
+    yield from pod.check(manifests)
+    yield from network.check(manifests)
+    yield from dapr.check(manifests, base)
+    yield from settings.check(manifests, base, shipped_config)
+    yield from image.check(manifests, image.DOCKERFILE.read_text())
+    yield from image.context(image.DOCKERIGNORE.read_text())
+    if binary := os.environ.get("WASMGATE_BIN"):
+        yield from gateway.check(manifests, base, Path(binary))
+
+
+def main() -> int:
+    found = 0
+    base = render(DEPLOY / KUSTOMIZATIONS[0])
+    for name in KUSTOMIZATIONS:
+        manifests = render(DEPLOY / name)
+        wrong = list(problems(manifests, base, shipped()))
+        print(f"deploy/{name}: {len(manifests.objects)} objects, {len(wrong) or 'no'} problems")
+        for problem in wrong:
+            print(f"  {problem}")
+        found += len(wrong)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

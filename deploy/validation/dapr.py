@@ -1,0 +1,147 @@
+"""Dapr's resources and annotations against the wasmgate.toml they serve."""
+
+from collections.abc import Iterator
+
+import yaml
+
+from .manifests import Manifests, milliseconds, port
+from .schemas import of_dapr
+
+# What the sidecar listens on in the pod's network: its HTTP API, probes, gRPC API, and other sidecars.
+SIDECAR_PORTS = {3500, 3501, 50001, 50002}
+
+# Where the sidecar serves its metrics unless told otherwise.
+SIDECAR_METRICS = 9090
+
+# What the sidecar asks to know whether the gateway is there, and the gateway answers without a token.
+HEALTH = "/healthz"
+
+# The route on which the gateway takes events for all its packages.
+EVENTS = "/wasmgate-events"
+
+
+def check(manifests: Manifests, base: Manifests) -> Iterator[str]:
+    """Everything about Dapr; `base` has the component files that the sidecar's components must match."""
+    config = manifests.config()
+    sidecar = config.get("dapr", {}).get("mode", "embedded") == "sidecar"
+    if sidecar != (manifests.annotations.get("dapr.io/enabled") == "true"):
+        yield "dapr.mode and the annotation dapr.io/enabled disagree about a sidecar"
+        return
+    embedded = components_of_folder(base)
+    if not sidecar:
+        for each in embedded:
+            yield from (f"component file {each['metadata']['name']}: {problem}" for problem in of_dapr(each))
+        yield from grants(config, embedded, None)
+        return
+    yield from annotations(manifests, config)
+    yield from token(manifests)
+    app_id = manifests.annotations.get("dapr.io/app-id")
+    components = manifests.all("Component")
+    yield from same_names(components, embedded)
+    yield from grants(config, components, app_id)
+    yield from subscriptions(manifests, config)
+    for kind in ("Component", "Subscription", "Resiliency"):
+        for each in manifests.all(kind):
+            if each.get("scopes") != [app_id]:
+                yield f"{kind} {each['metadata']['name']}: scopes {each.get('scopes')}; write [{app_id}]"
+    names = {each["metadata"]["name"] for each in components}
+    for each in manifests.all("Resiliency"):
+        for target in each["spec"]["targets"].get("components", {}).keys() - names:
+            yield f"Resiliency {each['metadata']['name']}: there is no component {target}"
+
+
+def components_of_folder(base: Manifests) -> list[dict]:
+    volumes = base.pod["spec"]["volumes"]
+    name = next(each for each in volumes if each["name"] == "components")["configMap"]["name"]
+    files = base.find("ConfigMap", name)["data"].values()
+    return [each for file in files for each in yaml.safe_load_all(file) if each]
+
+
+def annotations(manifests: Manifests, config: dict) -> Iterator[str]:
+    notes = manifests.annotations
+    if notes.get("dapr.io/app-port") != str(port(config["server"]["listen"])):
+        yield f"dapr.io/app-port is {notes.get('dapr.io/app-port')}, server.listen {config['server']['listen']}"
+    if notes.get("dapr.io/app-protocol", "http") != "http":
+        yield f"dapr.io/app-protocol is {notes['dapr.io/app-protocol']}; the gateway's callbacks are http"
+    if not manifests.find("Configuration", notes.get("dapr.io/config")):
+        yield f"dapr.io/config: there is no Configuration {notes.get('dapr.io/config')}"
+    metrics = int(notes.get("dapr.io/metrics-port", SIDECAR_METRICS))
+    for address in (config["server"]["listen"], config["server"]["admin"]):
+        if port(address) in SIDECAR_PORTS | {metrics}:
+            yield f"the sidecar takes port {port(address)} too; see dapr.io/metrics-port"
+    block = milliseconds(notes.get("dapr.io/block-shutdown-duration", "0s"))
+    graceful = 1000 * int(notes.get("dapr.io/graceful-shutdown-seconds", 5))
+    health = (notes.get("dapr.io/enable-app-health-check"), notes.get("dapr.io/app-health-check-path"))
+    if health != ("true", HEALTH):
+        yield f"dapr.io/app-health-check is {health}: without a gateway the sidecar goes on taking events; ask {HEALTH}"
+    if block < manifests.leave_ms:
+        yield (
+            f"dapr.io/block-shutdown-duration ({block} ms): the sidecar leaves before the gateway, which drains for "
+            f"up to {manifests.leave_ms} ms"
+        )
+    if block + graceful > manifests.grace_ms:
+        yield f"the sidecar ends after {block + graceful} ms, the pod is killed after {manifests.grace_ms} ms"
+
+
+def token(manifests: Manifests) -> Iterator[str]:
+    """Sidecar and gateway have the same secret, under the key that the injector reads."""
+    name = manifests.annotations.get("dapr.io/app-token-secret")
+    environment = {each["name"]: each for each in manifests.container.get("env", [])}
+    reference = environment.get("APP_API_TOKEN", {}).get("valueFrom", {}).get("secretKeyRef", {})
+    if not manifests.find("Secret", name):
+        yield f"dapr.io/app-token-secret: there is no secret {name}"
+    if (reference.get("name"), reference.get("key")) != (name, "token"):
+        yield f"APP_API_TOKEN is {reference}; take the key token of {name}, as the sidecar does"
+
+
+def same_names(components: list[dict], embedded: list[dict]) -> Iterator[str]:
+    """A guest finds the same stores in both: same name, same building block."""
+
+    def blocks(of: list[dict]) -> set[tuple[str, str]]:
+        return {(each["metadata"]["name"], each["spec"]["type"].split(".")[0]) for each in of}
+
+    for name, block in sorted(blocks(components) ^ blocks(embedded)):
+        yield f"component {name} ({block}) is in only one of base/components and the overlay"
+
+
+def grants(config: dict, components: list[dict], app_id: str | None) -> Iterator[str]:
+    """What packages may use exists and is theirs: by the app-id they share, or each by its own."""
+    by_name = {each["metadata"]["name"]: each for each in components}
+    packages = config["package"]
+    for name, package in packages.items():
+        granted = package.get("dapr", {})
+        used = [("state", store, None) for store in granted.get("state", [])]
+        used += [("pubsub", *each.split("/", 1)) for key in ("publish", "subscribe") for each in granted.get(key, [])]
+        for block, component, topic in used:
+            found = by_name.get(component)
+            if not found or not found["spec"]["type"].startswith(f"{block}."):
+                yield f"package {name}: there is no {block} component {component}"
+                continue
+            if (app_id or name) not in found["scopes"]:
+                yield f"package {name}: {component} is not in its scopes"
+            metadata = {each["name"]: each.get("value") for each in found["spec"]["metadata"]}
+            allowed = metadata.get("allowedTopics")
+            if allowed and topic not in allowed.split(","):
+                yield f"package {name}: {component} does not allow the topic {topic}"
+        for app in granted.get("invoke", []):
+            if app not in packages:
+                yield f"package {name}: there is no package {app} to invoke"
+    for each in components if app_id is None else []:
+        for scope in set(each["scopes"]) - packages.keys():
+            yield f"component {each['metadata']['name']}: scope {scope} is no package"
+
+
+def subscriptions(manifests: Manifests, config: dict) -> Iterator[str]:
+    """Every topic that a package may subscribe to is declared, with the route on which the gateway takes it."""
+    packages = config["package"].values()
+    granted = {topic for each in packages for topic in each.get("dapr", {}).get("subscribe", [])}
+    declared = set()
+    for each in manifests.all("Subscription"):
+        spec = each["spec"]
+        topic = f"{spec['pubsubname']}/{spec['topic']}"
+        declared.add(topic)
+        if spec["routes"] != {"default": f"{EVENTS}/{topic}"}:
+            yield f"Subscription {each['metadata']['name']}: routes {spec['routes']}; write {EVENTS}/{topic}"
+    for topic in sorted(granted ^ declared):
+        where = "no package may subscribe to it" if topic in declared else "there is no Subscription"
+        yield f"topic {topic}: {where}"

@@ -1,0 +1,89 @@
+"""Who reaches what: Service, Ingress and NetworkPolicy against the listeners and routes of wasmgate.toml."""
+
+from collections.abc import Iterator
+
+from .manifests import Manifests
+
+# What packages serve to Dapr and nobody else: its questions, jobs, changes of configuration, and the gateway's own
+# route for events.
+INTERNAL = ("/dapr", "/job", "/configuration", "/wasmgate-events")
+
+
+def check(manifests: Manifests) -> Iterator[str]:
+    """Everything about the way to the pod."""
+    yield from selectors(manifests)
+    yield from service(manifests)
+    yield from ingress(manifests, manifests.config())
+    yield from policy(manifests)
+
+
+def selectors(manifests: Manifests) -> Iterator[str]:
+    """Each finds the pod; an empty one finds every pod or none, depending on the kind."""
+    labels = manifests.pod["metadata"]["labels"].items()
+    found = [("Deployment", manifests.deployment["spec"].get("selector", {}).get("matchLabels"))]
+    found += [("Service", each["spec"].get("selector")) for each in manifests.all("Service")]
+    found += [
+        ("PodDisruptionBudget", each["spec"].get("selector", {}).get("matchLabels"))
+        for each in manifests.all("PodDisruptionBudget")
+    ]
+    found += [
+        ("NetworkPolicy", each["spec"].get("podSelector", {}).get("matchLabels"))
+        for each in manifests.all("NetworkPolicy")
+    ]
+    found += [
+        ("topologySpreadConstraints", each.get("labelSelector", {}).get("matchLabels"))
+        for each in manifests.pod["spec"].get("topologySpreadConstraints", [])
+    ]
+    for kind, selector in found:
+        if not selector or not selector.items() <= labels:
+            yield f"{kind}: its selector {selector} does not select the pod's labels"
+    for kind in ("Service", "PodDisruptionBudget", "NetworkPolicy"):
+        if not manifests.all(kind):
+            yield f"there is no {kind}"
+
+
+def service(manifests: Manifests) -> Iterator[str]:
+    """The public listener is all that has a Service: not the admin listener, not the sidecar."""
+    for each in manifests.all("Service"):
+        for port in each["spec"]["ports"]:
+            if port.get("targetPort") not in ("http", manifests.ports["http"]):
+                yield f"Service {each['metadata']['name']} leads to {port.get('targetPort')}; only http is public"
+
+
+def ingress(manifests: Manifests, config: dict) -> Iterator[str]:
+    routes = [each["path"] for each in config.get("route", [])]
+    for path in routes:
+        if path.startswith(INTERNAL):
+            yield f"route {path} makes public what is Dapr's alone; remove it"
+    public = set()
+    for each in manifests.all("Ingress"):
+        for rule in each["spec"]["rules"]:
+            for path in rule["http"]["paths"]:
+                public.add(path["path"])
+                if path["path"].startswith(INTERNAL):
+                    yield f"Ingress path {path['path']} makes public what is Dapr's alone; remove it"
+                if path["pathType"] != "Prefix":
+                    yield f"Ingress path {path['path']} is {path['pathType']}; the gateway's prefixes are Prefix"
+                yield from backend(manifests, path)
+    wildcards = {path.removesuffix("/{*rest}") or "/" for path in routes if path.endswith("/{*rest}")}
+    for path in sorted(public ^ wildcards):
+        where = "wasmgate.toml has no route for it" if path in public else "the Ingress does not have it"
+        yield f"public path {path}: {where}"
+
+
+def backend(manifests: Manifests, path: dict) -> Iterator[str]:
+    wanted = path["backend"]["service"]
+    found = manifests.find("Service", wanted["name"])
+    names = {each["name"] for each in found["spec"]["ports"]} if found else set()
+    if wanted["port"].get("name") not in names:
+        yield f"Ingress path {path['path']} leads to {wanted['name']}:{wanted['port']}, which does not exist"
+
+
+def policy(manifests: Manifests) -> Iterator[str]:
+    """Only the public listener is open to everyone."""
+    for each in manifests.all("NetworkPolicy"):
+        for rule in each["spec"].get("ingress", []):
+            ports = [port["port"] for port in rule.get("ports", [])]
+            if not rule.get("from") and ports != ["http"]:
+                what = ports or "every port"
+                yield f"NetworkPolicy {each['metadata']['name']} opens {what} to everyone; say from where"

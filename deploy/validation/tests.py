@@ -1,0 +1,271 @@
+"""The checks can fail: one thing broken at a time, each is seen and its place is named."""
+
+import copy
+import unittest
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+from . import dapr, gateway, image, network, pod, schemas, settings
+from .manifests import DEPLOY, Manifests, render, shipped
+
+BASE = render(DEPLOY / "base")
+DAPR = render(DEPLOY / "overlays/dapr")
+DOCKERFILE = image.DOCKERFILE.read_text()
+
+Break = Callable[[Manifests], object]
+
+
+def toml(old: str, new: str) -> Break:
+    """Changes the wasmgate.toml that the pod gets."""
+
+    def change(manifests: Manifests) -> None:
+        for config in manifests.all("ConfigMap"):
+            text = config["data"].get("wasmgate.toml", "")
+            config["data"].update({"wasmgate.toml": text.replace(old, new)} if old in text else {})
+
+    return change
+
+
+def put(path: str, value: object, of: Callable[[Manifests], dict] = lambda m: m.container) -> Break:
+    """Sets what a path of keys leads to; None removes it."""
+
+    def change(manifests: Manifests) -> None:
+        at, keys = of(manifests), path.split("/")
+        for key in keys[:-1]:
+            at = at[int(key)] if isinstance(at, list) else at[key]
+        last = int(keys[-1]) if isinstance(at, list) else keys[-1]
+        if value is None:
+            del at[last]
+        else:
+            at[last] = value
+
+    return change
+
+
+def spec(kind: str, name: str = "wasmgate") -> Callable[[Manifests], dict]:
+    return lambda manifests: manifests.find(kind, name)["spec"]
+
+
+def pod_spec(manifests: Manifests) -> dict:
+    return manifests.pod["spec"]
+
+
+def note(name: str, value: object) -> Break:
+    def change(manifests: Manifests) -> None:
+        manifests.annotations.pop(f"dapr.io/{name}")
+        if value is not None:
+            manifests.annotations[f"dapr.io/{name}"] = value
+
+    return change
+
+
+SHAPE = [
+    ("an unknown field", BASE, put("replica", 1, spec("Deployment")), "replica"),
+    ("a text for a number", BASE, put("ports/0/containerPort", "http"), "containerPort"),
+    (
+        "an apiVersion that is gone",
+        BASE,
+        lambda m: m.all("Ingress")[0].update(apiVersion="networking.k8s.io/v1beta1"),
+        "Ingress",
+    ),
+    ("a namespace", BASE, lambda m: m.deployment["metadata"].update(namespace="shop"), "namespace"),
+    ("two objects of one name", BASE, lambda m: m.objects.append(m.deployment), "Deployment"),
+    ("a Component without a version", DAPR, put("version", None, spec("Component", "statestore")), "version"),
+    (
+        "a misspelt field of Dapr",
+        DAPR,
+        put("deadletterTopic", "x", spec("Subscription", "baristaorderplaced")),
+        "deadletterTopic",
+    ),
+    ("an unknown kind of Dapr", DAPR, lambda m: m.all("Resiliency")[0].update(kind="Resilience"), "Resilience"),
+    ("a Component for everyone", DAPR, lambda m: m.find("Component", "statestore").pop("scopes"), "scopes"),
+]
+
+POD = [
+    ("another listener than the port", BASE, toml("0.0.0.0:3000", "0.0.0.0:3001"), "server.listen"),
+    ("a listener for the pod alone", BASE, toml("0.0.0.0:3000", "127.0.0.1:3000"), "server.listen"),
+    ("another admin listener than the probes ask", BASE, toml("0.0.0.0:9090", "0.0.0.0:9099"), "server.admin"),
+    ("a probe on the public port", BASE, put("livenessProbe/httpGet/port", "http"), "livenessProbe"),
+    ("a liveness that depends on others", BASE, put("livenessProbe/httpGet/path", "/readyz"), "livenessProbe"),
+    ("no startup probe", BASE, put("startupProbe", None), "startupProbe"),
+    (
+        "a grace period no longer than the drain",
+        BASE,
+        put("terminationGracePeriodSeconds", 35, pod_spec),
+        "terminationGracePeriodSeconds",
+    ),
+    (
+        "the default grace period",
+        BASE,
+        put("terminationGracePeriodSeconds", None, pod_spec),
+        "terminationGracePeriodSeconds",
+    ),
+    ("a longer drain", BASE, toml('drain_timeout = "30s"', 'drain_timeout = "1m"'), "terminationGracePeriodSeconds"),
+    ("no preStop", BASE, put("lifecycle", None), "preStop"),
+    ("a cache that is the mount itself", BASE, toml("/var/cache/wasmgate/code", "/var/cache/wasmgate"), "server.cache"),
+    ("a cache on the read-only root", BASE, toml("/var/cache/wasmgate/code", "/packages/cache"), "server.cache"),
+    ("data on the read-only root", BASE, toml("/var/lib/wasmgate/dapr", "/data/dapr"), "dapr.data"),
+    ("data that dies with the pod", BASE, toml("/var/lib/wasmgate/dapr", "/tmp/dapr"), "PersistentVolumeClaim"),
+    ("two gateways on one disk", BASE, put("replicas", 2, spec("Deployment")), "replicas"),
+    (
+        "a rollout with two gateways on one disk",
+        BASE,
+        put("strategy/type", "RollingUpdate", spec("Deployment")),
+        "Recreate",
+    ),
+    ("a volume of no ConfigMap", BASE, lambda m: m.objects.remove(m.all("ConfigMap")[1]), "volume config"),
+    ("a mount of no volume", BASE, put("volumeMounts/4/name", "temporary"), "temporary"),
+    ("another configuration than the mounted one", BASE, put("args/1", "/etc/wasmgate.toml"), "/etc/wasmgate.toml"),
+    ("no service account", BASE, put("serviceAccountName", "default", pod_spec), "ServiceAccount"),
+    ("root", BASE, put("securityContext/runAsNonRoot", False, pod_spec), "root"),
+    ("a writable root", BASE, put("securityContext/readOnlyRootFilesystem", False), "securityContext"),
+    ("a capability", BASE, put("securityContext/capabilities/drop", ["NET_RAW"]), "securityContext"),
+    ("an init container that may escalate", BASE, put("initContainers/0/securityContext", {}, pod_spec), "cache"),
+    ("no seccomp profile", BASE, put("securityContext/seccompProfile", None, pod_spec), "seccomp"),
+    ("a token of the cluster", BASE, put("automountServiceAccountToken", True, pod_spec), "token"),
+    ("no limit of memory", BASE, put("resources/limits", None), "memory"),
+    ("a token of no secret", DAPR, put("env/0/valueFrom/secretKeyRef/key", "password"), "APP_API_TOKEN"),
+]
+
+NETWORK = [
+    ("a Service for the admin listener", BASE, put("ports/0/targetPort", "admin", spec("Service")), "admin"),
+    ("a Service for other pods", BASE, put("selector", {"app": "shop"}, spec("Service")), "Service"),
+    ("a budget for no pod", BASE, put("selector", None, spec("PodDisruptionBudget")), "PodDisruptionBudget"),
+    ("no NetworkPolicy", BASE, lambda m: m.objects.remove(m.all("NetworkPolicy")[0]), "NetworkPolicy"),
+    ("an admin listener for everyone", BASE, put("ingress/1/from", None, spec("NetworkPolicy")), "admin"),
+    ("an Ingress path without a route", BASE, put("rules/0/http/paths/0/path", "/q", spec("Ingress")), "/q"),
+    ("a route without an Ingress path", BASE, toml("/c/{*rest}", "/d/{*rest}"), "/d"),
+    ("an Ingress path to Dapr's routes", BASE, put("rules/0/http/paths/0/path", "/dapr", spec("Ingress")), "/dapr"),
+    ("a route to the jobs", BASE, toml('path = "/hello"', 'path = "/job/{name}"'), "/job"),
+    (
+        "an Ingress to no Service",
+        BASE,
+        put("rules/0/http/paths/2/backend/service/name", "shop", spec("Ingress")),
+        "shop",
+    ),
+]
+
+SIDECAR = [
+    ("a sidecar without its mode", DAPR, toml('mode = "sidecar"', 'mode = "embedded"'), "dapr.io/enabled"),
+    ("an app port where nobody listens", DAPR, note("app-port", "8080"), "app-port"),
+    ("two on port 9090", DAPR, note("metrics-port", None), "metrics-port"),
+    ("a sidecar that leaves first", DAPR, note("block-shutdown-duration", "10s"), "block-shutdown-duration"),
+    ("a sidecar that outlives its gateway", DAPR, note("enable-app-health-check", None), "app-health-check"),
+    ("a health check that asks a package", DAPR, note("app-health-check-path", "/hello"), "app-health-check"),
+    ("a sidecar that is killed", DAPR, note("graceful-shutdown-seconds", "30"), "killed"),
+    ("a Configuration that is not there", DAPR, note("config", "tracing"), "dapr.io/config"),
+    ("two tokens", DAPR, note("app-token-secret", "another"), "app-token-secret"),
+    ("a gateway without the token", DAPR, put("env", []), "APP_API_TOKEN"),
+    (
+        "a component of another name",
+        DAPR,
+        lambda m: m.find("Component", "statestore")["metadata"].update(name="store"),
+        "statestore",
+    ),
+    (
+        "a component of another building block",
+        DAPR,
+        put("type", "lock.redis", spec("Component", "statestore")),
+        "statestore",
+    ),
+    (
+        "a component of another app",
+        DAPR,
+        lambda m: m.find("Component", "statestore").update(scopes=["counter-api"]),
+        "statestore",
+    ),
+    ("a grant of a store that is not there", DAPR, toml('["statestore"]', '["orders"]'), "orders"),
+    ("a grant of a topic that is not allowed", DAPR, toml("baristaorderplaced", "baristaorders"), "baristaorders"),
+    (
+        "a topic that nobody declared",
+        DAPR,
+        lambda m: m.objects.remove(m.all("Subscription")[0]),
+        "there is no Subscription",
+    ),
+    (
+        "an event sent to a package's own route",
+        DAPR,
+        put("routes/default", "/events", spec("Subscription", "kitchenorderplaced")),
+        "kitchenorderplaced",
+    ),
+    ("retries of no component", DAPR, put("targets/components/pubsub", {}, spec("Resiliency")), "pubsub"),
+    ("a scope that is no package", BASE, toml("[package.kitchen-api", "[package.cook-api"), "kitchen-api"),
+    ("an invocation of no package", BASE, toml('invoke = ["product-api"]', 'invoke = ["products"]'), "products"),
+]
+
+SETTINGS = [
+    ("an overlay with other limits", DAPR, toml('memory = "64MiB"', 'memory = "1GiB"'), "[dapr]"),
+    ("a package that is not deployed", BASE, toml("[package.product-api]", "[package.products]"), "product-api"),
+    (
+        "a package that may do more than shipped",
+        BASE,
+        toml('/product_api.wasm"', '/product_api.wasm"\noutbound = ["https://example.com"]'),
+        "outbound",
+    ),
+    ("another component than shipped", BASE, toml("product_api.wasm", "products.wasm"), "products.wasm"),
+    ("a source outside the image", BASE, toml("/packages/hello.wasm", "target/hello.wasm"), "target/hello.wasm"),
+    ("a route that is not deployed", BASE, toml('strip_prefix = "/p"', ""), "/p/{*rest}"),
+]
+
+
+class EveryCheckCanFail(unittest.TestCase):
+    def broken(self, table: list, check: Callable[[Manifests], object]) -> None:
+        for what, manifests, breaks, place in table:
+            with self.subTest(what):
+                changed = copy.deepcopy(manifests)
+                breaks(changed)
+                self.assertNotEqual(changed, manifests, "nothing was broken")
+                self.assertIn(place, "\n".join(check(changed)))
+
+    def test_what_no_api_server_would_take_is_seen(self) -> None:
+        self.broken(SHAPE, schemas.check)
+
+    def test_a_pod_that_disagrees_with_its_configuration_is_seen(self) -> None:
+        self.broken(POD, pod.check)
+
+    def test_a_way_to_the_pod_that_should_not_be_is_seen(self) -> None:
+        self.broken(NETWORK, network.check)
+
+    def test_a_sidecar_that_does_not_fit_is_seen(self) -> None:
+        self.broken(SIDECAR, lambda manifests: dapr.check(manifests, BASE))
+
+    def test_a_configuration_that_is_not_the_shipped_one_is_seen(self) -> None:
+        self.broken(SETTINGS, lambda manifests: settings.check(manifests, BASE, shipped()))
+
+    def test_a_laptop_with_other_stores_is_seen(self) -> None:
+        known = shipped()
+        packages = {**known["package"], "counter-api": BASE.config()["package"]["counter-api"]}
+        for components, problems in ((settings.COMPONENTS, 0), ("components", 1)):
+            with self.subTest(components):
+                laptop = {**known, "package": packages, "dapr": {"components": components}}
+                self.assertEqual(len(list(settings.check(BASE, BASE, laptop))), problems)
+
+    def test_a_crate_that_the_build_does_not_get_is_seen(self) -> None:
+        ignored = image.DOCKERIGNORE.read_text()
+        self.assertEqual(list(image.context(ignored)), [])
+        self.assertNotEqual(list(image.context(ignored.replace("!sdk", ""))), [])
+
+    def test_an_image_that_does_not_fit_the_pod_is_seen(self) -> None:
+        for old, new in [
+            ("EXPOSE 3000 9090", "EXPOSE 3000"),
+            ("USER 65532:65532", "USER root"),
+            ('ENTRYPOINT ["/usr/local/bin/wasmgate"]', "ENTRYPOINT /usr/local/bin/wasmgate"),
+            ("/image/usr/bin/cp", "/image/usr/bin/copy"),
+            ("WORKDIR /src", "WORKDIR src"),
+        ]:
+            with self.subTest(new):
+                self.assertIn(old, DOCKERFILE)
+                self.assertNotEqual(list(image.check(BASE, DOCKERFILE.replace(old, new))), [])
+
+    def test_a_gateway_that_refuses_is_seen(self) -> None:
+        """Stands in for the gateway: what says no to everything, and what says yes but never serves."""
+        with mock.patch.object(gateway, "built_component", lambda source: source):
+            for binary in ("/bin/false", "/bin/true"):
+                with self.subTest(binary):
+                    found = list(gateway.check(BASE, BASE, Path(binary)))
+                    self.assertEqual(len(found), 1, found)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,105 @@
+//! What becomes of events after a delivery: gone, tried again later, or dead letters.
+
+use std::sync::Arc;
+
+use super::{Queue, deliver::Outcome};
+use crate::{
+    app::AppId,
+    components::BackOff,
+    runtime::Runtime,
+    store::{
+        StoreError,
+        queue::{self, Delivery, PARKED},
+    },
+    time::{later, now_ms},
+};
+
+/// Writes down what became of deliveries.
+pub(super) async fn settle(
+    runtime: &Arc<Runtime>,
+    queue: &Queue,
+    settled: Vec<(Delivery, Outcome)>,
+) -> Result<(), StoreError> {
+    let subscription = &queue.subscription;
+    let (pubsub, dead_letter) = (&subscription.pubsub, subscription.dead_letter_topic.clone());
+    let readers = dead_letter
+        .as_ref()
+        .map(|topic| runtime.broker.subscribers(pubsub, topic));
+    let policy = runtime
+        .components
+        .resiliency
+        .inbound(&subscription.app, pubsub);
+    let back_off = policy.retry.unwrap_or(BackOff::DELIVERY);
+    for (delivery, outcome) in &settled {
+        log(queue, delivery, outcome);
+    }
+    if settled
+        .iter()
+        .all(|(_, outcome)| matches!(outcome, Outcome::Unreachable(_)))
+    {
+        return Ok(());
+    }
+    let topic = dead_letter.clone();
+    let settle_all = move |conn: &rusqlite::Connection| {
+        for (mut delivery, outcome) in settled {
+            let (id, now) = (delivery.id, now_ms());
+            let last = match outcome {
+                Outcome::Done => {
+                    queue::remove(conn, id)?;
+                    continue;
+                }
+                // It stays as it is; the queue waits.
+                Outcome::Unreachable(_) => continue,
+                Outcome::Retry(_) => back_off.pause(delivery.attempts),
+                Outcome::Drop(_) => None,
+            };
+            let dropped = matches!(outcome, Outcome::Drop(_));
+            match (last, &topic) {
+                (Some(pause), _) => {
+                    queue::reschedule(conn, id, delivery.attempts + 1, later(now, pause))?;
+                }
+                (None, Some(topic)) => {
+                    queue::remove(conn, id)?;
+                    delivery.event.topic.clone_from(topic);
+                    let readers = readers.as_deref().unwrap_or_default();
+                    match readers {
+                        [] => queue::push(conn, &delivery.event, [""], now)?,
+                        readers => {
+                            queue::push(
+                                conn,
+                                &delivery.event,
+                                readers.iter().map(AppId::as_str),
+                                now,
+                            )?;
+                        }
+                    }
+                }
+                (None, None) if dropped => queue::remove(conn, id)?,
+                (None, None) => queue::reschedule(conn, id, delivery.attempts + 1, PARKED)?,
+            }
+        }
+        Ok::<_, StoreError>(())
+    };
+    runtime.store.write(settle_all).await?;
+    if let Some(topic) = dead_letter {
+        runtime.broker.wake(pubsub, &topic);
+    }
+    Ok(())
+}
+
+fn log(queue: &Queue, delivery: &Delivery, outcome: &Outcome) {
+    let (app_id, pubsub, topic) = queue.subscription.key();
+    let attempts = delivery.attempts;
+    match outcome {
+        Outcome::Done => {}
+        Outcome::Retry(reason) => {
+            tracing::warn!(app_id, pubsub, topic, attempts, %reason, "an event was not taken");
+        }
+        Outcome::Drop(reason) => {
+            tracing::warn!(app_id, pubsub, topic, attempts, %reason, "an event was dropped");
+        }
+        Outcome::Unreachable(reason) => {
+            tracing::debug!(app_id, pubsub, topic, %reason, "a subscriber cannot be reached");
+        }
+    }
+}

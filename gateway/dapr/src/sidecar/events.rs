@@ -1,0 +1,151 @@
+//! Events from the sidecar: to each package that wants them, and one answer for all.
+
+use axum::body::{Body, Bytes};
+use futures_util::future::join_all;
+use http::{Method, Request, Response, header::CONTENT_TYPE, request::Parts};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+
+use super::{
+    Shared, Topology,
+    callbacks::{json_answer, send, whole},
+    fanout::joint_status,
+};
+use crate::{
+    app::AppId,
+    event::{CLOUD_EVENTS, media_type},
+    pubsub::deliver::{Outcome, outcome},
+};
+
+/// An event of the joint subscriptions, which name pub/sub and topic in its path.
+pub(super) async fn joined(
+    shared: &Shared,
+    parts: &Parts,
+    body: Body,
+    pubsub: &str,
+    topic: &str,
+) -> Response<Body> {
+    let Ok(body) = whole(body).await else {
+        return again();
+    };
+    let event: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let targets = shared.fan_out.read().targets(pubsub, topic, &event);
+    deliver(shared, parts, &event, &body, (pubsub, topic), targets).await
+}
+
+/// Whether a request is an event, whatever its path.
+pub(super) fn is_event(parts: &Parts) -> bool {
+    let kind = parts
+        .headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| media_type(kind) == CLOUD_EVENTS)
+}
+
+/// An event of a subscription that only the sidecar knows, from a Subscription resource. Its path
+/// is one of a package: of the only one, of one that subscribes to the topic itself, or of
+/// whichever has such a route.
+pub(super) async fn declared(shared: &Shared, parts: &Parts, body: Body) -> Response<Body> {
+    let Ok(body) = whole(body).await else {
+        return again();
+    };
+    let event: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let text = |name| event.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (pubsub, topic) = (text("pubsubname"), text("topic"));
+    let path = parts.uri.path();
+    let mut targets = match &shared.settings.topology {
+        Topology::Dedicated(app) => vec![(app.clone(), path.to_owned())],
+        Topology::Shared => shared.fan_out.read().targets(pubsub, topic, &event),
+    };
+    if targets.is_empty() {
+        targets = shared
+            .apps
+            .keys()
+            .map(|app| (app.clone(), path.to_owned()))
+            .collect();
+    }
+    deliver(shared, parts, &event, &body, (pubsub, topic), targets).await
+}
+
+async fn deliver(
+    shared: &Shared,
+    parts: &Parts,
+    event: &Value,
+    body: &Bytes,
+    (pubsub, topic): (&str, &str),
+    mut targets: Vec<(AppId, String)>,
+) -> Response<Body> {
+    targets.retain(|(app, _)| shared.grants_subscription(app, pubsub, topic));
+    let id = event.get("id").and_then(Value::as_str);
+    let id = id.map(|id| format!("{pubsub}/{topic}/{id}"));
+    if let Some(id) = &id {
+        let delivered = shared.delivered.lock();
+        targets.retain(|(app, _)| !delivered.has(id, app));
+    }
+    let turns = targets.into_iter().map(|(app, path)| async move {
+        let sent = send(
+            shared,
+            &app,
+            Method::POST,
+            &path,
+            &parts.headers,
+            body.clone(),
+        )
+        .await;
+        let mut outcome = match sent {
+            Ok((status, answer)) => outcome(status, &answer),
+            Err(reason) => Outcome::Unreachable(reason),
+        };
+        if let Outcome::Drop(_) = outcome {
+            let fan_out = shared.fan_out.read().clone();
+            if let Some(dead_letter) = fan_out.own_dead_letter(&app, pubsub, topic) {
+                outcome = shared
+                    .publish_dead_letter(pubsub, dead_letter, body.clone())
+                    .await;
+            }
+        }
+        (app, outcome)
+    });
+    let outcomes = join_all(turns).await;
+    let status = joint_status(&outcomes);
+    if let Some(id) = &id {
+        let mut delivered = shared.delivered.lock();
+        if status == "RETRY" {
+            let again =
+                |outcome: &Outcome| matches!(outcome, Outcome::Retry(_) | Outcome::Unreachable(_));
+            let done = outcomes.into_iter().filter(|(_, outcome)| !again(outcome));
+            delivered.remember(id, done.map(|(app, _)| app));
+        } else {
+            delivered.forget(id);
+        }
+    }
+    json_answer(&json!({"status": status}))
+}
+
+/// The event broke off on its way: the sidecar is to send it again.
+fn again() -> Response<Body> {
+    json_answer(&json!({"status": "RETRY"}))
+}
+
+impl Shared {
+    fn grants_subscription(&self, app: &AppId, pubsub: &str, topic: &str) -> bool {
+        let grants = self.apps.get(app);
+        grants.is_some_and(|grants| grants.allows_subscribe(pubsub, topic))
+    }
+
+    async fn publish_dead_letter(&self, pubsub: &str, topic: &str, event: Bytes) -> Outcome {
+        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let path = format!("/v1.0/publish/{}/{}", encode(pubsub), encode(topic));
+        let request = Request::post(path)
+            .header(CONTENT_TYPE, CLOUD_EVENTS)
+            .body(Body::from(event));
+        let Ok(request) = request else {
+            return Outcome::Done;
+        };
+        match self.send(request).await {
+            Ok(response) if response.status().is_success() => Outcome::Done,
+            Ok(response) => Outcome::Retry(format!("the dead-letter topic: {}", response.status())),
+            Err(error) => Outcome::Retry(error.message().to_owned()),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! One subscription to the sidecar for each topic, whoever wants it; the events to each of them.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value};
+
+use crate::{
+    app::AppId,
+    pubsub::{
+        deliver::Outcome,
+        subscription::{Spec, Subscription},
+    },
+};
+
+/// Where the sidecar sends events: `/events/{pubsub}/{topic}` below this.
+pub(super) const EVENTS: &str = "/wasmgate-events";
+
+/// Events of which it is remembered who has taken them already. A sidecar retries an event within
+/// minutes; this is many thousand events a minute.
+const REMEMBERED: usize = 100_000;
+
+/// Why what an app answered on `GET /dapr/subscribe` cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("app {app}: {reason}")]
+pub struct SubscriptionError {
+    /// The app.
+    pub app: AppId,
+    /// What is wrong and what to write instead.
+    pub reason: String,
+}
+
+/// The subscriptions of all packages behind one sidecar. Data only: it calls nobody.
+#[derive(Debug, Default)]
+pub struct FanOut {
+    topics: BTreeMap<(String, String), Vec<Subscription>>,
+    /// The rest of what apps asked for, such as bulk: the first app's word counts.
+    metadata: BTreeMap<(String, String), Map<String, Value>>,
+}
+
+impl FanOut {
+    /// Joins what each app answered on `GET /dapr/subscribe` (an empty body means nothing).
+    /// Entries that cannot be used are told and left out.
+    pub fn new<'a>(
+        answers: impl IntoIterator<Item = (&'a AppId, &'a [u8])>,
+    ) -> (Self, Vec<SubscriptionError>) {
+        let (mut joined, mut errors) = (Self::default(), Vec::new());
+        for (app, answer) in answers {
+            let mut wrong = |reason: String| {
+                errors.push(SubscriptionError {
+                    app: app.clone(),
+                    reason,
+                })
+            };
+            let specs: Vec<Spec> = match answer {
+                [] => Vec::new(),
+                answer => serde_json::from_slice(answer).unwrap_or_else(|error| {
+                    wrong(format!("its answer is no list of subscriptions: {error}"));
+                    Vec::new()
+                }),
+            };
+            for spec in &specs {
+                match Subscription::new(app, spec) {
+                    Ok(subscription) => joined.add(subscription, spec),
+                    Err(error) => wrong(error.to_string()),
+                }
+            }
+        }
+        (joined, errors)
+    }
+
+    fn add(&mut self, subscription: Subscription, spec: &Spec) {
+        let topic = (subscription.pubsub.clone(), subscription.topic.clone());
+        if let Some(metadata) = &spec.metadata {
+            self.metadata
+                .entry(topic.clone())
+                .or_insert_with(|| metadata.clone());
+        }
+        let subscriptions = self.topics.entry(topic).or_default();
+        if !subscriptions
+            .iter()
+            .any(|known| known.app == subscription.app)
+        {
+            subscriptions.push(subscription);
+        }
+    }
+
+    /// What the gateway answers on `GET /dapr/subscribe`: each topic once. A dead-letter topic is
+    /// passed on if all subscribers of a topic name the same one; otherwise the gateway publishes
+    /// to each subscriber's own.
+    pub fn document(&self) -> Value {
+        let entries = self.topics.iter().map(|((pubsub, topic), subscriptions)| {
+            let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+            let route = format!("{EVENTS}/{}/{}", encode(pubsub), encode(topic));
+            let mut entry = Map::from_iter([
+                ("pubsubname".to_owned(), pubsub.as_str().into()),
+                ("topic".to_owned(), topic.as_str().into()),
+                ("route".to_owned(), route.into()),
+            ]);
+            if let Some(dead_letter) = common_dead_letter(subscriptions) {
+                entry.insert("deadLetterTopic".to_owned(), dead_letter.into());
+            }
+            if let Some(metadata) = self.metadata.get(&(pubsub.clone(), topic.clone())) {
+                entry.insert("metadata".to_owned(), metadata.clone().into());
+            }
+            Value::Object(entry)
+        });
+        Value::Array(entries.collect())
+    }
+
+    /// The apps that take an event of `topic`, each with the path its rules choose.
+    pub fn targets(&self, pubsub: &str, topic: &str, event: &Value) -> Vec<(AppId, String)> {
+        let subscriptions = self.subscriptions(pubsub, topic).iter();
+        let targets = subscriptions.filter_map(|subscription| {
+            let path = subscription.path_for(event)?;
+            Some((subscription.app.clone(), crate::runtime::as_path(path)))
+        });
+        targets.collect()
+    }
+
+    /// The topic to which the gateway itself publishes what `app` drops; none if the sidecar does
+    /// that, or nobody.
+    pub(super) fn own_dead_letter(&self, app: &AppId, pubsub: &str, topic: &str) -> Option<&str> {
+        let subscriptions = self.subscriptions(pubsub, topic);
+        if common_dead_letter(subscriptions).is_some() && subscriptions.len() == 1 {
+            return None;
+        }
+        let own = subscriptions
+            .iter()
+            .find(|subscription| subscription.app == *app);
+        own.and_then(|subscription| subscription.dead_letter_topic.as_deref())
+    }
+
+    fn subscriptions(&self, pubsub: &str, topic: &str) -> &[Subscription] {
+        let topic = (pubsub.to_owned(), topic.to_owned());
+        self.topics.get(&topic).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn common_dead_letter(subscriptions: &[Subscription]) -> Option<&str> {
+    let first = subscriptions.first()?.dead_letter_topic.as_deref()?;
+    let same = |one: &Subscription| one.dead_letter_topic.as_deref() == Some(first);
+    subscriptions.iter().all(same).then_some(first)
+}
+
+/// Who has taken which event already, so that a retry for one app is no duplicate for the others.
+#[derive(Debug, Default)]
+pub(super) struct Delivered {
+    by_event: HashMap<String, HashSet<AppId>>,
+    order: VecDeque<String>,
+}
+
+impl Delivered {
+    pub(super) fn has(&self, event: &str, app: &AppId) -> bool {
+        self.by_event
+            .get(event)
+            .is_some_and(|apps| apps.contains(app))
+    }
+
+    /// Remembers those who took an event that will come again.
+    pub(super) fn remember(&mut self, event: &str, apps: impl IntoIterator<Item = AppId>) {
+        if !self.by_event.contains_key(event) {
+            self.order.push_back(event.to_owned());
+        }
+        self.by_event
+            .entry(event.to_owned())
+            .or_default()
+            .extend(apps);
+        while self.order.len() > REMEMBERED {
+            if let Some(oldest) = self.order.pop_front() {
+                self.by_event.remove(&oldest);
+            }
+        }
+    }
+
+    /// The event will not come again.
+    pub(super) fn forget(&mut self, event: &str) {
+        if self.by_event.remove(event).is_some() {
+            self.order.retain(|known| known != event);
+        }
+    }
+}
+
+/// What the sidecar is told when each app has had its turn: it comes again if anybody needs it.
+pub(super) fn joint_status(outcomes: &[(AppId, Outcome)]) -> &'static str {
+    let again = |outcome: &Outcome| matches!(outcome, Outcome::Retry(_) | Outcome::Unreachable(_));
+    if outcomes.iter().any(|(_, outcome)| again(outcome)) {
+        return "RETRY";
+    }
+    let dropped = |(_, outcome): &(AppId, Outcome)| matches!(outcome, Outcome::Drop(_));
+    if !outcomes.is_empty() && outcomes.iter().all(dropped) {
+        "DROP"
+    } else {
+        "SUCCESS"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn app(name: &str) -> AppId {
+        AppId::new(name).unwrap()
+    }
+
+    fn joined(answers: &[(&str, Value)]) -> FanOut {
+        let answers: Vec<_> = answers
+            .iter()
+            .map(|(name, list)| (app(name), list.to_string()))
+            .collect();
+        let (fan_out, errors) =
+            FanOut::new(answers.iter().map(|(app, list)| (app, list.as_bytes())));
+        assert!(errors.is_empty(), "{errors:?}");
+        fan_out
+    }
+
+    #[test]
+    fn a_topic_is_subscribed_once_and_reaches_everyone() {
+        let fan_out = joined(&[
+            (
+                "a",
+                json!([{"pubsubname": "p", "topic": "t/1", "route": "x", "deadLetterTopic": "d"}]),
+            ),
+            (
+                "b",
+                json!([{"pubsubname": "p", "topic": "t/1", "routes": {
+                "rules": [{"match": "event.type == 'big'", "path": "/big"}]}}]),
+            ),
+        ]);
+        let document = fan_out.document();
+        assert_eq!(document.as_array().unwrap().len(), 1);
+        assert_eq!(document[0]["route"], "/wasmgate-events/p/t%2F1");
+        assert_eq!(document[0].get("deadLetterTopic"), None);
+        let small = fan_out.targets("p", "t/1", &json!({"type": "small"}));
+        assert_eq!(small, [(app("a"), "/x".to_owned())]);
+        let big = fan_out.targets("p", "t/1", &json!({"type": "big"}));
+        assert_eq!(
+            big,
+            [(app("a"), "/x".to_owned()), (app("b"), "/big".to_owned())]
+        );
+        assert_eq!(fan_out.own_dead_letter(&app("a"), "p", "t/1"), Some("d"));
+        assert_eq!(fan_out.own_dead_letter(&app("b"), "p", "t/1"), None);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_and_left_out() {
+        let (a, b) = (app("a"), app("b"));
+        let (fan_out, errors) = FanOut::new([
+            (&a, &b"{}"[..]),
+            (
+                &b,
+                &br#"[{"pubsubname":"p","topic":"t"},{"pubsubname":"p","topic":"u","route":"/u"}]"#
+                    [..],
+            ),
+        ]);
+        assert_eq!(errors.len(), 2);
+        assert_eq!(fan_out.document().as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn one_retry_brings_the_event_back_and_the_others_are_remembered() {
+        let retry = Outcome::Retry(String::new());
+        let drop = Outcome::Drop(String::new());
+        assert_eq!(
+            joint_status(&[(app("a"), Outcome::Done), (app("b"), retry)]),
+            "RETRY"
+        );
+        assert_eq!(
+            joint_status(&[(app("a"), Outcome::Done), (app("b"), drop.clone())]),
+            "SUCCESS"
+        );
+        assert_eq!(joint_status(&[(app("a"), drop)]), "DROP");
+        assert_eq!(joint_status(&[]), "SUCCESS");
+        let mut delivered = Delivered::default();
+        delivered.remember("1", [app("a")]);
+        assert!(delivered.has("1", &app("a")) && !delivered.has("1", &app("b")));
+        delivered.forget("1");
+        assert!(!delivered.has("1", &app("a")));
+    }
+}

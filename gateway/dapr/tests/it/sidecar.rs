@@ -1,0 +1,326 @@
+//! The client of a sidecar: fan-out, names, and sidecars that misbehave.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{Method, Request};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+use wasmgate_dapr::{
+    Body, Globs, Grants,
+    sidecar::{Callback, Sidecar, SidecarSettings, Topology},
+};
+
+use crate::harness::{
+    Answer, Apps, Kind, Received, World, add_components, answer, app_id, eventually, whole,
+};
+
+fn subscribe(
+    apps: &Apps,
+    app: &str,
+    list: Value,
+    script: impl Fn(&Received) -> http::Response<Body> + Send + Sync + 'static,
+) {
+    apps.set(app, move |received| {
+        match (&received.method, received.path.as_str()) {
+            (&Method::GET, "/dapr/subscribe") => answer(200, &list),
+            _ => script(received),
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_packages_on_one_topic_both_get_the_event_and_only_the_failing_one_again() {
+    let apps = Apps::default();
+    let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]);
+    subscribe(&apps, "steady", list.clone(), |_| answer(200, ""));
+    let tries = AtomicUsize::new(0);
+    subscribe(&apps, "shaky", list, move |_| {
+        match tries.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => answer(500, ""),
+            _ => answer(200, ""),
+        }
+    });
+    let world = World::with(Kind::Relayed, apps, |_| {}).await;
+    assert_eq!(
+        world
+            .call("POST", "/v1.0/publish/pubsub/t", "7")
+            .await
+            .status,
+        204
+    );
+    let got = world.apps.wait("shaky", "/t", 3).await;
+    assert_eq!(got[2].json()["data"], 7);
+    assert_eq!(got[2].json()["source"], "shop");
+    assert!(!got[0].headers.contains_key("dapr-api-token"));
+    eventually("the queue is empty", || async {
+        world.dapr().queues().await.is_empty()
+    })
+    .await;
+    assert_eq!(world.apps.count("steady", "/t"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_package_has_its_own_dead_letter_topic() {
+    let apps = Apps::default();
+    let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]);
+    subscribe(&apps, "taker", list, |_| answer(200, ""));
+    let list = json!([
+        {"pubsubname": "pubsub", "topic": "t", "route": "/t", "deadLetterTopic": "dead"},
+        {"pubsubname": "pubsub", "topic": "dead", "route": "/dead"},
+    ]);
+    subscribe(&apps, "dropper", list, |received| {
+        match received.path.as_str() {
+            "/t" => answer(200, r#"{"status":"DROP"}"#),
+            _ => answer(200, ""),
+        }
+    });
+    let world = World::with(Kind::Relayed, apps, |_| {}).await;
+    world.call("POST", "/v1.0/publish/pubsub/t", "7").await;
+    assert_eq!(
+        world.apps.wait("dropper", "/dead", 1).await[0].json()["data"],
+        7
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_fire_at_the_package_that_scheduled_them() {
+    let apps = Apps::default();
+    for app in ["shop", "other"] {
+        apps.set(app, |received| match received.path.as_str() {
+            "/dapr/subscribe" => answer(404, ""),
+            _ => answer(200, ""),
+        });
+    }
+    let world = World::with(Kind::Relayed, apps, |_| {}).await;
+    let job = json!({"dueTime": "100ms", "data": 1}).to_string();
+    assert_eq!(world.call("POST", "/v1.0/jobs/j-1", job).await.status, 204);
+    assert_eq!(
+        world.call("GET", "/v1.0/jobs/j-1", "").await.json()["name"],
+        "j-1"
+    );
+    world.apps.wait("shop", "/job/j%2D1", 1).await;
+    assert_eq!(world.apps.count("other", "/job/j%2D1"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_package_hosted_here_is_invoked_in_process() {
+    let apps = Apps::default();
+    apps.set("menu", |received| match received.path.as_str() {
+        "/dapr/subscribe" => answer(404, ""),
+        _ => answer(200, "here"),
+    });
+    let world = World::with(Kind::Relayed, apps, |_| {}).await;
+    let invoked = world.call("GET", "/v1.0/invoke/menu/method/x", "").await;
+    assert_eq!(&invoked.body[..], b"here");
+    // Another app is the sidecar's business.
+    world
+        .call("GET", "/v1.0/invoke/nobody/method/x", "")
+        .await
+        .fails(404, "ERR_DIRECT_INVOKE");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_show_only_what_is_granted() {
+    let world = World::with(Kind::Relayed, Apps::default(), |settings| {
+        settings
+            .environment
+            .insert("HIDDEN".to_owned(), "x".to_owned());
+    })
+    .await;
+    let grants = Grants {
+        secrets: Globs::new(["secretstore/GREETING"]).unwrap(),
+        ..Grants::none()
+    };
+    let seen = world
+        .relayed_as("shop", &grants, "GET", "/v1.0/secrets/secretstore/bulk")
+        .await;
+    assert_eq!(seen.json(), json!({"GREETING": {"GREETING": "hello"}}));
+    let denied = world
+        .relayed_as("shop", &grants, "GET", "/v1.0/state/statestore/k")
+        .await;
+    assert_eq!(
+        (denied.status, denied.json()["grant"].as_str()),
+        (403, Some(r#"state = ["statestore"]"#))
+    );
+}
+
+/// A sidecar that answers every request with these bytes and closes, or never answers.
+async fn strange(reply: Option<&'static str>) -> Sidecar {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut request = [0; 1024];
+            let _ = connection.read(&mut request).await;
+            match reply {
+                Some(reply) => drop(connection.write_all(reply.as_bytes()).await),
+                None => kept.push(connection),
+            }
+        }
+    });
+    let settings = SidecarSettings {
+        answer_timeout: Duration::from_millis(200),
+        ..SidecarSettings::new(endpoint)
+    };
+    Sidecar::start(settings, Arc::new(Apps::default()), [])
+}
+
+async fn get(sidecar: &Sidecar, path: &str) -> http::Response<Body> {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    sidecar.call(&app_id("shop"), &Grants::all(), request).await
+}
+
+#[tokio::test]
+async fn a_sidecar_that_answers_500_is_heard() {
+    let reply = "HTTP/1.1 500 Oops\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno";
+    let answer: Answer = whole(get(&strange(Some(reply)).await, "/v1.0/state/s/k").await).await;
+    assert_eq!((answer.status, &answer.body[..]), (500, &b"no"[..]));
+}
+
+#[tokio::test]
+async fn a_sidecar_that_hangs_is_a_504() {
+    let answer = whole(get(&strange(None).await, "/v1.0/state/s/k").await).await;
+    answer.fails(504, "ERR_SIDECAR_TIMEOUT");
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_an_error_and_never_a_short_success() {
+    let reply = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{";
+    let sidecar = strange(Some(reply)).await;
+    let streamed = get(&sidecar, "/v1.0/state/s/k").await.into_body();
+    assert!(http_body_util::BodyExt::collect(streamed).await.is_err());
+    let answer = whole(get(&sidecar, "/v1.0/secrets/s/bulk").await).await;
+    answer.fails(502, "ERR_SIDECAR_ANSWER");
+}
+
+#[tokio::test]
+async fn a_sidecar_that_is_late_is_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let endpoint = format!("http://{address}").parse().unwrap();
+    let sidecar = Sidecar::start(
+        SidecarSettings::new(endpoint),
+        Arc::new(Apps::default()),
+        [],
+    );
+    let answer = whole(get(&sidecar, "/v1.0/state/s/k").await).await;
+    answer.fails(503, "ERR_SIDECAR_UNAVAILABLE");
+    assert_eq!(answer.header("retry-after"), "1");
+    assert!(!*sidecar.readiness().borrow());
+
+    let listener = TcpListener::bind(address).await.unwrap();
+    let router = axum::Router::new().fallback(|| async { http::StatusCode::NO_CONTENT });
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let mut ready = sidecar.readiness();
+    ready.wait_for(|ready| *ready).await.unwrap();
+    assert_eq!(get(&sidecar, "/v1.0/state/s/k").await.status(), 204);
+    server.abort();
+    eventually("it is seen to be gone", || async {
+        // A kept connection may still answer; a new health check finds nobody in the end.
+        !*sidecar.readiness().borrow() || get(&sidecar, "/v1.0/healthz").await.status() == 204
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn callbacks_without_the_token_are_refused_and_others_are_routed() {
+    let apps = Apps::default();
+    apps.set("only", |received| match received.path.as_str() {
+        "/dapr/subscribe" | "/nothing" => answer(404, ""),
+        _ => answer(200, "taken"),
+    });
+    let settings = SidecarSettings {
+        app_token: Some("app".to_owned()),
+        topology: Topology::Dedicated(app_id("only")),
+        ..SidecarSettings::new("http://127.0.0.1:1".parse().unwrap())
+    };
+    let sidecar = Sidecar::start(
+        settings,
+        Arc::new(apps.clone()),
+        [(app_id("only"), Grants::all())],
+    );
+    let ask =
+        |method: &'static str, path: &'static str, token: &'static str, caller: &'static str| {
+            let request = Request::builder()
+                .method(method)
+                .uri(path)
+                .header("dapr-api-token", token);
+            let request = match caller {
+                "" => request,
+                caller => request.header("dapr-caller-app-id", caller),
+            };
+            let sidecar = sidecar.clone();
+            async move {
+                match sidecar
+                    .callback(request.body(Body::from("{}")).unwrap())
+                    .await
+                {
+                    Callback::Answered(answer) => whole(answer).await,
+                    Callback::Invocation(request) => panic!("{request:?}"),
+                }
+            }
+        };
+    assert_eq!(ask("GET", "/dapr/subscribe", "wrong", "").await.status, 401);
+    assert_eq!(ask("GET", "/healthz", "", "").await.status, 200);
+    assert_eq!(
+        ask("GET", "/dapr/subscribe", "app", "").await.json(),
+        json!([])
+    );
+    assert_eq!(ask("POST", "/job/j", "app", "").await.status, 200);
+    assert_eq!(ask("OPTIONS", "/bound", "app", "").await.status, 200);
+    assert_eq!(ask("POST", "/bound", "app", "").await.status, 200);
+    assert_eq!(ask("POST", "/nothing", "app", "").await.status, 404);
+    assert_eq!(
+        &ask("GET", "/any/path", "app", "caller").await.body[..],
+        b"taken"
+    );
+    assert_eq!(apps.count("only", "/job/j"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_subscriptions_only_the_sidecar_knows_reach_the_package_with_the_route() {
+    let apps = Apps::default();
+    for (app, route) in [("a", "/a/orders"), ("b", "/b/orders")] {
+        apps.set(app, move |received| match received.path.as_str() {
+            path if path == route => answer(200, ""),
+            _ => answer(404, ""),
+        });
+    }
+    let subscription = "
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: pubsub}
+spec: {type: pubsub.in-memory, version: v1}
+---
+apiVersion: dapr.io/v2alpha1
+kind: Subscription
+metadata: {name: s}
+spec: {pubsubname: pubsub, topic: t, routes: {default: /b/orders}}
+";
+    let world = World::with(Kind::Relayed, apps, |settings| {
+        add_components(settings, &[("all.yaml", subscription)]);
+    })
+    .await;
+    world.call("POST", "/v1.0/publish/pubsub/t", "7").await;
+    assert_eq!(
+        world.apps.wait("b", "/b/orders", 1).await[0].json()["data"],
+        7
+    );
+    eventually("it is settled", || async {
+        world.dapr().queues().await.is_empty()
+    })
+    .await;
+}

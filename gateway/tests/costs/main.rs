@@ -1,0 +1,124 @@
+//! What one request costs in things that do not depend on the machine: allocations, page faults, system calls and
+//! instructions, for hello and for reading a key of a state store.
+//!
+//! The figures on record are in `recorded.toml`. A measure that grew beyond its tolerance fails the test by name; set
+//! `RECORD_COSTS=1` to put today's figures on record. System calls need `strace` and instructions `valgrind`; where a
+//! tool is missing the measure is left out with a word.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
+
+mod in_process;
+mod outside;
+mod record;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A request whose cost is on record.
+pub(crate) struct Scenario {
+    /// Its table in `recorded.toml`.
+    pub(crate) name: &'static str,
+    /// Its path and query.
+    pub(crate) target: &'static str,
+}
+
+const SCENARIOS: [Scenario; 2] = [
+    Scenario {
+        name: "hello",
+        target: "/hello",
+    },
+    Scenario {
+        name: "state-get",
+        target: "/calls-out?to=http://localhost:3500/v1.0/state/statestore/key",
+    },
+];
+
+/// The argument with which this program calls itself under valgrind: a scenario's name and a number of requests.
+const ONLY_REQUESTS: &str = "--only-requests";
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, flag, name, count] = arguments.as_slice()
+        && flag == ONLY_REQUESTS
+    {
+        let scenario = SCENARIOS
+            .iter()
+            .find(|scenario| scenario.name == name)
+            .expect("a scenario");
+        return in_process::requests(scenario, count.parse().expect("a number"));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    write_configuration(folder.path());
+    let mut grown = Vec::new();
+    let mut record = record::Record::read();
+    for scenario in &SCENARIOS {
+        let mut measured = in_process::measure(scenario, folder.path());
+        measured.extend(outside::system_calls(scenario, folder.path()));
+        measured.extend(outside::instructions(scenario));
+        grown.extend(record.compare(scenario.name, &measured));
+    }
+    record.write_if_asked();
+    assert!(
+        grown.is_empty(),
+        "costs grew; if that is worth it, record them with RECORD_COSTS=1:\n{}",
+        grown.join("\n")
+    );
+    println!("test result: ok. {} passed; 0 failed", SCENARIOS.len());
+}
+
+/// A gateway with one package for each scenario.
+pub(crate) fn write_configuration(folder: &Path) {
+    let guest = |name: &str| guests().join(format!("{name}.wasm")).display().to_string();
+    let text = format!(
+        r#"
+[server]
+listen = "127.0.0.1:0"
+admin = "127.0.0.1:0"
+workers = 1
+cache = "{cache}"
+[package.hello]
+source = "{hello}"
+[package.calls-out]
+source = "{calls_out}"
+dapr = {{ state = ["statestore"] }}
+[[route]]
+path = "/hello"
+package = "hello"
+[[route]]
+path = "/calls-out"
+package = "calls-out"
+"#,
+        cache = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("costs-compiled")
+            .display(),
+        hello = guest("hello"),
+        calls_out = guest("calls_out"),
+    );
+    std::fs::write(folder.join("wasmgate.toml"), text).unwrap();
+}
+
+/// The test guests, built if need be.
+fn guests() -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let built = Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--examples",
+            "--target",
+            "wasm32-wasip2",
+        ])
+        .args(["--package", "wasmgate-test-guests", "--target-dir"])
+        .arg(target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .unwrap();
+    assert!(built.success(), "the test guests do not build");
+    target.join("wasm32-wasip2/release/examples")
+}
