@@ -73,7 +73,13 @@ where
     } = call;
     let progress = request.body().progress();
     let (answer, head) = oneshot::channel();
-    let guest = Guest { package, loaded, egress, request_id, progress: progress.clone() };
+    let guest = Guest {
+        package,
+        loaded,
+        egress,
+        request_id,
+        progress: progress.clone(),
+    };
     let task = GuestTask::new(tokio::spawn(async move {
         let ended = guest.drive(request, answer).await;
         // The slot is free only when the instance and its memory are gone, which they are by now.
@@ -118,7 +124,13 @@ impl Guest {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Error>,
     {
-        let Self { package, loaded, egress, request_id, progress } = self;
+        let Self {
+            package,
+            loaded,
+            egress,
+            request_id,
+            progress,
+        } = self;
         let state = HostState::new(&package, egress, &request_id);
         let mut store = Store::new(loaded.handler.engine(), state);
         store.limiter(|state| &mut state.memory);
