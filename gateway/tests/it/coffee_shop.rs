@@ -3,36 +3,27 @@
 mod shop;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::harness::{Signal, TestGateway, empty};
+use crate::harness::{Signal, TestGateway, empty, until};
 use shop::{FULFILLED, REFUNDED, Shop, any_order, end_of, id_of, order, place, show, try_place};
 
 /// A time-out that no order reaches on a machine that works, however busy.
 const NEVER: &str = "10m";
 
 #[tokio::test]
-async fn mixed_drinks_only_and_food_only_orders_are_fulfilled_within_a_second() {
+async fn mixed_drinks_only_and_food_only_orders_are_fulfilled() {
     let shop = Shop::new(NEVER);
     let gateway = shop.open();
-    // The first order loads the packages.
-    end_of(&gateway, &place(&gateway, &order(&[0], &[6])).await).await;
     for (drinks, food, total) in [
         (&[5, 0][..], &[8][..], 12.0),
         (&[5], &[], 4.5),
         (&[], &[6, 6], 5.0),
     ] {
-        let begun = Instant::now();
         let id = place(&gateway, &order(drinks, food)).await;
         assert_eq!(end_of(&gateway, &id).await, FULFILLED);
-        assert!(
-            begun.elapsed() < Duration::from_secs(1),
-            "{:?}",
-            begun.elapsed()
-        );
         let order = show(&gateway, &id).await;
         assert_eq!(order["total"], total);
         let lines = order["itemLines"].as_array().unwrap();
@@ -124,12 +115,17 @@ async fn orders_are_refunded_and_their_events_dead_lettered_when_the_kitchen_tra
     assert_eq!(end_of(&gateway, &drinks).await, FULFILLED);
     for id in [&mixed, &food] {
         assert_eq!(end_of(&gateway, id).await, REFUNDED);
-        let last_try = [
-            ("topic", "kitchenorderplaced"),
-            ("message", "an event was not taken"),
-        ];
-        gateway.wait_for_event(&last_try).await;
     }
+    // Two events, each tried three times.
+    let failed = [
+        ("topic", "kitchenorderplaced"),
+        ("message", "an event was not taken"),
+    ];
+    until("every try to fail", async || {
+        let events = gateway.events();
+        events.iter().filter(|event| event.has(&failed)).count() == 6
+    })
+    .await;
     let lines = show(&gateway, &mixed).await["itemLines"].clone();
     assert_eq!(
         (&lines[0]["itemStatus"], &lines[1]["itemStatus"]),
