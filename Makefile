@@ -3,7 +3,7 @@
 .PHONY: help toolchain guests run test lint check bench bench-peers bench-parts record-costs torture test-deploy \
 	test-dapr-sidecar image
 
-GUESTS := -p hello -p product-api
+GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop
 GUEST_TARGET := wasm32-wasip2
 # Optimised as a whole: a tenth to a fifth smaller, so that they compile and load faster.
 BUILD_GUESTS := cargo build --release --target $(GUEST_TARGET) \

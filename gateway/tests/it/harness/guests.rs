@@ -1,39 +1,55 @@
-//! The guests' components, built once for all tests of a run.
+//! The components of the test guests and of the example packages, built once for all tests of a run.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+/// The example packages that `wasmgate.toml` serves.
+const EXAMPLE_PACKAGES: [&str; 6] = [
+    "hello",
+    "product-api",
+    "counter-api",
+    "barista-api",
+    "kitchen-api",
+    "shop",
+];
+
 /// The component of the guest in `tests/guests/examples/NAME.rs`.
 pub(crate) fn guest(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    let component = FOLDER.get_or_init(build).join(format!("{name}.wasm"));
+    let arguments = ["--examples", "--package", "wasmgate-test-guests"];
+    let folder = FOLDER.get_or_init(|| build(&arguments).join("examples"));
+    let component = folder.join(format!("{name}.wasm"));
     assert!(component.is_file(), "there is no test guest named {name}");
     component
 }
 
-/// Builds all guests; Cargo makes it nothing when they are fresh.
-fn build() -> PathBuf {
+/// The folder with the components of [`EXAMPLE_PACKAGES`].
+pub(crate) fn example_packages() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let arguments = EXAMPLE_PACKAGES.map(|name| ["--package", name]).concat();
+        build(&arguments)
+    })
+}
+
+/// Builds components; Cargo makes it nothing when they are fresh. The folder they are in.
+fn build(arguments: &[&str]) -> PathBuf {
     let target = target_folder();
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--examples"])
-        .args([
-            "--target",
-            "wasm32-wasip2",
-            "--package",
-            "wasmgate-test-guests",
-            "--target-dir",
-        ])
+        .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])
+        .args(arguments)
+        .arg("--target-dir")
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs");
     assert!(
         built.status.success(),
-        "the test guests do not build:\n{}",
+        "{arguments:?} do not build:\n{}",
         String::from_utf8_lossy(&built.stderr)
     );
-    target.join("wasm32-wasip2/release/examples")
+    target.join("wasm32-wasip2/release")
 }
 
 /// Cargo's target folder, which holds its folder for the tests' files.

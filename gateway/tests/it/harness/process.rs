@@ -159,6 +159,12 @@ impl TestGateway {
         assert!(sent.success(), "the gateway is there to be signalled");
     }
 
+    /// Ends the process as a loss of power would: it can do nothing about it.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Waits for the process to end by itself.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;

@@ -12,8 +12,10 @@ use crate::{dapr::Error, host, time};
 /// writers on one key need far fewer.
 pub const MISMATCHES_MAX: u32 = 100;
 
-/// The longest pause before another try, in milliseconds: a few times what a write takes.
-const PAUSE_MAX_MS: u64 = 64;
+/// The longest pause before another try, in milliseconds. Writers of one key get through one after
+/// another, so the pauses have to grow to what all of them together take: hundreds of writers at a
+/// millisecond or two each.
+const PAUSE_MAX_MS: u64 = 1024;
 
 impl Store {
     /// Changes a value: reads it, asks what it becomes, and writes that unless somebody else wrote

@@ -1,0 +1,11 @@
+//! Makes the coffee shop's food.
+
+use coffeeshop::Station;
+use wasmgate_sdk::{Router, serve};
+
+/// What is delivered to it; nothing is routed here from outside.
+pub fn app() -> Router {
+    Station::Kitchen.app()
+}
+
+serve!(app);
