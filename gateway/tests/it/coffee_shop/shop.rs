@@ -1,4 +1,4 @@
-//! The coffee shop as it is shipped: `wasmgate.toml` and `components/` of the repository, with data
+//! The coffee shop as it is shipped: `wasmgate.toml` and `deploy/base/components/` of the repository, with data
 //! of the test's own.
 
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ impl Shop {
         let shipped = std::fs::read_to_string(root.join("wasmgate.toml")).unwrap();
         let components = folder.path().join("components");
         std::fs::create_dir(&components).unwrap();
-        for file in std::fs::read_dir(root.join("components")).unwrap() {
+        for file in std::fs::read_dir(root.join("deploy/base/components")).unwrap() {
             let file = file.unwrap();
             std::fs::copy(file.path(), components.join(file.file_name())).unwrap();
         }
@@ -94,7 +94,7 @@ impl Shop {
     fn with_dapr_folders(self, components: &Path) -> Self {
         let data = self.data();
         self.with(
-            "components = \"components\"",
+            "components = \"deploy/base/components\"",
             &format!(
                 "components = '{}'\ndata = '{}'",
                 components.display(),
