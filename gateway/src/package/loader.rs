@@ -3,9 +3,8 @@
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -21,8 +20,9 @@ pub struct Loader {
     engines: Engines,
     cache: CodeCache,
     metrics: Arc<Metrics>,
-    /// By engine; a linker is a table of some hundred host functions, made once.
-    linkers: Mutex<Vec<(EngineKind, Linker<HostState>)>>,
+    /// A linker is a table of some hundred host functions, made once for each engine.
+    pool_linker: OnceLock<Linker<HostState>>,
+    copy_on_write_linker: OnceLock<Linker<HostState>>,
 }
 
 /// A component ready to be instantiated.
@@ -57,7 +57,8 @@ impl Loader {
             engines,
             cache,
             metrics,
-            linkers: Mutex::new(Vec::new()),
+            pool_linker: OnceLock::new(),
+            copy_on_write_linker: OnceLock::new(),
         })
     }
 
@@ -146,19 +147,17 @@ impl Loader {
         kind: EngineKind,
         component: &Component,
     ) -> wasmtime::Result<ProxyPre<HostState>> {
-        let mut linkers = self.linkers.lock();
-        let linker = match linkers.iter().position(|(of, _)| *of == kind) {
-            Some(at) => linkers.get(at),
+        let made = match kind {
+            EngineKind::Pool => &self.pool_linker,
+            EngineKind::CopyOnWrite => &self.copy_on_write_linker,
+        };
+        let linker = match made.get() {
+            Some(linker) => linker,
             None => {
-                linkers.push((kind, link(component.engine())?));
-                linkers.last()
+                let linker = link(component.engine())?;
+                made.get_or_init(|| linker)
             }
         };
-        let linker = linker
-            .ok_or_else(|| wasmtime::format_err!("no linker"))?
-            .1
-            .clone();
-        drop(linkers);
         ProxyPre::new(linker.instantiate_pre(component)?)
     }
 }
