@@ -89,10 +89,7 @@ impl Loader {
         let choice = engine::choose(&bytes, wanted).map_err(|error| invalid(error.to_string()))?;
         let engine = self.engine(choice.engine, source)?;
         let key = compatibility(engine);
-        if let Some(code) = self.cache.find(&bytes, &key)
-            // Whole, and made by us; what this wasmtime cannot load all the same is compiled again.
-            && self.load_with(choice.engine, &code).is_ok()
-        {
+        if let Some(code) = self.cache.find(&bytes, &key) {
             self.metrics.cache_hits.inc();
             return Ok(Registered { choice, code });
         }
@@ -112,27 +109,30 @@ impl Loader {
     /// Maps compiled code and resolves its imports.
     ///
     /// # Errors
-    /// When the file is not the one that was registered.
+    /// When the file is not the one that was registered, or wasmtime refuses it; the next start compiles it again.
     pub fn load(&self, registered: &Registered) -> Result<Loaded, PackageError> {
-        self.load_with(registered.choice.engine, &registered.code)
-    }
-
-    fn load_with(&self, kind: EngineKind, code: &CompiledCode) -> Result<Loaded, PackageError> {
+        let (kind, code) = (registered.choice.engine, &registered.code);
         if !code.is_sound() {
             return Err(PackageError::CodeChanged {
                 path: code.path().to_owned(),
             });
         }
         let engine = self.engine(kind, code.path())?;
-        let load_error = |error: wasmtime::Error| PackageError::Load {
-            path: code.path().to_owned(),
-            error: format!("{error:#}"),
-        };
-        let component = map(engine, code).map_err(load_error)?;
-        let image = component.image_range();
-        let bytes = image.end.addr().saturating_sub(image.start.addr());
-        let handler = self.prepare(kind, &component).map_err(load_error)?;
-        Ok(Loaded { handler, bytes })
+        let loaded = map(engine, code).and_then(|component| {
+            let image = component.image_range();
+            let bytes = image.end.addr().saturating_sub(image.start.addr());
+            Ok(Loaded {
+                handler: self.prepare(kind, &component)?,
+                bytes,
+            })
+        });
+        loaded.map_err(|error| {
+            code.discard();
+            PackageError::Load {
+                path: code.path().to_owned(),
+                error: format!("{error:#}"),
+            }
+        })
     }
 
     fn engine(&self, kind: EngineKind, path: &Path) -> Result<&Engine, PackageError> {
