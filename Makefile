@@ -1,6 +1,7 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help toolchain guests run test lint check bench
+.PHONY: help toolchain guests run test lint check bench bench-peers bench-parts record-costs torture test-deploy \
+	test-dapr-sidecar image
 
 GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop
 GUEST_TARGET := wasm32-wasip2
@@ -9,7 +10,7 @@ BUILD_GUESTS := cargo build --release --target $(GUEST_TARGET) \
 	--config 'profile.release.lto="fat"' --config profile.release.codegen-units=1
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 toolchain: ## Install the guests' target (once; quiet when it is there)
 	@rustup target list --installed | grep -qx $(GUEST_TARGET) || rustup target add $(GUEST_TARGET)
@@ -24,6 +25,9 @@ test: toolchain ## Run every test
 	$(BUILD_GUESTS) $(GUESTS)
 	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples
 	cargo test --workspace --exclude wasmgate-test-guests
+	@if command -v python3 && { command -v kubectl || command -v kustomize || command -v go; }; \
+	then WASMGATE_BIN=target/debug/wasmgate deploy/validate; \
+	else echo "deploy/ is not checked: that needs python3 and one of kubectl, kustomize, go"; fi
 
 lint: ## Check the formatting and the lints
 	cargo fmt --all --check
@@ -32,5 +36,35 @@ lint: ## Check the formatting and the lints
 check: guests ## Check wasmgate.toml without listening
 	cargo run --release -p wasmgate -- check
 
-bench: ## Measure route look-ups
-	cargo bench -p wasmgate --bench routes
+bench: guests ## Measure against native axum and `wasmtime serve` (see bench-peers)
+	cargo build --release -p wasmgate -p wasmgate-loadtest
+	PATH="$(CURDIR)/target/peers/bin:$$PATH" target/release/wasmgate-loadtest compare --html target/bench.html
+	target/release/wasmgate-loadtest run cold --packages 1000
+	target/release/wasmgate-loadtest run density --packages 2000
+	target/release/wasmgate-loadtest run many-packages
+	target/release/wasmgate-loadtest run noisy-neighbour
+
+bench-peers: ## Install what `make bench` compares with (takes some minutes)
+	cargo install wasmtime-cli --version 48.0.8 --locked --root target/peers
+
+bench-parts: guests ## Measure route look-ups, guests and the building blocks by themselves
+	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples
+	cargo bench -p wasmgate --bench routes --bench guests
+	cargo bench -p wasmgate-dapr
+
+record-costs: ## Put today's cost of a request on record
+	RECORD_COSTS=1 cargo test -p wasmgate --test costs
+
+torture: ## Look for bytes of earlier requests under memory compaction, as root (5 minutes)
+	cargo build --release --workspace --exclude wasmgate-test-guests --examples
+	target/release/examples/torture 300
+
+test-deploy: guests ## Check deploy/: schemas, Dapr's resources, and that all of it agrees
+	cargo build -p wasmgate
+	WASMGATE_BIN=target/debug/wasmgate deploy/validate
+
+test-dapr-sidecar: toolchain ## Run the building blocks' scenarios against the sidecar at DAPR_HTTP_ENDPOINT
+	cargo test -p wasmgate-dapr --test it
+
+image: ## Build the container image
+	docker build -f deploy/Dockerfile -t wasmgate .

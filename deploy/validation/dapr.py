@@ -59,14 +59,17 @@ def components_of_folder(base: Manifests) -> list[dict]:
 
 def annotations(manifests: Manifests, config: dict) -> Iterator[str]:
     notes = manifests.annotations
-    if notes.get("dapr.io/app-port") != str(port(config["server"]["listen"])):
-        yield f"dapr.io/app-port is {notes.get('dapr.io/app-port')}, server.listen {config['server']['listen']}"
+    callbacks = config["dapr"].get("listen", "127.0.0.1:3001")
+    if notes.get("dapr.io/app-port") != str(port(callbacks)):
+        yield f"dapr.io/app-port is {notes.get('dapr.io/app-port')}, dapr.listen {callbacks}"
+    if not callbacks.startswith("127.0.0.1:"):
+        yield f"dapr.listen is {callbacks}: beyond the pod's loopback anyone could deliver events"
     if notes.get("dapr.io/app-protocol", "http") != "http":
         yield f"dapr.io/app-protocol is {notes['dapr.io/app-protocol']}; the gateway's callbacks are http"
     if not manifests.find("Configuration", notes.get("dapr.io/config")):
         yield f"dapr.io/config: there is no Configuration {notes.get('dapr.io/config')}"
     metrics = int(notes.get("dapr.io/metrics-port", SIDECAR_METRICS))
-    for address in (config["server"]["listen"], config["server"]["admin"]):
+    for address in (config["server"]["listen"], config["server"]["admin"], callbacks):
         if port(address) in SIDECAR_PORTS | {metrics}:
             yield f"the sidecar takes port {port(address)} too; see dapr.io/metrics-port"
     block = milliseconds(notes.get("dapr.io/block-shutdown-duration", "0s"))

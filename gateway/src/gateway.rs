@@ -117,6 +117,10 @@ impl Gateway {
             .binary_search_by(|package| (*package.name).cmp(app.as_str()));
         let package = found.ok().and_then(|index| self.packages.get(index));
         let package = package.ok_or_else(|| DeliverError::NoSuchApp(app.clone()))?;
+        let invoked = request.headers().contains_key(blocks::CALLER);
+        if invoked && self.is_internal(package, request.uri().path()) {
+            return Ok(Failure::NoRoute.response(app.as_str()).map(DaprBody::from));
+        }
         let id = RequestId::of(request.headers());
         identity::stamp_delivery(request.headers_mut(), &id, app.as_str());
         let request =
@@ -184,10 +188,20 @@ impl Gateway {
             .ok_or(Failure::NoRoute)?;
         let (index, route) = (found.index, found.route);
         let prefix = target.apply(route, &path, request)?;
-        if blocks::is_internal(request.uri().path(), package.caller.is_granted()) {
+        if self.is_internal(package, request.uri().path()) {
             return Err(Failure::NoRoute);
         }
         Ok((index, package, prefix))
+    }
+
+    /// Whether a path of a package is for the building blocks alone.
+    fn is_internal(&self, package: &Package, path: &str) -> bool {
+        match &self.blocks {
+            Some(blocks) if package.caller.is_granted() => {
+                blocks.is_internal(&package.caller, path)
+            }
+            _ => blocks::is_dapr_path(path),
+        }
     }
 
     fn route_metrics(&self, index: usize, package: &Package) -> Option<Arc<RouteMetrics>> {

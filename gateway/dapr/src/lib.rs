@@ -30,6 +30,7 @@ mod configuration;
 mod error;
 mod event;
 mod grants;
+mod internal;
 mod jobs;
 mod pubsub;
 mod runtime;

@@ -31,8 +31,10 @@ use crate::{
     components::{self, Components},
     error::OpenError,
     grants::Grants,
+    internal::DeliveryPaths,
     pubsub::Broker,
     settings::Settings,
+    start::start_bindings,
     store::{QueueDepth, Store, StoreError, queue, state},
     time::now_ms,
 };
@@ -58,6 +60,7 @@ pub(crate) struct Runtime {
     pub(crate) components: Components,
     pub(crate) store: Arc<Store>,
     pub(crate) broker: Broker,
+    pub(crate) delivery_paths: DeliveryPaths,
     /// A job has been scheduled.
     pub(crate) jobs: Notify,
     pub(crate) watchers: Mutex<BTreeMap<String, api::configuration::Watcher>>,
@@ -105,6 +108,7 @@ impl Dapr {
             components,
             store: Arc::new(store),
             broker: Broker::default(),
+            delivery_paths: DeliveryPaths::default(),
             jobs: Notify::new(),
             watchers: Mutex::default(),
             extended: Mutex::default(),
@@ -139,8 +143,12 @@ impl Dapr {
     /// Asks `app` for its subscriptions again, as after a new version of it was loaded; also
     /// makes an app known that was not there at the start.
     pub async fn refresh(&self, app: AppId, grants: Grants) {
-        self.runtime.apps.write().insert(app.clone(), grants);
+        let known = self.runtime.apps.write().insert(app.clone(), grants);
         self.runtime.introduce(&app).await;
+        if known.is_none() {
+            self.runtime
+                .spawn(start_bindings(self.runtime.clone(), app));
+        }
     }
 
     /// True once every app has been asked for its subscriptions: from then on no event is missed
@@ -148,6 +156,12 @@ impl Dapr {
     /// from the first moment.)
     pub fn readiness(&self) -> watch::Receiver<bool> {
         self.runtime.ready.subscribe()
+    }
+
+    /// Whether `path` of `app` is one by which the runtime calls it (events, jobs, bindings, configuration). The
+    /// embedder must refuse it to everyone else, invocations by other apps included.
+    pub fn is_internal(&self, app: &AppId, path: &str) -> bool {
+        self.runtime.is_internal(app, path)
     }
 
     /// Answers one call of the Dapr API, made by `caller`, who may reach what `grants` say.

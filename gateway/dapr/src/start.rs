@@ -120,7 +120,7 @@ async fn introduce_all(runtime: Arc<Runtime>, apps: Vec<AppId>) {
     futures_util::future::join_all(asked).await;
     runtime.set_ready();
     for app in apps {
-        start_bindings(&runtime, &app).await;
+        runtime.spawn(start_bindings(runtime.clone(), app));
     }
 }
 
@@ -156,16 +156,16 @@ async fn sweep(runtime: Arc<Runtime>) {
 }
 
 /// Starts those cron bindings that `app` has a route for.
-async fn start_bindings(runtime: &Arc<Runtime>, app: &AppId) {
+pub(crate) async fn start_bindings(runtime: Arc<Runtime>, app: AppId) {
     for binding in runtime.components.bindings.values() {
         let BindingKind::Cron(schedule) = &binding.it.kind else {
             continue;
         };
-        if !binding.scopes.include(app) {
+        if !binding.scopes.include(&app) {
             continue;
         }
         let path = as_path(binding.it.route.as_deref().unwrap_or(&binding.name));
-        if wants(runtime, app, &path).await {
+        if wants(&runtime, &app, &path).await {
             runtime.spawn(tick(runtime.clone(), app.clone(), path, schedule.clone()));
         }
     }

@@ -13,6 +13,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
 
+use crate::blocks::Blocks;
 use crate::engine::Choice;
 use crate::gateway::Gateway;
 use crate::package::Package;
@@ -50,7 +51,12 @@ impl Status {
     }
 
     fn is_ready(&self) -> bool {
-        self.0.gateway.get().is_some() && !self.0.draining.load(Ordering::Acquire)
+        let serving = self
+            .0
+            .gateway
+            .get()
+            .is_some_and(|gateway| gateway.blocks().is_none_or(Blocks::is_ready));
+        serving && !self.0.draining.load(Ordering::Acquire)
     }
 }
 

@@ -1,105 +1,216 @@
-//! Dapr's building blocks as packages reach them: who calls, what they may, and how the runtime calls them back.
+//! Dapr's building blocks as packages reach them: who calls, what they may, and how they are called back.
 //!
-//! The runtime itself is `wasmgate-dapr`, which knows nothing of Wasm; here it meets packages.
+//! The embedded runtime and the sidecar's client are `wasmgate-dapr`, which knows nothing of Wasm; here they meet
+//! packages.
 
 mod caller;
 mod channel;
-mod internal;
+mod headers;
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock};
 
+use axum::Router;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::BodyExt as _;
+use wasmgate_dapr::sidecar::{Callback, Sidecar, SidecarSettings, Topology};
 use wasmgate_dapr::{AppId, Body, Dapr, Grants};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::config::{Config, DaprConfig};
-use crate::egress::Client;
-use crate::gateway::Gateway;
+use crate::config::{Config, DaprConfig, DaprMode};
+use crate::gateway::{Arrival, Gateway};
 use crate::identity::TRACEPARENT;
 
 pub use caller::{Caller, CallerError};
-pub use internal::{is_internal, remove_dapr_headers};
+pub use headers::remove_dapr_headers;
 
 /// Where guests find the Dapr API, as Dapr's own SDKs expect it; the gateway answers there itself.
 pub const ENDPOINT: &str = "http://localhost:3500";
 
+/// Says that a request is an invocation by another app, which may not do what the building blocks do.
+pub const CALLER: &str = "dapr-caller-app-id";
+
 /// The authorities that mean [`ENDPOINT`].
 const AUTHORITIES: [&str; 2] = ["localhost:3500", "127.0.0.1:3500"];
 
+/// Why there are no building blocks.
+#[derive(Debug, thiserror::Error)]
+pub enum BlocksError {
+    /// The embedded runtime's data or component files cannot be used.
+    #[error(transparent)]
+    Open(#[from] wasmgate_dapr::OpenError),
+    /// A name is no app-id: configurations that were checked have none.
+    #[error(transparent)]
+    AppId(#[from] wasmgate_dapr::AppIdError),
+}
+
 /// The building blocks of one gateway. Cloning copies a pointer.
 #[derive(Clone)]
-pub struct Blocks {
-    dapr: Dapr,
+pub struct Blocks(Arc<Mode>);
+
+enum Mode {
+    Embedded(Dapr),
+    /// The client is there once the gateway has started it.
+    Sidecar(SidecarSettings, OnceLock<Sidecar>),
 }
 
 impl Blocks {
-    /// Opens the runtime if the configuration has any use for it.
+    /// Opens the building blocks if the configuration has any use for them.
     ///
     /// # Errors
-    /// When its data or its component files cannot be used.
-    pub fn open(config: &Config) -> Result<Option<Self>, wasmgate_dapr::OpenError> {
+    /// When the embedded runtime's data or component files cannot be used.
+    pub fn open(config: &Config) -> Result<Option<Self>, BlocksError> {
         let dapr = &config.dapr;
-        let used =
-            dapr.listen.is_some() || config.packages.iter().any(|package| package.dapr.is_some());
-        if !used {
-            return Ok(None);
-        }
-        let settings = wasmgate_dapr::Settings {
-            data: dapr.data.clone(),
-            components: dapr.components.clone(),
-            substitute: dapr.substitute,
-            api_token: dapr
-                .api_token
-                .as_ref()
-                .map(|token| token.reveal().to_owned()),
-            environment: dapr.environment.reveal().clone(),
-            namespace: dapr.environment.reveal().get("NAMESPACE").cloned(),
+        let granted = config.packages.iter().any(|package| package.dapr.is_some());
+        let mode = match dapr.mode {
+            DaprMode::Embedded if granted || dapr.listen.is_some() => {
+                Mode::Embedded(Dapr::open(embedded(dapr))?)
+            }
+            DaprMode::Sidecar if granted => Mode::Sidecar(sidecar(dapr)?, OnceLock::new()),
+            DaprMode::Embedded | DaprMode::Sidecar => return Ok(None),
         };
-        Ok(Some(Self {
-            dapr: Dapr::open(settings)?,
-        }))
+        Ok(Some(Self(Arc::new(mode))))
     }
 
-    /// Starts deliveries to the packages of `gateway`, on the Tokio runtime it is called in.
-    pub async fn start(&self, gateway: &Arc<Gateway>, client: Client) {
+    /// Starts deliveries to the packages of `gateway`, on the Tokio runtime it is called in; `arrival` is what
+    /// their instances send requests with.
+    pub async fn start(&self, gateway: &Arc<Gateway>, arrival: &Arrival) {
         let callers = gateway.packages().iter().map(|package| &package.caller);
         let apps: Vec<_> = callers.filter_map(Caller::app).collect();
-        let gateway: Weak<Gateway> = Arc::downgrade(gateway);
-        self.dapr
-            .start(Arc::new(channel::Packages::new(gateway, client)), apps)
-            .await;
+        let channel = Arc::new(channel::Packages::new(
+            Arc::downgrade(gateway),
+            arrival.client.clone(),
+        ));
+        match &*self.0 {
+            Mode::Embedded(dapr) => dapr.start(channel, apps).await,
+            Mode::Sidecar(settings, client) => {
+                client.get_or_init(|| Sidecar::start(settings.clone(), channel, apps));
+            }
+        }
     }
 
-    /// Whether every package has been asked for its subscriptions.
+    /// Whether events can be delivered: every package has told its subscriptions, or the sidecar is there.
     pub fn is_ready(&self) -> bool {
-        *self.dapr.readiness().borrow()
+        match &*self.0 {
+            Mode::Embedded(dapr) => *dapr.readiness().borrow(),
+            Mode::Sidecar(_, client) => client
+                .get()
+                .is_some_and(|sidecar| *sidecar.readiness().borrow()),
+        }
     }
 
-    /// The API for ordinary processes, as `[dapr] listen` asks for it.
+    /// Whether a path of this package, as the guest would see it, is for the building blocks alone.
+    pub fn is_internal(&self, caller: &Caller, path: &str) -> bool {
+        match &*self.0 {
+            Mode::Embedded(dapr) => dapr.is_internal(&caller.id, path),
+            Mode::Sidecar(_, client) => client
+                .get()
+                .is_none_or(|sidecar| sidecar.is_internal(&caller.id, path)),
+        }
+    }
+
+    /// What `[dapr] listen` serves: embedded, the API for other processes; beside a sidecar, its callbacks.
     ///
     /// # Errors
     /// Never for a configuration that was checked.
-    pub fn router(&self, config: &DaprConfig) -> Result<axum::Router, wasmgate_dapr::AppIdError> {
-        Ok(self
-            .dapr
-            .tcp_router(AppId::new(&config.app_id)?, Grants::all()))
+    pub fn router(
+        &self,
+        config: &DaprConfig,
+        gateway: &Arc<Gateway>,
+        arrival: &Arrival,
+    ) -> Result<Router, BlocksError> {
+        let dapr = match &*self.0 {
+            Mode::Embedded(dapr) => dapr,
+            Mode::Sidecar(..) => return Ok(self.callbacks(gateway, arrival)),
+        };
+        Ok(dapr.tcp_router(AppId::new(&config.app_id)?, Grants::all()))
     }
 
     /// Ends deliveries and waits for those under way.
     pub async fn stop(&self) {
-        self.dapr.stop().await;
+        match &*self.0 {
+            Mode::Embedded(dapr) => dapr.stop().await,
+            // The sidecar delivers again what it has no answer for.
+            Mode::Sidecar(..) => {}
+        }
     }
 
     /// Answers a guest's call of the Dapr API.
     pub async fn call(&self, caller: &Caller, request: Request<WasiBody>) -> Response<WasiBody> {
-        let response = self
-            .dapr
-            .call(&caller.id, &caller.grants, request.map(Body::new))
-            .await;
+        let request = request.map(Body::new);
+        let response = match &*self.0 {
+            Mode::Embedded(dapr) => dapr.call(&caller.id, &caller.grants, request).await,
+            Mode::Sidecar(_, client) => match client.get() {
+                Some(sidecar) => sidecar.call(&caller.id, &caller.grants, request).await,
+                None => {
+                    return problem(
+                        http::StatusCode::SERVICE_UNAVAILABLE,
+                        "The sidecar is not there yet.",
+                    );
+                }
+            },
+        };
         response.map(|body| body.map_err(broken).boxed_unsync())
     }
+
+    fn callbacks(&self, gateway: &Arc<Gateway>, arrival: &Arrival) -> Router {
+        let (mode, gateway, arrival) = (Arc::clone(&self.0), Arc::clone(gateway), arrival.clone());
+        Router::new().fallback(move |request: Request<Body>| {
+            let (mode, gateway, arrival) =
+                (Arc::clone(&mode), Arc::clone(&gateway), arrival.clone());
+            async move {
+                let callback = match &*mode {
+                    Mode::Sidecar(_, client) => match client.get() {
+                        Some(sidecar) => sidecar.callback(request).await,
+                        None => Callback::Invocation(request),
+                    },
+                    Mode::Embedded(_) => Callback::Invocation(request),
+                };
+                match callback {
+                    Callback::Answered(response) => response,
+                    Callback::Invocation(request) => {
+                        let request = request.map(|body| body.map_err(broken));
+                        gateway.handle(request, &arrival).await.map(Body::new)
+                    }
+                }
+            }
+        })
+    }
+}
+
+fn embedded(dapr: &DaprConfig) -> wasmgate_dapr::Settings {
+    let environment = dapr.environment.reveal().clone();
+    wasmgate_dapr::Settings {
+        data: dapr.data.clone(),
+        components: dapr.components.clone(),
+        substitute: dapr.substitute,
+        api_token: dapr
+            .api_token
+            .as_ref()
+            .map(|token| token.reveal().to_owned()),
+        namespace: environment.get("NAMESPACE").cloned(),
+        environment,
+    }
+}
+
+fn sidecar(dapr: &DaprConfig) -> Result<SidecarSettings, BlocksError> {
+    let topology = match &dapr.dedicated {
+        Some(package) => Topology::Dedicated(AppId::new(package)?),
+        None => Topology::Shared,
+    };
+    Ok(SidecarSettings {
+        api_token: dapr
+            .api_token
+            .as_ref()
+            .map(|token| token.reveal().to_owned()),
+        app_token: dapr
+            .app_token
+            .as_ref()
+            .map(|token| token.reveal().to_owned()),
+        topology,
+        invoke_remotely: !dapr.invoke_local,
+        ..SidecarSettings::new(dapr.sidecar.clone())
+    })
 }
 
 /// Whether a request of a guest is meant for the Dapr API.
@@ -108,17 +219,22 @@ pub fn is_dapr(uri: &Uri) -> bool {
         .is_some_and(|authority| AUTHORITIES.contains(&authority.as_str()))
 }
 
+/// Whether a path is Dapr's in every package, with or without grants.
+pub fn is_dapr_path(path: &str) -> bool {
+    let first = path
+        .trim_start_matches('/')
+        .split('/')
+        .next()
+        .unwrap_or_default();
+    first.eq_ignore_ascii_case("dapr")
+}
+
 /// The answer where there are no building blocks at all: as without any grant.
 pub fn absent() -> Response<WasiBody> {
-    let problem = r#"{"type":"urn:wasmgate:error:not-granted","title":"This package has no `dapr` table.","status":403}"#;
-    let body = http_body_util::Full::new(Bytes::from_static(problem.as_bytes()));
-    let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
-    *response.status_mut() = http::StatusCode::FORBIDDEN;
-    let content_type = HeaderValue::from_static("application/problem+json");
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, content_type);
-    response
+    problem(
+        http::StatusCode::FORBIDDEN,
+        "This package has no `dapr` table.",
+    )
 }
 
 /// Lets a guest's call go on with the trace of the request that caused it, unless the guest says otherwise.
@@ -129,6 +245,19 @@ pub fn continue_trace<B>(request: &mut Request<B>, trace: Option<&HeaderValue>) 
             .entry(TRACEPARENT)
             .or_insert_with(|| trace.clone());
     }
+}
+
+fn problem(status: http::StatusCode, title: &str) -> Response<WasiBody> {
+    let problem =
+        serde_json::json!({ "type": "about:blank", "title": title, "status": status.as_u16() });
+    let body = http_body_util::Full::new(Bytes::from(problem.to_string()));
+    let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static("application/problem+json");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
+    response
 }
 
 /// What a guest is told of a body that broke off.

@@ -1,8 +1,6 @@
-//! `[dapr]`: where the building blocks are; and a package's `dapr` table: which of them it may use.
+//! `[dapr]`: where the building blocks are.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use http::Uri;
@@ -10,6 +8,7 @@ use http::Uri;
 use super::environment::Environment;
 use super::package::PackageName;
 use super::reader::{Notes, Section};
+use super::secret::{Secret, Variables};
 use super::unit;
 use crate::invalid::Invalid;
 
@@ -21,6 +20,9 @@ const COMPONENTS: &str = "components";
 
 /// As which app other processes call unless configured.
 const APP_ID: &str = "wasmgate";
+
+/// Where a sidecar calls back unless configured: this machine only, since whoever reaches it can deliver events.
+const APP_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3001);
 
 /// Dapr's own default for the sidecar's HTTP API.
 const SIDECAR: &str = "http://localhost:3500";
@@ -35,7 +37,7 @@ pub struct DaprConfig {
     /// Embedded: the folder of component files; `None` when none is named and the default one does
     /// not exist.
     pub components: Option<PathBuf>,
-    /// Embedded: where other processes reach the same API, if they may.
+    /// Embedded: where other processes reach the same API, if they may. Sidecar: where it calls back, its app port.
     pub listen: Option<SocketAddr>,
     /// Embedded: as which app the processes that use `listen` call.
     pub app_id: String,
@@ -48,34 +50,12 @@ pub struct DaprConfig {
     pub invoke_local: bool,
     /// Sent to the sidecar, and asked of other processes that use `listen` (`DAPR_API_TOKEN`).
     pub api_token: Option<Secret>,
+    /// Sidecar: the one package it stands beside, if it is not shared by all.
+    pub dedicated: Option<String>,
     /// Asked of the sidecar when it delivers (`APP_API_TOKEN`).
     pub app_token: Option<Secret>,
     /// Embedded: what `envRef` of component files and environment secret stores see.
     pub environment: Variables,
-}
-
-/// The variables of the process, whose values are not printed by accident.
-#[derive(Clone, Default, Eq, PartialEq)]
-pub struct Variables(BTreeMap<String, String>);
-
-impl Variables {
-    /// Keeps variables.
-    #[must_use]
-    pub fn new(variables: BTreeMap<String, String>) -> Self {
-        Self(variables)
-    }
-
-    /// The variables themselves.
-    #[must_use]
-    pub fn reveal(&self) -> &BTreeMap<String, String> {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Variables {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
 }
 
 /// Who serves the building blocks.
@@ -87,55 +67,8 @@ pub enum DaprMode {
     Sidecar,
 }
 
-/// What a package may use. Names may hold `*`, which stands for any run of characters.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct GrantsConfig {
-    /// State stores.
-    pub state: Vec<String>,
-    /// Topics to publish to, `pubsub/topic`.
-    pub publish: Vec<String>,
-    /// Topics to subscribe to, `pubsub/topic`.
-    pub subscribe: Vec<String>,
-    /// App-ids to invoke.
-    pub invoke: Vec<String>,
-    /// Bindings.
-    pub bindings: Vec<String>,
-    /// Secret stores, or single secrets, `store/name`.
-    pub secrets: Vec<String>,
-    /// Configuration stores.
-    pub configuration: Vec<String>,
-    /// Lock stores.
-    pub lock: Vec<String>,
-    /// Whether it may schedule jobs.
-    pub jobs: bool,
-}
-
-/// A text that is not printed by accident.
-#[derive(Clone, Eq, PartialEq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps a text.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
 /// The keys of `[dapr]`.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "mode",
     "data",
     "components",
@@ -144,19 +77,7 @@ const KEYS: [&str; 8] = [
     "substitute",
     "sidecar",
     "invoke_local",
-];
-
-/// The keys of a package's `dapr`.
-const GRANT_KEYS: [&str; 9] = [
-    "state",
-    "publish",
-    "subscribe",
-    "invoke",
-    "bindings",
-    "secrets",
-    "configuration",
-    "lock",
-    "jobs",
+    "dedicated",
 ];
 
 impl DaprConfig {
@@ -173,13 +94,16 @@ impl DaprConfig {
             .and_then(|s| s.text("data", DATA))
             .map_or(DATA, |item| item.value);
         let sidecar = section.and_then(|s| s.parsed("sidecar", SIDECAR, sidecar));
+        let mode = section.and_then(|s| s.parsed("mode", "embedded", DaprMode::parse));
+        let mode = mode.unwrap_or(DaprMode::Embedded);
+        let listen = section.and_then(|s| s.parsed("listen", "127.0.0.1:3500", unit::address));
+        let dedicated =
+            section.and_then(|s| s.parsed("dedicated", "counter-api", PackageName::parse));
         Self {
-            mode: section
-                .and_then(|s| s.parsed("mode", "embedded", DaprMode::parse))
-                .unwrap_or(DaprMode::Embedded),
+            mode,
             data: folder.join(data),
             components: components(section, folder),
-            listen: section.and_then(|s| s.parsed("listen", "127.0.0.1:3500", unit::address)),
+            listen: listen.or((mode == DaprMode::Sidecar).then_some(APP_PORT)),
             app_id: section
                 .and_then(|s| s.parsed("app_id", APP_ID, PackageName::parse))
                 .map_or_else(|| APP_ID.to_owned(), |name| name.as_str().to_owned()),
@@ -187,6 +111,7 @@ impl DaprConfig {
             sidecar: sidecar.unwrap_or_else(|| sidecar_of(notes, environment)),
             invoke_local: section.and_then(|s| s.flag("invoke_local")).unwrap_or(true),
             api_token: environment.dapr_api_token.clone(),
+            dedicated: dedicated.map(|name| name.as_str().to_owned()),
             app_token: environment.app_api_token.clone(),
             environment: environment.variables.clone(),
         }
@@ -202,63 +127,6 @@ impl DaprMode {
                 format!("there is no mode {text:?}"),
                 "write \"embedded\" for building blocks in the gateway, or \"sidecar\" for a Dapr sidecar",
             )),
-        }
-    }
-}
-
-impl GrantsConfig {
-    /// Reads a package's table `dapr`.
-    pub(super) fn read(package: &Section<'_>) -> Option<Self> {
-        let section = package.section("dapr", &GRANT_KEYS)?;
-        let names = |key, example| names(&section, key, example, name);
-        let topics = |key| self::names(&section, key, "pubsub/orders", topic);
-        Some(Self {
-            state: names("state", "statestore"),
-            publish: topics("publish"),
-            subscribe: topics("subscribe"),
-            invoke: names("invoke", "product-api"),
-            bindings: names("bindings", "mailer"),
-            secrets: names("secrets", "secretstore"),
-            configuration: names("configuration", "configstore"),
-            lock: names("lock", "lockstore"),
-            jobs: section.flag("jobs").unwrap_or(false),
-        })
-    }
-}
-
-fn names(
-    section: &Section<'_>,
-    key: &str,
-    example: &str,
-    check: fn(&str) -> Result<String, Invalid>,
-) -> Vec<String> {
-    let items = section.texts(key, example).unwrap_or_default();
-    items.iter().filter_map(|item| item.parsed(check)).collect()
-}
-
-fn name(text: &str) -> Result<String, Invalid> {
-    if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Invalid::new(
-            format!("{text:?} can be no name"),
-            "write a name without spaces; \"*\" stands for any run of characters",
-        ));
-    }
-    Ok(text.to_owned())
-}
-
-fn topic(text: &str) -> Result<String, Invalid> {
-    let text = name(text)?;
-    match text.split_once('/') {
-        Some((pubsub, topic)) if !pubsub.is_empty() && !topic.is_empty() => Ok(text),
-        _ => {
-            let pubsub = text.trim_matches('/');
-            let pubsub = if pubsub.is_empty() { "*" } else { pubsub };
-            Err(Invalid::new(
-                format!("{text:?} names no topic"),
-                format!(
-                    "write pubsub and topic: \"{pubsub}/orders\", or \"{pubsub}/*\" for all its topics"
-                ),
-            ))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The process environment: read here and nowhere else, once.
 
-use super::dapr::{Secret, Variables};
+use super::secret::{Secret, Variables};
 
 /// The variables that the gateway heeds. All are Dapr's own.
 #[derive(Clone, Debug, Default)]

@@ -7,6 +7,7 @@
 
 mod dapr;
 mod environment;
+mod grants;
 mod limits;
 mod listeners;
 mod origin;
@@ -14,6 +15,7 @@ mod package;
 mod reader;
 mod report;
 mod route;
+mod secret;
 mod server;
 mod table;
 #[cfg(test)]
@@ -27,12 +29,14 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-pub use dapr::{DaprConfig, DaprMode, GrantsConfig, Secret, Variables};
+pub use dapr::{DaprConfig, DaprMode};
 pub use environment::Environment;
+pub use grants::GrantsConfig;
 pub use limits::Limits;
 pub use origin::Origin;
 pub use package::{PackageConfig, PackageName, Source};
 pub use report::{Mistake, Place, Report};
+pub use secret::{Secret, Variables};
 pub use server::Server;
 pub use table::table;
 
@@ -108,6 +112,22 @@ pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Conf
         .map(|(i, (name, _))| (*name, i))
         .collect();
     let routes = route::read_all(&root, &indices);
+    if let Some(name) = &dapr.dedicated
+        && !packages
+            .iter()
+            .flat_map(|(_, package)| package)
+            .any(|p| p.name.as_str() == name && p.dapr.is_some())
+    {
+        let wrong = Invalid::new(
+            format!("{name:?} is no package with a `dapr` table"),
+            "name the package that the sidecar stands beside, or remove the key to share the sidecar",
+        );
+        notes.add(
+            places.get("dapr.dedicated").copied(),
+            "dapr.dedicated",
+            wrong,
+        );
+    }
     let config = Config {
         file: file.to_owned(),
         server,

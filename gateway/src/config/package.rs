@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::dapr::GrantsConfig;
+use super::grants::GrantsConfig;
 use super::limits::Limits;
 use super::origin::Origin;
 use super::reader::{Section, one_of};

@@ -11,7 +11,7 @@ mod pool;
 use std::sync::OnceLock;
 
 use wasmgate_pool::Pool;
-use wasmtime::{Config, Engine};
+use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 pub use choice::{Choice, choose};
 
@@ -113,6 +113,8 @@ fn common() -> Config {
         // WASI 0.2 needs no concurrent calls into one instance, and paying for them costs a third of all requests.
         .concurrency_support(false)
         .epoch_interruption(true)
+        // Function names are enough for the log, and the variable that would ask for more is not ours to read.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .async_stack_size(ASYNC_STACK_BYTES)
         .max_wasm_stack(WASM_STACK_BYTES);
     config

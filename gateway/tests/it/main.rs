@@ -19,6 +19,7 @@ mod closed_world;
 mod coffee_shop;
 mod compiled_cache;
 mod drain;
+mod engines;
 mod failures;
 mod guest_logs;
 mod identity;

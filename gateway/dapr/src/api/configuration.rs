@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::body::Body;
+use futures_util::future::join_all;
 use http::{Request, header::CONTENT_TYPE};
 use serde_json::json;
 use tokio::time::sleep;
@@ -19,6 +20,9 @@ use crate::{
 
 /// How often a watched file is looked at. Looking is one system call.
 const WATCH_PERIOD: Duration = Duration::from_millis(500);
+
+/// How long an app may take for a notice; it is told again in the next round.
+const NOTICE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Subscriptions of all apps together at most.
 const MAX_WATCHERS: usize = 10_000;
@@ -120,18 +124,25 @@ pub(crate) async fn watch(runtime: Arc<Runtime>) {
             () = runtime.stopping.cancelled() => return,
         }
         let watchers: BTreeMap<String, Watcher> = runtime.watchers.lock().clone();
-        for (id, watcher) in watchers {
-            let Some(store) = runtime.components.configuration.get(&watcher.store) else {
-                continue;
-            };
-            let changed = changes(&store.it, &watcher);
-            for (key, item) in changed {
-                if tell(&runtime, &watcher, &id, &key, &item).await
-                    && let Some(watcher) = runtime.watchers.lock().get_mut(&id)
-                {
-                    watcher.known.insert(key, item);
-                }
-            }
+        // All at once, and none for long: an app that hangs does not hold up the others.
+        join_all(
+            watchers
+                .iter()
+                .map(|(id, watcher)| tell_changes(&runtime, id, watcher)),
+        )
+        .await;
+    }
+}
+
+async fn tell_changes(runtime: &Arc<Runtime>, id: &str, watcher: &Watcher) {
+    let Some(store) = runtime.components.configuration.get(&watcher.store) else {
+        return;
+    };
+    for (key, item) in changes(&store.it, watcher) {
+        if tell(runtime, watcher, id, &key, &item).await
+            && let Some(watcher) = runtime.watchers.lock().get_mut(id)
+        {
+            watcher.known.insert(key, item);
         }
     }
 }
@@ -177,7 +188,10 @@ async fn tell(
         .header(CONTENT_TYPE, "application/json")
         .body(Body::from(body));
     let Ok(request) = request else { return true };
-    match runtime.deliver_whole(&watcher.app, request, None).await {
+    match runtime
+        .deliver_whole(&watcher.app, request, Some(NOTICE_TIMEOUT))
+        .await
+    {
         Ok((status, _)) => !status.is_server_error(),
         Err(_) => false,
     }

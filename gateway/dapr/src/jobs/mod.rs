@@ -30,8 +30,9 @@ use crate::{
 /// admits.
 const MAX_IN_FLIGHT: usize = 64;
 
-/// The pause after an app could not be reached, which counts as no failure of the job.
-const UNREACHABLE_PAUSE: Duration = Duration::from_millis(500);
+/// The pause after an app could not be reached, which counts as no failure of the job. Each pause
+/// is a write, so jobs of an app that is gone for good must not be many a second.
+const UNREACHABLE_PAUSE: Duration = Duration::from_secs(2);
 
 /// The longest sleep without looking: clocks are set, machines are suspended.
 const LONGEST_SLEEP: Duration = Duration::from_secs(10);

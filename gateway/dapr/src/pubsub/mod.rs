@@ -177,6 +177,7 @@ impl Runtime {
                 }
             }
         }
+        self.note_delivery_paths(app, &subscriptions);
         let queues = self.broker.replace(app, subscriptions);
         for queue in queues {
             let adopted = {

@@ -118,6 +118,12 @@ impl Subscription {
     }
 
     /// The queue's key.
+    /// Every path that its events may go to.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        let rules = self.rules.iter().map(|rule| rule.path.as_str());
+        rules.chain(self.default_path.as_deref())
+    }
+
     pub(crate) fn key(&self) -> (&str, &str, &str) {
         (self.app.as_str(), &self.pubsub, &self.topic)
     }

@@ -131,6 +131,17 @@ impl FanOut {
         own.and_then(|subscription| subscription.dead_letter_topic.as_deref())
     }
 
+    /// Whether events of `app` go to this path, slashes around it aside.
+    pub(super) fn has_path(&self, app: &AppId, path: &str) -> bool {
+        let own = self
+            .topics
+            .values()
+            .flatten()
+            .filter(|subscription| subscription.app == *app);
+        own.flat_map(Subscription::paths)
+            .any(|own| own.trim_matches('/') == path)
+    }
+
     fn subscriptions(&self, pubsub: &str, topic: &str) -> &[Subscription] {
         let topic = (pubsub.to_owned(), topic.to_owned());
         self.topics.get(&topic).map_or(&[], Vec::as_slice)

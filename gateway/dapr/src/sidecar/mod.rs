@@ -45,6 +45,7 @@ use crate::{
     app::{AppChannel, AppId},
     error::{ApiError, ApiResult},
     grants::Grants,
+    internal::has_prefix,
 };
 pub use callbacks::Callback;
 pub use fanout::{FanOut, SubscriptionError};
@@ -176,6 +177,18 @@ impl Sidecar {
             Ok(response) => response,
             Err(error) => error.into_response(),
         }
+    }
+
+    /// Whether `path` of `app` is one by which the sidecar's callbacks reach it, as [`crate::Dapr::is_internal`] says.
+    /// Routes of subscriptions that are declared in the cluster alone are not known here.
+    pub fn is_internal(&self, app: &AppId, path: &str) -> bool {
+        let bare = path.trim_matches('/');
+        let bindings = self.shared.bindings.lock();
+        let binding = bindings
+            .iter()
+            .any(|(name, apps)| name.trim_matches('/') == bare && apps.contains(app));
+        drop(bindings);
+        has_prefix(path) || binding || self.shared.fan_out.read().has_path(app, bare)
     }
 
     /// Answers what the sidecar asks of the app it stands beside: subscriptions, events, jobs,

@@ -16,15 +16,30 @@ type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// Does the work, if given a connection; says whether it is to be kept.
 type Work = Box<dyn FnOnce(Option<&Connection>) -> (bool, Answer) + Send>;
 
-/// The way to the writing thread, which ends when this is dropped.
+/// The way to the writing thread. Dropping it writes what waits, closes the database and only then
+/// returns, so that the folder is free for the next to open it.
 pub(super) struct Writer {
-    queue: mpsc::Sender<Work>,
+    queue: Option<mpsc::Sender<Work>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
+            tracing::error!("the database's writer had died");
+        }
+    }
 }
 
 impl Writer {
     pub(super) fn start(connection: Connection) -> io::Result<Self> {
         let (queue, waiting) = mpsc::channel::<Work>();
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("dapr-writer".into())
             .spawn(move || {
                 while let Ok(first) = waiting.recv() {
@@ -34,7 +49,10 @@ impl Writer {
                     commit_together(&connection, batch);
                 }
             })?;
-        Ok(Self { queue })
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+        })
     }
 
     pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
@@ -60,9 +78,8 @@ impl Writer {
             });
             (keep, tell)
         });
-        self.queue
-            .send(work)
-            .map_err(|_| E::from(StoreError::Closed))?;
+        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
+        queue.send(work).map_err(|_| StoreError::Closed)?;
         answered
             .await
             .unwrap_or_else(|_| Err(E::from(StoreError::Closed)))

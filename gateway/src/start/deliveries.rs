@@ -1,0 +1,68 @@
+//! The runtime that packages handle events, jobs and bindings on: beside the workers, so that a flood of events takes
+//! turns with requests instead of standing in front of them.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+use super::{StartError, machine};
+use crate::config::DaprConfig;
+use crate::egress::Client;
+use crate::gateway::{Arrival, Gateway};
+
+/// Deliveries under way.
+pub(super) struct Deliveries {
+    runtime: Runtime,
+    gateway: Arc<Gateway>,
+}
+
+impl Deliveries {
+    /// Starts the building blocks of `gateway` on `threads` threads; `listener` is what `[dapr] listen` asks for.
+    pub(super) async fn start(
+        gateway: &Arc<Gateway>,
+        threads: usize,
+        config: &DaprConfig,
+        listener: Option<TcpListener>,
+    ) -> Result<Self, StartError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("delivery")
+            .enable_all()
+            .build()
+            .map_err(|error| machine(&error))?;
+        if let Some(blocks) = gateway.blocks().cloned() {
+            let client = Client::new().map_err(|error| machine(&error))?;
+            let arrival = Arrival {
+                peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                client,
+            };
+            if let Some(listener) = listener {
+                let router = blocks
+                    .router(config, gateway, &arrival)
+                    .map_err(|error| machine(&error))?;
+                tokio::spawn(axum::serve(listener, router).into_future());
+            }
+            let gateway = Arc::clone(gateway);
+            let started = runtime.spawn(async move { blocks.start(&gateway, &arrival).await });
+            started.await.map_err(|error| machine(&error))?;
+        }
+        Ok(Self {
+            runtime,
+            gateway: Arc::clone(gateway),
+        })
+    }
+
+    /// Takes up no more deliveries and waits for those under way.
+    pub(super) async fn drain(&self) {
+        if let Some(blocks) = self.gateway.blocks() {
+            blocks.stop().await;
+        }
+    }
+
+    /// Cuts what is still under way.
+    pub(super) fn end(self) {
+        self.runtime.shutdown_background();
+    }
+}

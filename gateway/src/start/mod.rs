@@ -1,0 +1,183 @@
+//! From a checked configuration to a gateway that serves, and to its orderly end.
+
+mod deliveries;
+mod load;
+mod system;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use crate::admin::metrics::Metrics;
+use crate::admin::{self, Status};
+use crate::config::{Config, Report};
+use crate::gateway::Gateway;
+use crate::package::Registered;
+use crate::server::{self, Listeners, Workers};
+use deliveries::Deliveries;
+use system::{Signals, raise_descriptor_limit};
+
+pub use load::load;
+
+/// How long a memory slot may be idle before its memory goes back: long enough for the next request of a package
+/// that is used at all.
+const TRIM_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Why the gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Packages that cannot be served, all of them.
+    #[error("{0}")]
+    Packages(Report),
+    /// The cache directory cannot be used.
+    #[error("{0}")]
+    Cache(Report),
+    /// An address cannot be listened on.
+    #[error("{0}")]
+    Listen(Report),
+    /// The building blocks' data or component files cannot be used.
+    #[error("{0}")]
+    Blocks(String),
+    /// The machine does not give what the gateway needs.
+    #[error("the gateway cannot start: {0}")]
+    Machine(String),
+}
+
+/// How serving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything in flight was finished, or the drain time-out passed.
+    Drained,
+    /// A second signal asked for an immediate end.
+    Forced,
+}
+
+/// Where the gateway serves.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// The public listener.
+    pub listen: SocketAddr,
+    /// The admin listener.
+    pub admin: SocketAddr,
+    /// The Dapr API for other processes, if it is served.
+    pub dapr: Option<SocketAddr>,
+}
+
+/// Compiles and checks every package without listening, in the order of the configuration.
+///
+/// # Errors
+/// With every package that cannot be served.
+pub fn check(config: &Config) -> Result<Vec<Registered>, StartError> {
+    let metrics = Arc::new(metrics()?);
+    load::register(config, &load::loader(config, &metrics)?)
+}
+
+/// Adds to a report on a configuration what is wrong with the packages that it found nothing wrong with.
+pub fn complete(mut report: Report) -> Report {
+    if let Some(sound) = report.take_sound()
+        && let Err(StartError::Packages(found)) = check(&sound)
+    {
+        report.merge(found);
+    }
+    report
+}
+
+/// Serves until SIGTERM or Ctrl-C; `ready` is called once, when requests are taken.
+///
+/// # Errors
+/// When something needed is not there; nothing has been served then.
+pub fn up(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, StartError> {
+    raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| machine(&error))?;
+    let ended = runtime.block_on(serve(config, ready));
+    // What a forced end leaves behind on other threads is not waited for.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, StartError> {
+    let mut signals = Signals::new().map_err(|error| machine(&error))?;
+    let (listen, admin) = (config.server.listen, config.server.admin);
+    let cannot_listen = |key, address, error| {
+        let mistake = config.mistake(key, server::refused(address, &error));
+        StartError::Listen(config.report(vec![mistake]))
+    };
+    let listeners = Listeners::bind(listen, config.server.workers)
+        .map_err(|error| cannot_listen("server.listen", listen, error))?;
+    let admin = TcpListener::bind(admin)
+        .await
+        .map_err(|error| cannot_listen("server.admin", admin, error))?;
+    let metrics = Arc::new(metrics()?);
+    let status = Status::new(Arc::clone(&metrics));
+    let addresses = Addresses {
+        listen: listeners.address,
+        admin: admin.local_addr().map_err(|error| machine(&error))?,
+        dapr: None,
+    };
+    let admin = axum::serve(admin, admin::router(status.clone()));
+    tokio::spawn(admin.into_future());
+    let dapr = config.dapr.clone();
+    let dapr_listener = match dapr.listen {
+        Some(address) => {
+            let bound = TcpListener::bind(address).await;
+            Some(bound.map_err(|error| cannot_listen("dapr.listen", address, error))?)
+        }
+        None => None,
+    };
+    let dapr_address = dapr_listener
+        .as_ref()
+        .and_then(|listener| listener.local_addr().ok());
+
+    let server = config.server.clone();
+    let loading = tokio::task::spawn_blocking(move || load(config, metrics));
+    let gateway = tokio::select! {
+        loaded = loading => Arc::new(loaded.map_err(|error| machine(&error))??),
+        () = signals.next() => return Ok(Ended::Forced),
+    };
+    tokio::spawn(trim(Arc::clone(&gateway)));
+    let deliveries = Deliveries::start(&gateway, server.workers, &dapr, dapr_listener).await?;
+    let workers = Workers::start(listeners, &server, &gateway).map_err(|error| machine(&error))?;
+    status.serving(Arc::clone(&gateway));
+    ready(Addresses {
+        dapr: dapr_address,
+        ..addresses
+    });
+
+    signals.next().await;
+    status.draining();
+    tracing::info!("draining: no new connections are taken");
+    let drained = async {
+        workers.drain().await;
+        deliveries.drain().await;
+    };
+    // The workers keep to the time-out themselves; this one is for both together.
+    let ended = tokio::select! {
+        _ = tokio::time::timeout(server.drain_timeout, drained) => Ended::Drained,
+        () = signals.next() => Ended::Forced,
+    };
+    deliveries.end();
+    Ok(ended)
+}
+
+/// Gives memory of idle slots back, so that a burst does not keep what it took.
+async fn trim(gateway: Arc<Gateway>) {
+    let mut interval = tokio::time::interval(TRIM_INTERVAL);
+    loop {
+        interval.tick().await;
+        gateway.pool().trim();
+    }
+}
+
+fn metrics() -> Result<Metrics, StartError> {
+    Metrics::new().map_err(|error| machine(&error))
+}
+
+fn machine(error: &dyn fmt::Display) -> StartError {
+    StartError::Machine(error.to_string())
+}
