@@ -53,6 +53,11 @@ impl Outbox {
                     .await?;
             }
         }
+        self.delete().await
+    }
+
+    /// Empties it.
+    pub(crate) async fn delete(&self) -> Result<(), dapr::Error> {
         dapr::state(STORE).delete(&key(self.order_id)).await
     }
 }

@@ -93,7 +93,7 @@ async fn save(
     key: Option<&IdempotencyKey>,
 ) -> Result<OrderId, Error> {
     let store = dapr::state(STORE);
-    state::retry_mismatches(async || {
+    let saved = state::retry_mismatches(async || {
         if let Some(key) = key
             && let Some(before) = key.claimed(placing).await?
         {
@@ -112,7 +112,14 @@ async fn save(
         transaction.commit().await?;
         Ok(order.id)
     })
-    .await
+    .await;
+    saved.map_err(|error| match error.status() {
+        // Others were faster every time. Nothing is wrong with the order.
+        409 => Error::new(503, "too many orders at once; try again")
+            .with_header("retry-after", "1")
+            .with_source(error.to_string()),
+        _ => error,
+    })
 }
 
 /// Step 3: tells the stations.
@@ -157,14 +164,15 @@ pub(crate) async fn see_through(job: DueJob<SeeThrough>) -> Result<(), Error> {
     if order.order_status.is_final() {
         return forget(id).await;
     }
-    if let Some(outbox) = Outbox::of_id(id).await? {
-        publish(outbox).await?;
-    }
+    // First, so that an order is paid back even while nothing can be published.
     if order.is_older_than(settings::order_timeout()?, SystemTime::now()) {
         refund(id).await?;
-        forget(id).await?;
+        return forget(id).await;
     }
-    Ok(())
+    match Outbox::of_id(id).await? {
+        Some(outbox) => publish(outbox).await,
+        None => Ok(()),
+    }
 }
 
 /// Pays an order back, unless it has ended meanwhile.
@@ -177,9 +185,16 @@ async fn refund(id: OrderId) -> Result<(), Error> {
     Ok(())
 }
 
-/// The order has ended, so nobody has to look at it again.
+/// The order has ended: nothing is left to publish, and nobody has to look at it again.
 async fn forget(id: OrderId) -> Result<(), Error> {
-    Ok(with_retries(async || dapr::job(job_name(id)).delete().await).await?)
+    let forget = async || {
+        // Left over when something ended between publishing and this; most often it is not there.
+        if let Some(outbox) = Outbox::of_id(id).await? {
+            outbox.delete().await?;
+        }
+        dapr::job(job_name(id)).delete().await
+    };
+    Ok(with_retries(forget).await?)
 }
 
 /// Tells the shop's people, who read the log.

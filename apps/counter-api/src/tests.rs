@@ -282,6 +282,45 @@ fn an_order_that_is_not_made_in_time_is_refunded_once_and_stays_so() {
 }
 
 #[test]
+fn an_order_is_refunded_even_while_nothing_can_be_published() {
+    let dapr = shop();
+    fail_from(&dapr, "/v1.0/publish", 1);
+    let id = place(&dapr, &order(&[5], &[]));
+    age(&dapr, &id);
+    assert_eq!(dapr.run_job(&app(), &format!("order-{id}")).status(), 200);
+    assert_eq!(status(&dapr, &id), 3);
+    assert_eq!(dapr.state(STORE, &format!("outbox-{id}")), None);
+    assert!(dapr.jobs().is_empty());
+}
+
+#[test]
+fn an_outbox_that_was_not_emptied_goes_with_the_end_of_its_order() {
+    let dapr = shop();
+    fail_from(&dapr, "/v1.0/state/statestore/outbox", 1);
+    let id = place(&dapr, &order(&[5], &[]));
+    dapr.intercept(|_| None);
+    assert!(dapr.state(STORE, &format!("outbox-{id}")).is_some());
+    assert!(dapr.deliver_all().iter().all(Attempt::is_success));
+    assert_eq!(status(&dapr, &id), 2);
+    assert_eq!(dapr.state(STORE, &format!("outbox-{id}")), None);
+}
+
+#[test]
+fn an_order_that_others_are_always_faster_than_may_be_tried_again() {
+    let dapr = shop();
+    dapr.intercept(|call| {
+        let transaction = call.path().ends_with("/transaction");
+        let body = json!({"errorCode": "ERR_STATE_TRANSACTION", "message": "etag mismatch"});
+        transaction.then(|| Ok(Response::json(&body).with_status(409)))
+    });
+    let reply = dapr.call("counter-api", post(&order(&[5], &[])));
+    assert_eq!(
+        (reply.status(), reply.header("retry-after")),
+        (503, Some("1"))
+    );
+}
+
+#[test]
 fn nothing_is_saved_when_the_job_cannot_be_scheduled() {
     let dapr = shop();
     fail_from(&dapr, "/v1.0/jobs", 1);

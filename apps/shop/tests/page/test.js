@@ -74,8 +74,7 @@ test("a latte and a muffin are ordered and become fulfilled", async () => {
   await page.waitForSelector(".entry.own[data-status='2']");
   assert.equal(await text(".entry.own .items"), "Latte, Muffin");
   assert.equal(await text(".entry.own .status"), "Fulfilled");
-  // The board may show it a moment before the order's own events do.
-  await page.waitForFunction(() => / is fulfilled\.$/.test(document.querySelector("#news").textContent));
+  await newsOfTheEnd();
   assert.equal(await text("#count"), "Nothing chosen");
   await page.evaluate(() => scrollTo(0, 0));
   await settle();
@@ -130,6 +129,9 @@ test("the page fits a phone", async () => {
   assert.equal(wide, 0, "nothing to scroll sideways");
   assert.deepEqual(small, []);
   await add(5);
+  await page.click("#place");
+  await newsOfTheEnd();
+  await add(8);
   await settle();
   await page.screenshot({ path: join(pictures, "phone.png") });
   await page.screenshot({ path: join(pictures, "phone-whole.png"), fullPage: true });
@@ -166,6 +168,11 @@ async function add(itemType) {
   // Not below the checkout.
   await button.evaluate((element) => element.scrollIntoView({ block: "center" }));
   await button.click();
+}
+
+/** The board may show that an order is fulfilled a moment before the order's own events say so. */
+async function newsOfTheEnd() {
+  await page.waitForFunction(() => / is fulfilled\.$/.test(document.querySelector("#news").textContent));
 }
 
 /** Until nothing moves any more, so that pictures are of what stays. */
