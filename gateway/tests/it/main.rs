@@ -17,6 +17,7 @@ mod harness;
 mod admin;
 mod closed_world;
 mod compiled_cache;
+mod dapr_blocks;
 mod drain;
 mod failures;
 mod guest_logs;
