@@ -104,12 +104,6 @@ impl TestGateway {
         announced().unwrap()
     }
 
-    /// Ends the process as a power cut would: SIGKILL.
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
     /// What the gateway printed at its start.
     pub(crate) fn printed(&self) -> String {
         self.stdout.all().join("\n")
