@@ -1,7 +1,7 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help toolchain guests run test lint check bench bench-peers bench-parts record-costs torture test-deploy \
-	test-dapr-sidecar image
+.PHONY: help toolchain guests run test lint check bench bench-peers bench-parts record-costs torture \
+	test-readme test-page test-deploy test-dapr-sidecar image
 
 GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop
 GUEST_TARGET := wasm32-wasip2
@@ -21,13 +21,23 @@ guests: toolchain ## Build the example packages
 run: guests ## Build everything and serve wasmgate.toml
 	cargo run --release -p wasmgate -- up
 
-test: toolchain ## Run every test
+test: toolchain ## Run every test; what needs a tool that is not there is left out with a word
 	$(BUILD_GUESTS) $(GUESTS)
 	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples
 	cargo test --workspace --exclude wasmgate-test-guests
-	@if command -v python3 && { command -v kubectl || command -v kustomize || command -v go; }; \
-	then WASMGATE_BIN=target/debug/wasmgate deploy/validate; \
-	else echo "deploy/ is not checked: that needs python3 and one of kubectl, kustomize, go"; fi
+	@$(call if-there,python3,apps/README.md is not tried,$(MAKE) test-readme)
+	@$(call if-there,node npm chromium,the coffee shop's page is not tried,$(MAKE) test-page)
+	@$(call if-there,python3 go,deploy/ is not checked,$(MAKE) test-deploy)
+
+# $(call if-there,TOOLS,what is left out without them,command)
+if-there = for tool in $(1); do command -v $$tool >/dev/null || { echo "$(2): $$tool is not there"; exit 0; }; done; $(3)
+
+test-readme: toolchain ## Run the commands of apps/README.md
+	apps/readme-test
+
+test-page: guests ## Order a coffee in headless Chromium; pictures are kept in target/page
+	cargo build -p wasmgate
+	cd apps/shop/tests/page && npm ci --silent && npm test
 
 lint: ## Check the formatting and the lints
 	cargo fmt --all --check
