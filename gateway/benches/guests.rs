@@ -25,27 +25,40 @@ use wasmgate::start;
 fn guests(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wasm32-wasip2/release");
-    let packages = [("raw", target.join("examples/hello.wasm")), ("sdk", target.join("hello.wasm"))];
-    let mut toml = String::from("[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nworkers = 1\n");
+    let packages = [
+        ("raw", target.join("examples/hello.wasm")),
+        ("sdk", target.join("hello.wasm")),
+    ];
+    let mut toml =
+        String::from("[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nworkers = 1\n");
     for (name, source) in &packages {
         let source = source.display();
         toml += &format!("[package.{name}]\nsource = '{source}'\n");
     }
     for (name, _) in &packages {
-        toml += &format!("[[route]]\npath = \"/{name}/hello\"\npackage = \"{name}\"\nstrip_prefix = \"/{name}\"\n");
+        toml += &format!(
+            "[[route]]\npath = \"/{name}/hello\"\npackage = \"{name}\"\nstrip_prefix = \"/{name}\"\n"
+        );
     }
     let file = folder.path().join("wasmgate.toml");
     std::fs::write(&file, toml).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
     let gateway = start::load(config::load(&file).unwrap(), metrics).unwrap();
     let client = runtime.block_on(async { Client::new() }).unwrap();
-    let arrival = Arrival { peer: IpAddr::from([127, 0, 0, 1]), client };
+    let arrival = Arrival {
+        peer: IpAddr::from([127, 0, 0, 1]),
+        client,
+    };
     for (name, _) in &packages {
         criterion.bench_function(&format!("hello on {name}"), |bencher| {
             bencher.iter(|| {
                 runtime.block_on(async {
-                    let request = Request::get(format!("/{name}/hello")).header("host", "localhost");
+                    let request =
+                        Request::get(format!("/{name}/hello")).header("host", "localhost");
                     let request = request.body(Empty::<Bytes>::new()).unwrap();
                     let response = gateway.handle(request, &arrival).await;
                     assert!(response.status().is_success());

@@ -46,6 +46,7 @@ pub use axum::body::Body;
 pub use components::ComponentError;
 pub use error::OpenError;
 pub use grants::{Globs, GrantError, Grants};
+pub use internal::is_dapr_path;
 pub use runtime::Dapr;
 pub use settings::Settings;
 pub use store::{QueueDepth, StoreError};

@@ -23,6 +23,7 @@ use crate::identity::TRACEPARENT;
 
 pub use caller::{Caller, CallerError};
 pub use headers::remove_dapr_headers;
+pub use wasmgate_dapr::is_dapr_path;
 
 /// Where guests find the Dapr API, as Dapr's own SDKs expect it; the gateway answers there itself.
 pub const ENDPOINT: &str = "http://localhost:3500";
@@ -137,6 +138,9 @@ impl Blocks {
 
     /// Answers a guest's call of the Dapr API.
     pub async fn call(&self, caller: &Caller, request: Request<WasiBody>) -> Response<WasiBody> {
+        if !caller.is_granted() {
+            return absent();
+        }
         let request = request.map(Body::new);
         let response = match &*self.0 {
             Mode::Embedded(dapr) => dapr.call(&caller.id, &caller.grants, request).await,
@@ -217,16 +221,6 @@ fn sidecar(dapr: &DaprConfig) -> Result<SidecarSettings, BlocksError> {
 pub fn is_dapr(uri: &Uri) -> bool {
     uri.authority()
         .is_some_and(|authority| AUTHORITIES.contains(&authority.as_str()))
-}
-
-/// Whether a path is Dapr's in every package, with or without grants.
-pub fn is_dapr_path(path: &str) -> bool {
-    let first = path
-        .trim_start_matches('/')
-        .split('/')
-        .next()
-        .unwrap_or_default();
-    first.eq_ignore_ascii_case("dapr")
 }
 
 /// The answer where there are no building blocks at all: as without any grant.

@@ -122,6 +122,13 @@ impl CompiledCode {
         Stamp::of(&self.path).is_ok_and(|stamp| stamp == self.stamp) || self.is_sealed()
     }
 
+    /// Takes code away that cannot be used after all, so that it is compiled again.
+    pub fn discard(&self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(file = %self.path.display(), %error, "compiled code that cannot be used stays");
+        }
+    }
+
     fn is_sealed(&self) -> bool {
         let Ok(file) = fs::read(&self.path) else {
             return false;

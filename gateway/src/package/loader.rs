@@ -3,9 +3,8 @@
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -21,8 +20,9 @@ pub struct Loader {
     engines: Engines,
     cache: CodeCache,
     metrics: Arc<Metrics>,
-    /// By engine; a linker is a table of some hundred host functions, made once.
-    linkers: Mutex<Vec<(EngineKind, Linker<HostState>)>>,
+    /// A linker is a table of some hundred host functions, made once for each engine.
+    pool_linker: OnceLock<Linker<HostState>>,
+    copy_on_write_linker: OnceLock<Linker<HostState>>,
 }
 
 /// A component ready to be instantiated.
@@ -57,7 +57,8 @@ impl Loader {
             engines,
             cache,
             metrics,
-            linkers: Mutex::new(Vec::new()),
+            pool_linker: OnceLock::new(),
+            copy_on_write_linker: OnceLock::new(),
         })
     }
 
@@ -88,10 +89,7 @@ impl Loader {
         let choice = engine::choose(&bytes, wanted).map_err(|error| invalid(error.to_string()))?;
         let engine = self.engine(choice.engine, source)?;
         let key = compatibility(engine);
-        if let Some(code) = self.cache.find(&bytes, &key)
-            // Whole, and made by us; what this wasmtime cannot load all the same is compiled again.
-            && self.load_with(choice.engine, &code).is_ok()
-        {
+        if let Some(code) = self.cache.find(&bytes, &key) {
             self.metrics.cache_hits.inc();
             return Ok(Registered { choice, code });
         }
@@ -111,27 +109,30 @@ impl Loader {
     /// Maps compiled code and resolves its imports.
     ///
     /// # Errors
-    /// When the file is not the one that was registered.
+    /// When the file is not the one that was registered, or wasmtime refuses it; the next start compiles it again.
     pub fn load(&self, registered: &Registered) -> Result<Loaded, PackageError> {
-        self.load_with(registered.choice.engine, &registered.code)
-    }
-
-    fn load_with(&self, kind: EngineKind, code: &CompiledCode) -> Result<Loaded, PackageError> {
+        let (kind, code) = (registered.choice.engine, &registered.code);
         if !code.is_sound() {
             return Err(PackageError::CodeChanged {
                 path: code.path().to_owned(),
             });
         }
         let engine = self.engine(kind, code.path())?;
-        let load_error = |error: wasmtime::Error| PackageError::Load {
-            path: code.path().to_owned(),
-            error: format!("{error:#}"),
-        };
-        let component = map(engine, code).map_err(load_error)?;
-        let image = component.image_range();
-        let bytes = image.end.addr().saturating_sub(image.start.addr());
-        let handler = self.prepare(kind, &component).map_err(load_error)?;
-        Ok(Loaded { handler, bytes })
+        let loaded = map(engine, code).and_then(|component| {
+            let image = component.image_range();
+            let bytes = image.end.addr().saturating_sub(image.start.addr());
+            Ok(Loaded {
+                handler: self.prepare(kind, &component)?,
+                bytes,
+            })
+        });
+        loaded.map_err(|error| {
+            code.discard();
+            PackageError::Load {
+                path: code.path().to_owned(),
+                error: format!("{error:#}"),
+            }
+        })
     }
 
     fn engine(&self, kind: EngineKind, path: &Path) -> Result<&Engine, PackageError> {
@@ -146,19 +147,17 @@ impl Loader {
         kind: EngineKind,
         component: &Component,
     ) -> wasmtime::Result<ProxyPre<HostState>> {
-        let mut linkers = self.linkers.lock();
-        let linker = match linkers.iter().position(|(of, _)| *of == kind) {
-            Some(at) => linkers.get(at),
+        let made = match kind {
+            EngineKind::Pool => &self.pool_linker,
+            EngineKind::CopyOnWrite => &self.copy_on_write_linker,
+        };
+        let linker = match made.get() {
+            Some(linker) => linker,
             None => {
-                linkers.push((kind, link(component.engine())?));
-                linkers.last()
+                let linker = link(component.engine())?;
+                made.get_or_init(|| linker)
             }
         };
-        let linker = linker
-            .ok_or_else(|| wasmtime::format_err!("no linker"))?
-            .1
-            .clone();
-        drop(linkers);
         ProxyPre::new(linker.instantiate_pre(component)?)
     }
 }

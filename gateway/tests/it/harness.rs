@@ -2,6 +2,7 @@
 
 mod builder;
 mod client;
+mod dapr;
 mod guests;
 mod log;
 mod metrics;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     app::AppId,
+    internal::plain,
     pubsub::{
         deliver::Outcome,
         subscription::{Spec, Subscription},
@@ -131,7 +132,7 @@ impl FanOut {
         own.and_then(|subscription| subscription.dead_letter_topic.as_deref())
     }
 
-    /// Whether events of `app` go to this path, slashes around it aside.
+    /// Whether events of `app` go to this plain path.
     pub(super) fn has_path(&self, app: &AppId, path: &str) -> bool {
         let own = self
             .topics
@@ -139,7 +140,7 @@ impl FanOut {
             .flatten()
             .filter(|subscription| subscription.app == *app);
         own.flat_map(Subscription::paths)
-            .any(|own| own.trim_matches('/') == path)
+            .any(|own| plain(own) == path)
     }
 
     fn subscriptions(&self, pubsub: &str, topic: &str) -> &[Subscription] {

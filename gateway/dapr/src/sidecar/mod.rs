@@ -45,7 +45,7 @@ use crate::{
     app::{AppChannel, AppId},
     error::{ApiError, ApiResult},
     grants::Grants,
-    internal::has_prefix,
+    internal::{has_prefix, plain},
 };
 pub use callbacks::Callback;
 pub use fanout::{FanOut, SubscriptionError};
@@ -182,13 +182,13 @@ impl Sidecar {
     /// Whether `path` of `app` is one by which the sidecar's callbacks reach it, as [`crate::Dapr::is_internal`] says.
     /// Routes of subscriptions that are declared in the cluster alone are not known here.
     pub fn is_internal(&self, app: &AppId, path: &str) -> bool {
-        let bare = path.trim_matches('/');
+        let path = plain(path);
         let bindings = self.shared.bindings.lock();
         let binding = bindings
             .iter()
-            .any(|(name, apps)| name.trim_matches('/') == bare && apps.contains(app));
+            .any(|(name, apps)| plain(name) == path && apps.contains(app));
         drop(bindings);
-        has_prefix(path) || binding || self.shared.fan_out.read().has_path(app, bare)
+        has_prefix(&path) || binding || self.shared.fan_out.read().has_path(app, &path)
     }
 
     /// Answers what the sidecar asks of the app it stands beside: subscriptions, events, jobs,

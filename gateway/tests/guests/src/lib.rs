@@ -9,6 +9,7 @@
 )]
 
 mod body;
+pub mod dapr;
 
 pub use body::{Answer, OutgoingBodyWriter, RequestBody};
 

@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
 use super::guest;
-use super::process::TestGateway;
+use super::process::{TestGateway, command};
 
 /// A `wasmgate.toml` in the making: free ports and the compiled-code cache that tests share, unless
 /// said otherwise.
@@ -14,7 +16,10 @@ pub(crate) struct Builder {
     limits: String,
     packages: String,
     routes: String,
+    dapr: String,
     cache: Option<PathBuf>,
+    files: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
 }
 
 impl Builder {
@@ -27,6 +32,24 @@ impl Builder {
     /// Adds lines to `[limits]`.
     pub(crate) fn limits(mut self, lines: &str) -> Self {
         let _ = writeln!(self.limits, "{lines}");
+        self
+    }
+
+    /// Adds lines to `[dapr]`.
+    pub(crate) fn dapr(mut self, lines: &str) -> Self {
+        let _ = writeln!(self.dapr, "{lines}");
+        self
+    }
+
+    /// A file beside the configuration.
+    pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// A variable in the gateway's environment.
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -58,6 +81,12 @@ impl Builder {
             .route(&format!("/{name}"), &name)
     }
 
+    /// A test guest as a package of any name, routed at `/NAME`, with lines for the package's table.
+    pub(crate) fn guest_as(self, name: &str, example: &str, lines: &str) -> Self {
+        self.package(name, &guest(example), lines)
+            .route(&format!("/{name}"), name)
+    }
+
     /// A route without conditions.
     pub(crate) fn route(self, path: &str, package: &str) -> Self {
         self.route_with(path, package, "")
@@ -78,14 +107,33 @@ impl Builder {
         let cache = quoted(self.cache.as_deref().unwrap_or(&shared));
         format!(
             "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ncache = {cache}\n{}\n\
-             [limits]\n{}\n{}{}",
-            self.server, self.limits, self.packages, self.routes
+             [limits]\n{}\n[dapr]\n{}\n{}{}",
+            self.server, self.limits, self.dapr, self.packages, self.routes
         )
+    }
+
+    /// Writes the configuration and its files into a folder.
+    pub(crate) fn write_to(&self, folder: &Path) {
+        let toml = ("wasmgate.toml".to_owned(), self.toml());
+        for (name, text) in self.files.iter().chain([&toml]) {
+            let path = folder.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+    }
+
+    /// Starts a gateway in a folder, which may hold the data of one before it, and waits until it serves.
+    pub(crate) fn start_in(&self, folder: &Path) -> TestGateway {
+        self.write_to(folder);
+        let mut command = command(folder, &["up"]);
+        command.envs(self.environment.iter().cloned());
+        TestGateway::spawn(command)
     }
 
     /// Starts a gateway with it and waits until it serves.
     pub(crate) fn start(&self) -> TestGateway {
-        TestGateway::start(&self.toml())
+        let folder = TempDir::new().unwrap();
+        self.start_in(folder.path()).keeping(folder)
     }
 }
 

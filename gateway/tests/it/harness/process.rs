@@ -25,8 +25,8 @@ pub(crate) struct TestGateway {
     stderr: Lines,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
-    // Held for its files: the configuration lies in it.
-    _folder: TempDir,
+    // Held for its files, if they are this gateway's alone: the configuration lies there.
+    folder: Option<TempDir>,
 }
 
 impl TestGateway {
@@ -35,17 +35,25 @@ impl TestGateway {
         Builder::default()
     }
 
-    /// Starts a gateway with this `wasmgate.toml` and waits until it says where it listens.
-    pub(crate) fn start(toml: &str) -> Self {
-        Self::start_with(toml, &[])
-    }
-
-    /// Like [`TestGateway::start`], with options on the command line.
+    /// Starts a gateway with this `wasmgate.toml` and options on the command line, and waits until it says where it
+    /// listens.
     pub(crate) fn start_with(toml: &str, options: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("wasmgate.toml"), toml).unwrap();
-        let mut child = command(folder.path(), &["up"])
-            .args(options)
+        let mut command = command(folder.path(), &["up"]);
+        command.args(options);
+        Self::spawn(command).keeping(folder)
+    }
+
+    /// Keeps a folder as long as the gateway.
+    pub(crate) fn keeping(mut self, folder: TempDir) -> Self {
+        self.folder = Some(folder);
+        self
+    }
+
+    /// Runs a command that is to serve, and waits until it says where it listens.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command
             .env("A_SECRET_OF_THE_GATEWAY", "not for guests")
             .spawn()
             .expect("the gateway's binary runs");
@@ -64,7 +72,7 @@ impl TestGateway {
             if ended.is_some() || Instant::now() > deadline {
                 let _ = child.kill();
                 panic!(
-                    "the gateway did not start ({ended:?})\n{toml}\n{}\n{}",
+                    "the gateway did not start ({ended:?})\n{}\n{}",
                     lines.join("\n"),
                     stderr.all().join("\n")
                 );
@@ -77,8 +85,23 @@ impl TestGateway {
             stderr,
             address,
             admin,
-            _folder: folder,
+            folder: None,
         }
+    }
+
+    /// Where the folder of its own is, which holds the configuration and the data.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.as_ref().expect("a folder of its own").path()
+    }
+
+    /// Where `[dapr] listen` is, once it is printed.
+    pub(crate) async fn dapr_address(&self) -> SocketAddr {
+        let announced = || announced(&self.stdout.all(), "dapr on");
+        until("the address of `[dapr] listen`", || async {
+            announced().is_some()
+        })
+        .await;
+        announced().unwrap()
     }
 
     /// What the gateway printed at its start.
@@ -221,13 +244,17 @@ pub(crate) fn output_of(mut command: Command) -> Output {
     }
 }
 
-/// The binary under test, in a folder, with its outputs caught and no say for the caller's log level.
+/// The binary under test, in a folder, with its outputs caught and no say for the caller's environment.
 pub(crate) fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wasmgate"));
     command
         .args(arguments)
         .current_dir(folder)
         .env_remove("RUST_LOG")
+        .env_remove("DAPR_HTTP_ENDPOINT")
+        .env_remove("DAPR_HTTP_PORT")
+        .env_remove("DAPR_API_TOKEN")
+        .env_remove("APP_API_TOKEN")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -1,0 +1,140 @@
+//! The building blocks' own ways into a package are closed to everyone else.
+
+use crate::dapr_blocks::SUBSCRIBES;
+use crate::harness::{TestGateway, empty};
+
+const CRON: &str = "
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: tick}
+spec: {type: bindings.cron, version: v1, metadata: [{name: schedule, value: '@every 1h'}, {name: route, value: /ticks/hourly}]}
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: statestore}
+spec: {type: state.sqlite, version: v1}
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: pubsub}
+spec: {type: pubsub.in-memory, version: v1}
+";
+
+/// Paths by which the building blocks call `taker`.
+const INTERNAL: [&str; 7] = [
+    "/dapr/subscribe",
+    "/dapr/config",
+    "/dapr",
+    "/events/orders",
+    "/job/refund",
+    "/configuration/configstore/key",
+    "/ticks/hourly",
+];
+
+/// A package whose every path is routed, plainly and below a prefix, and one that may invoke it.
+fn gateway() -> TestGateway {
+    TestGateway::builder()
+        .file("components/all.yaml", CRON)
+        .guest_as("shop", "calls_dapr", r#"dapr = { invoke = ["*"] }"#)
+        .guest_as("taker", "takes_deliveries", SUBSCRIBES)
+        .route("/{*rest}", "taker")
+        .route_with("/below/{*rest}", "taker", "strip_prefix = \"/below\"")
+        .start()
+}
+
+/// Ways to write a path that the guest may take for the same one.
+fn spellings(path: &str) -> Vec<String> {
+    let last = path.rsplit('/').next().unwrap();
+    let encoded: String = last.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let parent = path.strip_suffix(last).unwrap();
+    vec![
+        path.to_owned(),
+        format!("{path}?a=b"),
+        format!("{path}/"),
+        format!("/{path}"),
+        path.replace('/', "//"),
+        format!("{parent}{encoded}"),
+        format!("/a/..{path}"),
+        format!("/a/%2e%2e{path}"),
+        format!("/.{path}"),
+        path.replacen("/", "/%2F", 1),
+    ]
+}
+
+#[tokio::test]
+async fn no_route_from_outside_leads_to_an_internal_path() {
+    let gateway = gateway();
+    gateway.ready().await;
+    assert_eq!(gateway.get("/free/path").await.status, 200);
+    assert_eq!(gateway.get("/below/free/path").await.status, 200);
+    for path in INTERNAL {
+        for spelling in spellings(path) {
+            for target in [spelling.clone(), format!("/below{spelling}")] {
+                for method in ["GET", "POST", "OPTIONS"] {
+                    let request = gateway.request(method, &target).body(empty()).unwrap();
+                    let reply = gateway.send(request).await;
+                    let status = reply.status.as_u16();
+                    assert!(matches!(status, 400 | 404), "{method} {target}: {status}");
+                    assert_ne!(reply.header("x-wasmgate-error"), None, "{method} {target}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_packages_invocation_does_not_reach_an_internal_path() {
+    let gateway = gateway();
+    gateway.ready().await;
+    let invoke = async |path: &str| {
+        let path = format!("/v1.0/invoke/taker/method{path}");
+        gateway
+            .call("shop", "POST", &path, "{}")
+            .await
+            .status
+            .as_u16()
+    };
+    assert_eq!(invoke("/free/path").await, 200);
+    for path in INTERNAL {
+        for spelling in spellings(path) {
+            let status = invoke(&spelling).await;
+            assert!(matches!(status, 400 | 404), "{spelling}: {status}");
+        }
+        let by_header = [("dapr-app-id", "taker")];
+        let reply = gateway
+            .call_with("shop", "POST", path, &by_header, "{}")
+            .await;
+        assert_eq!(reply.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn dapr_paths_are_closed_in_packages_without_dapr_too() {
+    let gateway = TestGateway::builder()
+        .route("/{*rest}", "hello")
+        .guest("hello")
+        .start();
+    assert_eq!(gateway.get("/free").await.status, 200);
+    for path in ["/dapr/subscribe", "//dapr/config", "/dapr"] {
+        gateway.get(path).await.assert_error(404, "no-route");
+    }
+}
+
+#[tokio::test]
+async fn dapr_headers_from_outside_do_not_reach_a_guest() {
+    let gateway = TestGateway::builder()
+        .guest_as("granted", "reports_its_request", "dapr = {}")
+        .guest_as("closed", "reports_its_request", "")
+        .start();
+    for package in ["granted", "closed"] {
+        let request = gateway
+            .request("GET", &format!("/{package}"))
+            .header("dapr-app-id", "x")
+            .header("Dapr-Caller-App-Id", "x")
+            .header("dapr-api-token", "x")
+            .header("x-passes", "x");
+        let report = gateway.send(request.body(empty()).unwrap()).await.text();
+        assert!(!report.to_lowercase().contains("header dapr-"), "{report}");
+        assert!(report.contains("header x-passes: x"), "{report}");
+    }
+}
