@@ -5,6 +5,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -103,7 +104,7 @@ def addresses(process: subprocess.Popen) -> tuple[str | None, str | None]:
 
 def answers(manifests: Manifests, public: str, admin: str) -> Iterator[str]:
     for probe, path in PROBES.items():
-        if (status := get(admin + path)) != 200:
+        if (status := once_ready(admin + path)) != 200:
             yield f"{probe}: {path} answers {status}"
     for ingress in manifests.all("Ingress"):
         for rule in ingress["spec"]["rules"]:
@@ -111,6 +112,14 @@ def answers(manifests: Manifests, public: str, admin: str) -> Iterator[str]:
                 for internal in INTERNAL:
                     if (status := get(f"{public}{prefix}{internal}/x")) != 404:
                         yield f"{prefix}{internal}/x answers {status} to a stranger; it is Dapr's alone"
+
+
+def once_ready(url: str) -> int:
+    """The answer that stays: right after a start the gateway is not ready yet, and says 503."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (status := get(url)) == 503 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return status
 
 
 def get(url: str) -> int:

@@ -15,7 +15,7 @@ export async function startGateway() {
   const toml = await readFile(join(root, "wasmgate.toml"), "utf8");
   const moved = toml
     .replaceAll('"target/', `"${root}/target/`)
-    .replace(/^components = "(.*)"$/m, `components = "${root}/$1"`);
+    .replaceAll('"deploy/', `"${root}/deploy/`);
   await writeFile(join(folder, "wasmgate.toml"), moved);
   const binary = process.env.WASMGATE ?? join(root, "target/debug/wasmgate");
   const ports = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];

@@ -1,5 +1,5 @@
-//! The coffee shop as it is shipped: `wasmgate.toml` and `deploy/base/components/` of the repository, with data
-//! of the test's own.
+//! The coffee shop as it is shipped: the repository's `wasmgate.toml` and its component files, with
+//! data of the test's own.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,6 +15,9 @@ use tokio::net::TcpStream;
 use wasmgate_dapr::{AppId, Body, Dapr, Grants, Settings};
 
 use crate::harness::{Reply, TestGateway, example_packages, full, guest, until};
+
+/// The folder of component files that `wasmgate.toml` names.
+const COMPONENTS: &str = "deploy/base/components";
 
 /// An order's statuses that are final.
 pub(super) const FULFILLED: u64 = 2;
@@ -34,7 +37,7 @@ impl Shop {
         let shipped = std::fs::read_to_string(root.join("wasmgate.toml")).unwrap();
         let components = folder.path().join("components");
         std::fs::create_dir(&components).unwrap();
-        for file in std::fs::read_dir(root.join("deploy/base/components")).unwrap() {
+        for file in std::fs::read_dir(root.join(COMPONENTS)).unwrap() {
             let file = file.unwrap();
             std::fs::copy(file.path(), components.join(file.file_name())).unwrap();
         }
@@ -94,7 +97,7 @@ impl Shop {
     fn with_dapr_folders(self, components: &Path) -> Self {
         let data = self.data();
         self.with(
-            "components = \"deploy/base/components\"",
+            &format!("components = \"{COMPONENTS}\""),
             &format!(
                 "components = '{}'\ndata = '{}'",
                 components.display(),

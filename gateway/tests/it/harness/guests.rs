@@ -14,6 +14,14 @@ const EXAMPLE_PACKAGES: [&str; 6] = [
     "shop",
 ];
 
+/// Optimised as a whole, as the Makefile has it: neither builds anew what the other has built.
+const WHOLE: [&str; 4] = [
+    "--config",
+    "profile.release.lto=\"fat\"",
+    "--config",
+    "profile.release.codegen-units=1",
+];
+
 /// The component of the guest in `tests/guests/examples/NAME.rs`.
 pub(crate) fn guest(name: &str) -> PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
@@ -28,8 +36,8 @@ pub(crate) fn guest(name: &str) -> PathBuf {
 pub(crate) fn example_packages() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let arguments = EXAMPLE_PACKAGES.map(|name| ["--package", name]).concat();
-        build(&arguments)
+        let packages = EXAMPLE_PACKAGES.map(|name| ["--package", name]).concat();
+        build(&[&WHOLE[..], &packages].concat())
     })
 }
 
