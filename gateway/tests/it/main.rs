@@ -18,6 +18,7 @@ mod admin;
 mod closed_world;
 mod compiled_cache;
 mod dapr_blocks;
+mod dapr_crash;
 mod dapr_grants;
 mod dapr_outside;
 mod dapr_trace;
