@@ -14,7 +14,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 pub(crate) use builder::Builder;
-pub(crate) use client::{Body, Reply, channel, empty, full, is_broken};
+pub(crate) use client::{Body, Reply, channel, empty, full, is_broken, send_to};
 pub(crate) use guests::{example_packages, guest};
 pub(crate) use process::{Signal, TestGateway, command, output_of, run};
 pub(crate) use raw::{RawConnection, status};

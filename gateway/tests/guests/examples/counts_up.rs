@@ -1,5 +1,5 @@
-//! Adds one to the number under `count` in its state, against all others that do the same, and answers how often it
-//! had to begin again.
+//! For a POST adds one to the number under `count` in its state, against all others that do the same, and answers how
+//! often it had to begin again; for a GET answers the number.
 #![cfg(target_arch = "wasm32")]
 
 use serde_json::json;
@@ -8,7 +8,13 @@ use wasmgate_test_guests::{answer, dapr, serve};
 
 serve!(handle);
 
-fn handle(_request: IncomingRequest, out: ResponseOutparam) {
+fn handle(request: IncomingRequest, out: ResponseOutparam) {
+    if matches!(request.method(), Method::Get) {
+        return match read() {
+            Ok((count, _)) => answer(out, 200, &count.to_string()),
+            Err(error) => answer(out, 500, &error),
+        };
+    }
     for tries in 0.. {
         match count_up() {
             Ok(true) => return answer(out, 200, &tries.to_string()),
@@ -20,15 +26,7 @@ fn handle(_request: IncomingRequest, out: ResponseOutparam) {
 
 /// Whether nobody was faster.
 fn count_up() -> Result<bool, String> {
-    let read = dapr::call(&Method::Get, "/v1.0/state/statestore/count", &[], b"")?;
-    let (count, etag) = match read.status {
-        200 => {
-            let count: u64 = serde_json::from_slice(&read.body).map_err(|e| e.to_string())?;
-            (count, read.header("etag"))
-        }
-        204 => (0, None),
-        status => return Err(format!("reading: {status}")),
-    };
+    let (count, etag) = read()?;
     let mut item = json!({
         "key": "count", "value": count + 1, "options": { "concurrency": "first-write" },
     });
@@ -48,5 +46,18 @@ fn count_up() -> Result<bool, String> {
             "saving: {status} {}",
             String::from_utf8_lossy(&saved.body)
         )),
+    }
+}
+
+/// The number, and its ETag if there is one.
+fn read() -> Result<(u64, Option<String>), String> {
+    let read = dapr::call(&Method::Get, "/v1.0/state/statestore/count", &[], b"")?;
+    match read.status {
+        200 => {
+            let count = serde_json::from_slice(&read.body).map_err(|error| error.to_string())?;
+            Ok((count, read.header("etag")))
+        }
+        204 => Ok((0, None)),
+        status => Err(format!("reading: {status}")),
     }
 }

@@ -1,6 +1,7 @@
 //! HTTP as well-behaved clients speak it, over hyper.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -147,18 +148,23 @@ impl TestGateway {
 
     /// GET from the admin listener.
     pub(crate) async fn admin_get(&self, target: &str) -> Reply {
-        let stream = TcpStream::connect(self.admin)
-            .await
-            .expect("the admin listener is there");
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
         let request = Request::get(target)
             .header("host", "admin")
             .body(empty())
             .unwrap();
-        let response = within("the admin listener", sender.send_request(request)).await;
-        Reply::of(response.unwrap()).await.unwrap()
+        send_to(self.admin, request).await
     }
+}
+
+/// Any request to any address, on a connection of its own, read to its end.
+pub(crate) async fn send_to(address: SocketAddr, request: Request<Body>) -> Reply {
+    let stream = TcpStream::connect(address).await.expect("a connection");
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let response = within("a response", sender.send_request(request)).await;
+    Reply::of(response.expect("a response"))
+        .await
+        .expect("a whole response")
 }
 
 /// No body.
