@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use loadtest_guest::HELLO;
 
 use crate::{
     cli::{CompareArgs, GatewayArgs},
@@ -94,7 +95,7 @@ impl Field {
                 }
                 answer.body
             }
-            None => NATIVE_HELLO.into(),
+            None => HELLO.into(),
         };
         let hello = String::from_utf8(answer.to_vec())
             .context("the native server can only repeat an answer that is text")?;
@@ -110,9 +111,13 @@ impl Field {
             _gateway: None,
             _peers: Vec::new(),
         };
+        let own = &arguments.gateway.path;
         let path = |peer: &Peer| match peer.name.starts_with(NATIVE) {
+            // Made for each request where it has the same answer of its own,
+            // else the repeated one.
+            true if answers(peer, own, &hello, plan) => own.clone(),
             true => "/hello".to_owned(),
-            false => arguments.gateway.path.clone(),
+            false => own.clone(),
         };
         if let Some(gateway) = &gateway {
             field.add(&gateway.peer, &arguments.gateway.path, &hello);
@@ -153,10 +158,9 @@ impl Field {
 }
 
 const NATIVE: &str = "native axum";
-const NATIVE_HELLO: &str = "Hello, world!\n";
 
 fn start_gateway(this: &Path, arguments: &GatewayArgs) -> anyhow::Result<Gateway> {
-    let component = gateway::component(arguments)?;
+    let component = gateway::component(&arguments.component, "component")?;
     let package = Package::new("hello", component, "", &arguments.path);
     Ok(gateway::start(this, arguments, &[package])?)
 }
@@ -181,7 +185,7 @@ fn wasmtime_serve(
     tuning: &str,
     arguments: &CompareArgs,
 ) -> anyhow::Result<Launch> {
-    let component: PathBuf = gateway::component(&arguments.gateway)?;
+    let component: PathBuf = gateway::component(&arguments.gateway.component, "component")?;
     let mut words: Vec<OsString> = vec!["serve".into(), "--addr".into(), "127.0.0.1:0".into()];
     // Rust guests import wasi:cli, which plain `serve` does not offer.
     words.push("-Scli".into());
@@ -193,6 +197,12 @@ fn wasmtime_serve(
         arguments: words,
         directory: None,
     })
+}
+
+fn answers(peer: &Peer, path: &str, answer: &str, plan: &Plan) -> bool {
+    let exchange = Exchange::get(path);
+    client::probe(&peer.target, &exchange, plan.protocol, plan.timeout)
+        .is_ok_and(|given| given.status == 200 && given.body == answer)
 }
 
 /// What `--version` prints, for the report.

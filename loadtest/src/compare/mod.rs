@@ -112,7 +112,7 @@ pub fn run(arguments: &CompareArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn measure(arguments: &CompareArgs, plan: &Plan, field: Field) -> anyhow::Result<Comparison> {
+fn measure(arguments: &CompareArgs, plan: &Plan, mut field: Field) -> anyhow::Result<Comparison> {
     let contenders: Vec<&Contender> = field.contenders.iter().collect();
     let closed = rounds::run(&contenders, plan, arguments.rounds, arguments.warmup)?;
     let closed = standings(closed)?;
@@ -125,7 +125,7 @@ fn measure(arguments: &CompareArgs, plan: &Plan, field: Field) -> anyhow::Result
         let able: Vec<&Contender> = contenders
             .iter()
             .zip(&closed)
-            .filter(|(_, standing)| standing.medians.requests_per_second >= open_rate)
+            .filter(|(_, standing)| too_slow(standing, open_rate).is_none())
             .map(|(contender, _)| *contender)
             .collect();
         let pace = Pace::Open {
@@ -144,6 +144,10 @@ fn measure(arguments: &CompareArgs, plan: &Plan, field: Field) -> anyhow::Result
     } else {
         Vec::new()
     };
+    let slow = closed
+        .iter()
+        .filter_map(|standing| too_slow(standing, open_rate));
+    field.left_out.extend(slow);
     Ok(Comparison {
         about: About {
             path: arguments.gateway.path.clone(),
@@ -160,6 +164,18 @@ fn measure(arguments: &CompareArgs, plan: &Plan, field: Field) -> anyhow::Result
         open,
         open_rate,
         left_out: field.left_out,
+    })
+}
+
+/// Why a server is not measured at a rate: one that cannot keep up would only
+/// show how long its queue became.
+fn too_slow(standing: &Standing, rate: f64) -> Option<String> {
+    let maximum = standing.medians.requests_per_second;
+    (maximum < rate).then(|| {
+        format!(
+            "{} of the open loop at {rate:.0} requests/s: its maximum is {maximum:.0}",
+            standing.name
+        )
     })
 }
 
