@@ -21,6 +21,8 @@ use crate::{
     report::{html, table},
 };
 
+/// Time for the machine to settle between two servers.
+const SETTLE: Duration = Duration::from_millis(50);
 /// More rounds than this measure patience.
 const MAX_ROUNDS: usize = 1000;
 
@@ -216,5 +218,26 @@ fn standings(all: Vec<Rounds<'_>>) -> anyhow::Result<Vec<Standing>> {
         .collect()
 }
 
-/// Time for the machine to settle between two servers.
-const SETTLE: Duration = Duration::from_millis(50);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_cannot_keep_the_rate_is_left_out_with_its_maximum() {
+        let standing = Standing {
+            name: "slow".to_owned(),
+            rounds: Vec::new(),
+            medians: Round {
+                requests_per_second: 900.0,
+                ..Round::default()
+            },
+            rate_ratio: interval(&[1.0]),
+            p99_ratio: interval(&[1.0]),
+            peak_resident_bytes: 0,
+            curve: Vec::new(),
+        };
+        assert_eq!(too_slow(&standing, 900.0), None);
+        let said = too_slow(&standing, 1000.0).unwrap();
+        assert!(said.contains("slow") && said.contains("1000") && said.contains("900"));
+    }
+}
