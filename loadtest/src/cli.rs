@@ -17,7 +17,9 @@ use crate::{
     version,
     after_help = "Examples:\n  \
         wasmgate-loadtest run hello --rate 20000 --duration 30s http://127.0.0.1:3000/hello\n  \
-        wasmgate-loadtest run body-64k --direction post http://127.0.0.1:3000/body\n  \
+        wasmgate-loadtest run body-64k --direction post\n  \
+        wasmgate-loadtest run state --rate 2000\n  \
+        wasmgate-loadtest run order --follow --rate 50 http://127.0.0.1:3000\n  \
         wasmgate-loadtest run cold --packages 1000 --component hello.wasm\n  \
         wasmgate-loadtest compare --component hello.wasm --html report.html"
 )]
@@ -45,25 +47,43 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// hello, json, body-1k … body-1m, cold, density, many-packages, noisy-neighbour
+    /// hello, json, body-1k … body-1m, state, order, cold, density,
+    /// many-packages, noisy-neighbour
     pub scenario: Scenario,
-    /// http://127.0.0.1:PORT/PATH; cold, density, many-packages and
-    /// noisy-neighbour start a gateway themselves and take none.
+    /// http://127.0.0.1:PORT/PATH. Without one hello, json, body-… and state
+    /// start a gateway with a package of the load test's own, and order takes
+    /// http://127.0.0.1:3000. Cold, density, many-packages and noisy-neighbour
+    /// always start a gateway and take none.
     pub url: Option<String>,
     #[command(flatten)]
     pub load: LoadArgs,
-    /// Which way the body of body-… goes.
+    /// Which way the body of body-… and the value of state go.
     #[arg(long, value_enum, default_value = "get")]
     pub direction: Direction,
-    /// The status that counts as right.
-    #[arg(long, default_value_t = 200, value_name = "STATUS")]
-    pub expect_status: u16,
+    /// The status that counts as right; default: the scenario's own.
+    #[arg(long, value_name = "STATUS")]
+    pub expect_status: Option<u16>,
+    /// order: watch each order until it is fulfilled.
+    #[arg(long)]
+    pub follow: bool,
+    /// cold: the next first request goes out when the last one is answered,
+    /// instead of at a low rate.
+    #[arg(long, conflicts_with = "rate")]
+    pub closed: bool,
     /// Load before measuring, not counted.
     #[arg(long, default_value = "1s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub warmup: Duration,
     /// Print the result as JSON instead of text.
     #[arg(long)]
     pub json: bool,
+    /// The package of hello, json, body-… and state, when it is to be served here.
+    #[arg(
+        long,
+        env = "WASMGATE_LOADTEST_GUEST",
+        default_value = "target/wasm32-wasip2/release/loadtest_guest.wasm",
+        value_name = "FILE"
+    )]
+    pub guest: PathBuf,
     #[command(flatten)]
     pub gateway: GatewayArgs,
     #[command(flatten)]
@@ -101,7 +121,7 @@ pub struct GatewayArgs {
     /// The wasmgate program; default: beside this tool, then on PATH.
     #[arg(long, env = "WASMGATE_BIN", value_name = "FILE")]
     pub gateway: Option<PathBuf>,
-    /// The component to serve.
+    /// The component to serve in every other scenario and in comparisons.
     #[arg(
         long,
         env = "WASMGATE_LOADTEST_COMPONENT",
@@ -185,7 +205,7 @@ pub struct NativeArgs {
     #[arg(long, value_enum, default_value = "per-core")]
     pub runtime: Runtime,
     /// The answer to GET /hello.
-    #[arg(long, default_value = "Hello, world!\n")]
+    #[arg(long, default_value = loadtest_guest::HELLO)]
     pub hello: String,
 }
 

@@ -25,6 +25,8 @@ pub struct Package {
     pub path: String,
     /// The package's own deadline, if not the default.
     pub timeout: Option<Duration>,
+    /// The state store that the package may use, if any.
+    pub state: Option<&'static str>,
 }
 
 /// A running gateway; it ends, and its folder goes, when this is dropped.
@@ -44,11 +46,10 @@ pub enum GatewayError {
     #[error("the gateway's folder: {0}")]
     Folder(#[from] io::Error),
     #[error(
-        "the component {} is not there; build it with \
-         `cargo build --release --target wasm32-wasip2 -p hello` or name one with --component",
-        .0.display()
+        "the component {} is not there; build it with `make guests` or name one with --{flag}",
+        .file.display()
     )]
-    NoComponent(PathBuf),
+    NoComponent { file: PathBuf, flag: &'static str },
 }
 
 impl Package {
@@ -60,6 +61,7 @@ impl Package {
             prefix: prefix.to_owned(),
             path: path.to_owned(),
             timeout: None,
+            state: None,
         }
     }
 
@@ -70,15 +72,17 @@ impl Package {
     }
 }
 
-/// The component that was named, as an absolute path.
+/// The component that was named with `--flag`, as an absolute path.
 ///
 /// # Errors
 /// When it is not a file.
-pub fn component(arguments: &GatewayArgs) -> Result<PathBuf, GatewayError> {
-    let given = &arguments.component;
+pub fn component(given: &Path, flag: &'static str) -> Result<PathBuf, GatewayError> {
     match given.canonicalize() {
         Ok(found) if found.is_file() => Ok(found),
-        _ => Err(GatewayError::NoComponent(given.clone())),
+        _ => Err(GatewayError::NoComponent {
+            file: given.to_owned(),
+            flag,
+        }),
     }
 }
 
@@ -146,6 +150,10 @@ fn config(packages: &[Package], workers: usize) -> String {
     let mut text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nworkers = {workers}\n"
     );
+    if packages.iter().any(|package| package.state.is_some()) {
+        // In the gateway's own folder, which goes when it ends.
+        text += "\n[dapr]\nmode = \"embedded\"\ndata = \"data\"\n";
+    }
     for package in packages {
         let Package { name, source, .. } = package;
         // JSON's string escapes are TOML's as well.
@@ -158,6 +166,9 @@ fn config(packages: &[Package], workers: usize) -> String {
                 "limits = {{ timeout = \"{}ms\" }}",
                 timeout.as_millis()
             );
+        }
+        if let Some(store) = package.state {
+            let _ = writeln!(text, "dapr = {{ state = [\"{store}\"] }}");
         }
         let path = quoted(&package.route());
         let _ = write!(text, "\n[[route]]\npath = {path}\npackage = \"{name}\"\n");
@@ -177,7 +188,7 @@ mod tests {
         let mut slow = Package::new("spin", PathBuf::from("/tmp/a \"b\".wasm"), "/s", "/x");
         slow.timeout = Some(Duration::from_millis(1500));
         let text = config(&[slow], 2);
-        assert!(text.contains("workers = 2\n"));
+        assert!(text.contains("workers = 2\n") && !text.contains("dapr"));
         assert!(
             text.contains("source = \"/tmp/a \\\"b\\\".wasm\"\n"),
             "{text}"
@@ -187,6 +198,20 @@ mod tests {
             text.contains(
                 "[[route]]\npath = \"/s/x\"\npackage = \"spin\"\nstrip_prefix = \"/s\"\n"
             )
+        );
+    }
+
+    #[test]
+    fn a_package_with_state_is_granted_it_and_has_a_folder_for_it() {
+        let mut package = Package::new("bench", PathBuf::from("/tmp/g.wasm"), "", "/{*rest}");
+        package.state = Some("statestore");
+        let text = config(&[package], 0);
+        assert!(text.contains("[dapr]\nmode = \"embedded\"\ndata = \"data\"\n"));
+        assert!(
+            text.contains(
+                "[package.bench]\nsource = \"/tmp/g.wasm\"\ndapr = { state = [\"statestore\"] }\n"
+            ),
+            "{text}"
         );
     }
 }

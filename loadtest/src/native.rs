@@ -1,5 +1,5 @@
-//! The native peer: an axum server with the same answers, written as one
-//! would for speed. It is the yardstick for what the platform adds.
+//! The native peer: an axum server with the same answers as the load test's
+//! guest, written as one would for speed. It is the yardstick for what the platform adds.
 
 use std::{
     io,
@@ -18,9 +18,8 @@ use axum::{
     routing::{get, post},
     serve::ListenerExt,
 };
+use loadtest_guest::{Document, MAX_BODY_BYTES};
 use socket2::{Domain, Protocol, Socket, Type};
-
-use crate::scenario::{MAX_BODY_BYTES, json_answer};
 
 /// Pending connections; a load opens all of its own at once.
 const BACKLOG: i32 = 1024;
@@ -116,7 +115,7 @@ fn router(hello: &str) -> Router {
     let large = Bytes::from_owner(large);
     Router::new()
         .route("/hello", get(async move || text(hello.clone())))
-        .route("/json", get(async || Json(json_answer())))
+        .route("/json", get(async || Json(Document::new())))
         .route(
             "/body/{bytes}",
             get(async move |Path(bytes): Path<usize>| {

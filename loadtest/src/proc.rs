@@ -17,8 +17,13 @@ pub struct Usage {
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
 pub struct Memory {
     pub resident: u64,
-    /// Pages no other process has: what ending the process would give back.
-    pub private: u64,
+    /// Pages that only this process has and has written: heap, stacks, and
+    /// mapped pages it changed. The kernel cannot take them back.
+    pub private_dirty: u64,
+    /// Pages of files that only this process has mapped and did not change:
+    /// compiled code. The kernel takes them back when memory is short and
+    /// reads them again.
+    pub private_clean: u64,
 }
 
 impl Usage {
@@ -52,10 +57,26 @@ impl Memory {
     /// When the process has ended.
     pub fn of(pid: u32) -> io::Result<Self> {
         let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-        let bytes = |key| kilobytes(&rollup, key).map(|kilobytes| kilobytes * 1024);
-        Ok(Self {
-            resident: bytes("Rss:").ok_or_else(|| unexpected("smaps_rollup"))?,
-            private: bytes("Private_Clean:").unwrap_or(0) + bytes("Private_Dirty:").unwrap_or(0),
+        Self::parse(&rollup).ok_or_else(|| unexpected("smaps_rollup"))
+    }
+
+    /// What each of `extra` more packages added to what there was `before`.
+    #[must_use]
+    pub fn each_since(&self, before: &Self, extra: usize) -> Self {
+        let share = |now: u64, then: u64| now.saturating_sub(then) / extra.max(1) as u64;
+        Self {
+            resident: share(self.resident, before.resident),
+            private_dirty: share(self.private_dirty, before.private_dirty),
+            private_clean: share(self.private_clean, before.private_clean),
+        }
+    }
+
+    fn parse(rollup: &str) -> Option<Self> {
+        let bytes = |key| kilobytes(rollup, key).map(|kilobytes| kilobytes * 1024);
+        Some(Self {
+            resident: bytes("Rss:")?,
+            private_dirty: bytes("Private_Dirty:")?,
+            private_clean: bytes("Private_Clean:")?,
         })
     }
 }
@@ -115,8 +136,31 @@ mod tests {
         let pid = std::process::id();
         assert!(Usage::of(pid).unwrap().minor_faults > 0.0);
         let memory = Memory::of(pid).unwrap();
-        assert!(memory.private > 0 && memory.resident >= memory.private);
+        assert!(memory.private_dirty > 0);
+        assert!(memory.resident >= memory.private_dirty + memory.private_clean);
         assert!(peak_resident(pid).unwrap() > 0);
+    }
+
+    #[test]
+    fn written_pages_and_mapped_code_are_told_apart() {
+        let rollup = "5581-7ffd ---p 00000000 00:00 0 [rollup]\nRss:  900 kB\nPss: 700 kB\n\
+                      Shared_Clean: 200 kB\nPrivate_Clean:  300 kB\nPrivate_Dirty:  400 kB\n";
+        let memory = Memory::parse(rollup).unwrap();
+        assert_eq!(memory.resident, 900 * 1024);
+        assert_eq!(memory.private_dirty, 400 * 1024);
+        assert_eq!(memory.private_clean, 300 * 1024);
+        assert_eq!(Memory::parse("Rss: 900 kB\n"), None);
+    }
+
+    #[test]
+    fn what_a_package_costs_leaves_out_what_the_process_costs() {
+        let memory = |private_dirty, private_clean| Memory {
+            resident: private_dirty + private_clean,
+            private_dirty,
+            private_clean,
+        };
+        let each = memory(5000, 1000).each_since(&memory(1000, 1600), 4);
+        assert_eq!((each.private_dirty, each.private_clean), (1000, 0));
     }
 
     #[test]

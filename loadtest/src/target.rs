@@ -52,6 +52,15 @@ impl Target {
             path: path.to_owned(),
         })
     }
+
+    /// The URL's path, or `own` when it has none.
+    #[must_use]
+    pub fn path_or(&self, own: &str) -> String {
+        match self.path.as_str() {
+            "/" => own.to_owned(),
+            given => given.to_owned(),
+        }
+    }
 }
 
 impl From<SocketAddr> for Target {

@@ -58,6 +58,17 @@ impl Exchange {
         }
     }
 
+    /// The same with a JSON body.
+    #[must_use]
+    pub fn json(method: Method, path: &str, value: &serde_json::Value) -> Self {
+        Self {
+            method,
+            body: value.to_string().into(),
+            content_type: Some("application/json"),
+            ..Self::get(path)
+        }
+    }
+
     /// The HTTP/1.1 request as it goes over the wire, head and body in one
     /// piece so that a small request is one write.
     #[must_use]

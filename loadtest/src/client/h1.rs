@@ -65,6 +65,11 @@ impl Connection {
         self.keep_alive = response.keep_alive;
         Ok(response.status)
     }
+
+    /// Whether the server takes another request on it.
+    pub(super) fn is_kept_alive(&self) -> bool {
+        self.keep_alive
+    }
 }
 
 /// Sends requests as they become due until the load is over.
@@ -87,7 +92,7 @@ async fn one(lane: &Running, slot: &mut Option<Connection>, due: Instant) -> Res
     let status = connection
         .exchange(&prepared.wire, lane.timeout, &mut |piece| body.piece(piece))
         .await?;
-    if connection.keep_alive {
+    if connection.is_kept_alive() {
         *slot = Some(connection);
     }
     prepared.judge(status, &body)

@@ -1,6 +1,7 @@
 //! Drives a plan: threads of one current-thread runtime each, connections
 //! spread over them, results merged at the end.
 
+mod follow;
 mod h1;
 mod h2;
 mod lane;
@@ -16,6 +17,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 
+pub use self::follow::{Followed, Look, Watch, follow};
 use self::lane::{Lane, Share};
 use crate::{
     plan::{Plan, Protocol},

@@ -21,6 +21,8 @@ use crate::{
     report::{html, table},
 };
 
+/// Time for the machine to settle between two servers.
+const SETTLE: Duration = Duration::from_millis(50);
 /// More rounds than this measure patience.
 const MAX_ROUNDS: usize = 1000;
 
@@ -112,7 +114,7 @@ pub fn run(arguments: &CompareArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn measure(arguments: &CompareArgs, plan: &Plan, field: Field) -> anyhow::Result<Comparison> {
+fn measure(arguments: &CompareArgs, plan: &Plan, mut field: Field) -> anyhow::Result<Comparison> {
     let contenders: Vec<&Contender> = field.contenders.iter().collect();
     let closed = rounds::run(&contenders, plan, arguments.rounds, arguments.warmup)?;
     let closed = standings(closed)?;
@@ -125,7 +127,7 @@ fn measure(arguments: &CompareArgs, plan: &Plan, field: Field) -> anyhow::Result
         let able: Vec<&Contender> = contenders
             .iter()
             .zip(&closed)
-            .filter(|(_, standing)| standing.medians.requests_per_second >= open_rate)
+            .filter(|(_, standing)| too_slow(standing, open_rate).is_none())
             .map(|(contender, _)| *contender)
             .collect();
         let pace = Pace::Open {
@@ -144,6 +146,10 @@ fn measure(arguments: &CompareArgs, plan: &Plan, field: Field) -> anyhow::Result
     } else {
         Vec::new()
     };
+    let slow = closed
+        .iter()
+        .filter_map(|standing| too_slow(standing, open_rate));
+    field.left_out.extend(slow);
     Ok(Comparison {
         about: About {
             path: arguments.gateway.path.clone(),
@@ -160,6 +166,18 @@ fn measure(arguments: &CompareArgs, plan: &Plan, field: Field) -> anyhow::Result
         open,
         open_rate,
         left_out: field.left_out,
+    })
+}
+
+/// Why a server is not measured at a rate: one that cannot keep up would only
+/// show how long its queue became.
+fn too_slow(standing: &Standing, rate: f64) -> Option<String> {
+    let maximum = standing.medians.requests_per_second;
+    (maximum < rate).then(|| {
+        format!(
+            "{} of the open loop at {rate:.0} requests/s: its maximum is {maximum:.0}",
+            standing.name
+        )
     })
 }
 
@@ -200,5 +218,26 @@ fn standings(all: Vec<Rounds<'_>>) -> anyhow::Result<Vec<Standing>> {
         .collect()
 }
 
-/// Time for the machine to settle between two servers.
-const SETTLE: Duration = Duration::from_millis(50);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_cannot_keep_the_rate_is_left_out_with_its_maximum() {
+        let standing = Standing {
+            name: "slow".to_owned(),
+            rounds: Vec::new(),
+            medians: Round {
+                requests_per_second: 900.0,
+                ..Round::default()
+            },
+            rate_ratio: interval(&[1.0]),
+            p99_ratio: interval(&[1.0]),
+            peak_resident_bytes: 0,
+            curve: Vec::new(),
+        };
+        assert_eq!(too_slow(&standing, 900.0), None);
+        let said = too_slow(&standing, 1000.0).unwrap();
+        assert!(said.contains("slow") && said.contains("1000") && said.contains("900"));
+    }
+}

@@ -12,8 +12,6 @@ use crate::{
 /// One load's result.
 #[must_use]
 pub fn summary(summary: &Summary, plan: &Plan) -> String {
-    let latency = &summary.latency_ms;
-    let errors = &summary.errors;
     let mut text = String::new();
     let pace = match plan.pace {
         Pace::Closed => "closed loop (latency at the maximum; use --rate to judge latency)".into(),
@@ -30,11 +28,7 @@ pub fn summary(summary: &Summary, plan: &Plan) -> String {
         summary.requests_per_second,
         summary.body_bytes as f64 / 1e6 / summary.elapsed_seconds.max(f64::MIN_POSITIVE),
     );
-    let _ = writeln!(
-        text,
-        "latency ms: mean {:.3}  p50 {:.3}  p90 {:.3}  p99 {:.3}  p99.9 {:.3}  max {:.3}",
-        latency.mean, latency.p50, latency.p90, latency.p99, latency.p999, latency.max
-    );
+    text += &latencies(summary);
     if matches!(plan.pace, Pace::Open { .. }) {
         let _ = writeln!(
             text,
@@ -42,9 +36,26 @@ pub fn summary(summary: &Summary, plan: &Plan) -> String {
             summary.send_delay_p99_ms
         );
     }
-    let _ = writeln!(
-        text,
-        "errors: {} (connect {}, broken {}, time-out {}, status {}, body {}, unsent {})",
+    text += &errors(summary);
+    text
+}
+
+/// The line of latencies.
+#[must_use]
+pub fn latencies(summary: &Summary) -> String {
+    let latency = &summary.latency_ms;
+    format!(
+        "latency ms: mean {:.3}  p50 {:.3}  p90 {:.3}  p99 {:.3}  p99.9 {:.3}  max {:.3}\n",
+        latency.mean, latency.p50, latency.p90, latency.p99, latency.p999, latency.max
+    )
+}
+
+/// The line of errors, each kind apart.
+#[must_use]
+pub fn errors(summary: &Summary) -> String {
+    let errors = &summary.errors;
+    format!(
+        "errors: {} (connect {}, broken {}, time-out {}, status {}, body {}, unsent {})\n",
         errors.total(),
         errors.connect,
         errors.io,
@@ -52,8 +63,7 @@ pub fn summary(summary: &Summary, plan: &Plan) -> String {
         errors.status,
         errors.body,
         errors.unsent
-    );
-    text
+    )
 }
 
 /// Servers side by side.

@@ -19,6 +19,10 @@ use crate::{
 /// what the packages cost.
 pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     let count = arguments.packages.packages;
+    anyhow::ensure!(
+        count > 1,
+        "--packages {count}: density compares one package with more"
+    );
     let alone = Fleet::of_copies(arguments, 1)?.restart(arguments)?;
     let alone_registered = Memory::of(alone.gateway.peer.pid())?;
     load_each(&alone, arguments)?;
@@ -31,8 +35,8 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     let loaded = Memory::of(many.gateway.peer.pid())?;
 
     let extra = count.saturating_sub(1);
-    let registered_each = each(registered, alone_registered, extra);
-    let loaded_each = each(loaded, alone_loaded, extra);
+    let registered_each = registered.each_since(&alone_registered, extra);
+    let loaded_each = loaded.each_since(&alone_loaded, extra);
     if arguments.json {
         let whole = serde_json::json!({
             "packages": count,
@@ -45,22 +49,26 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     let kb = |bytes: u64| format!("{:.1}", bytes as f64 / 1024.0);
-    let row = |name: &str, whole: Memory, each: Memory| {
+    let row = |name: &str, memory: Memory| {
         vec![
             name.to_owned(),
-            kb(whole.private),
-            kb(each.private),
-            kb(whole.resident),
-            kb(each.resident),
+            kb(memory.private_dirty),
+            kb(memory.private_clean),
+            kb(memory.resident),
         ]
     };
-    let heads = ["KiB", "private", "each", "resident", "each"];
+    let heads = ["KiB", "private", "mapped code, reclaimable", "all resident"];
     print!(
-        "density: {count} packages, {failed} failed requests while loading\n{}",
+        "density: {count} packages, {failed} failed requests while loading\n{}\
+         each more package: what {count} take less what one takes, shared out over {extra}\n",
         table::grid(&[
             heads.map(str::to_owned).to_vec(),
-            row("registered", registered, registered_each),
-            row("loaded, idle", loaded, loaded_each),
+            row("one package, registered", alone_registered),
+            row("one package, loaded", alone_loaded),
+            row(&format!("{count} packages, registered"), registered),
+            row(&format!("{count} packages, loaded"), loaded),
+            row("each more package, registered", registered_each),
+            row("each more package, loaded", loaded_each),
         ])
     );
     Ok(())
@@ -83,12 +91,4 @@ fn load_each(fleet: &Fleet, arguments: &RunArgs) -> anyhow::Result<u64> {
     let seen = client::drive(target, &workload, &plan, Progress::on_terminal())?;
     fleet.wait_for_rest()?;
     Ok(seen.errors.total())
-}
-
-fn each(all: Memory, one: Memory, extra: usize) -> Memory {
-    let share = |all: u64, one: u64| all.saturating_sub(one) / extra.max(1) as u64;
-    Memory {
-        resident: share(all.resident, one.resident),
-        private: share(all.private, one.private),
-    }
 }

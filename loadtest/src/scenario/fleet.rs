@@ -48,7 +48,7 @@ impl Fleet {
             (1..=MAX_PACKAGES).contains(&count),
             "--packages {count} is outside 1 to {MAX_PACKAGES}"
         );
-        let component = gateway::component(&arguments.gateway)?;
+        let component = gateway::component(&arguments.gateway.component, "component")?;
         let files = tempfile::tempdir()?;
         let packages =
             packages::distinct(&component, &arguments.gateway.path, files.path(), count)?;
@@ -58,12 +58,20 @@ impl Fleet {
     /// The component below `/good` beside a spinning package at [`SPIN_PATH`].
     pub(super) fn with_spinner(arguments: &RunArgs, deadline: Duration) -> anyhow::Result<Self> {
         let files = tempfile::tempdir()?;
-        let component = gateway::component(&arguments.gateway)?;
+        let component = gateway::component(&arguments.gateway.component, "component")?;
         let good = Package::new("good", component, "/good", &arguments.gateway.path);
         let spinner = packages::spinner(files.path())?;
         let mut spin = Package::new("spin", spinner, "", SPIN_PATH);
         spin.timeout = Some(deadline);
         Self::start(arguments, files, vec![good, spin])
+    }
+
+    /// The load test's own package, with state.
+    pub(super) fn of_guest(arguments: &RunArgs) -> anyhow::Result<Self> {
+        let guest = gateway::component(&arguments.guest, "guest")?;
+        let mut package = Package::new("bench", guest, "", "/{*rest}");
+        package.state = Some(loadtest_guest::STORE);
+        Self::start(arguments, tempfile::tempdir()?, vec![package])
     }
 
     fn start(

@@ -5,18 +5,17 @@ mod density;
 mod fleet;
 mod many_packages;
 mod noisy_neighbour;
+mod order;
 mod packages;
 mod pairs;
 mod requests;
 
 use std::str::FromStr;
 
-pub use self::requests::{Direction, json_answer};
-use crate::cli::RunArgs;
+use loadtest_guest::MAX_BODY_BYTES;
 
-/// The largest body of a `body-…` scenario, 1 MiB: below the gateway's default
-/// limit of 8 MiB, so that a load measures moving bytes, not refusing them.
-pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+pub use self::requests::Direction;
+use crate::cli::RunArgs;
 
 /// A named load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +26,10 @@ pub enum Scenario {
     Json,
     /// A body of this many bytes, received or sent.
     Body { bytes: usize },
+    /// One key of state, read or written.
+    State,
+    /// Orders of the coffee shop.
+    Order,
     /// The first request ever to each of many packages.
     Cold,
     /// Memory per registered and per loaded package.
@@ -41,7 +44,7 @@ pub enum Scenario {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "no scenario `{0}`; there are: hello, json, body-1k to body-1m (body-4k, body-64k, …), \
-     cold, density, many-packages, noisy-neighbour"
+     state, order, cold, density, many-packages, noisy-neighbour"
 )]
 pub struct UnknownScenario(String);
 
@@ -52,7 +55,10 @@ pub struct UnknownScenario(String);
 pub fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     arguments.load.plan().check()?;
     match arguments.scenario {
-        Scenario::Hello | Scenario::Json | Scenario::Body { .. } => requests::run(arguments),
+        Scenario::Hello | Scenario::Json | Scenario::Body { .. } | Scenario::State => {
+            requests::run(arguments)
+        }
+        Scenario::Order => order::run(arguments),
         Scenario::Cold => cold::run(arguments),
         Scenario::Density => density::run(arguments),
         Scenario::ManyPackages => many_packages::run(arguments),
@@ -67,6 +73,8 @@ impl FromStr for Scenario {
         Ok(match name {
             "hello" => Self::Hello,
             "json" => Self::Json,
+            "state" => Self::State,
+            "order" => Self::Order,
             "cold" => Self::Cold,
             "density" => Self::Density,
             "many-packages" => Self::ManyPackages,
