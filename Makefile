@@ -39,9 +39,11 @@ test-page: guests ## Order a coffee in headless Chromium; pictures are kept in t
 	cargo build -p wasmgate
 	cd apps/shop/tests/page && npm ci --silent && npm test
 
-lint: ## Check the formatting and the lints
+lint: toolchain ## Check the formatting and the lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --target $(GUEST_TARGET) -p wasmgate-sdk $(GUESTS) -- -D warnings
+	cargo clippy --target $(GUEST_TARGET) -p wasmgate-test-guests --examples -- -D warnings
 
 check: guests ## Check wasmgate.toml without listening
 	cargo run --release -p wasmgate -- check
