@@ -29,7 +29,8 @@ use crate::{
 /// in again; what is given back goes in batches, as each time interrupts every
 /// other core. Fuel and epochs are off by default. Left out:
 /// `pooling-pagemap-scan`, because its mask misses pages that are swapped out
-/// or being moved, and `concurrency-support=n`, with which `serve` cannot run.
+/// or being moved, and `concurrency-support=n`, with which `serve` fails every
+/// request.
 pub const TUNED_WASMTIME: &str = "-O pooling-allocator=y -O pooling-decommit-batch-size=64 \
     -O pooling-memory-keep-resident=1048576 -O pooling-table-keep-resident=65536 \
     -O pooling-async-stack-keep-resident=65536";
