@@ -17,13 +17,13 @@ pub struct Usage {
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
 pub struct Memory {
     pub resident: u64,
-    /// Pages that only this process has and has written: heap, stacks, and
-    /// mapped pages it changed. The kernel cannot take them back.
-    pub private_dirty: u64,
-    /// Pages of files that only this process has mapped and did not change:
-    /// compiled code. The kernel takes them back when memory is short and
-    /// reads them again.
-    pub private_clean: u64,
+    /// Pages with no file behind them: heap, stacks, and mapped pages that the
+    /// process changed. The kernel cannot take them back. Not `Private_Dirty`,
+    /// which holds pages of files that were written a moment ago as well.
+    pub anonymous: u64,
+    /// Pages of files that only this process has mapped: compiled code. The
+    /// kernel takes them back when memory is short and reads them again.
+    pub mapped: u64,
 }
 
 impl Usage {
@@ -66,17 +66,19 @@ impl Memory {
         let share = |now: u64, then: u64| now.saturating_sub(then) / extra.max(1) as u64;
         Self {
             resident: share(self.resident, before.resident),
-            private_dirty: share(self.private_dirty, before.private_dirty),
-            private_clean: share(self.private_clean, before.private_clean),
+            anonymous: share(self.anonymous, before.anonymous),
+            mapped: share(self.mapped, before.mapped),
         }
     }
 
     fn parse(rollup: &str) -> Option<Self> {
         let bytes = |key| kilobytes(rollup, key).map(|kilobytes| kilobytes * 1024);
+        let private = bytes("Private_Clean:")? + bytes("Private_Dirty:")?;
+        let anonymous = bytes("Anonymous:")?;
         Some(Self {
             resident: bytes("Rss:")?,
-            private_dirty: bytes("Private_Dirty:")?,
-            private_clean: bytes("Private_Clean:")?,
+            anonymous,
+            mapped: private.saturating_sub(anonymous),
         })
     }
 }
@@ -136,31 +138,31 @@ mod tests {
         let pid = std::process::id();
         assert!(Usage::of(pid).unwrap().minor_faults > 0.0);
         let memory = Memory::of(pid).unwrap();
-        assert!(memory.private_dirty > 0);
-        assert!(memory.resident >= memory.private_dirty + memory.private_clean);
+        assert!(memory.anonymous > 0);
+        assert!(memory.resident >= memory.anonymous + memory.mapped);
         assert!(peak_resident(pid).unwrap() > 0);
     }
 
     #[test]
-    fn written_pages_and_mapped_code_are_told_apart() {
+    fn mapped_code_is_told_apart_even_while_its_file_is_being_written_back() {
         let rollup = "5581-7ffd ---p 00000000 00:00 0 [rollup]\nRss:  900 kB\nPss: 700 kB\n\
-                      Shared_Clean: 200 kB\nPrivate_Clean:  300 kB\nPrivate_Dirty:  400 kB\n";
+                      Shared_Clean: 200 kB\nPrivate_Clean:  100 kB\nPrivate_Dirty:  600 kB\nAnonymous: 400 kB\n";
         let memory = Memory::parse(rollup).unwrap();
         assert_eq!(memory.resident, 900 * 1024);
-        assert_eq!(memory.private_dirty, 400 * 1024);
-        assert_eq!(memory.private_clean, 300 * 1024);
+        assert_eq!(memory.anonymous, 400 * 1024);
+        assert_eq!(memory.mapped, 300 * 1024);
         assert_eq!(Memory::parse("Rss: 900 kB\n"), None);
     }
 
     #[test]
     fn what_a_package_costs_leaves_out_what_the_process_costs() {
-        let memory = |private_dirty, private_clean| Memory {
-            resident: private_dirty + private_clean,
-            private_dirty,
-            private_clean,
+        let memory = |anonymous, mapped| Memory {
+            resident: anonymous + mapped,
+            anonymous,
+            mapped,
         };
         let each = memory(5000, 1000).each_since(&memory(1000, 1600), 4);
-        assert_eq!((each.private_dirty, each.private_clean), (1000, 0));
+        assert_eq!((each.anonymous, each.mapped), (1000, 0));
     }
 
     #[test]

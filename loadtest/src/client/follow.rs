@@ -1,6 +1,6 @@
 //! Requests that begin something: each is watched until what it began ends.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use tokio::{
@@ -59,7 +59,7 @@ pub struct Followed {
 /// [`LoadError`] when the generator itself cannot work.
 pub fn follow(
     target: &Target,
-    workload: &Workload,
+    workload: &Arc<Workload>,
     plan: &Plan,
     watch: Watch,
 ) -> Result<Followed, LoadError> {
@@ -71,7 +71,7 @@ pub fn follow(
         }
         let lane = Rc::new(Lane {
             pacer: Pacer::start(plan, 0, 1),
-            chooser: RefCell::new(std::sync::Arc::new(workload.clone()).chooser(0, 1)),
+            chooser: RefCell::new(workload.chooser(0, 1)),
             exchanges: workload.iter().cloned().collect(),
             followed: RefCell::new(Followed {
                 accepted: Measurement::new()?,
@@ -85,18 +85,7 @@ pub fn follow(
         for connection in connections {
             tasks.spawn_local(run(Rc::clone(&lane), connection));
         }
-        let finished = async {
-            while let Some(task) = tasks.join_next().await {
-                if task.is_err() {
-                    return Err(LoadError::ThreadLost);
-                }
-            }
-            Ok(())
-        };
-        tokio::select! {
-            outcome = finished => outcome?,
-            failed = lane.pacer.wake_when_due() => failed?,
-        }
+        lane.pacer.attend(tasks).await?;
         lane.result()
     })
 }

@@ -132,18 +132,7 @@ impl Lane {
                 tasks.spawn_local(h2::run(Rc::clone(&running), Rc::clone(&connection)));
             }
         }
-        let finished = async {
-            while let Some(task) = tasks.join_next().await {
-                if task.is_err() {
-                    return Err(LoadError::ThreadLost);
-                }
-            }
-            Ok(())
-        };
-        tokio::select! {
-            outcome = finished => outcome?,
-            failed = running.pacer.wake_when_due() => failed?,
-        }
+        running.pacer.attend(tasks).await?;
         Ok(running.result())
     }
 }

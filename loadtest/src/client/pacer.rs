@@ -22,8 +22,10 @@ use rustix::time::{
 use tokio::{
     io::{Interest, unix::AsyncFd},
     sync::Notify,
+    task::JoinSet,
 };
 
+use super::LoadError;
 use crate::plan::{Pace, Plan, Schedule};
 
 /// Due times of one thread.
@@ -108,8 +110,24 @@ impl Pacer {
             .collect()
     }
 
+    /// Runs the connections of a thread to their end, waking each when it is due.
+    pub(super) async fn attend(&self, mut connections: JoinSet<()>) -> Result<(), LoadError> {
+        let finished = async {
+            while let Some(connection) = connections.join_next().await {
+                if connection.is_err() {
+                    return Err(LoadError::ThreadLost);
+                }
+            }
+            Ok(())
+        };
+        tokio::select! {
+            outcome = finished => outcome,
+            failed = self.wake_when_due() => Ok(failed?),
+        }
+    }
+
     /// Wakes connections at their due times; runs beside them until dropped.
-    pub(super) async fn wake_when_due(&self) -> io::Result<()> {
+    async fn wake_when_due(&self) -> io::Result<()> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = watched(timerfd_create(TimerfdClockId::Monotonic, flags)?)?;
         loop {

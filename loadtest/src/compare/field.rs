@@ -26,13 +26,15 @@ use crate::{
 /// instance. What an instance touched stays resident and is overwritten with
 /// zeros (memories up to 1 MiB, which is what our guests have, stacks and
 /// tables up to 64 KiB) instead of being given back to the kernel and faulted
-/// in again; what is given back goes in batches, as each time interrupts every
-/// other core. Fuel and epochs are off by default. Left out:
-/// `pooling-pagemap-scan`, because its mask misses pages that are swapped out
-/// or being moved, and `concurrency-support=n`, with which `serve` cannot run.
-pub const TUNED_WASMTIME: &str = "-O pooling-allocator=y -O pooling-decommit-batch-size=64 \
-    -O pooling-memory-keep-resident=1048576 -O pooling-table-keep-resident=65536 \
-    -O pooling-async-stack-keep-resident=65536";
+/// in again. Measured best of what there is: less kept resident is slower, and
+/// so is `pooling-decommit-batch-size` with it, because memories that wait for
+/// their batch leave the processor's caches. Fuel and epochs are off by
+/// default, and 1,000 instances are more than a load has requests in flight.
+/// Left out: `pooling-pagemap-scan`, whose mask misses pages that are swapped
+/// out or being moved, and `concurrency-support=n`, with which `serve` fails
+/// every request.
+pub const TUNED_WASMTIME: &str = "-O pooling-allocator=y -O pooling-memory-keep-resident=1048576 \
+    -O pooling-table-keep-resident=65536 -O pooling-async-stack-keep-resident=65536";
 
 /// How often `wasmtime serve` uses an instance; 1 is a fresh one per request.
 const REUSE_FLAG: &str = "--max-instance-reuse-count";

@@ -52,8 +52,8 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     let row = |name: &str, memory: Memory| {
         vec![
             name.to_owned(),
-            kb(memory.private_dirty),
-            kb(memory.private_clean),
+            kb(memory.anonymous),
+            kb(memory.mapped),
             kb(memory.resident),
         ]
     };

@@ -13,6 +13,7 @@ use crate::{
     plan::{Pace, Plan, Protocol},
     progress::Progress,
     report::table,
+    stats::Summary,
     target::Target,
     workload::{Exchange, Workload},
 };
@@ -42,10 +43,10 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
         exchange
     });
     ask_once(&target, &orders, arguments)?;
-    let workload = Workload::each_in_turn(orders.into()).context("no order")?;
+    let workload = Arc::new(Workload::each_in_turn(orders.into()).context("no order")?);
     let mut plan = arguments.load.plan();
     if !arguments.follow {
-        let seen = client::drive(&target, &Arc::new(workload), &plan, Progress::on_terminal())?;
+        let seen = client::drive(&target, &workload, &plan, Progress::on_terminal())?;
         return print(arguments, &plan, &seen.summary(), None);
     }
 
@@ -86,8 +87,8 @@ fn ask_once(target: &Target, orders: &[Exchange], arguments: &RunArgs) -> anyhow
 fn print(
     arguments: &RunArgs,
     plan: &Plan,
-    accepted: &crate::stats::Summary,
-    done: Option<&crate::stats::Summary>,
+    accepted: &Summary,
+    done: Option<&Summary>,
 ) -> anyhow::Result<()> {
     if arguments.json {
         let whole = json!({"plan": plan, "accepted": accepted, "fulfilled": done});

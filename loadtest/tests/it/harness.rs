@@ -1,4 +1,4 @@
-//! The native server as a child, and a server that stalls on purpose.
+//! The native server as a child, and servers that answer as a test needs.
 
 use std::{
     io::{Read, Write},
@@ -28,21 +28,8 @@ pub(crate) fn native() -> Peer {
 /// Answers at once, except in the window between `from` and `until` after the
 /// first request, when every answer waits for the window's end.
 pub(crate) fn stalling_server(from: Duration, until: Duration) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    let first = Arc::new(Mutex::new(None));
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let first = Arc::clone(&first);
-            thread::spawn(move || answer(stream, from, until, &first));
-        }
-    });
-    address
-}
-
-fn answer(mut stream: TcpStream, from: Duration, until: Duration, first: &Mutex<Option<Instant>>) {
-    let mut request = [0u8; 1024];
-    while stream.read(&mut request).is_ok_and(|read| read > 0) {
+    let first = Mutex::new(None);
+    server(move |_| {
         let first = *first
             .lock()
             .expect("no thread panics")
@@ -51,8 +38,32 @@ fn answer(mut stream: TcpStream, from: Duration, until: Duration, first: &Mutex<
         if since >= from && since < until {
             thread::sleep(until - since);
         }
-        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
-        if stream.write_all(answer).is_err() {
+        (200, "hi".to_owned())
+    })
+}
+
+/// Answers each request, given as its text, with a status and a body. Requests
+/// are small: each arrives in one piece.
+pub(crate) fn server(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let answer = Arc::new(answer);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let answer = Arc::clone(&answer);
+            thread::spawn(move || converse(stream, &*answer));
+        }
+    });
+    address
+}
+
+fn converse(mut stream: TcpStream, answer: &impl Fn(&str) -> (u16, String)) {
+    let mut request = [0u8; 4096];
+    while let Ok(read @ 1..) = stream.read(&mut request) {
+        let (status, body) = answer(&String::from_utf8_lossy(&request[..read]));
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n\r\n{body}");
+        if stream.write_all(answer.as_bytes()).is_err() {
             return;
         }
     }
