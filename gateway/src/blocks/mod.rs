@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::BodyExt as _;
 use wasmgate_dapr::sidecar::{Callback, Sidecar, SidecarSettings, Topology};
-use wasmgate_dapr::{AppId, Body, Dapr, Grants, OpenError};
+use wasmgate_dapr::{AppId, Body, Dapr, Grants, OpenError, QueueDepth};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::config::{Config, DaprConfig, DaprMode};
@@ -124,6 +124,14 @@ impl Blocks {
             Mode::Sidecar(_, client) => client
                 .get()
                 .is_some_and(|sidecar| *sidecar.readiness().borrow()),
+        }
+    }
+
+    /// What waits for packages; a sidecar keeps that to itself.
+    pub async fn queues(&self) -> Vec<QueueDepth> {
+        match &*self.0 {
+            Mode::Embedded(dapr) => dapr.queues().await,
+            Mode::Sidecar(..) => Vec::new(),
         }
     }
 

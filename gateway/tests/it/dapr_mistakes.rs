@@ -13,6 +13,36 @@ const IO_ERROR: i32 = 74;
 
 const STORE: &str = "/v1.0/state/statestore";
 
+/// Two quick retries of every delivery.
+const FILES: &str = "
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: pubsub}
+spec: {type: pubsub.in-memory, version: v1}
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: statestore}
+spec: {type: state.sqlite, version: v1}
+---
+apiVersion: dapr.io/v1alpha1
+kind: Resiliency
+metadata: {name: quickly}
+spec:
+  policies:
+    retries: {twice: {policy: constant, duration: 50ms, maxRetries: 2}}
+  targets:
+    components: {pubsub: {inbound: {retry: twice}}}
+";
+
+/// A package's table: what it subscribes to.
+fn subscribes(topic: &str, dead: &str) -> String {
+    format!(
+        r#"env = {{ SUBSCRIPTIONS = '[{{"pubsubname":"pubsub","topic":"{topic}","route":"/events"{dead}}}]' }}
+           dapr = {{ state = ["statestore"] }}"#
+    )
+}
+
 fn shop() -> Builder {
     TestGateway::builder().limits("request_body = \"64MiB\"").guest_as(
         "shop",
@@ -142,32 +172,6 @@ async fn a_value_is_kept_whole_up_to_the_limit_and_refused_beyond() {
 
 #[tokio::test]
 async fn a_subscriber_that_traps_every_time_ends_in_the_dead_letter_topic_and_disturbs_nobody() {
-    const FILES: &str = "
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: pubsub}
-spec: {type: pubsub.in-memory, version: v1}
----
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: statestore}
-spec: {type: state.sqlite, version: v1}
----
-apiVersion: dapr.io/v1alpha1
-kind: Resiliency
-metadata: {name: quickly}
-spec:
-  policies:
-    retries: {twice: {policy: constant, duration: 50ms, maxRetries: 2}}
-  targets:
-    components: {pubsub: {inbound: {retry: twice}}}
-";
-    let subscribes = |topic: &str, dead: &str| {
-        format!(
-            r#"env = {{ SUBSCRIPTIONS = '[{{"pubsubname":"pubsub","topic":"{topic}","route":"/events"{dead}}}]' }}
-               dapr = {{ state = ["statestore"] }}"#
-        )
-    };
     let gateway = shop()
         .file("components/all.yaml", FILES)
         .guest_as(
@@ -183,6 +187,9 @@ spec:
     gateway.call("shop", "POST", path, "x").await.is(204);
     gateway.delivery("beside", "e").await;
     gateway.delivery("undertaker", "e").await;
+    gateway
+        .wait_for_metric("wasmgate_dapr_queued_events", &[("app_id", "breaks")], 0)
+        .await;
     // The first time and two more.
     let labels = [("package", "breaks")];
     let traps = gateway
@@ -190,6 +197,38 @@ spec:
         .await
         .sum("wasmgate_guest_traps_total", &labels);
     assert_eq!(traps, 3.0);
+}
+
+#[tokio::test]
+async fn a_subscriber_that_traps_and_has_no_dead_letter_topic_keeps_its_event_where_an_operator_sees_it()
+ {
+    let gateway = shop()
+        .file("components/all.yaml", FILES)
+        .guest_as("breaks", "traps_on_deliveries", &subscribes("orders", ""))
+        .start();
+    gateway.ready().await;
+    let path = "/v1.0/publish/pubsub/orders";
+    gateway.call("shop", "POST", path, "x").await.is(204);
+    let labels = [
+        ("app_id", "breaks"),
+        ("topic", "orders"),
+        ("state", "parked"),
+    ];
+    gateway
+        .wait_for_metric("wasmgate_dapr_queued_events", &labels, 1)
+        .await;
+}
+
+#[tokio::test]
+async fn a_package_that_does_not_tell_its_subscriptions_keeps_the_gateway_unready_and_nobody_from_serving()
+ {
+    let gateway = TestGateway::builder()
+        .limits("timeout = \"10m\"")
+        .guest_with("hangs", "dapr = {}")
+        .guest("hello")
+        .start();
+    assert_eq!(gateway.admin_get("/readyz").await.status, 503);
+    assert_eq!(gateway.get("/hello").await.status, 200);
 }
 
 /// What `check` and `up` say of these component files.
