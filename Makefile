@@ -1,6 +1,6 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help toolchain guests run test lint check bench
+.PHONY: help toolchain guests run test test-dapr-sidecar lint check bench
 
 GUESTS := -p hello -p product-api
 GUEST_TARGET := wasm32-wasip2
@@ -9,7 +9,7 @@ BUILD_GUESTS := cargo build --release --target $(GUEST_TARGET) \
 	--config 'profile.release.lto="fat"' --config profile.release.codegen-units=1
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 toolchain: ## Install the guests' target (once; quiet when it is there)
 	@rustup target list --installed | grep -qx $(GUEST_TARGET) || rustup target add $(GUEST_TARGET)
@@ -24,6 +24,11 @@ test: toolchain ## Run every test
 	$(BUILD_GUESTS) $(GUESTS)
 	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples
 	cargo test --workspace --exclude wasmgate-test-guests
+
+test-dapr-sidecar: toolchain ## Run the Dapr scenarios against the sidecar at DAPR_HTTP_ENDPOINT too
+	@test -n "$$DAPR_HTTP_ENDPOINT" || echo "DAPR_HTTP_ENDPOINT is not set: what needs a sidecar is skipped"
+	cargo test -p wasmgate-dapr --test it beside_a_sidecar
+	cargo test -p wasmgate --test it real_sidecar -- --nocapture
 
 lint: ## Check the formatting and the lints
 	cargo fmt --all --check

@@ -236,6 +236,7 @@ impl Called {
             .guest_as("a", "takes_deliveries", &takes("/events/of-a"))
             .guest_as("b", "takes_deliveries", &takes("/events/of-b"))
             .route("/{*rest}", "a")
+            .guest("reports_its_request")
             .start();
         gateway.ready().await;
         let port = gateway.dapr_address().await;
@@ -386,6 +387,12 @@ async fn another_apps_invocation_comes_in_by_the_routes() {
     };
     assert_eq!(request("/any/path").await.status, 200);
     assert!(called.gateway.delivered("a", "/any/path").await.is_some());
+    let report = request("/reports-its-request").await.text();
+    assert!(
+        report.contains("header dapr-caller-app-id: other\n"),
+        "{report}"
+    );
+    assert!(!report.contains(TOKEN), "{report}");
     for path in ["/dapr/subscribe", "/events/of-a", "/job/1-a-x"] {
         assert_eq!(request(path).await.status, 404, "{path}");
     }
