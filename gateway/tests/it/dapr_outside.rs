@@ -63,8 +63,8 @@ fn spellings(path: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn no_route_from_outside_leads_to_an_internal_path() {
-    // From the first request on: nothing is waited for.
     let gateway = gateway();
+    gateway.ready().await;
     assert_eq!(gateway.get("/free/path").await.status, 200);
     assert_eq!(gateway.get("/below/free/path").await.status, 200);
     for path in INTERNAL {
@@ -79,6 +79,28 @@ async fn no_route_from_outside_leads_to_an_internal_path() {
                 }
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn internal_paths_are_closed_from_the_first_request_on_although_a_package_is_slow_to_tell_them()
+ {
+    let subscriptions = r#"[{"pubsubname":"pubsub","topic":"orders","route":"/events/orders"}]"#;
+    let package = format!(
+        "env = {{ THINKS_MS = \"500\", SUBSCRIPTIONS = '{subscriptions}' }}\n\
+         dapr = {{ state = [\"statestore\"] }}"
+    );
+    for mode in [
+        "mode = \"embedded\"",
+        "mode = \"sidecar\"\nlisten = \"127.0.0.1:0\"",
+    ] {
+        let gateway = TestGateway::builder()
+            .dapr(mode)
+            .guest_as("taker", "takes_deliveries", &package)
+            .route("/{*rest}", "taker")
+            .start();
+        let reply = gateway.post("/events/orders", "{}").await;
+        reply.assert_error(404, "no-route");
     }
 }
 
