@@ -3,7 +3,7 @@
 .PHONY: help toolchain guests run test lint check bench bench-peers bench-parts record-costs torture \
 	test-readme test-page test-deploy test-dapr-sidecar image
 
-GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop
+GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop -p wasmgate-loadtest-guest
 GUEST_TARGET := wasm32-wasip2
 # Optimised as a whole: a tenth to a fifth smaller, so that they compile and load faster.
 BUILD_GUESTS := cargo build --release --target $(GUEST_TARGET) \
@@ -55,6 +55,10 @@ bench: guests ## Measure against native axum and `wasmtime serve` (see bench-pee
 	target/release/wasmgate-loadtest run density --packages 2000
 	target/release/wasmgate-loadtest run many-packages
 	target/release/wasmgate-loadtest run noisy-neighbour
+	target/release/wasmgate-loadtest run json
+	target/release/wasmgate-loadtest run body-64k
+	target/release/wasmgate-loadtest run state
+	target/release/wasmgate-loadtest run state --direction post
 
 bench-peers: ## Install what `make bench` compares with (takes some minutes)
 	cargo install wasmtime-cli --version 48.0.8 --locked --root target/peers
@@ -75,8 +79,10 @@ test-deploy: guests ## Check deploy/: schemas, Dapr's resources, and that all of
 	cargo build -p wasmgate
 	WASMGATE_BIN=target/debug/wasmgate deploy/validate
 
-test-dapr-sidecar: toolchain ## Run the building blocks' scenarios against the sidecar at DAPR_HTTP_ENDPOINT
-	cargo test -p wasmgate-dapr --test it
+test-dapr-sidecar: toolchain ## Run the Dapr scenarios against the sidecar at DAPR_HTTP_ENDPOINT too
+	@test -n "$$DAPR_HTTP_ENDPOINT" || echo "DAPR_HTTP_ENDPOINT is not set: what needs a sidecar is skipped"
+	cargo test -p wasmgate-dapr --test it beside_a_sidecar
+	cargo test -p wasmgate --test it real_sidecar -- --nocapture
 
 image: ## Build the container image
 	docker build -f deploy/Dockerfile -t wasmgate .

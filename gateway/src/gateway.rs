@@ -44,6 +44,8 @@ pub struct Arrival {
     pub peer: IpAddr,
     /// The client of the worker that owns the connection.
     pub client: Client,
+    /// Whether the other end is the sidecar, whose word `dapr-*` headers are.
+    pub sidecar: bool,
 }
 
 impl Gateway {
@@ -151,7 +153,9 @@ impl Gateway {
         let found = self.find(&mut request);
         let (index, package, prefix) =
             found.inspect_err(|failure| self.metrics.unrouted(failure.reason()))?;
-        blocks::remove_dapr_headers(request.headers_mut());
+        if !arrival.sidecar {
+            blocks::remove_dapr_headers(request.headers_mut());
+        }
         identity::stamp(request.headers_mut(), id, arrival.peer, prefix.as_ref());
         let metrics = self.route_metrics(index, package);
         let timer = metrics.clone().map(RouteTimer::start);

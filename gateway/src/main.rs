@@ -23,6 +23,9 @@ const OS_ERROR: u8 = 71;
 /// A file cannot be made (`EX_CANTCREAT`).
 const CANNOT_CREATE: u8 = 73;
 
+/// A file cannot be used as it is (`EX_IOERR`).
+const IO_ERROR: u8 = 74;
+
 /// What is logged unless RUST_LOG says otherwise.
 const LOG_FILTER: &str = "info";
 
@@ -180,7 +183,8 @@ struct Exit {
 impl From<StartError> for Exit {
     fn from(error: StartError) -> Self {
         let code = match &error {
-            StartError::Packages(_) | StartError::Blocks(_) => USAGE,
+            StartError::Packages(_) => USAGE,
+            StartError::Data(_) => IO_ERROR,
             StartError::Cache(_) => CANNOT_CREATE,
             StartError::Listen(_) => UNAVAILABLE,
             StartError::Machine(_) => OS_ERROR,

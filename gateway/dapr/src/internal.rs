@@ -67,7 +67,8 @@ pub(crate) fn has_prefix(path: &str) -> bool {
 /// A path as the most lenient app reads it: decoded, and without empty, `.` and `..` segments or slashes around it.
 pub(crate) fn plain(path: &str) -> Cow<'_, str> {
     let bare = path.trim_matches('/');
-    if !bare.contains(['%', '.']) && !bare.contains("//") {
+    let has_dots = bare.starts_with('.') || bare.contains("/.");
+    if !has_dots && !bare.contains('%') && !bare.contains("//") {
         return Cow::Borrowed(bare);
     }
     let decoded = percent_decode_str(bare).decode_utf8_lossy();

@@ -9,6 +9,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
 };
+use wasmgate_dapr::QueueDepth;
 
 use crate::admission::Admission;
 
@@ -36,6 +37,7 @@ pub struct Metrics {
     traps: IntCounterVec,
     timeouts: IntCounterVec,
     refusals: IntCounterVec,
+    queued: IntGaugeVec,
     /// Components compiled because no usable compiled code was on disk.
     pub compilations: IntCounter,
     /// Components whose compiled code was found on disk.
@@ -111,6 +113,14 @@ impl Metrics {
             &["package"],
         )?;
         registry.register(Box::new(in_flight.clone()))?;
+        let queued = IntGaugeVec::new(
+            Opts::new(
+                "wasmgate_dapr_queued_events",
+                "Events of the embedded pub/sub that wait for their subscriber, or are parked when its retries are used up",
+            ),
+            &["app_id", "pubsub", "topic", "state"],
+        )?;
+        registry.register(Box::new(queued.clone()))?;
         let refusals = counters(
             "wasmgate_refusals_total",
             "Requests the gateway answered without the package, by reason",
@@ -151,6 +161,7 @@ impl Metrics {
             )?,
             admissions: Mutex::default(),
             refusals,
+            queued,
             in_flight,
             registry,
         })
@@ -188,6 +199,18 @@ impl Metrics {
             by_class: STATUS_CLASSES
                 .map(|class| self.requests.with_label_values(&[name, pattern, class])),
             duration: self.duration.with_label_values(&[name, pattern]),
+        }
+    }
+
+    /// Shows these queues, and no others: subscriptions alone make queues, so their number is bounded.
+    pub fn show_queues(&self, queues: &[QueueDepth]) {
+        self.queued.reset();
+        for queue in queues {
+            for (state, events) in [("waiting", queue.waiting), ("parked", queue.parked)] {
+                let labels = [&*queue.app_id, &*queue.pubsub, &*queue.topic, state];
+                let gauge = self.queued.with_label_values(&labels);
+                gauge.set(i64::try_from(events).unwrap_or(i64::MAX));
+            }
         }
     }
 

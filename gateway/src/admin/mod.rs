@@ -79,6 +79,9 @@ async fn ready(State(status): State<Status>) -> impl IntoResponse {
 }
 
 async fn render(State(status): State<Status>) -> impl IntoResponse {
+    if let Some(blocks) = status.0.gateway.get().and_then(|gateway| gateway.blocks()) {
+        status.0.metrics.show_queues(&blocks.queues().await);
+    }
     (
         [(
             header::CONTENT_TYPE,

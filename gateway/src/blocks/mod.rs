@@ -8,18 +8,20 @@ mod channel;
 mod headers;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::BodyExt as _;
 use wasmgate_dapr::sidecar::{Callback, Sidecar, SidecarSettings, Topology};
-use wasmgate_dapr::{AppId, Body, Dapr, Grants};
+use wasmgate_dapr::{AppId, Body, Dapr, Grants, OpenError, QueueDepth};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::config::{Config, DaprConfig, DaprMode};
 use crate::gateway::{Arrival, Gateway};
 use crate::identity::TRACEPARENT;
+use crate::invalid::Invalid;
 
 pub use caller::{Caller, CallerError};
 pub use headers::remove_dapr_headers;
@@ -31,6 +33,10 @@ pub const ENDPOINT: &str = "http://localhost:3500";
 /// Says that a request is an invocation by another app, which may not do what the building blocks do.
 pub const CALLER: &str = "dapr-caller-app-id";
 
+/// How long serving waits for a package that does not tell its subscriptions: above what a healthy one needs on a busy
+/// machine, and short enough that a broken one does not keep the others from serving.
+const SUBSCRIPTIONS_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The authorities that mean [`ENDPOINT`].
 const AUTHORITIES: [&str; 2] = ["localhost:3500", "127.0.0.1:3500"];
 
@@ -39,7 +45,7 @@ const AUTHORITIES: [&str; 2] = ["localhost:3500", "127.0.0.1:3500"];
 pub enum BlocksError {
     /// The embedded runtime's data or component files cannot be used.
     #[error(transparent)]
-    Open(#[from] wasmgate_dapr::OpenError),
+    Open(#[from] OpenError),
     /// A name is no app-id: configurations that were checked have none.
     #[error(transparent)]
     AppId(#[from] wasmgate_dapr::AppIdError),
@@ -62,19 +68,30 @@ impl Blocks {
     /// When the embedded runtime's data or component files cannot be used.
     pub fn open(config: &Config) -> Result<Option<Self>, BlocksError> {
         let dapr = &config.dapr;
-        let granted = config.packages.iter().any(|package| package.dapr.is_some());
         let mode = match dapr.mode {
-            DaprMode::Embedded if granted || dapr.listen.is_some() => {
-                Mode::Embedded(Dapr::open(embedded(dapr))?)
-            }
-            DaprMode::Sidecar if granted => Mode::Sidecar(sidecar(dapr)?, OnceLock::new()),
+            DaprMode::Embedded if is_used(config) => Mode::Embedded(Dapr::open(embedded(dapr))?),
+            DaprMode::Sidecar if is_used(config) => Mode::Sidecar(sidecar(dapr)?, OnceLock::new()),
             DaprMode::Embedded | DaprMode::Sidecar => return Ok(None),
         };
         Ok(Some(Self(Arc::new(mode))))
     }
 
+    /// All that is wrong with the component files, without opening the data.
+    pub fn check(config: &Config) -> Vec<Invalid> {
+        let dapr = &config.dapr;
+        if dapr.mode != DaprMode::Embedded || !is_used(config) {
+            return Vec::new();
+        }
+        match Dapr::check(&embedded(dapr)) {
+            Ok(()) => Vec::new(),
+            Err(OpenError::Components(errors)) => errors.iter().map(invalid).collect(),
+            Err(error) => vec![invalid(&error)],
+        }
+    }
+
     /// Starts deliveries to the packages of `gateway`, on the Tokio runtime it is called in; `arrival` is what
-    /// their instances send requests with.
+    /// their instances send requests with. Returns when every package has told its subscriptions, so that from the
+    /// first public request on it is known which paths are not public, but does not wait long for one that hangs.
     pub async fn start(&self, gateway: &Arc<Gateway>, arrival: &Arrival) {
         let callers = gateway.packages().iter().map(|package| &package.caller);
         let apps: Vec<_> = callers.filter_map(Caller::app).collect();
@@ -82,11 +99,21 @@ impl Blocks {
             Arc::downgrade(gateway),
             arrival.client.clone(),
         ));
-        match &*self.0 {
-            Mode::Embedded(dapr) => dapr.start(channel, apps).await,
-            Mode::Sidecar(settings, client) => {
-                client.get_or_init(|| Sidecar::start(settings.clone(), channel, apps));
+        let mut known = match &*self.0 {
+            Mode::Embedded(dapr) => {
+                dapr.start(channel, apps).await;
+                dapr.readiness()
             }
+            Mode::Sidecar(settings, client) => client
+                .get_or_init(|| Sidecar::start(settings.clone(), channel, apps))
+                .subscriptions_known(),
+        };
+        let known = known.wait_for(|known| *known);
+        if tokio::time::timeout(SUBSCRIPTIONS_PATIENCE, known)
+            .await
+            .is_err()
+        {
+            tracing::warn!("serving begins although a package has not told its subscriptions");
         }
     }
 
@@ -97,6 +124,14 @@ impl Blocks {
             Mode::Sidecar(_, client) => client
                 .get()
                 .is_some_and(|sidecar| *sidecar.readiness().borrow()),
+        }
+    }
+
+    /// What waits for packages; a sidecar keeps that to itself.
+    pub async fn queues(&self) -> Vec<QueueDepth> {
+        match &*self.0 {
+            Mode::Embedded(dapr) => dapr.queues().await,
+            Mode::Sidecar(..) => Vec::new(),
         }
     }
 
@@ -179,6 +214,22 @@ impl Blocks {
                 }
             }
         })
+    }
+}
+
+/// Whether anybody may call the building blocks.
+fn is_used(config: &Config) -> bool {
+    let granted = config.packages.iter().any(|package| package.dapr.is_some());
+    let served = config.dapr.mode == DaprMode::Embedded && config.dapr.listen.is_some();
+    granted || served
+}
+
+/// An error of the runtime, which names its remedy after the last semicolon.
+pub fn invalid(error: &impl ToString) -> Invalid {
+    let text = error.to_string();
+    match text.rsplit_once("; ") {
+        Some((what, remedy)) => Invalid::new(what, remedy),
+        None => Invalid::new(text, "correct it there"),
     }
 }
 

@@ -63,6 +63,7 @@ impl Worker {
             let arrival = Arrival {
                 peer: peer.ip(),
                 client: client.clone(),
+                sidecar: false,
             };
             let gateway = Arc::clone(&self.gateway);
             let serving =

@@ -37,6 +37,7 @@ impl Deliveries {
             let arrival = Arrival {
                 peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 client,
+                sidecar: true,
             };
             if let Some(listener) = listener {
                 let router = blocks

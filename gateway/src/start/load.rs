@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::{StartError, machine};
 use crate::admin::metrics::Metrics;
 use crate::admin::pool::PoolCollector;
-use crate::blocks::Blocks;
+use crate::blocks::{self, Blocks};
 use crate::config::{Config, Source};
 use crate::engine::{self, EngineLimits, Engines};
 use crate::gateway::Gateway;
@@ -26,7 +26,10 @@ pub fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError
         .register(collector)
         .map_err(|error| machine(&error))?;
     let registered = register(&config, &loader)?;
-    let blocks = Blocks::open(&config).map_err(|error| StartError::Blocks(error.to_string()))?;
+    let blocks = Blocks::open(&config).map_err(|error| {
+        let mistake = config.mistake("dapr.data", blocks::invalid(&error));
+        StartError::Data(config.report(vec![mistake]))
+    })?;
     let residents = Residents::new(Budget::of_this_machine(config.server.loaded_code));
     let packages = config
         .packages
@@ -45,11 +48,13 @@ pub fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError
     ))
 }
 
-/// Compiles what is not compiled yet, as many packages at once as there are cores.
+/// Checks the component files, and compiles what is not compiled yet, as many packages at once as there are cores.
 pub(super) fn register(config: &Config, loader: &Loader) -> Result<Vec<Registered>, StartError> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(config.packages.len()));
-    let failed = Mutex::new(Vec::new());
+    let wrong = Blocks::check(config).into_iter();
+    let failed = wrong.map(|wrong| config.mistake("dapr.components", wrong));
+    let failed = Mutex::new(failed.collect::<Vec<_>>());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {

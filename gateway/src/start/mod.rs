@@ -29,7 +29,7 @@ const TRIM_INTERVAL: Duration = Duration::from_secs(10);
 /// Why the gateway cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Packages that cannot be served, all of them.
+    /// Packages that cannot be served and component files that cannot be used, all of them.
     #[error("{0}")]
     Packages(Report),
     /// The cache directory cannot be used.
@@ -38,9 +38,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error("{0}")]
     Listen(Report),
-    /// The building blocks' data or component files cannot be used.
+    /// The building blocks' data cannot be used.
     #[error("{0}")]
-    Blocks(String),
+    Data(Report),
     /// The machine does not give what the gateway needs.
     #[error("the gateway cannot start: {0}")]
     Machine(String),
@@ -66,10 +66,11 @@ pub struct Addresses {
     pub dapr: Option<SocketAddr>,
 }
 
-/// Compiles and checks every package without listening, in the order of the configuration.
+/// Compiles and checks every package and the component files without listening; the packages in the order of the
+/// configuration.
 ///
 /// # Errors
-/// With every package that cannot be served.
+/// With every package that cannot be served, and all mistakes in component files.
 pub fn check(config: &Config) -> Result<Vec<Registered>, StartError> {
     let metrics = Arc::new(metrics()?);
     load::register(config, &load::loader(config, &metrics)?)

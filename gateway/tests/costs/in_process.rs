@@ -67,6 +67,7 @@ impl Bench {
             arrival: Arrival {
                 peer: IpAddr::from([127, 0, 0, 1]),
                 client,
+                sidecar: false,
             },
         }
     }

@@ -14,7 +14,8 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::harness::{TestGateway, full, until};
+use crate::dapr_blocks::SUBSCRIBES;
+use crate::harness::{Signal, TestGateway, full, until};
 
 /// Saves, and as many publishes, that have to be acknowledged.
 const EACH: usize = 1000;
@@ -24,6 +25,9 @@ const KILLS: usize = 10;
 
 /// Clients at work at once, half of them saving and half publishing.
 const CLIENTS: usize = 16;
+
+/// Events that wait for their subscribers.
+const QUEUED: &str = "wasmgate_dapr_queued_events";
 
 /// The clients' view of the test: where the gateway is now, and how much it has acknowledged.
 struct Work {
@@ -94,10 +98,8 @@ async fn everything_acknowledged_survives_sigkill_at_any_moment() {
             == EACH
     })
     .await;
-    // Whatever were in the dead-letter topic by now is delivered before this one.
-    let sentinel = "/v1.0/publish/pubsub/dead?metadata.cloudevent.id=last";
-    gateway.call("shop", "POST", sentinel, "x").await.is(204);
-    gateway.delivery("undertaker", "last").await;
+    // Whatever were in the dead-letter topic is delivered by then too.
+    gateway.wait_for_metric(QUEUED, &[], 0).await;
     let dead = bulk(&gateway, "undertaker", |n| format!("seen:event-{n}")).await;
     assert_eq!(dead, BTreeSet::new());
 }
@@ -182,4 +184,50 @@ async fn writers_that_compete_by_etag_all_count() {
     println!("{WRITERS} writers lost {again} races");
     let count = gateway.get("/counts-up").await.is(200);
     assert_eq!(count.json(), json!(WRITERS * EACH));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_wait_at_an_orderly_end_are_delivered_after_the_next_start() {
+    let shop = r#"dapr = { publish = ["pubsub/*"] }"#;
+    let builder = TestGateway::builder()
+        .guest_as("shop", "calls_dapr", shop)
+        .guest_as("taker", "takes_deliveries", SUBSCRIBES);
+    let folder = TempDir::new().unwrap();
+    let mut gateway = builder.start_in(folder.path());
+    gateway.ready().await;
+    let publish = (0..100).map(|n| {
+        let path = format!("/v1.0/publish/pubsub/orders?metadata.cloudevent.id=event-{n}");
+        let gateway = &gateway;
+        async move { gateway.call("shop", "POST", &path, "x").await.is(204) }
+    });
+    join_all(publish).await;
+    gateway.signal(Signal::Terminate);
+    assert_eq!(gateway.ended().await.code(), Some(0));
+    let gateway = builder.start_in(folder.path());
+    for n in 0..100 {
+        gateway.delivery("taker", &format!("event-{n}")).await;
+    }
+    gateway.wait_for_metric(QUEUED, &[], 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_and_a_lock_outlive_the_process() {
+    let grants = r#"dapr = { state = ["statestore"], jobs = true, lock = ["lockstore"] }"#;
+    let builder = TestGateway::builder().guest_as("taker", "takes_deliveries", grants);
+    let folder = TempDir::new().unwrap();
+    let mut gateway = builder.start_in(folder.path());
+    let job = r#"{"dueTime": "300ms", "data": 1}"#;
+    gateway
+        .call("taker", "POST", "/v1.0/jobs/refund", job)
+        .await
+        .is(204);
+    let claim = r#"{"resourceId": "till", "lockOwner": "a", "expiryInSeconds": 600}"#;
+    let lock = "/v1.0-alpha1/lock/lockstore";
+    gateway.call("taker", "POST", lock, claim).await.is(200);
+    gateway.kill();
+    let gateway = builder.start_in(folder.path());
+    gateway.delivery("taker", "/job/refund").await;
+    let claim = claim.replace("\"a\"", "\"b\"");
+    let claimed = gateway.call("taker", "POST", lock, claim).await.is(200);
+    assert_eq!(claimed.json(), json!({ "success": false }));
 }

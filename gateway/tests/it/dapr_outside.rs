@@ -83,6 +83,28 @@ async fn no_route_from_outside_leads_to_an_internal_path() {
 }
 
 #[tokio::test]
+async fn internal_paths_are_closed_from_the_first_request_on_although_a_package_is_slow_to_tell_them()
+ {
+    let subscriptions = r#"[{"pubsubname":"pubsub","topic":"orders","route":"/events/orders"}]"#;
+    let package = format!(
+        "env = {{ THINKS_MS = \"500\", SUBSCRIPTIONS = '{subscriptions}' }}\n\
+         dapr = {{ state = [\"statestore\"] }}"
+    );
+    for mode in [
+        "mode = \"embedded\"",
+        "mode = \"sidecar\"\nlisten = \"127.0.0.1:0\"",
+    ] {
+        let gateway = TestGateway::builder()
+            .dapr(mode)
+            .guest_as("taker", "takes_deliveries", &package)
+            .route("/{*rest}", "taker")
+            .start();
+        let reply = gateway.post("/events/orders", "{}").await;
+        reply.assert_error(404, "no-route");
+    }
+}
+
+#[tokio::test]
 async fn another_packages_invocation_does_not_reach_an_internal_path() {
     let gateway = gateway();
     gateway.ready().await;

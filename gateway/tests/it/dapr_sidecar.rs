@@ -104,10 +104,22 @@ async fn an_event_published_through_the_sidecar_reaches_its_subscribers() {
     let gateway = beside(address).start();
     gateway.ready().await;
     let path = "/v1.0/publish/pubsub/orders?metadata.cloudevent.id=e";
-    gateway.call("shop", "POST", path, "x").await.is(204);
+    let trace = [(
+        "traceparent",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    )];
+    gateway
+        .call_with("shop", "POST", path, &trace, "x")
+        .await
+        .is(204);
     let kept = sidecar.delivery("elsewhere", "e").await;
     let event: Value = serde_json::from_str(kept["body"].as_str().unwrap()).unwrap();
     assert_eq!(event["source"], "shop");
+    let trace = event["traceparent"].as_str().unwrap();
+    assert!(
+        trace.contains("0af7651916cd43dd8448eb211c80319c"),
+        "{event}"
+    );
 }
 
 #[tokio::test]
@@ -236,6 +248,7 @@ impl Called {
             .guest_as("a", "takes_deliveries", &takes("/events/of-a"))
             .guest_as("b", "takes_deliveries", &takes("/events/of-b"))
             .route("/{*rest}", "a")
+            .guest("reports_its_request")
             .start();
         gateway.ready().await;
         let port = gateway.dapr_address().await;
@@ -386,6 +399,12 @@ async fn another_apps_invocation_comes_in_by_the_routes() {
     };
     assert_eq!(request("/any/path").await.status, 200);
     assert!(called.gateway.delivered("a", "/any/path").await.is_some());
+    let report = request("/reports-its-request").await.text();
+    assert!(
+        report.contains("header dapr-caller-app-id: other\n"),
+        "{report}"
+    );
+    assert!(!report.contains(TOKEN), "{report}");
     for path in ["/dapr/subscribe", "/events/of-a", "/job/1-a-x"] {
         assert_eq!(request(path).await.status, 404, "{path}");
     }

@@ -21,6 +21,7 @@ mod compiled_cache;
 mod dapr_blocks;
 mod dapr_crash;
 mod dapr_grants;
+mod dapr_mistakes;
 mod dapr_outside;
 mod dapr_sidecar;
 mod dapr_trace;

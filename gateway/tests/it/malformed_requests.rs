@@ -11,8 +11,18 @@ fn gateway() -> TestGateway {
         .start()
 }
 
-/// The answer to bytes on a connection of their own, up to its end.
+/// The answer to a whole request on a connection of its own, up to its end.
 async fn exchange(gateway: &TestGateway, bytes: impl AsRef<[u8]>) -> String {
+    let mut connection = gateway.raw().await;
+    connection.send(bytes).await;
+    // Closed sooner, it could be taken for a client that has gone.
+    connection.begun().await;
+    connection.close_sending_side().await;
+    connection.rest().await
+}
+
+/// The answer, if any, to bytes after which the client sends no more.
+async fn exchange_cut_off(gateway: &TestGateway, bytes: impl AsRef<[u8]>) -> String {
     let mut connection = gateway.raw().await;
     connection.send(bytes).await;
     connection.close_sending_side().await;
@@ -150,7 +160,7 @@ async fn a_broken_chunk_never_passes_for_a_whole_body() {
         "fffffffffffffffff\r\nabc",
         "3",
     ] {
-        let answer = exchange(
+        let answer = exchange_cut_off(
             &gateway,
             format!(
                 "POST /reads-the-whole-body HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n{chunk}"
@@ -167,7 +177,7 @@ async fn a_broken_chunk_never_passes_for_a_whole_body() {
 #[tokio::test]
 async fn a_body_cut_short_never_passes_for_a_whole_one() {
     let gateway = gateway();
-    let answer = exchange(
+    let answer = exchange_cut_off(
         &gateway,
         "POST /reads-the-whole-body HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nonly this",
     )
@@ -355,7 +365,7 @@ async fn http2_garbage_closes_only_its_own_connection() {
     let gateway = gateway();
     let mut good = gateway.http2().await;
     let garbage = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &[0xff; 64]].concat();
-    exchange(&gateway, garbage).await;
+    exchange_cut_off(&gateway, garbage).await;
     let uri = format!("http://{}/hello", gateway.address);
     let request = http::Request::get(uri)
         .body(crate::harness::empty())

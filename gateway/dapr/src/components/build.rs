@@ -29,14 +29,13 @@ pub(crate) fn load(settings: &Settings) -> Result<Components, Vec<ComponentError
     let Some(folder) = &settings.components else {
         return Ok(defaults(settings));
     };
-    let documents = read_folder(folder)?;
+    let (documents, mut errors) = read_folder(folder);
     let mut builder = Builder {
         settings,
         folder,
         names: HashSet::new(),
         built: Components::default(),
     };
-    let mut errors = Vec::new();
     // Secret stores come first: the others may refer to their secrets.
     let (first, second): (Vec<_>, Vec<_>) = documents.iter().partition(|document| {
         let kind = document.value.get("spec").and_then(|spec| spec.get("type"));

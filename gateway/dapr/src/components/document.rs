@@ -97,8 +97,8 @@ pub(super) struct Auth {
     pub(super) secret_store: Option<String>,
 }
 
-/// Every document of every `.yaml` and `.yml` file of `folder`, in the order of the file names.
-pub(super) fn read_folder(folder: &Path) -> Result<Vec<Document>, Vec<ComponentError>> {
+/// Every document of every `.yaml` and `.yml` file of `folder`, in the order of the file names, and what is no YAML.
+pub(super) fn read_folder(folder: &Path) -> (Vec<Document>, Vec<ComponentError>) {
     let file_error = |file: &Path, number, message: String| ComponentError {
         file: PathBufDisplay(file.to_owned()),
         document: number,
@@ -112,7 +112,10 @@ pub(super) fn read_folder(folder: &Path) -> Result<Vec<Document>, Vec<ComponentE
             format!("cannot be read: {error}; check that it exists and its permissions"),
         )
     };
-    let entries = fs::read_dir(folder).map_err(|error| vec![unreadable(folder, error)])?;
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return (Vec::new(), vec![unreadable(folder, error)]),
+    };
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     files.retain(|file| {
         file.extension()
@@ -146,11 +149,7 @@ pub(super) fn read_folder(folder: &Path) -> Result<Vec<Document>, Vec<ComponentE
             }
         }
     }
-    if errors.is_empty() {
-        Ok(documents)
-    } else {
-        Err(errors)
-    }
+    (documents, errors)
 }
 
 /// A scalar as text; Dapr's metadata may hold any.

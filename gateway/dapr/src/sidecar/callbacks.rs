@@ -247,7 +247,8 @@ async fn binding_apps(shared: &Shared, name: &str) -> Vec<AppId> {
     apps
 }
 
-async fn invocation(shared: &Shared, parts: Parts, body: Body) -> Callback {
+async fn invocation(shared: &Shared, mut parts: Parts, body: Body) -> Callback {
+    parts.headers.remove(API_TOKEN);
     let request = Request::from_parts(parts, body);
     let Topology::Dedicated(app) = &shared.settings.topology else {
         return Callback::Invocation(request);

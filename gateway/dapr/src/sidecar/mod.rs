@@ -162,6 +162,12 @@ impl Sidecar {
         self.shared.healthy.subscribe()
     }
 
+    /// True once every app has been asked for its subscriptions: from then on [`Sidecar::is_internal`] knows their
+    /// routes.
+    pub fn subscriptions_known(&self) -> watch::Receiver<bool> {
+        self.shared.asked.subscribe()
+    }
+
     /// Answers one call of the Dapr API as [`crate::Dapr::call`] does, by the sidecar.
     ///
     /// Besides the sidecar's own answers there are 503 `ERR_SIDECAR_UNAVAILABLE` with

@@ -1,10 +1,12 @@
 //! Subscribes as `SUBSCRIPTIONS` in its environment says, takes every delivery, and keeps each in its state: path,
 //! headers and body, under `seen:` and the event's id, or under `seen:` and the path where there is none.
 //!
-//! The answer to a delivery is `ANSWER` in its environment. With the header `x-call` it calls the Dapr API instead.
+//! Before it tells its subscriptions it waits for `THINKS_MS` in its environment. The answer to a delivery is `ANSWER`
+//! there. With the header `x-call` it calls the Dapr API instead.
 #![cfg(target_arch = "wasm32")]
 
 use serde_json::{Value, json};
+use wasip2::clocks::monotonic_clock;
 use wasip2::http::types::{IncomingRequest, Method, ResponseOutparam};
 use wasmgate_test_guests::{answer, dapr, header, serve, target};
 
@@ -15,6 +17,9 @@ fn handle(request: IncomingRequest, out: ResponseOutparam) {
         return dapr::relay(&request, out);
     }
     if target(&request) == "/dapr/subscribe" {
+        if let Some(ms) = dapr::variable("THINKS_MS").and_then(|ms| ms.parse::<u64>().ok()) {
+            monotonic_clock::subscribe_duration(ms * 1_000_000).block();
+        }
         return match dapr::variable("SUBSCRIPTIONS") {
             Some(list) => answer(out, 200, &list),
             None => answer(out, 404, ""),

@@ -92,6 +92,11 @@ impl RawConnection {
         }
     }
 
+    /// Waits until an answer has begun, or the connection has ended without one.
+    pub(crate) async fn begun(&mut self) {
+        while self.unread.is_empty() && self.read().await {}
+    }
+
     /// Everything up to the end of the connection, however it ends.
     pub(crate) async fn rest(mut self) -> String {
         while self.read().await {}
