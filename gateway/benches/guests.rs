@@ -52,6 +52,7 @@ fn guests(criterion: &mut Criterion) {
     let arrival = Arrival {
         peer: IpAddr::from([127, 0, 0, 1]),
         client,
+        sidecar: false,
     };
     for (name, _) in &packages {
         criterion.bench_function(&format!("hello on {name}"), |bencher| {
