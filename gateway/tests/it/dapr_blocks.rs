@@ -1,5 +1,6 @@
 //! Every building block through a guest, in embedded mode.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::harness::{Builder, TestGateway, until};
@@ -186,6 +187,33 @@ async fn events_published_in_bulk_are_all_delivered() {
         .is(204);
     for id in ["b1", "b2", "b3"] {
         gateway.delivery("taker", id).await;
+    }
+}
+
+#[tokio::test]
+async fn events_wait_for_a_package_that_is_full_and_none_becomes_a_dead_letter() {
+    const EVENTS: usize = 50;
+    let taker = r#"limits = { concurrency = 1 }
+        env = { SUBSCRIPTIONS = '[{"pubsubname":"pubsub","topic":"orders","route":"/e","deadLetterTopic":"dead"}]' }
+        dapr = { state = ["statestore"] }"#;
+    let gateway = TestGateway::builder()
+        .guest_as("shop", "calls_dapr", r#"dapr = { publish = ["pubsub/*"] }"#)
+        .guest_as("taker", "takes_deliveries", taker)
+        .start();
+    gateway.ready().await;
+    let published = (0..EVENTS).map(|n| {
+        let path = format!("/v1.0/publish/pubsub/orders?metadata.cloudevent.id=event-{n}");
+        let gateway = &gateway;
+        async move { gateway.call("shop", "POST", &path, "x").await.is(204) }
+    });
+    join_all(published).await;
+    // Dead letters without a subscriber would stay in the queues.
+    gateway
+        .wait_for_metric("wasmgate_dapr_queued_events", &[], 0)
+        .await;
+    for n in 0..EVENTS {
+        let kept = gateway.delivered("taker", &format!("event-{n}")).await;
+        assert!(kept.is_some(), "event-{n} is lost");
     }
 }
 
