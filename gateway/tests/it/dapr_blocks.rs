@@ -1,5 +1,6 @@
 //! Every building block through a guest, in embedded mode.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::harness::{Builder, TestGateway, until};
@@ -26,7 +27,7 @@ spec: {type: bindings.localstorage, version: v1, metadata: [{name: rootPath, val
 ";
 
 /// A package that may do everything, and one that takes what it is sent.
-fn shop_and_taker() -> Builder {
+pub(crate) fn shop_and_taker() -> Builder {
     TestGateway::builder()
         .guest_as(
             "shop",
@@ -37,107 +38,6 @@ fn shop_and_taker() -> Builder {
                 .as_str(),
         )
         .guest_as("taker", "takes_deliveries", SUBSCRIBES)
-}
-
-#[tokio::test]
-async fn state_is_saved_read_replaced_by_etag_and_deleted() {
-    state_scenario(&shop_and_taker().start(), "shop").await;
-}
-
-/// Every operation on state, at whatever end the package's calls arrive.
-pub(crate) async fn state_scenario(gateway: &TestGateway, package: &str) {
-    const STORE: &str = "/v1.0/state/statestore";
-    let run = uuid::Uuid::new_v4().simple().to_string();
-    let [one, two, gone] = ["one", "two", "gone"].map(|name| format!("{name}-{run}"));
-    let at = |key: &str| format!("{STORE}/{key}");
-    let call = async |method: &str, path: &str, body: &Value| {
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        gateway.call(package, method, path, body).await
-    };
-    call("GET", &at(&one), &Value::Null).await.is(204);
-    let items = json!([{"key": one, "value": {"n": 1}}, {"key": two, "value": "text"}]);
-    call("POST", STORE, &items).await.is(204);
-    let read = call("GET", &at(&one), &Value::Null).await.is(200);
-    assert_eq!(read.json(), json!({"n": 1}));
-    let etag = read.header("etag").unwrap().to_owned();
-
-    let replace = |etag: &str| json!([{"key": one, "value": 2, "etag": etag, "options": {"concurrency": "first-write"}}]);
-    call("POST", STORE, &replace(&etag)).await.is(204);
-    let stale = call("POST", STORE, &replace(&etag)).await;
-    stale.fails(409, "ERR_STATE_SAVE");
-    let stale = gateway
-        .call_with(package, "DELETE", &at(&one), &[("if-match", &etag)], "")
-        .await;
-    stale.fails(409, "ERR_STATE_DELETE");
-    assert_eq!(call("GET", &at(&one), &Value::Null).await.json(), 2);
-
-    let bulk = json!({"keys": [one, two, gone]});
-    let bulk = call("POST", &format!("{STORE}/bulk"), &bulk)
-        .await
-        .is(200)
-        .json();
-    let found = |key: &str| {
-        let items = bulk.as_array().unwrap();
-        items
-            .iter()
-            .find(|item| item["key"] == key)
-            .cloned()
-            .unwrap_or_default()
-    };
-    assert_eq!(
-        (&found(&one)["data"], &found(&two)["data"]),
-        (&json!(2), &json!("text"))
-    );
-    assert!(
-        found(&gone).get("data").is_none_or(Value::is_null),
-        "{bulk}"
-    );
-
-    let transaction = json!({"operations": [
-        {"operation": "upsert", "request": {"key": gone, "value": true}},
-        {"operation": "delete", "request": {"key": two}},
-    ]});
-    call("POST", &format!("{STORE}/transaction"), &transaction)
-        .await
-        .is(204);
-    assert_eq!(call("GET", &at(&gone), &Value::Null).await.json(), true);
-    call("GET", &at(&two), &Value::Null).await.is(204);
-
-    let failing = json!({"operations": [
-        {"operation": "upsert", "request": {"key": two, "value": 3}},
-        {"operation": "upsert", "request": {"key": one, "value": 3, "etag": etag, "options": {"concurrency": "first-write"}}},
-    ]});
-    call("POST", &format!("{STORE}/transaction"), &failing)
-        .await
-        .fails(500, "ERR_STATE_TRANSACTION");
-    call("GET", &at(&two), &Value::Null).await.is(204);
-    assert_eq!(call("GET", &at(&one), &Value::Null).await.json(), 2);
-
-    for key in [&one, &two, &gone] {
-        call("DELETE", &at(key), &Value::Null).await.is(204);
-    }
-}
-
-#[tokio::test]
-async fn packages_do_not_see_each_others_state() {
-    let gateway = shop_and_taker().start();
-    gateway
-        .call(
-            "shop",
-            "POST",
-            "/v1.0/state/statestore",
-            r#"[{"key":"k","value":1}]"#,
-        )
-        .await
-        .is(204);
-    gateway
-        .call("taker", "GET", "/v1.0/state/statestore/k", "")
-        .await
-        .is(204);
 }
 
 #[tokio::test]
@@ -186,6 +86,33 @@ async fn events_published_in_bulk_are_all_delivered() {
         .is(204);
     for id in ["b1", "b2", "b3"] {
         gateway.delivery("taker", id).await;
+    }
+}
+
+#[tokio::test]
+async fn events_wait_for_a_package_that_is_full_and_none_becomes_a_dead_letter() {
+    const EVENTS: usize = 50;
+    let taker = r#"limits = { concurrency = 1 }
+        env = { SUBSCRIPTIONS = '[{"pubsubname":"pubsub","topic":"orders","route":"/e","deadLetterTopic":"dead"}]' }
+        dapr = { state = ["statestore"] }"#;
+    let gateway = TestGateway::builder()
+        .guest_as("shop", "calls_dapr", r#"dapr = { publish = ["pubsub/*"] }"#)
+        .guest_as("taker", "takes_deliveries", taker)
+        .start();
+    gateway.ready().await;
+    let published = (0..EVENTS).map(|n| {
+        let path = format!("/v1.0/publish/pubsub/orders?metadata.cloudevent.id=event-{n}");
+        let gateway = &gateway;
+        async move { gateway.call("shop", "POST", &path, "x").await.is(204) }
+    });
+    join_all(published).await;
+    // Dead letters without a subscriber would stay in the queues.
+    gateway
+        .wait_for_metric("wasmgate_dapr_queued_events", &[], 0)
+        .await;
+    for n in 0..EVENTS {
+        let kept = gateway.delivered("taker", &format!("event-{n}")).await;
+        assert!(kept.is_some(), "event-{n} is lost");
     }
 }
 

@@ -1,17 +1,10 @@
-//! Bad input to the building blocks: from guests, in component files, and in the database file.
+//! Bad input to the building blocks from guests, and guests that fail them.
 
 use serde_json::json;
-use tempfile::TempDir;
 
-use crate::harness::{Builder, TestGateway, run};
+use crate::harness::{Builder, TestGateway};
 
-/// `EX_USAGE`.
-const USAGE: i32 = 64;
-
-/// `EX_IOERR`.
-const IO_ERROR: i32 = 74;
-
-const STORE: &str = "/v1.0/state/statestore";
+pub(crate) const STORE: &str = "/v1.0/state/statestore";
 
 /// Two quick retries of every delivery.
 const FILES: &str = "
@@ -43,7 +36,8 @@ fn subscribes(topic: &str, dead: &str) -> String {
     )
 }
 
-fn shop() -> Builder {
+/// A package that may use everything.
+pub(crate) fn shop() -> Builder {
     TestGateway::builder().limits("request_body = \"64MiB\"").guest_as(
         "shop",
         "calls_dapr",
@@ -229,120 +223,4 @@ async fn a_package_that_does_not_tell_its_subscriptions_keeps_the_gateway_unread
         .start();
     assert_eq!(gateway.admin_get("/readyz").await.status, 503);
     assert_eq!(gateway.get("/hello").await.status, 200);
-}
-
-/// What `check` and `up` say of these component files.
-fn told(files: &[(&str, &str)]) -> String {
-    let folder = TempDir::new().unwrap();
-    let mut builder = shop();
-    for (name, text) in files {
-        builder = builder.file(&format!("components/{name}"), text);
-    }
-    builder.write_to(folder.path());
-    let mut told = String::new();
-    for command in ["check", "up"] {
-        let output = run(folder.path(), &[command]);
-        told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(USAGE), "{command}: {told}");
-        assert!(!String::from_utf8_lossy(&output.stdout).contains("listening on"));
-    }
-    told
-}
-
-fn component(name: &str, kind: &str, metadata: &str) -> String {
-    format!(
-        "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {{name: {name}}}\n\
-         spec: {{type: {kind}, version: v1, metadata: [{metadata}]}}\n"
-    )
-}
-
-#[test]
-fn mistakes_in_component_files_are_all_told_with_file_and_remedy() {
-    let unknown = component("cache", "state.redis", "");
-    let nonsense = component("x", "nonsense", "");
-    let twice = format!(
-        "{}---\n{}",
-        component("s", "state.sqlite", ""),
-        component("s", "state.sqlite", "")
-    );
-    let secret = component(
-        "t",
-        "state.sqlite",
-        "{name: keyPrefix, secretKeyRef: {name: a, key: a}}",
-    );
-    let cron = component("c", "bindings.cron", "{name: schedule, value: sometimes}");
-    let told = told(&[
-        ("unknown.yaml", &unknown),
-        ("nonsense.yaml", &nonsense),
-        ("twice.yaml", &twice),
-        ("secret.yaml", &secret),
-        ("cron.yaml", &cron),
-        ("broken.yaml", "kind: [Component"),
-    ]);
-    for words in [
-        ["unknown.yaml", "state.redis", "substitute = true"],
-        ["nonsense.yaml", "nonsense", "sidecar"],
-        ["twice.yaml", "document 2", "its own name"],
-        ["secret.yaml", "keyPrefix", "secret"],
-        ["cron.yaml", "schedule", "sometimes"],
-        ["broken.yaml", "document 1", ""],
-    ] {
-        for word in words {
-            assert!(told.contains(word), "nothing about {word} in:\n{told}");
-        }
-    }
-}
-
-#[test]
-fn component_files_that_nobody_uses_are_not_read() {
-    let folder = TempDir::new().unwrap();
-    let builder = TestGateway::builder()
-        .guest("hello")
-        .file("components/x.yaml", "kind: [Component");
-    builder.write_to(folder.path());
-    assert_eq!(run(folder.path(), &["check"]).status.code(), Some(0));
-}
-
-/// What `up` says of a database file, which it is to leave alone.
-fn refused(database: &[u8]) -> String {
-    let folder = TempDir::new().unwrap();
-    shop().write_to(folder.path());
-    let file = folder.path().join(".wasmgate/dapr.db");
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(&file, database).unwrap();
-    let output = run(folder.path(), &["up"]);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(IO_ERROR), "{told}");
-    assert_eq!(std::fs::read(&file).unwrap(), database, "it is changed");
-    assert!(told.contains(".wasmgate/dapr.db"), "{told}");
-    told
-}
-
-#[test]
-fn a_database_that_is_none_is_refused_by_its_name_and_left_alone() {
-    let told = refused("this is no database".repeat(1000).as_bytes());
-    assert!(told.contains("move the file away"), "{told}");
-}
-
-#[tokio::test]
-async fn a_database_that_is_damaged_is_refused_by_its_name_and_left_alone() {
-    let folder = TempDir::new().unwrap();
-    let mut gateway = shop().start_in(folder.path());
-    let item = r#"[{"key":"k","value":1}]"#;
-    gateway.call("shop", "POST", STORE, item).await.is(204);
-    gateway.signal(crate::harness::Signal::Terminate);
-    gateway.ended().await;
-    let mut database = std::fs::read(folder.path().join(".wasmgate/dapr.db")).unwrap();
-    database[16..4096].fill(0xff);
-    refused(&database);
-}
-
-#[test]
-fn a_second_gateway_on_the_same_data_is_refused() {
-    let folder = TempDir::new().unwrap();
-    let _first = shop().start_in(folder.path());
-    let output = run(folder.path(), &["up"]);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(IO_ERROR), "{told}");
-    assert!(told.contains("in use by another process"), "{told}");
 }
