@@ -119,14 +119,13 @@ impl Gateway {
             .binary_search_by(|package| (*package.name).cmp(app.as_str()));
         let package = found.ok().and_then(|index| self.packages.get(index));
         let package = package.ok_or_else(|| DeliverError::NoSuchApp(app.clone()))?;
+        let id = RequestId::of(request.headers());
         let invoked = request.headers().contains_key(blocks::CALLER);
         if invoked && self.is_internal(package, request.uri().path()) {
-            return Ok(Failure::NoRoute.response(app.as_str()).map(DaprBody::from));
+            return Ok(Failure::NoRoute.response(id.as_str()).map(DaprBody::from));
         }
-        let id = RequestId::of(request.headers());
         identity::stamp_delivery(request.headers_mut(), &id, app.as_str());
-        let request =
-            request.map(|body| body.map_err(|error| Error::InternalError(Some(error.to_string()))));
+        let request = request.map(|body| body.map_err(blocks::broken));
         match self.dispatch(package, request, &id, client, None).await {
             Ok(response) => Ok(response.map(DaprBody::new)),
             Err(failure @ (Failure::Overloaded | Failure::PackageUnavailable)) => {

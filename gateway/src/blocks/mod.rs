@@ -306,6 +306,6 @@ fn problem(status: http::StatusCode, title: &str) -> Response<WasiBody> {
 }
 
 /// What a guest is told of a body that broke off.
-fn broken(error: axum::Error) -> Error {
+pub(crate) fn broken(error: axum::Error) -> Error {
     Error::InternalError(Some(error.to_string()))
 }
