@@ -131,7 +131,7 @@ impl Guest {
             request_id,
             progress,
         } = self;
-        let state = HostState::new(&package, egress, &request_id);
+        let state = HostState::new(Arc::clone(&package), egress, request_id.clone());
         let mut store = Store::new(loaded.handler.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_epoch_deadline(EPOCHS_TO_FIRST_YIELD);

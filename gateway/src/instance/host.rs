@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_io::IoView;
 
 use super::memory::MemoryLimit;
 use super::output::{GuestOutput, Stream};
@@ -17,33 +18,23 @@ use crate::package::Package;
 /// The state of one store, owned by one request.
 pub struct HostState {
     pub(super) memory: MemoryLimit,
-    wasi: WasiCtx,
+    package: Arc<Package>,
+    request_id: RequestId,
+    /// Made when the guest first asks for something of it: most never do, and it takes more allocations than the
+    /// rest of a request.
+    wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
     table: ResourceTable,
     egress: Egress,
 }
 
 impl HostState {
-    pub(super) fn new(package: &Arc<Package>, egress: Egress, request_id: &RequestId) -> Self {
-        let output = |stream| {
-            let name = Arc::clone(&package.name);
-            GuestOutput::new(name, request_id.clone(), stream)
-        };
-        let mut wasi = WasiCtx::builder();
-        if package.caller.is_granted() {
-            wasi.env("APP_ID", package.caller.id.as_str())
-                .env("DAPR_HTTP_ENDPOINT", blocks::ENDPOINT);
-        }
-        let wasi = wasi
-            .envs(&package.config.env)
-            .stdout(output(Stream::Stdout))
-            .stderr(output(Stream::Stderr))
-            .allow_tcp(false)
-            .allow_udp(false)
-            .build();
+    pub(super) fn new(package: Arc<Package>, egress: Egress, request_id: RequestId) -> Self {
         Self {
             memory: MemoryLimit::new(package.config.limits.memory),
-            wasi,
+            package,
+            request_id,
+            wasi: None,
             http: WasiHttpCtx::new(),
             table: ResourceTable::new(),
             egress,
@@ -51,12 +42,44 @@ impl HostState {
     }
 }
 
+/// What is closed here is closed by not being named: there are no arguments, no files and no addresses to reach.
+fn context(package: &Package, request_id: &RequestId) -> WasiCtx {
+    let output = |stream| {
+        let name = Arc::clone(&package.name);
+        GuestOutput::new(name, request_id.clone(), stream)
+    };
+    let mut wasi = WasiCtx::builder();
+    if package.caller.is_granted() {
+        wasi.env("APP_ID", package.caller.id.as_str())
+            .env("DAPR_HTTP_ENDPOINT", blocks::ENDPOINT);
+    }
+    wasi.envs(&package.config.env)
+        .stdout(output(Stream::Stdout))
+        .stderr(output(Stream::Stderr))
+        .allow_tcp(false)
+        .allow_udp(false)
+        .build()
+}
+
 impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        let Self {
+            wasi,
+            package,
+            request_id,
+            table,
+            ..
+        } = self;
         WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
+            ctx: wasi.get_or_insert_with(|| context(package, request_id)),
+            table,
         }
+    }
+}
+
+impl IoView for HostState {
+    fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
     }
 }
 
