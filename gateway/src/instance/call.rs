@@ -31,6 +31,11 @@ const EPOCHS_TO_FIRST_YIELD: u64 = 2;
 /// Ticks between a long-running guest's turns.
 const EPOCHS_BETWEEN_YIELDS: u64 = 1;
 
+/// Rounds of the worker's queue that a guest lets pass when it gives way: what becomes due during its turn wakes a
+/// connection, which starts a guest in the first round and answers in the second. With one, a neighbour's request would
+/// wait for another whole turn between its arrival and its start.
+const ROUNDS_TO_OTHERS: u32 = 2;
+
 /// Everything one request needs besides the request itself.
 pub struct Call {
     /// Whose code runs.
@@ -138,7 +143,7 @@ impl Guest {
         // Tokio's own yield lets the worker look at its sockets and timers before it comes back to this guest;
         // wasmtime's would be polled again at once, and a lone spinning guest would starve the connections.
         store.epoch_deadline_callback(|_| {
-            let turn = Box::pin(tokio::task::yield_now());
+            let turn = Box::pin(give_way());
             Ok(UpdateDeadline::YieldCustom(EPOCHS_BETWEEN_YIELDS, turn))
         });
         let work = handle(&mut store, &package, &loaded, request, answer);
@@ -152,6 +157,13 @@ impl Guest {
         let (failure, error) = failure;
         report(&package, &request_id, &failure, error.as_deref());
         Err(failure)
+    }
+}
+
+/// Lets whatever else the worker has to do go first.
+async fn give_way() {
+    for _ in 0..ROUNDS_TO_OTHERS {
+        tokio::task::yield_now().await;
     }
 }
 

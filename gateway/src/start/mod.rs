@@ -18,7 +18,7 @@ use crate::gateway::Gateway;
 use crate::package::Registered;
 use crate::server::{self, Listeners, Workers};
 use deliveries::Deliveries;
-use system::{Signals, raise_descriptor_limit};
+use system::{Signals, grow_descriptor_table, raise_descriptor_limit};
 
 pub use load::load;
 
@@ -92,6 +92,7 @@ pub fn complete(mut report: Report) -> Report {
 /// When something needed is not there; nothing has been served then.
 pub fn up(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, StartError> {
     raise_descriptor_limit();
+    grow_descriptor_table();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -1,5 +1,9 @@
 //! What the process asks of the system: descriptors and signals.
 
+use std::fs::File;
+use std::io;
+
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -15,6 +19,27 @@ pub(super) fn raise_descriptor_limit() {
         },
     ) {
         tracing::warn!(%error, "the limit on descriptors stays as it is");
+    }
+}
+
+/// Descriptors that the kernel's table is made for at once: a packed machine's packages and connections. It takes
+/// eight bytes for each, kept as long as the process lives.
+const EXPECTED_DESCRIPTORS: u64 = 65_536;
+
+/// Has the kernel's table of descriptors grow now. It doubles whenever it is full, and in a process with several threads
+/// the one that needs the next descriptor then waits some milliseconds for a grace period of all processors: that one
+/// would be a request that loads a package or opens a connection.
+pub(super) fn grow_descriptor_table() {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let last = i32::try_from(limit.min(EXPECTED_DESCRIPTORS).saturating_sub(1)).unwrap_or(i32::MAX);
+    // The table keeps its size when the one that is high up is closed again.
+    let grown = File::open("/dev/null").and_then(|any| {
+        fcntl_dupfd_cloexec(&any, last)
+            .map(drop)
+            .map_err(io::Error::from)
+    });
+    if let Err(error) = grown {
+        tracing::warn!(%error, "the table of descriptors grows as it is needed");
     }
 }
 
