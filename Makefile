@@ -1,6 +1,6 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help toolchain guests run test lint check bench bench-peers bench-parts record-costs torture \
+.PHONY: help toolchain guests run test lint check dist bench bench-peers bench-parts record-costs torture \
 	test-readme test-page test-deploy test-dapr-sidecar image
 
 GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop -p wasmgate-loadtest-guest
@@ -48,17 +48,24 @@ lint: toolchain ## Check the formatting and the lints
 check: guests ## Check wasmgate.toml without listening
 	cargo run --release -p wasmgate -- check
 
-bench: guests ## Measure against native axum and `wasmtime serve` (see bench-peers)
+dist: guests ## Build target/dist/wasmgate as an image ships it, by a profile of real requests (two whole builds)
+	deploy/build-gateway
+
+# What `make dist` built, if it did: that is what an image has.
+BENCHED := $(firstword $(wildcard target/dist/wasmgate) target/release/wasmgate)
+LOADTEST := target/release/wasmgate-loadtest
+
+bench: guests ## Measure against native axum and `wasmtime serve` (see bench-peers and dist)
 	cargo build --release -p wasmgate -p wasmgate-loadtest
-	PATH="$(CURDIR)/target/peers/bin:$$PATH" target/release/wasmgate-loadtest compare --html target/bench.html
-	target/release/wasmgate-loadtest run cold --packages 1000
-	target/release/wasmgate-loadtest run density --packages 2000
-	target/release/wasmgate-loadtest run many-packages
-	target/release/wasmgate-loadtest run noisy-neighbour
-	target/release/wasmgate-loadtest run json
-	target/release/wasmgate-loadtest run body-64k
-	target/release/wasmgate-loadtest run state
-	target/release/wasmgate-loadtest run state --direction post
+	PATH="$(CURDIR)/target/peers/bin:$$PATH" $(LOADTEST) compare --gateway $(BENCHED) --html target/bench.html
+	$(LOADTEST) run cold --packages 1000 --gateway $(BENCHED)
+	$(LOADTEST) run density --packages 2000 --gateway $(BENCHED)
+	$(LOADTEST) run many-packages --gateway $(BENCHED)
+	$(LOADTEST) run noisy-neighbour --gateway $(BENCHED)
+	$(LOADTEST) run json --gateway $(BENCHED)
+	$(LOADTEST) run body-64k --gateway $(BENCHED)
+	$(LOADTEST) run state --gateway $(BENCHED)
+	$(LOADTEST) run state --direction post --gateway $(BENCHED)
 
 bench-peers: ## Install what `make bench` compares with (takes some minutes)
 	cargo install wasmtime-cli --version 48.0.8 --locked --root target/peers

@@ -50,7 +50,7 @@ fn guests(criterion: &mut Criterion) {
     let gateway = start::load(config::load(&file).unwrap(), metrics).unwrap();
     let client = runtime.block_on(async { Client::new() }).unwrap();
     let arrival = Arrival {
-        peer: IpAddr::from([127, 0, 0, 1]),
+        peer: IpAddr::from([127, 0, 0, 1]).into(),
         client,
         sidecar: false,
     };

@@ -1,6 +1,5 @@
 //! The spine: route, admit, run, respond.
 
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -15,7 +14,7 @@ use crate::admin::metrics::{Metrics, RouteMetrics};
 use crate::blocks::{self, Blocks};
 use crate::egress::{Client, Egress};
 use crate::error::Failure;
-use crate::identity::{self, REQUEST_ID, RequestId, TRACEPARENT};
+use crate::identity::{self, Peer, REQUEST_ID, RequestId, TRACEPARENT};
 use crate::instance::{self, Call, GuestBody, RequestBody, RouteTimer};
 use crate::package::{Loader, Package, Residents};
 use crate::routes::{NoMatch, Route, RouteTable};
@@ -41,7 +40,7 @@ pub struct Gateway {
 #[derive(Clone)]
 pub struct Arrival {
     /// The other end of the connection.
-    pub peer: IpAddr,
+    pub peer: Peer,
     /// The client of the worker that owns the connection.
     pub client: Client,
     /// Whether the other end is the sidecar, whose word `dapr-*` headers are.
@@ -155,7 +154,7 @@ impl Gateway {
         if !arrival.sidecar {
             blocks::remove_dapr_headers(request.headers_mut());
         }
-        identity::stamp(request.headers_mut(), id, arrival.peer, prefix.as_ref());
+        identity::stamp(request.headers_mut(), id, &arrival.peer, prefix.as_ref());
         let metrics = self.route_metrics(index, package);
         let timer = metrics.clone().map(RouteTimer::start);
         let answered = self

@@ -1,6 +1,5 @@
 //! What a request is called on its way: `x-request-id`, W3C trace context and the `x-forwarded-*` headers.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -51,12 +50,24 @@ impl RequestId {
     }
 }
 
+/// The other end of a connection, written as `x-forwarded-for` has it: once for all its requests.
+#[derive(Debug, Clone)]
+pub struct Peer(HeaderValue);
+
+impl From<IpAddr> for Peer {
+    fn from(address: IpAddr) -> Self {
+        let text = address.to_string();
+        // An address in text is always a header value.
+        Self(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown")))
+    }
+}
+
 fn is_sane(id: &[u8]) -> bool {
     (1..=MAX_REQUEST_ID_BYTES).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
 }
 
 /// Writes what the guest is told of the request: its id, its trace, who asked for what, and the stripped prefix.
-pub fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: IpAddr, prefix: Option<&HeaderValue>) {
+pub fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: &Peer, prefix: Option<&HeaderValue>) {
     drop_hop_by_hop(headers);
     headers.insert(REQUEST_ID, id.header().clone());
     stamp_trace(headers);
@@ -101,15 +112,23 @@ fn stamp_trace(headers: &mut HeaderMap) {
     if known {
         return;
     }
-    let mut text = String::with_capacity(55);
+    headers.insert(TRACEPARENT, fresh_traceparent());
+    headers.remove(TRACESTATE);
+}
+
+/// A trace of our own, not sampled.
+fn fresh_traceparent() -> HeaderValue {
     let trace = uuid::Uuid::new_v4();
     let (parent, _) = uuid::Uuid::new_v4().as_u64_pair();
-    // Parent ids may not be zero; writing to a String cannot fail.
-    let _ = write!(text, "00-{}-{:016x}-00", trace.simple(), parent | 1);
-    if let Ok(value) = HeaderValue::try_from(text) {
-        headers.insert(TRACEPARENT, value);
+    let mut text = *b"00-tttttttttttttttttttttttttttttttt-pppppppppppppppp-00";
+    // The places are as long as what is written to them; parent ids may not be zero.
+    if let Some(place) = text.get_mut(3..35) {
+        let _ = hex::encode_to_slice(trace.as_bytes(), place);
     }
-    headers.remove(TRACESTATE);
+    if let Some(place) = text.get_mut(36..52) {
+        let _ = hex::encode_to_slice((parent | 1).to_be_bytes(), place);
+    }
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// `version-traceid-parentid-flags`, with the lengths and the non-zero rules of the specification.
@@ -134,21 +153,20 @@ fn is_traceparent(value: &[u8]) -> bool {
 }
 
 /// Appends the peer to `x-forwarded-for`; keeps the protocol and the host that a proxy before us has set.
-fn stamp_forwarded(headers: &mut HeaderMap, peer: IpAddr) {
-    let hops = headers
+fn stamp_forwarded(headers: &mut HeaderMap, peer: &Peer) {
+    let mut hops = headers
         .get_all(FORWARDED_FOR)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .map(|hop| format!("{hop}, "))
-        .collect::<String>();
-    let chain = if hops.is_empty() {
-        peer.to_string()
+        .peekable();
+    let chain = if hops.peek().is_none() {
+        peer.0.clone()
     } else {
-        hops + &peer.to_string()
+        let last = peer.0.to_str().ok();
+        let hops: Vec<&str> = hops.chain(last).collect();
+        HeaderValue::try_from(hops.join(", ")).unwrap_or_else(|_| peer.0.clone())
     };
-    if let Ok(value) = HeaderValue::try_from(chain) {
-        headers.insert(FORWARDED_FOR, value);
-    }
+    headers.insert(FORWARDED_FOR, chain);
     if !headers.contains_key(FORWARDED_PROTO) {
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
@@ -172,7 +190,8 @@ mod tests {
             );
         }
         let id = RequestId::of(&headers);
-        stamp(&mut headers, &id, IpAddr::from([10, 0, 0, 9]), None);
+        let peer = Peer::from(IpAddr::from([10, 0, 0, 9]));
+        stamp(&mut headers, &id, &peer, None);
         headers
     }
 

@@ -23,15 +23,19 @@ impl Target {
     /// # Errors
     /// [`Failure::BadRequest`] when it names no host, two hosts or an impossible one.
     pub fn of<B>(request: &mut Request<B>) -> Result<Self, Failure> {
-        let authority = match request.uri().authority() {
+        let named = request.uri().authority().cloned();
+        let authority = match &named {
             Some(authority) => authority.clone(),
             None => host_header(request)?,
         };
         if authority.as_str().contains('@') {
             return Err(Failure::BadRequest);
         }
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| Failure::BadRequest)?;
-        request.headers_mut().insert(HOST, host);
+        if named.is_some() || !request.headers().contains_key(HOST) {
+            let host = HeaderValue::from_str(authority.as_str());
+            let host = host.map_err(|_| Failure::BadRequest)?;
+            request.headers_mut().insert(HOST, host);
+        }
         let path = request
             .uri()
             .path_and_query()

@@ -68,9 +68,12 @@ impl Egress {
     }
 }
 
+/// A constant would be made anew for every header that is compared with it.
+static OF_ONE_CONNECTION: [HeaderName; 9] = DEFAULT_FORBIDDEN_HEADERS;
+
 /// Headers that describe one connection, and the one that is the gateway's word.
 fn is_forbidden(name: &HeaderName) -> bool {
-    DEFAULT_FORBIDDEN_HEADERS.contains(name) || *name == ERROR_HEADER
+    OF_ONE_CONNECTION.contains(name) || *name == ERROR_HEADER
 }
 
 impl WasiHttpHooks for Egress {

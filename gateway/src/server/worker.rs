@@ -61,7 +61,7 @@ impl Worker {
         let accept = |stream: TcpStream| {
             let Ok(peer) = stream.peer_addr() else { return };
             let arrival = Arrival {
-                peer: peer.ip(),
+                peer: peer.ip().into(),
                 client: client.clone(),
                 sidecar: false,
             };

@@ -35,7 +35,7 @@ impl Deliveries {
         if let Some(blocks) = gateway.blocks().cloned() {
             let client = Client::new().map_err(|error| machine(&error))?;
             let arrival = Arrival {
-                peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                peer: IpAddr::V4(Ipv4Addr::LOCALHOST).into(),
                 client,
                 sidecar: true,
             };

@@ -65,7 +65,7 @@ impl Bench {
             runtime,
             gateway,
             arrival: Arrival {
-                peer: IpAddr::from([127, 0, 0, 1]),
+                peer: IpAddr::from([127, 0, 0, 1]).into(),
                 client,
                 sidecar: false,
             },
