@@ -248,3 +248,16 @@ async fn a_package_may_override_each_limit() {
         .await
         .assert_error(413, "body-too-large");
 }
+
+#[tokio::test]
+async fn the_table_of_descriptors_has_its_size_before_the_first_request() {
+    let gateway = TestGateway::builder().guest("hello").start();
+    let at_start = gateway.status("FDSize");
+    let mut connections = Vec::new();
+    for _ in 0..200 {
+        let connection = tokio::net::TcpStream::connect(gateway.address).await;
+        connections.push(connection.unwrap());
+    }
+    assert_eq!(gateway.get("/hello").await.status, 200);
+    assert_eq!(gateway.status("FDSize"), at_start);
+}

@@ -156,17 +156,18 @@ impl TestGateway {
 
     /// Memory of the process that is in RAM, in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
+        self.status("VmRSS") * 1024
+    }
+
+    /// A number that the kernel tells of the process, without its unit (proc(5), `/proc/PID/status`).
+    pub(crate) fn status(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status
+        let value = status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .unwrap();
-        line.trim()
-            .trim_end_matches(" kB")
-            .trim()
-            .parse::<u64>()
-            .unwrap()
-            * 1024
+            .filter_map(|line| line.split_once(':'))
+            .find_map(|(key, value)| (key == name).then_some(value));
+        let number = value.unwrap().split_whitespace().next().unwrap();
+        number.parse().unwrap()
     }
 
     /// Sends a signal; the standard library knows only the last resort.
