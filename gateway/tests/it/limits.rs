@@ -254,7 +254,7 @@ async fn the_table_of_descriptors_has_its_size_before_the_first_request() {
     let gateway = TestGateway::builder().guest("hello").start();
     let at_start = gateway.status("FDSize");
     let mut connections = Vec::new();
-    for _ in 0..200 {
+    for _ in 0..300 {
         let connection = tokio::net::TcpStream::connect(gateway.address).await;
         connections.push(connection.unwrap());
     }
