@@ -20,8 +20,7 @@ pub struct HostState {
     pub(super) memory: MemoryLimit,
     package: Arc<Package>,
     request_id: RequestId,
-    /// Made when the guest first asks for something of it: most never do, and it takes more allocations than the
-    /// rest of a request.
+    /// Made when the guest first asks for something of it: most never do, and making it takes a dozen allocations.
     wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
     table: ResourceTable,
