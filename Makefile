@@ -1,7 +1,7 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
 .PHONY: help toolchain guests run test lint check dist bench bench-peers bench-parts record-costs torture \
-	test-readme test-page test-deploy test-dapr-sidecar image
+	dapr test-readme test-page test-deploy test-dapr-sidecar image
 
 GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop -p wasmgate-loadtest-guest
 GUEST_TARGET := wasm32-wasip2
@@ -85,6 +85,17 @@ torture: ## Look for bytes of earlier requests under memory compaction, as root 
 test-deploy: guests ## Check deploy/: schemas, Dapr's resources, and that all of it agrees
 	cargo build -p wasmgate
 	WASMGATE_BIN=target/debug/wasmgate deploy/validate
+
+# A real Dapr for the tests: its released Go modules, built again when ours beside them change.
+DAPRD := target/dapr/daprd
+SCHEDULER := target/dapr/scheduler
+$(DAPRD): $(wildcard gateway/tests/daprd/*)
+$(SCHEDULER): $(wildcard gateway/tests/scheduler/*)
+$(DAPRD) $(SCHEDULER):
+	cd gateway/tests/$(@F) && GOFLAGS=-mod=readonly go build -trimpath -buildvcs=false -o $(CURDIR)/$@ \
+		-ldflags "-s -w -X github.com/dapr/dapr/pkg/buildinfo.version=$$(go list -m -f '{{.Version}}' github.com/dapr/dapr)"
+
+dapr: $(DAPRD) $(SCHEDULER) ## Build Dapr's sidecar and scheduler for the tests
 
 test-dapr-sidecar: toolchain ## Run the Dapr scenarios against the sidecar at DAPR_HTTP_ENDPOINT too
 	@test -n "$$DAPR_HTTP_ENDPOINT" || echo "DAPR_HTTP_ENDPOINT is not set: what needs a sidecar is skipped"
