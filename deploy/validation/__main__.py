@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import dapr, gateway, image, network, pod, schemas, settings
+from . import dapr, gateway, image, network, pod, schemas, settings, timing
 from .manifests import DEPLOY, Manifests, render, shipped
 
 KUSTOMIZATIONS = ("base", "overlays/dapr")
@@ -20,6 +20,7 @@ def problems(manifests: Manifests, base: Manifests, shipped_config: dict) -> Ite
     yield from pod.check(manifests)
     yield from network.check(manifests)
     yield from dapr.check(manifests, base)
+    yield from timing.check(manifests, base)
     yield from settings.check(manifests, base, shipped_config)
     yield from image.check(manifests, image.DOCKERFILE.read_text())
     yield from image.context(image.DOCKERIGNORE.read_text())

@@ -16,6 +16,24 @@ SIDECAR_METRICS = 9090
 # What the sidecar asks to know whether the gateway is there, and the gateway answers without a token.
 HEALTH = "/healthz"
 
+# The stores of which it was tried that a transaction happens as a whole or not at all, whatever fails in it, and that
+# what `create` meets, it leaves alone. `state.redis` does neither.
+STORES = {("state.postgresql", "v2"), ("state.sqlite", "v1")}
+
+# What these components take, from their `metadata.yaml` in Dapr 1.18, as far as deployments need it.
+METADATA = {
+    ("state.postgresql", "v2"): {
+        *("connectionString", "host", "port", "database", "user", "password", "sslRootCert", "queryExecMode"),
+        *("tablePrefix", "metadataTableName", "timeout", "maxConns", "connectionMaxIdleTime", "cleanupInterval"),
+        *("keyPrefix", "outboxPublishPubsub", "outboxPublishTopic", "outboxPubsub"),
+    },
+    ("pubsub.redis", "v1"): {
+        *("redisHost", "redisUsername", "redisPassword", "redisDB", "redisType", "enableTLS", "failover"),
+        *("sentinelMasterName", "consumerID", "processingTimeout", "redeliverInterval", "queueDepth", "concurrency"),
+        *("maxLenApprox", "allowedTopics", "protectedTopics", "publishingScopes", "subscriptionScopes"),
+    },
+}
+
 # The route on which the gateway takes events for all its packages.
 EVENTS = "/wasmgate-events"
 
@@ -29,8 +47,9 @@ def check(manifests: Manifests, base: Manifests) -> Iterator[str]:
         return
     embedded = components_of_folder(base)
     if not sidecar:
-        for each in embedded:
+        for each in documents_of_folder(base):
             yield from (f"component file {each['metadata']['name']}: {problem}" for problem in of_dapr(each))
+        yield from targets(documents_of_folder(base), embedded)
         yield from grants(config, embedded, None)
         return
     yield from annotations(manifests, config)
@@ -44,17 +63,59 @@ def check(manifests: Manifests, base: Manifests) -> Iterator[str]:
         for each in manifests.all(kind):
             if each.get("scopes") != [app_id]:
                 yield f"{kind} {each['metadata']['name']}: scopes {each.get('scopes')}; write [{app_id}]"
-    names = {each["metadata"]["name"] for each in components}
-    for each in manifests.all("Resiliency"):
-        for target in each["spec"]["targets"].get("components", {}).keys() - names:
-            yield f"Resiliency {each['metadata']['name']}: there is no component {target}"
+    yield from targets(manifests.all("Resiliency"), components)
+    yield from stores(components)
+    yield from metadata(components)
 
 
 def components_of_folder(base: Manifests) -> list[dict]:
+    return [each for each in documents_of_folder(base) if each["kind"] == "Component"]
+
+
+def documents_of_folder(base: Manifests) -> list[dict]:
+    """Everything in the embedded runtime's folder of Dapr resources."""
     volumes = base.pod["spec"]["volumes"]
     name = next(each for each in volumes if each["name"] == "components")["configMap"]["name"]
     files = base.find("ConfigMap", name)["data"].values()
     return [each for file in files for each in yaml.safe_load_all(file) if each]
+
+
+def targets(documents: list[dict], components: list[dict]) -> Iterator[str]:
+    """Every policy and component that a Resiliency names exists."""
+    names = {each["metadata"]["name"] for each in components}
+    for each in documents:
+        if each["kind"] != "Resiliency":
+            continue
+        policies = each["spec"]["policies"]
+        for target, directions in each["spec"]["targets"].get("components", {}).items():
+            if target not in names:
+                yield f"Resiliency {each['metadata']['name']}: there is no component {target}"
+            for named in directions.values():
+                for kind in named.keys() - {"circuitBreaker"}:
+                    known = policies.get({"timeout": "timeouts", "retry": "retries"}[kind], {})
+                    if named[kind] not in known:
+                        yield f"Resiliency {each['metadata']['name']}: {target}: there is no {kind} {named[kind]}"
+
+
+def stores(components: list[dict]) -> Iterator[str]:
+    """What packages may rely on, the store keeps: deploy/README.md, "What a store keeps of the SDK's promises"."""
+    for each in components:
+        kind = (each["spec"]["type"], each["spec"]["version"])
+        if kind[0].startswith("state.") and kind not in STORES:
+            known = " or ".join(f"{name} {version}" for name, version in sorted(STORES))
+            yield (
+                f"component {each['metadata']['name']}: {kind[0]} {kind[1]} is not known to do a transaction as a "
+                f"whole or not at all; take {known}"
+            )
+
+
+def metadata(components: list[dict]) -> Iterator[str]:
+    """A component ignores what it does not know, so a misspelt name would do nothing."""
+    for each in components:
+        known = METADATA.get((each["spec"]["type"], each["spec"]["version"]))
+        for entry in each["spec"]["metadata"] if known else []:
+            if entry["name"] not in known:
+                yield f"component {each['metadata']['name']}: {each['spec']['type']} has no metadata {entry['name']}"
 
 
 def annotations(manifests: Manifests, config: dict) -> Iterator[str]:

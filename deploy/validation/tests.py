@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
-from . import dapr, gateway, image, network, pod, schemas, settings
+from . import dapr, gateway, image, network, pod, schemas, settings, timing
 from .manifests import DEPLOY, Manifests, render, shipped
 
 BASE = render(DEPLOY / "base")
@@ -49,6 +49,10 @@ def spec(kind: str, name: str = "wasmgate") -> Callable[[Manifests], dict]:
 
 def pod_spec(manifests: Manifests) -> dict:
     return manifests.pod["spec"]
+
+
+def config_map(manifests: Manifests) -> dict:
+    return next(each for each in manifests.all("ConfigMap") if "wasmgate.toml" in each["data"])
 
 
 def note(name: str, value: object) -> Break:
@@ -114,7 +118,7 @@ POD = [
         put("strategy/type", "RollingUpdate", spec("Deployment")),
         "Recreate",
     ),
-    ("a volume of no ConfigMap", BASE, lambda m: m.objects.remove(m.all("ConfigMap")[1]), "volume config"),
+    ("a volume of no ConfigMap", BASE, lambda m: m.objects.remove(config_map(m)), "volume config"),
     ("a mount of no volume", BASE, put("volumeMounts/4/name", "temporary"), "temporary"),
     ("another configuration than the mounted one", BASE, put("args/1", "/etc/wasmgate.toml"), "/etc/wasmgate.toml"),
     ("no service account", BASE, put("serviceAccountName", "default", pod_spec), "ServiceAccount"),
@@ -189,9 +193,70 @@ SIDECAR = [
         put("routes/default", "/events", spec("Subscription", "kitchenorderplaced")),
         "kitchenorderplaced",
     ),
+    (
+        "a store that does half a transaction",
+        DAPR,
+        lambda m: m.find("Component", "statestore")["spec"].update(type="state.redis", version="v1"),
+        "transaction",
+    ),
+    (
+        "metadata that the store does not know",
+        DAPR,
+        lambda m: m.find("Component", "statestore")["spec"]["metadata"][1].update(name="tableName"),
+        "tableName",
+    ),
+    (
+        "a policy that is not there",
+        DAPR,
+        put("targets/components/kitchenpubsub/inbound/timeout", "deliveries", spec("Resiliency")),
+        "deliveries",
+    ),
     ("retries of no component", DAPR, put("targets/components/pubsub", {}, spec("Resiliency")), "pubsub"),
     ("a scope that is no package", BASE, toml("[package.kitchen-api", "[package.cook-api"), "kitchen-api"),
     ("an invocation of no package", BASE, toml('invoke = ["product-api"]', 'invoke = ["products"]'), "products"),
+]
+
+POLICIES = "policies/retries/delivery"
+DELIVERY = "policies/timeouts/delivery"
+
+
+def redis(key: str, value: str | None) -> Break:
+    def change(manifests: Manifests) -> None:
+        metadata = manifests.find("Component", "kitchenpubsub")["spec"]["metadata"]
+        next(each for each in metadata if each["name"] == key)["value"] = value
+
+    return change
+
+
+def embedded_delivery(old: str, new: str) -> Break:
+    def change(manifests: Manifests) -> None:
+        for config in manifests.all("ConfigMap"):
+            files = config["data"]
+            files.update({name: text.replace(old, new) for name, text in files.items() if "Resiliency" in text})
+
+    return change
+
+
+TIMING = [
+    ("a delivery that may take for ever", DAPR, put("policies/timeouts", {}, spec("Resiliency")), "a timeout"),
+    ("a delivery that is tried for ever", DAPR, put(f"{POLICIES}/maxRetries", -1, spec("Resiliency")), "for ever"),
+    ("tries that nobody limits", DAPR, put("policies/retries", {}, spec("Resiliency")), "for ever"),
+    ("a delivery as long as an order", DAPR, put(DELIVERY, "40s", spec("Resiliency")), "kitchenpubsub"),
+    ("more tries than fit", DAPR, put(f"{POLICIES}/maxRetries", 4, spec("Resiliency")), "given to another"),
+    ("longer pauses", DAPR, put(f"{POLICIES}/duration", "4s", spec("Resiliency")), "given to another"),
+    ("growing pauses", DAPR, put(POLICIES, {"policy": "exponential", "maxRetries": 8}, spec("Resiliency")), "given to"),
+    ("pauses too short to notice", DAPR, put(f"{POLICIES}/duration", "1s", spec("Resiliency")), "dead letter"),
+    ("a processing shorter than the tries", DAPR, redis("processingTimeout", "26s"), "given to another"),
+    ("a redelivery after the order's end", DAPR, redis("processingTimeout", "90s"), "ORDER_TIMEOUT"),
+    ("a look at what is left that comes too late", DAPR, redis("redeliverInterval", "70s"), "ORDER_TIMEOUT"),
+    ("events that nobody takes over", DAPR, redis("processingTimeout", ""), "processingTimeout"),
+    ("an order given up too early", DAPR, toml('"120s"', '"60s"'), "ORDER_TIMEOUT"),
+    ("an order with the package's own time-out", DAPR, toml('env = { ORDER_TIMEOUT = "120s" }', ""), "ORDER_TIMEOUT"),
+    ("an order given up too early, embedded", BASE, toml('"120s"', '"60s"'), "ORDER_TIMEOUT"),
+    ("an order given up after its follower", BASE, toml('"120s"', '"150s"'), "limits.timeout"),
+    ("a station that outlives its delivery", BASE, toml('{ timeout = "5s" }', '{ timeout = "10s" }'), "barista-api"),
+    ("a longer delivery, embedded", BASE, embedded_delivery("delivery: 5s", "delivery: 15s"), "ORDER_TIMEOUT"),
+    ("no limit of a delivery, embedded", BASE, embedded_delivery("timeout: delivery", "retry: never"), "a timeout"),
 ]
 
 SETTINGS = [
@@ -229,6 +294,9 @@ class EveryCheckCanFail(unittest.TestCase):
 
     def test_a_sidecar_that_does_not_fit_is_seen(self) -> None:
         self.broken(SIDECAR, lambda manifests: dapr.check(manifests, BASE))
+
+    def test_an_event_that_comes_too_late_is_seen(self) -> None:
+        self.broken(TIMING, lambda m: timing.check(m, m if m.name == BASE.name else BASE))
 
     def test_a_configuration_that_is_not_the_shipped_one_is_seen(self) -> None:
         self.broken(SETTINGS, lambda manifests: settings.check(manifests, BASE, shipped()))

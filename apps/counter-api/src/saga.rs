@@ -38,7 +38,7 @@ const LOOK_AGAIN_MAX: Duration = Duration::from_secs(3);
 
 /// How long after its job was scheduled an order may still be saved: longer than a request to this
 /// package may take.
-const SAVED_WITHIN: Duration = Duration::from_secs(120);
+const SAVED_WITHIN: Duration = Duration::from_secs(300);
 
 /// How often a step is tried when Dapr cannot be reached, and the first pause; it doubles.
 const TRIES: u32 = 4;
