@@ -48,6 +48,34 @@ impl Grants {
         }
     }
 
+    /// Whether nothing at all is open, as for a package without a `dapr` table. Such an app can be invoked; it is asked
+    /// for neither subscriptions nor input bindings.
+    pub fn is_none(&self) -> bool {
+        let Self {
+            state,
+            publish,
+            subscribe,
+            invoke,
+            bindings,
+            secrets,
+            configuration,
+            lock,
+            jobs,
+        } = self;
+        let lists = [
+            state,
+            publish,
+            invoke,
+            bindings,
+            secrets,
+            configuration,
+            lock,
+        ];
+        !jobs
+            && subscribe.as_ref().is_some_and(Globs::is_empty)
+            && lists.into_iter().all(Globs::is_empty)
+    }
+
     /// Every grant: for ordinary processes that reach the API over TCP.
     pub fn all() -> Self {
         let every = || Globs(vec![Glob::new("*")]);
@@ -192,6 +220,17 @@ mod tests {
         let none = Grants::none();
         assert!(!none.allows_state("statestore") && !none.allows_subscribe("pubsub", "t"));
         assert!(!none.allows_jobs() && !none.allows_invoke("a") && !none.allows_secret("s", "k"));
+    }
+
+    #[test]
+    fn an_empty_table_is_more_than_no_table() {
+        assert!(Grants::none().is_none());
+        assert!(!Grants::default().is_none() && !Grants::all().is_none());
+        let jobs = Grants {
+            jobs: true,
+            ..Grants::none()
+        };
+        assert!(!jobs.is_none());
     }
 
     #[test]

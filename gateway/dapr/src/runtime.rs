@@ -125,7 +125,7 @@ impl Dapr {
     }
 
     /// Starts deliveries, jobs and bindings for `apps`, on the Tokio runtime it is called in. Each
-    /// app is asked for its subscriptions, again and again until it answers.
+    /// app with any grant is asked for its subscriptions, again and again until it answers.
     pub async fn start(
         &self,
         channel: Arc<dyn AppChannel>,
@@ -246,8 +246,11 @@ impl Runtime {
             .unwrap_or_else(Grants::none)
     }
 
-    pub(crate) fn apps(&self) -> Vec<AppId> {
-        self.apps.read().keys().cloned().collect()
+    /// The apps that may have subscriptions and bindings: those with any grant.
+    pub(crate) fn granted_apps(&self) -> Vec<AppId> {
+        let apps = self.apps.read();
+        let granted = apps.iter().filter(|(_, grants)| !grants.is_none());
+        granted.map(|(app, _)| app.clone()).collect()
     }
 
     pub(crate) fn is_ready(&self) -> bool {

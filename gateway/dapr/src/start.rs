@@ -53,7 +53,7 @@ impl Runtime {
             tracing::error!(%error, "remembered subscriptions could not be read");
             Vec::new()
         });
-        let apps = self.apps();
+        let apps = self.granted_apps();
         for app in &apps {
             let specs = remembered.iter().filter(|(owner, _)| owner == app.as_str());
             let specs: Vec<Spec> = specs

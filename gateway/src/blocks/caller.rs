@@ -41,9 +41,9 @@ impl Caller {
         })
     }
 
-    /// The app that events, jobs and bindings are delivered to, if this package has any grant.
-    pub(super) fn app(&self) -> Option<(AppId, Grants)> {
-        self.granted.then(|| (self.id.clone(), self.grants.clone()))
+    /// The app that it is, whether or not it has a grant: others may invoke it.
+    pub(super) fn app(&self) -> (AppId, Grants) {
+        (self.id.clone(), self.grants.clone())
     }
 
     /// Whether the package has a `dapr` table.

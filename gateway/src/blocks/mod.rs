@@ -94,7 +94,7 @@ impl Blocks {
     /// first public request on it is known which paths are not public, but does not wait long for one that hangs.
     pub async fn start(&self, gateway: &Arc<Gateway>, arrival: &Arrival) {
         let callers = gateway.packages().iter().map(|package| &package.caller);
-        let apps: Vec<_> = callers.filter_map(Caller::app).collect();
+        let apps: Vec<_> = callers.map(Caller::app).collect();
         let channel = Arc::new(channel::Packages::new(
             Arc::downgrade(gateway),
             arrival.client.clone(),

@@ -121,6 +121,37 @@ async fn an_event_published_through_the_sidecar_reaches_its_subscribers() {
 }
 
 #[tokio::test]
+async fn a_package_without_a_dapr_table_is_invoked_in_process_and_not_asked_for_anything_else() {
+    let address = free_address();
+    let _sidecar = sidecar(address).start();
+    for (builder, place) in [
+        (beside(address), "beside a sidecar"),
+        (
+            TestGateway::builder().guest_as(
+                "shop",
+                "calls_dapr",
+                r#"dapr = { invoke = ["menu"] }"#,
+            ),
+            "embedded",
+        ),
+    ] {
+        let gateway = builder.guest_as("menu", "reports_its_request", "").start();
+        gateway.ready().await;
+        let invoked = gateway
+            .call("shop", "GET", "/v1.0/invoke/menu/method/today?a=1", "")
+            .await;
+        assert_eq!(invoked.status, 200, "{place}: {}", invoked.text());
+        assert!(invoked.text().contains("/today?a=1"), "{}", invoked.text());
+        let instances = "wasmgate_instantiation_seconds_count";
+        let made = gateway
+            .metrics()
+            .await
+            .sum(instances, &[("package", "menu")]);
+        assert_eq!(made, 1.0, "{place}");
+    }
+}
+
+#[tokio::test]
 async fn a_grant_is_asked_for_beside_a_sidecar_too() {
     let gateway = beside(free_address()).start();
     let denied = gateway

@@ -87,8 +87,9 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Body>) -> Call
 
 /// Asks every package for its subscriptions until it answers.
 pub(super) async fn ask_apps(shared: Arc<Shared>) {
-    let answers = join_all(shared.apps.keys().map(|app| ask(&shared, app))).await;
-    let answers = shared.apps.keys().zip(answers.iter().map(AsRef::as_ref));
+    let apps: Vec<&AppId> = shared.granted_apps().collect();
+    let answers = join_all(apps.iter().map(|app| ask(&shared, app))).await;
+    let answers = apps.into_iter().zip(answers.iter().map(AsRef::as_ref));
     let (fan_out, errors) = FanOut::new(answers);
     for error in errors {
         tracing::error!(%error, "a subscription is left out");
@@ -222,7 +223,7 @@ async fn binding_apps(shared: &Shared, name: &str) -> Vec<AppId> {
         return apps.clone();
     }
     let path = format!("/{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
-    let asked = shared.apps.keys().map(|app| {
+    let asked = shared.granted_apps().map(|app| {
         let path = path.clone();
         async move {
             let answer = send(

@@ -59,8 +59,7 @@ pub(super) async fn declared(shared: &Shared, parts: &Parts, body: Body) -> Resp
     };
     if targets.is_empty() {
         targets = shared
-            .apps
-            .keys()
+            .granted_apps()
             .map(|app| (app.clone(), path.to_owned()))
             .collect();
     }

@@ -205,6 +205,12 @@ impl Sidecar {
 }
 
 impl Shared {
+    /// The apps that may have subscriptions and bindings: those with any grant.
+    fn granted_apps(&self) -> impl Iterator<Item = &AppId> {
+        let granted = self.apps.iter().filter(|(_, grants)| !grants.is_none());
+        granted.map(|(app, _)| app)
+    }
+
     async fn call(&self, caller: &AppId, grants: &Grants, request: Request<Body>) -> ApiResult {
         let (mut parts, mut body) = request.into_parts();
         let target = parts.clone();
