@@ -23,6 +23,8 @@ pub(crate) enum Outcome {
     Retry(String),
     /// Refused for good; to the dead-letter topic if there is one.
     Drop(String),
+    /// Where it goes cannot be told; it stays for an operator.
+    Park(String),
     /// The app could not be reached, which is no failure of the app with this event.
     Unreachable(String),
 }
@@ -188,6 +190,7 @@ mod tests {
             Outcome::Done => "done",
             Outcome::Retry(_) => "retry",
             Outcome::Drop(_) => "drop",
+            Outcome::Park(_) => "park",
             Outcome::Unreachable(_) => "unreachable",
         }
     }

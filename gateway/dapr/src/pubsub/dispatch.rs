@@ -3,12 +3,7 @@
 //! An event that waits for its next retry takes no place among those in flight, so a subscriber
 //! that fails on one event goes on receiving the others.
 
-use std::{
-    collections::{HashMap, HashSet},
-    future::Future,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
 use axum::body::Bytes;
 use tokio::{
@@ -19,21 +14,29 @@ use tokio::{
 use super::{
     Queue,
     deliver::{self, Outcome},
+    rules::TooLong,
     settle::settle,
+    subscription::BULK_MAX,
 };
 use crate::{
     components::BackOff,
     runtime::Runtime,
     store::{
         StoreError,
-        queue::{self, Delivery},
+        queue::{self, Delivery, Due},
     },
-    time::{now_ms, until},
+    time::{later, now_ms, until},
 };
 
 /// Deliveries under way for one subscription: enough to keep all cores of a machine busy, few
 /// enough that one subscriber cannot fill the gateway's own concurrency limit of 1000.
 const MAX_IN_FLIGHT: usize = 64;
+
+/// Events under way for one subscription, in bulk deliveries too: one of the largest, or many of fewer.
+const MAX_EVENTS: usize = BULK_MAX;
+
+/// Bytes of events under way for one subscription: a few of the largest, which have 4 MiB. A single event always goes.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// How a queue waits for an app that cannot be reached. Its events wait with it, and none of them
 /// has failed.
@@ -50,9 +53,6 @@ const DATABASE_PAUSE: Duration = Duration::from_millis(500);
 /// The longest sleep without looking, should a wake-up ever be missed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
-/// Events to one look at the table: bounds the memory their bodies take.
-const MAX_TAKEN: usize = 256;
-
 /// Runs the queue until it is closed.
 pub(super) async fn run(runtime: Arc<Runtime>, queue: Arc<Queue>) {
     let mut flight = InFlight::default();
@@ -60,10 +60,12 @@ pub(super) async fn run(runtime: Arc<Runtime>, queue: Arc<Queue>) {
     loop {
         let pause = match hold.left() {
             Some(pause) => pause,
-            None => take_due(&runtime, &queue, &mut flight).unwrap_or_else(|error| {
-                tracing::error!(%error, "a queue could not be read");
-                DATABASE_PAUSE
-            }),
+            None => take_due(&runtime, &queue, &mut flight)
+                .await
+                .unwrap_or_else(|error| {
+                    tracing::error!(%error, "a queue could not be read");
+                    DATABASE_PAUSE
+                }),
         };
         tokio::select! {
             Some(reached) = flight.landed() => hold.learn(reached),
@@ -83,13 +85,49 @@ struct InFlight {
     tasks: JoinSet<Reached>,
     /// The events of each task: also free again if a task dies.
     by_task: HashMap<task::Id, Vec<i64>>,
-    events: HashSet<i64>,
+    /// The events and their lengths.
+    events: HashMap<i64, usize>,
+    bytes: usize,
 }
 
 /// Whether the app was there for a delivery.
 type Reached = bool;
 
+#[derive(PartialEq, Eq)]
+enum Reserved {
+    Now,
+    Before,
+    NoRoom,
+}
+
 impl InFlight {
+    /// How many more events may go, with so many in a delivery.
+    fn room(&self, at_once: usize) -> usize {
+        let deliveries = MAX_IN_FLIGHT.saturating_sub(self.by_task.len());
+        let events = MAX_EVENTS.saturating_sub(self.events.len());
+        if self.bytes >= MAX_BYTES {
+            return 0;
+        }
+        events.min(deliveries * at_once)
+    }
+
+    /// Reserves the place of an event; false if it is under way already, or too large to go beside the others.
+    fn reserve(&mut self, due: &Due) -> Reserved {
+        if self.events.contains_key(&due.id) {
+            return Reserved::Before;
+        }
+        if self.bytes > 0 && self.bytes + due.bytes > MAX_BYTES {
+            return Reserved::NoRoom;
+        }
+        self.events.insert(due.id, due.bytes);
+        self.bytes += due.bytes;
+        Reserved::Now
+    }
+
+    fn release(&mut self, event: i64) {
+        self.bytes -= self.events.remove(&event).unwrap_or_default();
+    }
+
     fn take_off(&mut self, ids: Vec<i64>, work: impl Future<Output = Reached> + Send + 'static) {
         let task = self.tasks.spawn(work);
         self.by_task.insert(task.id(), ids);
@@ -105,7 +143,7 @@ impl InFlight {
             }
         };
         for event in self.by_task.remove(&id).unwrap_or_default() {
-            self.events.remove(&event);
+            self.release(event);
         }
         Some(reached)
     }
@@ -138,36 +176,56 @@ impl Hold {
 }
 
 /// Starts what is due, and answers how long nothing else will be.
-fn take_due(
+async fn take_due(
     runtime: &Arc<Runtime>,
     queue: &Arc<Queue>,
     flight: &mut InFlight,
 ) -> Result<Duration, StoreError> {
-    let at_once = queue.subscription.bulk.unwrap_or(1);
-    let room = (MAX_IN_FLIGHT * at_once).saturating_sub(flight.events.len());
+    let bulk = queue.subscription.bulk;
+    let at_once = bulk.map_or(1, |bulk| bulk.most);
+    let room = flight.room(at_once);
     if room == 0 {
         return Ok(LONGEST_SLEEP);
     }
     let now = now_ms();
     let key = queue.subscription.key();
     // Those in flight are still in the table, and are due: they are asked for and left out.
-    let limit = room.min(MAX_TAKEN) + flight.events.len();
+    let limit = room + flight.events.len();
     let mut due = runtime
         .store
         .read(|conn| queue::due(conn, key, now, limit))?;
-    due.retain(|delivery| flight.events.insert(delivery.id));
-    if due.is_empty() {
+    due.retain(|event| !flight.events.contains_key(&event.id));
+    let Some(oldest) = due.first() else {
         let next = runtime.store.read(|conn| queue::next_due(conn, key, now))?;
         return Ok(next
             .map_or(LONGEST_SLEEP, |at| until(at, now))
             .min(LONGEST_SLEEP));
+    };
+    if let Some(bulk) = bulk.filter(|bulk| due.len() < bulk.most) {
+        // More may come, to go with them.
+        let wait = until(later(oldest.at, bulk.longest_wait), now);
+        if !wait.is_zero() {
+            return Ok(wait);
+        }
     }
-    for (path, events) in by_path(queue, due) {
+    let fits = due
+        .iter()
+        .take(room)
+        .take_while(|event| flight.reserve(event) != Reserved::NoRoom);
+    let ids: Vec<i64> = fits.map(|event| event.id).collect();
+    let loaded = runtime.store.read(|conn| queue::load(conn, &ids));
+    let loaded = loaded.inspect_err(|_| ids.iter().for_each(|id| flight.release(*id)))?;
+    for id in &ids {
+        if !loaded.iter().any(|delivery| delivery.id == *id) {
+            flight.release(*id);
+        }
+    }
+    for (route, events) in by_route(queue, loaded).await {
         for some in chunks(events, at_once) {
             let ids = some.iter().map(|(delivery, _)| delivery.id).collect();
             flight.take_off(
                 ids,
-                handle(runtime.clone(), queue.clone(), path.clone(), some),
+                handle(runtime.clone(), queue.clone(), route.clone(), some),
             );
         }
     }
@@ -175,23 +233,31 @@ fn take_due(
     Ok(Duration::ZERO)
 }
 
-type Routed = (Option<String>, Vec<(Delivery, Bytes)>);
+/// Where events go: a path, nowhere since no rule holds, or it cannot be told.
+type Route = Result<Option<String>, TooLong>;
 
-/// The events by the path they go to, in their order.
-fn by_path(queue: &Queue, due: Vec<Delivery>) -> Vec<Routed> {
+type Routed = (Route, Vec<(Delivery, Bytes)>);
+
+/// The events by where they go, in their order.
+async fn by_route(queue: &Queue, due: Vec<Delivery>) -> Vec<Routed> {
+    let subscription = &queue.subscription;
     let mut routed: Vec<Routed> = Vec::new();
     for delivery in due {
         let event = deliver::envelope(queue, &delivery);
-        let path = match queue.subscription.rules.as_slice() {
-            [] => queue.subscription.default_path.clone(),
+        let route = match subscription.rules.as_slice() {
+            [] => Ok(subscription.default_path.clone()),
             _ => {
+                // Each takes as long as its rules may, and other queues share the thread.
+                task::yield_now().await;
                 let event = serde_json::from_slice(&event).unwrap_or_default();
-                queue.subscription.path_for(&event).map(str::to_owned)
+                subscription
+                    .path_for(&event)
+                    .map(|path| path.map(str::to_owned))
             }
         };
-        match routed.iter_mut().find(|(known, _)| *known == path) {
+        match routed.iter_mut().find(|(known, _)| *known == route) {
             Some((_, events)) => events.push((delivery, event)),
-            None => routed.push((path, vec![(delivery, event)])),
+            None => routed.push((route, vec![(delivery, event)])),
         }
     }
     routed
@@ -211,7 +277,7 @@ fn chunks<T>(mut items: Vec<T>, size: usize) -> Vec<Vec<T>> {
 async fn handle(
     runtime: Arc<Runtime>,
     queue: Arc<Queue>,
-    path: Option<String>,
+    route: Route,
     events: Vec<(Delivery, Bytes)>,
 ) -> Reached {
     let (alive, expired): (Vec<_>, Vec<_>) = events.into_iter().partition(|(delivery, _)| {
@@ -224,12 +290,13 @@ async fn handle(
         .into_iter()
         .map(|(delivery, _)| (delivery, Outcome::Done))
         .collect();
-    let outcomes = match (&path, alive.as_slice(), queue.subscription.bulk) {
+    let outcomes = match (&route, alive.as_slice(), queue.subscription.bulk) {
+        (Err(error), alive, _) => vec![Outcome::Park(error.to_string()); alive.len()],
         // No rule holds and there is no default: the app does not want it.
-        (None, alive, _) => vec![Outcome::Done; alive.len()],
-        (Some(_), [], _) => Vec::new(),
-        (Some(path), alive, Some(_)) => deliver::bulk(&runtime, &queue, path, alive).await,
-        (Some(path), alive, None) => {
+        (Ok(None), alive, _) => vec![Outcome::Done; alive.len()],
+        (Ok(Some(_)), [], _) => Vec::new(),
+        (Ok(Some(path)), alive, Some(_)) => deliver::bulk(&runtime, &queue, path, alive).await,
+        (Ok(Some(path)), alive, None) => {
             let mut outcomes = Vec::new();
             for event in alive {
                 outcomes.push(deliver::single(&runtime, &queue, path, event).await);

@@ -52,6 +52,10 @@ pub(super) async fn settle(
                 Outcome::Unreachable(_) => continue,
                 Outcome::Retry(_) => back_off.pause(delivery.attempts),
                 Outcome::Drop(_) => None,
+                Outcome::Park(_) => {
+                    queue::reschedule(conn, id, delivery.attempts, PARKED)?;
+                    continue;
+                }
             };
             let dropped = matches!(outcome, Outcome::Drop(_));
             match (last, &topic) {
@@ -97,6 +101,9 @@ fn log(queue: &Queue, delivery: &Delivery, outcome: &Outcome) {
         }
         Outcome::Drop(reason) => {
             tracing::warn!(app_id, pubsub, topic, attempts, %reason, "an event was dropped");
+        }
+        Outcome::Park(reason) => {
+            tracing::error!(app_id, pubsub, topic, %reason, "an event is parked");
         }
         Outcome::Unreachable(reason) => {
             tracing::debug!(app_id, pubsub, topic, %reason, "a subscriber cannot be reached");

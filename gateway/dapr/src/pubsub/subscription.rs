@@ -1,9 +1,11 @@
 //! Who wants which events, as apps answer on `GET /dapr/subscribe` and as YAML declares.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::rules::Rule;
+use super::rules::{Rule, TooLong, first_that_holds};
 use crate::{api::or_default, app::AppId};
 
 /// One entry of `GET /dapr/subscribe`, also the form in which it is remembered.
@@ -61,14 +63,27 @@ pub(crate) struct Subscription {
     pub(crate) dead_letter_topic: Option<String>,
     /// The app wants payloads as they are: they come wrapped as bytes.
     pub(crate) raw: bool,
-    /// Events to one delivery; 1 unless the app asked for bulk.
-    pub(crate) bulk: Option<usize>,
+    /// Several events to one delivery, if the app asked for it.
+    pub(crate) bulk: Option<Bulk>,
+}
+
+/// How many events go in one delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bulk {
+    /// At most.
+    pub(crate) most: usize,
+    /// How long the first waits for others.
+    pub(crate) longest_wait: Duration,
 }
 
 /// Events in one bulk delivery unless the app says otherwise, and at most: the body of the
 /// delivery is kept whole in memory.
 const BULK_DEFAULT: usize = 100;
-const BULK_MAX: usize = 1000;
+pub(crate) const BULK_MAX: usize = 1000;
+
+/// How long events wait for others unless the app says otherwise, as in Dapr, and at most.
+const BULK_WAIT_DEFAULT: Duration = Duration::from_secs(1);
+const BULK_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Why an entry is no subscription.
 #[derive(Debug, thiserror::Error)]
@@ -109,30 +124,41 @@ impl Subscription {
                 .clone()
                 .filter(|topic| !topic.is_empty()),
             raw: raw.is_some_and(|raw| raw == true || raw == "true"),
-            bulk: bulk.map(|bulk| {
-                bulk.max_messages_count
-                    .unwrap_or(BULK_DEFAULT)
-                    .clamp(1, BULK_MAX)
-            }),
+            bulk: bulk.map(Bulk::from),
         })
     }
 
-    /// The queue's key.
     /// Every path that its events may go to.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
         let rules = self.rules.iter().map(|rule| rule.path.as_str());
         rules.chain(self.default_path.as_deref())
     }
 
+    /// The queue's key.
     pub(crate) fn key(&self) -> (&str, &str, &str) {
         (self.app.as_str(), &self.pubsub, &self.topic)
     }
 
     /// The path that takes `event`: that of the first rule that holds, else the default.
-    pub(crate) fn path_for(&self, event: &Value) -> Option<&str> {
-        let rule = self.rules.iter().find(|rule| rule.holds(event));
-        rule.map(|rule| rule.path.as_str())
-            .or(self.default_path.as_deref())
+    pub(crate) fn path_for<'a>(&'a self, event: &'a Value) -> Result<Option<&'a str>, TooLong> {
+        let rule = first_that_holds(&self.rules, event)?;
+        Ok(rule
+            .map(|rule| rule.path.as_str())
+            .or(self.default_path.as_deref()))
+    }
+}
+
+impl From<&BulkSubscribe> for Bulk {
+    /// Zero stands for Dapr's default, as it does there.
+    fn from(wanted: &BulkSubscribe) -> Self {
+        let most = wanted.max_messages_count.filter(|most| *most > 0);
+        let wait = wanted.max_await_duration_ms.filter(|wait| *wait > 0);
+        Self {
+            most: most.unwrap_or(BULK_DEFAULT).min(BULK_MAX),
+            longest_wait: wait
+                .map_or(BULK_WAIT_DEFAULT, Duration::from_millis)
+                .min(BULK_WAIT_MAX),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     Shared, Topology,
     callbacks::{json_answer, send, whole},
-    fanout::joint_status,
+    fanout::{Target, joint_status},
 };
 use crate::{
     app::AppId,
@@ -54,13 +54,13 @@ pub(super) async fn declared(shared: &Shared, parts: &Parts, body: Body) -> Resp
     let (pubsub, topic) = (text("pubsubname"), text("topic"));
     let path = parts.uri.path();
     let mut targets = match &shared.settings.topology {
-        Topology::Dedicated(app) => vec![(app.clone(), path.to_owned())],
+        Topology::Dedicated(app) => vec![(app.clone(), Ok(path.to_owned()))],
         Topology::Shared => shared.fan_out.read().targets(pubsub, topic, &event),
     };
     if targets.is_empty() {
         targets = shared
             .granted_apps()
-            .map(|app| (app.clone(), path.to_owned()))
+            .map(|app| (app.clone(), Ok(path.to_owned())))
             .collect();
     }
     deliver(shared, parts, &event, &body, (pubsub, topic), targets).await
@@ -72,7 +72,7 @@ async fn deliver(
     event: &Value,
     body: &Bytes,
     (pubsub, topic): (&str, &str),
-    mut targets: Vec<(AppId, String)>,
+    mut targets: Vec<(AppId, Target)>,
 ) -> Response<Body> {
     targets.retain(|(app, _)| shared.grants_subscription(app, pubsub, topic));
     let id = event.get("id").and_then(Value::as_str);
@@ -81,19 +81,20 @@ async fn deliver(
         let delivered = shared.delivered.lock();
         targets.retain(|(app, _)| !delivered.has(id, app));
     }
-    let turns = targets.into_iter().map(|(app, path)| async move {
-        let sent = send(
-            shared,
-            &app,
-            Method::POST,
-            &path,
-            &parts.headers,
-            body.clone(),
-        )
-        .await;
-        let mut outcome = match sent {
-            Ok((status, answer)) => outcome(status, &answer),
-            Err(reason) => Outcome::Unreachable(reason),
+    let turns = targets.into_iter().map(|(app, target)| async move {
+        let mut outcome = match target {
+            Err(reason) => {
+                tracing::error!(app_id = %app, pubsub, topic, reason, "an event was dropped");
+                Outcome::Drop(reason)
+            }
+            Ok(path) => {
+                let headers = &parts.headers;
+                let sent = send(shared, &app, Method::POST, &path, headers, body.clone());
+                match sent.await {
+                    Ok((status, answer)) => outcome(status, &answer),
+                    Err(reason) => Outcome::Unreachable(reason),
+                }
+            }
         };
         if let Outcome::Drop(_) = outcome {
             let fan_out = shared.fan_out.read().clone();

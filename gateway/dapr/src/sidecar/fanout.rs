@@ -31,6 +31,9 @@ pub struct SubscriptionError {
     pub reason: String,
 }
 
+/// Where an app takes an event; an error is for the log, and that app's dead letters.
+pub type Target = Result<String, String>;
+
 /// The subscriptions of all packages behind one sidecar. Data only: it calls nobody.
 #[derive(Debug, Default)]
 pub struct FanOut {
@@ -109,12 +112,15 @@ impl FanOut {
         Value::Array(entries.collect())
     }
 
-    /// The apps that take an event of `topic`, each with the path its rules choose.
-    pub fn targets(&self, pubsub: &str, topic: &str, event: &Value) -> Vec<(AppId, String)> {
+    /// The apps that take an event of `topic`, each with the path its rules choose, or with why they cannot.
+    pub fn targets(&self, pubsub: &str, topic: &str, event: &Value) -> Vec<(AppId, Target)> {
         let subscriptions = self.subscriptions(pubsub, topic).iter();
         let targets = subscriptions.filter_map(|subscription| {
-            let path = subscription.path_for(event)?;
-            Some((subscription.app.clone(), crate::runtime::as_path(path)))
+            let target = match subscription.path_for(event) {
+                Ok(path) => Ok(crate::runtime::as_path(path?)),
+                Err(error) => Err(error.to_string()),
+            };
+            Some((subscription.app.clone(), target))
         });
         targets.collect()
     }
@@ -246,14 +252,40 @@ mod tests {
         assert_eq!(document[0]["route"], "/wasmgate-events/p/t%2F1");
         assert_eq!(document[0].get("deadLetterTopic"), None);
         let small = fan_out.targets("p", "t/1", &json!({"type": "small"}));
-        assert_eq!(small, [(app("a"), "/x".to_owned())]);
+        assert_eq!(small, [(app("a"), Ok("/x".to_owned()))]);
         let big = fan_out.targets("p", "t/1", &json!({"type": "big"}));
         assert_eq!(
             big,
-            [(app("a"), "/x".to_owned()), (app("b"), "/big".to_owned())]
+            [
+                (app("a"), Ok("/x".to_owned())),
+                (app("b"), Ok("/big".to_owned()))
+            ]
         );
         assert_eq!(fan_out.own_dead_letter(&app("a"), "p", "t/1"), Some("d"));
         assert_eq!(fan_out.own_dead_letter(&app("b"), "p", "t/1"), None);
+    }
+
+    #[test]
+    fn a_rule_that_takes_too_long_tells_so_and_others_get_the_event() {
+        let square = "event.data.all(a, event.data.exists(b, b == a))";
+        let routes = json!({"rules": [{"match": square, "path": "/x"}], "default": "/x"});
+        let fan_out = joined(&[
+            (
+                "a",
+                json!([{"pubsubname": "p", "topic": "t", "routes": routes}]),
+            ),
+            (
+                "b",
+                json!([{"pubsubname": "p", "topic": "t", "route": "/y"}]),
+            ),
+        ]);
+        let event = json!({"data": (0..5000).collect::<Vec<_>>()});
+        let targets = fan_out.targets("p", "t", &event);
+        assert!(
+            matches!(&targets[0], (_, Err(reason)) if reason.contains(square)),
+            "{targets:?}"
+        );
+        assert_eq!(targets[1], (app("b"), Ok("/y".to_owned())));
     }
 
     #[test]

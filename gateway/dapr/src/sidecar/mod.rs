@@ -48,7 +48,7 @@ use crate::{
     internal::{has_prefix, plain},
 };
 pub use callbacks::Callback;
-pub use fanout::{FanOut, SubscriptionError};
+pub use fanout::{FanOut, SubscriptionError, Target};
 
 /// How long the sidecar may take to begin its answer unless the settings say otherwise. Longer than
 /// its own time-outs, so that its error is seen rather than ours.

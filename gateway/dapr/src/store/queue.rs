@@ -4,7 +4,7 @@
 //! does. A due time of [`PARKED`] marks an event whose retries are used up and that has no
 //! dead-letter topic: it stays for an operator to look at, and is never thrown away unasked.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
 use super::StoreError;
@@ -67,21 +67,51 @@ pub(crate) fn push<'a>(
     Ok(())
 }
 
+/// An event that is due, without its body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    pub(crate) id: i64,
+    /// Milliseconds since 1970.
+    pub(crate) at: i64,
+    /// The length of its body.
+    pub(crate) bytes: usize,
+}
+
 /// Up to `limit` events due for `app`, oldest due first.
 pub(crate) fn due(
     conn: &Connection,
     (app, pubsub, topic): (&str, &str, &str),
     now: i64,
     limit: usize,
-) -> Result<Vec<Delivery>, StoreError> {
+) -> Result<Vec<Due>, StoreError> {
     let mut statement = conn.prepare_cached(
-        "SELECT id, pubsub, topic, data, content_type, raw, traceparent, tracestate, expires_at,
-         attempts FROM delivery WHERE app_id = ?1 AND pubsub = ?2 AND topic = ?3 AND due_at <= ?4
+        "SELECT id, due_at, length(data) FROM delivery
+         WHERE app_id = ?1 AND pubsub = ?2 AND topic = ?3 AND due_at <= ?4
          ORDER BY due_at, id LIMIT ?5",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![app, pubsub, topic, now, limit], delivery)?;
+    let rows = statement.query_map(params![app, pubsub, topic, now, limit], |row| {
+        let bytes = row.get::<_, i64>(2)?;
+        Ok(Due {
+            id: row.get(0)?,
+            at: row.get(1)?,
+            bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+        })
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// These events with their bodies; those that are gone meanwhile are left out.
+pub(crate) fn load(conn: &Connection, ids: &[i64]) -> Result<Vec<Delivery>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, pubsub, topic, data, content_type, raw, traceparent, tracestate, expires_at,
+         attempts FROM delivery WHERE id = ?1",
+    )?;
+    let mut deliveries = Vec::with_capacity(ids.len());
+    for id in ids {
+        deliveries.extend(statement.query_row([id], delivery).optional()?);
+    }
+    Ok(deliveries)
 }
 
 /// When the next event of the queue is due after `now`, in milliseconds since 1970.

@@ -23,6 +23,7 @@ mod js;
 mod locks;
 mod meta;
 mod pubsub;
+mod rules;
 mod secrets;
 mod sidecar;
 mod state;

@@ -1,0 +1,67 @@
+//! Routing rules: CEL expressions over `event`, as Dapr has them.
+//!
+//! Rules come from guests, so nothing in one may hang, exhaust or end the process. The tree is as shallow as the
+//! brackets of the text, which are counted; comprehensions nest twice at most; an evaluation pays for each step and
+//! each byte from a fixed budget, and what it makes is paid for, which bounds its memory too.
+
+mod eval;
+mod functions;
+mod lex;
+mod parse;
+mod syntax;
+mod value;
+
+use serde_json::Value;
+
+use value::Failure;
+
+/// Where events go for which an expression is true.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    expression: syntax::Expr,
+    /// As it was written, for the log.
+    text: String,
+    pub(crate) path: String,
+}
+
+/// A rule that takes too long over an event: where that event goes cannot be told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the rule {rule:?} takes more than {steps} steps over this event", steps = value::Budget::STEPS)]
+pub(crate) struct TooLong {
+    rule: String,
+}
+
+impl Rule {
+    /// Reads and bounds `expression`; the error says what is wrong with it.
+    pub(crate) fn new(expression: &str, path: String) -> Result<Self, String> {
+        let parsed = parse::parse(expression)?;
+        Ok(Self {
+            expression: parsed,
+            text: expression.to_owned(),
+            path,
+        })
+    }
+}
+
+/// The first rule that is true of `event`. One that fails, as over a missing field, is not. All rules together have one
+/// budget, or an app could give itself more by giving more rules.
+pub(crate) fn first_that_holds<'a>(
+    rules: &'a [Rule],
+    event: &'a Value,
+) -> Result<Option<&'a Rule>, TooLong> {
+    let mut evaluation = eval::Evaluation::of(event);
+    for rule in rules {
+        match evaluation.value(&rule.expression) {
+            Ok(value) if value.bool() == Ok(true) => return Ok(Some(rule)),
+            Ok(_) | Err(Failure::Wrong) => {}
+            Err(Failure::TooLong) => {
+                let rule = rule.text.chars().take(200).collect();
+                return Err(TooLong { rule });
+            }
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests;
