@@ -1,6 +1,6 @@
 //! Reading a body: a request's, or an answer's to a call outward.
 
-use std::fmt;
+use std::{fmt, marker::PhantomData, rc::Rc};
 
 use crate::{Headers, host};
 
@@ -9,6 +9,9 @@ use crate::{Headers, host};
 pub const DEFAULT_BODY_LIMIT: usize = 8 << 20;
 
 /// A body that is read in pieces as they arrive; the sender waits for the reader.
+///
+/// It stays on its thread, natively as in a component, where there is but one: it is not [`Send`], and neither is a
+/// handler that holds it.
 ///
 /// ```
 /// use wasmgate_sdk::{Error, Request, Response};
@@ -26,6 +29,8 @@ pub const DEFAULT_BODY_LIMIT: usize = 8 << 20;
 /// ```
 pub struct Body {
     source: host::Source,
+    /// Not `Send` wherever it is compiled: in a component an upload may hang on it, which need not be.
+    thread_bound: PhantomData<Rc<()>>,
 }
 
 /// Why a body could not be read or written.
@@ -47,7 +52,10 @@ pub enum BodyError {
 
 impl Body {
     pub(crate) fn new(source: host::Source) -> Self {
-        Body { source }
+        Body {
+            source,
+            thread_bound: PhantomData,
+        }
     }
 
     /// The next piece, never empty; `None` at the end.

@@ -45,6 +45,7 @@ mod router;
 mod stream;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod threads;
 pub mod time;
 
 pub use body::{Body, BodyError, DEFAULT_BODY_LIMIT};

@@ -313,3 +313,32 @@ fn sleeping_lets_others_go_first_and_takes_no_time_under_test() {
 fn a_wrong_pattern_fails_the_test_that_calls_it() {
     call(&Router::new().get("/x{a}", |_| ""), Request::get("/"));
 }
+
+#[test]
+fn a_call_that_most_often_has_a_body_says_when_it_has_none() {
+    let _outside = testing::outbound(|request| {
+        let length = request.header("content-length").unwrap_or("not said");
+        Ok(Response::text(length.to_owned()))
+    });
+    let ask =
+        |call: client::Call| testing::block_on(async { call.send().await?.text().await }).unwrap();
+    let url = "http://a";
+    for call in [
+        client::post(url),
+        client::put(url),
+        client::patch(url),
+        client::post(url).body(""),
+    ] {
+        assert_eq!(ask(call), "0");
+    }
+    for call in [
+        client::get(url),
+        client::delete(url),
+        client::request(Method::Head, url),
+    ] {
+        assert_eq!(ask(call), "not said");
+    }
+    assert_eq!(ask(client::post(url).body("four")), "4");
+    let piece = client::put(url).stream(|mut body| async move { Ok(body.write("a").await?) });
+    assert_eq!(ask(piece), "not said");
+}

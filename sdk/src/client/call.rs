@@ -117,7 +117,20 @@ impl Call {
     pub async fn send(mut self) -> Result<Response, Error> {
         match self.mistake.take() {
             Some(mistake) => Err(mistake),
-            None => host::send(self).await,
+            None => {
+                self.say_that_nothing_follows();
+                host::send(self).await
+            }
+        }
+    }
+
+    /// A method that most often has a body says so when it has none (RFC 9110, section 8.6): without a length some servers
+    /// answer 411, or wait for more.
+    fn say_that_nothing_follows(&mut self) {
+        let expects = matches!(self.method, Method::Post | Method::Put | Method::Patch);
+        let empty = matches!(&self.payload, Payload::Full(bytes) if bytes.is_empty());
+        if expects && empty {
+            self.headers.insert("content-length", "0");
         }
     }
 }

@@ -82,13 +82,33 @@ impl ConfigurationStore {
         ConfigurationStore { name }
     }
 
+    /// The value of a key, `None` when there is none.
+    ///
+    /// ```
+    /// # use wasmgate_sdk::{Error, dapr};
+    /// # async fn f() -> Result<(), Error> {
+    /// let banner = dapr::configuration("configstore").item("banner").await?;
+    /// println!("{}", banner.map_or_else(|| "Welcome!".to_owned(), |banner| banner.value));
+    /// # Ok(())
+    /// # }
+    /// # let _dapr = wasmgate_sdk::testing::dapr();
+    /// # wasmgate_sdk::testing::block_on(f()).unwrap();
+    /// ```
+    pub async fn item(&self, key: &str) -> Result<Option<ConfigurationItem>, Error> {
+        Ok(self.get(&[key]).await?.remove(key))
+    }
+
     /// The values of keys, of all when none are named; a key that is not there is left out.
     pub async fn get(
         &self,
         keys: &[impl AsRef<str>],
     ) -> Result<BTreeMap<String, ConfigurationItem>, Error> {
-        let api = with_keys(self.api(), keys);
-        Ok(api.send().await?.json().await?)
+        let items = with_keys(self.api(), keys).send().await?.bytes().await?;
+        // Dapr answers 204 when it has none of them.
+        if items.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        Ok(serde_json::from_slice(&items)?)
     }
 
     /// Asks for notices of changes of keys, of all when none are named; they come to

@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
-use super::pubsub::FailedEntry;
+use super::{
+    pubsub::FailedEntry,
+    words::{self, Refusal},
+};
 use crate::client;
 
 /// Why a Dapr call failed.
@@ -50,7 +53,7 @@ pub enum Error {
         /// Dapr's message.
         message: String,
     },
-    /// Somebody else wrote first: read again and decide anew, as
+    /// Somebody else wrote first, or the ETag is none that the store ever gave: read again and decide anew, as
     /// [`Store::update`](super::state::Store::update) does.
     #[error("ETag mismatch: {message}")]
     EtagMismatch {
@@ -181,16 +184,20 @@ impl Error {
         if !failed.is_empty() {
             return Error::Bulk { failed };
         }
-        let not_found = status == 404
-            || code.ends_with("_NOT_FOUND")
-            || code.ends_with("_NOT_CONFIGURED")
-            || says_not_found(&code, &message);
-        let mismatch = (status == 409 && code.starts_with("ERR_STATE"))
-            // Nor has a transaction whose ETag does not match.
-            || (code == "ERR_STATE_TRANSACTION" && message.to_ascii_lowercase().contains("etag"));
+        let not_found =
+            status == 404 || code.ends_with("_NOT_FOUND") || code.ends_with("_NOT_CONFIGURED");
+        if not_found {
+            return Error::NotFound { code, message };
+        }
+        match words::refusal(&code, status, &message) {
+            Some(Refusal::Missing) => return Error::NotFound { code, message },
+            Some(Refusal::Exists) => return Error::AlreadyExists { message },
+            Some(Refusal::Mismatch) => return Error::EtagMismatch { message },
+            Some(Refusal::Unreachable) => return Error::Unavailable { message },
+            Some(Refusal::TimedOut) => return Error::Timeout,
+            None => {}
+        }
         match status {
-            _ if not_found => Error::NotFound { code, message },
-            _ if mismatch => Error::EtagMismatch { message },
             409 => Error::AlreadyExists { message },
             401 | 403 => Error::NotGranted { message },
             408 | 504 => Error::Timeout,
@@ -218,17 +225,6 @@ impl From<client::Error> for Error {
             error => Error::Call(error),
         }
     }
-}
-
-/// Whether it is one of the failures that have no code or status of their own when something is
-/// missing, only words: Dapr's own, or its components'.
-fn says_not_found(code: &str, message: &str) -> bool {
-    let words: &[&str] = match code {
-        "ERR_SECRET_GET" => &["not found", "has no secret"],
-        "ERR_INVOKE_OUTPUT_BINDING" => &["couldn't find output binding"],
-        _ => &[],
-    };
-    words.iter().any(|words| message.contains(words))
 }
 
 /// For people, so that it need not be exact.

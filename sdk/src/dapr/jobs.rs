@@ -70,7 +70,7 @@ pub struct JobSpec {
     /// Until when: RFC 3339, or a duration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Always sent: a job without data, Dapr takes and never brings.
     data: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "std::ops::Not::not", skip_deserializing)]
     overwrite: bool,
@@ -199,8 +199,10 @@ impl Job {
 
     /// Deletes the job, if there is one.
     pub async fn delete(&self) -> Result<(), Error> {
-        api(Method::Delete, &self.name).send().await?;
-        Ok(())
+        match api(Method::Delete, &self.name).send().await {
+            Err(Error::NotFound { code, .. }) if code.starts_with("DAPR_SCHEDULER_") => Ok(()),
+            result => result.map(drop),
+        }
     }
 }
 

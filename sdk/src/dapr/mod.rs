@@ -63,6 +63,7 @@ mod metadata;
 pub mod pubsub;
 pub mod secrets;
 pub mod state;
+mod words;
 
 pub use delivery::{Delivery, IntoDelivery, IntoVerdict, Verdict};
 pub use error::Error;

@@ -107,7 +107,7 @@ fn a_failed_invocation_tells_the_app_from_dapr() {
     );
     let nobody = fetch("nobody", "/ok");
     assert!(
-        matches!(nobody, Err(dapr::Error::NotFound { .. })),
+        matches!(nobody, Err(dapr::Error::Unavailable { .. })),
         "{nobody:?}"
     );
 }
@@ -198,6 +198,38 @@ fn a_lock_is_held_by_one_owner_until_that_one_unlocks_it() {
 }
 
 #[test]
+fn configuration_that_is_not_there_is_none_and_no_error() {
+    let dapr = testing::dapr();
+    let store = dapr::configuration("configstore");
+    block_on(async {
+        assert_eq!(store.item("a").await.unwrap(), None);
+        assert!(store.get(&["a", "b"]).await.unwrap().is_empty());
+        assert!(store.get(&[""; 0]).await.unwrap().is_empty());
+        dapr.set_configuration("configstore", "a", "1");
+        let item = store.item("a").await.unwrap().unwrap();
+        assert_eq!((item.value.as_str(), item.metadata.len()), ("1", 0));
+        assert_eq!(store.get(&["a", "b"]).await.unwrap().len(), 1);
+    });
+    // In words of Dapr's own: no content.
+    let (_, _outbound) = record(|| Response::new(204));
+    assert_eq!(block_on(store.item("a")).unwrap(), None);
+}
+
+#[test]
+fn a_job_that_is_not_there_is_told_and_deleting_it_is_done() {
+    let missing = || {
+        let message =
+            "failed to delete job due to: rpc error: code = NotFound desc = job not found: j";
+        let error = json!({"errorCode": "DAPR_SCHEDULER_DELETE_JOB", "message": message});
+        Response::json(&error).with_status(500)
+    };
+    let (_, _outbound) = record(missing);
+    block_on(dapr::job("j").delete()).unwrap();
+    let got = block_on(dapr::job("j").get());
+    assert!(matches!(got, Err(dapr::Error::NotFound { .. })), "{got:?}");
+}
+
+#[test]
 fn a_job_says_when_how_often_and_what_to_do_when_it_fails() {
     let (seen, _outbound) = record(|| Response::new(204));
     let second = Duration::from_secs(1);
@@ -222,12 +254,12 @@ fn a_job_says_when_how_often_and_what_to_do_when_it_fails() {
     assert_eq!(seen[0].json(), json!({"dueTime": "30s", "data": {"id": 7}}));
     assert_eq!(
         seen[1].json(),
-        json!({"schedule": "@every 500ms", "repeats": 5, "ttl": "3600s", "overwrite": true,
+        json!({"schedule": "@every 500ms", "repeats": 5, "ttl": "3600s", "data": null, "overwrite": true,
                "failurePolicy": {"constant": {"interval": "1s", "maxRetries": 2}}})
     );
     assert_eq!(
         seen[2].json(),
-        json!({"dueTime": "2030-01-01T00:00:00Z", "failurePolicy": {"drop": {}}})
+        json!({"dueTime": "2030-01-01T00:00:00Z", "data": null, "failurePolicy": {"drop": {}}})
     );
     assert_eq!(seen[3].line, "DELETE /v1.0/jobs/once");
 }
@@ -245,6 +277,7 @@ fn a_job_is_scheduled_once_unless_it_may_be_overwritten() {
         );
         job().repeats(2).overwrite().schedule().await.unwrap();
         assert_eq!(job().get().await.unwrap().repeats, Some(2));
+        job().delete().await.unwrap();
         job().delete().await.unwrap();
         let gone = job().get().await;
         assert!(

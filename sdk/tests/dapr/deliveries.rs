@@ -169,6 +169,45 @@ fn the_handlers_verdict_is_what_dapr_is_told() {
 }
 
 #[test]
+fn an_envelope_with_attributes_left_out_or_null_is_an_event_and_other_json_is_none() {
+    let app = Router::new().subscribe("pubsub", "orders", |event: CloudEvent<Option<Order>>| {
+        assert_eq!((event.id.as_str(), event.event_type.as_str()), ("", ""));
+        assert_eq!(
+            (event.subject, event.data.map(|order| order.id)),
+            (None, None)
+        );
+    });
+    let path = "/dapr/events/pubsub/orders";
+    let bare = json!({"specversion": "1.0"});
+    let null = json!({"specversion": "1.0", "id": null, "source": null, "type": null, "topic": null,
+        "pubsubname": null, "subject": null, "time": null, "datacontenttype": null, "data": null});
+    for event in [bare, null] {
+        assert_eq!(deliver(&app, path, &event).status(), 200, "{event}");
+    }
+    for other in [
+        json!({}),
+        json!({"n": 1}),
+        json!(null),
+        json!({"specversion": null}),
+    ] {
+        assert_eq!(deliver(&app, path, &other).status(), 422, "{other}");
+    }
+}
+
+#[test]
+fn a_job_that_no_handler_takes_is_not_done() {
+    let app = Router::new()
+        .job("known", |_: DueJob<()>| ())
+        .get("/", |_| "home");
+    let due = |app: &Router, name: &str| call(app, Request::post(format!("/job/{name}"))).status();
+    assert_eq!(due(&app, "known"), 200);
+    // 404 would be the end of the job.
+    assert_eq!(due(&app, "refund-order.7"), 503);
+    assert_eq!(due(&Router::new(), "refund-order.7"), 503);
+    assert_eq!(call(&app, Request::get("/job/known")).status(), 404);
+}
+
+#[test]
 fn a_rule_takes_its_events_and_the_rest_go_to_the_default() {
     let dapr = testing::dapr();
     let seen = Rc::new(RefCell::new(Vec::new()));
@@ -227,7 +266,7 @@ fn a_job_reaches_the_first_handler_its_name_fits() {
     let any = r#"{"@type":"type.googleapis.com/google.protobuf.Int64Value","value":8}"#;
     assert_eq!(run("/job/order-8", any), 200);
     assert_eq!(run("/job/tick", "\"text\""), 422);
-    assert_eq!(run("/job/ticks", ""), 404);
+    assert_eq!(run("/job/ticks", ""), 503);
     let get = Request::get("/job/tick");
     assert_eq!(call(&app, get).status(), 404);
     assert_eq!(

@@ -78,6 +78,200 @@ fn what_is_missing_is_told_from_what_fails_where_only_words_tell() {
     }
 }
 
+/// What Dapr 1.18 answers beside these stores, and what it means.
+#[test]
+fn every_stores_own_words_for_a_failed_precondition_are_a_mismatch() {
+    const SAVE: &str = "failed saving state in state store statestore: ";
+    const REDIS: &str =
+        "ERR user_script:13: failed to set key shop||k script: bb4e8736, on @user_script:13.";
+    const REDIS_6: &str = "ERR Error running script (call to f_bb4e8736): @user_script:13: user_script:13: failed to set key shop||k";
+    let all = "possible etag mismatch. error from state store";
+    for (status, code, message, expected) in [
+        // sqlite, in-memory, PostgreSQL, MySQL, MongoDB and most others.
+        (409, "ERR_STATE_SAVE", format!("{SAVE}{all}"), "mismatch"),
+        (
+            409,
+            "ERR_STATE_DELETE",
+            format!("failed deleting state with key k: {all}"),
+            "mismatch",
+        ),
+        (
+            500,
+            "ERR_STATE_TRANSACTION",
+            format!("error while executing state transaction: {all}"),
+            "mismatch",
+        ),
+        // An ETag of another form.
+        (
+            409,
+            "ERR_STATE_SAVE",
+            format!("{SAVE}{all}: invalid UUID length: 5"),
+            "mismatch",
+        ),
+        (
+            400,
+            "ERR_STATE_SAVE",
+            format!("{SAVE}invalid etag value: strconv.Atoi: parsing \"x\": invalid syntax"),
+            "mismatch",
+        ),
+        (
+            400,
+            "ERR_STATE_SAVE",
+            "\"x\" is no ETag of this store".to_owned(),
+            "mismatch",
+        ),
+        (
+            400,
+            "ERR_STATE_DELETE",
+            "\"x\" is no ETag of this store".to_owned(),
+            "mismatch",
+        ),
+        (
+            500,
+            "ERR_STATE_TRANSACTION",
+            "\"x\" is no ETag of this store".to_owned(),
+            "mismatch",
+        ),
+        // Redis.
+        (
+            500,
+            "ERR_STATE_SAVE",
+            format!("{SAVE}failed to set key shop||k: {REDIS}"),
+            "mismatch",
+        ),
+        (
+            500,
+            "ERR_STATE_TRANSACTION",
+            format!("error while executing state transaction: {REDIS}"),
+            "mismatch",
+        ),
+        (
+            500,
+            "ERR_STATE_TRANSACTION",
+            format!("error while executing state transaction: {REDIS_6}"),
+            "mismatch",
+        ),
+        (
+            500,
+            "ERR_STATE_TRANSACTION",
+            "failed to set key shop||k".to_owned(),
+            "mismatch",
+        ),
+        // `create` in PostgreSQL, CockroachDB, SQL Server and Oracle.
+        (
+            500,
+            "ERR_STATE_SAVE",
+            format!("{SAVE}no item was updated"),
+            "mismatch",
+        ),
+        (
+            500,
+            "ERR_STATE_TRANSACTION",
+            "error while executing state transaction: no item was updated".to_owned(),
+            "mismatch",
+        ),
+        (
+            500,
+            "ERR_STATE_SAVE",
+            format!("{SAVE}ORA-00001: unique constraint (SYS_C1) violated"),
+            "mismatch",
+        ),
+        // Two transactions that met.
+        (
+            500,
+            "ERR_STATE_TRANSACTION",
+            "ERROR: deadlock detected (SQLSTATE 40P01)".to_owned(),
+            "mismatch",
+        ),
+        (
+            500,
+            "ERR_STATE_TRANSACTION",
+            "transaction failed due to operation 0 which failed with status code 412".to_owned(),
+            "mismatch",
+        ),
+        // Nothing of the kind, though some say so.
+        (
+            500,
+            "ERR_STATE_SAVE",
+            format!("{SAVE}failed to set key k: ERR unknown command"),
+            "api",
+        ),
+        (
+            500,
+            "ERR_STATE_SAVE",
+            format!(
+                "{SAVE}failed to set key k: dial tcp 127.0.0.1:6379: connect: connection refused"
+            ),
+            "unavailable",
+        ),
+        (
+            409,
+            "ERR_STATE_DELETE",
+            format!("failed deleting state with key k: {all}: dial tcp 10.0.0.7:6379: i/o timeout"),
+            "unavailable",
+        ),
+        (
+            409,
+            "ERR_STATE_SAVE",
+            format!("{SAVE}{all}: context deadline exceeded"),
+            "timeout",
+        ),
+        (
+            500,
+            "ERR_STATE_GET",
+            "fail to get k from state store s: conn closed: unexpected EOF".to_owned(),
+            "unavailable",
+        ),
+        (
+            500,
+            "ERR_STATE_GET",
+            "fail to get etag from state store s: no item was updated".to_owned(),
+            "api",
+        ),
+        (500, "ERR_PUBSUB_PUBLISH_MESSAGE", all.to_owned(), "api"),
+        (
+            500,
+            "ERR_STATE_SAVE",
+            format!("{SAVE}the disk is full"),
+            "api",
+        ),
+    ] {
+        let answer = json!({"errorCode": code, "message": message});
+        let error = get_with(move || Response::json(&answer).with_status(status));
+        assert_eq!(meaning(error).0, expected, "{status} {code}: {message}");
+    }
+}
+
+#[test]
+fn what_the_scheduler_says_is_read_from_its_words() {
+    for (message, expected) in [
+        (
+            "rpc error: code = NotFound desc = job not found: j",
+            ("not found", 500),
+        ),
+        (
+            "rpc error: code = AlreadyExists desc = job already exists: 'j'",
+            ("exists", 409),
+        ),
+        (
+            "rpc error: code = Unavailable desc = connection error",
+            ("unavailable", 503),
+        ),
+        (
+            "rpc error: code = DeadlineExceeded desc = context deadline exceeded",
+            ("timeout", 504),
+        ),
+        (
+            "rpc error: code = InvalidArgument desc = no schedule",
+            ("api", 502),
+        ),
+    ] {
+        let answer = json!({"errorCode": "DAPR_SCHEDULER_SCHEDULE_JOB", "message": message});
+        let error = get_with(move || Response::json(&answer).with_status(500));
+        assert_eq!(meaning(error), expected, "{message}");
+    }
+}
+
 #[test]
 fn a_missing_grant_is_named() {
     let problem = || {

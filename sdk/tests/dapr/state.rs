@@ -4,10 +4,10 @@ use std::{cell::Cell, rc::Rc, time::Duration};
 
 use serde_json::json;
 use wasmgate_sdk::{
-    Error, Response,
+    Error, Request, Response, Router,
     dapr::{
         self,
-        state::{Concurrency, Consistency, MISMATCHES_MAX, Save, Store, retry_mismatches},
+        state::{Concurrency, Consistency, Etag, MISMATCHES_MAX, Save, Store, retry_mismatches},
     },
     testing::{self, block_on},
 };
@@ -55,6 +55,100 @@ fn the_first_writer_wins_when_etags_are_used() {
         assert!(mismatch(store().replace("k", &5, &new.etag).await));
     });
     assert_eq!(dapr.keys("statestore"), [""; 0]);
+}
+
+/// What a client may put into `if-match`, or into a field of its JSON.
+#[test]
+fn an_etag_of_any_form_is_a_mismatch_and_never_an_internal_error() {
+    let dapr = testing::dapr();
+    dapr.set_state("statestore", "k", json!(1));
+    let long = "7".repeat(100_000);
+    let forms = [
+        "\"wrong\"",
+        "wrong",
+        "",
+        " ",
+        "*",
+        "W/\"1\"",
+        "\"1\", \"2\"",
+        "-1",
+        "1.5",
+        "18446744073709551616",
+        "0x1",
+        "ü",
+        "a\r\nx: y",
+        "\0",
+        "a b",
+        long.as_str(),
+    ];
+    let app = Router::new()
+        .put("/k", |request: Request| async move {
+            let etag = Etag::of_request(&request).ok_or_else(|| Error::new(428, "if-match"))?;
+            Ok::<_, Error>(store().replace("k", &2, &etag).await?)
+        })
+        .delete("/k", |request: Request| async move {
+            let etag = Etag::from(request.header("if-match").unwrap_or_default());
+            Ok::<_, Error>(store().delete_if("k", &etag).await?)
+        })
+        .post("/k", |request: Request| async move {
+            let etag = Etag::from(request.header("if-match").unwrap_or_default());
+            let save = Save::new("k", &2).if_match(&etag);
+            Ok::<_, Error>(
+                store()
+                    .transaction()
+                    .save(save)
+                    .delete_if("k", &etag)
+                    .commit()
+                    .await?,
+            )
+        });
+    for form in forms {
+        for request in [
+            Request::put("/k"),
+            Request::delete("/k"),
+            Request::post("/k"),
+        ] {
+            let reply = testing::call(&app, request.with_header("if-match", form));
+            assert_eq!(reply.status(), 409, "{:.40?}", form);
+        }
+    }
+    let two = Request::put("/k")
+        .with_header("if-match", "1")
+        .with_header("if-match", "1");
+    assert_eq!(testing::call(&app, two).status(), 409);
+    assert_eq!(testing::call(&app, Request::put("/k")).status(), 428);
+    assert_eq!(dapr.state("statestore", "k").unwrap(), 1);
+}
+
+#[test]
+fn an_etag_that_nothing_can_have_is_not_sent() {
+    let (seen, _outbound) = record(|| Response::new(204));
+    let none = Etag::from("");
+    block_on(async {
+        assert!(store().replace("k", &1, &none).await.is_err());
+        assert!(store().delete_if("k", &none).await.is_err());
+        let transaction = store().transaction().upsert("a", &1).delete_if("k", &none);
+        assert!(transaction.commit().await.is_err());
+    });
+    assert!(seen.borrow().is_empty());
+}
+
+#[test]
+fn clients_get_and_send_etags_in_quotes() {
+    let etag = Etag::from("b1f0");
+    assert_eq!(etag.quoted(), "\"b1f0\"");
+    let app = Router::new().get("/", |request: Request| {
+        Etag::of_request(&request).map_or_else(String::new, |etag| etag.as_str().to_owned())
+    });
+    for (header, read) in [
+        ("\"b1f0\"", "b1f0"),
+        ("b1f0", "b1f0"),
+        (" \"b1f0\" ", "b1f0"),
+        ("\"", "\""),
+    ] {
+        let request = Request::get("/").with_header("if-match", header);
+        assert_eq!(testing::call(&app, request).text(), read, "{header}");
+    }
 }
 
 #[test]

@@ -32,7 +32,8 @@ use crate::Error;
 /// ```
 #[derive(Clone, Debug)]
 pub struct CloudEvent<T> {
-    /// Unique for its source; the same when the event is delivered again.
+    /// Unique for its source; the same when the event is delivered again. Empty, as the next two, when the publisher
+    /// made the envelope and left it out.
     pub id: String,
     /// Who made it: the app-id where the publisher does not say otherwise.
     pub source: String,
@@ -72,13 +73,19 @@ pub struct Bytes(pub Vec<u8>);
 /// The envelope as it stands on the wire.
 #[derive(Deserialize)]
 struct Envelope<'a> {
+    /// What tells an envelope from other JSON.
+    #[serde(rename = "specversion")]
+    _version: String,
+    // Dapr hands on what a publisher left out, or set to null.
+    #[serde(default, deserialize_with = "or_empty")]
     id: String,
+    #[serde(default, deserialize_with = "or_empty")]
     source: String,
-    #[serde(rename = "type")]
+    #[serde(default, rename = "type", deserialize_with = "or_empty")]
     event_type: String,
-    #[serde(default, rename = "pubsubname")]
+    #[serde(default, rename = "pubsubname", deserialize_with = "or_empty")]
     pubsub_name: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_empty")]
     topic: String,
     subject: Option<String>,
     time: Option<String>,
@@ -136,6 +143,11 @@ impl Envelope<'_> {
             .or_else(|_| serde_json::from_slice(&bytes))
             .map_err(|error| error.to_string())
     }
+}
+
+/// A text that may be null.
+fn or_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.unwrap_or_default())
 }
 
 fn malformed(detail: String) -> Error {

@@ -22,6 +22,7 @@
 //! # assert_eq!(dapr.state("statestore", "7").unwrap()["status"], "FULFILLED");
 //! ```
 
+mod etag;
 mod read;
 mod save;
 mod transaction;
@@ -31,8 +32,9 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+pub use etag::Etag;
 pub use read::Entry;
-pub use save::{Concurrency, Consistency, Etag, Save};
+pub use save::{Concurrency, Consistency, Save};
 pub use transaction::Transaction;
 pub use update::{MISMATCHES_MAX, retry_mismatches};
 
@@ -136,9 +138,10 @@ impl Store {
 
     /// Deletes the value that has the ETag; [`Error::EtagMismatch`] if that has changed.
     pub async fn delete_if(&self, key: &str, etag: &Etag) -> Result<(), Error> {
+        let etag = etag.clone().into_sent()?;
         self.keyed(Method::Delete, key)
             .query("concurrency", Concurrency::FirstWrite.as_str())
-            .if_match(etag.as_str())
+            .if_match(&etag)
             .send()
             .await?;
         Ok(())

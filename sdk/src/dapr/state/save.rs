@@ -5,31 +5,8 @@ use std::{borrow::Cow, time::Duration};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::Etag;
 use crate::dapr::{Error, metadata::Metadata};
-
-/// The version of a value: every write makes a new one.
-///
-/// ```
-/// use wasmgate_sdk::dapr::state::Etag;
-///
-/// // One that a client sent back, as in `if-match`.
-/// assert_eq!(Etag::from("42").as_str(), "42");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Etag(String);
-
-impl Etag {
-    /// The ETag as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<T: Into<String>> From<T> for Etag {
-    fn from(text: T) -> Self {
-        Etag(text.into())
-    }
-}
 
 /// Which of two writers wins.
 ///
@@ -117,7 +94,8 @@ impl Save {
         Save::of(key.into(), RawValue::from_string(json.into()))
     }
 
-    /// Only in place of the value that has the ETag.
+    /// Only in place of the value that has the ETag; [`Error::EtagMismatch`] if there is none, also of an ETag that
+    /// the store cannot have given.
     pub fn if_match(mut self, etag: &Etag) -> Self {
         self.etag = Some(etag.clone());
         self.first_write()
@@ -162,7 +140,7 @@ impl Save {
     ) -> Result<Request, Error> {
         let mut request = Request::new(self.key)?;
         request.value = Some(self.value?);
-        request.etag = self.etag.map(|etag| etag.0);
+        request.etag = self.etag.map(Etag::into_sent).transpose()?;
         request.metadata = self.metadata;
         request.options = Options::new(self.concurrency, self.consistency.or(default_consistency));
         Ok(request)

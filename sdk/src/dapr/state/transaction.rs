@@ -77,12 +77,13 @@ impl Transaction {
 
     /// Deletes the value that has the ETag; if that has changed, nothing of it all happens.
     pub fn delete_if(self, key: impl Into<String>, etag: &Etag) -> Self {
-        let request = Request::new(key.into()).map(|mut request| {
-            request.etag = Some(etag.as_str().to_owned());
+        let request = || {
+            let mut request = Request::new(key.into())?;
+            request.etag = Some(etag.clone().into_sent()?);
             request.options = Options::new(Some(Concurrency::FirstWrite), None);
-            request
-        });
-        self.push("delete", request)
+            Ok(request)
+        };
+        self.push("delete", request())
     }
 
     /// Metadata for the component about all of it, for example `partitionKey`.

@@ -70,7 +70,7 @@ impl Events {
         body: &[u8],
     ) -> Answer {
         if topic.is_empty() {
-            return refuse(404, "ERR_TOPIC_NAME_EMPTY", "the topic is empty");
+            return refuse(404, "ERR_DIRECT_INVOKE", "the topic is empty");
         }
         let content_type = request.header("content-type").unwrap_or("text/plain");
         let mut envelope = match content_type {

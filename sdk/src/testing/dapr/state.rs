@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use super::answer::{Answer, answer_json, failure, refuse};
+use super::answer::{Answer, answer_json, refuse};
 use crate::{Method, Request, Response};
 
 #[derive(Default)]
@@ -153,10 +153,7 @@ impl States {
             if let Err(refusal) = self.write(store, request, "ERR_STATE_TRANSACTION") {
                 self.stores
                     .insert(store.to_owned(), before.unwrap_or_default());
-                return match refusal.status() {
-                    409 => refuse(500, "ERR_STATE_TRANSACTION", "possible etag mismatch"),
-                    _ => Err(refusal.with_status(500)),
-                };
+                return Err(refusal.with_status(500));
             }
         }
         Ok(Response::new(204))
@@ -169,16 +166,12 @@ impl States {
         let found = rows.get(&write.key).map(|row| row.etag);
         let given = write.etag.as_deref().filter(|etag| !etag.is_empty());
         let matches = match given {
-            Some(etag) => {
-                let etag: u64 = etag
-                    .parse()
-                    .map_err(|_| failure(400, code, "invalid etag value"))?;
-                found == Some(etag)
-            }
+            // As with most stores, one of another form is only one that nothing has.
+            Some(etag) => found.is_some_and(|found| found.to_string() == etag),
             None => write.options.concurrency != "first-write" || found.is_none(),
         };
         if !matches {
-            return refuse(409, code, "possible etag mismatch");
+            return refuse(409, code, &mismatch(code, store, &write.key));
         }
         match write.value {
             Some(value) => {
@@ -189,6 +182,16 @@ impl States {
             None => drop(rows.remove(&write.key)),
         }
         Ok(())
+    }
+}
+
+/// Dapr's words, with those of a store in them.
+fn mismatch(code: &str, store: &str, key: &str) -> String {
+    let words = "possible etag mismatch. error from state store";
+    match code {
+        "ERR_STATE_DELETE" => format!("failed deleting state with key {key}: {words}"),
+        "ERR_STATE_TRANSACTION" => format!("error while executing state transaction: {words}"),
+        _ => format!("failed saving state in state store {store}: {words}"),
     }
 }
 

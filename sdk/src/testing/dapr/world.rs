@@ -113,8 +113,9 @@ impl World {
                 respond(&router, request)
             }
             None => {
-                let message = format!("there is no app {app}");
-                Ok(failure(404, "ERR_DIRECT_INVOKE", &message))
+                let message =
+                    format!("failed to invoke, id: {app}, err: couldn't find service: {app}");
+                Ok(failure(500, "ERR_DIRECT_INVOKE", &message))
             }
         }
     }
@@ -190,10 +191,14 @@ impl World {
                     |key: &&String| keys.is_empty() || keys.iter().any(|k| k == key.as_str());
                 let items = configuration.get(store).into_iter().flatten();
                 let items = items.filter(|(key, _)| wanted(key)).map(|(key, value)| {
-                    let item = json!({"value": value, "version": "1", "metadata": {}});
+                    let item = json!({"value": value, "version": "1"});
                     (key.clone(), item)
                 });
-                Ok(Response::json(&Value::Object(items.collect())))
+                let items: serde_json::Map<_, _> = items.collect();
+                Ok(match items.is_empty() {
+                    true => Response::new(204),
+                    false => Response::json(&items),
+                })
             }
         }
     }
@@ -227,7 +232,11 @@ impl World {
         match method {
             Method::Get => match jobs.get(name) {
                 Some(job) => Ok(Response::json(job)),
-                None => refuse(404, "DAPR_SCHEDULER_GET_JOB", "there is no such job"),
+                None => {
+                    let message =
+                        format!("rpc error: code = NotFound desc = job not found: {name}");
+                    refuse(500, "DAPR_SCHEDULER_GET_JOB", &message)
+                }
             },
             Method::Delete => {
                 jobs.remove(name);
@@ -236,7 +245,10 @@ impl World {
             _ => {
                 let job: Value = answer_json(body)?;
                 if jobs.contains_key(name) && job.get("overwrite") != Some(&Value::Bool(true)) {
-                    return refuse(409, "DAPR_SCHEDULER_SCHEDULE_JOB", "the job exists");
+                    let message = format!(
+                        "rpc error: code = AlreadyExists desc = job already exists: '{name}'"
+                    );
+                    return refuse(500, "DAPR_SCHEDULER_SCHEDULE_JOB", &message);
                 }
                 jobs.insert(name.to_owned(), job);
                 Ok(Response::new(204))
