@@ -1,25 +1,20 @@
 //! Configuration stores: a JSON file that may change while the runtime runs.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    hash::{DefaultHasher, Hash, Hasher},
-    io,
-    path::PathBuf,
-    sync::Arc,
-    time::SystemTime,
-};
+use std::{collections::BTreeMap, fs, io, path::PathBuf, sync::Arc, time::SystemTime};
 
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// One item as the API answers it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// One item as the API answers it: what is empty is absent, as the sidecar writes it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Item {
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) value: String,
-    /// Changes when the value does; an opaque text unless the file gives one.
+    /// What the file gives; absent from answers if it gives none.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) version: String,
+    #[serde(skip_serializing_if = "Map::is_empty")]
     pub(crate) metadata: Map<String, Value>,
 }
 
@@ -94,11 +89,7 @@ fn item(value: Value) -> Item {
         }
         value => (text(value), None, Map::new()),
     };
-    let version = version.unwrap_or_else(|| {
-        let mut hasher = DefaultHasher::new();
-        value.hash(&mut hasher);
-        format!("{:016x}", hasher.finish())
-    });
+    let version = version.unwrap_or_default();
     Item {
         value,
         version,

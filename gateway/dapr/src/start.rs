@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
-use http::{Request, StatusCode, header::CONTENT_LENGTH};
+use http::{
+    Request, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 use tokio::time::sleep;
 
 use crate::{
@@ -11,11 +14,12 @@ use crate::{
     app::AppId,
     bindings::BindingKind,
     components::BackOff,
+    event::new_traceparent,
     jobs,
     pubsub::subscription::Spec,
     runtime::{DeliveryFailure, Runtime, as_path, clear_volatile},
     store::{StoreError, queue, state},
-    time::{Schedule, now_ms, until},
+    time::{Schedule, go_time, now_ms, until},
 };
 
 /// How often expired rows are removed. They are invisible before that; this only frees room.
@@ -202,7 +206,11 @@ async fn tick(runtime: Arc<Runtime>, app: AppId, path: String, schedule: Schedul
         }
         last = next;
         let request = Request::post(&path)
+            .header(CONTENT_TYPE, "application/json")
             .header(CONTENT_LENGTH, 0)
+            .header("traceparent", new_traceparent())
+            .header("readtimeutc", go_time(now_ms()))
+            .header("timezone", "UTC")
             .body(Body::empty());
         let Ok(request) = request else { return };
         match runtime.deliver_whole(&app, request, None).await {

@@ -35,6 +35,12 @@ pub(crate) fn rfc3339(at_ms: i64) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+/// A moment as Go prints it, which is how Dapr's cron binding tells the time.
+pub(crate) fn go_time(at_ms: i64) -> String {
+    let at = DateTime::<Utc>::from_timestamp_millis(at_ms).unwrap_or(DateTime::<Utc>::MAX_UTC);
+    at.format("%Y-%m-%d %H:%M:%S%.3f +0000 UTC").to_string()
+}
+
 /// Why a text is no duration or schedule.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]

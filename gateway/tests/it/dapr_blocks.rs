@@ -150,7 +150,7 @@ async fn one_package_invokes_another_and_its_answer_passes_unchanged() {
     gateway
         .call("shop", "GET", "/v1.0/invoke/nobody/method/x", "")
         .await
-        .fails(404, "ERR_DIRECT_INVOKE");
+        .fails(500, "ERR_DIRECT_INVOKE");
 }
 
 #[tokio::test]

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use axum::body::Body;
-use http::{HeaderName, Response};
+use http::HeaderName;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::call::{Call, bytes, json, no_content, or_default};
+use super::call::{Call, bytes, json, json_answer, no_content, or_default};
 use crate::{
-    bindings::Operation,
+    bindings::{Failure, Operation, Output},
     components::find,
     error::{ApiError, ApiResult},
     runtime::header_value,
@@ -37,8 +37,7 @@ pub(super) async fn invoke(call: &Call<'_>, body: Body, name: &str) -> ApiResult
     let binding = find(&runtime.components.bindings, name, call.caller).ok_or_else(|| {
         ApiError::new(500, FAILED, format!("couldn't find output binding {name}"))
     })?;
-    let mut metadata = metadata.unwrap_or_default();
-    metadata.extend(call.metadata());
+    let metadata = metadata.unwrap_or_default();
     let trace = call.traceparent();
     let operation = Operation {
         name: &operation,
@@ -51,19 +50,25 @@ pub(super) async fn invoke(call: &Call<'_>, body: Body, name: &str) -> ApiResult
     let output = match policy.timeout {
         Some(limit) => tokio::time::timeout(limit, work)
             .await
-            .unwrap_or_else(|_| Err(format!("no answer within {limit:?}"))),
+            .unwrap_or_else(|_| Err(format!("no answer within {limit:?}").into())),
         None => work.await,
     };
-    let output = output.map_err(|reason| {
-        let message = format!("error invoking output binding {name}: {reason}");
-        ApiError::new(500, FAILED, message)
-    })?;
-    let mut response = if output.data.is_empty() {
-        no_content()?
-    } else {
-        Response::new(Body::from(output.data))
+    let (mut response, metadata) = match output {
+        Ok(Output {
+            data: None,
+            metadata,
+        }) => (no_content()?, metadata),
+        Ok(Output {
+            data: Some(data),
+            metadata,
+        }) => (json_answer(data)?, metadata),
+        Err(Failure { reason, metadata }) => {
+            let message = format!("error invoking output binding {name}: {reason}");
+            let error = ApiError::new(500, FAILED, message);
+            (error.into_response(), metadata)
+        }
     };
-    for (key, value) in &output.metadata {
+    for (key, value) in &metadata {
         let name = HeaderName::try_from(format!("metadata.{key}"));
         if let (Ok(name), Some(value)) = (name, header_value(value)) {
             response.headers_mut().append(name, value);

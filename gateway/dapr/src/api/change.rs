@@ -6,7 +6,11 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::call::{full_key, or_default};
-use crate::{error::ApiError, store::state::Change, time::now_ms};
+use crate::{
+    error::ApiError,
+    store::state::{Change, NO_ETAG},
+    time::now_ms,
+};
 
 /// One item of a save, or the request of a transaction's operation.
 #[derive(Deserialize)]
@@ -53,23 +57,9 @@ impl SaveItem {
         code: &'static str,
     ) -> Result<Change, ApiError> {
         let key = full_key(prefix, &self.key)?;
-        let first_write = match self.options.concurrency.as_str() {
-            "first-write" => true,
-            "" | "last-write" => false,
-            other => {
-                let message =
-                    format!("concurrency {other:?} is neither first-write nor last-write");
-                return Err(ApiError::new(400, code, message));
-            }
-        };
-        if !matches!(
-            self.options.consistency.as_str(),
-            "" | "eventual" | "strong"
-        ) {
-            let message = "consistency is neither eventual nor strong";
-            return Err(ApiError::new(400, code, message));
-        }
-        let etag = etag(self.etag.as_deref(), code)?;
+        let first_write =
+            is_first_write(&self.options.concurrency, &self.options.consistency, code)?;
+        let etag = etag(self.etag.as_deref());
         let ttl = metadata
             .iter()
             .find(|(name, _)| name == "ttlInSeconds")
@@ -89,24 +79,64 @@ impl SaveItem {
     }
 }
 
-/// When something of `ttl` seconds expires; never if that is not positive.
-pub(super) fn expiry(ttl: &str, code: &'static str) -> Result<Option<i64>, ApiError> {
-    let seconds: i64 = ttl.trim().parse().map_err(|_| {
-        ApiError::new(
-            400,
-            code,
-            format!("ttlInSeconds {ttl:?} is no whole number of seconds"),
-        )
-    })?;
-    Ok((seconds > 0).then(|| now_ms().saturating_add(seconds.saturating_mul(1000))))
+/// Whether concurrency and consistency ask for first-write. A word that Dapr does not know is a failure of the store,
+/// as it is beside a sidecar: 500.
+pub(super) fn is_first_write(
+    concurrency: &str,
+    consistency: &str,
+    code: &'static str,
+) -> Result<bool, ApiError> {
+    if !matches!(consistency, "" | "eventual" | "strong") {
+        let message = format!("consistency {consistency:?} is neither eventual nor strong");
+        return Err(ApiError::new(500, code, message));
+    }
+    match concurrency {
+        "first-write" => Ok(true),
+        "" | "last-write" => Ok(false),
+        other => {
+            let message = format!("concurrency {other:?} is neither first-write nor last-write");
+            Err(ApiError::new(500, code, message))
+        }
+    }
 }
 
-/// Reads an ETag of ours; an empty one is none, quotes are taken off.
-pub(super) fn etag(text: Option<&str>, code: &'static str) -> Result<Option<i64>, ApiError> {
-    let text = text.unwrap_or_default().trim().trim_matches('"');
-    if text.is_empty() {
+/// When something of `ttl` seconds expires; never if that is zero, -1 or empty.
+pub(super) fn expiry(ttl: &str, code: &'static str) -> Result<Option<i64>, ApiError> {
+    if ttl.is_empty() {
         return Ok(None);
     }
-    let invalid = || ApiError::new(400, code, format!("{text:?} is no ETag of this store"));
-    text.parse().map(Some).map_err(|_| invalid())
+    let seconds = ttl.parse::<i32>().ok().filter(|seconds| *seconds >= -1);
+    let seconds = seconds.ok_or_else(|| {
+        let message = format!(
+            "ttlInSeconds {ttl:?} is no whole number of seconds from -1 to {}",
+            i32::MAX
+        );
+        ApiError::new(500, code, message)
+    })?;
+    Ok((seconds > 0).then(|| now_ms().saturating_add(i64::from(seconds) * 1000)))
+}
+
+/// Reads an ETag; an empty one is none. What this store never gave out is an ETag that no row has.
+pub(super) fn etag(text: Option<&str>) -> Option<i64> {
+    let text = text.filter(|text| !text.is_empty())?;
+    let number = text.parse().ok();
+    Some(
+        number
+            .filter(|number: &i64| number.to_string() == text)
+            .unwrap_or(NO_ETAG),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_etag_is_the_text_that_was_given_out_and_no_other() {
+        assert_eq!((etag(None), etag(Some(""))), (None, None));
+        assert_eq!(etag(Some("12")), Some(12));
+        for other in ["012", "+12", " 12", "\"12\"", "twelve", "1e1"] {
+            assert_eq!(etag(Some(other)), Some(NO_ETAG), "{other}");
+        }
+    }
 }

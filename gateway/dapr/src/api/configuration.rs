@@ -8,11 +8,11 @@ use http::{Request, header::CONTENT_TYPE};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::call::{Call, json_answer};
+use super::call::{Call, json_answer, no_content};
 use crate::{
     app::AppId,
     components::find,
-    configuration::{ConfigurationStore, Items},
+    configuration::{ConfigurationStore, Item, Items},
     error::{ApiError, ApiResult},
     grants::Grants,
     runtime::Runtime,
@@ -39,8 +39,12 @@ pub(crate) struct Watcher {
     known: Items,
 }
 
+/// The items that there are; 204 if there are none.
 pub(super) fn get(call: &Call<'_>, name: &str) -> ApiResult {
     let (items, _) = granted(call, name)?;
+    if items.is_empty() {
+        return no_content();
+    }
     json_answer(json!(items).to_string())
 }
 
@@ -71,9 +75,7 @@ pub(super) fn unsubscribe(call: &Call<'_>, name: &str, id: &str) -> ApiResult {
         .is_some_and(|watcher| watcher.app == *call.caller && watcher.store == name);
     if !own {
         let message = format!("there is no subscription {id:?} of this app");
-        let body =
-            json!({"ok": false, "message": message, "errorCode": "ERR_CONFIGURATION_UNSUBSCRIBE"});
-        let mut response = json_answer(body.to_string())?;
+        let mut response = json_answer(json!({"message": message}).to_string())?;
         *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
         return Ok(response);
     }
@@ -165,20 +167,18 @@ fn changes(store: &ConfigurationStore, watcher: &Watcher) -> Items {
     };
     let changed = items
         .iter()
-        .filter(|(key, item)| wanted(key) && watcher.known.get(*key) != Some(*item));
-    changed
-        .map(|(key, item)| (key.clone(), item.clone()))
-        .collect()
+        .filter(|(key, item)| wanted(key) && watcher.known.get(*key) != Some(*item))
+        .map(|(key, item)| (key.clone(), item.clone()));
+    // What is gone is told as an empty item, once.
+    let known = watcher.known.iter();
+    let gone = known
+        .filter(|(key, item)| wanted(key) && !items.contains_key(*key) && **item != Item::default())
+        .map(|(key, _)| (key.clone(), Item::default()));
+    changed.chain(gone).collect()
 }
 
 /// Whether the app took the notice; otherwise it is told again.
-async fn tell(
-    runtime: &Arc<Runtime>,
-    watcher: &Watcher,
-    id: &str,
-    key: &str,
-    item: &crate::configuration::Item,
-) -> bool {
+async fn tell(runtime: &Arc<Runtime>, watcher: &Watcher, id: &str, key: &str, item: &Item) -> bool {
     let encode = |text| {
         percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
     };

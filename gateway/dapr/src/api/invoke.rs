@@ -3,8 +3,10 @@
 use std::{future::Future, time::Duration};
 
 use axum::body::Body;
-use http::{HeaderMap, HeaderName, Request, Response, Uri, header, request::Parts};
-use http_body::Body as _;
+use futures_util::{StreamExt, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header, request::Parts};
+use http_body::{Body as _, Frame};
+use http_body_util::{BodyExt, BodyStream, Limited, StreamBody};
 use tokio::time::{sleep, timeout};
 
 use super::{
@@ -21,10 +23,15 @@ use crate::{
 
 const FAILED: &str = "ERR_DIRECT_INVOKE";
 
-/// Headers that belong to one connection (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 8] = [
+const TEXT: &str = "text/plain; charset=utf-8";
+const BYTES: &str = "application/octet-stream";
+
+/// Headers that belong to one connection (RFC 9110, section 7.6.1), and those that nobody should have sent on.
+const HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
     header::PROXY_AUTHENTICATE,
     header::PROXY_AUTHORIZATION,
     header::TE,
@@ -53,7 +60,7 @@ pub(super) async fn invoke(call: &Call<'_>, body: Body, app: &str, method: &str)
         }
         _ => within(policy.timeout, &callee, runtime.deliver(&callee, request)).await,
     };
-    answered(answer)
+    invoked(answer).await
 }
 
 /// Whether a request can be kept and sent again; what streams is sent once.
@@ -104,23 +111,61 @@ async fn within(
 }
 
 pub(crate) fn callee(app: &str) -> Result<AppId, ApiError> {
-    AppId::new(app).map_err(|error| ApiError::new(404, FAILED, error.to_string()))
+    AppId::new(app).map_err(|error| ApiError::new(500, FAILED, error.to_string()))
 }
 
-/// What the caller gets for the callee's answer.
+/// What the caller gets for the callee's answer, as the sidecar would hand it over.
+pub(crate) async fn invoked(answer: Result<Response<Body>, DeliverError>) -> ApiResult {
+    let response = answered(answer)?;
+    if response.headers().contains_key(header::CONTENT_TYPE) {
+        return Ok(response);
+    }
+    Ok(with_content_type(response).await)
+}
+
+/// The app's answer as it leaves this process.
 pub(crate) fn answered(answer: Result<Response<Body>, DeliverError>) -> ApiResult {
     match answer {
         Ok(mut response) => {
             remove_hop_by_hop(response.headers_mut());
             Ok(response)
         }
-        Err(error @ DeliverError::NoSuchApp(_)) => {
-            Err(ApiError::new(404, FAILED, error.to_string()))
-        }
-        Err(error @ DeliverError::Unavailable { .. }) => {
+        Err(error @ (DeliverError::NoSuchApp(_) | DeliverError::Unavailable { .. })) => {
             Err(ApiError::new(500, FAILED, error.to_string()))
         }
     }
+}
+
+/// Names the content type that the callee did not: JSON for a failure, else text or bytes by how the body begins. That
+/// is what the sidecar answers; a body that is empty has none.
+async fn with_content_type(response: Response<Body>) -> Response<Body> {
+    let (mut head, mut body) = response.into_parts();
+    let failed = head.status.is_client_error() || head.status.is_server_error();
+    let (kind, body) = if failed {
+        (Some("application/json"), body)
+    } else {
+        match body.frame().await {
+            None => (None, Body::empty()),
+            Some(first) => {
+                let data = first.as_ref().ok().and_then(Frame::data_ref);
+                let kind = data.map(|data| if is_text(data) { TEXT } else { BYTES });
+                let rest = stream::once(async { first }).chain(BodyStream::new(body));
+                (kind, Body::new(StreamBody::new(rest)))
+            }
+        }
+    };
+    if let Some(kind) = kind {
+        let kind = HeaderValue::from_static(kind);
+        head.headers.insert(header::CONTENT_TYPE, kind);
+    }
+    Response::from_parts(head, body)
+}
+
+/// Whether bytes hold none of the control codes that no text has (WHATWG MIME Sniffing, section 7).
+fn is_text(data: &[u8]) -> bool {
+    !data
+        .iter()
+        .any(|byte| matches!(byte, 0..=8 | 0xb | 0xe..=0x1a | 0x1c..=0x1f))
 }
 
 /// The request as the callee sees it.
@@ -139,7 +184,7 @@ pub(crate) fn outgoing(
     let uri: Uri = target.parse().map_err(|error: http::uri::InvalidUri| {
         ApiError::new(400, FAILED, format!("{target:?} is no path: {error}"))
     })?;
-    let mut request = Request::new(body);
+    let mut request = Request::new(limited(body)?);
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = uri;
     *request.headers_mut() = parts.headers.clone();
@@ -162,6 +207,19 @@ pub(crate) fn outgoing(
         headers.insert("traceparent", trace);
     }
     Ok(request)
+}
+
+/// A body that may not be longer than any other of the API: the sidecar's limit holds for invocations too.
+fn limited(body: Body) -> Result<Body, ApiError> {
+    let (least, most) = (body.size_hint().lower(), body.size_hint().upper());
+    if least > MAX_BODY as u64 {
+        let message = format!("the body is longer than {MAX_BODY} bytes; send it in parts");
+        return Err(ApiError::new(500, FAILED, message));
+    }
+    Ok(match most {
+        Some(most) if most <= MAX_BODY as u64 => body,
+        _ => Body::new(Limited::new(body, MAX_BODY)),
+    })
 }
 
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {

@@ -1,7 +1,7 @@
 //! Locks.
 
 use axum::body::Body;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::json;
 
 use super::call::{Call, bytes, full_key, json, json_answer, or_default, store_error};
@@ -12,15 +12,30 @@ use crate::{
     time::now_ms,
 };
 
-#[derive(Deserialize)]
+/// The body is protobuf's JSON: both spellings of names, and numbers as texts too.
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Claim {
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, alias = "resource_id", deserialize_with = "or_default")]
     resource_id: String,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default, alias = "lock_owner", deserialize_with = "or_default")]
     lock_owner: String,
-    #[serde(default, deserialize_with = "or_default")]
-    expiry_in_seconds: i64,
+    #[serde(default, alias = "expiry_in_seconds", deserialize_with = "number")]
+    expiry_in_seconds: i32,
+}
+
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        Number(i32),
+        Text(String),
+    }
+    match Option::<Form>::deserialize(deserializer)? {
+        None => Ok(0),
+        Some(Form::Number(number)) => Ok(number),
+        Some(Form::Text(text)) => text.parse().map_err(D::Error::custom),
+    }
 }
 
 pub(super) async fn lock(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
@@ -28,11 +43,11 @@ pub(super) async fn lock(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
     if claim.expiry_in_seconds <= 0 {
         return Err(ApiError::malformed("expiryInSeconds must be positive"));
     }
-    let resource = resource(call, name, &claim)?;
+    let resource = resource(call, name, &claim, "ERR_TRY_LOCK")?;
     let store = name.to_owned();
     let taken = call.runtime.store.write(move |conn| {
         let now = now_ms();
-        let expires_at = now.saturating_add(claim.expiry_in_seconds.saturating_mul(1000));
+        let expires_at = now.saturating_add(i64::from(claim.expiry_in_seconds) * 1000);
         locks::try_lock(conn, &store, &resource, &claim.lock_owner, now, expires_at)
     });
     let success = taken
@@ -43,7 +58,7 @@ pub(super) async fn lock(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
 
 pub(super) async fn unlock(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
     let claim = read(body).await?;
-    let resource = resource(call, name, &claim)?;
+    let resource = resource(call, name, &claim, "ERR_UNLOCK")?;
     let store = name.to_owned();
     let done = call
         .runtime
@@ -55,25 +70,40 @@ pub(super) async fn unlock(call: &Call<'_>, body: Body, name: &str) -> ApiResult
     json_answer(json!({"status": status as u8}).to_string())
 }
 
+/// An empty body is an empty claim, which what follows refuses.
 async fn read(body: Body) -> Result<Claim, ApiError> {
-    let claim: Claim = json(&bytes(body).await?)?;
-    if claim.lock_owner.is_empty() {
-        return Err(ApiError::malformed(
-            "lockOwner is empty; name who takes the lock",
-        ));
+    let body = bytes(body).await?;
+    match body.is_empty() {
+        true => Ok(Claim::default()),
+        false => json(&body),
     }
-    Ok(claim)
 }
 
-fn resource(call: &Call<'_>, name: &str, claim: &Claim) -> Result<String, ApiError> {
+fn resource(
+    call: &Call<'_>,
+    name: &str,
+    claim: &Claim,
+    code: &'static str,
+) -> Result<String, ApiError> {
     let stores = &call.runtime.components.locks;
     if stores.is_empty() {
         let message = "no lock store is configured";
         return Err(ApiError::new(500, "ERR_LOCK_STORE_NOT_CONFIGURED", message));
+    }
+    if claim.resource_id.is_empty() {
+        return Err(ApiError::malformed(
+            "resourceId is empty; name what is locked",
+        ));
+    }
+    if claim.lock_owner.is_empty() {
+        return Err(ApiError::malformed(
+            "lockOwner is empty; name who takes the lock",
+        ));
     }
     let Some(store) = find(stores, name, call.caller) else {
         let message = format!("lock store {name:?} is not found");
         return Err(ApiError::new(400, "ERR_LOCK_STORE_NOT_FOUND", message));
     };
     full_key(&store.it.prefix.of(name, call.caller), &claim.resource_id)
+        .map_err(|error| ApiError::new(500, code, error.message()))
 }

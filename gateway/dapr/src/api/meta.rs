@@ -6,22 +6,29 @@ use serde_json::{Value, json};
 use super::call::{Call, bytes, json_answer, no_content};
 use crate::error::{ApiError, ApiResult};
 
-/// The Dapr version whose API this is.
-const RUNTIME_VERSION: &str = "1.18.0";
+/// The Dapr version whose API this is: the one it is compared with, call by call.
+const RUNTIME_VERSION: &str = "1.18.1";
 
 /// Items of extended metadata that one app may set: they are kept in memory.
 const MAX_EXTENDED: usize = 100;
 
-/// 204 once the apps have been asked for their subscriptions, 500 before.
+/// 204 once the apps have been asked for their subscriptions, 500 before; 500 too for an `appid` that is not the
+/// caller's. The outbound check waits for no app: an app may wait for it.
 pub(super) fn health(call: &Call<'_>) -> ApiResult {
-    if call.runtime.is_ready() {
+    let path = call.parts.uri.path().trim_end_matches('/');
+    if path.ends_with("/outbound") {
         return no_content();
     }
-    Err(ApiError::new(
-        500,
-        "ERR_HEALTH_NOT_READY",
-        "dapr is not ready",
-    ))
+    if !call.runtime.is_ready() {
+        let message = "dapr is not ready";
+        return Err(ApiError::new(500, "ERR_HEALTH_NOT_READY", message));
+    }
+    let asked = call.queries("appid");
+    if asked.first().is_some_and(|app| app != call.caller.as_str()) {
+        let message = "dapr app-id does not match";
+        return Err(ApiError::new(500, "ERR_HEALTH_APPID_NOT_MATCH", message));
+    }
+    no_content()
 }
 
 pub(super) fn metadata(call: &Call<'_>) -> ApiResult {
@@ -32,34 +39,42 @@ pub(super) fn metadata(call: &Call<'_>) -> ApiResult {
             json!({"name": name, "type": kind, "version": version, "capabilities": capabilities})
         })
         .collect();
-    let subscriptions: Vec<Value> = call
-        .runtime
-        .broker
-        .of_app(call.caller)
-        .iter()
-        .map(|queue| {
-            let subscription = &queue.subscription;
-            let rules = subscription.rules.iter().map(|rule| rule.path.as_str());
-            let paths = rules.chain(subscription.default_path.as_deref());
-            let rules: Vec<Value> = paths.map(|path| json!({"path": path})).collect();
-            json!({
-                "pubsubname": subscription.pubsub, "topic": subscription.topic, "rules": rules,
-                "deadLetterTopic": subscription.dead_letter_topic.as_deref().unwrap_or_default(),
-            })
-        })
-        .collect();
-    let extended = call
+    let mut extended = call
         .runtime
         .extended
         .lock()
         .get(call.caller)
         .cloned()
         .unwrap_or_default();
+    extended.insert("daprRuntimeVersion".to_owned(), RUNTIME_VERSION.to_owned());
     let body = json!({
         "id": call.caller.as_str(), "runtimeVersion": RUNTIME_VERSION, "enabledFeatures": [],
-        "components": components, "subscriptions": subscriptions, "extended": extended,
+        "components": components, "subscriptions": subscriptions(call), "extended": extended,
+        "actorRuntime": {"runtimeStatus": "DISABLED", "hostReady": false},
     });
     json_answer(body.to_string())
+}
+
+fn subscriptions(call: &Call<'_>) -> Vec<Value> {
+    let declared = &call.runtime.components.subscriptions;
+    let queues = call.runtime.broker.of_app(call.caller);
+    let queues = queues.iter().map(|queue| {
+        let subscription = &queue.subscription;
+        let rules = subscription.rules.iter().map(|rule| rule.path.as_str());
+        let paths = rules.chain(subscription.default_path.as_deref());
+        let rules: Vec<Value> = paths.map(|path| json!({"path": path})).collect();
+        let declared = declared.iter().any(|declared| {
+            declared.scopes.include(call.caller)
+                && declared.spec.pubsubname == subscription.pubsub
+                && declared.spec.topic == subscription.topic
+        });
+        json!({
+            "pubsubname": subscription.pubsub, "topic": subscription.topic, "rules": rules,
+            "deadLetterTopic": subscription.dead_letter_topic.as_deref().unwrap_or_default(),
+            "type": if declared { "DECLARATIVE" } else { "PROGRAMMATIC" },
+        })
+    });
+    queues.collect()
 }
 
 /// Keeps an item of the app's extended metadata for as long as the process lives.

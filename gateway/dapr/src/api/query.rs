@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    call::{Call, bytes, json, json_answer, store_error},
+    call::{Call, bytes, json, json_answer, no_content, store_error},
     state,
 };
 use crate::{
@@ -29,6 +29,9 @@ pub(super) async fn query(call: &Call<'_>, body: Body, name: &str) -> ApiResult 
             return Err(store_error("ERR_STATE_QUERY", &error));
         }
     };
+    if page.rows.is_empty() {
+        return no_content();
+    }
     let results = page.rows.iter().map(|(key, item)| {
         let key = key.get(length..).unwrap_or(key);
         let (key, etag) = (json!(key), item.etag);

@@ -5,8 +5,8 @@ use http::HeaderValue;
 use serde::Deserialize;
 
 use super::{
-    call::{Call, bytes, full_key, json, json_answer, no_content, store_error},
-    change::{SaveItem, etag},
+    call::{Call, bytes, full_key, json, json_answer, no_content, or_default, store_error},
+    change::{SaveItem, etag, is_first_write},
 };
 use crate::{
     components::{Component, KeyedStore, find},
@@ -62,9 +62,10 @@ pub(crate) fn get(call: &Call<'_>, name: &str, key: &str) -> ApiResult {
 pub(crate) async fn save(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
     let body = bytes(body).await?;
     let prefix = store(call, name)?.it.prefix.of(name, call.caller);
-    let items: Vec<SaveItem> = json(&body)?;
+    let items: Option<Vec<SaveItem>> = json(&body)?;
     let metadata = call.metadata();
     let changes = items
+        .unwrap_or_default()
         .into_iter()
         .map(|item| item.change(&prefix, &metadata, "ERR_STATE_SAVE"))
         .collect::<Result<Vec<_>, _>>()?;
@@ -74,7 +75,10 @@ pub(crate) async fn save(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
 pub(crate) async fn delete(call: &Call<'_>, name: &str, key: &str) -> ApiResult {
     let prefix = store(call, name)?.it.prefix.of(name, call.caller);
     let key = full_key(&prefix, key)?;
-    let etag = etag(call.header("if-match"), "ERR_STATE_DELETE")?;
+    let option = |name| call.queries(name).into_iter().next().unwrap_or_default();
+    let (concurrency, consistency) = (option("concurrency"), option("consistency"));
+    is_first_write(&concurrency, &consistency, "ERR_STATE_DELETE")?;
+    let etag = etag(call.header("if-match"));
     write(
         call,
         name,
@@ -87,6 +91,7 @@ pub(crate) async fn delete(call: &Call<'_>, name: &str, key: &str) -> ApiResult 
 pub(crate) async fn bulk_get(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
     #[derive(Deserialize)]
     struct Bulk {
+        #[serde(default, deserialize_with = "or_default")]
         keys: Vec<String>,
     }
     let body = bytes(body).await?;

@@ -1,7 +1,5 @@
 //! Transactions on state, with the outbox.
 
-use std::collections::HashMap;
-
 use axum::body::Body;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -36,7 +34,8 @@ pub(super) async fn transact(call: &Call<'_>, body: Body, name: &str) -> ApiResu
             "more than {MAX_ITEMS} operations"
         )));
     }
-    let (query, common) = (call.metadata(), transaction.metadata);
+    // As beside a sidecar, the query's metadata holds for every operation; the body's own does not.
+    let query = call.metadata();
     let (mut changes, mut events) = (Vec::new(), Vec::new());
     for operation in transaction.operations {
         let SaveItem { key, .. } = &operation.request;
@@ -51,17 +50,12 @@ pub(super) async fn transact(call: &Call<'_>, body: Body, name: &str) -> ApiResu
         }
         let change = match operation.operation.as_str() {
             "upsert" => {
-                let mut item = operation.request;
-                for (name, value) in &common {
-                    item.metadata
-                        .entry(name.clone())
-                        .or_insert_with(|| value.clone());
-                }
+                let item = operation.request;
                 item.change(&prefix, &query, "ERR_STATE_TRANSACTION")?
             }
             "delete" => Change::Delete {
                 key: full_key(&prefix, key)?,
-                etag: etag(operation.request.etag.as_deref(), "ERR_STATE_TRANSACTION")?,
+                etag: etag(operation.request.etag.as_deref()),
             },
             other => {
                 let message = format!("there is no operation {other:?}; write upsert or delete");
@@ -157,9 +151,8 @@ async fn commit(
 
 #[derive(Deserialize)]
 struct Transaction {
-    operations: Vec<Operation>,
     #[serde(default, deserialize_with = "or_default")]
-    metadata: HashMap<String, String>,
+    operations: Vec<Operation>,
 }
 
 #[derive(Deserialize)]

@@ -5,8 +5,9 @@ use std::{collections::HashMap, time::Duration};
 use ::http::{HeaderName, HeaderValue, Method, Request, Uri};
 use axum::body::Body;
 use http_body_util::{BodyExt, Limited};
+use serde_json::value::RawValue;
 
-use super::{Operation, Output, payload};
+use super::{Failure, Operation, Output, is_truthy};
 use crate::{runtime::HttpsClient, time::parse_duration};
 
 /// An answer is kept whole in memory; Dapr's own limit for bodies.
@@ -14,6 +15,9 @@ const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
 /// Without `responseTimeout`; a binding that hangs must not hold its caller for ever.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is sent and wanted unless the metadata says otherwise.
+const JSON: &str = "application/json; charset=utf-8";
 
 #[derive(Debug)]
 pub(crate) struct HttpBinding {
@@ -41,9 +45,7 @@ impl HttpBinding {
         Ok(Self {
             url: url.to_owned(),
             timeout,
-            error_if_not_2xx: metadata
-                .get("errorifnot2xx")
-                .is_none_or(|value| value != "false"),
+            error_if_not_2xx: truthy(metadata.get("errorifnot2xx")).unwrap_or(true),
             token: token.map(|(header, token)| (header.clone(), token.clone())),
         })
     }
@@ -52,7 +54,7 @@ impl HttpBinding {
         &self,
         client: &HttpsClient,
         operation: Operation<'_>,
-    ) -> Result<Output, String> {
+    ) -> Result<Output, Failure> {
         let request = self.request(&operation)?;
         let exchange = async {
             let response = client
@@ -65,9 +67,6 @@ impl HttpBinding {
         };
         let answer = tokio::time::timeout(self.timeout, exchange).await;
         let (head, data) = answer.map_err(|_| format!("no answer within {:?}", self.timeout))??;
-        if self.error_if_not_2xx && !head.status.is_success() {
-            return Err(format!("received status code {}", head.status.as_u16()));
-        }
         let mut metadata = vec![
             ("statusCode".to_owned(), head.status.as_u16().to_string()),
             ("status".to_owned(), head.status.to_string()),
@@ -77,16 +76,27 @@ impl HttpBinding {
                 metadata.push((name.to_string(), value.to_owned()));
             }
         }
-        Ok(Output { data, metadata })
+        let strict = truthy(operation.metadata.get("errorIfNot2XX"));
+        if strict.unwrap_or(self.error_if_not_2xx) && !head.status.is_success() {
+            let reason = format!("received status code {}", head.status.as_u16());
+            return Err(Failure { reason, metadata });
+        }
+        Ok(Output {
+            data: Some(data),
+            metadata,
+        })
     }
 
     fn request(&self, operation: &Operation<'_>) -> Result<Request<Body>, String> {
-        let method = match operation.name {
-            "create" => Method::POST,
-            "get" | "post" | "put" | "patch" | "delete" | "head" | "options" | "trace" => {
-                let name = operation.name.to_ascii_uppercase();
-                Method::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?
-            }
+        let method = match operation.name.to_ascii_uppercase().as_str() {
+            "CREATE" | "POST" => Method::POST,
+            "PUT" => Method::PUT,
+            "PATCH" => Method::PATCH,
+            "GET" => Method::GET,
+            "HEAD" => Method::HEAD,
+            "DELETE" => Method::DELETE,
+            "OPTIONS" => Method::OPTIONS,
+            "TRACE" => Method::TRACE,
             other => return Err(format!("an HTTP binding knows no operation {other:?}")),
         };
         let path = operation.metadata.get("path").map_or("", String::as_str);
@@ -101,7 +111,8 @@ impl HttpBinding {
                 path.trim_start_matches('/')
             ),
         };
-        let data = payload(operation.data);
+        let body = matches!(method, Method::POST | Method::PUT | Method::PATCH)
+            .then(|| compact(operation.data));
         let mut request = Request::builder().method(method).uri(url);
         for (name, value) in &operation.metadata {
             // Dapr takes metadata with a capital for headers.
@@ -111,8 +122,10 @@ impl HttpBinding {
                 request = request.header(name, value);
             }
         }
-        if !operation.metadata.contains_key("Content-Type") && !data.is_empty() {
-            request = request.header("content-type", "application/json; charset=utf-8");
+        for (name, wanted) in [("Content-Type", body.is_some()), ("Accept", true)] {
+            if wanted && !operation.metadata.contains_key(name) {
+                request = request.header(name, JSON);
+            }
         }
         if let Some(trace) = operation.traceparent {
             request = request.header("traceparent", trace);
@@ -121,7 +134,51 @@ impl HttpBinding {
             request = request.header(header, token);
         }
         request
-            .body(Body::from(data))
+            .body(body.map_or_else(Body::empty, Body::from))
             .map_err(|error| error.to_string())
+    }
+}
+
+fn truthy(value: Option<&String>) -> Option<bool> {
+    value
+        .filter(|value| !value.is_empty())
+        .map(|value| is_truthy(value))
+}
+
+/// `data` as the JSON that it is, without the white space between its parts: a text keeps its quotes, and no data is
+/// `null`.
+fn compact(data: Option<&RawValue>) -> String {
+    let text = data.map_or("null", RawValue::get);
+    let mut compact = String::with_capacity(text.len());
+    let (mut quoted, mut escaped) = (false, false);
+    for c in text.chars() {
+        if quoted || !c.is_ascii_whitespace() {
+            compact.push(c);
+        }
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+    }
+    compact
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_sent_without_white_space_and_with_its_own_digits_and_quotes() {
+        let sent = |text: &str| compact(Some(&RawValue::from_string(text.to_owned()).unwrap()));
+        assert_eq!(
+            sent("{\"a b\" : [1.50, \"c \\\" d\\\\\" , 12345678901234567890123]\n}"),
+            "{\"a b\":[1.50,\"c \\\" d\\\\\",12345678901234567890123]}"
+        );
+        assert_eq!(
+            (sent("\"hi\"").as_str(), compact(None).as_str()),
+            ("\"hi\"", "null")
+        );
     }
 }

@@ -6,9 +6,11 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use serde_json::json;
+use axum::body::Bytes;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{json, value::RawValue};
 
-use super::{Operation, Output, payload};
+use super::{Operation, Output};
 
 #[derive(Debug)]
 pub(crate) struct LocalStorage {
@@ -60,19 +62,11 @@ fn run(
                 fs::create_dir_all(folder).map_err(told)?;
             }
             write_whole(&path, data).map_err(told)?;
-            let answer = json!({"fileName": path.display().to_string()});
-            Ok(Output {
-                data: answer.to_string().into(),
-                ..Output::default()
-            })
+            let below = path.strip_prefix(root).unwrap_or(&path);
+            let answer = json!({"fileName": below.display().to_string()});
+            Ok(some(answer.to_string()))
         }
-        "get" => {
-            let data = fs::read(inside(root, named()?)?).map_err(told)?;
-            Ok(Output {
-                data: data.into(),
-                ..Output::default()
-            })
-        }
+        "get" => Ok(some(fs::read(inside(root, named()?)?).map_err(told)?)),
         "delete" => {
             fs::remove_file(inside(root, named()?)?).map_err(told)?;
             Ok(Output::default())
@@ -81,13 +75,31 @@ fn run(
             let mut found = Vec::new();
             list(&inside(root, name.map_or("", String::as_str))?, &mut found).map_err(told)?;
             found.sort();
-            Ok(Output {
-                data: json!(found).to_string().into(),
-                ..Output::default()
-            })
+            Ok(some(json!(found).to_string()))
         }
         other => Err(format!("local storage knows no operation {other:?}")),
     }
+}
+
+fn some(data: impl Into<Bytes>) -> Output {
+    Output {
+        data: Some(data.into()),
+        ..Output::default()
+    }
+}
+
+/// The bytes of a file, as Dapr's component takes them from `data`: the text of a JSON string, any other JSON as it
+/// stands; and what is base64 is decoded, which is how a file that is no text is sent.
+fn payload(data: Option<&RawValue>) -> Vec<u8> {
+    let Some(data) = data.map(RawValue::get) else {
+        return Vec::new();
+    };
+    let bytes = match serde_json::from_str::<String>(data) {
+        Ok(text) => text.into_bytes(),
+        Err(_) if data == "null" => Vec::new(),
+        Err(_) => data.as_bytes().to_vec(),
+    };
+    STANDARD.decode(&bytes).unwrap_or(bytes)
 }
 
 /// A path below `root`, symbolic links resolved: nothing outside it can be named.

@@ -21,8 +21,26 @@ pub(crate) struct Operation<'a> {
 /// What came of it.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
-    pub(crate) data: Bytes,
+    /// None where the operation has no answer, as opposed to an empty one.
+    pub(crate) data: Option<Bytes>,
     pub(crate) metadata: Vec<(String, String)>,
+}
+
+/// Why nothing came of it.
+#[derive(Debug, Default)]
+pub(crate) struct Failure {
+    pub(crate) reason: String,
+    /// What is known of the answer all the same.
+    pub(crate) metadata: Vec<(String, String)>,
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self {
+            reason,
+            metadata: Vec::new(),
+        }
+    }
 }
 
 /// A binding component.
@@ -95,23 +113,17 @@ impl Binding {
         &self,
         client: &crate::runtime::HttpsClient,
         operation: Operation<'_>,
-    ) -> Result<Output, String> {
+    ) -> Result<Output, Failure> {
         match &self.kind {
-            BindingKind::Cron(_) => Err("a cron binding takes no operations".to_owned()),
+            BindingKind::Cron(_) => Err("a cron binding takes no operations".to_owned().into()),
             BindingKind::Http(binding) => binding.invoke(client, operation).await,
-            BindingKind::LocalStorage(storage) => storage.invoke(operation).await,
+            BindingKind::LocalStorage(storage) => Ok(storage.invoke(operation).await?),
         }
     }
 }
 
-/// The bytes an app means by `data`: the text of a JSON string, any other JSON as it stands.
-fn payload(data: Option<&RawValue>) -> Vec<u8> {
-    let Some(data) = data.map(RawValue::get) else {
-        return Vec::new();
-    };
-    match serde_json::from_str::<String>(data) {
-        Ok(text) => text.into_bytes(),
-        Err(_) if data == "null" => Vec::new(),
-        Err(_) => data.as_bytes().to_vec(),
-    }
+/// Whether a metadata value says yes, as Dapr's components read it.
+fn is_truthy(value: &str) -> bool {
+    let value = value.trim().to_ascii_lowercase();
+    matches!(value.as_str(), "y" | "yes" | "true" | "t" | "on" | "1")
 }

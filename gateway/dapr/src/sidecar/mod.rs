@@ -221,7 +221,7 @@ impl Shared {
             let callee = invoke::callee(app)?;
             if self.apps.contains_key(&callee) && !self.settings.invoke_remotely {
                 let request = invoke::outgoing(&parts, body, caller, &callee, method)?;
-                return invoke::answered(self.channel.deliver(&callee, request).await);
+                return invoke::invoked(self.channel.deliver(&callee, request).await).await;
             }
         }
         let shared = self.settings.topology == Topology::Shared;

@@ -13,6 +13,9 @@ pub(crate) struct Item {
     pub(crate) expires_at: Option<i64>,
 }
 
+/// An ETag that no row ever has: numbers given out are positive.
+pub(crate) const NO_ETAG: i64 = -1;
+
 /// One change to one key.
 #[derive(Debug)]
 pub(crate) enum Change {

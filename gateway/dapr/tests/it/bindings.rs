@@ -38,7 +38,11 @@ async fn cron_calls_the_apps_that_have_a_route_for_it() {
     apps.set("without", |_| answer(404, ""));
     let world = world(apps, "http://127.0.0.1:1").await;
     // The OPTIONS question and two ticks.
-    world.apps.wait("with", "/tick", 3).await;
+    let tick = &world.apps.wait("with", "/tick", 3).await[1];
+    assert_eq!(tick.headers["content-type"], "application/json");
+    assert_eq!(tick.headers["timezone"], "UTC");
+    let time = tick.headers["readtimeutc"].to_str().unwrap();
+    assert!(time.ends_with(" +0000 UTC"), "{time}");
     assert_eq!(world.apps.count("without", "/tick"), 1);
 }
 
@@ -63,9 +67,25 @@ async fn http_calls_the_address_and_answers_with_its_body() {
         (200, &br#"got {"a":1}"#[..])
     );
     assert_eq!(answer.header("metadata.statuscode"), "200");
+    assert_eq!(answer.header("content-type"), "application/json");
+    // A text is sent as the JSON that it is.
+    let body = json!({"operation": "POST", "data": "hi", "metadata": {"path": "/echo"}});
+    let answer = world
+        .call("POST", "/v1.0/bindings/web", body.to_string())
+        .await;
+    assert_eq!(&answer.body[..], br#"got "hi""#);
     let body = json!({"operation": "post", "metadata": {"path": "/broken"}}).to_string();
     let answer = world.call("POST", "/v1.0/bindings/web", body).await;
     answer.fails(500, "ERR_INVOKE_OUTPUT_BINDING");
+    assert_eq!(answer.header("metadata.statuscode"), "418");
+    let body = json!({"operation": "post", "metadata": {"path": "/broken", "errorIfNot2XX": "no"}});
+    let answer = world
+        .call("POST", "/v1.0/bindings/web", body.to_string())
+        .await;
+    assert_eq!(
+        (answer.status, answer.header("metadata.statuscode")),
+        (200, "418")
+    );
 }
 
 #[tokio::test]
@@ -80,8 +100,15 @@ async fn local_storage_keeps_files_below_its_folder() {
                 .await
         }
     };
-    assert_eq!(run("create", "a/b.txt", "text").await.status, 200);
-    assert_eq!(&run("get", "a/b.txt", "").await.body[..], b"text");
+    let made = run("create", "a/b.txt", "some text").await;
+    assert_eq!(made.json(), json!({"fileName": "a/b.txt"}));
+    assert_eq!(&run("get", "a/b.txt", "").await.body[..], b"some text");
+    // Bytes that are no text come as base64.
+    run("create", "bytes", "AAEC/w==").await;
+    assert_eq!(&run("get", "bytes", "").await.body[..], b"\0\x01\x02\xff");
+    run("create", "empty", "").await;
+    let empty = run("get", "empty", "").await;
+    assert_eq!((empty.status, empty.body.len()), (200, 0));
     assert_eq!(
         run("list", "a", "").await.json().as_array().unwrap().len(),
         1

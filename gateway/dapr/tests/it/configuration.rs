@@ -32,7 +32,12 @@ async fn items_are_read_by_key_or_all() {
         json!({"b": {"value": "2", "version": "v7", "metadata": {"x": "y"}}})
     );
     let all = world.call("GET", STORE, "").await.json();
-    assert_eq!(all.as_object().unwrap().len(), 2);
+    assert_eq!(
+        (all.as_object().unwrap().len(), &all["a"]),
+        (2, &json!({"value": "1"}))
+    );
+    let none = world.call("GET", &format!("{STORE}?key=none"), "").await;
+    assert_eq!((none.status, &none.body[..]), (204, &b""[..]));
     let unknown = world
         .call("GET", "/v1.0/configuration/nosuch?key=a", "")
         .await;
@@ -59,9 +64,13 @@ async fn subscribers_hear_of_changes_until_they_unsubscribe() {
         (&id, &json!("two"))
     );
     assert_eq!(world.apps.count("shop", "/configuration/configstore/b"), 0);
+    std::fs::write(&file, r#"{"b":"two"}"#).unwrap();
+    let notices = world.apps.wait("shop", "/configuration/configstore/a", 2);
+    assert_eq!(notices.await[1].json()["items"], json!({"a": {}}));
     let path = format!("{STORE}/{}/unsubscribe", id.as_str().unwrap());
     assert_eq!(world.call("GET", &path, "").await.json()["ok"], true);
-    assert_eq!(world.call("GET", &path, "").await.status, 500);
+    let again = world.call("GET", &path, "").await;
+    assert_eq!((again.status, again.json().get("errorCode")), (500, None));
 }
 
 #[tokio::test]

@@ -52,14 +52,21 @@ async fn any_verb_and_path_passes_through_with_its_answer() {
                 ("yes", "")
             );
         }
-        let headers = [("dapr-app-id", "menu"), ("te", "trailers")];
+        let headers = [
+            ("dapr-app-id", "menu"),
+            ("te", "trailers"),
+            ("proxy-connection", "keep-alive"),
+            ("http2-settings", "AAMAAABkAAQAAP__"),
+        ];
         let answer = world.call_with("PUT", "/by/header", &headers, "body").await;
         assert_eq!(answer.json()["path"], "/by/header");
         let sent = &world.apps.wait("menu", "/by/header", 1).await[0];
         assert_eq!(sent.headers["dapr-caller-app-id"], "shop");
         assert_eq!(sent.headers["dapr-callee-app-id"], "menu");
         assert!(sent.headers.contains_key("traceparent"));
-        assert!(!sent.headers.contains_key("dapr-app-id") && !sent.headers.contains_key("te"));
+        for name in headers.map(|(name, _)| name) {
+            assert!(!sent.headers.contains_key(name), "{name}");
+        }
         assert_eq!(sent.body, "body");
     }
 }
@@ -70,7 +77,7 @@ async fn failures_are_told_apart() {
     world
         .call("GET", "/v1.0/invoke/nobody/method/x", "")
         .await
-        .fails(404, "ERR_DIRECT_INVOKE");
+        .fails(500, "ERR_DIRECT_INVOKE");
     world
         .call("GET", "/v1.0/invoke/menu/method/tea", "")
         .await
@@ -84,6 +91,44 @@ async fn failures_are_told_apart() {
         .call_as("shop", &none, "GET", "/v1.0/invoke/menu/method/x", "")
         .await;
     denied.fails(403, "ERR_DIRECT_INVOKE");
+}
+
+#[tokio::test]
+async fn an_answer_without_a_content_type_gets_the_one_that_the_sidecar_would_give() {
+    let apps = Apps::default();
+    apps.set("menu", |received| match received.path.as_str() {
+        "/bytes" => answer(200, "\0\u{1}"),
+        "/text" => answer(200, "text"),
+        "/empty" => answer(200, ""),
+        _ => answer(409, "no"),
+    });
+    let world = World::in_process(apps).await;
+    for (path, kind, body) in [
+        ("bytes", "application/octet-stream", "\0\u{1}"),
+        ("text", "text/plain; charset=utf-8", "text"),
+        ("empty", "", ""),
+        ("other", "application/json", "no"),
+    ] {
+        let path = format!("/v1.0/invoke/menu/method/{path}");
+        let answer = world.call("GET", &path, "").await;
+        assert_eq!(
+            (answer.header("content-type"), &answer.body[..]),
+            (kind, body.as_bytes())
+        );
+    }
+}
+
+#[tokio::test]
+async fn four_mebibytes_are_an_invocation_s_limit_too() {
+    let apps = Apps::default();
+    apps.set("menu", |received| answer(200, received.body.len()));
+    let world = World::in_process(apps).await;
+    let path = "/v1.0/invoke/menu/method/x";
+    let most = 4 * 1024 * 1024;
+    let answer = world.call("POST", path, "x".repeat(most)).await;
+    assert_eq!((answer.status, answer.json()), (200, json!(most)));
+    let answer = world.call("POST", path, "x".repeat(most + 1)).await;
+    answer.fails(500, "ERR_DIRECT_INVOKE");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

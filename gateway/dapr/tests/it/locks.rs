@@ -56,4 +56,20 @@ async fn a_lock_without_owner_or_store_is_refused(world: &World) {
     let body = json!({"resourceId": "r", "lockOwner": "a", "expiryInSeconds": 1}).to_string();
     let answer = world.call("POST", "/v1.0-alpha1/lock/nosuch", body).await;
     answer.fails(400, "ERR_LOCK_STORE_NOT_FOUND");
+    let body = json!({"resourceId": "a||b", "lockOwner": "a", "expiryInSeconds": 1}).to_string();
+    let answer = world
+        .call("POST", "/v1.0-alpha1/lock/lockstore", body)
+        .await;
+    answer.fails(500, "ERR_TRY_LOCK");
+}
+
+#[tokio::test]
+async fn a_claim_is_read_as_the_json_of_protobuf() {
+    let world = &World::in_process(apps()).await;
+    let resource = unique("r");
+    let body = json!({"resource_id": resource, "lock_owner": "a", "expiry_in_seconds": "60"});
+    let path = "/v1.0-alpha1/lock/lockstore";
+    let answer = world.call("POST", path, body.to_string()).await;
+    assert_eq!(answer.json(), json!({"success": true}));
+    assert!(!lock(world, &resource, "b", 60).await);
 }

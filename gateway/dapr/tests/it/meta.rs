@@ -50,3 +50,22 @@ async fn over_tcp_a_set_token_is_required_except_for_health() {
     assert_eq!(right.status, 204);
     assert_eq!(world.call("GET", "/v1.0/healthz", "").await.status, 204);
 }
+
+#[tokio::test]
+async fn a_health_check_for_another_app_fails() {
+    let world = World::in_process(apps()).await;
+    for (query, status) in [
+        ("?appid=shop", 204),
+        ("?appid=other", 500),
+        ("?other=x", 204),
+    ] {
+        let answer = world
+            .call("GET", &format!("/v1.0/healthz{query}"), "")
+            .await;
+        assert_eq!(answer.status, status, "{query}");
+    }
+    let other = world.call("GET", "/v1.0/healthz?appid=other", "").await;
+    other.fails(500, "ERR_HEALTH_APPID_NOT_MATCH");
+    let outbound = "/v1.0/healthz/outbound?appid=other";
+    assert_eq!(world.call("GET", outbound, "").await.status, 204);
+}

@@ -125,7 +125,7 @@ async fn a_package_hosted_here_is_invoked_in_process() {
     world
         .call("GET", "/v1.0/invoke/nobody/method/x", "")
         .await
-        .fails(404, "ERR_DIRECT_INVOKE");
+        .fails(500, "ERR_DIRECT_INVOKE");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

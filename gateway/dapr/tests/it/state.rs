@@ -187,10 +187,9 @@ async fn a_transaction_upserts_and_deletes(world: &World) {
     let body = json!({"operations": [
         {"operation": "upsert", "request": {"key": stays, "value": "x"}},
         {"operation": "delete", "request": {"key": goes}},
-    ], "metadata": {"ttlInSeconds": "600"}});
-    let answer = world
-        .call("POST", &format!("{STORE}/transaction"), body.to_string())
-        .await;
+    ]});
+    let path = format!("{STORE}/transaction?metadata.ttlInSeconds=600");
+    let answer = world.call("POST", &path, body.to_string()).await;
     assert_eq!(answer.status, 204);
     let stays = world.call("GET", &format!("{STORE}/{stays}"), "").await;
     assert_eq!(stays.json(), "x");
@@ -216,10 +215,26 @@ async fn keys_and_bodies_that_make_no_sense_are_refused(world: &World) {
     let piped = json!([{"key": "a||b", "value": 1}]).to_string();
     assert_eq!(world.call("POST", STORE, piped).await.status, 400);
     let wrong = json!([{"key": unique("k"), "value": 1, "etag": "not-an-etag"}]).to_string();
-    assert!(matches!(
-        world.call("POST", STORE, wrong).await.status,
-        400 | 409
-    ));
+    world
+        .call("POST", STORE, wrong)
+        .await
+        .fails(409, "ERR_STATE_SAVE");
+    let odd = json!([{"key": "k", "value": 1, "options": {"concurrency": "odd"}}]).to_string();
+    world
+        .call("POST", STORE, odd)
+        .await
+        .fails(500, "ERR_STATE_SAVE");
+    world
+        .call("DELETE", &format!("{STORE}/k?consistency=odd"), "")
+        .await
+        .fails(500, "ERR_STATE_DELETE");
+    let ttl = json!([{"key": "k", "value": 1, "metadata": {"ttlInSeconds": "soon"}}]).to_string();
+    world
+        .call("POST", STORE, ttl)
+        .await
+        .fails(500, "ERR_STATE_SAVE");
+    let none = world.call("POST", &format!("{STORE}/bulk"), "{}").await;
+    assert_eq!((none.status, none.json()), (200, json!([])));
 }
 
 async fn sixty_four_writers_count_exactly(world: &World) {
@@ -322,6 +337,9 @@ async fn queries_filter_sort_and_page() {
         (keys(&second), second.get("token")),
         (vec!["4".to_owned()], None)
     );
+    let nobody = json!({"filter": {"EQ": {"person.city": "Lima"}}}).to_string();
+    let path = "/v1.0-alpha1/state/statestore/query";
+    assert_eq!(world.call("POST", path, nobody).await.status, 204);
     let wrong = query(json!({"filter": {"LIKE": {"a": 1}}})).await;
     assert_eq!(wrong["errorCode"], "ERR_MALFORMED_REQUEST");
 }
