@@ -8,6 +8,7 @@ use http::{
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 use serde_json::json;
+use wasmgate_common::NotPrivate;
 
 use crate::{components::ComponentError, store::StoreError};
 
@@ -22,6 +23,9 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+    /// Other users could read or change what is kept there.
+    #[error(transparent)]
+    NotPrivate(NotPrivate),
     /// Another process holds the data folder.
     #[error("data folder {path} is in use by another process; stop it or name another folder")]
     InUse {
@@ -42,6 +46,15 @@ pub enum OpenError {
     /// Mistakes in the resource YAML, all of them.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Components(Vec<ComponentError>),
+}
+
+impl From<NotPrivate> for OpenError {
+    fn from(error: NotPrivate) -> Self {
+        match error {
+            NotPrivate::Io { path, source } => Self::Data { path, source },
+            shared => Self::NotPrivate(shared),
+        }
+    }
 }
 
 /// A failure as Dapr's API answers it: `{"errorCode", "message"}`.

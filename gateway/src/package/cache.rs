@@ -6,15 +6,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
+use wasmgate_common::{check_private, create_private_dir};
 
 use super::PackageError;
-
-/// Owner may enter and write; nobody else may even look.
-const OWNER_ONLY: u32 = 0o700;
 
 /// A SHA-256 behind the code, where wasmtime does not look.
 const SEAL_BYTES: usize = 32;
@@ -46,15 +44,8 @@ impl CodeCache {
     /// # Errors
     /// When the directory cannot be made, closed to others, or written.
     pub fn open(directory: &Path) -> Result<Self, PackageError> {
-        let prepare = || {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(OWNER_ONLY)
-                .create(directory)?;
-            fs::set_permissions(directory, fs::Permissions::from_mode(OWNER_ONLY))?;
-            tempfile::tempfile_in(directory)
-        };
-        prepare().map_err(|error| PackageError::Cache {
+        create_private_dir(directory)?;
+        tempfile::tempfile_in(directory).map_err(|error| PackageError::Cache {
             path: directory.to_owned(),
             error,
         })?;
@@ -65,7 +56,12 @@ impl CodeCache {
 
     /// Code compiled earlier from `source` by `engine`, if it is there and whole.
     pub fn find(&self, source: &[u8], engine: &str) -> Option<CompiledCode> {
-        let code = CompiledCode::at(self.path(source, engine)).ok()?;
+        let path = self.path(source, engine);
+        if let Err(error) = check_private(&path) {
+            tracing::warn!(%error, "compiled code that is not ours will be compiled again");
+            return None;
+        }
+        let code = CompiledCode::at(path).ok()?;
         if !code.is_sealed() {
             tracing::warn!(file = %code.path.display(), "compiled code is damaged and will be compiled again");
             return None;
@@ -217,12 +213,23 @@ mod tests {
     }
 
     #[test]
-    fn the_directory_is_closed_to_others() {
-        let (directory, _cache) = cache();
-        let mode = fs::metadata(directory.path().join("code"))
-            .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, OWNER_ONLY);
+    fn code_that_another_user_could_have_put_there_does_not_count() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (_directory, cache) = cache();
+        let kept = cache.keep(b"source", "e1", b"code").unwrap();
+        fs::set_permissions(kept.path(), fs::Permissions::from_mode(0o666)).unwrap();
+        assert_eq!(cache.find(b"source", "e1"), None);
+        // Compiled again, it is ours again.
+        cache.keep(b"source", "e1", b"code").unwrap();
+        assert!(cache.find(b"source", "e1").is_some());
+    }
+
+    #[test]
+    fn a_directory_that_others_may_write_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let refused = CodeCache::open(directory.path());
+        assert!(matches!(refused, Err(PackageError::NotPrivate(_))));
     }
 }

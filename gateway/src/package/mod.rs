@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
+use wasmgate_common::NotPrivate;
 
 use crate::admin::metrics::{Metrics, PackageMetrics};
 use crate::admission::Admission;
@@ -169,6 +170,9 @@ pub enum PackageError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// Other users could read or change the compiled code.
+    #[error(transparent)]
+    NotPrivate(NotPrivate),
     /// The compiled code changed or went away after registration.
     #[error("compiled code {} is not what was registered", path.display())]
     CodeChanged {
@@ -183,6 +187,18 @@ pub enum PackageError {
         /// What wasmtime said.
         error: String,
     },
+}
+
+impl From<NotPrivate> for PackageError {
+    fn from(error: NotPrivate) -> Self {
+        match error {
+            NotPrivate::Io { path, source } => Self::Cache {
+                path,
+                error: source,
+            },
+            shared => Self::NotPrivate(shared),
+        }
+    }
 }
 
 impl PackageError {
@@ -203,6 +219,7 @@ impl PackageError {
             Self::Cache { .. } => {
                 "make the directory writable, or name another one in `[server] cache`"
             }
+            Self::NotPrivate(_) => "name a folder of the gateway's own in `[server] cache`",
             Self::CodeChanged { .. } | Self::Load { .. } => {
                 "restart the gateway to compile it again"
             }

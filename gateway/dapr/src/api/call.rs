@@ -14,6 +14,7 @@ use crate::{
     event::new_traceparent,
     grants::Grants,
     runtime::Runtime,
+    store::Fault,
 };
 
 /// The longest body of a call that is kept in memory: the sidecar's own default. Invocations
@@ -136,16 +137,35 @@ pub(crate) fn json_answer(body: impl Into<Body>) -> ApiResult {
     Ok(response)
 }
 
-/// A failure of the database under the code of the operation: 507 if the disk is full.
+/// A failure of the database under the code of the operation, each kind with its own remedy.
 pub(crate) fn store_error(code: &'static str, error: &crate::store::StoreError) -> ApiError {
-    tracing::error!(%error, code, "the database failed");
-    if error.is_full() {
-        let message = "the disk of the embedded runtime is full; nothing was stored";
-        return ApiError::new(507, code, message);
+    tracing::error!(%error, fault = ?error.fault(), code, "the database failed");
+    match error.fault() {
+        Fault::Full => ApiError::new(
+            507,
+            code,
+            "the disk of the embedded runtime is full; nothing was stored",
+        ),
+        Fault::Busy => ApiError::new(
+            503,
+            code,
+            "the embedded runtime's database is short of what it needs; try again",
+        )
+        .retry_after(),
+        Fault::Io => ApiError::new(
+            500,
+            code,
+            "the embedded runtime's disk failed; nothing was stored",
+        ),
+        Fault::Corrupt => ApiError::new(
+            500,
+            code,
+            "the embedded runtime's database is damaged; a backup has to be restored",
+        ),
+        Fault::Other => ApiError::new(
+            500,
+            code,
+            format!("the embedded runtime's database failed: {error}"),
+        ),
     }
-    ApiError::new(
-        500,
-        code,
-        format!("the embedded runtime's database failed: {error}"),
-    )
 }

@@ -6,6 +6,7 @@
 //! `kill -9` and the loss of power alike, and many writers share one sync. Reads use pooled
 //! connections in the caller's thread: a point read costs microseconds, less than a hop.
 
+mod failure;
 pub(crate) mod jobs;
 pub(crate) mod locks;
 pub(crate) mod query;
@@ -16,9 +17,12 @@ mod writer;
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
+use wasmgate_common::{check_private, create_private_dir, open_private};
 
 use crate::error::OpenError;
+pub use failure::StoreError;
+pub(crate) use failure::{Fault, WriteError};
 pub use queue::QueueDepth;
 use writer::Writer;
 
@@ -62,34 +66,6 @@ CREATE INDEX job_due ON job (due_at);
 INSERT INTO sequence VALUES ('job', 0);
 ";
 
-/// A failure of the database.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// SQLite's own words.
-    #[error("{0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// The transaction that held this write failed; nothing of it was kept.
-    #[error("the transaction was not committed: {0}")]
-    NotCommitted(Arc<str>),
-    /// The file was written by another version.
-    #[error("its layout is version {0}, this program knows version {SCHEMA_VERSION}")]
-    Version(i64),
-    /// The writer has ended, as the process is ending.
-    #[error("the database is closed")]
-    Closed,
-}
-
-impl StoreError {
-    /// Whether the disk is full: the caller may try again once there is room.
-    pub(crate) fn is_full(&self) -> bool {
-        match self {
-            Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
-            Self::NotCommitted(reason) => reason.contains("full"),
-            Self::Version(_) | Self::Closed => false,
-        }
-    }
-}
-
 /// The open database.
 pub(crate) struct Store {
     writer: Writer,
@@ -106,8 +82,8 @@ impl Store {
             path: data.to_owned(),
             source,
         };
-        fs::create_dir_all(data).map_err(data_error)?;
-        let guard = fs::File::create(data.join("dapr.lock")).map_err(data_error)?;
+        create_private_dir(data)?;
+        let guard = open_private(&data.join("dapr.lock"))?;
         match guard.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
@@ -118,6 +94,11 @@ impl Store {
             Err(fs::TryLockError::Error(source)) => return Err(data_error(source)),
         }
         let path = data.join("dapr.db");
+        // SQLite gives the files beside it the permissions that this one has.
+        open_private(&path)?;
+        for beside in ["dapr.db-wal", "dapr.db-shm"] {
+            check_private(&data.join(beside))?;
+        }
         let database_error = |source| OpenError::Database {
             path: path.clone(),
             source,
@@ -137,7 +118,7 @@ impl Store {
     pub(crate) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
+        E: WriteError,
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         self.writer.write(work).await

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{StoreError, next};
+use super::{StoreError, WriteError, next};
 
 /// A value as it is stored: JSON text, verbatim as it was saved.
 #[derive(Debug)]
@@ -40,6 +40,15 @@ pub(crate) enum ChangeError {
     Mismatch(String),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl WriteError for ChangeError {
+    fn as_store(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Mismatch(_) => None,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for ChangeError {

@@ -5,7 +5,7 @@ use std::{io, sync::Arc, sync::mpsc, thread};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::StoreError;
+use super::{Fault, StoreError, WriteError};
 
 /// Writes that share one transaction at most: bounds how long the first of them waits for the
 /// last, while one sync is already spread thin over so many.
@@ -13,8 +13,47 @@ const MAX_BATCH: usize = 256;
 
 /// Tells a waiting caller what became of its write, once the commit is decided.
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
-/// Does the work, if given a connection; says whether it is to be kept.
-type Work = Box<dyn FnOnce(Option<&Connection>) -> (bool, Answer) + Send>;
+/// Does the work, if given a connection.
+type Work = Box<dyn FnOnce(Option<&Connection>) -> Done + Send>;
+
+/// A write that was tried, or was not for want of a transaction.
+struct Done {
+    outcome: Outcome,
+    answer: Answer,
+}
+
+enum Outcome {
+    /// To be committed.
+    Keep,
+    /// To be rolled back by itself; where the database failed, with its kind of failure.
+    Discard(Option<Fault>),
+}
+
+/// Why a transaction is lost.
+#[derive(Clone)]
+struct Lost {
+    fault: Fault,
+    reason: Arc<str>,
+}
+
+impl From<rusqlite::Error> for Lost {
+    fn from(error: rusqlite::Error) -> Self {
+        let error = StoreError::from(error);
+        Self {
+            fault: error.fault(),
+            reason: error.to_string().into(),
+        }
+    }
+}
+
+impl From<Lost> for StoreError {
+    fn from(lost: Lost) -> Self {
+        Self::NotCommitted {
+            fault: lost.fault,
+            reason: lost.reason,
+        }
+    }
+}
 
 /// The way to the writing thread. Dropping it writes what waits, closes the database and only then
 /// returns, so that the folder is free for the next to open it.
@@ -58,15 +97,19 @@ impl Writer {
     pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
+        E: WriteError,
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
-        let (answer, answered) = oneshot::channel();
+        let (caller, answered) = oneshot::channel();
         let work: Work = Box::new(move |connection| {
-            let outcome = connection.map(work);
-            let keep = matches!(outcome, Some(Ok(_)));
-            let tell: Answer = Box::new(move |commit| {
-                let told = match (outcome, commit) {
+            let worked = connection.map(work);
+            let outcome = match &worked {
+                Some(Ok(_)) => Outcome::Keep,
+                Some(Err(error)) => Outcome::Discard(error.as_store().map(StoreError::fault)),
+                None => Outcome::Discard(None),
+            };
+            let answer: Answer = Box::new(move |commit| {
+                let told = match (worked, commit) {
                     (Some(Ok(value)), Ok(())) => Ok(value),
                     // The work's own failure says more than the commit's.
                     (Some(Err(error)), _) => Err(error),
@@ -74,9 +117,9 @@ impl Writer {
                     (None, Ok(())) => Err(E::from(StoreError::Closed)),
                 };
                 // A caller that has gone away no longer wants to know.
-                let _ = answer.send(told);
+                let _ = caller.send(told);
             });
-            (keep, tell)
+            Done { outcome, answer }
         });
         let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
         queue.send(work).map_err(|_| StoreError::Closed)?;
@@ -89,50 +132,46 @@ impl Writer {
 fn commit_together(connection: &Connection, batch: impl Iterator<Item = Work>) {
     let begun = connection.execute_batch("BEGIN IMMEDIATE");
     let mut answers = Vec::new();
-    let mut outcome = begun;
+    let mut outcome = begun.map_err(Lost::from);
     for work in batch {
         match outcome {
             Ok(()) => outcome = run_one(connection, work, &mut answers),
             // The transaction is lost: the rest is told so without having been tried.
-            Err(_) => answers.push(work(None).1),
+            Err(_) => answers.push(work(None).answer),
         }
     }
     if outcome.is_ok() {
-        outcome = connection.execute_batch("COMMIT");
+        outcome = connection.execute_batch("COMMIT").map_err(Lost::from);
     }
-    let failed: Option<Arc<str>> = outcome.err().map(|error| error.to_string().into());
-    if let Some(reason) = &failed {
-        tracing::error!(%reason, writes = answers.len(), "the database did not take a transaction");
+    if let Err(Lost { fault, reason }) = &outcome {
+        tracing::error!(?fault, %reason, writes = answers.len(), "the database did not take a transaction");
         if !connection.is_autocommit() {
             let _ = connection.execute_batch("ROLLBACK");
         }
     }
     for answer in answers {
-        answer(
-            failed
-                .clone()
-                .map_or(Ok(()), |reason| Err(StoreError::NotCommitted(reason))),
-        );
+        answer(outcome.clone().map_err(StoreError::from));
     }
 }
 
 /// Runs one write within a savepoint of its own. An error means the whole transaction is lost, as
 /// when the disk is full and SQLite has rolled back by itself.
-fn run_one(
-    connection: &Connection,
-    work: Work,
-    answers: &mut Vec<Answer>,
-) -> Result<(), rusqlite::Error> {
+fn run_one(connection: &Connection, work: Work, answers: &mut Vec<Answer>) -> Result<(), Lost> {
     connection.prepare_cached("SAVEPOINT work")?.execute([])?;
-    let (keep, answer) = work(Some(connection));
-    answers.push(answer);
+    let done = work(Some(connection));
+    answers.push(done.answer);
     if connection.is_autocommit() {
-        return Err(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
-            Some("SQLite rolled the transaction back: disk full or unreadable".into()),
-        ));
+        // It did so because of the failure that the write itself has seen.
+        let fault = match done.outcome {
+            Outcome::Discard(Some(fault)) => fault,
+            Outcome::Discard(None) | Outcome::Keep => Fault::Other,
+        };
+        return Err(Lost {
+            fault,
+            reason: "SQLite rolled the transaction back".into(),
+        });
     }
-    if !keep {
+    if matches!(done.outcome, Outcome::Discard(_)) {
         connection.prepare_cached("ROLLBACK TO work")?.execute([])?;
     }
     connection.prepare_cached("RELEASE work")?.execute([])?;
@@ -178,7 +217,7 @@ mod tests {
         // SQLite gives up the whole transaction, so small writes may fail with the large one.
         let acknowledged = written.iter().filter(|written| written.is_ok()).count();
         for error in written.iter().filter_map(|written| written.as_ref().err()) {
-            assert!(error.is_full(), "{error}");
+            assert_eq!(error.fault(), Fault::Full, "{error}");
         }
         assert!(acknowledged <= 3);
         assert_eq!(count(&writer).await, i64::try_from(acknowledged).unwrap());

@@ -11,6 +11,7 @@
 
 mod harness;
 
+mod bad_disk;
 mod bad_input;
 mod bindings;
 mod components;

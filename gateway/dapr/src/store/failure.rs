@@ -1,0 +1,85 @@
+//! Failures of the database, by kind.
+
+use std::sync::Arc;
+
+use rusqlite::ErrorCode;
+
+use super::SCHEMA_VERSION;
+
+/// A failure of the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite's own words.
+    #[error("{0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The transaction that held this write failed; nothing of it was kept.
+    #[error("the transaction was not committed: {reason}")]
+    NotCommitted {
+        /// What kept it from being committed.
+        fault: Fault,
+        /// SQLite's own words.
+        reason: Arc<str>,
+    },
+    /// The file was written by another version.
+    #[error("its layout is version {0}, this program knows version {SCHEMA_VERSION}")]
+    Version(i64),
+    /// The writer has ended, as the process is ending.
+    #[error("the database is closed")]
+    Closed,
+}
+
+/// The kinds of failure that call for different remedies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// There is no room on the disk; the call may be tried again once there is.
+    Full,
+    /// The disk could not be read or written.
+    Io,
+    /// The file is damaged; a backup has to be restored.
+    Corrupt,
+    /// Memory, descriptors or a lock were short; a moment later it may work.
+    Busy,
+    /// Anything else.
+    Other,
+}
+
+impl StoreError {
+    /// The kind of this failure.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Sqlite(error) => Fault::of_code(error.sqlite_error_code()),
+            Self::NotCommitted { fault, .. } => *fault,
+            Self::Version(_) => Fault::Other,
+            Self::Closed => Fault::Busy,
+        }
+    }
+}
+
+impl Fault {
+    fn of_code(code: Option<ErrorCode>) -> Self {
+        match code {
+            Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::SystemIoFailure) => Self::Io,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt,
+            Some(
+                ErrorCode::CannotOpen
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::OutOfMemory,
+            ) => Self::Busy,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A failure of a write, which may be the database's.
+pub(crate) trait WriteError: From<StoreError> + Send + 'static {
+    /// The database's failure, if it is one.
+    fn as_store(&self) -> Option<&StoreError>;
+}
+
+impl WriteError for StoreError {
+    fn as_store(&self) -> Option<&StoreError> {
+        Some(self)
+    }
+}
