@@ -27,6 +27,7 @@ mod app;
 mod bindings;
 mod components;
 mod configuration;
+mod cron;
 mod error;
 mod event;
 mod grants;

@@ -1,15 +1,10 @@
 //! Times and schedules as Dapr writes them.
 
-use std::{
-    str::FromStr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use croner::{
-    Cron,
-    parser::{CronParser, Seconds},
-};
+use chrono::{DateTime, Days, Months, SecondsFormat, TimeDelta, Utc};
+
+use crate::cron::Cron;
 
 /// Milliseconds since 1970.
 pub(crate) fn now_ms() -> i64 {
@@ -90,20 +85,66 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, TimeError> {
     Ok(total)
 }
 
-/// A moment: RFC 3339, or a duration from `now`.
-pub(crate) fn parse_moment(text: &str, now: i64) -> Result<i64, TimeError> {
+/// A moment: RFC 3339, or a duration from `start` as Go writes it or as ISO 8601 does (`P1DT2H`).
+pub(crate) fn parse_moment(text: &str, start: i64) -> Result<i64, TimeError> {
     if let Ok(at) = DateTime::parse_from_rfc3339(text.trim()) {
         return Ok(at.timestamp_millis());
     }
-    match parse_duration(text) {
-        Ok(from_now) => Ok(later(now, from_now)),
-        Err(_) => Err(TimeError(format!(
-            "{text:?} is neither an RFC 3339 time nor a duration; write 2026-01-31T08:00:00Z or 10s"
-        ))),
+    if let Ok(from_start) = parse_duration(text) {
+        return Ok(later(start, from_start));
     }
+    iso_later(text.trim(), start).ok_or_else(|| {
+        TimeError(format!(
+            "{text:?} is neither an RFC 3339 time nor a duration; write 2026-01-31T08:00:00Z, 10s or PT10S"
+        ))
+    })
 }
 
-/// When something recurs, in UTC.
+/// `start` plus a duration of ISO 8601, whose months and years are those of the calendar; none if it is none.
+fn iso_later(text: &str, start: i64) -> Option<i64> {
+    let mut at = DateTime::<Utc>::from_timestamp_millis(start)?;
+    let (date, time) = match text.strip_prefix('P')?.split_once('T') {
+        Some((_, "")) => return None,
+        Some((date, time)) => (date, time),
+        None => (text.strip_prefix('P')?, ""),
+    };
+    if date.is_empty() && time.is_empty() {
+        return None;
+    }
+    for (number, unit) in iso_parts(date, "YMWD")? {
+        at = match unit {
+            'Y' => at.checked_add_months(Months::new(number.checked_mul(12)?))?,
+            'M' => at.checked_add_months(Months::new(number))?,
+            'W' => at.checked_add_days(Days::new(u64::from(number) * 7))?,
+            _ => at.checked_add_days(Days::new(u64::from(number)))?,
+        };
+    }
+    for (number, unit) in iso_parts(time, "HMS")? {
+        let seconds = match unit {
+            'H' => 3600,
+            'M' => 60,
+            _ => 1,
+        };
+        at = at.checked_add_signed(TimeDelta::seconds(i64::from(number) * seconds))?;
+    }
+    Some(at.timestamp_millis())
+}
+
+/// Whole numbers with their units, each unit once and in this order.
+fn iso_parts(mut text: &str, units: &str) -> Option<Vec<(u32, char)>> {
+    let (mut parts, mut left) = (Vec::new(), units);
+    while !text.is_empty() {
+        let end = text.find(|c: char| !c.is_ascii_digit())?;
+        let (number, rest) = text.split_at(end);
+        let unit = rest.chars().next()?;
+        (_, left) = left.split_once(unit)?;
+        parts.push((number.parse().ok()?, unit));
+        text = rest.get(unit.len_utf8()..)?;
+    }
+    Some(parts)
+}
+
+/// When something recurs.
 #[derive(Clone, Debug)]
 pub(crate) enum Schedule {
     Cron(Box<Cron>),
@@ -113,12 +154,9 @@ pub(crate) enum Schedule {
 /// The shortest period of `@every`: a shorter one would only keep the machine busy.
 const MIN_PERIOD: Duration = Duration::from_millis(100);
 
-impl FromStr for Schedule {
-    type Err = TimeError;
-
-    /// Six fields (seconds first), `@every 5s`, or `@hourly` and its like. Five fields are taken
-    /// as a cron without seconds, as the cron binding allows.
-    fn from_str(text: &str) -> Result<Self, TimeError> {
+impl Schedule {
+    /// The schedule of a job: six fields, seconds first, `@every 5s`, or `@hourly` and its like.
+    pub(crate) fn of_job(text: &str) -> Result<Self, TimeError> {
         let text = text.trim();
         if let Some(period) = text.strip_prefix("@every ") {
             let period = parse_duration(period)?;
@@ -129,9 +167,7 @@ impl FromStr for Schedule {
             }
             return Ok(Self::Every(period));
         }
-        let text = if text == "@midnight" { "@daily" } else { text };
-        let parser = CronParser::builder().seconds(Seconds::Optional).build();
-        let cron = parser.parse(text).map_err(|error| {
+        let cron = text.parse().map_err(|error| {
             TimeError(format!(
                 "{text:?} is no schedule ({error}); write six fields (second minute hour day month \
                  weekday), @every 5s, or @daily"
@@ -139,17 +175,27 @@ impl FromStr for Schedule {
         })?;
         Ok(Self::Cron(Box::new(cron)))
     }
-}
 
-impl Schedule {
+    /// The schedule of a cron binding: that of a job, or five fields without seconds.
+    pub(crate) fn of_binding(text: &str) -> Result<Self, TimeError> {
+        let zones = usize::from(
+            text.trim_start().starts_with("TZ=") || text.trim_start().starts_with("CRON_TZ="),
+        );
+        let mut fields: Vec<&str> = text.split_whitespace().collect();
+        if fields.len() == 5 + zones {
+            fields.insert(zones, "0");
+            return Self::of_job(&fields.join(" "));
+        }
+        Self::of_job(text)
+    }
+
     /// The next time after `after`, in milliseconds since 1970; none if there is none.
     pub(crate) fn next_after(&self, after: i64) -> Option<i64> {
         match self {
             Self::Every(period) => Some(later(after, *period)),
             Self::Cron(cron) => {
                 let after = DateTime::<Utc>::from_timestamp_millis(after)?;
-                let next = cron.find_next_occurrence(&after, false).ok()?;
-                Some(next.timestamp_millis())
+                Some(cron.next_after(after)?.timestamp_millis())
             }
         }
     }
@@ -169,23 +215,55 @@ mod tests {
         }
     }
 
+    fn at(text: &str) -> i64 {
+        DateTime::parse_from_rfc3339(text)
+            .unwrap()
+            .timestamp_millis()
+    }
+
     #[test]
-    fn six_fields_start_with_seconds() {
-        let at = |text: &str| {
-            DateTime::parse_from_rfc3339(text)
-                .unwrap()
-                .timestamp_millis()
-        };
-        let schedule: Schedule = "*/15 * * * * *".parse().unwrap();
-        assert_eq!(
-            schedule.next_after(at("2026-01-01T00:00:01Z")),
-            Some(at("2026-01-01T00:00:15Z"))
-        );
-        let daily: Schedule = "@daily".parse().unwrap();
-        assert_eq!(
-            daily.next_after(at("2026-01-01T00:00:01Z")),
-            Some(at("2026-01-02T00:00:00Z"))
-        );
+    fn moments_are_times_or_durations_of_go_or_iso_8601() {
+        let start = at("2026-01-31T08:00:00Z");
+        for (text, expected) in [
+            ("2026-02-01T00:00:00+01:00", "2026-01-31T23:00:00Z"),
+            ("1h30m", "2026-01-31T09:30:00Z"),
+            ("PT90S", "2026-01-31T08:01:30Z"),
+            ("P1M", "2026-02-28T08:00:00Z"),
+            ("P1Y2W3DT4H5M6S", "2027-02-17T12:05:06Z"),
+        ] {
+            assert_eq!(parse_moment(text, start).unwrap(), at(expected), "{text}");
+        }
+        for wrong in [
+            "",
+            "P",
+            "PT",
+            "P1DT",
+            "P1H",
+            "PT1D",
+            "P1",
+            "PD",
+            "P1S",
+            "P-1D",
+            "P1D1Y",
+            "R2/PT1S",
+            "soon",
+            "P99999999999Y",
+            "P4294967295Y",
+        ] {
+            assert!(parse_moment(wrong, start).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn jobs_have_six_fields_and_bindings_may_have_five() {
+        assert!(Schedule::of_job("30 3 * * *").is_err());
+        let five = Schedule::of_binding("TZ=UTC 30 3 * * *").unwrap();
+        let six = Schedule::of_job("0 30 3 * * *").unwrap();
+        let now = at("2026-01-01T00:00:01Z");
+        assert_eq!(five.next_after(now), Some(at("2026-01-01T03:30:00Z")));
+        assert_eq!(five.next_after(now), six.next_after(now));
+        let every = Schedule::of_binding("@every 1m30s").unwrap();
+        assert_eq!(every.next_after(now), Some(at("2026-01-01T00:01:31Z")));
     }
 
     #[test]
@@ -198,7 +276,8 @@ mod tests {
             "@every 1ns",
             "* * *",
         ] {
-            assert!(wrong.parse::<Schedule>().is_err(), "{wrong}");
+            assert!(Schedule::of_job(wrong).is_err(), "{wrong}");
+            assert!(Schedule::of_binding(wrong).is_err(), "{wrong}");
         }
     }
 }

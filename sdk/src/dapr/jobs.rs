@@ -173,7 +173,7 @@ impl Job {
         self.spec.failure_policy = Some(match times {
             0 => FailurePolicy::Drop {},
             max_retries => FailurePolicy::Constant {
-                interval: text(interval),
+                interval: seconds(interval),
                 max_retries,
             },
         });
@@ -278,21 +278,36 @@ impl Source for Due {
     }
 }
 
-/// Reads data, also when a protobuf `Any` is around it, as some versions of Dapr have it.
+/// Reads data, also within the protobuf `Any` in which Dapr shows a job's JSON. Any other kind of `Any` is data.
 fn read<T: DeserializeOwned>(json: &str) -> Result<T, serde_json::Error> {
     #[derive(Deserialize)]
     struct Any<'a> {
         #[serde(rename = "@type")]
-        _kind: &'a str,
+        kind: &'a str,
         #[serde(borrow)]
         value: &'a RawValue,
     }
-    let inner = serde_json::from_str::<Any<'_>>(json).map(|any| any.value.get());
-    serde_json::from_str(inner.unwrap_or(json))
+    match serde_json::from_str::<Any<'_>>(json) {
+        Ok(any) if any.kind == "type.googleapis.com/google.protobuf.Value" => {
+            serde_json::from_str(any.value.get())
+        }
+        _ => serde_json::from_str(json),
+    }
 }
 
 fn api(method: Method, name: &str) -> Api {
     Api::new(method, "/v1.0/jobs").segment(name)
+}
+
+/// A duration as protobuf's JSON has it.
+fn seconds(duration: Duration) -> String {
+    match duration.subsec_nanos() {
+        0 => format!("{}s", duration.as_secs()),
+        nanos => {
+            let text = format!("{}.{nanos:09}", duration.as_secs());
+            format!("{}s", text.trim_end_matches('0'))
+        }
+    }
 }
 
 /// A duration as Go and Dapr read it.
@@ -300,5 +315,35 @@ fn text(duration: Duration) -> String {
     match duration.subsec_nanos() {
         0 => format!("{}s", duration.as_secs()),
         _ => format!("{}ms", duration.as_millis()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_without_data_is_sent_with_null() {
+        let job = Job::new("j".into()).due_in(Duration::from_millis(1500));
+        let sent = serde_json::to_string(&job.spec).unwrap();
+        assert_eq!(sent, r#"{"dueTime":"1500ms","data":null}"#);
+    }
+
+    #[test]
+    fn an_interval_is_written_as_seconds() {
+        for (duration, text) in [(1000, "1s"), (500, "0.5s"), (61_250, "61.25s")] {
+            assert_eq!(seconds(Duration::from_millis(duration)), text);
+        }
+    }
+
+    #[test]
+    fn only_the_any_that_dapr_shows_is_taken_off() {
+        let shown = r#"{"@type":"type.googleapis.com/google.protobuf.Value","value":{"a":1}}"#;
+        assert_eq!(
+            read::<serde_json::Value>(shown).unwrap(),
+            serde_json::json!({"a": 1})
+        );
+        let own = r#"{"@type":"order","value":1}"#;
+        assert_eq!(read::<serde_json::Value>(own).unwrap()["value"], 1);
     }
 }

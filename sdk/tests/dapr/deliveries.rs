@@ -262,8 +262,8 @@ fn a_job_reaches_the_first_handler_its_name_fits() {
         .job("order-*", note("prefix"));
     let run = |path, body: &str| call(&app, Request::post(path).with_body(body)).status();
     assert_eq!(run("/job/tick", ""), 200);
-    assert_eq!(run("/job/order%2D7", "7"), 200);
-    let any = r#"{"@type":"type.googleapis.com/google.protobuf.Int64Value","value":8}"#;
+    assert_eq!(run("/job/order-7", "7"), 200);
+    let any = r#"{"@type":"type.googleapis.com/google.protobuf.Value","value":8}"#;
     assert_eq!(run("/job/order-8", any), 200);
     assert_eq!(run("/job/tick", "\"text\""), 422);
     assert_eq!(run("/job/ticks", ""), 503);

@@ -3,7 +3,7 @@
 use super::call::{Call, bytes, json, json_answer, no_content, store_error};
 use crate::{
     error::{ApiError, ApiResult},
-    jobs::JobSpec,
+    jobs::{FAILED, JobSpec},
     store::{
         StoreError,
         jobs::{self, JobRow},
@@ -16,12 +16,14 @@ use axum::body::Body;
 const MAX_NAME: usize = 256;
 
 pub(super) async fn schedule(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
-    const FAILED: &str = "DAPR_SCHEDULER_SCHEDULE_JOB";
     check(name)?;
-    let spec: JobSpec = json(&bytes(body).await?)?;
-    let (due_at, expires_at) = spec
-        .begin(now_ms())
-        .map_err(|error| ApiError::new(400, FAILED, error.to_string()))?;
+    let body = bytes(body).await?;
+    let spec: JobSpec = if body.is_empty() {
+        JobSpec::default()
+    } else {
+        json(&body)?
+    };
+    let (due_at, expires_at) = spec.begin(now_ms())?;
     let text = serde_json::to_string(&spec);
     let text = text.map_err(|error| ApiError::new(400, FAILED, error.to_string()))?;
     let job = JobRow {
@@ -34,10 +36,11 @@ pub(super) async fn schedule(call: &Call<'_>, body: Body, name: &str) -> ApiResu
         generation: 0,
         expires_at,
     };
+    let overwrite = spec.overwrite.unwrap_or(false);
     let put = call
         .runtime
         .store
-        .write(move |conn| jobs::put(conn, &job, spec.overwrite));
+        .write(move |conn| jobs::put(conn, &job, overwrite));
     let put = put
         .await
         .map_err(|error: StoreError| store_error(FAILED, &error))?;
@@ -63,9 +66,9 @@ pub(super) fn get(call: &Call<'_>, name: &str) -> ApiResult {
             format!("there is no job {name:?} of this app"),
         ));
     };
-    let mut spec: serde_json::Map<String, serde_json::Value> = json(job.spec.as_bytes())?;
-    spec.insert("name".to_owned(), job.name.into());
-    json_answer(serde_json::Value::Object(spec).to_string())
+    let spec: JobSpec = json(job.spec.as_bytes())?;
+    let shown = spec.shown(&job.name);
+    json_answer(shown.map_err(|error| ApiError::new(500, FAILED, error.to_string()))?)
 }
 
 /// Answers 204 for a job that is not there too: then it is as the app wants it.
@@ -82,10 +85,22 @@ pub(super) async fn delete(call: &Call<'_>, name: &str) -> ApiResult {
 }
 
 fn check(name: &str) -> Result<(), ApiError> {
-    if name.is_empty() || name.len() > MAX_NAME || name.contains("||") {
-        let message =
-            format!("{name:?} is no name of a job: 1 to {MAX_NAME} bytes, without \"||\"");
-        return Err(ApiError::new(400, "DAPR_SCHEDULER_JOB_NAME", message));
+    let wrong = |what: &str| {
+        let message = format!("{name:?} is no name of a job: {what}");
+        Err(ApiError::new(400, "DAPR_SCHEDULER_JOB_NAME_EMPTY", message))
+    };
+    if name.is_empty() || name.len() > MAX_NAME {
+        return wrong(&format!("give 1 to {MAX_NAME} bytes"));
+    }
+    if name.contains('|') {
+        return wrong("it may hold no |");
+    }
+    // It becomes the end of a path.
+    if name
+        .split('/')
+        .any(|segment| matches!(segment, "" | "." | ".."))
+    {
+        return wrong("no part between slashes may be empty, . or ..");
     }
     Ok(())
 }

@@ -76,10 +76,8 @@ impl Binding {
         };
         let kind = match kind {
             "cron" => {
-                let schedule = wanted("schedule")?.parse();
-                BindingKind::Cron(schedule.map_err(|error: crate::time::TimeError| {
-                    (key("schedule"), error.to_string())
-                })?)
+                let schedule = Schedule::of_binding(wanted("schedule")?);
+                BindingKind::Cron(schedule.map_err(|error| (key("schedule"), error.to_string()))?)
             }
             "http" => {
                 let url = wanted("url")?;

@@ -14,7 +14,7 @@ use tokio::{
     time::sleep,
 };
 
-pub(crate) use spec::JobSpec;
+pub(crate) use spec::{FAILED, JobSpec};
 
 use crate::{
     app::AppId,
@@ -123,22 +123,47 @@ async fn deliver(
     }
     let app =
         AppId::new(&job.app_id).map_err(|error| DeliveryFailure::Unreachable(error.to_string()))?;
-    let path = percent_encoding::utf8_percent_encode(&job.name, percent_encoding::NON_ALPHANUMERIC);
-    let request = Request::post(format!("/job/{path}"))
+    let request = Request::post(path(&job.name))
         .header(CONTENT_TYPE, "application/json")
         .header("traceparent", crate::event::new_traceparent())
         .body(Body::from(spec.payload()))
         .map_err(|error| DeliveryFailure::Failed(error.to_string()))?;
     match runtime.deliver_whole(&app, request, None).await? {
         (status, _) if status.is_success() => Ok(()),
-        (StatusCode::NOT_FOUND, _) => {
-            tracing::warn!(app_id = %app, job = job.name, "the app has no route for its job");
-            Ok(())
-        }
+        // Dapr takes it for done, and the job is lost. It may be that a new version has the route.
+        (StatusCode::NOT_FOUND, _) => Err(DeliveryFailure::Failed(
+            "the app has no route for it (404)".to_owned(),
+        )),
         (status, _) => Err(DeliveryFailure::Failed(format!(
             "the app answered {status}"
         ))),
     }
+}
+
+/// Characters that may not stand in a path. All others of a job's name stand in it as they are, as Dapr has it.
+const NOT_IN_PATHS: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// Where the app is called for its job `name`.
+pub(crate) fn path(name: &str) -> String {
+    format!(
+        "/job/{}",
+        percent_encoding::utf8_percent_encode(name, NOT_IN_PATHS)
+    )
 }
 
 async fn settle(

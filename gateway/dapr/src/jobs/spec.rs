@@ -2,32 +2,37 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::value::RawValue;
 
 use crate::{
-    api::or_default,
+    error::ApiError,
     store::jobs::JobRow,
     time::{Schedule, TimeError, parse_duration, parse_moment},
 };
 
-/// The body of `POST /v1.0/jobs/{name}`.
+/// The body of `POST /v1.0/jobs/{name}`, and how a job is stored. Dapr reads it as protobuf in JSON: names may also be
+/// written as in the proto file, unknown ones say nothing, and null is absent.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct JobSpec {
+    /// Only the path may name a job.
+    #[serde(skip_serializing)]
+    name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) schedule: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "due_time", skip_serializing_if = "Option::is_none")]
     pub(crate) due_time: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "number", skip_serializing_if = "Option::is_none")]
     pub(crate) repeats: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ttl: Option<String>,
+    /// As it was written, so that numbers keep their digits.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) data: Option<Value>,
-    #[serde(skip_serializing, deserialize_with = "or_default")]
-    pub(crate) overwrite: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) data: Option<Box<RawValue>>,
+    #[serde(skip_serializing)]
+    pub(crate) overwrite: Option<bool>,
+    #[serde(alias = "failure_policy", skip_serializing_if = "Option::is_none")]
     pub(crate) failure_policy: Option<FailurePolicy>,
 }
 
@@ -39,11 +44,14 @@ pub(crate) enum FailurePolicy {
     Drop {},
     /// It is tried again after a pause; without `maxRetries` for ever.
     Constant {
+        /// A duration as protobuf writes it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         interval: Option<String>,
         #[serde(
             default,
             rename = "maxRetries",
+            alias = "max_retries",
+            deserialize_with = "number",
             skip_serializing_if = "Option::is_none"
         )]
         max_retries: Option<u32>,
@@ -54,33 +62,70 @@ pub(crate) enum FailurePolicy {
 const DEFAULT_RETRIES: u32 = 3;
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The code of a job that cannot be scheduled.
+pub(crate) const FAILED: &str = "DAPR_SCHEDULER_SCHEDULE_JOB";
+
 impl JobSpec {
-    /// When the job is due first and when it ends, in milliseconds since 1970.
-    pub(crate) fn begin(&self, now: i64) -> Result<(i64, Option<i64>), TimeError> {
-        let schedule: Option<Schedule> = self.schedule.as_deref().map(str::parse).transpose()?;
+    /// When the job is due first and when it ends, in milliseconds since 1970, by the rules of Dapr's scheduler.
+    pub(crate) fn begin(&self, now: i64) -> Result<(i64, Option<i64>), ApiError> {
+        if self.name.as_deref().is_some_and(|name| !name.is_empty()) {
+            let message = "name the job in the path only; remove name from the body";
+            return Err(ApiError::new(400, "DAPR_SCHEDULER_JOB_NAME", message));
+        }
+        if self.schedule.is_none() && self.due_time.is_none() {
+            let message = "the job is never due; give a schedule or a dueTime";
+            return Err(ApiError::new(400, "DAPR_SCHEDULER_SCHEDULE_EMPTY", message));
+        }
+        self.times(now)
+            .map_err(|error| ApiError::new(400, FAILED, error.to_string()))
+    }
+
+    fn times(&self, now: i64) -> Result<(i64, Option<i64>), TimeError> {
+        let schedule = self.schedule.as_deref().map(Schedule::of_job);
+        let schedule = schedule.transpose()?;
+        if schedule.is_none() && self.ttl.is_some() {
+            return Err(TimeError::new(
+                "a ttl ends a schedule; give a schedule, or remove ttl",
+            ));
+        }
+        match self.repeats {
+            Some(0) => {
+                return Err(TimeError::new(
+                    "repeats must be 1 or more; remove it to repeat for ever",
+                ));
+            }
+            Some(2..) if schedule.is_none() => {
+                return Err(TimeError::new(
+                    "only a schedule repeats; give one, or remove repeats",
+                ));
+            }
+            _ => {}
+        }
         if let Some(FailurePolicy::Constant {
             interval: Some(interval),
             ..
         }) = &self.failure_policy
         {
-            parse_duration(interval)?;
+            proto_duration(interval)?;
         }
-        let expires_at = self
-            .ttl
-            .as_deref()
-            .map(|ttl| parse_moment(ttl, now))
+        let due_at = self.due_time.as_deref().map(|due| parse_moment(due, now));
+        let due_at = due_at.transpose()?;
+        // A ttl counts from the time the job is due first.
+        let ttl = self.ttl.as_deref();
+        let expires_at = ttl
+            .map(|ttl| parse_moment(ttl, due_at.unwrap_or(now)))
             .transpose()?;
-        let due_at = match (&self.due_time, schedule) {
-            (Some(due), _) => Some(parse_moment(due, now)?),
-            (None, Some(schedule)) => schedule.next_after(now),
-            (None, None) => None,
-        };
-        let Some(due_at) = due_at else {
+        if due_at
+            .zip(expires_at)
+            .is_some_and(|(due_at, expires_at)| due_at > expires_at)
+        {
             return Err(TimeError::new(
-                "the job is never due; give a schedule or a dueTime",
+                "the job ends before it is due; give a later ttl",
             ));
-        };
-        Ok((due_at, expires_at))
+        }
+        let first = due_at.or_else(|| schedule?.next_after(now));
+        let first = first.ok_or_else(|| TimeError::new("the schedule has no time within years"))?;
+        Ok((first, expires_at))
     }
 
     /// When the job is due again after it has fired; none if it is done.
@@ -88,7 +133,8 @@ impl JobSpec {
         if self.repeats.is_some_and(|repeats| job.fired >= repeats) {
             return None;
         }
-        let schedule: Schedule = self.schedule.as_deref()?.parse().ok()?;
+        // As it was accepted, perhaps by a version that took five fields.
+        let schedule = Schedule::of_binding(self.schedule.as_deref()?).ok()?;
         let next = schedule.next_after(job.due_at)?;
         if next > now {
             Some(next)
@@ -115,10 +161,85 @@ impl JobSpec {
         most.is_none_or(|most| retry < most).then_some(interval)
     }
 
-    /// What the app gets: the data's JSON, without the protobuf `Any` that some SDKs put around.
+    /// What the app gets: the data as it was written.
     pub(crate) fn payload(&self) -> String {
-        let data = self.data.as_ref();
-        let wrapped = data.and_then(|data| data.get("@type").and(data.get("value")));
-        wrapped.or(data).map(Value::to_string).unwrap_or_default()
+        let data = self.data.as_deref();
+        data.map_or("null", RawValue::get).to_owned()
     }
+
+    /// The job as `GET /v1.0/jobs/{name}` shows it.
+    pub(crate) fn shown(&self, name: &str) -> serde_json::Result<String> {
+        let data = self.data.as_deref().map(|value| Any {
+            kind: JSON_VALUE,
+            value,
+        });
+        let default = FailurePolicy::Constant {
+            interval: Some("1s".to_owned()),
+            max_retries: Some(DEFAULT_RETRIES),
+        };
+        serde_json::to_string(&Shown {
+            name,
+            schedule: self.schedule.as_deref(),
+            due_time: self.due_time.as_deref(),
+            repeats: self.repeats,
+            ttl: self.ttl.as_deref(),
+            data,
+            failure_policy: self.failure_policy.as_ref().unwrap_or(&default),
+        })
+    }
+}
+
+/// The protobuf type of any JSON value.
+const JSON_VALUE: &str = "type.googleapis.com/google.protobuf.Value";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due_time: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeats: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Any<'a>>,
+    failure_policy: &'a FailurePolicy,
+}
+
+#[derive(Serialize)]
+struct Any<'a> {
+    #[serde(rename = "@type")]
+    kind: &'a str,
+    value: &'a RawValue,
+}
+
+/// A number, which protobuf's JSON also takes as text.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let written: Option<Box<RawValue>> = Option::deserialize(deserializer)?;
+    let Some(written) = written else {
+        return Ok(None);
+    };
+    let text = written.get().trim_matches('"');
+    let number = text
+        .parse()
+        .or_else(|_| text.strip_suffix(".0").unwrap_or(text).parse());
+    number
+        .map(Some)
+        .map_err(|_| de::Error::custom(format!("{text} is no number from 0 to {}", u32::MAX)))
+}
+
+/// A duration as protobuf's JSON has it: seconds, with up to nine digits after the point.
+fn proto_duration(text: &str) -> Result<Duration, TimeError> {
+    let seconds = text
+        .strip_suffix('s')
+        .filter(|number| number.bytes().all(|b| b.is_ascii_digit() || b == b'.'));
+    let duration = seconds.and_then(|_| parse_duration(text).ok());
+    duration.ok_or_else(|| {
+        TimeError::new(&format!(
+            "interval {text:?} is no number of seconds; write 10s or 0.5s"
+        ))
+    })
 }

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     api::{API_TOKEN, call::MAX_BODY, operation::segments, same},
     app::{AppId, DeliverError},
+    jobs,
 };
 
 /// What became of a request on the app port.
@@ -71,7 +72,7 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Body>) -> Call
             events::joined(shared, &parts, body, pubsub, topic).await
         }
         ("POST", _) if events::is_event(&parts) => events::declared(shared, &parts, body).await,
-        ("POST", ["job", name]) => job(shared, &parts, body, name).await,
+        ("POST", ["job", name @ ..]) => job(shared, &parts, body, &name.join("/")).await,
         ("POST", ["configuration", store, key]) => {
             configuration(shared, &parts, body, store, key).await
         }
@@ -144,8 +145,19 @@ async fn job(shared: &Shared, parts: &Parts, body: Body, name: &str) -> Response
     let (Some((app, name)), Ok(body)) = (owner, whole(body).await) else {
         return plain(StatusCode::NOT_FOUND, "no package has this job");
     };
-    let path = format!("/job/{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
-    passed_on(send(shared, &app, Method::POST, &path, &parts.headers, body).await)
+    let path = jobs::path(name);
+    let answer = send(shared, &app, Method::POST, &path, &parts.headers, body).await;
+    match answer {
+        // The sidecar would take it for done, and the job would be lost.
+        Ok((StatusCode::NOT_FOUND, _)) => {
+            tracing::warn!(app_id = %app, job = name, "the app has no route for its job (404)");
+            plain(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the app has no route for it (404)",
+            )
+        }
+        answer => passed_on(answer),
+    }
 }
 
 async fn configuration(

@@ -72,7 +72,7 @@ async fn a_schedule_repeats_as_often_as_it_says() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_job_is_tried_as_its_policy_says() {
     let world = World::in_process(apps(500)).await;
-    let policy = json!({"constant": {"interval": "10ms", "maxRetries": 2}});
+    let policy = json!({"constant": {"interval": "0.01s", "maxRetries": 2}});
     schedule(
         &world,
         "retried",
@@ -131,6 +131,115 @@ async fn what_is_no_schedule_is_refused() {
         json!({"dueTime": "1s", "failurePolicy": {"constant": {"interval": "x"}}}),
     ] {
         assert_eq!(schedule(&world, "j", job.clone()).await, 400, "{job}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_is_called_by_its_name_as_json_and_its_data_keeps_every_digit() {
+    let world = World::in_process(apps(200)).await;
+    let data = r#"{"n":12345678901234567890123,"x":1.00,"@type":"mine","value":1e2}"#;
+    let body = format!(r#"{{"due_time":"PT0S","data":{data}}}"#);
+    let sent = world.call("POST", "/v1.0/jobs/refund-order.7", body).await;
+    assert_eq!(sent.status, 204);
+    let fired = world
+        .apps
+        .wait("shop", "/job/refund-order.7", 1)
+        .await
+        .remove(0);
+    assert_eq!(fired.headers["content-type"], "application/json");
+    assert_eq!(fired.body, data);
+    // What may not stand in a path is encoded, and only that.
+    let sent = world.call(
+        "POST",
+        "/v1.0/jobs/a%20b%25c:d@e~f%2Fg",
+        r#"{"dueTime":"0s"}"#,
+    );
+    assert_eq!(sent.await.status, 204);
+    let fired = world
+        .apps
+        .wait("shop", "/job/a%20b%25c:d@e~f/g", 1)
+        .await
+        .remove(0);
+    assert_eq!(fired.body, "null");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_for_which_the_app_has_no_route_is_tried_again() {
+    let apps = Apps::default();
+    let asked = AtomicBool::new(false);
+    apps.set("shop", move |received| match received.path.as_str() {
+        "/job/j" if asked.swap(true, Ordering::SeqCst) => answer(200, ""),
+        _ => answer(404, ""),
+    });
+    let world = World::in_process(apps).await;
+    let policy = json!({"constant": {"interval": "0.01s", "max_retries": "5"}});
+    let job = json!({"dueTime": "0s", "failure_policy": policy});
+    assert_eq!(schedule(&world, "j", job).await, 204);
+    gone(&world, "j").await;
+    assert_eq!(world.apps.count("shop", "/job/j"), 2);
+}
+
+#[tokio::test]
+async fn a_job_is_shown_as_dapr_shows_it() {
+    let world = World::in_process(apps(200)).await;
+    let job = json!({"schedule": "@every 1h", "repeats": "2", "data": {"a": 1}, "unknown": 1, "ttl": null});
+    assert_eq!(schedule(&world, "j", job).await, 204);
+    assert_eq!(
+        world.call("GET", "/v1.0-alpha1/jobs/j", "").await.json(),
+        json!({"name": "j", "schedule": "@every 1h", "repeats": 2,
+               "data": {"@type": "type.googleapis.com/google.protobuf.Value", "value": {"a": 1}},
+               "failurePolicy": {"constant": {"interval": "1s", "maxRetries": 3}}})
+    );
+    // There is no list.
+    for path in ["/v1.0-alpha1/jobs", "/v1.0/jobs"] {
+        world
+            .call("GET", path, "")
+            .await
+            .fails(404, "ERR_DIRECT_INVOKE");
+    }
+}
+
+#[tokio::test]
+async fn what_daprs_scheduler_refuses_is_refused_under_its_code() {
+    let world = World::in_process(apps(200)).await;
+    let (failed, empty) = (
+        "DAPR_SCHEDULER_SCHEDULE_JOB",
+        "DAPR_SCHEDULER_SCHEDULE_EMPTY",
+    );
+    for (body, code) in [
+        ("", empty),
+        (r#"{"data":1}"#, empty),
+        (r#"{"dueTime":"1s","name":"j"}"#, "DAPR_SCHEDULER_JOB_NAME"),
+        (r#"{"schedule":"30 3 * * *"}"#, failed),
+        (r#"{"schedule":"0 30 3 * * 7"}"#, failed),
+        (r#"{"schedule":""}"#, failed),
+        (r#"{"dueTime":"1s","ttl":"5s"}"#, failed),
+        (
+            r#"{"schedule":"@daily","dueTime":"5s","ttl":"2020-01-01T00:00:00Z"}"#,
+            failed,
+        ),
+        (r#"{"dueTime":"1s","repeats":2}"#, failed),
+        (r#"{"schedule":"@daily","repeats":0}"#, failed),
+        (
+            r#"{"dueTime":"1s","failurePolicy":{"constant":{"interval":"500ms"}}}"#,
+            failed,
+        ),
+        (r#"{"dueTime":"1s","repeats":-1}"#, "ERR_MALFORMED_REQUEST"),
+        (
+            r#"{"dueTime":"1s","due_time":"1s"}"#,
+            "ERR_MALFORMED_REQUEST",
+        ),
+        ("[", "ERR_MALFORMED_REQUEST"),
+    ] {
+        let answer = world.call("POST", "/v1.0/jobs/j", body.to_owned()).await;
+        assert_eq!(answer.status, 400, "{body}: {answer:?}");
+        answer.fails(400, code);
+    }
+    for name in ["a%7Cb", "..", "a%2F..%2Fb", "a%2F%2Fb"] {
+        let answer = world
+            .call("POST", &format!("/v1.0/jobs/{name}"), r#"{"dueTime":"1s"}"#)
+            .await;
+        assert_eq!(answer.status, 400, "{name}");
     }
 }
 

@@ -107,8 +107,8 @@ async fn jobs_fire_at_the_package_that_scheduled_them() {
         world.call("GET", "/v1.0/jobs/j-1", "").await.json()["name"],
         "j-1"
     );
-    world.apps.wait("shop", "/job/j%2D1", 1).await;
-    assert_eq!(world.apps.count("other", "/job/j%2D1"), 0);
+    world.apps.wait("shop", "/job/j-1", 1).await;
+    assert_eq!(world.apps.count("other", "/job/j-1"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -152,9 +152,9 @@ impl Dapr {
         let Some(job) = self.job(name) else {
             super::fail(&format!("there is no job `{name}`"));
         };
-        let request = Request::post(format!("/job/{}", crate::percent_encode(name)));
+        let request = Request::post(job_path(name));
         let reply = super::call(router, request.with_json(&job.get("data")));
-        let done = (200..300).contains(&reply.status()) || reply.status() == 404;
+        let done = (200..300).contains(&reply.status());
         if done && job.get("schedule").is_none() {
             self.world.jobs.borrow_mut().remove(name);
         }
@@ -200,4 +200,14 @@ impl Dapr {
     ) {
         *self.world.intercept.borrow_mut() = Some(Rc::new(look));
     }
+}
+
+/// Where Dapr brings a job: by its name as it is, but for what may not stand in a path.
+fn job_path(name: &str) -> String {
+    let legal = |c: char| c.is_ascii_graphic() && !r##""#%<>?[\]^`{|}"##.contains(c);
+    let encoded = name.chars().map(|c| match legal(c) {
+        true => c.to_string(),
+        false => crate::percent_encode(c.encode_utf8(&mut [0; 4])),
+    });
+    format!("/job/{}", encoded.collect::<String>())
 }
