@@ -79,6 +79,19 @@ impl Gateway {
         &self.packages
     }
 
+    /// The package of this name.
+    pub fn package(&self, name: &str) -> Option<&Arc<Package>> {
+        let found = self
+            .packages
+            .binary_search_by(|package| (*package.name).cmp(name));
+        self.packages.get(found.ok()?)
+    }
+
+    /// Which packages are loaded.
+    pub fn residents(&self) -> &Residents {
+        &self.residents
+    }
+
     /// Where the memory of most instances comes from.
     pub fn pool(&self) -> &Pool {
         self.loader.engines().pool()
@@ -113,11 +126,9 @@ impl Gateway {
         mut request: Request<DaprBody>,
         client: &Client,
     ) -> Result<Response<DaprBody>, DeliverError> {
-        let found = self
-            .packages
-            .binary_search_by(|package| (*package.name).cmp(app.as_str()));
-        let package = found.ok().and_then(|index| self.packages.get(index));
-        let package = package.ok_or_else(|| DeliverError::NoSuchApp(app.clone()))?;
+        let package = self
+            .package(app.as_str())
+            .ok_or_else(|| DeliverError::NoSuchApp(app.clone()))?;
         let id = RequestId::of(request.headers());
         let invoked = request.headers().contains_key(blocks::CALLER);
         if invoked && self.is_internal(package, request.uri().path()) {
@@ -241,10 +252,7 @@ impl Gateway {
             .ok_or_else(|| refused(Failure::Overloaded))?;
         let loaded = package
             .get(&self.loader, &self.residents)
-            .map_err(|error| {
-                tracing::error!(package = %package.name, %error, "the package cannot be loaded");
-                refused(Failure::PackageUnavailable)
-            })?;
+            .map_err(|_| refused(Failure::PackageUnavailable))?;
         let call = Call {
             package: Arc::clone(package),
             loaded,

@@ -1,5 +1,7 @@
 //! `wasmgate`: arguments, logging, exit codes.
 
+mod parked;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use wasmgate::admin::client::CallError;
 use wasmgate::config::{self, Config};
 use wasmgate::server::url;
 use wasmgate::start::{self, Ended, StartError};
@@ -25,6 +28,9 @@ const CANNOT_CREATE: u8 = 73;
 
 /// A file cannot be used as it is (`EX_IOERR`).
 const IO_ERROR: u8 = 74;
+
+/// A running gateway does not do what is asked of it (`EX_NOPERM`).
+const REFUSED: u8 = 77;
 
 /// What is logged unless RUST_LOG says otherwise.
 const LOG_FILTER: &str = "info";
@@ -56,6 +62,9 @@ enum Command {
     Compile(File),
     /// Print the table of routes
     Routes(File),
+    /// Handle events of a running gateway that nothing will deliver by itself
+    #[command(subcommand)]
+    Parked(parked::Parked),
 }
 
 #[derive(Args)]
@@ -145,7 +154,29 @@ fn run(command: Command) -> Result<ExitCode, Exit> {
             say(&config::table(&load(&file)?));
             Ok(ExitCode::SUCCESS)
         }
+        Command::Parked(parked) => {
+            say(&ask(parked)?);
+            Ok(ExitCode::SUCCESS)
+        }
     }
+}
+
+/// Has a running gateway do something.
+fn ask(parked: parked::Parked) -> Result<String, Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Exit {
+            code: OS_ERROR,
+            message: format!("error: {error}"),
+        })?;
+    runtime.block_on(parked.run()).map_err(|error| Exit {
+        code: match error {
+            CallError::Unreachable { .. } | CallError::Broken(_) => UNAVAILABLE,
+            CallError::Refused { .. } => REFUSED,
+        },
+        message: format!("error: {error}"),
+    })
 }
 
 fn load(file: &File) -> Result<Config, Exit> {

@@ -1,6 +1,6 @@
 //! Apps: their names, and the channel through which the runtime calls them.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{Request, Response, Uri, uri};
@@ -79,6 +79,89 @@ pub trait AppChannel: Send + Sync + 'static {
     /// The request's URI is a path with an optional query. Events, jobs and bindings come this
     /// way as well as invocations, so the embedder must not serve the same paths to the public.
     fn deliver(&self, app: &AppId, request: Request<Body>) -> DeliverFuture;
+
+    /// How long the whole answer of `app` to an event, a job or a binding may take where no
+    /// resiliency policy says it.
+    fn patience(&self, _app: &AppId) -> Duration {
+        PATIENCE
+    }
+
+    /// Takes note of what became of one delivery to `app`.
+    fn settled(&self, _app: &AppId, _kind: DeliveryKind, _result: DeliveryResult) {}
+}
+
+/// How long an app may take over an answer that nothing else ends, such as one of a process that
+/// hangs: as long as the sidecar waits for an app's answer at most by its own defaults.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a delivery carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryKind {
+    /// An event of a subscription, alone or in a batch.
+    Event,
+    /// A job that is due.
+    Job,
+    /// The tick of an input binding.
+    Binding,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryResult {
+    /// The app took it.
+    Done,
+    /// The app failed or asked for a retry, and gets it again.
+    Retry,
+    /// The app could not be reached, which is no failure of it; it gets it later.
+    Unreachable,
+    /// It is gone without having been taken: refused, or all retries are used up.
+    Dropped,
+    /// It went to the dead-letter topic.
+    DeadLettered,
+    /// It is kept for an operator, since its retries are used up.
+    Parked,
+    /// Its time to live passed before it could be delivered.
+    Expired,
+}
+
+impl DeliveryKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Event, Self::Job, Self::Binding];
+
+    /// The word for it in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Job => "job",
+            Self::Binding => "binding",
+        }
+    }
+}
+
+impl DeliveryResult {
+    /// All results.
+    pub const ALL: [Self; 7] = [
+        Self::Done,
+        Self::Retry,
+        Self::Unreachable,
+        Self::Dropped,
+        Self::DeadLettered,
+        Self::Parked,
+        Self::Expired,
+    ];
+
+    /// The word for it in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Retry => "retry",
+            Self::Unreachable => "unreachable",
+            Self::Dropped => "dropped",
+            Self::DeadLettered => "dead-lettered",
+            Self::Parked => "parked",
+            Self::Expired => "expired",
+        }
+    }
 }
 
 /// Reaches one app over HTTP: an ordinary process beside the gateway.

@@ -33,6 +33,7 @@ mod event;
 mod grants;
 mod internal;
 mod jobs;
+mod operator;
 mod pubsub;
 mod runtime;
 mod secrets;
@@ -42,7 +43,10 @@ mod start;
 mod store;
 mod time;
 
-pub use app::{AppChannel, AppId, AppIdError, DeliverError, DeliverFuture, HttpAppChannel};
+pub use app::{
+    AppChannel, AppId, AppIdError, DeliverError, DeliverFuture, DeliveryKind, DeliveryResult,
+    HttpAppChannel,
+};
 pub use axum::body::Body;
 pub use components::ComponentError;
 pub use error::OpenError;
@@ -50,4 +54,4 @@ pub use grants::{Globs, GrantError, Grants};
 pub use internal::is_dapr_path;
 pub use runtime::Dapr;
 pub use settings::Settings;
-pub use store::{QueueDepth, StoreError};
+pub use store::{Parked, ParkedFilter, ParkedState, QueueDepth, StoreError};

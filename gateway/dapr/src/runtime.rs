@@ -27,7 +27,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api,
-    app::{AppChannel, AppId, DeliverError},
+    app::{AppChannel, AppId, DeliverError, DeliveryKind, DeliveryResult},
     components::{self, Components},
     error::OpenError,
     grants::Grants,
@@ -35,15 +35,10 @@ use crate::{
     pubsub::Broker,
     settings::Settings,
     start::start_bindings,
-    store::{QueueDepth, Store, StoreError, queue, state},
-    time::now_ms,
+    store::{Store, StoreError, state},
 };
 
 pub(crate) type HttpsClient = Client<HttpsConnector<HttpConnector>, Body>;
-
-/// A delivery without a time-out of its own policy. The gateway's deadlines are shorter; this
-/// frees the place of a delivery that nothing else ends.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An app's answer to an event or a job is kept whole; what is longer says nothing more.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
@@ -51,7 +46,7 @@ const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// The embedded runtime. Cloning copies a pointer.
 #[derive(Clone)]
 pub struct Dapr {
-    runtime: Arc<Runtime>,
+    pub(crate) runtime: Arc<Runtime>,
 }
 
 /// What every part of the runtime shares.
@@ -73,6 +68,8 @@ pub(crate) struct Runtime {
     apps: RwLock<BTreeMap<AppId, Grants>>,
     started: OnceLock<(Arc<dyn AppChannel>, Handle)>,
     ready: watch::Sender<bool>,
+    /// The apps that have not told their subscriptions since the start, and why not.
+    pub(crate) silent: Mutex<BTreeMap<AppId, String>>,
 }
 
 /// Why a delivery brought no answer.
@@ -118,6 +115,7 @@ impl Dapr {
             apps: RwLock::default(),
             started: OnceLock::new(),
             ready: watch::Sender::new(false),
+            silent: Mutex::default(),
         };
         Ok(Self {
             runtime: Arc::new(runtime),
@@ -158,6 +156,16 @@ impl Dapr {
         self.runtime.ready.subscribe()
     }
 
+    /// The apps that have been asked for their subscriptions and did not tell them yet, each with
+    /// the reason.
+    pub fn silent_apps(&self) -> Vec<(AppId, String)> {
+        let silent = self.runtime.silent.lock();
+        silent
+            .iter()
+            .map(|(app, reason)| (app.clone(), reason.clone()))
+            .collect()
+    }
+
     /// Whether `path` of `app` is one by which the runtime calls it (events, jobs, bindings, configuration). The
     /// embedder must refuse it to everyone else, invocations by other apps included.
     pub fn is_internal(&self, app: &AppId, path: &str) -> bool {
@@ -190,36 +198,6 @@ impl Dapr {
                 }
             }
         })
-    }
-
-    /// What waits in each queue, for an operator.
-    pub async fn queues(&self) -> Vec<QueueDepth> {
-        self.runtime
-            .store
-            .scan(queue::depths)
-            .await
-            .unwrap_or_else(|error| {
-                tracing::error!(%error, "the queues could not be read");
-                Vec::new()
-            })
-    }
-
-    /// Delivers the parked events of `queue` again, as after its app was mended; answers how many
-    /// there were.
-    pub async fn release_parked(&self, queue: &QueueDepth) -> Result<u64, StoreError> {
-        let (pubsub, topic) = (queue.pubsub.clone(), queue.topic.clone());
-        let queue = queue.clone();
-        let release = move |conn: &rusqlite::Connection| {
-            let key = (
-                queue.app_id.as_str(),
-                queue.pubsub.as_str(),
-                queue.topic.as_str(),
-            );
-            queue::release(conn, key, now_ms())
-        };
-        let released = self.runtime.store.write(release).await?;
-        self.runtime.broker.wake(&pubsub, &topic);
-        Ok(released)
     }
 
     /// Stops the background work and waits for the deliveries under way.
@@ -276,7 +254,15 @@ impl Runtime {
         }
     }
 
-    /// Hands a request to an app and waits for the whole answer, but not for ever.
+    /// Tells the embedding program what became of a delivery.
+    pub(crate) fn settled(&self, app: &AppId, kind: DeliveryKind, result: DeliveryResult) {
+        if let Some((channel, _)) = self.started.get() {
+            channel.settled(app, kind, result);
+        }
+    }
+
+    /// Hands a request to an app and waits for the whole answer, as long as `timeout` or else the
+    /// channel allows.
     pub(crate) async fn deliver_whole(
         &self,
         app: &AppId,
@@ -295,7 +281,11 @@ impl Runtime {
                 ))),
             }
         };
-        let timeout = timeout.unwrap_or(DELIVERY_TIMEOUT);
+        let patience = || match self.started.get() {
+            Some((channel, _)) => channel.patience(app),
+            None => Duration::ZERO,
+        };
+        let timeout = timeout.unwrap_or_else(patience);
         let answer = tokio::time::timeout(timeout, exchange).await;
         answer.unwrap_or_else(|_| Err(DeliveryFailure::Failed(format!("no answer in {timeout:?}"))))
     }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::{
     api::configuration,
-    app::AppId,
+    app::{AppId, DeliveryKind, DeliveryResult},
     bindings::BindingKind,
     components::BackOff,
     event::new_traceparent,
@@ -74,8 +74,15 @@ impl Runtime {
     /// Asks `app` for its subscriptions and bindings; if it does not answer, goes on asking in the
     /// background.
     pub(crate) async fn introduce(self: &Arc<Self>, app: &AppId) {
-        if let Err(reason) = self.ask(app).await {
+        let asked = "it is being asked".to_owned();
+        self.silent.lock().insert(app.clone(), asked);
+        let told = self.ask(app).await;
+        if told.is_ok() {
+            self.silent.lock().remove(app);
+        }
+        if let Err(reason) = told {
             tracing::warn!(app_id = %app, reason, "the app does not tell its subscriptions yet");
+            self.silent.lock().insert(app.clone(), reason);
             self.spawn(ask_until_answered(self.clone(), app.clone()));
         }
     }
@@ -135,8 +142,14 @@ async fn ask_until_answered(runtime: Arc<Runtime>, app: AppId) {
             () = runtime.stopping.cancelled() => return,
         }
         match runtime.ask(&app).await {
-            Ok(()) => return,
-            Err(reason) => tracing::debug!(app_id = %app, reason, "no subscriptions yet"),
+            Ok(()) => {
+                runtime.silent.lock().remove(&app);
+                return;
+            }
+            Err(reason) => {
+                tracing::debug!(app_id = %app, reason, "no subscriptions yet");
+                runtime.silent.lock().insert(app.clone(), reason);
+            }
         }
     }
 }
@@ -213,12 +226,20 @@ async fn tick(runtime: Arc<Runtime>, app: AppId, path: String, schedule: Schedul
             .header("timezone", "UTC")
             .body(Body::empty());
         let Ok(request) = request else { return };
-        match runtime.deliver_whole(&app, request, None).await {
-            Ok((status, _)) if status.is_success() => {}
+        let result = match runtime.deliver_whole(&app, request, None).await {
+            Ok((status, _)) if status.is_success() => DeliveryResult::Done,
             Ok((status, _)) => {
-                tracing::warn!(app_id = %app, path, %status, "a cron binding failed")
+                tracing::warn!(app_id = %app, path, %status, "a cron binding failed");
+                DeliveryResult::Dropped
             }
-            Err(failure) => tracing::warn!(app_id = %app, path, ?failure, "a cron binding failed"),
-        }
+            Err(failure) => {
+                tracing::warn!(app_id = %app, path, ?failure, "a cron binding failed");
+                match failure {
+                    DeliveryFailure::Unreachable(_) => DeliveryResult::Unreachable,
+                    DeliveryFailure::Failed(_) => DeliveryResult::Dropped,
+                }
+            }
+        };
+        runtime.settled(&app, DeliveryKind::Binding, result);
     }
 }

@@ -1,23 +1,33 @@
-//! The admin listener: health, metrics and what is served, on an address of its own that is never public.
+//! The admin listener: health, metrics, what is served, and what an operator does, on an address of its own that is
+//! never public.
 
+pub mod client;
+mod guard;
 pub mod metrics;
-pub mod pool;
+mod parked;
+pub mod pools;
+mod ready;
+mod snapshot;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
 
 use crate::blocks::Blocks;
+use crate::config::Secret;
 use crate::engine::Choice;
 use crate::gateway::Gateway;
 use crate::package::Package;
 use metrics::Metrics;
+
+pub use parked::{MAX_LISTED, Order};
+pub use ready::Condition;
 
 /// What the admin listener tells, from before the first package is loaded to the end of the drain.
 #[derive(Clone)]
@@ -25,15 +35,18 @@ pub struct Status(Arc<Shared>);
 
 struct Shared {
     metrics: Arc<Metrics>,
+    /// Asked of operators who do not call from this machine.
+    token: Option<Secret>,
     gateway: OnceLock<Arc<Gateway>>,
     draining: AtomicBool,
 }
 
 impl Status {
-    /// Of a gateway that is not ready yet.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    /// Of a gateway that is not ready yet; calls from other machines that change something need `token`.
+    pub fn new(metrics: Arc<Metrics>, token: Option<Secret>) -> Self {
         Self(Arc::new(Shared {
             metrics,
+            token,
             gateway: OnceLock::new(),
             draining: AtomicBool::new(false),
         }))
@@ -50,44 +63,41 @@ impl Status {
         self.0.draining.store(true, Ordering::Release);
     }
 
-    fn is_ready(&self) -> bool {
-        let serving = self
-            .0
-            .gateway
-            .get()
-            .is_some_and(|gateway| gateway.blocks().is_none_or(Blocks::is_ready));
-        serving && !self.0.draining.load(Ordering::Acquire)
+    fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
+    fn gateway(&self) -> Option<&Arc<Gateway>> {
+        self.0.gateway.get()
+    }
+
+    fn blocks(&self) -> Option<&Blocks> {
+        self.gateway()?.blocks()
     }
 }
 
-/// `/livez`, `/readyz`, `/metrics` and `/packages`.
+/// `/livez`, `/readyz`, `/metrics`, `/packages`, `/queues` and `/parked`.
 pub fn router(status: Status) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
+        .route("/readyz", get(ready::answer))
         .route("/metrics", get(render))
         .route("/packages", get(packages))
+        .route("/queues", get(parked::queues))
+        .route("/parked", get(parked::list))
+        .route("/parked/release", post(parked::release))
+        .route("/parked/drop", post(parked::discard))
         .with_state(status)
 }
 
-async fn ready(State(status): State<Status>) -> impl IntoResponse {
-    if status.is_ready() {
-        (StatusCode::OK, "ok\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
-    }
-}
-
 async fn render(State(status): State<Status>) -> impl IntoResponse {
-    if let Some(blocks) = status.0.gateway.get().and_then(|gateway| gateway.blocks()) {
-        status.0.metrics.show_queues(&blocks.queues().await);
-    }
+    let taken = snapshot::take(&status).await;
     (
         [(
             header::CONTENT_TYPE,
             "text/plain; version=0.0.4; charset=utf-8",
         )],
-        status.0.metrics.render(),
+        status.0.metrics.render(taken),
     )
 }
 
@@ -99,6 +109,8 @@ struct PackageStatus {
     choice: Choice,
     loaded: bool,
     instances: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unavailable: Option<String>,
 }
 
 impl PackageStatus {
@@ -108,15 +120,14 @@ impl PackageStatus {
             choice: package.registered.choice.clone(),
             loaded: package.is_loaded(),
             instances: package.admission.taken(),
+            unavailable: package.unavailable(),
         }
     }
 }
 
 async fn packages(State(status): State<Status>) -> Json<Vec<PackageStatus>> {
     let packages = status
-        .0
-        .gateway
-        .get()
+        .gateway()
         .map_or(&[][..], |gateway| gateway.packages());
     Json(packages.iter().map(PackageStatus::of).collect())
 }

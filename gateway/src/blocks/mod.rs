@@ -6,6 +6,7 @@
 mod caller;
 mod channel;
 mod headers;
+mod operation;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -18,6 +19,7 @@ use wasmgate_dapr::sidecar::{Callback, Sidecar, SidecarSettings, Topology};
 use wasmgate_dapr::{AppId, Body, Dapr, Grants, OpenError, QueueDepth};
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use crate::admin::Condition;
 use crate::config::{Config, DaprConfig, DaprMode};
 use crate::gateway::{Arrival, Gateway};
 use crate::identity::TRACEPARENT;
@@ -25,6 +27,7 @@ use crate::invalid::Invalid;
 
 pub use caller::{Caller, CallerError};
 pub use headers::remove_dapr_headers;
+pub use operation::Operation;
 pub use wasmgate_dapr::is_dapr_path;
 
 /// Where guests find the Dapr API, as Dapr's own SDKs expect it; the gateway answers there itself.
@@ -95,6 +98,9 @@ impl Blocks {
     pub async fn start(&self, gateway: &Arc<Gateway>, arrival: &Arrival) {
         let callers = gateway.packages().iter().map(|package| &package.caller);
         let apps: Vec<_> = callers.map(Caller::app).collect();
+        for package in gateway.packages().iter().filter(|p| p.caller.is_granted()) {
+            package.metrics().expect_deliveries();
+        }
         let channel = Arc::new(channel::Packages::new(
             Arc::downgrade(gateway),
             arrival.client.clone(),
@@ -117,20 +123,57 @@ impl Blocks {
         }
     }
 
-    /// Whether events can be delivered: every package has told its subscriptions, or the sidecar is there.
-    pub fn is_ready(&self) -> bool {
+    /// What keeps events from being delivered: packages that have not told their subscriptions, or a sidecar that is
+    /// not there.
+    pub fn conditions(&self) -> Vec<Condition> {
         match &*self.0 {
-            Mode::Embedded(dapr) => *dapr.readiness().borrow(),
-            Mode::Sidecar(_, client) => client
-                .get()
-                .is_some_and(|sidecar| *sidecar.readiness().borrow()),
+            Mode::Embedded(dapr) => {
+                let unready = !*dapr.readiness().borrow();
+                let silent = dapr.silent_apps().into_iter();
+                let silent = silent.map(|(app, reason)| Condition {
+                    reason: "subscriptions-unknown",
+                    package: Some(app.to_string()),
+                    detail: format!("the package has not told its subscriptions: {reason}"),
+                    unready,
+                });
+                silent.collect()
+            }
+            Mode::Sidecar(settings, _) if self.is_sidecar_there() == Some(false) => {
+                vec![Condition {
+                    reason: "sidecar-missing",
+                    package: None,
+                    detail: format!("the sidecar at {} does not answer", settings.endpoint),
+                    unready: true,
+                }]
+            }
+            Mode::Sidecar(..) => Vec::new(),
         }
     }
 
-    /// What waits for packages; a sidecar keeps that to itself.
+    /// Whether the sidecar answers; none where the building blocks are embedded.
+    pub fn is_sidecar_there(&self) -> Option<bool> {
+        match &*self.0 {
+            Mode::Embedded(_) => None,
+            Mode::Sidecar(_, client) => Some(
+                client
+                    .get()
+                    .is_some_and(|sidecar| *sidecar.readiness().borrow()),
+            ),
+        }
+    }
+
+    /// The embedded runtime, if building blocks are embedded.
+    pub fn embedded(&self) -> Option<&Dapr> {
+        match &*self.0 {
+            Mode::Embedded(dapr) => Some(dapr),
+            Mode::Sidecar(..) => None,
+        }
+    }
+
+    /// Every queue and what waits in it; a sidecar keeps that to itself.
     pub async fn queues(&self) -> Vec<QueueDepth> {
         match &*self.0 {
-            Mode::Embedded(dapr) => dapr.queues().await,
+            Mode::Embedded(dapr) => dapr.all_queues().await,
             Mode::Sidecar(..) => Vec::new(),
         }
     }

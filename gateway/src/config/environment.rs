@@ -2,7 +2,7 @@
 
 use super::secret::{Secret, Variables};
 
-/// The variables that the gateway heeds. All are Dapr's own.
+/// The variables that the gateway heeds. All but one are Dapr's own.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     /// `DAPR_HTTP_ENDPOINT`: the sidecar's address.
@@ -13,6 +13,8 @@ pub struct Environment {
     pub dapr_api_token: Option<Secret>,
     /// `APP_API_TOKEN`: what the sidecar shows when it delivers.
     pub app_api_token: Option<Secret>,
+    /// `WASMGATE_ADMIN_TOKEN`: what the admin listener asks of operators who do not call from this machine.
+    pub admin_token: Option<Secret>,
     /// All variables, for `envRef` in Dapr's component files and its environment secret stores.
     pub variables: Variables,
 }
@@ -27,6 +29,7 @@ impl Environment {
             dapr_http_port: text("DAPR_HTTP_PORT"),
             dapr_api_token: text("DAPR_API_TOKEN").map(Secret::new),
             app_api_token: text("APP_API_TOKEN").map(Secret::new),
+            admin_token: text("WASMGATE_ADMIN_TOKEN").map(Secret::new),
             variables: Variables::new(
                 std::env::vars_os()
                     .filter_map(|(name, value)| {

@@ -100,7 +100,7 @@ pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Conf
     }
     let folder = file.parent().unwrap_or(Path::new(""));
     let root = Section::root(&notes, document.get_ref(), &KEYS);
-    let server = Server::read(&root, folder);
+    let server = Server::read(&root, folder, environment);
     let dapr = DaprConfig::read(&root, folder, environment, &notes);
     let places = root.places(&["server", "dapr"]);
     listeners::check(&notes, &places, &server, &dapr);

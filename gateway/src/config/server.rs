@@ -5,7 +5,9 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::environment::Environment;
 use super::reader::Section;
+use super::secret::Secret;
 use super::unit;
 
 /// The public listener unless configured: this machine only, so that nothing is exposed by accident.
@@ -63,6 +65,8 @@ pub struct Server {
     pub cache: PathBuf,
     /// Bytes of compiled code that may be loaded at once.
     pub loaded_code: u64,
+    /// Asked of operators who do not call from this machine (`WASMGATE_ADMIN_TOKEN`).
+    pub admin_token: Option<Secret>,
 }
 
 /// The keys of `[server]`.
@@ -79,7 +83,7 @@ const KEYS: [&str; 8] = [
 
 impl Server {
     /// Reads the section; paths are resolved against `folder`.
-    pub(super) fn read(root: &Section<'_>, folder: &Path) -> Self {
+    pub(super) fn read(root: &Section<'_>, folder: &Path, environment: &Environment) -> Self {
         let section = root.section("server", &KEYS);
         let section = section.as_ref();
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -114,6 +118,7 @@ impl Server {
                     })
                 })
                 .unwrap_or(LOADED_CODE),
+            admin_token: environment.admin_token.clone(),
         }
     }
 }

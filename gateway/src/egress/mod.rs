@@ -2,6 +2,7 @@
 
 mod address;
 mod client;
+mod counted;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -96,17 +97,20 @@ impl WasiHttpHooks for Egress {
             let (package, blocks) = (Arc::clone(&self.package), self.blocks.clone());
             return Box::new(async move {
                 let response = match blocks {
-                    Some(blocks) => blocks.call(&package.caller, request).await,
+                    Some(blocks) => counted::block(&package, &blocks, request).await,
                     None => blocks::absent(),
                 };
                 Ok((response, nothing_left()))
             });
         }
         let allowed = self.allows(request.uri());
-        let client = self.client.clone();
+        let (package, client) = (Arc::clone(&self.package), self.client.clone());
         Box::new(async move {
-            allowed?;
-            let response = client.send(request, options.unwrap_or_default()).await?;
+            let response = counted::outbound(&package, async {
+                allowed?;
+                client.send(request, options.unwrap_or_default()).await
+            });
+            let response = response.await?;
             Ok((response, nothing_left()))
         })
     }

@@ -1,6 +1,6 @@
 //! The engine for components with much data: wasmtime's own pool, with data segments mapped copy-on-write.
 
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::{ASYNC_STACK_BYTES, EngineLimits};
 
@@ -24,9 +24,74 @@ const INSTANCE_BYTES: usize = 1 << 20;
 /// Elements of one table, for the same reason.
 const TABLE_ELEMENTS: usize = 100_000;
 
-pub(super) fn configure(config: &mut Config, limits: EngineLimits) {
+/// How the slots of one kind are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlotUse {
+    /// What the slots are for.
+    pub kind: &'static str,
+    /// How many there may be.
+    pub limit: usize,
+    /// In use by an instance now.
+    pub live: usize,
+    /// Idle now, and ready for the next instance.
+    pub warm: usize,
+    /// Bytes that idle slots keep resident, where wasmtime tells.
+    pub warm_resident_bytes: Option<usize>,
+}
+
+/// Instances, and parts of all of them.
+fn totals(limits: EngineLimits) -> (u32, u32) {
     let instances = limits.instances.min(MAX_INSTANCES);
-    let parts = instances.saturating_mul(PARTS_PER_INSTANCE);
+    (instances, instances.saturating_mul(PARTS_PER_INSTANCE))
+}
+
+/// How the slots of an engine made by [`configure`] are used, or of one that is not made yet.
+pub(super) fn slots(engine: Option<&Engine>, limits: EngineLimits) -> Vec<SlotUse> {
+    let (instances, parts) = totals(limits);
+    let metrics = engine.and_then(Engine::pooling_allocator_metrics);
+    let metrics = metrics.as_ref();
+    let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    let slots = |kind, limit: u32, live, warm: Option<u32>, warm_resident_bytes| SlotUse {
+        kind,
+        limit: number(limit.into()),
+        live,
+        warm: number(warm.unwrap_or_default().into()),
+        warm_resident_bytes,
+    };
+    vec![
+        slots(
+            "memory",
+            parts,
+            metrics.map_or(0, |m| m.memories()),
+            metrics.map(|m| m.unused_warm_memories()),
+            Some(metrics.map_or(0, |m| m.unused_memory_bytes_resident())),
+        ),
+        slots(
+            "table",
+            parts,
+            metrics.map_or(0, |m| m.tables()),
+            metrics.map(|m| m.unused_warm_tables()),
+            Some(metrics.map_or(0, |m| m.unused_table_bytes_resident())),
+        ),
+        slots(
+            "stack",
+            instances,
+            metrics.map_or(0, |m| m.stacks()),
+            metrics.map(|m| m.unused_warm_stacks()),
+            metrics.and_then(|m| m.unused_stack_bytes_resident()),
+        ),
+        slots(
+            "core-instance",
+            parts,
+            metrics.map_or(0, |m| number(m.core_instances())),
+            None,
+            None,
+        ),
+    ]
+}
+
+pub(super) fn configure(config: &mut Config, limits: EngineLimits) {
+    let (instances, parts) = totals(limits);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(parts)

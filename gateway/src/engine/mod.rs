@@ -14,6 +14,7 @@ use wasmgate_pool::Pool;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 pub use choice::{Choice, choose};
+pub use copy_on_write::SlotUse;
 
 /// Stack of one guest call, host frames included. Wasmtime's default of 2 MiB is address space only, but a smaller
 /// stack is one that more instances can have.
@@ -98,6 +99,11 @@ impl Engines {
                 Ok(self.copy_on_write.get_or_init(|| engine))
             }
         }
+    }
+
+    /// How the second engine's slots are used; none of them if no package has needed it yet.
+    pub fn copy_on_write_slots(&self) -> Vec<SlotUse> {
+        copy_on_write::slots(self.copy_on_write.get(), self.limits)
     }
 
     /// The memory pool of the first engine.

@@ -17,7 +17,7 @@ use crate::instance::HostState;
 
 /// Compiles, keeps and loads components.
 pub struct Loader {
-    engines: Engines,
+    engines: Arc<Engines>,
     cache: CodeCache,
     metrics: Arc<Metrics>,
     /// A linker is a table of some hundred host functions, made once for each engine.
@@ -48,7 +48,7 @@ impl Loader {
     /// # Errors
     /// When the directory cannot be used.
     pub fn new(
-        engines: Engines,
+        engines: Arc<Engines>,
         directory: &Path,
         metrics: Arc<Metrics>,
     ) -> Result<Self, PackageError> {
@@ -63,7 +63,7 @@ impl Loader {
     }
 
     /// The engines that instances of these components live in.
-    pub fn engines(&self) -> &Engines {
+    pub fn engines(&self) -> &Arc<Engines> {
         &self.engines
     }
 
@@ -93,6 +93,7 @@ impl Loader {
             self.metrics.cache_hits.inc();
             return Ok(Registered { choice, code });
         }
+        let compiling = self.metrics.compilation.start_timer();
         let component =
             Component::new(engine, &bytes).map_err(|error| invalid(format!("{error:#}")))?;
         self.metrics.compilations.inc();
@@ -103,6 +104,7 @@ impl Loader {
             .serialize()
             .map_err(|error| invalid(format!("{error:#}")))?;
         let code = self.cache.keep(&bytes, &key, &code)?;
+        compiling.observe_duration();
         Ok(Registered { choice, code })
     }
 

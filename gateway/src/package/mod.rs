@@ -41,6 +41,7 @@ pub struct Package {
     metrics: (Arc<Metrics>, OnceLock<PackageMetrics>),
     loaded: ArcSwapOption<Loaded>,
     loading: Mutex<()>,
+    unavailable: Mutex<Option<String>>,
     used: AtomicBool,
 }
 
@@ -63,6 +64,7 @@ impl Package {
             metrics: (Arc::clone(metrics), OnceLock::new()),
             loaded: ArcSwapOption::empty(),
             loading: Mutex::new(()),
+            unavailable: Mutex::new(None),
             used: AtomicBool::new(false),
         })
     }
@@ -93,10 +95,29 @@ impl Package {
         if let Some(loaded) = self.loaded.load_full() {
             return Ok(loaded);
         }
-        let loaded = Arc::new(loader.load(&self.registered)?);
+        let loaded = loader.load(&self.registered);
+        let loaded = Arc::new(loaded.inspect_err(|error| self.failed_to_load(error))?);
+        if self.unavailable.lock().take().is_some() {
+            tracing::info!(package = %self.name, "the package is available again");
+        }
         self.loaded.store(Some(Arc::clone(&loaded)));
         residents.admit(Arc::clone(self), loaded.bytes);
         Ok(loaded)
+    }
+
+    /// Why it could not be loaded when it was last asked for, if it could not.
+    pub fn unavailable(&self) -> Option<String> {
+        self.unavailable.lock().clone()
+    }
+
+    /// Says once what keeps the package from being loaded, not for each of its requests.
+    fn failed_to_load(&self, error: &PackageError) {
+        let reason = error.to_string();
+        let mut unavailable = self.unavailable.lock();
+        if unavailable.as_ref() != Some(&reason) {
+            tracing::error!(package = %self.name, error = reason, "the package cannot be loaded");
+            *unavailable = Some(reason);
+        }
     }
 
     /// Whether it is loaded now.

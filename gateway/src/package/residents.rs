@@ -9,6 +9,7 @@ use std::fs;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use prometheus::IntCounter;
 
 use super::Package;
 
@@ -54,6 +55,7 @@ impl Budget {
 /// The loaded packages.
 pub struct Residents {
     budget: Budget,
+    evictions: IntCounter,
     clock: Mutex<Clock>,
 }
 
@@ -64,10 +66,11 @@ struct Clock {
 }
 
 impl Residents {
-    /// Nothing is loaded yet.
-    pub fn new(budget: Budget) -> Self {
+    /// Nothing is loaded yet; `evictions` counts what is unloaded to make room.
+    pub fn new(budget: Budget, evictions: IntCounter) -> Self {
         Self {
             budget,
+            evictions,
             clock: Mutex::new(Clock::default()),
         }
     }
@@ -89,13 +92,15 @@ impl Residents {
             } else {
                 clock.bytes = clock.bytes.saturating_sub(bytes);
                 package.unload();
+                self.evictions.inc();
             }
         }
     }
 
-    /// How many packages are loaded.
-    pub fn count(&self) -> usize {
-        self.clock.lock().packages.len()
+    /// How many packages are loaded, and the bytes of their code.
+    pub fn loaded(&self) -> (usize, usize) {
+        let clock = self.clock.lock();
+        (clock.packages.len(), clock.bytes)
     }
 
     fn is_over(&self, clock: &Clock) -> bool {

@@ -4,8 +4,9 @@ mod connection;
 mod listener;
 mod worker;
 
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use tokio_util::sync::CancellationToken;
@@ -25,29 +26,34 @@ impl Workers {
     /// Starts one worker for each socket.
     ///
     /// # Errors
-    /// When the system gives no thread or no event queue.
+    /// When the system gives a worker no thread, no event queue or no descriptor. Those that have started end then.
     pub fn start(
         listeners: Listeners,
         config: &ServerConfig,
         gateway: &Arc<Gateway>,
-    ) -> std::io::Result<Self> {
+    ) -> io::Result<Self> {
         let stop = CancellationToken::new();
+        let unless_all = stop.clone().drop_guard();
+        let (told, started) = mpsc::channel();
         let threads = listeners
             .sockets
             .into_iter()
             .enumerate()
             .map(|(number, listener)| {
-                let worker = worker::Worker::new(
-                    listener,
-                    config.clone(),
-                    Arc::clone(gateway),
-                    stop.clone(),
-                );
+                let worker = worker::Worker::new(config.clone(), Arc::clone(gateway), stop.clone());
+                let told = told.clone();
                 std::thread::Builder::new()
                     .name(format!("worker-{number}"))
-                    .spawn(move || worker.run())
+                    .spawn(move || worker.run(listener, &told))
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
+        drop(told);
+        for _ in &threads {
+            // One that ends without a word has panicked.
+            let ended = || io::Error::other("a worker ended while it started");
+            started.recv().map_err(|_| ended())??;
+        }
+        unless_all.disarm();
         Ok(Self { threads, stop })
     }
 

@@ -1,7 +1,9 @@
 //! A worker: one thread, one event queue, its own listener and its own connections, from accept to drain.
 
+use std::io;
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -19,7 +21,6 @@ use crate::gateway::{Arrival, Gateway};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) struct Worker {
-    listener: StdListener,
     config: ServerConfig,
     gateway: Arc<Gateway>,
     stop: CancellationToken,
@@ -27,36 +28,39 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(
-        listener: StdListener,
         config: ServerConfig,
         gateway: Arc<Gateway>,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            listener,
             config,
             gateway,
             stop,
         }
     }
 
-    /// Serves until it is told to stop and what is in flight has ended or the drain time-out has passed.
-    pub(super) fn run(self) {
-        let runtime = match tokio::runtime::Builder::new_current_thread()
+    /// Serves until it is told to stop and what is in flight has ended or the drain time-out has passed. Whether it
+    /// can serve at all is told first.
+    pub(super) fn run(self, listener: StdListener, started: &Sender<io::Result<()>>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .build()
-        {
+            .build();
+        let runtime = match runtime {
             Ok(runtime) => runtime,
-            Err(error) => return tracing::error!(%error, "a worker has no event queue"),
+            Err(error) => return tell(started, Err(error)),
         };
-        if let Err(error) = runtime.block_on(self.serve()) {
-            tracing::error!(%error, "a worker cannot serve");
-        }
+        runtime.block_on(async {
+            match open(listener) {
+                Ok((listener, client)) => {
+                    tell(started, Ok(()));
+                    self.serve(listener, client).await;
+                }
+                Err(error) => tell(started, Err(error)),
+            }
+        });
     }
 
-    async fn serve(self) -> Result<(), Box<dyn std::error::Error>> {
-        let listener = TcpListener::from_std(self.listener)?;
-        let client = Client::new()?;
+    async fn serve(self, listener: TcpListener, client: Client) {
         let graceful = GracefulShutdown::new();
         let accept = |stream: TcpStream| {
             let Ok(peer) = stream.peer_addr() else { return };
@@ -93,6 +97,16 @@ impl Worker {
         {
             tracing::warn!("the drain time-out has passed; requests still in flight are cut");
         }
-        Ok(())
     }
+}
+
+/// What a worker needs of the system besides its event queue.
+fn open(listener: StdListener) -> io::Result<(TcpListener, Client)> {
+    let client = Client::new().map_err(io::Error::other)?;
+    Ok((TcpListener::from_std(listener)?, client))
+}
+
+/// Whoever started the worker may have given up on all of them already.
+fn tell(started: &Sender<io::Result<()>>, outcome: io::Result<()>) {
+    let _ = started.send(outcome);
 }

@@ -14,7 +14,8 @@ use crate::gateway::{Arrival, Gateway};
 
 /// Deliveries under way.
 pub(super) struct Deliveries {
-    runtime: Runtime,
+    /// There until the end.
+    runtime: Option<Runtime>,
     gateway: Arc<Gateway>,
 }
 
@@ -32,6 +33,11 @@ impl Deliveries {
             .enable_all()
             .build()
             .map_err(|error| machine(&error))?;
+        let handle = runtime.handle().clone();
+        let deliveries = Self {
+            runtime: Some(runtime),
+            gateway: Arc::clone(gateway),
+        };
         if let Some(blocks) = gateway.blocks().cloned() {
             let client = Client::new().map_err(|error| machine(&error))?;
             let arrival = Arrival {
@@ -46,13 +52,10 @@ impl Deliveries {
                 tokio::spawn(axum::serve(listener, router).into_future());
             }
             let gateway = Arc::clone(gateway);
-            let started = runtime.spawn(async move { blocks.start(&gateway, &arrival).await });
+            let started = handle.spawn(async move { blocks.start(&gateway, &arrival).await });
             started.await.map_err(|error| machine(&error))?;
         }
-        Ok(Self {
-            runtime,
-            gateway: Arc::clone(gateway),
-        })
+        Ok(deliveries)
     }
 
     /// Takes up no more deliveries and waits for those under way.
@@ -61,9 +64,13 @@ impl Deliveries {
             blocks.stop().await;
         }
     }
+}
 
-    /// Cuts what is still under way.
-    pub(super) fn end(self) {
-        self.runtime.shutdown_background();
+/// Cuts what is still under way, also when a start fails after deliveries have begun.
+impl Drop for Deliveries {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::{StartError, machine};
 use crate::admin::metrics::Metrics;
-use crate::admin::pool::PoolCollector;
+use crate::admin::pools::PoolCollector;
 use crate::blocks::{self, Blocks};
 use crate::config::{Config, Source};
 use crate::engine::{self, EngineLimits, Engines};
@@ -21,7 +21,7 @@ use crate::package::{Budget, Loader, Package, Registered, Residents};
 pub fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError> {
     let loader = loader(&config, &metrics)?;
     let collector =
-        PoolCollector::new(loader.engines().pool().clone()).map_err(|error| machine(&error))?;
+        PoolCollector::new(Arc::clone(loader.engines())).map_err(|error| machine(&error))?;
     metrics
         .register(collector)
         .map_err(|error| machine(&error))?;
@@ -30,7 +30,10 @@ pub fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError
         let mistake = config.mistake("dapr.data", blocks::invalid(&error));
         StartError::Data(config.report(vec![mistake]))
     })?;
-    let residents = Residents::new(Budget::of_this_machine(config.server.loaded_code));
+    let residents = Residents::new(
+        Budget::of_this_machine(config.server.loaded_code),
+        metrics.evictions.clone(),
+    );
     let packages = config
         .packages
         .into_iter()
@@ -104,7 +107,7 @@ pub(super) fn loader(config: &Config, metrics: &Arc<Metrics>) -> Result<Loader, 
     };
     let engines =
         Engines::new(limits).map_err(|error| StartError::Machine(format!("{error:#}")))?;
-    Loader::new(engines, &config.server.cache, Arc::clone(metrics)).map_err(|error| {
+    Loader::new(Arc::new(engines), &config.server.cache, Arc::clone(metrics)).map_err(|error| {
         let mistake = config.mistake("server.cache", error.into());
         StartError::Cache(config.report(vec![mistake]))
     })

@@ -116,13 +116,17 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
         .await
         .map_err(|error| cannot_listen("server.admin", admin, error))?;
     let metrics = Arc::new(metrics()?);
-    let status = Status::new(Arc::clone(&metrics));
+    let status = Status::new(Arc::clone(&metrics), config.server.admin_token.clone());
     let addresses = Addresses {
         listen: listeners.address,
         admin: admin.local_addr().map_err(|error| machine(&error))?,
         dapr: None,
     };
-    let admin = axum::serve(admin, admin::router(status.clone()));
+    let router = admin::router(status.clone());
+    let admin = axum::serve(
+        admin,
+        router.into_make_service_with_connect_info::<SocketAddr>(),
+    );
     tokio::spawn(admin.into_future());
     let dapr = config.dapr.clone();
     let dapr_listener = match dapr.listen {
@@ -163,7 +167,7 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
         _ = tokio::time::timeout(server.drain_timeout, drained) => Ended::Drained,
         () = signals.next() => Ended::Forced,
     };
-    deliveries.end();
+    drop(deliveries);
     Ok(ended)
 }
 

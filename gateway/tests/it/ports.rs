@@ -126,3 +126,29 @@ async fn the_command_line_overrides_the_file() {
         "the bound port is told, not the asked one"
     );
 }
+
+#[test]
+fn workers_that_cannot_all_start_end_the_start_with_a_word() {
+    /// Enough for the listeners of all workers, not for their event queues.
+    const DESCRIPTORS: u32 = 96;
+    let folder = TempDir::new().unwrap();
+    let toml = TestGateway::builder().server("workers = 40").guest("hello");
+    std::fs::write(folder.path().join("wasmgate.toml"), toml.toml()).unwrap();
+    let gateway = command(folder.path(), &["up"]);
+    let mut limited = Command::new("sh");
+    limited
+        .arg("-c")
+        .arg(format!("ulimit -n {DESCRIPTORS}; exec \"$0\" up"))
+        .arg(gateway.get_program())
+        .current_dir(folder.path())
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let output = output_of(limited);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(71), "{told}");
+    assert!(told.contains("the gateway cannot start"), "{told}");
+    assert!(!told.contains("panicked"), "{told}");
+    assert!(output.stdout.is_empty(), "it said where it listens");
+}

@@ -17,7 +17,7 @@ use tokio::{
 pub(crate) use spec::{FAILED, JobSpec};
 
 use crate::{
-    app::AppId,
+    app::{AppId, DeliveryKind, DeliveryResult},
     runtime::{DeliveryFailure, Runtime},
     store::{
         StoreError,
@@ -173,8 +173,14 @@ async fn settle(
     outcome: Result<(), DeliveryFailure>,
 ) -> Result<(), StoreError> {
     let now = now_ms();
+    let count = |result| {
+        if let Ok(app) = AppId::new(&job.app_id) {
+            runtime.settled(&app, DeliveryKind::Job, result);
+        }
+    };
     match outcome {
         Err(DeliveryFailure::Unreachable(reason)) => {
+            count(DeliveryResult::Unreachable);
             tracing::debug!(
                 app_id = job.app_id,
                 job = job.name,
@@ -186,13 +192,15 @@ async fn settle(
         }
         Err(DeliveryFailure::Failed(reason)) => {
             tracing::warn!(app_id = job.app_id, job = job.name, reason, "a job failed");
-            if let Some(pause) = spec.retry_pause(job.attempts) {
+            let pause = spec.retry_pause(job.attempts);
+            count(pause.map_or(DeliveryResult::Dropped, |_| DeliveryResult::Retry));
+            if let Some(pause) = pause {
                 job.attempts += 1;
                 job.due_at = later(now, pause);
                 return reschedule(runtime, job).await;
             }
         }
-        Ok(()) => {}
+        Ok(()) => count(DeliveryResult::Done),
     }
     job.attempts = 0;
     job.fired += 1;

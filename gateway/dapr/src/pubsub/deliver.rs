@@ -19,6 +19,8 @@ use crate::{
 pub(crate) enum Outcome {
     /// Taken.
     Done,
+    /// Not delivered, since its time to live has passed.
+    Expired,
     /// Failed; to be tried again.
     Retry(String),
     /// Refused for good; to the dead-letter topic if there is one.
@@ -188,6 +190,7 @@ mod tests {
     fn kind(status: u16, body: &str) -> &'static str {
         match outcome(StatusCode::from_u16(status).unwrap(), body.as_bytes()) {
             Outcome::Done => "done",
+            Outcome::Expired => "expired",
             Outcome::Retry(_) => "retry",
             Outcome::Drop(_) => "drop",
             Outcome::Park(_) => "park",

@@ -288,7 +288,7 @@ async fn handle(
     });
     let mut settled: Vec<(Delivery, Outcome)> = expired
         .into_iter()
-        .map(|(delivery, _)| (delivery, Outcome::Done))
+        .map(|(delivery, _)| (delivery, Outcome::Expired))
         .collect();
     let outcomes = match (&route, alive.as_slice(), queue.subscription.bulk) {
         (Err(error), alive, _) => vec![Outcome::Park(error.to_string()); alive.len()],

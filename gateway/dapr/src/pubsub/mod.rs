@@ -79,6 +79,11 @@ impl Broker {
         table.queues.values().filter(of_app).cloned().collect()
     }
 
+    /// Every subscription of every app.
+    pub(crate) fn all(&self) -> Vec<Arc<Queue>> {
+        self.table.read().queues.values().cloned().collect()
+    }
+
     /// Puts `subscriptions` in the place of all that `app` had, and answers with their queues.
     fn replace(&self, app: &AppId, subscriptions: Vec<Subscription>) -> Vec<Arc<Queue>> {
         let mut table = self.table.write();

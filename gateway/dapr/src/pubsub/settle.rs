@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Queue, deliver::Outcome};
 use crate::{
-    app::AppId,
+    app::{AppId, DeliveryKind, DeliveryResult},
     components::BackOff,
     runtime::Runtime,
     store::{
@@ -33,23 +33,37 @@ pub(super) async fn settle(
     for (delivery, outcome) in &settled {
         log(queue, delivery, outcome);
     }
+    let count = |result| runtime.settled(&subscription.app, DeliveryKind::Event, result);
     if settled
         .iter()
         .all(|(_, outcome)| matches!(outcome, Outcome::Unreachable(_)))
     {
+        for _ in &settled {
+            count(DeliveryResult::Unreachable);
+        }
         return Ok(());
     }
     let topic = dead_letter.clone();
     let settle_all = move |conn: &rusqlite::Connection| {
+        let mut results = Vec::with_capacity(settled.len());
         for (mut delivery, outcome) in settled {
             let (id, now) = (delivery.id, now_ms());
             let last = match outcome {
                 Outcome::Done => {
                     queue::remove(conn, id)?;
+                    results.push(DeliveryResult::Done);
+                    continue;
+                }
+                Outcome::Expired => {
+                    queue::remove(conn, id)?;
+                    results.push(DeliveryResult::Expired);
                     continue;
                 }
                 // It stays as it is; the queue waits.
-                Outcome::Unreachable(_) => continue,
+                Outcome::Unreachable(_) => {
+                    results.push(DeliveryResult::Unreachable);
+                    continue;
+                }
                 Outcome::Retry(_) => back_off.pause(delivery.attempts),
                 Outcome::Drop(_) => None,
                 Outcome::Park(_) => {
@@ -61,10 +75,12 @@ pub(super) async fn settle(
             match (last, &topic) {
                 (Some(pause), _) => {
                     queue::reschedule(conn, id, delivery.attempts + 1, later(now, pause))?;
+                    results.push(DeliveryResult::Retry);
                 }
                 (None, Some(topic)) => {
                     queue::remove(conn, id)?;
                     delivery.event.topic.clone_from(topic);
+                    results.push(DeliveryResult::DeadLettered);
                     let readers = readers.as_deref().unwrap_or_default();
                     match readers {
                         [] => queue::push(conn, &delivery.event, [""], now)?,
@@ -78,13 +94,21 @@ pub(super) async fn settle(
                         }
                     }
                 }
-                (None, None) if dropped => queue::remove(conn, id)?,
-                (None, None) => queue::reschedule(conn, id, delivery.attempts + 1, PARKED)?,
+                (None, None) if dropped => {
+                    queue::remove(conn, id)?;
+                    results.push(DeliveryResult::Dropped);
+                }
+                (None, None) => {
+                    queue::reschedule(conn, id, delivery.attempts + 1, PARKED)?;
+                    results.push(DeliveryResult::Parked);
+                }
             }
         }
-        Ok::<_, StoreError>(())
+        Ok::<_, StoreError>(results)
     };
-    runtime.store.write(settle_all).await?;
+    for result in runtime.store.write(settle_all).await? {
+        count(result);
+    }
     if let Some(topic) = dead_letter {
         runtime.broker.wake(pubsub, &topic);
     }
@@ -95,7 +119,7 @@ fn log(queue: &Queue, delivery: &Delivery, outcome: &Outcome) {
     let (app_id, pubsub, topic) = queue.subscription.key();
     let attempts = delivery.attempts;
     match outcome {
-        Outcome::Done => {}
+        Outcome::Done | Outcome::Expired => {}
         Outcome::Retry(reason) => {
             tracing::warn!(app_id, pubsub, topic, attempts, %reason, "an event was not taken");
         }

@@ -9,6 +9,7 @@
 mod failure;
 pub(crate) mod jobs;
 pub(crate) mod locks;
+pub(crate) mod parked;
 pub(crate) mod query;
 pub(crate) mod queue;
 pub(crate) mod state;
@@ -23,6 +24,7 @@ use wasmgate_common::{check_private, create_private_dir, open_private};
 use crate::error::OpenError;
 pub use failure::StoreError;
 pub(crate) use failure::{Fault, WriteError};
+pub use parked::{Parked, ParkedFilter, ParkedState};
 pub use queue::QueueDepth;
 use writer::Writer;
 

@@ -36,6 +36,10 @@ pub struct QueueDepth {
     pub waiting: u64,
     /// Events whose retries are used up and that have no dead-letter topic.
     pub parked: u64,
+    /// When the oldest of those that will be delivered was published, in milliseconds since 1970.
+    pub oldest_waiting: Option<i64>,
+    /// When the oldest of the parked ones was published, in milliseconds since 1970.
+    pub oldest_parked: Option<i64>,
 }
 
 /// Queues `event` for each of `apps`.
@@ -146,20 +150,6 @@ pub(crate) fn reschedule(
     Ok(())
 }
 
-/// Makes the parked events of a queue due again, with all their retries; answers how many.
-pub(crate) fn release(
-    conn: &Connection,
-    (app, pubsub, topic): (&str, &str, &str),
-    now: i64,
-) -> Result<u64, StoreError> {
-    let mut statement = conn.prepare_cached(
-        "UPDATE delivery SET attempts = 0, due_at = ?4
-         WHERE app_id = ?1 AND pubsub = ?2 AND topic = ?3 AND due_at = ?5",
-    )?;
-    let released = statement.execute(params![app, pubsub, topic, now, PARKED])?;
-    Ok(u64::try_from(released).unwrap_or(u64::MAX))
-}
-
 /// Gives dead letters that had no subscriber to `app`, which now is one.
 pub(crate) fn adopt(
     conn: &Connection,
@@ -178,11 +168,17 @@ pub(crate) fn sweep(conn: &Connection, now: i64) -> Result<usize, StoreError> {
     Ok(conn.execute("DELETE FROM delivery WHERE expires_at <= ?1", [now])?)
 }
 
-/// How much waits in each queue.
+/// How much waits in each queue, and since when.
 pub(crate) fn depths(conn: &Connection) -> Result<Vec<QueueDepth>, StoreError> {
+    // Numbers are given in the order of publishing, and are in the index: no body is read.
     let mut statement = conn.prepare_cached(
-        "SELECT app_id, pubsub, topic, sum(due_at < ?1), sum(due_at = ?1) FROM delivery
-         GROUP BY app_id, pubsub, topic",
+        "SELECT app_id, pubsub, topic, waiting, parked,
+           (SELECT created_at FROM delivery WHERE id = first_waiting),
+           (SELECT created_at FROM delivery WHERE id = first_parked)
+         FROM (SELECT app_id, pubsub, topic, sum(due_at < ?1) AS waiting, sum(due_at = ?1) AS parked,
+             min(CASE WHEN due_at < ?1 THEN id END) AS first_waiting,
+             min(CASE WHEN due_at = ?1 THEN id END) AS first_parked
+           FROM delivery GROUP BY app_id, pubsub, topic)",
     )?;
     let rows = statement.query_map([PARKED], |row| {
         let count = |at| row.get::<_, i64>(at).map(|n| u64::try_from(n).unwrap_or(0));
@@ -192,6 +188,8 @@ pub(crate) fn depths(conn: &Connection) -> Result<Vec<QueueDepth>, StoreError> {
             topic: row.get(2)?,
             waiting: count(3)?,
             parked: count(4)?,
+            oldest_waiting: row.get(5)?,
+            oldest_parked: row.get(6)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -23,6 +23,7 @@ mod jobs;
 mod js;
 mod locks;
 mod meta;
+mod parked;
 mod pubsub;
 mod rules;
 mod secrets;

@@ -7,7 +7,7 @@ use std::sync::{
 
 use http::Method;
 use serde_json::{Value, json};
-use wasmgate_dapr::Grants;
+use wasmgate_dapr::{Grants, ParkedFilter};
 
 use crate::harness::{Apps, Received, UNAVAILABLE, World, answer, app_id, eventually, start};
 
@@ -254,8 +254,8 @@ spec:
         .await;
         assert_eq!(world.apps.count("app", "/t"), 3);
         mended.store(true, Ordering::SeqCst);
-        let parked = world.dapr().queues().await.remove(0);
-        assert_eq!(world.dapr().release_parked(&parked).await.unwrap(), 1);
+        let released = world.dapr().release_parked(ParkedFilter::default()).await;
+        assert_eq!(released.unwrap(), 1);
         eventually("it is taken", || async {
             world.dapr().queues().await.is_empty()
         })

@@ -1,0 +1,275 @@
+//! What the gateway counts. Labels come from the configuration and from short lists of words alone (package, route
+//! pattern, status, reason, operation, result), so their number is bounded; handles are looked up once, never per
+//! request.
+
+mod family;
+mod few;
+mod package;
+mod process;
+mod route;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::admission::Admission;
+use package::Families;
+
+pub(crate) use family::{Family, description};
+pub use package::{CallTimer, PackageMetrics};
+pub use route::RouteMetrics;
+
+/// Upper bounds in seconds, from an instance that answers at once to one that meets the default time-out: from 1 ms to
+/// 30 s no bucket is wider than a factor of 3.
+const DURATION_BUCKETS: [f64; 18] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+    1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// Instantiation takes microseconds when warm and a page fault or two when not.
+const INSTANTIATION_BUCKETS: [f64; 9] = [
+    0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.01, 0.1,
+];
+
+/// Compiling takes from a fraction of a second for a small Rust component to a minute for an interpreter.
+const COMPILATION_BUCKETS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// Loading maps a file.
+const LOAD_BUCKETS: [f64; 9] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.1, 1.0,
+];
+
+/// Everything the gateway exposes on `/metrics`.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    in_flight: IntGaugeVec,
+    packages: Families,
+    /// Components compiled because no usable compiled code was on disk.
+    pub compilations: IntCounter,
+    /// Seconds that compiling a component took.
+    pub compilation: Histogram,
+    /// Components whose compiled code was found on disk.
+    pub cache_hits: IntCounter,
+    /// Seconds that loading compiled code took.
+    pub load: Histogram,
+    /// Packages unloaded to make room for others.
+    pub evictions: IntCounter,
+    /// Counted where instances are admitted, and copied into the gauges when they are looked at.
+    admissions: Mutex<Vec<(prometheus::IntGauge, Arc<Admission>)>>,
+}
+
+impl Metrics {
+    /// A registry of its own, so that two gateways in one process do not meet.
+    ///
+    /// # Errors
+    /// When two metrics have one name: a mistake in this file.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let make = Maker(&registry);
+        registry.register(Box::new(process::Process::new()?))?;
+        let build = make.gauges(
+            "wasmgate_build_info",
+            "1, with the version that runs as a label",
+            &["version", "architecture"],
+        )?;
+        build
+            .with_label_values(&[env!("CARGO_PKG_VERSION"), std::env::consts::ARCH])
+            .set(1);
+        let packages = make.packages()?;
+        Ok(Self {
+            requests: make.counters(
+                "wasmgate_requests_total",
+                "Requests by package, route pattern and status",
+                &["package", "route", "status"],
+            )?,
+            duration: make.histograms(
+                "wasmgate_request_duration_seconds",
+                "From a request's head to the end of its response",
+                &["package", "route"],
+                &DURATION_BUCKETS,
+            )?,
+            in_flight: make.gauges(
+                "wasmgate_instances_in_flight",
+                "Instances alive",
+                &["package"],
+            )?,
+            packages,
+            compilations: make.counter("wasmgate_compilations_total", "Components compiled")?,
+            compilation: make.histogram(
+                "wasmgate_compilation_duration_seconds",
+                "Compiling a component and keeping the code",
+                &COMPILATION_BUCKETS,
+            )?,
+            cache_hits: make.counter(
+                "wasmgate_cache_hits_total",
+                "Components found compiled on disk",
+            )?,
+            load: make.histogram(
+                "wasmgate_package_load_duration_seconds",
+                "Loading a package's compiled code when it is asked for",
+                &LOAD_BUCKETS,
+            )?,
+            evictions: make.counter(
+                "wasmgate_package_evictions_total",
+                "Packages unloaded to make room for others",
+            )?,
+            admissions: Mutex::default(),
+            registry,
+        })
+    }
+
+    /// The handles of the package `name`, whose instances `admission` counts.
+    pub fn package(&self, name: &str, admission: &Arc<Admission>) -> PackageMetrics {
+        let gauge = self.in_flight.with_label_values(&[name]);
+        self.admissions.lock().push((gauge, Arc::clone(admission)));
+        PackageMetrics::new(&self.packages, name)
+    }
+
+    /// Counts a request that was refused for `reason` before it had a route.
+    pub fn unrouted(&self, reason: &str) {
+        self.packages
+            .refusals
+            .with_label_values(&["", reason])
+            .inc();
+    }
+
+    /// Adds what another part of the gateway counts.
+    ///
+    /// # Errors
+    /// When one of its names is taken: a mistake in this program.
+    pub fn register(&self, collector: impl Collector + 'static) -> prometheus::Result<()> {
+        self.registry.register(Box::new(collector))
+    }
+
+    /// The handles of the route `pattern` of the package `name`.
+    pub fn route(&self, name: &str, pattern: &str) -> RouteMetrics {
+        let duration = self.duration.with_label_values(&[name, pattern]);
+        RouteMetrics::new(self.requests.clone(), duration, name, pattern)
+    }
+
+    /// Everything, with `more` that was taken just now, in Prometheus' text format.
+    pub(crate) fn render(&self, more: impl IntoIterator<Item = Family>) -> String {
+        for (gauge, admission) in self.admissions.lock().iter() {
+            gauge.set(i64::try_from(admission.taken()).unwrap_or(i64::MAX));
+        }
+        let mut families = self.registry.gather();
+        families.extend(more.into_iter().filter_map(Family::done));
+        TextEncoder::new()
+            .encode_to_string(&families)
+            .unwrap_or_default()
+    }
+}
+
+/// Makes metrics and registers them.
+struct Maker<'a>(&'a Registry);
+
+impl Maker<'_> {
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        let vec = IntCounterVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(vec.clone()))?;
+        Ok(vec)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        let counter = IntCounter::new(name, help)?;
+        self.0.register(Box::new(counter.clone()))?;
+        Ok(counter)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        let vec = IntGaugeVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(vec.clone()))?;
+        Ok(vec)
+    }
+
+    fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        buckets: &[f64],
+    ) -> prometheus::Result<HistogramVec> {
+        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let vec = HistogramVec::new(opts, labels)?;
+        self.0.register(Box::new(vec.clone()))?;
+        Ok(vec)
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
+        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let histogram = Histogram::with_opts(opts)?;
+        self.0.register(Box::new(histogram.clone()))?;
+        Ok(histogram)
+    }
+
+    fn packages(&self) -> prometheus::Result<Families> {
+        Ok(Families {
+            instantiation: self.histograms(
+                "wasmgate_instantiation_seconds",
+                "Making an instance",
+                &["package"],
+                &INSTANTIATION_BUCKETS,
+            )?,
+            traps: self.counters(
+                "wasmgate_guest_traps_total",
+                "Guests that trapped",
+                &["package"],
+            )?,
+            timeouts: self.counters(
+                "wasmgate_timeouts_total",
+                "Guests that met their deadline",
+                &["package"],
+            )?,
+            refusals: self.counters(
+                "wasmgate_refusals_total",
+                "Requests the gateway answered without the package, and requests to outside that it refused a package",
+                &["package", "reason"],
+            )?,
+            outbound: self.counters(
+                "wasmgate_outbound_requests_total",
+                "Requests of packages to outside, by class of status or by what went wrong",
+                &["package", "result"],
+            )?,
+            outbound_duration: self.histograms(
+                "wasmgate_outbound_request_duration_seconds",
+                "From a package's request to the head of the answer from outside, or to its failure",
+                &["package"],
+                &DURATION_BUCKETS,
+            )?,
+            block_calls: self.counters(
+                "wasmgate_block_calls_total",
+                "Calls of packages to the building blocks, by class of status",
+                &["package", "block", "operation", "result"],
+            )?,
+            block_duration: self.histograms(
+                "wasmgate_block_call_duration_seconds",
+                "From a package's call of a building block to the head of its answer",
+                &["package", "block", "operation"],
+                &DURATION_BUCKETS,
+            )?,
+            deliveries: self.counters(
+                "wasmgate_deliveries_total",
+                "Events, jobs and bindings handed to packages, by what became of them",
+                &["package", "kind", "result"],
+            )?,
+            output_dropped: self.counters(
+                "wasmgate_guest_output_dropped_lines_total",
+                "Lines that guests printed beyond what they may, and that are not in the log",
+                &["package"],
+            )?,
+        })
+    }
+}

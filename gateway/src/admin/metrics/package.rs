@@ -1,0 +1,196 @@
+//! What is counted of one package, and of the calls that its instances make.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use http::StatusCode;
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
+use wasmgate_dapr::{DeliveryKind, DeliveryResult};
+
+use super::few::Few;
+use crate::blocks::Operation;
+
+/// Reasons for which one package usually refuses, results its outbound requests usually have, and results of one
+/// operation of the building blocks.
+const USUAL_REASONS: usize = 8;
+const USUAL_RESULTS: usize = 6;
+
+/// A call that nobody waited for to the end: the client left, or the deadline passed.
+const CANCELLED: &str = "cancelled";
+
+/// The metrics that have a package as a label.
+#[derive(Debug, Clone)]
+pub(super) struct Families {
+    pub(super) instantiation: HistogramVec,
+    pub(super) traps: IntCounterVec,
+    pub(super) timeouts: IntCounterVec,
+    pub(super) refusals: IntCounterVec,
+    pub(super) outbound: IntCounterVec,
+    pub(super) outbound_duration: HistogramVec,
+    pub(super) block_calls: IntCounterVec,
+    pub(super) block_duration: HistogramVec,
+    pub(super) deliveries: IntCounterVec,
+    pub(super) output_dropped: IntCounterVec,
+}
+
+/// The handles of one package.
+#[derive(Debug)]
+pub struct PackageMetrics {
+    /// Seconds to make an instance.
+    pub instantiation: Histogram,
+    /// Guests that trapped.
+    pub traps: IntCounter,
+    /// Guests that met their deadline.
+    pub timeouts: IntCounter,
+    /// Lines that guests printed and that are not in the log.
+    pub output_dropped: IntCounter,
+    name: String,
+    families: Families,
+    refusals: Few<&'static str, USUAL_REASONS>,
+    outbound: OnceLock<Box<CallMetrics>>,
+    /// By the operation's index.
+    blocks: [OnceLock<Box<CallMetrics>>; Operation::COUNT],
+}
+
+/// The handles of one kind of call.
+#[derive(Debug)]
+struct CallMetrics {
+    results: Few<&'static str, USUAL_RESULTS>,
+    duration: Histogram,
+}
+
+impl PackageMetrics {
+    pub(super) fn new(families: &Families, name: &str) -> Self {
+        Self {
+            instantiation: families.instantiation.with_label_values(&[name]),
+            traps: families.traps.with_label_values(&[name]),
+            timeouts: families.timeouts.with_label_values(&[name]),
+            output_dropped: families.output_dropped.with_label_values(&[name]),
+            name: name.to_owned(),
+            families: families.clone(),
+            refusals: Few::new(),
+            outbound: OnceLock::new(),
+            blocks: [const { OnceLock::new() }; Operation::COUNT],
+        }
+    }
+
+    /// Counts a request that the gateway refused before an instance was made, or a call that an instance may not make.
+    pub fn refused(&self, reason: &'static str) {
+        self.refusals.count(reason, || {
+            let labels = [self.name.as_str(), reason];
+            self.families.refusals.with_label_values(&labels)
+        });
+    }
+
+    /// Counts what became of a delivery.
+    pub fn delivered(&self, kind: DeliveryKind, result: DeliveryResult) {
+        let labels = [self.name.as_str(), kind.name(), result.name()];
+        self.families.deliveries.with_label_values(&labels).inc();
+    }
+
+    /// Shows deliveries of every kind and result with 0, for a package that gets deliveries.
+    pub fn expect_deliveries(&self) {
+        for kind in DeliveryKind::ALL {
+            for result in DeliveryResult::ALL {
+                let labels = [self.name.as_str(), kind.name(), result.name()];
+                self.families.deliveries.with_label_values(&labels);
+            }
+        }
+    }
+
+    /// Starts to time an outbound request.
+    pub fn outbound(&self) -> CallTimer<'_> {
+        let metrics = self.outbound.get_or_init(|| {
+            Box::new(CallMetrics {
+                results: Few::new(),
+                duration: self
+                    .families
+                    .outbound_duration
+                    .with_label_values(&[&self.name]),
+            })
+        });
+        CallTimer::start(self, None, metrics)
+    }
+
+    /// Starts to time a call of a building block.
+    pub fn block_call(&self, operation: Operation) -> Option<CallTimer<'_>> {
+        let metrics = self.blocks.get(operation.index())?.get_or_init(|| {
+            let labels = [&*self.name, operation.block(), operation.name()];
+            Box::new(CallMetrics {
+                results: Few::new(),
+                duration: self.families.block_duration.with_label_values(&labels),
+            })
+        });
+        Some(CallTimer::start(self, Some(operation), metrics))
+    }
+
+    fn call_counter(&self, operation: Option<Operation>, result: &str) -> IntCounter {
+        match operation {
+            None => self
+                .families
+                .outbound
+                .with_label_values(&[self.name.as_str(), result]),
+            Some(operation) => {
+                let labels = [&*self.name, operation.block(), operation.name(), result];
+                self.families.block_calls.with_label_values(&labels)
+            }
+        }
+    }
+}
+
+/// One call under way: counted and timed when it has its answer's head, or when it is given up.
+#[derive(Debug)]
+pub struct CallTimer<'a> {
+    package: &'a PackageMetrics,
+    operation: Option<Operation>,
+    metrics: &'a CallMetrics,
+    started: Instant,
+    result: &'static str,
+}
+
+impl<'a> CallTimer<'a> {
+    fn start(
+        package: &'a PackageMetrics,
+        operation: Option<Operation>,
+        metrics: &'a CallMetrics,
+    ) -> Self {
+        Self {
+            package,
+            operation,
+            metrics,
+            started: Instant::now(),
+            result: CANCELLED,
+        }
+    }
+
+    /// The call has an answer.
+    pub fn answered(self, status: StatusCode) {
+        self.ended(match status.as_u16() {
+            ..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            _ => "5xx",
+        });
+    }
+
+    /// The call has ended with a result that is one of a few words.
+    pub fn ended(mut self, result: &'static str) {
+        self.result = result;
+    }
+}
+
+impl Drop for CallTimer<'_> {
+    fn drop(&mut self) {
+        let Self {
+            package,
+            operation,
+            metrics,
+            started,
+            result,
+        } = self;
+        metrics.duration.observe(started.elapsed().as_secs_f64());
+        metrics
+            .results
+            .count(*result, || package.call_counter(*operation, result));
+    }
+}

@@ -1,0 +1,167 @@
+//! Queues, and events that nothing will deliver by itself: `GET /queues`, `GET /parked`, `POST /parked/release` and
+//! `POST /parked/drop`.
+
+use std::net::SocketAddr;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, Query, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use wasmgate_dapr::{Dapr, ParkedFilter, StoreError};
+
+use super::{Status, guard};
+
+/// Events that one call lists unless it asks for more or fewer, and at most: a list is held in memory whole.
+const LISTED: usize = 100;
+pub const MAX_LISTED: usize = 10_000;
+
+/// Which events an operator means.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Order {
+    /// The subscribing package.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+    /// The pub/sub component.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pubsub: Option<String>,
+    /// The topic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// One event, by its number in the list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<i64>,
+    /// Events to list at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Says that dropping everything is meant.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub all: bool,
+}
+
+impl Order {
+    fn filter(self) -> ParkedFilter {
+        ParkedFilter {
+            package: self.package,
+            pubsub: self.pubsub,
+            topic: self.topic,
+            id: self.id,
+        }
+    }
+}
+
+pub(super) async fn queues(State(status): State<Status>) -> Response {
+    match status.blocks() {
+        Some(blocks) => Json(blocks.queues().await).into_response(),
+        None => Json(json!([])).into_response(),
+    }
+}
+
+pub(super) async fn list(
+    State(status): State<Status>,
+    Query(order): Query<Order>,
+) -> Result<Response, Failed> {
+    let Some(dapr) = queues_of(&status)? else {
+        return Ok(Json(json!([])).into_response());
+    };
+    let limit = order.limit.unwrap_or(LISTED).min(MAX_LISTED);
+    Ok(Json(dapr.parked(order.filter(), limit).await?).into_response())
+}
+
+pub(super) async fn release(
+    State(status): State<Status>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Failed> {
+    let order = read(&status, peer, &uri, &headers, &body)?;
+    let released = match queues_of(&status)? {
+        Some(dapr) => dapr.release_parked(order.clone().filter()).await?,
+        None => 0,
+    };
+    tracing::info!(?order, released, "parked events were released");
+    Ok(Json(json!({ "released": released })).into_response())
+}
+
+pub(super) async fn discard(
+    State(status): State<Status>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Failed> {
+    let order = read(&status, peer, &uri, &headers, &body)?;
+    let filter = order.clone().filter();
+    if filter.is_all() && !order.all {
+        return Err(Failed::Order(
+            "name a package, a pubsub, a topic or an id, or write \"all\": true".to_owned(),
+        ));
+    }
+    let dropped = match queues_of(&status)? {
+        Some(dapr) => dapr.drop_parked(filter).await?,
+        None => 0,
+    };
+    tracing::warn!(?order, dropped, "parked events were dropped");
+    Ok(Json(json!({ "dropped": dropped })).into_response())
+}
+
+fn read(
+    status: &Status,
+    peer: SocketAddr,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Order, Failed> {
+    guard::check(headers, uri, peer, status.0.token.as_ref()).map_err(Failed::Refused)?;
+    serde_json::from_slice(body).map_err(|error| Failed::Order(error.to_string()))
+}
+
+/// The runtime that has the queues; none if no package uses building blocks.
+fn queues_of(status: &Status) -> Result<Option<&Dapr>, Failed> {
+    if status.gateway().is_none() {
+        return Err(Failed::NotYet);
+    }
+    match status.blocks() {
+        Some(blocks) => blocks.embedded().map(Some).ok_or(Failed::Sidecar),
+        None => Ok(None),
+    }
+}
+
+/// Why an operator did not get what was asked for.
+pub(super) enum Failed {
+    Refused(guard::Refused),
+    /// The body is no order.
+    Order(String),
+    NotYet,
+    Sidecar,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        let (status, message) = match self {
+            Self::Refused(refused) => return refused.into_response(),
+            Self::Order(wrong) => (StatusCode::BAD_REQUEST, wrong),
+            Self::NotYet => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the gateway is starting; try again".to_owned(),
+            ),
+            Self::Sidecar => (
+                StatusCode::NOT_IMPLEMENTED,
+                "beside a sidecar, events that failed are kept by its broker; see its dead-letter topics".to_owned(),
+            ),
+            Self::Store(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+        };
+        (status, Json(json!({ "message": message }))).into_response()
+    }
+}

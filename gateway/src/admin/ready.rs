@@ -1,0 +1,116 @@
+//! `/readyz`: whether requests should be sent here, and what stands in the way or is amiss.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::Status;
+
+/// Something that keeps the gateway from being ready, or that an operator should know of though it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Condition {
+    /// A word for it that does not change.
+    pub reason: &'static str,
+    /// The package that it is about, if it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+    /// What it is, for people.
+    pub detail: String,
+    /// Whether requests should go elsewhere because of it.
+    #[serde(skip)]
+    pub unready: bool,
+}
+
+/// The answer in JSON.
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    /// Why not.
+    reasons: Vec<Condition>,
+    /// What else is amiss.
+    details: Vec<Condition>,
+}
+
+/// Answers as text, or as JSON to who asks for that.
+pub(super) async fn answer(State(status): State<Status>, headers: HeaderMap) -> Response {
+    let (reasons, details): (Vec<_>, Vec<_>) = conditions(&status)
+        .into_iter()
+        .partition(|condition| condition.unready);
+    let ready = reasons.is_empty();
+    let code = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let readiness = Readiness {
+        ready,
+        reasons,
+        details,
+    };
+    if wants_json(&headers) {
+        (code, Json(readiness)).into_response()
+    } else {
+        (code, text(&readiness)).into_response()
+    }
+}
+
+/// Everything that is to be said now.
+pub(super) fn conditions(status: &Status) -> Vec<Condition> {
+    let about_all = |reason, detail: &str| Condition {
+        reason,
+        package: None,
+        detail: detail.to_owned(),
+        unready: true,
+    };
+    let Some(gateway) = status.gateway() else {
+        let detail = "packages are being compiled and checked, or asked for their subscriptions";
+        return vec![about_all("starting", detail)];
+    };
+    let mut conditions = Vec::new();
+    if status.is_draining() {
+        let detail = "the gateway was told to end and takes no new connections";
+        conditions.push(about_all("draining", detail));
+    }
+    if let Some(blocks) = gateway.blocks() {
+        conditions.extend(blocks.conditions());
+    }
+    let packages = gateway.packages().iter();
+    conditions.extend(packages.filter_map(|package| {
+        Some(Condition {
+            reason: "package-unavailable",
+            package: Some(package.name.to_string()),
+            detail: package.unavailable()?,
+            unready: false,
+        })
+    }));
+    conditions
+}
+
+fn text(readiness: &Readiness) -> String {
+    let mut text = String::from(if readiness.ready {
+        "ok\n"
+    } else {
+        "not ready\n"
+    });
+    for condition in readiness.reasons.iter().chain(&readiness.details) {
+        let package = condition.package.as_deref();
+        let package = package.map_or_else(String::new, |name| format!(" {name}"));
+        text.push_str(&format!(
+            "{}{package}: {}\n",
+            condition.reason, condition.detail
+        ));
+    }
+    text
+}
+
+/// Whether the client would rather have JSON than anything else: probes ask for `*/*` and get text.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    accepted
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|range| range.split(';').next())
+        .any(|range| range.trim().eq_ignore_ascii_case("application/json"))
+}

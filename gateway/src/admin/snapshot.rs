@@ -1,0 +1,79 @@
+//! What is not recorded but looked at when metrics are asked for: queues, packages, readiness.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use wasmgate_dapr::QueueDepth;
+
+use super::Status;
+use super::metrics::Family;
+use super::ready;
+
+/// Everything as it is now.
+pub(super) async fn take(status: &Status) -> Vec<Family> {
+    let mut families = vec![ready(status)];
+    if let Some(gateway) = status.gateway() {
+        let (loaded, bytes) = gateway.residents().loaded();
+        let unavailable = gateway.packages().iter();
+        let unavailable = unavailable.filter(|package| package.unavailable().is_some());
+        let registered = gateway.packages().len();
+        families.push(
+            Family::gauge(
+                "wasmgate_packages",
+                "Packages: registered, of those loaded, and of those not to be had",
+            )
+            .with(&[("state", "registered")], registered as f64)
+            .with(&[("state", "loaded")], loaded as f64)
+            .with(&[("state", "unavailable")], unavailable.count() as f64),
+        );
+        families.push(
+            Family::gauge("wasmgate_loaded_code_bytes", "Compiled code that is loaded")
+                .with(&[], bytes as f64),
+        );
+    }
+    if let Some(blocks) = status.blocks() {
+        families.extend(queues(&blocks.queues().await));
+        if let Some(is_there) = blocks.is_sidecar_there() {
+            let help = "1 while the sidecar answers, otherwise 0";
+            let value = f64::from(u8::from(is_there));
+            families.push(Family::gauge("wasmgate_sidecar_ready", help).with(&[], value));
+        }
+    }
+    families
+}
+
+fn ready(status: &Status) -> Family {
+    let unready = ready::conditions(status).iter().any(|found| found.unready);
+    Family::gauge("wasmgate_ready", "1 while /readyz answers 200, otherwise 0")
+        .with(&[], f64::from(u8::from(!unready)))
+}
+
+/// Depth and age of every queue: subscriptions alone make queues, so their number is bounded.
+fn queues(queues: &[QueueDepth]) -> [Family; 2] {
+    let mut depth = Family::gauge(
+        "wasmgate_dapr_queued_events",
+        "Events of the embedded pub/sub that wait for their subscriber, or are parked when its retries are used up",
+    );
+    let mut age = Family::gauge(
+        "wasmgate_dapr_oldest_event_age_seconds",
+        "Since when the oldest of those events waits, or 0",
+    );
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.map_or(0.0, |since| since.as_secs_f64());
+    for queue in queues {
+        for (state, events, oldest) in [
+            ("waiting", queue.waiting, queue.oldest_waiting),
+            ("parked", queue.parked, queue.oldest_parked),
+        ] {
+            let labels = [
+                ("app_id", &*queue.app_id),
+                ("pubsub", &*queue.pubsub),
+                ("topic", &*queue.topic),
+                ("state", state),
+            ];
+            depth.show(&labels, events as f64);
+            let since = oldest.map_or(0.0, |at| (now - at as f64 / 1000.0).max(0.0));
+            age.show(&labels, since);
+        }
+    }
+    [depth, age]
+}
