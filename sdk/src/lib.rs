@@ -132,4 +132,9 @@ macro_rules! __export {
 /// The guide's examples, as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-struct Readme;
+struct Guide;
+
+/// Those of the front page.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct FrontPage;
