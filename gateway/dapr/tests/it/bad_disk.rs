@@ -9,7 +9,7 @@ use std::{
 use serde_json::json;
 use wasmgate_dapr::{Dapr, OpenError, Settings};
 
-use crate::harness::{Apps, Kind, World};
+use crate::harness::{Apps, Kind, World, eventually};
 
 const STATE: &str = "/v1.0/state/statestore";
 
@@ -104,7 +104,12 @@ async fn a_damaged_page_is_told_as_damage_and_never_as_a_full_disk() {
         let saved = world.call("POST", STATE, saving(&key, 2000)).await;
         assert_eq!(saved.status, 204);
     }
+    world.dapr().stop().await;
     drop(world);
+    eventually("the data is given back", || async {
+        !matches!(open(&data), Err(OpenError::InUse { .. }))
+    })
+    .await;
     damage(&data.join("dapr.db"));
     let world = World::with(Kind::InProcess, Apps::default(), with_data).await;
     let mut told = Vec::new();
