@@ -6,6 +6,8 @@
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use crate::content;
+
 /// Tells the gateway's own errors from the guest's.
 pub const ERROR_HEADER: HeaderName = HeaderName::from_static("x-wasmgate-error");
 
@@ -18,6 +20,12 @@ const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 pub enum Failure {
     /// The request cannot be understood, for example it names no host.
     BadRequest,
+    /// The request's target is longer than HTTP libraries take.
+    TargetTooLong,
+    /// The request's head has more bytes than `request_head` or more fields than `request_headers`.
+    RequestHeadTooLarge,
+    /// The request asks for another protocol that is not there yet.
+    NotImplemented,
     /// No route matches host and path.
     NoRoute,
     /// Routes match host and path, but none the method; carries the value of `Allow`.
@@ -28,8 +36,10 @@ pub enum Failure {
     BodyTooLarge,
     /// The guest trapped.
     GuestTrap,
-    /// The guest ended without a response, or answered with an error code.
+    /// The guest ended without a response, set an error in place of one, or exited with a failure.
     GuestNoResponse,
+    /// The guest's response cannot be sent: its status is none, its head is too large, or its body is not what its head says.
+    GuestBadResponse,
     /// The guest was refused memory beyond the package's `memory`, and died of it.
     MemoryLimit,
     /// The guest did not answer within the package's `timeout`.
@@ -45,11 +55,17 @@ impl Failure {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::RequestHeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::GuestTrap | Self::GuestNoResponse | Self::MemoryLimit => StatusCode::BAD_GATEWAY,
+            Self::GuestTrap
+            | Self::GuestNoResponse
+            | Self::GuestBadResponse
+            | Self::MemoryLimit => StatusCode::BAD_GATEWAY,
             Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
             Self::Overloaded | Self::PackageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -59,12 +75,16 @@ impl Failure {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::BadRequest => "bad-request",
+            Self::TargetTooLong => "target-too-long",
+            Self::RequestHeadTooLarge => "request-head-too-large",
+            Self::NotImplemented => "not-implemented",
             Self::NoRoute => "no-route",
             Self::MethodNotAllowed(_) => "method-not-allowed",
             Self::RequestTimeout => "request-timeout",
             Self::BodyTooLarge => "body-too-large",
             Self::GuestTrap => "guest-trap",
             Self::GuestNoResponse => "guest-no-response",
+            Self::GuestBadResponse => "guest-bad-response",
             Self::MemoryLimit => "memory-limit",
             Self::Deadline => "deadline",
             Self::Overloaded => "overloaded",
@@ -72,8 +92,19 @@ impl Failure {
         }
     }
 
+    /// The whole response to a request, which is without the document when the request was HEAD.
+    pub fn answer(&self, is_head: bool, request_id: &str) -> http::Response<bytes::Bytes> {
+        let mut response = self.document(request_id);
+        if is_head {
+            let length = response.body().len() as u64;
+            content::fit(response.headers_mut(), self.status(), Some(length));
+            response.body_mut().clear();
+        }
+        response
+    }
+
     /// The problem document as a whole response.
-    pub fn response(&self, request_id: &str) -> http::Response<bytes::Bytes> {
+    fn document(&self, request_id: &str) -> http::Response<bytes::Bytes> {
         let status = self.status();
         let problem = Problem {
             r#type: format!("urn:wasmgate:error:{}", self.reason()),
@@ -105,12 +136,16 @@ impl Failure {
     fn title(&self) -> &'static str {
         match self {
             Self::BadRequest => "The request cannot be understood.",
+            Self::TargetTooLong => "The request's target is too long.",
+            Self::RequestHeadTooLarge => "The request's head is too large.",
+            Self::NotImplemented => "The protocol that the request asks for is not served.",
             Self::NoRoute => "No route matches this host and path.",
             Self::MethodNotAllowed(_) => "The routes of this path do not take this method.",
             Self::RequestTimeout => "The request did not arrive in time.",
             Self::BodyTooLarge => "The request's body is larger than this package takes.",
             Self::GuestTrap => "The package failed while it handled the request.",
             Self::GuestNoResponse => "The package ended without a response.",
+            Self::GuestBadResponse => "The package's response cannot be sent.",
             Self::MemoryLimit => "The package needed more memory than it is given.",
             Self::Deadline => "The package did not answer in time.",
             Self::Overloaded => "Too many requests are in flight; try again.",

@@ -1,9 +1,10 @@
 //! The spine: route, admit, run, respond.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Either, Full};
 use wasmgate_dapr::{AppId, Body as DaprBody, DeliverError};
@@ -34,6 +35,7 @@ pub struct Gateway {
     residents: Residents,
     blocks: Option<Blocks>,
     metrics: Arc<Metrics>,
+    is_cut: AtomicBool,
 }
 
 /// Where a request came in.
@@ -66,6 +68,7 @@ impl Gateway {
             residents,
             blocks,
             metrics,
+            is_cut: AtomicBool::new(false),
         }
     }
 
@@ -97,6 +100,19 @@ impl Gateway {
         self.loader.engines().pool()
     }
 
+    /// Says whose requests are cut at the end; what is said once is not said again.
+    pub fn tell_cut(&self) {
+        if self.is_cut.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        for package in &self.packages {
+            let requests = package.admission.taken();
+            if requests > 0 {
+                tracing::warn!(package = %package.name, requests, "requests in flight are cut");
+            }
+        }
+    }
+
     /// Answers one request from outside. Dropping the future stops the guest.
     pub async fn handle<B>(&self, request: Request<B>, arrival: &Arrival) -> Response<ResponseBody>
     where
@@ -104,16 +120,22 @@ impl Gateway {
         B::Error: Into<Error>,
     {
         let id = RequestId::of(request.headers());
+        let is_head = request.method() == Method::HEAD;
         let mut response = match self.route(request, &id, arrival).await {
             Ok(response) => response.map(Either::Left),
             Err(failure) => failure
-                .response(id.as_str())
+                .answer(is_head, id.as_str())
                 .map(|body| Either::Right(Full::new(body))),
         };
         response
             .headers_mut()
             .insert(REQUEST_ID, id.header().clone());
         response
+    }
+
+    /// Counts a request that was refused before it came here.
+    pub fn refused(&self, failure: &Failure) {
+        self.metrics.unrouted(failure.reason());
     }
 
     /// Hands a request of the building blocks to the package that is `app`; no route leads there.
@@ -130,9 +152,12 @@ impl Gateway {
             .package(app.as_str())
             .ok_or_else(|| DeliverError::NoSuchApp(app.clone()))?;
         let id = RequestId::of(request.headers());
+        let is_head = request.method() == Method::HEAD;
         let invoked = request.headers().contains_key(blocks::CALLER);
         if invoked && self.is_internal(package, request.uri().path()) {
-            return Ok(Failure::NoRoute.response(id.as_str()).map(DaprBody::from));
+            return Ok(Failure::NoRoute
+                .answer(is_head, id.as_str())
+                .map(DaprBody::from));
         }
         identity::stamp_delivery(request.headers_mut(), &id, app.as_str());
         let request = request.map(|body| body.map_err(blocks::broken));
@@ -145,7 +170,7 @@ impl Gateway {
                     reason,
                 })
             }
-            Err(failure) => Ok(failure.response(id.as_str()).map(DaprBody::from)),
+            Err(failure) => Ok(failure.answer(is_head, id.as_str()).map(DaprBody::from)),
         }
     }
 

@@ -30,7 +30,8 @@ impl RequestId {
         }
     }
 
-    fn fresh() -> Self {
+    /// A fresh UUID.
+    pub fn fresh() -> Self {
         let mut buffer = uuid::Uuid::encode_buffer();
         let text = uuid::Uuid::now_v7()
             .as_hyphenated()

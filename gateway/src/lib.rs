@@ -13,6 +13,7 @@ pub mod admin;
 pub mod admission;
 pub mod blocks;
 pub mod config;
+pub mod content;
 pub mod egress;
 pub mod engine;
 pub mod error;

@@ -121,7 +121,7 @@ fn run(command: Command) -> Result<ExitCode, Exit> {
             })?;
             Ok(match ended {
                 Ended::Drained => ExitCode::SUCCESS,
-                Ended::Forced => ExitCode::FAILURE,
+                Ended::Cut => ExitCode::FAILURE,
             })
         }
         Command::Check(file) => {

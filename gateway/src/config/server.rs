@@ -36,6 +36,13 @@ const REQUEST_HEAD: u64 = 64 * 1024;
 /// memory that any client could claim.
 const REQUEST_HEADS: RangeInclusive<u64> = 8 * 1024..=1024 * 1024;
 
+/// The most fields of a request's head: more than any browser or proxy sends, and the last number for which hyper reads a
+/// head without allocating.
+const REQUEST_HEADERS: usize = 100;
+
+/// What `request_headers` may be: what a browser sends at least, and what a map of fields can hold with ease.
+const REQUEST_HEADER_COUNTS: RangeInclusive<usize> = 16..=10_000;
+
 /// Where compiled code is kept unless configured.
 const CACHE: &str = ".wasmgate/cache";
 
@@ -61,6 +68,8 @@ pub struct Server {
     pub header_timeout: Duration,
     /// The most bytes of a request's head.
     pub request_head: usize,
+    /// The most fields of a request's head.
+    pub request_headers: usize,
     /// The folder for compiled code.
     pub cache: PathBuf,
     /// Bytes of compiled code that may be loaded at once.
@@ -70,13 +79,14 @@ pub struct Server {
 }
 
 /// The keys of `[server]`.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "listen",
     "admin",
     "workers",
     "drain_timeout",
     "header_timeout",
     "request_head",
+    "request_headers",
     "cache",
     "loaded_code",
 ];
@@ -110,6 +120,9 @@ impl Server {
             header_timeout: timeout("header_timeout", "10s").unwrap_or(HEADER_TIMEOUT),
             request_head: usize::try_from(request_head.unwrap_or(REQUEST_HEAD))
                 .unwrap_or(usize::MAX),
+            request_headers: section
+                .and_then(|s| s.count("request_headers", REQUEST_HEADER_COUNTS))
+                .unwrap_or(REQUEST_HEADERS),
             cache: folder.join(cache),
             loaded_code: section
                 .and_then(|s| {

@@ -95,6 +95,7 @@ fn every_key_is_read() {
             drain_timeout = "2m"
             header_timeout = "500ms"
             request_head = "16KiB"
+            request_headers = 200
             cache = "/var/cache/wasmgate"
             [limits]
             timeout = "5s"
@@ -140,6 +141,7 @@ fn every_key_is_read() {
     assert_eq!(server.drain_timeout, Duration::from_secs(120));
     assert_eq!(server.header_timeout, Duration::from_millis(500));
     assert_eq!(server.request_head, 16 * 1024);
+    assert_eq!(server.request_headers, 200);
     assert_eq!(server.cache, Path::new("/var/cache/wasmgate"));
     let dapr = &config.dapr;
     assert_eq!(dapr.mode, DaprMode::Sidecar);

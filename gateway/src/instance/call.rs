@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, header};
 use http_body::Body;
 use tokio::sync::oneshot;
 use wasmtime::{Store, Trap, UpdateDeadline};
@@ -15,10 +15,14 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use wasmtime_wasi_http::{Error, WasiHttpView as _};
 
+use super::answer::{self, Answer};
 use super::host::HostState;
+use super::label::Label;
 use super::request_body::{Progress, RequestBody};
 use super::response_body::{GuestBody, GuestTask, RouteTimer};
+use super::unread::Unread;
 use crate::admission::Permit;
+use crate::content;
 use crate::egress::Egress;
 use crate::error::Failure;
 use crate::identity::RequestId;
@@ -77,6 +81,11 @@ where
         timer,
     } = call;
     let progress = request.body().progress();
+    let method = request.method().clone();
+    let label = Label {
+        package: Arc::clone(&package),
+        request_id: request_id.clone(),
+    };
     let (answer, head) = oneshot::channel();
     let guest = Guest {
         package,
@@ -95,19 +104,50 @@ where
     if progress.is_too_large() {
         return Err(Failure::BodyTooLarge);
     }
-    match answered {
-        Ok(Ok(response)) => {
-            let (parts, body) = response.into_parts();
-            let mut waiting = Some((body, task, timer));
-            let body = poll_fn(|cx| match waiting.take() {
-                Some((body, task, timer)) => Poll::Ready(GuestBody::gather(body, task, timer, cx)),
-                None => Poll::Ready(Err(Failure::GuestNoResponse)),
-            });
-            Ok(Response::from_parts(parts, body.await?))
+    let (mut head, body) = match answered {
+        Ok(Ok(response)) => response.into_parts(),
+        Ok(Err(code)) => {
+            return Err(label.failed(
+                Failure::GuestNoResponse,
+                &format!("it set an error: {code:?}"),
+            ));
         }
-        Ok(Err(_)) => Err(Failure::GuestNoResponse),
-        Err(_) => Err(task.ended().await.err().unwrap_or(Failure::GuestNoResponse)),
+        Err(_) => {
+            let ended = task.ended().await;
+            return Err(ended.err().unwrap_or_else(|| {
+                label.failed(Failure::GuestNoResponse, "it ended without a response")
+            }));
+        }
+    };
+    answer::check(&head).map_err(|error| label.failed(Failure::GuestBadResponse, &error))?;
+    let status = head.status;
+    if content::is_forbidden(&method, status) {
+        let mut unread = Unread::new(body, task);
+        let length = poll_fn(|cx| Poll::Ready(unread.skip(cx))).await?;
+        content::fit(&mut head.headers, status, length);
+        unread.leave();
+        return Ok(Response::from_parts(head, GuestBody::none()));
     }
+    let mut waiting = Some((body, task, timer));
+    let body = poll_fn(|cx| match waiting.take() {
+        Some((body, task, timer)) => Poll::Ready(GuestBody::gather(body, task, timer, &label, cx)),
+        None => Poll::Ready(Err(Failure::GuestNoResponse)),
+    });
+    let body = body.await?;
+    if body.is_end_stream() && announces_content(&head.headers) {
+        return Err(label.failed(
+            Failure::GuestBadResponse,
+            "its head announces a body and there is none",
+        ));
+    }
+    Ok(Response::from_parts(head, body))
+}
+
+/// Whether a head says that there is more than an empty body.
+fn announces_content(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_LENGTH)
+        .is_some_and(|length| length != "0")
 }
 
 struct Guest {
@@ -136,7 +176,16 @@ impl Guest {
             request_id,
             progress,
         } = self;
-        let state = HostState::new(Arc::clone(&package), egress, request_id.clone());
+        let label = Label {
+            package: Arc::clone(&package),
+            request_id: request_id.clone(),
+        };
+        let state = HostState::new(
+            Arc::clone(&package),
+            egress,
+            request_id,
+            Answer::to(request.method()),
+        );
         let mut store = Store::new(loaded.handler.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_epoch_deadline(EPOCHS_TO_FIRST_YIELD);
@@ -149,14 +198,17 @@ impl Guest {
         let work = handle(&mut store, &package, &loaded, request, answer);
         let failure = match tokio::time::timeout(package.config.limits.timeout, work).await {
             Ok(Ok(())) => return Ok(()),
+            // What ends with 0 has done what it was to do; whether that was an answer is seen where one is waited for.
+            Ok(Err(error)) if is_success(&error) && !store.data_mut().has_unfinished_body() => {
+                return Ok(());
+            }
             Ok(Err(error)) => classify(&error, store.data()),
             // Whoever was waited for when the time was up is the one that was late.
             Err(_) if progress.is_awaited() => (Failure::RequestTimeout, None),
             Err(_) => (Failure::Deadline, None),
         };
         let (failure, error) = failure;
-        report(&package, &request_id, &failure, error.as_deref());
-        Err(failure)
+        Err(label.failed(failure, error.as_deref().unwrap_or_default()))
     }
 }
 
@@ -218,12 +270,7 @@ fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<Stri
     (Failure::GuestTrap, detail)
 }
 
-fn report(package: &Package, request_id: &RequestId, failure: &Failure, error: Option<&str>) {
-    match failure {
-        Failure::Deadline | Failure::RequestTimeout => package.metrics().timeouts.inc(),
-        Failure::GuestTrap | Failure::MemoryLimit => package.metrics().traps.inc(),
-        _ => {}
-    }
-    tracing::warn!(package = %package.name, request_id = request_id.as_str(), reason = failure.reason(),
-        error = error.unwrap_or_default(), "the guest failed");
+/// Whether a guest called `exit` with 0.
+fn is_success(error: &wasmtime::Error) -> bool {
+    matches!(error.downcast_ref(), Some(I32Exit(0)))
 }

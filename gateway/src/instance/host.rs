@@ -8,6 +8,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use wasmtime_wasi_io::IoView;
 
+use super::answer::Answer;
 use super::memory::MemoryLimit;
 use super::output::{GuestOutput, Stream};
 use crate::blocks;
@@ -18,6 +19,7 @@ use crate::package::Package;
 /// The state of one store, owned by one request.
 pub struct HostState {
     pub(super) memory: MemoryLimit,
+    pub(super) answer: Answer,
     package: Arc<Package>,
     request_id: RequestId,
     /// Made when the guest first asks for something of it: most never do, and making it takes a dozen allocations.
@@ -28,9 +30,15 @@ pub struct HostState {
 }
 
 impl HostState {
-    pub(super) fn new(package: Arc<Package>, egress: Egress, request_id: RequestId) -> Self {
+    pub(super) fn new(
+        package: Arc<Package>,
+        egress: Egress,
+        request_id: RequestId,
+        answer: Answer,
+    ) -> Self {
         Self {
             memory: MemoryLimit::new(package.config.limits.memory),
+            answer,
             package,
             request_id,
             wasi: None,

@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::task::JoinHandle;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
+use super::label::Label;
 use crate::admin::metrics::RouteMetrics;
 use crate::error::Failure;
 
@@ -70,7 +71,7 @@ impl GuestTask {
 
     /// The guest's failure if it has ended with one. A guest that is still at work behind a finished response is
     /// let go: its deadline ends it.
-    fn failure(&mut self, cx: &mut Context<'_>) -> Option<Failure> {
+    pub(super) fn failure(&mut self, cx: &mut Context<'_>) -> Option<Failure> {
         let task = self.0.as_mut()?;
         let outcome = Pin::new(task).poll(cx);
         self.0 = None;
@@ -78,6 +79,11 @@ impl GuestTask {
             Poll::Pending => None,
             Poll::Ready(result) => flatten(result).err(),
         }
+    }
+
+    /// Lets a guest that has finished its response go: its deadline ends it.
+    pub(super) fn detach(mut self) {
+        self.0 = None;
     }
 }
 
@@ -96,21 +102,43 @@ fn flatten(joined: Result<Result<(), Failure>, tokio::task::JoinError>) -> Resul
     })
 }
 
+/// What the log says of a body that was given up, or is longer or shorter than its head says.
+fn broken(error: &wasmtime_wasi_http::Error) -> String {
+    format!("its body ended in an error: {error}")
+}
+
 /// A guest's response body.
 pub struct GuestBody {
     /// Frames that were ready when the head was.
     ready: VecDeque<Frame<Bytes>>,
     /// What is still to come, with the guest that makes it.
-    rest: Option<(HyperOutgoingBody, GuestTask)>,
+    rest: Option<Rest>,
     _timer: Option<RouteTimer>,
 }
 
+/// A body in the making.
+struct Rest {
+    body: HyperOutgoingBody,
+    task: GuestTask,
+    label: Label,
+}
+
 impl GuestBody {
+    /// No body, and no guest behind it.
+    pub(super) fn none() -> Self {
+        Self {
+            ready: VecDeque::new(),
+            rest: None,
+            _timer: None,
+        }
+    }
+
     /// Takes what the guest has written so far; if that is all, its length is known.
     pub(super) fn gather(
         mut body: HyperOutgoingBody,
         mut task: GuestTask,
         timer: Option<RouteTimer>,
+        label: &Label,
         cx: &mut Context<'_>,
     ) -> Result<Self, Failure> {
         let mut ready = VecDeque::new();
@@ -119,8 +147,10 @@ impl GuestBody {
                 Poll::Ready(Some(Ok(frame))) => ready.push_back(frame),
                 Poll::Pending => break,
                 // Not a byte has gone out: the client can still be told.
-                Poll::Ready(Some(Err(_))) => {
-                    return Err(task.failure(cx).unwrap_or(Failure::GuestNoResponse));
+                Poll::Ready(Some(Err(error))) => {
+                    return Err(task.failure(cx).unwrap_or_else(|| {
+                        label.failed(Failure::GuestBadResponse, &broken(&error))
+                    }));
                 }
                 Poll::Ready(None) => {
                     return match task.failure(cx) {
@@ -136,7 +166,11 @@ impl GuestBody {
         }
         Ok(Self {
             ready,
-            rest: Some((body, task)),
+            rest: Some(Rest {
+                body,
+                task,
+                label: label.clone(),
+            }),
             _timer: timer,
         })
     }
@@ -153,7 +187,7 @@ impl Body for GuestBody {
         if let Some(frame) = self.ready.pop_front() {
             return Poll::Ready(Some(Ok(frame)));
         }
-        let Some((body, task)) = &mut self.rest else {
+        let Some(Rest { body, task, label }) = &mut self.rest else {
             return Poll::Ready(None);
         };
         match Pin::new(body).poll_frame(cx) {
@@ -161,7 +195,10 @@ impl Body for GuestBody {
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(match task.failure(cx) {
                 Some(failure) => BodyError::Guest(failure),
-                None => error.into(),
+                None => {
+                    label.failed(Failure::GuestBadResponse, &broken(&error));
+                    error.into()
+                }
             }))),
             // The store of a guest that died closes its body as an orderly end would: ask the guest.
             Poll::Ready(None) => {

@@ -13,7 +13,7 @@ use super::cache::{CodeCache, CompiledCode};
 use super::{PackageError, check};
 use crate::admin::metrics::Metrics;
 use crate::engine::{self, Choice, EngineKind, Engines};
-use crate::instance::HostState;
+use crate::instance::{self, HostState};
 
 /// Compiles, keeps and loads components.
 pub struct Loader {
@@ -182,6 +182,7 @@ fn link(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
     wasmtime_wasi_io::add_to_linker_async(&mut linker)?;
     linker.allow_shadowing(false);
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    instance::link(&mut linker)?;
     Ok(linker)
 }
 

@@ -1,19 +1,25 @@
 //! One connection: HTTP/1.1, or HTTP/2 for clients that open with its preface.
 
-use std::convert::Infallible;
-use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::StatusCode;
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::Watcher;
 use tokio::net::TcpStream;
 
-use crate::config::Server as ServerConfig;
-use crate::gateway::{Arrival, Gateway};
+use super::closing;
+use super::drain::{Drain, GRACE};
+use super::exchange::Exchange;
+use super::handler::{Handler, document};
+use super::limits::HeadLimits;
+use super::service::Service;
+use super::wire::Wire;
+use crate::error::Failure;
+use crate::identity::RequestId;
 
 /// How HTTP/2's preface begins (RFC 9113, 3.4); no method of HTTP/1 does.
 const PREFACE: [u8; 3] = *b"PRI";
@@ -21,51 +27,172 @@ const PREFACE: [u8; 3] = *b"PRI";
 /// How long to wait for the rest of a preface of which less than three bytes have come.
 const PREFACE_PAUSE: Duration = Duration::from_millis(5);
 
+/// What an HTTP/2 client sends at least before its first request: the preface and an empty SETTINGS frame.
+const GREETING_BYTES: u32 = 24 + 9;
+
 /// Requests at once on one HTTP/2 connection: what browsers and proxies expect at least (RFC 9113, 6.5.2).
 const HTTP2_STREAMS: u32 = 200;
 
 /// Without an answer to a ping for this long, an HTTP/2 client is gone.
 const HTTP2_PING: Duration = Duration::from_secs(20);
 
-/// Serves one connection to its end.
-pub(super) fn serve(
-    stream: TcpStream,
-    arrival: Arrival,
-    gateway: Arc<Gateway>,
-    config: &ServerConfig,
-    watcher: Watcher,
-) -> impl Future<Output = ()> + use<> {
-    let (header_timeout, request_head) = (config.header_timeout, config.request_head);
-    async move {
+/// The header fields that hyper keeps on its stack; a higher limit costs allocations for every request.
+const FIELDS_ON_STACK: usize = 100;
+
+/// A connection and how it is to be treated.
+pub(super) struct Connection<S> {
+    pub(super) service: S,
+    pub(super) limits: HeadLimits,
+    pub(super) drain: Drain,
+}
+
+impl<S: Service> Connection<S> {
+    /// Serves it to its end.
+    pub(super) async fn serve(self, stream: TcpStream) {
         // A small answer is one write already; waiting for more to send would only delay it.
         let _ = stream.set_nodelay(true);
-        let opened = tokio::time::timeout(header_timeout, opens_with_preface(&stream)).await;
-        let Ok(Ok(is_http2)) = opened else { return };
-        let service = service_fn(move |request| {
-            let (gateway, arrival) = (Arc::clone(&gateway), arrival.clone());
-            async move { Ok::<_, Infallible>(gateway.handle(request, &arrival).await) }
-        });
-        let io = TokioIo::new(stream);
-        let ended = if is_http2 {
+        match self.opens_with_preface(&stream).await {
+            Some(true) => self.http2(stream).await,
+            Some(false) => self.http1(stream).await,
+            None => {}
+        }
+    }
+
+    /// Which of the two it is, unless the client says nothing at all.
+    async fn opens_with_preface(&self, stream: &TcpStream) -> Option<bool> {
+        let peeked = tokio::time::timeout(self.limits.time, opens_with_preface(stream));
+        let silent = async {
+            self.drain.stopping().await;
+            tokio::time::sleep(GRACE).await;
+            if closing::has_unread(stream) {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            opened = peeked => opened.ok()?.ok(),
+            () = silent => None,
+        }
+    }
+
+    async fn http1(&self, mut stream: TcpStream) {
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.time)
+            .max_buf_size(self.limits.bytes)
+            .max_header_size(self.limits.bytes);
+        if self.limits.fields != FIELDS_ON_STACK {
+            builder.max_headers(self.limits.fields);
+        }
+        let mut read = Bytes::new();
+        loop {
+            let exchange = Arc::new(Exchange::default());
+            let io = TokioIo::new(Wire::new(stream, Arc::clone(&exchange), read));
+            let handler = self.handler(&exchange).into_service();
+            let mut connection = builder.serve_connection(io, handler);
+            let ended = tokio::select! {
+                biased;
+                ended = &mut connection => Some(ended),
+                () = self.drain.quiet(&exchange) => None,
+            };
+            read = connection.into_parts().read_buf;
+            let Some(returned) = exchange.take_back() else {
+                return;
+            };
+            match ended {
+                // Something has come after all.
+                None if !read.is_empty() || closing::has_unread(&returned) => stream = returned,
+                None => return,
+                Some(ended) => return self.end(returned, &exchange, ended).await,
+            }
+        }
+    }
+
+    /// Ends an HTTP/1 connection whose client has not closed it.
+    async fn end(&self, mut stream: TcpStream, exchange: &Exchange, ended: hyper::Result<()>) {
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+            if let Some(failure) = misunderstood(exchange, &error) {
+                self.service.refused(&failure);
+                let id = RequestId::fresh();
+                tracing::info!(
+                    request_id = id.as_str(),
+                    reason = failure.reason(),
+                    "a request was not understood"
+                );
+                closing::answer(&mut stream, document(&failure, false, &id)).await;
+            } else if exchange.is_head() || exchange.is_idle() {
+                return;
+            } else if exchange.is_close_delimited() {
+                return closing::reset(&stream);
+            }
+        }
+        closing::linger(stream).await;
+    }
+
+    async fn http2(&self, stream: TcpStream) {
+        let exchange = Arc::new(Exchange::of_many());
+        let io = TokioIo::new(Wire::new(stream, Arc::clone(&exchange), Bytes::new()));
+        {
             let connection = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(HTTP2_STREAMS)
-                .max_header_list_size(u32::try_from(request_head).unwrap_or(u32::MAX))
+                .max_header_list_size(self.limits.http2_list())
                 .keep_alive_interval(HTTP2_PING)
                 .keep_alive_timeout(HTTP2_PING)
-                .serve_connection(io, service);
-            watcher.watch(connection).await
-        } else {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(header_timeout)
-                .max_buf_size(request_head)
-                .serve_connection(io, service);
-            watcher.watch(connection).await
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a connection ended early");
+                .serve_connection(io, self.handler(&exchange).into_service());
+            let mut connection = pin!(connection);
+            let (mut greeting, mut stopping) = (
+                pin!(tokio::time::sleep(self.limits.time)),
+                pin!(self.drain.stopping()),
+            );
+            let (mut is_greeted, mut is_stopping) = (false, false);
+            loop {
+                tokio::select! {
+                    biased;
+                    ended = connection.as_mut() => {
+                        if let Err(error) = ended {
+                            tracing::debug!(%error, "a connection ended early");
+                        }
+                        break;
+                    }
+                    () = greeting.as_mut(), if !is_greeted => {
+                        is_greeted = true;
+                        if exchange.received() < GREETING_BYTES {
+                            break;
+                        }
+                    }
+                    () = stopping.as_mut(), if !is_stopping => {
+                        is_stopping = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                }
+            }
         }
+        if let Some(stream) = exchange.take_back() {
+            closing::linger(stream).await;
+        }
+    }
+
+    fn handler(&self, exchange: &Arc<Exchange>) -> Handler<S> {
+        Handler {
+            service: self.service.clone(),
+            limits: self.limits,
+            drain: self.drain.clone(),
+            exchange: Arc::clone(exchange),
+        }
+    }
+}
+
+/// What a client is told whose request hyper did not understand, or that did not come in time.
+fn misunderstood(exchange: &Exchange, error: &hyper::Error) -> Option<Failure> {
+    match exchange.refused() {
+        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => Some(Failure::RequestHeadTooLarge),
+        Some(StatusCode::URI_TOO_LONG) => Some(Failure::TargetTooLong),
+        Some(_) => Some(Failure::BadRequest),
+        None if error.is_timeout() && exchange.is_head() => Some(Failure::RequestTimeout),
+        None => None,
     }
 }
 

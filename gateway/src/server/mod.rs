@@ -1,7 +1,15 @@
 //! Listeners, one worker per core, and the orderly end of both.
 
+mod closing;
 mod connection;
+mod drain;
+mod exchange;
+mod handler;
+mod limits;
 mod listener;
+mod service;
+mod upload;
+mod wire;
 mod worker;
 
 use std::io;
@@ -9,17 +17,23 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
-use tokio_util::sync::CancellationToken;
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::Server as ServerConfig;
 use crate::gateway::Gateway;
+use connection::Connection;
+use drain::Drain;
+use limits::HeadLimits;
+use service::Own;
+use worker::Finished;
 
 pub use listener::{Listeners, refused};
 
 /// The workers, serving.
 pub struct Workers {
-    threads: Vec<JoinHandle<()>>,
-    stop: CancellationToken,
+    threads: Vec<JoinHandle<Finished>>,
+    drain: Drain,
 }
 
 impl Workers {
@@ -32,15 +46,16 @@ impl Workers {
         config: &ServerConfig,
         gateway: &Arc<Gateway>,
     ) -> io::Result<Self> {
-        let stop = CancellationToken::new();
-        let unless_all = stop.clone().drop_guard();
+        let drain = Drain::default();
+        let unless_all = drain.guard();
         let (told, started) = mpsc::channel();
         let threads = listeners
             .sockets
             .into_iter()
             .enumerate()
             .map(|(number, listener)| {
-                let worker = worker::Worker::new(config.clone(), Arc::clone(gateway), stop.clone());
+                let worker =
+                    worker::Worker::new(config.clone(), Arc::clone(gateway), drain.clone());
                 let told = told.clone();
                 std::thread::Builder::new()
                     .name(format!("worker-{number}"))
@@ -54,23 +69,49 @@ impl Workers {
             started.recv().map_err(|_| ended())??;
         }
         unless_all.disarm();
-        Ok(Self { threads, stop })
+        Ok(Self { threads, drain })
     }
 
-    /// Stops accepting, lets what is in flight finish for up to the drain time-out, and waits for the end.
-    pub async fn drain(self) {
-        self.stop.cancel();
+    /// Stops accepting, lets what is in flight finish for up to the drain time-out, and waits for the end. Says whether
+    /// nothing was cut.
+    pub async fn drain(self) -> bool {
+        self.drain.begin();
         let joined = tokio::task::spawn_blocking(move || {
+            let mut is_whole = true;
             for thread in self.threads {
-                if thread.join().is_err() {
-                    tracing::error!("a worker ended abnormally");
+                match thread.join() {
+                    Ok(finished) => is_whole &= finished == Finished::Whole,
+                    Err(_) => {
+                        tracing::error!("a worker ended abnormally");
+                        is_whole = false;
+                    }
                 }
             }
+            is_whole
         });
-        if joined.await.is_err() {
+        joined.await.unwrap_or_else(|_| {
             tracing::error!("the workers could not be waited for");
-        }
+            false
+        })
     }
+}
+
+/// Serves a listener of the gateway's own until the process ends, under the limits of the public one.
+pub async fn serve_router(listener: TcpListener, router: Router, config: &ServerConfig) {
+    let (limits, drain) = (HeadLimits::of(config), Drain::default());
+    let accept = |stream: TcpStream| {
+        let Ok(peer) = stream.peer_addr() else { return };
+        let connection = Connection {
+            service: Own {
+                router: router.clone(),
+                peer,
+            },
+            limits,
+            drain: drain.clone(),
+        };
+        tokio::spawn(connection.serve(stream));
+    };
+    worker::accept_until(&listener, std::future::pending(), accept).await;
 }
 
 /// An address as a client would write it.

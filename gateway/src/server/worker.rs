@@ -1,17 +1,21 @@
 //! A worker: one thread, one event queue, its own listener and its own connections, from accept to drain.
 
+use std::future::Future;
 use std::io;
 use std::net::TcpListener as StdListener;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::task::TaskTracker;
 
-use super::connection;
+use super::connection::Connection;
+use super::drain::{Drain, GRACE};
+use super::limits::HeadLimits;
+use super::service::Routes;
 use crate::config::Server as ServerConfig;
 use crate::egress::Client;
 use crate::gateway::{Arrival, Gateway};
@@ -23,45 +27,56 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Worker {
     config: ServerConfig,
     gateway: Arc<Gateway>,
-    stop: CancellationToken,
+    drain: Drain,
+}
+
+/// How a worker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Finished {
+    /// With everything answered.
+    Whole,
+    /// With connections that it cut, or before it could serve any.
+    Cut,
 }
 
 impl Worker {
-    pub(super) fn new(
-        config: ServerConfig,
-        gateway: Arc<Gateway>,
-        stop: CancellationToken,
-    ) -> Self {
+    pub(super) fn new(config: ServerConfig, gateway: Arc<Gateway>, drain: Drain) -> Self {
         Self {
             config,
             gateway,
-            stop,
+            drain,
         }
     }
 
     /// Serves until it is told to stop and what is in flight has ended or the drain time-out has passed. Whether it
     /// can serve at all is told first.
-    pub(super) fn run(self, listener: StdListener, started: &Sender<io::Result<()>>) {
+    pub(super) fn run(self, listener: StdListener, started: &Sender<io::Result<()>>) -> Finished {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         let runtime = match runtime {
             Ok(runtime) => runtime,
-            Err(error) => return tell(started, Err(error)),
+            Err(error) => {
+                tell(started, Err(error));
+                return Finished::Cut;
+            }
         };
         runtime.block_on(async {
             match open(listener) {
                 Ok((listener, client)) => {
                     tell(started, Ok(()));
-                    self.serve(listener, client).await;
+                    self.serve(listener, client).await
                 }
-                Err(error) => tell(started, Err(error)),
+                Err(error) => {
+                    tell(started, Err(error));
+                    Finished::Cut
+                }
             }
-        });
+        })
     }
 
-    async fn serve(self, listener: TcpListener, client: Client) {
-        let graceful = GracefulShutdown::new();
+    async fn serve(self, listener: TcpListener, client: Client) -> Finished {
+        let connections = TaskTracker::new();
         let accept = |stream: TcpStream| {
             let Ok(peer) = stream.peer_addr() else { return };
             let arrival = Arrival {
@@ -69,33 +84,69 @@ impl Worker {
                 client: client.clone(),
                 sidecar: false,
             };
-            let gateway = Arc::clone(&self.gateway);
-            let serving =
-                connection::serve(stream, arrival, gateway, &self.config, graceful.watcher());
-            tokio::spawn(serving);
-        };
-        loop {
-            tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => accept(stream),
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
+            let connection = Connection {
+                service: Routes {
+                    gateway: Arc::clone(&self.gateway),
+                    arrival,
                 },
-                () = self.stop.cancelled() => break,
-            }
+                limits: HeadLimits::of(&self.config),
+                drain: self.drain.clone(),
+            };
+            connections.spawn(connection.serve(stream));
+        };
+        accept_until(&listener, self.drain.stopping(), accept).await;
+        // Clients whose connection the kernel has made already are served, and so are those that have not yet heard of
+        // the end: closing the socket resets them.
+        let deadline = Instant::now() + self.config.drain_timeout;
+        let grace = sleep_until((Instant::now() + GRACE).min(deadline));
+        accept_until(&listener, grace, accept).await;
+        close(listener, accept);
+        connections.close();
+        let whole = timeout(deadline - Instant::now(), connections.wait()).await;
+        if whole.is_err() {
+            let cut = connections.len();
+            tracing::warn!(
+                connections = cut,
+                "the drain time-out has passed; connections are cut"
+            );
+            self.gateway.tell_cut();
+            return Finished::Cut;
         }
-        // Clients whose connection the kernel has made already are served: closing the socket would reset them.
-        while let Some(Ok((stream, _))) = listener.accept().now_or_never() {
-            accept(stream);
+        Finished::Whole
+    }
+}
+
+/// Takes connections until `end`.
+pub(super) async fn accept_until(
+    listener: &TcpListener,
+    end: impl Future<Output = ()>,
+    accept: impl Fn(TcpStream),
+) {
+    let mut end = pin!(end);
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => accept(stream),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            () = end.as_mut() => return,
         }
-        drop(listener);
-        if tokio::time::timeout(self.config.drain_timeout, graceful.shutdown())
-            .await
-            .is_err()
+    }
+}
+
+/// Takes what the kernel still holds, as the kernel and not as the event queue knows it, and closes the socket.
+fn close(listener: TcpListener, accept: impl Fn(TcpStream)) {
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    while let Ok((stream, _)) = listener.accept() {
+        if stream.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(stream)
         {
-            tracing::warn!("the drain time-out has passed; requests still in flight are cut");
+            accept(stream);
         }
     }
 }

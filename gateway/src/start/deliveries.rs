@@ -8,9 +8,10 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
 use super::{StartError, machine};
-use crate::config::DaprConfig;
+use crate::config::{DaprConfig, Server as ServerConfig};
 use crate::egress::Client;
 use crate::gateway::{Arrival, Gateway};
+use crate::server;
 
 /// Deliveries under way.
 pub(super) struct Deliveries {
@@ -25,6 +26,7 @@ impl Deliveries {
         gateway: &Arc<Gateway>,
         threads: usize,
         config: &DaprConfig,
+        server: &ServerConfig,
         listener: Option<TcpListener>,
     ) -> Result<Self, StartError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -49,7 +51,10 @@ impl Deliveries {
                 let router = blocks
                     .router(config, gateway, &arrival)
                     .map_err(|error| machine(&error))?;
-                tokio::spawn(axum::serve(listener, router).into_future());
+                let server = server.clone();
+                tokio::spawn(async move {
+                    server::serve_router(listener, router, &server).await;
+                });
             }
             let gateway = Arc::clone(gateway);
             let started = handle.spawn(async move { blocks.start(&gateway, &arrival).await });

@@ -49,10 +49,10 @@ pub enum StartError {
 /// How serving ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// Everything in flight was finished, or the drain time-out passed.
+    /// Everything in flight was finished.
     Drained,
-    /// A second signal asked for an immediate end.
-    Forced,
+    /// Something in flight was cut: the drain time-out passed, or a second signal asked for an immediate end.
+    Cut,
 }
 
 /// Where the gateway serves.
@@ -122,12 +122,8 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
         admin: admin.local_addr().map_err(|error| machine(&error))?,
         dapr: None,
     };
-    let router = admin::router(status.clone());
-    let admin = axum::serve(
-        admin,
-        router.into_make_service_with_connect_info::<SocketAddr>(),
-    );
-    tokio::spawn(admin.into_future());
+    let (router, server) = (admin::router(status.clone()), config.server.clone());
+    tokio::spawn(async move { server::serve_router(admin, router, &server).await });
     let dapr = config.dapr.clone();
     let dapr_listener = match dapr.listen {
         Some(address) => {
@@ -144,10 +140,11 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
     let loading = tokio::task::spawn_blocking(move || load(config, metrics));
     let gateway = tokio::select! {
         loaded = loading => Arc::new(loaded.map_err(|error| machine(&error))??),
-        () = signals.next() => return Ok(Ended::Forced),
+        () = signals.next() => return Ok(Ended::Cut),
     };
     tokio::spawn(trim(Arc::clone(&gateway)));
-    let deliveries = Deliveries::start(&gateway, server.workers, &dapr, dapr_listener).await?;
+    let deliveries =
+        Deliveries::start(&gateway, server.workers, &dapr, &server, dapr_listener).await?;
     let workers = Workers::start(listeners, &server, &gateway).map_err(|error| machine(&error))?;
     status.serving(Arc::clone(&gateway));
     ready(Addresses {
@@ -159,14 +156,21 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
     status.draining();
     tracing::info!("draining: no new connections are taken");
     let drained = async {
-        workers.drain().await;
+        let is_whole = workers.drain().await;
         deliveries.drain().await;
+        is_whole
     };
     // The workers keep to the time-out themselves; this one is for both together.
     let ended = tokio::select! {
-        _ = tokio::time::timeout(server.drain_timeout, drained) => Ended::Drained,
-        () = signals.next() => Ended::Forced,
+        drained = tokio::time::timeout(server.drain_timeout, drained) => match drained {
+            Ok(true) => Ended::Drained,
+            Ok(false) | Err(_) => Ended::Cut,
+        },
+        () = signals.next() => Ended::Cut,
     };
+    if ended == Ended::Cut {
+        gateway.tell_cut();
+    }
     drop(deliveries);
     Ok(ended)
 }

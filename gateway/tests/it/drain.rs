@@ -1,10 +1,14 @@
 //! The end of a gateway: what is in flight is finished, and a second signal waits for nothing.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use http_body::Frame;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use crate::harness::{Reply, Signal, TestGateway, channel, empty, until, within};
+use crate::harness::{Event, Reply, Signal, TestGateway, channel, empty, until, within};
 
 /// A gateway that would wait for ever for a guest that never ends.
 fn patient() -> TestGateway {
@@ -121,8 +125,131 @@ async fn the_drain_ends_at_its_timeout() {
         held.push(connection);
     }
     gateway.signal(Signal::Terminate);
-    assert_eq!(gateway.ended().await.code(), Some(0));
+    assert_eq!(gateway.ended().await.code(), Some(1), "something was cut");
+    for package in ["hangs", "spins"] {
+        let told = |event: &Event| event.has(&[("package", package), ("level", "WARN")]);
+        let events = gateway.events();
+        assert!(events.iter().any(told), "{package}: {events:?}");
+    }
     drop(held);
+}
+
+/// Rounds of what was a matter of luck once.
+const ROUNDS: usize = 3;
+
+/// Clients at once, as many as a balancer may hold open.
+const CLIENTS: usize = 40;
+
+#[tokio::test]
+async fn clients_that_the_kernel_has_accepted_are_answered_whoever_is_busy() {
+    for round in 0..ROUNDS {
+        let mut gateway = patient();
+        gateway.get("/hello").await;
+        gateway.signal(Signal::Stop);
+        let mut clients = Vec::new();
+        for client in 0..CLIENTS {
+            if client % 4 == 3 {
+                let stream = TcpStream::connect(gateway.address).await.unwrap();
+                clients.push(tokio::spawn(over_http2(stream, gateway.address)));
+                continue;
+            }
+            let mut connection = gateway.raw().await;
+            let whole = client % 2 == 0;
+            let head = "GET /hello HTTP/1.1\r\nhost: x\r\n";
+            connection.send(head).await;
+            if whole {
+                connection.send("\r\n").await;
+            }
+            clients.push(tokio::spawn(async move {
+                if !whole {
+                    connection.send("\r\n").await;
+                }
+                connection.response().await.body
+            }));
+        }
+        // Each client has sent something before the gateway is told to stop.
+        for _ in 0..CLIENTS {
+            tokio::task::yield_now().await;
+        }
+        gateway.signal(Signal::Terminate);
+        gateway.signal(Signal::Continue);
+        for client in clients {
+            let body = within("an answer", client).await.unwrap();
+            assert_eq!(body, "Hello from a package\n", "round {round}");
+        }
+        assert_eq!(gateway.ended().await.code(), Some(0));
+    }
+}
+
+/// A request over HTTP/2.
+async fn over_http2(stream: TcpStream, address: SocketAddr) -> String {
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let uri = format!("http://{address}/hello");
+    let request = http::Request::get(uri).body(empty()).unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    Reply::of(response).await.unwrap().text()
+}
+
+#[tokio::test]
+async fn every_request_of_a_busy_client_is_answered_until_it_is_told_to_leave() {
+    for _ in 0..ROUNDS {
+        let mut gateway = patient();
+        let mut clients = Vec::new();
+        for _ in 0..8 {
+            let mut connection = gateway.http1().await;
+            clients.push(tokio::spawn(async move {
+                // A client that was not scheduled for long enough to be taken for idle has sent nothing.
+                while connection.ready().await.is_ok() {
+                    let request = http::Request::get("/hello").header("host", "x");
+                    let response = connection.send_request(request.body(empty()).unwrap());
+                    let reply = Reply::of(response.await.unwrap()).await.unwrap();
+                    assert_eq!(reply.text(), "Hello from a package\n");
+                    if reply.header("connection") == Some("close") {
+                        return;
+                    }
+                }
+            }));
+        }
+        until("some requests", || async {
+            let served = gateway.metrics().await.sum("wasmgate_requests_total", &[]);
+            served > 50.0
+        })
+        .await;
+        gateway.signal(Signal::Terminate);
+        for client in clients {
+            within("the word that it is the last", client)
+                .await
+                .unwrap();
+        }
+        assert_eq!(gateway.ended().await.code(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_request_whose_first_byte_has_arrived_is_answered() {
+    let mut gateway = patient();
+    let mut answered = gateway.raw().await;
+    let hello = "GET /hello HTTP/1.1\r\nhost: x\r\n\r\n";
+    answered.send(format!("{hello}GET /hel")).await;
+    assert_eq!(answered.response().await.status(), 200);
+    let mut begun = gateway.raw().await;
+    begun.send("G").await;
+    gateway.signal(Signal::Terminate);
+    until("a listener that is closed", || async {
+        TcpStream::connect(gateway.address).await.is_err()
+    })
+    .await;
+    begun.send("ET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    answered.send("lo HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    for mut connection in [begun, answered] {
+        let response = connection.response().await;
+        assert_eq!(response.body, "Hello from a package\n");
+        assert_eq!(response.header("connection"), Some("close"));
+    }
+    assert_eq!(gateway.ended().await.code(), Some(0));
 }
 
 #[tokio::test]

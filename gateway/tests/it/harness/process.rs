@@ -16,6 +16,9 @@ use super::{Builder, LOOK_AGAIN, PATIENCE, until};
 pub(crate) enum Signal {
     Terminate,
     Interrupt,
+    /// Lets the process stand still, as a machine that is busy elsewhere does.
+    Stop,
+    Continue,
 }
 
 /// A gateway that serves; it ends with the test, and tells its log when the test fails.
@@ -124,11 +127,13 @@ impl TestGateway {
     }
 
     /// Waits for an event with these fields.
-    pub(crate) async fn wait_for_event(&self, fields: &[(&str, &str)]) {
+    pub(crate) async fn wait_for_event(&self, fields: &[(&str, &str)]) -> Event {
         until(&format!("an event {fields:?}"), || async {
             self.events().iter().any(|event| event.has(fields))
         })
         .await;
+        let found = self.events().into_iter().find(|event| event.has(fields));
+        found.expect("the event that was seen")
     }
 
     /// The metrics as they are now.
@@ -175,6 +180,8 @@ impl TestGateway {
         let name = match signal {
             Signal::Terminate => "TERM",
             Signal::Interrupt => "INT",
+            Signal::Stop => "STOP",
+            Signal::Continue => "CONT",
         };
         let sent = Command::new("sh")
             .args(["-c", &format!("kill -{name} {}", self.child.id())])

@@ -1,0 +1,28 @@
+//! Which request of which package the log and the metrics speak of.
+
+use std::sync::Arc;
+
+use crate::error::Failure;
+use crate::identity::RequestId;
+use crate::package::Package;
+
+/// One request of one package.
+#[derive(Clone)]
+pub(super) struct Label {
+    pub(super) package: Arc<Package>,
+    pub(super) request_id: RequestId,
+}
+
+impl Label {
+    /// Counts and logs that the guest has failed; `error` is what is known beyond the reason.
+    pub(super) fn failed(&self, failure: Failure, error: &str) -> Failure {
+        match failure {
+            Failure::Deadline | Failure::RequestTimeout => self.package.metrics().timeouts.inc(),
+            Failure::GuestTrap | Failure::MemoryLimit => self.package.metrics().traps.inc(),
+            _ => {}
+        }
+        tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(),
+            reason = failure.reason(), error, "the guest failed");
+        failure
+    }
+}

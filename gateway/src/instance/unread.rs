@@ -1,0 +1,72 @@
+//! The body of a response that has no content: whatever the guest writes is read for its sake and goes nowhere.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+use super::response_body::GuestTask;
+use crate::error::Failure;
+
+/// The most bytes of it that a guest may write before it is stopped: as many as a request's body has by default.
+const MAX_UNREAD_BYTES: u64 = 8 << 20;
+
+/// A body that nobody gets, and the guest that makes it.
+pub(super) struct Unread {
+    body: HyperOutgoingBody,
+    task: GuestTask,
+    bytes: u64,
+    ended: bool,
+}
+
+impl Unread {
+    pub(super) fn new(body: HyperOutgoingBody, task: GuestTask) -> Self {
+        Self {
+            body,
+            task,
+            bytes: 0,
+            ended: false,
+        }
+    }
+
+    /// Passes over what the guest has written so far, and says how much it was if that is all of it and not nothing.
+    ///
+    /// # Errors
+    /// When the guest has failed already: its client can still be told.
+    pub(super) fn skip(&mut self, cx: &mut Context<'_>) -> Result<Option<u64>, Failure> {
+        loop {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Pending => return Ok(None),
+                Poll::Ready(Some(Ok(frame))) => self.count(frame.data_ref().map(|data| data.len())),
+                // An end that the body's own head does not fit is no matter here.
+                Poll::Ready(Some(Err(_)) | None) => {
+                    self.ended = true;
+                    let length = Some(self.bytes).filter(|bytes| *bytes > 0);
+                    return self.task.failure(cx).map_or(Ok(length), Err);
+                }
+            }
+        }
+    }
+
+    /// Lets the guest go on as if its client read the rest, within its deadline and a limit.
+    pub(super) fn leave(mut self) {
+        if self.ended {
+            return;
+        }
+        tokio::spawn(async move {
+            while let Some(Ok(frame)) = self.body.frame().await {
+                self.count(frame.data_ref().map(|data| data.len()));
+                if self.bytes > MAX_UNREAD_BYTES {
+                    return;
+                }
+            }
+            self.task.detach();
+        });
+    }
+
+    fn count(&mut self, bytes: Option<usize>) {
+        self.bytes = self.bytes.saturating_add(bytes.unwrap_or(0) as u64);
+    }
+}

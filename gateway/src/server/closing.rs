@@ -1,0 +1,76 @@
+//! The end of a connection that we end: what was answered arrives, although the client may still be sending.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::Response;
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long a client may go on sending after our end. A socket that is closed while bytes come in resets the connection, and
+/// what the client has not read by then is lost (RFC 9112, 9.6); so we read on until it has seen the answer.
+pub(super) const LINGER_TIME: Duration = Duration::from_secs(10);
+
+/// How long it may be silent meanwhile without closing its side.
+const LINGER_PAUSE: Duration = Duration::from_secs(2);
+
+/// How much it may send meanwhile: more than most uploads that come to an early answer.
+pub(super) const LINGER_BYTES: u64 = 256 << 20;
+
+/// How much of it is read at once.
+const LINGER_BUFFER: usize = 16 << 10;
+
+/// Closes our side and reads on until the client closes its own, or a limit is reached.
+pub(super) async fn linger(mut stream: TcpStream) {
+    if stream.shutdown().await.is_ok() {
+        let _ = timeout(LINGER_TIME, swallow(&mut stream)).await;
+    }
+}
+
+async fn swallow(stream: &mut TcpStream) {
+    let mut buffer = vec![0; LINGER_BUFFER];
+    let mut left = LINGER_BYTES;
+    while let Ok(Ok(bytes)) = timeout(LINGER_PAUSE, stream.read(&mut buffer)).await {
+        left = left.saturating_sub(bytes as u64);
+        if bytes == 0 || left == 0 {
+            return;
+        }
+    }
+}
+
+/// Ends a connection so that the client cannot take what it has for all of it.
+pub(super) fn reset(stream: &TcpStream) {
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+/// Whether bytes have come that nobody has read.
+pub(super) fn has_unread(stream: &TcpStream) -> bool {
+    let mut byte = [std::mem::MaybeUninit::uninit()];
+    SockRef::from(stream)
+        .peek(&mut byte)
+        .is_ok_and(|bytes| bytes > 0)
+}
+
+/// Writes a whole answer by hand where no request could be understood, and says that it is the last one.
+pub(super) async fn answer(stream: &mut TcpStream, response: Response<Bytes>) {
+    let (head, body) = response.into_parts();
+    let reason = head.status.canonical_reason().unwrap_or_default();
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    let mut bytes = String::new();
+    // Writing into a string cannot fail.
+    let _ = write!(bytes, "HTTP/1.1 {} {reason}\r\n", head.status.as_u16());
+    for (name, value) in &head.headers {
+        let _ = write!(bytes, "{name}: {}\r\n", value.to_str().unwrap_or_default());
+    }
+    let _ = write!(
+        bytes,
+        "content-length: {}\r\nconnection: close\r\ndate: {date}\r\n\r\n",
+        body.len()
+    );
+    let mut bytes = bytes.into_bytes();
+    bytes.extend_from_slice(&body);
+    let _ = timeout(LINGER_PAUSE, stream.write_all(&bytes)).await;
+}

@@ -1,0 +1,172 @@
+//! What one connection is at, as its service and its bytes tell it: hyper does not.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+
+use http::StatusCode;
+use parking_lot::Mutex;
+use tokio::net::TcpStream;
+
+/// Shared by the parts of one connection, which all run on one worker: atomics only because Rust asks for them.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    phase: AtomicU8,
+    requests: AtomicU32,
+    received: AtomicU32,
+    unread: AtomicBool,
+    close_delimited: AtomicBool,
+    refused: Mutex<Vec<u8>>,
+    returned: Mutex<Option<TcpStream>>,
+}
+
+/// How much is kept of what hyper answers of itself: enough for its status.
+const REFUSED_BYTES: usize = 16;
+
+/// No byte of a request is here.
+const IDLE: u8 = 0;
+/// A request's head is on its way.
+const HEAD: u8 = 1;
+/// A request is being answered.
+const ANSWERING: u8 = 2;
+/// The answer has ended, and its last bytes are on their way out.
+const ANSWERED: u8 = 3;
+/// Requests overlap (HTTP/2).
+const MANY: u8 = 4;
+
+impl Exchange {
+    /// Of an HTTP/2 connection.
+    pub(super) fn of_many() -> Self {
+        Self {
+            phase: AtomicU8::new(MANY),
+            ..Self::default()
+        }
+    }
+
+    /// Bytes have come.
+    pub(super) fn read(&self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let before = self.received.load(Ordering::Relaxed);
+        self.received
+            .store(before.saturating_add(bytes), Ordering::Relaxed);
+        if self.phase() == IDLE {
+            self.set(HEAD);
+        }
+    }
+
+    /// A request is handed to the service.
+    pub(super) fn begin(&self, is_close_delimited: bool) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.unread.store(false, Ordering::Relaxed);
+        self.close_delimited
+            .store(is_close_delimited, Ordering::Relaxed);
+        if self.phase() != MANY {
+            self.set(ANSWERING);
+        }
+    }
+
+    /// The last frame of the answer has been taken, or the answer was given up.
+    pub(super) fn end(&self) {
+        if self.phase() == ANSWERING {
+            self.set(ANSWERED);
+        }
+    }
+
+    /// Everything written so far has gone out.
+    pub(super) fn flushed(&self) {
+        if self.phase() == ANSWERED {
+            self.set(IDLE);
+        }
+    }
+
+    /// The request's body was given up, and there is more of it than is worth reading for the sake of the connection.
+    pub(super) fn leave_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection cannot go on because of such a body.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+
+    /// Whether only the end of the connection ends the answer (HTTP/1.0).
+    pub(super) fn is_close_delimited(&self) -> bool {
+        self.close_delimited.load(Ordering::Relaxed)
+    }
+
+    /// Whether no request has begun to come.
+    pub(super) fn is_idle(&self) -> bool {
+        self.phase() == IDLE
+    }
+
+    /// Whether a request's head has begun to come, and has not ended.
+    pub(super) fn is_head(&self) -> bool {
+        self.phase() == HEAD
+    }
+
+    /// Whether what is written now is no answer of the service.
+    pub(super) fn is_unasked(&self) -> bool {
+        matches!(self.phase(), IDLE | HEAD)
+    }
+
+    /// Keeps what hyper wanted to answer of itself.
+    pub(super) fn refuse(&self, bytes: &[u8]) {
+        let mut refused = self.refused.lock();
+        let room = REFUSED_BYTES.saturating_sub(refused.len());
+        refused.extend(bytes.iter().take(room));
+    }
+
+    /// The status that hyper wanted to answer of itself.
+    pub(super) fn refused(&self) -> Option<StatusCode> {
+        let refused = self.refused.lock();
+        let status = refused.split(|byte| *byte == b' ').nth(1)?;
+        StatusCode::from_bytes(status).ok()
+    }
+
+    /// How many requests have begun.
+    pub(super) fn requests(&self) -> u32 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes have come, as far as that can be counted.
+    pub(super) fn received(&self) -> u32 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Gives the stream back for an orderly end.
+    pub(super) fn give_back(&self, stream: TcpStream) {
+        *self.returned.lock() = Some(stream);
+    }
+
+    /// The stream, once hyper has let go of it and unless its other end is closed.
+    pub(super) fn take_back(&self) -> Option<TcpStream> {
+        self.returned.lock().take()
+    }
+
+    fn phase(&self) -> u8 {
+        self.phase.load(Ordering::Relaxed)
+    }
+
+    fn set(&self, phase: u8) {
+        self.phase.store(phase, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_before_a_request_is_handed_over_or_after_its_answer_is_unasked() {
+        let exchange = Exchange::default();
+        assert!(exchange.is_idle() && exchange.is_unasked());
+        exchange.read(1);
+        assert!(exchange.is_head() && exchange.is_unasked());
+        exchange.begin(false);
+        exchange.flushed();
+        assert!(!exchange.is_unasked(), "a flush within an answer");
+        exchange.end();
+        assert!(!exchange.is_unasked(), "its last bytes");
+        exchange.flushed();
+        assert!(exchange.is_idle() && exchange.is_unasked());
+        assert_eq!((exchange.requests(), exchange.received()), (1, 1));
+    }
+}

@@ -1,0 +1,165 @@
+//! One request of a connection: what is refused before it is served, and what its answer says of the connection.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+
+use super::drain::Drain;
+use super::exchange::Exchange;
+use super::limits::HeadLimits;
+use super::service::Service;
+use super::upload::Upload;
+use crate::error::Failure;
+use crate::identity::{REQUEST_ID, RequestId};
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+/// What the requests of one connection share.
+pub(super) struct Handler<S> {
+    pub(super) service: S,
+    pub(super) limits: HeadLimits,
+    pub(super) drain: Drain,
+    pub(super) exchange: Arc<Exchange>,
+}
+
+/// What hyper makes of a connection's requests.
+pub(super) trait Answering<S: Service>:
+    hyper::service::Service<
+        Request<Incoming>,
+        Response = Answered<S>,
+        Error = Infallible,
+        Future: Send,
+    > + Send
+    + Unpin
+{
+}
+
+impl<S: Service, T> Answering<S> for T where
+    T: hyper::service::Service<
+            Request<Incoming>,
+            Response = Answered<S>,
+            Error = Infallible,
+            Future: Send,
+        > + Send
+        + Unpin
+{
+}
+
+/// An answer as it goes out.
+type Answered<S> = Response<Answer<<S as Service>::Body>>;
+
+impl<S: Service> Handler<S> {
+    /// As hyper calls it.
+    pub(super) fn into_service(self) -> impl Answering<S> {
+        let handler = Arc::new(self);
+        service_fn(move |request: Request<Incoming>| {
+            let handler = Arc::clone(&handler);
+            handler
+                .exchange
+                .begin(request.version() <= Version::HTTP_10);
+            async move { Ok(handler.handle(request).await) }
+        })
+    }
+
+    async fn handle(&self, request: Request<Incoming>) -> Answered<S> {
+        let is_http2 = request.version() == Version::HTTP_2;
+        let response = match self.refusal(&request, is_http2) {
+            Some(failure) => {
+                self.service.refused(&failure);
+                let id = RequestId::of(request.headers());
+                let is_head = request.method() == Method::HEAD;
+                // The body is given up as any other is.
+                drop(Upload::of(request, &self.exchange));
+                document(&failure, is_head, &id).map(S::document)
+            }
+            None => {
+                let request = Upload::of(request, &self.exchange);
+                self.service.answer(request).await
+            }
+        };
+        let mut response = response.map(|body| Answer {
+            body,
+            exchange: Arc::clone(&self.exchange),
+        });
+        if !is_http2 && (self.drain.is_stopping() || self.exchange.is_unread()) {
+            response.headers_mut().insert(CONNECTION, CLOSE);
+        }
+        response
+    }
+
+    fn refusal<B>(&self, request: &Request<B>, is_http2: bool) -> Option<Failure> {
+        if is_http2 {
+            return (!self.limits.admit(request)).then_some(Failure::RequestHeadTooLarge);
+        }
+        // hyper marks the requests that have an `Upgrade`; looking for the mark costs nothing where there is none.
+        let is_marked = request.extensions().get::<OnUpgrade>().is_some();
+        (is_marked && wants_websocket(request)).then_some(Failure::NotImplemented)
+    }
+}
+
+/// A document about a request that did not reach what is served.
+pub(super) fn document(failure: &Failure, is_head: bool, id: &RequestId) -> Response<Bytes> {
+    let mut response = failure.answer(is_head, id.as_str());
+    response
+        .headers_mut()
+        .insert(REQUEST_ID, id.header().clone());
+    response
+}
+
+/// Whether a request cannot be answered in HTTP (RFC 6455, 4.1). Every other protocol is an offer, and a server that does not
+/// take it answers as if it were not there (RFC 9110, 7.8).
+fn wants_websocket<B>(request: &Request<B>) -> bool {
+    request.method() == Method::GET
+        && has_token(request.headers(), &CONNECTION, "upgrade")
+        && has_token(request.headers(), &UPGRADE, "websocket")
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|found| found.trim().eq_ignore_ascii_case(token))
+}
+
+/// The body of an answer, which tells the connection of its end.
+pub(super) struct Answer<B> {
+    body: B,
+    exchange: Arc<Exchange>,
+}
+
+impl<B> Drop for Answer<B> {
+    fn drop(&mut self) {
+        self.exchange.end();
+    }
+}
+
+impl<B: Body + Unpin> Body for Answer<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,81 @@
+//! What is served on a connection: the packages' routes, or a listener of the gateway's own.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower::ServiceExt as _;
+
+use super::upload::Upload;
+use crate::error::Failure;
+use crate::gateway::{Arrival, Gateway, ResponseBody};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Answers requests.
+pub(super) trait Service: Clone + Send + Sync + 'static {
+    /// The body of an answer.
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
+
+    /// Answers a request.
+    fn answer(&self, request: Request<Upload>)
+    -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// Puts a document of ours into an answer's body.
+    fn document(body: Bytes) -> Self::Body;
+
+    /// Counts a request that was not even understood.
+    fn refused(&self, failure: &Failure);
+}
+
+/// The routes of packages.
+#[derive(Clone)]
+pub(super) struct Routes {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) arrival: Arrival,
+}
+
+impl Service for Routes {
+    type Body = ResponseBody;
+
+    async fn answer(&self, request: Request<Upload>) -> Response<ResponseBody> {
+        self.gateway.handle(request, &self.arrival).await
+    }
+
+    fn document(body: Bytes) -> ResponseBody {
+        ResponseBody::Right(body.into())
+    }
+
+    fn refused(&self, failure: &Failure) {
+        self.gateway.refused(failure);
+    }
+}
+
+/// A listener of the gateway's own.
+#[derive(Clone)]
+pub(super) struct Own {
+    pub(super) router: Router,
+    pub(super) peer: SocketAddr,
+}
+
+impl Service for Own {
+    type Body = axum::body::Body;
+
+    async fn answer(&self, mut request: Request<Upload>) -> Response<axum::body::Body> {
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        let answered: Result<_, Infallible> = self.router.clone().oneshot(request).await;
+        answered.unwrap_or_else(|never| match never {})
+    }
+
+    fn document(body: Bytes) -> axum::body::Body {
+        body.into()
+    }
+
+    fn refused(&self, _: &Failure) {}
+}

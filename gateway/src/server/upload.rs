@@ -1,0 +1,125 @@
+//! A request's body on its way from the connection, and what becomes of it when nobody wants the rest.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::EXPECT;
+use http::{Request, Version};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+
+use super::closing::{LINGER_BYTES, LINGER_TIME};
+use super::exchange::Exchange;
+
+/// How much of a body that nobody wants is read so that the connection can serve another request: what Go's server reads.
+const DRAIN_BYTES: u64 = 256 << 10;
+
+/// How long that may take: beyond it another connection is cheaper.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// The body of a request; dropped before its end, it is read to its end if that is near.
+pub(super) struct Upload {
+    /// Taken when the rest is to be read without its owner.
+    body: Option<Incoming>,
+    exchange: Arc<Exchange>,
+    rest: Rest,
+}
+
+/// What the rest of a body is worth once its owner is gone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// It is read within the budget.
+    Drained,
+    /// It is left: the client waits for our word before it sends it (RFC 9110, 10.1.1).
+    Expected,
+    /// It is read as long as a closed connection would be: HTTP/2 ends the stream alone, with a reset (RFC 9113, 8.1), and not
+    /// every client takes the answer from a stream that is reset while it sends.
+    Lingering,
+    /// There is none.
+    Ended,
+}
+
+impl Upload {
+    /// Puts the body of a request under these rules.
+    pub(super) fn of(request: Request<Incoming>, exchange: &Arc<Exchange>) -> Request<Self> {
+        let rest = if request.body().is_end_stream() {
+            Rest::Ended
+        } else if request.version() == Version::HTTP_2 {
+            Rest::Lingering
+        } else if request.headers().contains_key(EXPECT) {
+            Rest::Expected
+        } else {
+            Rest::Drained
+        };
+        request.map(|body| Self {
+            body: Some(body),
+            exchange: Arc::clone(exchange),
+            rest,
+        })
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let Some(body) = self.body.take() else { return };
+        if body.is_end_stream() {
+            return;
+        }
+        let (time, bytes) = match self.rest {
+            Rest::Ended => return,
+            Rest::Lingering => (LINGER_TIME, LINGER_BYTES),
+            Rest::Drained if body.size_hint().lower() <= DRAIN_BYTES => (DRAIN_TIME, DRAIN_BYTES),
+            Rest::Drained | Rest::Expected => return self.exchange.leave_unread(),
+        };
+        tokio::spawn(tokio::time::timeout(time, drain(body, bytes)));
+    }
+}
+
+async fn drain(mut body: Incoming, most: u64) {
+    let mut bytes = 0_u64;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+        bytes = bytes.saturating_add(length);
+        if bytes > most {
+            return;
+        }
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(body) = self.body.as_mut() else {
+            return Poll::Ready(None);
+        };
+        let frame = Pin::new(body).poll_frame(cx);
+        match &frame {
+            Poll::Ready(None | Some(Err(_))) => self.rest = Rest::Ended,
+            // Whoever has asked for the body has told the client to send it.
+            Poll::Ready(Some(Ok(_))) | Poll::Pending if self.rest == Rest::Expected => {
+                self.rest = Rest::Drained;
+            }
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body
+            .as_ref()
+            .map_or_else(SizeHint::default, Body::size_hint)
+    }
+}

@@ -1,0 +1,228 @@
+//! Answers that are given before a request's body has been read: they arrive, whatever the client is, and a connection goes
+//! on where the rest is not worth another one.
+
+use std::process::Command;
+
+use bytes::Bytes;
+use http_body::Frame;
+
+use crate::harness::{Reply, TestGateway, channel, empty, within};
+
+/// An upload far above all buffers on the way.
+const UPLOAD: usize = 48 << 20;
+
+/// How often each is tried: it was a matter of luck once.
+const TRIES: usize = 8;
+
+fn gateway() -> TestGateway {
+    TestGateway::builder()
+        .limits("request_body = \"1MiB\"")
+        .guest("reads_the_whole_body")
+        .guest_with("hello", "limits = { request_body = \"1GiB\" }")
+        .start()
+}
+
+/// Sends a head and then all of a body before it reads a byte, as simple clients do.
+async fn upload(gateway: &TestGateway, target: &str, framing: &str) -> String {
+    let mut connection = gateway.raw().await;
+    connection
+        .send(format!(
+            "POST {target} HTTP/1.1\r\nhost: x\r\n{framing}\r\n\r\n"
+        ))
+        .await;
+    let chunk = vec![b'x'; 1 << 16];
+    for _ in 0..UPLOAD / chunk.len() {
+        if framing.contains("chunked") {
+            connection.send("10000\r\n").await;
+        }
+        connection.send(&chunk).await;
+        if framing.contains("chunked") {
+            connection.send("\r\n").await;
+        }
+    }
+    if framing.contains("chunked") {
+        connection.send("0\r\n\r\n").await;
+    }
+    connection.close_sending_side().await;
+    connection.rest().await
+}
+
+#[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_gets_its_answer() {
+    let gateway = gateway();
+    let length = format!("content-length: {UPLOAD}");
+    for (target, framing, status, body) in [
+        (
+            "/reads-the-whole-body",
+            length.as_str(),
+            "413",
+            "body-too-large",
+        ),
+        (
+            "/reads-the-whole-body",
+            "transfer-encoding: chunked",
+            "413",
+            "body-too-large",
+        ),
+        ("/nowhere", length.as_str(), "404", "no-route"),
+        ("/hello", length.as_str(), "200", "Hello from a package"),
+        (
+            "/hello",
+            "transfer-encoding: chunked",
+            "200",
+            "Hello from a package",
+        ),
+    ] {
+        for _ in 0..TRIES {
+            let answer = upload(&gateway, target, framing).await;
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status}")),
+                "{target}, {framing}: {answer}"
+            );
+            assert!(answer.contains(body), "{target}, {framing}: {answer}");
+        }
+    }
+    gateway.wait_for_in_flight("hello", 0).await;
+}
+
+#[tokio::test]
+async fn an_answer_before_an_announced_upload_says_that_the_connection_ends() {
+    let gateway = gateway();
+    let mut connection = gateway.raw().await;
+    connection
+        .send(format!(
+            "POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: {UPLOAD}\r\n\r\n"
+        ))
+        .await;
+    let response = connection.response().await;
+    assert_eq!(
+        (response.status(), response.header("connection")),
+        (404, Some("close"))
+    );
+    // The client has its answer; our side is closed, and what it sends on is not met with a reset.
+    assert_eq!(connection.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_connection_goes_on_after_a_small_body_that_nobody_read() {
+    let gateway = gateway();
+    let mut connection = gateway.http1().await;
+    for target in ["/hello", "/nowhere", "/hello"] {
+        within("the connection", connection.ready()).await.unwrap();
+        let body = crate::harness::full(vec![0; 100_000]);
+        let request = gateway.request("POST", target).body(body).unwrap();
+        let response = within("a response", connection.send_request(request)).await;
+        Reply::of(response.unwrap()).await.unwrap();
+    }
+    within("the connection", connection.ready()).await.unwrap();
+    let request = gateway.request("GET", "/hello").body(empty()).unwrap();
+    let response = within("a response", connection.send_request(request)).await;
+    assert_eq!(
+        Reply::of(response.unwrap()).await.unwrap().text(),
+        "Hello from a package\n"
+    );
+}
+
+#[tokio::test]
+async fn over_http2_the_stream_is_answered_and_the_connection_goes_on() {
+    let gateway = gateway();
+    let mut connection = gateway.http2().await;
+    for (target, status) in [
+        ("/reads-the-whole-body", 413),
+        ("/nowhere", 404),
+        ("/hello", 200),
+    ] {
+        for _ in 0..TRIES {
+            let (sender, body) = channel();
+            let pump = tokio::spawn(async move {
+                let chunk = Bytes::from(vec![b'x'; 1 << 16]);
+                for _ in 0..UPLOAD / chunk.len() {
+                    if sender.send(Frame::data(chunk.clone())).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            let uri = format!("http://{}{target}", gateway.address);
+            let request = http::Request::post(uri).body(body).unwrap();
+            let response = within("a response", connection.send_request(request)).await;
+            let reply = Reply::of(response.unwrap()).await.unwrap();
+            assert_eq!(reply.status, status, "{target}");
+            within("the pump", pump).await.unwrap();
+        }
+    }
+    let uri = format!("http://{}/hello", gateway.address);
+    let request = http::Request::get(uri).body(empty()).unwrap();
+    let response = within("a response", connection.send_request(request)).await;
+    assert_eq!(response.unwrap().status(), 200);
+}
+
+/// What Node makes of an upload: a line for each try, the status or the error.
+const NODE: &str = r#"
+const http = require("http"), http2 = require("http2");
+const [version, address, path, tries, bytes] = process.argv.slice(1);
+const chunk = Buffer.alloc(65536, "x");
+async function pump(request, alive) {
+  for (let sent = 0; sent < bytes && alive(); sent += chunk.length)
+    if (!request.write(chunk)) await new Promise(resolve => { request.once("drain", resolve); request.once("close", resolve); });
+  request.end();
+}
+const once = () => new Promise(resolve => {
+  let status = "none", body = "", open = true;
+  const done = error => { open = false; resolve(error ? `error ${error.code} after ${status}` : `${status} ${body.length > 0}`); };
+  if (version === "1") {
+    const request = http.request(`http://${address}${path}`, { method: "POST", headers: { "content-length": bytes } });
+    request.on("response", response => {
+      status = response.statusCode;
+      response.on("data", data => body += data);
+      response.on("end", () => done());
+    });
+    request.on("error", error => { if (open) done(error); });
+    request.on("close", () => { if (open) done({ code: "closed" }); });
+    pump(request, () => open);
+  } else {
+    const session = http2.connect(`http://${address}`);
+    const request = session.request({ ":method": "POST", ":path": path });
+    request.on("response", headers => status = headers[":status"]);
+    request.on("data", data => body += data);
+    request.on("end", () => { done(); session.close(); });
+    request.on("error", error => { if (open) done(error); });
+    session.on("error", error => { if (open) done(error); });
+    pump(request, () => open && !request.destroyed);
+  }
+});
+(async () => { for (let n = 0; n < tries; n++) console.log(await once()); process.exit(0); })();
+"#;
+
+#[tokio::test]
+async fn node_gets_its_answer_every_time() {
+    let gateway = gateway();
+    for version in ["1", "2"] {
+        for (target, status) in [("/reads-the-whole-body", 413), ("/hello", 200)] {
+            let (address, tries) = (gateway.address.to_string(), TRIES.to_string());
+            let told = tokio::task::spawn_blocking(move || {
+                Command::new("node")
+                    .args([
+                        "-e",
+                        NODE,
+                        version,
+                        &address,
+                        target,
+                        &tries,
+                        &UPLOAD.to_string(),
+                    ])
+                    .output()
+            });
+            let told = match within("node", told).await.unwrap() {
+                Ok(told) => told,
+                Err(error) => {
+                    println!("left out: node cannot be run ({error})");
+                    return;
+                }
+            };
+            let lines = String::from_utf8_lossy(&told.stdout).into_owned();
+            let expected = format!("{status} true\n").repeat(TRIES);
+            let errors = String::from_utf8_lossy(&told.stderr);
+            assert_eq!(lines, expected, "HTTP/{version} {target}: {errors}");
+        }
+    }
+}
