@@ -1,7 +1,12 @@
 //! Events and their CloudEvents envelope, as Dapr's sidecar makes it.
 
+use std::collections::BTreeMap;
+
 use axum::body::Bytes;
-use serde_json::{Map, Value, json};
+use serde_json::{
+    Value, json,
+    value::{RawValue, to_raw_value},
+};
 
 use crate::time::{now_ms, rfc3339};
 
@@ -22,7 +27,15 @@ pub(crate) struct Event {
     pub(crate) tracestate: Option<String>,
     /// Milliseconds since 1970.
     pub(crate) expires_at: Option<i64>,
+    /// What it was published with; deliveries have it as headers.
+    pub(crate) metadata: Metadata,
 }
+
+/// Publish metadata by name.
+pub(crate) type Metadata = BTreeMap<String, String>;
+
+/// An envelope's attributes. Values are as they were written, so that numbers keep their digits.
+pub(crate) type Envelope = BTreeMap<String, Box<RawValue>>;
 
 /// Who publishes what, where to: all that an envelope says.
 pub(crate) struct Publication<'a> {
@@ -32,69 +45,132 @@ pub(crate) struct Publication<'a> {
     pub(crate) content_type: &'a str,
     pub(crate) traceparent: &'a str,
     pub(crate) tracestate: &'a str,
-    /// `cloudevent.*` of the publish metadata, without that prefix.
-    pub(crate) overrides: Vec<(&'a str, &'a str)>,
+    /// The publish metadata, of which `cloudevent.*` overrides the attributes in [`OVERRIDES`].
+    pub(crate) metadata: &'a Metadata,
 }
+
+/// The attributes that publish metadata may set, as in Dapr; the traces are told apart from them.
+const OVERRIDES: [&str; 4] = ["id", "source", "type", "subject"];
 
 /// Why a body is no event.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WrapError {
     #[error("the body is not JSON, though its content type says so: {0}")]
     NotJson(#[from] serde_json::Error),
-    #[error("a CloudEvent must be a JSON object")]
-    NotAnObject,
 }
 
 /// The envelope of `body`: made new, or completed if the body already is a CloudEvent.
-pub(crate) fn wrap(publication: &Publication<'_>, body: &[u8]) -> Result<Value, WrapError> {
-    let media = media_type(publication.content_type);
-    let is_event = media == CLOUD_EVENTS;
-    let mut event = if is_event {
-        match serde_json::from_slice(body)? {
-            Value::Object(event) => event,
-            _ => return Err(WrapError::NotAnObject),
-        }
-    } else {
-        let mut event = Map::new();
-        if media == "application/json" || media.ends_with("+json") {
-            event.insert("data".into(), serde_json::from_slice(body)?);
-        } else if media == "application/octet-stream" {
-            event.insert("data_base64".into(), base64(body).into());
-        } else {
-            event.insert("data".into(), String::from_utf8_lossy(body).into());
-        }
-        event.insert("datacontenttype".into(), publication.content_type.into());
-        event
+pub(crate) fn wrap(publication: &Publication<'_>, body: &[u8]) -> Result<Envelope, WrapError> {
+    let content_type = match publication.content_type {
+        "" => "text/plain",
+        given => given,
     };
-    event.insert("topic".into(), publication.topic.into());
-    event.insert("pubsubname".into(), publication.pubsub.into());
-    for name in ["id", "specversion", "source", "type", "time"] {
-        let value = match name {
-            "id" => uuid::Uuid::new_v4().to_string(),
-            "specversion" => "1.0".to_owned(),
-            "source" => publication.source.to_owned(),
-            "type" => "com.dapr.event.sent".to_owned(),
-            _ => rfc3339(now_ms()),
-        };
-        event.entry(name).or_insert_with(|| value.into());
+    let media = media_type(content_type);
+    if media == CLOUD_EVENTS {
+        return complete(publication, serde_json::from_slice(body)?);
     }
+    let mut event = Envelope::new();
+    if media == "application/json" {
+        event.insert("data".into(), serde_json::from_slice(body)?);
+    } else if matches!(
+        media.as_str(),
+        "application/octet-stream" | "application/cloudevents+protobuf"
+    ) {
+        set(&mut event, "data_base64", &base64(body))?;
+    } else {
+        set(&mut event, "data", &String::from_utf8_lossy(body))?;
+    }
+    let given = |name: &str| {
+        publication
+            .overridden(name)
+            .filter(|value| !value.is_empty())
+    };
+    let trace = given("traceparent")
+        .or_else(|| given("traceid"))
+        .unwrap_or(publication.traceparent);
+    let now = rfc3339(now_ms());
+    let id = uuid::Uuid::new_v4().to_string();
     for (name, value) in [
+        ("datacontenttype", content_type),
+        ("topic", publication.topic),
+        ("pubsubname", publication.pubsub),
+        ("specversion", "1.0"),
+        ("time", &now),
+        ("id", &id),
+        ("source", publication.source),
+        ("type", "com.dapr.event.sent"),
+        ("traceid", trace),
+        ("traceparent", trace),
+        (
+            "tracestate",
+            given("tracestate").unwrap_or(publication.tracestate),
+        ),
+    ] {
+        set(&mut event, name, value)?;
+    }
+    for name in OVERRIDES {
+        if let Some(value) = given(name) {
+            set(&mut event, name, value)?;
+        }
+    }
+    Ok(event)
+}
+
+/// A CloudEvent with what it lacks.
+fn complete(publication: &Publication<'_>, mut event: Envelope) -> Result<Envelope, WrapError> {
+    set(&mut event, "topic", publication.topic)?;
+    set(&mut event, "pubsubname", publication.pubsub)?;
+    let id = uuid::Uuid::new_v4().to_string();
+    for (name, value) in [
+        ("id", id.as_str()),
+        ("specversion", "1.0"),
+        ("source", "Dapr"),
+        ("type", "com.dapr.event.sent"),
+    ] {
+        // Null is as good as absent.
+        if event.get(name).is_none_or(|value| value.get() == "null") {
+            set(&mut event, name, value)?;
+        }
+    }
+    let now = rfc3339(now_ms());
+    for (name, value) in [
+        ("time", now.as_str()),
         ("traceparent", publication.traceparent),
         ("tracestate", publication.tracestate),
     ] {
         if !event.contains_key(name) {
-            event.insert(name.into(), value.into());
+            set(&mut event, name, value)?;
         }
     }
-    let trace = event.get("traceparent").cloned().unwrap_or_default();
-    event.entry("traceid").or_insert(trace);
-    for (name, value) in &publication.overrides {
-        if *name == "traceparent" {
-            event.insert("traceid".into(), (*value).into());
-        }
-        event.insert((*name).to_owned(), (*value).into());
+    if let (None, Some(trace)) = (event.get("traceid"), event.get("traceparent").cloned()) {
+        event.insert("traceid".to_owned(), trace);
     }
-    Ok(Value::Object(event))
+    Ok(event)
+}
+
+impl Publication<'_> {
+    /// What the publish metadata says of an attribute; case does not matter.
+    pub(crate) fn overridden(&self, attribute: &str) -> Option<&str> {
+        let names = |key: &str| {
+            let name = key.split_at_checked("cloudevent.".len());
+            name.is_some_and(|(prefix, name)| {
+                prefix.eq_ignore_ascii_case("cloudevent.") && name.eq_ignore_ascii_case(attribute)
+            })
+        };
+        let found = self.metadata.iter().find(|(key, _)| names(key));
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// Sets an attribute to a text.
+pub(crate) fn set(event: &mut Envelope, name: &str, text: &str) -> Result<(), serde_json::Error> {
+    event.insert(name.to_owned(), to_raw_value(text)?);
+    Ok(())
+}
+
+/// An envelope's JSON.
+pub(crate) fn json_of(event: &Envelope) -> Result<Bytes, serde_json::Error> {
+    serde_json::to_vec(event).map(Bytes::from)
 }
 
 /// The envelope around a payload that was published without one.
@@ -136,52 +212,137 @@ pub(crate) fn unbase64(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn publication(content_type: &str) -> Publication<'_> {
-        Publication {
+    fn wrapped(
+        content_type: &str,
+        metadata: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Value, WrapError> {
+        let metadata = metadata
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let publication = Publication {
             source: "shop",
             pubsub: "pubsub",
             topic: "orders",
             content_type,
             traceparent: "00-1-2-01",
             tracestate: "",
-            overrides: Vec::new(),
-        }
+            metadata: &metadata,
+        };
+        let event = wrap(&publication, body)?;
+        Ok(serde_json::from_slice(&json_of(&event)?)?)
     }
 
     #[test]
     fn json_becomes_parsed_data_and_bytes_become_base64() {
-        let json = wrap(&publication("application/json"), br#"{"a":1}"#).unwrap();
+        let json = wrapped("application/json", &[], br#"{"a":1}"#).unwrap();
         assert_eq!(json["data"], json!({"a": 1}));
         assert_eq!(json["source"], "shop");
         assert_eq!(json["traceid"], "00-1-2-01");
-        let bytes = wrap(&publication("application/octet-stream"), &[0, 255]).unwrap();
+        let bytes = wrapped("application/octet-stream", &[], &[0, 255]).unwrap();
         assert_eq!(bytes["data_base64"], "AP8=");
-        let text = wrap(&publication("text/plain; charset=utf-8"), b"hi").unwrap();
+        let text = wrapped("text/plain; charset=utf-8", &[], b"hi").unwrap();
         assert_eq!(text["data"], "hi");
+        // Vendors' types are texts, as Dapr has them.
+        let vendor = wrapped("application/vnd.x+json", &[], br#"{"a":1}"#).unwrap();
+        assert_eq!(vendor["data"], r#"{"a":1}"#);
+        assert_eq!(
+            wrapped("", &[], b"x").unwrap()["datacontenttype"],
+            "text/plain"
+        );
     }
 
     #[test]
     fn a_cloud_event_keeps_its_fields_and_gets_topic_and_pubsub() {
-        let body = br#"{"id":"7","source":"me","type":"t","data":1,"topic":"other"}"#;
-        let event = wrap(&publication("application/cloudevents+json"), body).unwrap();
-        assert_eq!(
-            (&event["id"], &event["source"], &event["type"]),
-            (&json!("7"), &json!("me"), &json!("t"))
-        );
-        assert_eq!(event["topic"], "orders");
-        assert_eq!(event["specversion"], "1.0");
+        let body = br#"{"id":"7","source":"me","type":"t","data":1,"topic":"other","time":"x","traceparent":"own"}"#;
+        let event = wrapped(
+            "application/cloudevents+json",
+            &[("cloudevent.type", "over")],
+            body,
+        )
+        .unwrap();
+        for (name, value) in [
+            ("id", "7"),
+            ("source", "me"),
+            ("type", "t"),
+            ("topic", "orders"),
+            ("specversion", "1.0"),
+            ("time", "x"),
+            ("traceparent", "own"),
+            ("traceid", "own"),
+        ] {
+            assert_eq!(event[name], value, "{name}");
+        }
     }
 
     #[test]
-    fn metadata_overrides_the_envelope() {
-        let mut publication = publication("text/plain");
-        publication.overrides.push(("type", "special"));
-        assert_eq!(wrap(&publication, b"x").unwrap()["type"], "special");
+    fn null_attributes_of_a_cloud_event_are_filled_in() {
+        let body = br#"{"id":null,"source":null,"type":null,"specversion":null,"data":null}"#;
+        let event = wrapped(CLOUD_EVENTS, &[], body).unwrap();
+        assert_eq!(
+            (&event["source"], &event["type"]),
+            (&json!("Dapr"), &json!("com.dapr.event.sent"))
+        );
+        assert_eq!(
+            (&event["specversion"], &event["data"]),
+            (&json!("1.0"), &Value::Null)
+        );
+        assert!(event["id"].as_str().is_some_and(|id| !id.is_empty()));
+    }
+
+    #[test]
+    fn metadata_overrides_what_dapr_lets_it() {
+        let metadata = [
+            ("cloudevent.type", "special"),
+            ("CloudEvent.Subject", "s"),
+            ("cloudevent.traceid", "t"),
+            ("cloudevent.data", "no"),
+            ("cloudevent.other", "no"),
+            ("cloudevent.id", ""),
+        ];
+        let event = wrapped("text/plain", &metadata, b"x").unwrap();
+        assert_eq!(
+            (&event["type"], &event["subject"]),
+            (&json!("special"), &json!("s"))
+        );
+        assert_eq!(
+            (&event["traceid"], &event["traceparent"]),
+            (&json!("t"), &json!("t"))
+        );
+        assert_eq!((&event["data"], event.get("other")), (&json!("x"), None));
+        assert_ne!(event["id"], "");
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let metadata = Metadata::new();
+        for content_type in ["application/json", CLOUD_EVENTS] {
+            let publication = Publication {
+                source: "s",
+                pubsub: "p",
+                topic: "t",
+                content_type,
+                traceparent: "",
+                tracestate: "",
+                metadata: &metadata,
+            };
+            let event = wrap(
+                &publication,
+                br#"{"data":[12345678901234567890123,1.00,1e2]}"#,
+            )
+            .unwrap();
+            let text = String::from_utf8(json_of(&event).unwrap().to_vec()).unwrap();
+            assert!(
+                text.contains("[12345678901234567890123,1.00,1e2]"),
+                "{text}"
+            );
+        }
     }
 
     #[test]
     fn broken_json_is_refused() {
-        assert!(wrap(&publication("application/json"), b"{").is_err());
-        assert!(wrap(&publication("application/cloudevents+json"), b"[1]").is_err());
+        assert!(wrapped("application/json", &[], b"{").is_err());
+        assert!(wrapped("application/cloudevents+json", &[], b"[1]").is_err());
     }
 }

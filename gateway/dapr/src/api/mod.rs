@@ -9,6 +9,7 @@ mod jobs;
 mod lock;
 mod meta;
 pub(crate) mod operation;
+mod outbox;
 mod publish;
 mod query;
 mod secrets;

@@ -126,14 +126,19 @@ impl<'a> Operation<'a> {
             ("POST" | "PUT", ["state", store, "transaction"]) => Self::Transact { store },
             ("POST" | "PUT", ["state", store, "query"]) => Self::QueryState { store },
             ("DELETE", ["state", store, key]) => Self::DeleteState { store, key },
-            ("POST", ["publish", "bulk", pubsub, topic @ ..]) => Self::BulkPublish {
-                pubsub,
-                topic: topic.join("/"),
-            },
-            ("POST" | "PUT", ["publish", pubsub, topic @ ..]) => Self::Publish {
-                pubsub,
-                topic: topic.join("/"),
-            },
+            // Dapr cleans the path first, so that there is no empty topic.
+            ("POST" | "PUT", ["publish", "bulk", pubsub, topic @ ..]) if !topic.is_empty() => {
+                Self::BulkPublish {
+                    pubsub,
+                    topic: topic.join("/"),
+                }
+            }
+            ("POST" | "PUT", ["publish", pubsub, topic @ ..]) if !topic.is_empty() => {
+                Self::Publish {
+                    pubsub,
+                    topic: topic.join("/"),
+                }
+            }
             (_, ["invoke", app, "method", ..]) => {
                 let mut raw = path.trim_start_matches('/').splitn(5, '/');
                 Self::Invoke {

@@ -1,23 +1,27 @@
 //! Publishing, one event or many.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{json, value::RawValue};
 
 use super::{
-    call::{Call, bytes, json, json_answer, no_content, or_default, store_error},
+    call::{Call, bytes, json_answer, no_content, or_default, store_error},
     change::expiry,
 };
 use crate::{
     components::find,
     error::{ApiError, ApiResult},
-    event::{self, Event, Publication},
+    event::{self, Event, Metadata, Publication},
 };
 use axum::body::Body;
 
 const FAILED: &str = "ERR_PUBSUB_PUBLISH_MESSAGE";
+const METADATA: &str = "ERR_PUBSUB_REQUEST_METADATA";
+
+/// The metadata of an event at most, in bytes: it becomes headers.
+const MAX_METADATA: usize = 8 * 1024;
 
 /// Events of one bulk publish at most: they are one transaction.
 const MAX_EVENTS: usize = 10_000;
@@ -25,13 +29,14 @@ const MAX_EVENTS: usize = 10_000;
 pub(super) async fn publish(call: &Call<'_>, body: Body, pubsub: &str, topic: &str) -> ApiResult {
     check(call, pubsub, topic)?;
     let body = bytes(body).await?;
-    let content_type = call
-        .header("content-type")
-        .unwrap_or("text/plain")
-        .to_owned();
-    let metadata = call.metadata();
-    let event = make(call, (pubsub, topic), &content_type, &metadata, &body)
-        .map_err(|message| ApiError::new(400, "ERR_PUBSUB_CLOUD_EVENTS_SER", message))?;
+    let content_type = call.header("content-type").unwrap_or_default();
+    let event = make(
+        call,
+        (pubsub, topic),
+        content_type,
+        metadata(call, None)?,
+        &body,
+    )?;
     let published = call.runtime.publish(vec![event]).await;
     published.map_err(|error| store_error(FAILED, &error))?;
     no_content()
@@ -40,40 +45,41 @@ pub(super) async fn publish(call: &Call<'_>, body: Body, pubsub: &str, topic: &s
 pub(super) async fn bulk(call: &Call<'_>, body: Body, pubsub: &str, topic: &str) -> ApiResult {
     check(call, pubsub, topic)?;
     let body = bytes(body).await?;
-    let entries: Vec<Entry> = json(&body)?;
+    let wrong = |message: String| ApiError::new(400, "ERR_PUBSUB_EVENTS_SER", message);
+    let entries: Vec<Entry> = serde_json::from_slice(&body)
+        .map_err(|error| wrong(format!("the body is no list of events: {error}")))?;
     if entries.len() > MAX_EVENTS {
         return Err(ApiError::malformed(format!(
             "more than {MAX_EVENTS} events in one call"
         )));
     }
-    let common = call.metadata();
-    let (mut events, mut failed) = (Vec::new(), Vec::new());
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
+    let mut events = Vec::new();
     for entry in &entries {
-        if entry.entry_id.is_empty() || !seen.insert(&entry.entry_id) {
-            let message = format!("entryId {:?} is missing or given twice", entry.entry_id);
-            return Err(ApiError::new(400, "ERR_PUBSUB_EVENTS_SER", message));
+        let id = &entry.entry_id;
+        if id.is_empty() || !seen.insert(id) {
+            return Err(wrong(format!("entryId {id:?} is missing or given twice")));
         }
-        let mut metadata: Vec<(String, String)> = common.clone();
-        metadata.extend(entry.metadata.clone());
-        let content_type = entry.content_type.as_deref().unwrap_or("text/plain");
-        let body = entry.bytes(content_type);
-        match make(call, (pubsub, topic), content_type, &metadata, &body) {
-            Ok(event) => events.push(event),
-            Err(message) => failed.push(json!({"entryId": entry.entry_id, "error": message})),
-        }
+        let body = entry
+            .bytes()
+            .map_err(|message| wrong(format!("entry {id:?}: {message}")))?;
+        let metadata = metadata(call, Some(&entry.metadata))?;
+        events.push(make(
+            call,
+            (pubsub, topic),
+            &entry.content_type,
+            metadata,
+            &body,
+        )?);
     }
-    if let Err(error) = call.runtime.publish(events).await {
-        let error = store_error(FAILED, &error);
-        failed = entries
-            .iter()
-            .map(|entry| json!({"entryId": entry.entry_id, "error": error.message()}))
-            .collect();
-    }
-    if failed.is_empty() {
+    let Err(error) = call.runtime.publish(events).await else {
         return no_content();
-    }
-    let body = json!({"failedEntries": failed, "errorCode": FAILED});
+    };
+    let error = store_error(FAILED, &error);
+    let failed = entries
+        .iter()
+        .map(|entry| json!({"entryId": entry.entry_id, "error": error.message()}));
+    let body = json!({"failedEntries": failed.collect::<Vec<_>>(), "errorCode": FAILED});
     let mut response = json_answer(body.to_string())?;
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     Ok(response)
@@ -83,27 +89,35 @@ pub(super) async fn bulk(call: &Call<'_>, body: Body, pubsub: &str, topic: &str)
 #[serde(rename_all = "camelCase")]
 struct Entry {
     // The JavaScript SDK's spelling: the sidecar does not look at case.
-    #[serde(alias = "entryID")]
+    #[serde(alias = "entryID", default, deserialize_with = "or_default")]
     entry_id: String,
-    #[serde(default, deserialize_with = "or_default")]
-    event: Value,
     #[serde(default)]
-    content_type: Option<String>,
+    event: Option<Box<RawValue>>,
     #[serde(default, deserialize_with = "or_default")]
-    metadata: HashMap<String, String>,
+    content_type: String,
+    #[serde(default, deserialize_with = "or_default")]
+    metadata: Metadata,
 }
 
 impl Entry {
-    /// The event's bytes: JSON as it is if that is its type, otherwise the text it holds, which
-    /// for bytes is base64.
-    fn bytes(&self, content_type: &str) -> Vec<u8> {
-        let media = event::media_type(content_type);
-        match &self.event {
-            Value::String(text) if media == "application/octet-stream" => {
-                event::unbase64(text).unwrap_or_else(|| text.as_bytes().to_vec())
+    /// The event's bytes by its content type, of which Dapr knows four kinds.
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        let event = self.event.as_deref().map_or("null", RawValue::get);
+        let media = event::media_type(&self.content_type);
+        let text =
+            || serde_json::from_str::<String>(event).map_err(|_| format!("{media} is for a text"));
+        match media.as_str() {
+            "application/json" | event::CLOUD_EVENTS => Ok(event.as_bytes().to_vec()),
+            "application/octet-stream" => {
+                event::unbase64(&text()?).ok_or_else(|| "its text is not base64".to_owned())
             }
-            Value::String(text) if !media.ends_with("json") => text.as_bytes().to_vec(),
-            other => other.to_string().into_bytes(),
+            "application/xml" => Ok(text()?.into_bytes()),
+            media if media.starts_with("text/") => Ok(text()?.into_bytes()),
+            "" => Err("give its contentType".to_owned()),
+            other => Err(format!(
+                "contentType {other:?} is not one for bulks; write application/json, application/cloudevents+json, \
+                 application/octet-stream or text/plain"
+            )),
         }
     }
 }
@@ -117,10 +131,6 @@ fn check(call: &Call<'_>, pubsub: &str, topic: &str) -> Result<(), ApiError> {
         let message = format!("pubsub {pubsub:?} is not found");
         return Err(ApiError::new(404, "ERR_PUBSUB_NOT_FOUND", message));
     };
-    if topic.is_empty() {
-        let message = format!("the topic is empty in a publish to {pubsub:?}");
-        return Err(ApiError::new(404, "ERR_TOPIC_NAME_EMPTY", message));
-    }
     if !component.it.may_publish(call.caller, topic) {
         let message = format!(
             "topic {topic:?} is not allowed for app {} by its component",
@@ -131,54 +141,96 @@ fn check(call: &Call<'_>, pubsub: &str, topic: &str) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// The metadata of one event: the call's, and before it the entry's.
+fn metadata(call: &Call<'_>, entry: Option<&Metadata>) -> Result<Metadata, ApiError> {
+    let mut metadata = Metadata::new();
+    for (name, value) in call.metadata() {
+        // The first counts, as in Dapr.
+        metadata.entry(name).or_insert(value);
+    }
+    metadata.extend(
+        entry
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    let length: usize = metadata
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    if length > MAX_METADATA {
+        let message = format!(
+            "the metadata of an event is longer than {MAX_METADATA} bytes; put it into the event"
+        );
+        return Err(ApiError::new(400, METADATA, message));
+    }
+    Ok(metadata)
+}
+
 fn make(
     call: &Call<'_>,
     (pubsub, topic): (&str, &str),
     content_type: &str,
-    metadata: &[(String, String)],
+    metadata: Metadata,
     body: &[u8],
-) -> Result<Event, String> {
+) -> Result<Event, ApiError> {
     let of = |name: &str| {
         let found = metadata
             .iter()
-            .rev()
             .find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     };
-    let raw = of("rawPayload").is_some_and(|value| value == "true");
-    let ttl = of("ttlInSeconds")
-        .map(|ttl| expiry(ttl, FAILED))
-        .transpose();
-    let expires_at = ttl.map_err(|error| error.message().to_owned())?.flatten();
-    let traceparent =
-        of("cloudevent.traceparent").map_or_else(|| call.traceparent(), str::to_owned);
-    let tracestate = call.header("tracestate").unwrap_or_default().to_owned();
-    let data = if raw {
-        body.to_vec()
-    } else {
-        let overrides = metadata
-            .iter()
-            .filter_map(|(key, value)| Some((key.strip_prefix("cloudevent.")?, value.as_str())));
-        let publication = Publication {
-            source: call.caller.as_str(),
-            pubsub,
-            topic,
-            content_type,
-            traceparent: &traceparent,
-            tracestate: &tracestate,
-            overrides: overrides.collect(),
-        };
-        let envelope = event::wrap(&publication, body).map_err(|error| error.to_string())?;
-        envelope.to_string().into_bytes()
+    let raw = flag(of("rawPayload"))?;
+    let expires_at = of("ttlInSeconds").map(|ttl| expiry(ttl, METADATA));
+    let expires_at = expires_at
+        .transpose()
+        .map_err(|error| ApiError::new(400, METADATA, error.message()))?;
+    let (traceparent, tracestate) = (
+        call.traceparent(),
+        call.header("tracestate").unwrap_or_default(),
+    );
+    let publication = Publication {
+        source: call.caller.as_str(),
+        pubsub,
+        topic,
+        content_type,
+        traceparent: &traceparent,
+        tracestate,
+        metadata: &metadata,
     };
+    let data = if raw {
+        body.to_vec().into()
+    } else {
+        let envelope =
+            event::wrap(&publication, body).and_then(|event| Ok(event::json_of(&event)?));
+        envelope
+            .map_err(|error| ApiError::new(400, "ERR_PUBSUB_CLOUD_EVENTS_SER", error.to_string()))?
+    };
+    let traceparent = publication
+        .overridden("traceparent")
+        .unwrap_or(&traceparent)
+        .to_owned();
     Ok(Event {
         pubsub: pubsub.to_owned(),
         topic: topic.to_owned(),
-        data: data.into(),
+        data,
         content_type: content_type.to_owned(),
         raw,
         traceparent: Some(traceparent),
-        tracestate: Some(tracestate),
-        expires_at,
+        tracestate: Some(tracestate.to_owned()),
+        expires_at: expires_at.flatten(),
+        metadata,
     })
+}
+
+/// A flag as Go reads it.
+fn flag(text: Option<&str>) -> Result<bool, ApiError> {
+    match text {
+        None | Some("0" | "f" | "F" | "false" | "False" | "FALSE") => Ok(false),
+        Some("1" | "t" | "T" | "true" | "True" | "TRUE") => Ok(true),
+        Some(other) => {
+            let message = format!("rawPayload {other:?} is neither true nor false");
+            Err(ApiError::new(400, METADATA, message))
+        }
+    }
 }

@@ -2,18 +2,17 @@
 
 use axum::body::Body;
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::{
     call::{Call, bytes, full_key, json, no_content, or_default, store_error},
     change::{SaveItem, etag},
+    outbox::Projections,
     state::{MAX_ITEMS, store},
 };
 use crate::{
     app::AppId,
-    components::Outbox,
     error::{ApiError, ApiResult},
-    event::{self, Event, Publication},
+    event::Event,
     store::{
         queue,
         state::{self, Change, ChangeError},
@@ -36,26 +35,27 @@ pub(super) async fn transact(call: &Call<'_>, body: Body, name: &str) -> ApiResu
     }
     // As beside a sidecar, the query's metadata holds for every operation; the body's own does not.
     let query = call.metadata();
+    let mut projections = Projections::default();
+    let mut operations = Vec::new();
+    for Operation { operation, request } in transaction.operations {
+        let kept = match &outbox {
+            Some(_) if operation == "upsert" => projections.take(request),
+            _ => Some(request),
+        };
+        operations.extend(kept.map(|request| (operation, request)));
+    }
     let (mut changes, mut events) = (Vec::new(), Vec::new());
-    for operation in transaction.operations {
-        let SaveItem { key, .. } = &operation.request;
-        if let Some(outbox) = &outbox {
-            let data = operation
-                .request
-                .value
-                .as_deref()
-                .map_or("null", RawValue::get);
-            let event = outbox_event(call, outbox, key, data, &operation.operation)?;
-            events.push(event);
-        }
-        let change = match operation.operation.as_str() {
+    for (operation, item) in operations {
+        let change = match operation.as_str() {
             "upsert" => {
-                let item = operation.request;
+                if let Some(outbox) = &outbox {
+                    events.push(projections.event(call, outbox, &item)?);
+                }
                 item.change(&prefix, &query, "ERR_STATE_TRANSACTION")?
             }
             "delete" => Change::Delete {
-                key: full_key(&prefix, key)?,
-                etag: etag(operation.request.etag.as_deref()),
+                key: full_key(&prefix, &item.key)?,
+                etag: etag(item.etag.as_deref()),
             },
             other => {
                 let message = format!("there is no operation {other:?}; write upsert or delete");
@@ -69,38 +69,6 @@ pub(super) async fn transact(call: &Call<'_>, body: Body, name: &str) -> ApiResu
         changes.push(change);
     }
     commit(call, name, changes, events).await
-}
-
-/// The event that a transaction's change is published as.
-fn outbox_event(
-    call: &Call<'_>,
-    outbox: &Outbox,
-    key: &str,
-    data: &str,
-    operation: &str,
-) -> Result<Event, ApiError> {
-    let (traceparent, operation) = (call.traceparent(), format!("outbox.{operation}"));
-    let publication = Publication {
-        source: call.caller.as_str(),
-        pubsub: &outbox.pubsub,
-        topic: &outbox.topic,
-        content_type: "application/json",
-        traceparent: &traceparent,
-        tracestate: call.header("tracestate").unwrap_or_default(),
-        overrides: vec![("subject", key), ("operation", &operation)],
-    };
-    let envelope = event::wrap(&publication, data.as_bytes())
-        .map_err(|error| ApiError::new(400, "ERR_STATE_TRANSACTION", error.to_string()))?;
-    Ok(Event {
-        pubsub: outbox.pubsub.clone(),
-        topic: outbox.topic.clone(),
-        data: envelope.to_string().into(),
-        content_type: event::CLOUD_EVENTS.to_owned(),
-        raw: false,
-        tracestate: call.header("tracestate").map(str::to_owned),
-        traceparent: Some(traceparent),
-        expires_at: None,
-    })
 }
 
 /// Changes and events together: all of it or nothing.

@@ -1,15 +1,18 @@
 //! One delivery: from queued events to what the app made of them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use axum::body::{Body, Bytes};
-use http::{Request, StatusCode, header::CONTENT_TYPE};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use http::{HeaderName, HeaderValue, Request, StatusCode, header::CONTENT_TYPE};
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::Queue;
 use crate::{
-    event::{CLOUD_EVENTS, wrap_raw},
+    event::{CLOUD_EVENTS, Envelope, Metadata, base64, wrap_raw},
     runtime::{DeliveryFailure, Runtime},
     store::queue::Delivery,
 };
@@ -34,12 +37,9 @@ pub(crate) enum Outcome {
 /// The envelope that `queue`'s app gets for a queued event.
 pub(crate) fn envelope(queue: &Queue, delivery: &Delivery) -> Bytes {
     let event = &delivery.event;
-    // Published without an envelope, it may still be one: then it passes as it is.
-    let is_envelope = || {
-        let value = serde_json::from_slice::<Value>(&event.data);
-        value.is_ok_and(|value| value.get("specversion").is_some())
-    };
-    if !queue.subscription.raw && (!event.raw || is_envelope()) {
+    // Published without an envelope, an object passes for one, as in Dapr. What else it may be gets one here.
+    let is_object = || serde_json::from_slice::<Envelope>(&event.data).is_ok();
+    if !queue.subscription.raw && (!event.raw || is_object()) {
         return event.data.clone();
     }
     wrap_raw(event, delivery.id).to_string().into()
@@ -66,26 +66,17 @@ pub(crate) async fn bulk(
     path: &str,
     events: &[(Delivery, Bytes)],
 ) -> Vec<Outcome> {
-    let (_, pubsub, topic) = queue.subscription.key();
-    let entries: Vec<Value> = events
-        .iter()
-        .map(|(delivery, event)| {
-            let event: Value = serde_json::from_slice(event).unwrap_or_default();
-            json!({"entryId": delivery.id.to_string(), "event": event,
-                   "contentType": CLOUD_EVENTS, "metadata": {"pubsubName": pubsub}})
-        })
-        .collect();
-    let body = json!({
-        "id": uuid::Uuid::new_v4().to_string(), "entries": entries, "metadata": {},
-        "pubsubname": pubsub, "topic": topic, "type": "com.dapr.event.sent.bulk",
-    });
+    let body = match bulk_body(queue, events) {
+        Ok(body) => body,
+        Err(error) => return vec![Outcome::Park(error.to_string()); events.len()],
+    };
     let everyone = |outcome: Outcome| vec![outcome; events.len()];
-    match post(runtime, queue, path, body.to_string().into(), None).await {
+    match post(runtime, queue, path, body, None).await {
         Err(failure) => everyone(failed(failure)),
         Ok((status, _)) if !status.is_success() => everyone(outcome(status, b"")),
         Ok((_, body)) => {
             let Ok(answer) = serde_json::from_slice::<BulkAnswer>(&body) else {
-                return everyone(Outcome::Done);
+                return everyone(Outcome::Retry("the answer has no statuses".to_owned()));
             };
             let statuses: HashMap<String, String> = answer
                 .statuses
@@ -95,13 +86,65 @@ pub(crate) async fn bulk(
             let each =
                 events.iter().map(
                     |(delivery, _)| match statuses.get(&delivery.id.to_string()) {
-                        Some(status) => by_word(status),
-                        None => Outcome::Retry("the answer does not mention it".to_owned()),
+                        Some(status) if !status.is_empty() => by_word(status),
+                        _ => Outcome::Retry("the answer does not mention it".to_owned()),
                     },
                 );
             each.collect()
         }
     }
+}
+
+/// A bulk's body, as Dapr's: the metadata of the delivery, and each event with its own.
+fn bulk_body(queue: &Queue, events: &[(Delivery, Bytes)]) -> Result<Bytes, serde_json::Error> {
+    let (_, pubsub, topic) = queue.subscription.key();
+    let raw = queue.subscription.raw;
+    let mut entries = Vec::with_capacity(events.len());
+    for (delivery, envelope) in events {
+        let event = match raw {
+            true => to_raw_value(&base64(&delivery.event.data))?,
+            false => serde_json::from_slice(envelope)?,
+        };
+        entries.push(BulkEntry {
+            entry_id: delivery.id.to_string(),
+            event,
+            content_type: if raw {
+                "application/octet-stream"
+            } else {
+                CLOUD_EVENTS
+            },
+            metadata: &delivery.event.metadata,
+        });
+    }
+    let body = serde_json::to_vec(&Bulk {
+        id: uuid::Uuid::new_v4().to_string(),
+        entries,
+        metadata: [("pubsubName", pubsub)].into(),
+        pubsubname: pubsub,
+        topic,
+        kind: "com.dapr.event.sent.bulk",
+    });
+    body.map(Bytes::from)
+}
+
+#[derive(Serialize)]
+struct Bulk<'a> {
+    id: String,
+    entries: Vec<BulkEntry<'a>>,
+    metadata: BTreeMap<&'a str, &'a str>,
+    pubsubname: &'a str,
+    topic: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BulkEntry<'a> {
+    entry_id: String,
+    event: Box<RawValue>,
+    content_type: &'a str,
+    metadata: &'a Metadata,
 }
 
 #[derive(Deserialize)]
@@ -125,9 +168,18 @@ async fn post(
     delivery: Option<&Delivery>,
 ) -> Result<(StatusCode, Bytes), DeliveryFailure> {
     let subscription = &queue.subscription;
-    let mut request =
-        Request::post(crate::runtime::as_path(path)).header(CONTENT_TYPE, CLOUD_EVENTS);
+    let mut request = Request::post(crate::runtime::as_path(path)).header(
+        CONTENT_TYPE,
+        if delivery.is_some() {
+            CLOUD_EVENTS
+        } else {
+            "application/json"
+        },
+    );
     if let Some(delivery) = delivery {
+        for (name, value) in headers_of(&delivery.event.metadata) {
+            request = request.header(name, value);
+        }
         let trace = [
             ("traceparent", &delivery.event.traceparent),
             ("tracestate", &delivery.event.tracestate),
@@ -139,6 +191,7 @@ async fn post(
         }
     }
     let request = request
+        .header("pubsubname", &subscription.pubsub)
         .body(Body::from(body))
         .map_err(|error| DeliveryFailure::Failed(format!("route {path:?}: {error}")))?;
     let policy = runtime
@@ -148,6 +201,38 @@ async fn post(
     runtime
         .deliver_whole(&subscription.app, request, policy.timeout)
         .await
+}
+
+/// Publish metadata as headers, but for what is no header and what says something of the delivery itself.
+fn headers_of(metadata: &Metadata) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    metadata.iter().filter_map(|(name, value)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        let value = HeaderValue::from_str(value).ok()?;
+        (!is_reserved(name.as_str())).then_some((name, value))
+    })
+}
+
+fn is_reserved(name: &str) -> bool {
+    const PREFIXES: [&str; 5] = ["content-", "dapr-", "proxy-", "x-forwarded-", "x-wasmgate-"];
+    const NAMES: [&str; 16] = [
+        "authorization",
+        "connection",
+        "cookie",
+        "expect",
+        "forwarded",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "pubsubname",
+        "te",
+        "traceparent",
+        "tracestate",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-request-id",
+    ];
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name)
 }
 
 fn failed(failure: DeliveryFailure) -> Outcome {

@@ -39,7 +39,10 @@ const MAX_IDLE_READERS: usize = 64;
 const STATEMENT_CACHE: usize = 64;
 
 /// The layout below; a database of another number is refused rather than misread.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
+
+/// What makes of each older layout the next one; the first is of layout 1.
+const UPGRADES: [&str; 1] = ["ALTER TABLE delivery ADD COLUMN metadata TEXT"];
 
 const SCHEMA: &str = "
 CREATE TABLE sequence (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -52,7 +55,7 @@ CREATE TABLE delivery (
   id INTEGER PRIMARY KEY AUTOINCREMENT, app_id TEXT NOT NULL, pubsub TEXT NOT NULL,
   topic TEXT NOT NULL, data BLOB NOT NULL, content_type TEXT NOT NULL, raw INTEGER NOT NULL,
   traceparent TEXT, tracestate TEXT, attempts INTEGER NOT NULL DEFAULT 0,
-  created_at INTEGER NOT NULL, due_at INTEGER NOT NULL, expires_at INTEGER);
+  created_at INTEGER NOT NULL, due_at INTEGER NOT NULL, expires_at INTEGER, metadata TEXT);
 CREATE INDEX delivery_due ON delivery (app_id, pubsub, topic, due_at, id);
 CREATE TABLE subscription (
   app_id TEXT NOT NULL, pubsub TEXT NOT NULL, topic TEXT NOT NULL, spec TEXT NOT NULL,
@@ -177,6 +180,13 @@ fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
         }
         SCHEMA_VERSION => {}
+        older @ 1..SCHEMA_VERSION => {
+            let done = usize::try_from(older - 1).unwrap_or_default();
+            for upgrade in UPGRADES.iter().skip(done) {
+                transaction.execute_batch(upgrade)?;
+            }
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
         other => return Err(StoreError::Version(other)),
     }
     transaction.commit()?;

@@ -51,9 +51,11 @@ pub(crate) fn push<'a>(
 ) -> Result<(), StoreError> {
     let mut statement = conn.prepare_cached(
         "INSERT INTO delivery (app_id, pubsub, topic, data, content_type, raw, traceparent,
-         tracestate, created_at, due_at, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)",
+         tracestate, created_at, due_at, expires_at, metadata)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11)",
     )?;
+    let metadata = (!event.metadata.is_empty())
+        .then(|| serde_json::to_string(&event.metadata).unwrap_or_default());
     for app in apps {
         statement.execute(params![
             app,
@@ -66,6 +68,7 @@ pub(crate) fn push<'a>(
             event.tracestate,
             now,
             event.expires_at,
+            metadata,
         ])?;
     }
     Ok(())
@@ -109,7 +112,7 @@ pub(crate) fn due(
 pub(crate) fn load(conn: &Connection, ids: &[i64]) -> Result<Vec<Delivery>, StoreError> {
     let mut statement = conn.prepare_cached(
         "SELECT id, pubsub, topic, data, content_type, raw, traceparent, tracestate, expires_at,
-         attempts FROM delivery WHERE id = ?1",
+         attempts, metadata FROM delivery WHERE id = ?1",
     )?;
     let mut deliveries = Vec::with_capacity(ids.len());
     for id in ids {
@@ -222,6 +225,7 @@ pub(crate) fn remembered_subscriptions(
 }
 
 fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    let metadata: Option<String> = row.get(10)?;
     Ok(Delivery {
         id: row.get(0)?,
         event: Event {
@@ -233,6 +237,9 @@ fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
             traceparent: row.get(6)?,
             tracestate: row.get(7)?,
             expires_at: row.get(8)?,
+            metadata: metadata
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .unwrap_or_default(),
         },
         attempts: row.get(9)?,
     })

@@ -17,6 +17,7 @@ mod bindings;
 mod components;
 mod configuration;
 mod durability;
+mod events;
 mod grants;
 mod invoke;
 mod jobs;

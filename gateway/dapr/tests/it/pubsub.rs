@@ -73,7 +73,7 @@ mod everywhere {
 
     async fn an_empty_topic_is_404(world: &World) {
         let answer = world.call("POST", "/v1.0/publish/pubsub/", "{}").await;
-        answer.fails(404, "ERR_TOPIC_NAME_EMPTY");
+        answer.fails(404, "ERR_DIRECT_INVOKE");
     }
 
     async fn bulk_publish_is_204(world: &World) {
