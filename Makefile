@@ -1,7 +1,7 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
 .PHONY: help toolchain guests run test lint check dist bench bench-peers bench-parts record-costs torture \
-	dapr test-readme test-page test-deploy test-dapr-sidecar image
+	dapr test-readme test-page test-deploy test-dapr-sidecar beside-dapr image
 
 GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop -p wasmgate-loadtest-guest
 GUEST_TARGET := wasm32-wasip2
@@ -96,15 +96,22 @@ SCHEDULER := target/dapr/scheduler
 $(DAPRD): $(wildcard gateway/tests/daprd/*)
 $(SCHEDULER): $(wildcard gateway/tests/scheduler/*)
 $(DAPRD) $(SCHEDULER):
-	cd gateway/tests/$(@F) && GOFLAGS=-mod=readonly go build -trimpath -buildvcs=false -o $(CURDIR)/$@ \
-		-ldflags "-s -w -X github.com/dapr/dapr/pkg/buildinfo.version=$$(go list -m -f '{{.Version}}' github.com/dapr/dapr)"
+	cd gateway/tests/$(@F) && export GOFLAGS=-mod=readonly && ../go build -trimpath -buildvcs=false -o $(CURDIR)/$@ \
+		-ldflags "-s -w -X github.com/dapr/dapr/pkg/buildinfo.version=$$(../go list -m -f '{{.Version}}' github.com/dapr/dapr)"
 
 dapr: $(DAPRD) $(SCHEDULER) ## Build Dapr's sidecar and scheduler for the tests
 
-test-dapr-sidecar: toolchain ## Run the Dapr scenarios against the sidecar at DAPR_HTTP_ENDPOINT too
-	@test -n "$$DAPR_HTTP_ENDPOINT" || echo "DAPR_HTTP_ENDPOINT is not set: what needs a sidecar is skipped"
-	cargo test -p wasmgate-dapr --test it beside_a_sidecar
-	cargo test -p wasmgate --test it real_sidecar -- --nocapture
+# Debian keeps PostgreSQL's programs out of the PATH.
+test-dapr-sidecar: export PATH := $(PATH):$(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
+test-dapr-sidecar: toolchain ## Build a real Dapr and run the shop and the scenarios beside it, with Redis and PostgreSQL
+	@$(call if-there,go redis-server postgres setpriv,nothing is tried beside a real Dapr,$(MAKE) beside-dapr)
+
+# All packages at once, as `make test` has them: nothing is built anew.
+beside-dapr: dapr
+	$(BUILD_GUESTS) $(GUESTS)
+	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples
+	WASMGATE_REAL_DAPR=$(CURDIR)/target/dapr \
+		cargo test --workspace --exclude wasmgate-test-guests --test it beside_dapr -- --nocapture
 
 image: ## Build the container image
 	docker build -f deploy/Dockerfile -t wasmgate .

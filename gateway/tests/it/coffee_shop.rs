@@ -1,6 +1,6 @@
 //! The coffee shop that is shipped, from outside: every order comes to one end, whatever breaks.
 
-mod shop;
+pub(crate) mod shop;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,9 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::harness::{Signal, TestGateway, empty, until};
-use shop::{FULFILLED, REFUNDED, Shop, any_order, end_of, id_of, order, place, show, try_place};
+use shop::{
+    FULFILLED, REFUNDED, Shop, any_order, end_of, id_of, listed, order, place, show, try_place,
+};
 
 /// A time-out that no order reaches on a machine that works, however busy.
 const NEVER: &str = "10m";
@@ -276,30 +278,4 @@ async fn the_page_and_its_pictures_are_served_below_every_other_route() {
 async fn close(gateway: &mut TestGateway) {
     gateway.signal(Signal::Terminate);
     assert!(gateway.ended().await.success());
-}
-
-/// The ids on all pages of the list; each is there once.
-async fn listed(gateway: &TestGateway) -> BTreeSet<String> {
-    let mut ids = BTreeSet::new();
-    for page in 1.. {
-        let reply = gateway
-            .get(&format!(
-                "/c/v1/api/fulfillment-orders?size=100&page={page}"
-            ))
-            .await;
-        let orders: Vec<Value> = serde_json::from_slice(&reply.body).unwrap();
-        for order in &orders {
-            assert!(
-                ids.insert(order["id"].as_str().unwrap().to_owned()),
-                "listed twice"
-            );
-        }
-        let next = reply
-            .header("link")
-            .is_some_and(|link| link.contains("rel=\"next\""));
-        if !next {
-            break;
-        }
-    }
-    ids
 }

@@ -49,23 +49,6 @@ async fn state_through_a_sidecar_is_as_embedded() {
 }
 
 #[tokio::test]
-async fn state_through_a_real_sidecar_is_as_embedded() {
-    let Ok(endpoint) = std::env::var("DAPR_HTTP_ENDPOINT") else {
-        println!("skipped: DAPR_HTTP_ENDPOINT names no sidecar");
-        return;
-    };
-    let token = std::env::var("DAPR_API_TOKEN").unwrap_or_default();
-    let gateway = TestGateway::builder()
-        .dapr("mode = \"sidecar\"\nlisten = \"127.0.0.1:0\"")
-        .environment("DAPR_HTTP_ENDPOINT", &endpoint)
-        .environment("DAPR_API_TOKEN", &token)
-        .guest_as("shop", "calls_dapr", r#"dapr = { state = ["*"] }"#)
-        .start();
-    gateway.ready().await;
-    state_scenario(&gateway, "shop").await;
-}
-
-#[tokio::test]
 async fn packages_behind_one_sidecar_do_not_see_each_others_state_and_locks() {
     let address = free_address();
     let _sidecar = sidecar(address).start();

@@ -15,6 +15,7 @@ mod harness;
 // From the plain case to the far ones.
 
 mod admin;
+mod beside_dapr;
 mod closed_world;
 mod coffee_shop;
 mod compiled_cache;

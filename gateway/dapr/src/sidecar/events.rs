@@ -1,10 +1,13 @@
 //! Events from the sidecar: to each package that wants them, and one answer for all.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use futures_util::future::join_all;
 use http::{Method, Request, Response, header::CONTENT_TYPE, request::Parts};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::{
     Shared, Topology,
@@ -17,6 +20,10 @@ use crate::{
     pubsub::deliver::{Outcome, outcome},
 };
 
+/// How long an event waits until every package has told its subscriptions. Shorter than what a sidecar may give one
+/// try of a delivery, such as the 5 s of the shipped overlay.
+const SUBSCRIPTIONS_PATIENCE: Duration = Duration::from_secs(3);
+
 /// An event of the joint subscriptions, which name pub/sub and topic in its path.
 pub(super) async fn joined(
     shared: &Shared,
@@ -25,7 +32,7 @@ pub(super) async fn joined(
     pubsub: &str,
     topic: &str,
 ) -> Response<Body> {
-    let Ok(body) = whole(body).await else {
+    let (Ok(body), true) = (whole(body).await, shared.knows_subscriptions().await) else {
         return again();
     };
     let event: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -46,7 +53,7 @@ pub(super) fn is_event(parts: &Parts) -> bool {
 /// is one of a package: of the only one, of one that subscribes to the topic itself, or of
 /// whichever has such a route.
 pub(super) async fn declared(shared: &Shared, parts: &Parts, body: Body) -> Response<Body> {
-    let Ok(body) = whole(body).await else {
+    let (Ok(body), true) = (whole(body).await, shared.knows_subscriptions().await) else {
         return again();
     };
     let event: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -122,12 +129,20 @@ async fn deliver(
     json_answer(&json!({"status": status}))
 }
 
-/// The event broke off on its way: the sidecar is to send it again.
+/// The event broke off on its way, or nobody knows yet whose it is: the sidecar is to send it again.
 fn again() -> Response<Body> {
     json_answer(&json!({"status": "RETRY"}))
 }
 
 impl Shared {
+    /// Whether every package has told its subscriptions. A sidecar that has subscribed already sends events to a
+    /// gateway that has just started: taken before, they would be nobody's, and gone.
+    async fn knows_subscriptions(&self) -> bool {
+        let mut asked = self.asked.subscribe();
+        let known = timeout(SUBSCRIPTIONS_PATIENCE, asked.wait_for(|asked| *asked)).await;
+        known.is_ok_and(|known| known.is_ok())
+    }
+
     fn grants_subscription(&self, app: &AppId, pubsub: &str, topic: &str) -> bool {
         let grants = self.apps.get(app);
         grants.is_some_and(|grants| grants.allows_subscribe(pubsub, topic))

@@ -1,5 +1,7 @@
 //! A runtime with scripted apps, and the ends through which it is called.
 
+mod beside_dapr;
+
 use std::{
     collections::{BTreeMap, HashMap},
     future::Future,
@@ -145,8 +147,8 @@ pub(crate) enum Kind {
     Tcp,
     /// Through the client of a sidecar, which is an embedded runtime of its own over TCP.
     Relayed,
-    /// A real sidecar.
-    Sidecar,
+    /// Through the client of a sidecar, which is a real one.
+    BesideDapr,
 }
 
 enum End {
@@ -162,6 +164,8 @@ pub(crate) struct World {
     pub(crate) folder: TempDir,
     end: End,
     client: Client<hyper_util::client::legacy::connect::HttpConnector, Body>,
+    /// What it stands beside, if that is real.
+    real: Option<beside_dapr::RealDapr>,
 }
 
 /// An answer to a call, whole.
@@ -227,29 +231,10 @@ async fn relay(mut settings: Settings, apps: &Apps) -> (Dapr, Sidecar) {
         app_token: Some("app".to_owned()),
         ..SidecarSettings::new(endpoint)
     };
-    let names: Vec<_> = apps
-        .scripts
-        .lock()
-        .unwrap()
-        .keys()
-        .map(|name| app_id(name))
-        .collect();
-    let named = names.into_iter().map(|app| (app, Grants::all()));
-    let sidecar = Sidecar::start(settings, Arc::new(apps.clone()), named);
-
+    let sidecar = client(settings, apps);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().to_string().parse().unwrap();
-    let relayed = sidecar.clone();
-    let router = axum::Router::new().fallback(move |request: Request<Body>| {
-        let sidecar = relayed.clone();
-        async move {
-            match sidecar.callback(request).await {
-                Callback::Answered(response) => response,
-                Callback::Invocation(request) => answer(404, request.uri()),
-            }
-        }
-    });
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    serve_callbacks(&sidecar, listener);
     let channel = HttpAppChannel::new(app_id("gateway"), port, Some("app".parse().unwrap()));
     dapr.start(Arc::new(channel), [(app_id("gateway"), Grants::all())])
         .await;
@@ -260,6 +245,28 @@ async fn relay(mut settings: Settings, apps: &Apps) -> (Dapr, Sidecar) {
             .unwrap();
     }
     (dapr, sidecar)
+}
+
+/// The client of a sidecar, on behalf of these apps.
+fn client(settings: SidecarSettings, apps: &Apps) -> Sidecar {
+    let names: Vec<_> = apps.scripts.lock().unwrap().keys().cloned().collect();
+    let named = names.iter().map(|name| (app_id(name), Grants::all()));
+    Sidecar::start(settings, Arc::new(apps.clone()), named)
+}
+
+/// Serves what a sidecar calls back.
+fn serve_callbacks(sidecar: &Sidecar, listener: TcpListener) {
+    let sidecar = sidecar.clone();
+    let router = axum::Router::new().fallback(move |request: Request<Body>| {
+        let sidecar = sidecar.clone();
+        async move {
+            match sidecar.callback(request).await {
+                Callback::Answered(response) => response,
+                Callback::Invocation(request) => answer(404, request.uri()),
+            }
+        }
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
 }
 
 impl World {
@@ -278,14 +285,15 @@ impl World {
     pub(crate) async fn with(kind: Kind, apps: Apps, change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let client = Client::builder(TokioExecutor::new()).build_http();
-        if kind == Kind::Sidecar {
-            let endpoint = std::env::var("DAPR_HTTP_ENDPOINT").unwrap();
+        if kind == Kind::BesideDapr {
+            let (real, sidecar) = beside_dapr::RealDapr::start(&apps).await;
             return Self {
                 apps,
                 dapr: None,
                 folder,
-                end: End::Http(endpoint),
+                end: End::Relayed(sidecar),
                 client,
+                real: Some(real),
             };
         }
         let environment = BTreeMap::from([("GREETING".to_owned(), "hello".to_owned())]);
@@ -304,6 +312,7 @@ impl World {
                 folder,
                 end: End::Relayed(sidecar),
                 client,
+                real: None,
             };
         }
         let dapr = start(settings, &apps).await;
@@ -320,6 +329,7 @@ impl World {
             folder,
             end,
             client,
+            real: None,
         }
     }
 
@@ -464,15 +474,14 @@ macro_rules! scenarios {
                 super::$name(&$crate::harness::World::with($crate::harness::Kind::Relayed, apps, |_| {}).await).await;
             })+
         }
-        mod beside_a_sidecar {
+        mod beside_dapr {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                if std::env::var_os("DAPR_HTTP_ENDPOINT").is_none() {
-                    println!("skipped: DAPR_HTTP_ENDPOINT is not set");
+                if !wasmgate_real_dapr::there() {
                     return;
                 }
                 let apps = super::apps();
-                super::$name(&$crate::harness::World::with($crate::harness::Kind::Sidecar, apps, |_| {}).await).await;
+                super::$name(&$crate::harness::World::with($crate::harness::Kind::BesideDapr, apps, |_| {}).await).await;
             })+
         }
     };

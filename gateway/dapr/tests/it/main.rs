@@ -1,5 +1,5 @@
-//! The building blocks as apps see them: the same scenarios in process, over TCP, and, when
-//! `DAPR_HTTP_ENDPOINT` is set, against a real sidecar.
+//! The building blocks as apps see them: the same scenarios in process, over TCP, through
+//! the client of a sidecar, and beside a real Dapr where `make test-dapr-sidecar` runs them.
 
 #![allow(
     clippy::expect_used,
@@ -13,6 +13,7 @@ mod harness;
 
 mod bad_disk;
 mod bad_input;
+mod beside_dapr;
 mod bindings;
 mod components;
 mod configuration;

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -66,6 +66,38 @@ async fn two_packages_on_one_topic_both_get_the_event_and_only_the_failing_one_a
     })
     .await;
     assert_eq!(world.apps.count("steady", "/t"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_comes_before_the_packages_have_told_their_subscriptions_is_not_lost() {
+    let apps = Apps::default();
+    let telling = Arc::new(AtomicBool::new(false));
+    let (tells, list) = (
+        telling.clone(),
+        json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]),
+    );
+    apps.set("app", move |received| {
+        match (received.path.as_str(), tells.load(Ordering::SeqCst)) {
+            ("/dapr/subscribe", false) => answer(500, ""),
+            ("/dapr/subscribe", true) => answer(200, &list),
+            _ => answer(200, ""),
+        }
+    });
+    let settings = SidecarSettings::new("http://127.0.0.1:1".parse().unwrap());
+    let channel = Arc::new(apps.clone());
+    let sidecar = Sidecar::start(settings, channel, [(app_id("app"), Grants::all())]);
+    let send = || async {
+        let event = json!({"id": "1", "pubsubname": "pubsub", "topic": "t", "data": 7});
+        let request = Request::post("/wasmgate-events/pubsub/t").body(event.to_string().into());
+        match sidecar.callback(request.unwrap()).await {
+            Callback::Answered(answer) => whole(answer).await.json()["status"].clone(),
+            Callback::Invocation(request) => panic!("{request:?}"),
+        }
+    };
+    assert_eq!(send().await, "RETRY");
+    telling.store(true, Ordering::SeqCst);
+    assert_eq!(send().await, "SUCCESS");
+    assert_eq!(apps.count("app", "/t"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,7 @@
 //! The coffee shop as it is shipped: the repository's `wasmgate.toml` and its component files, with
 //! data of the test's own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -20,18 +20,18 @@ use crate::harness::{Reply, TestGateway, example_packages, full, guest, until};
 const COMPONENTS: &str = "deploy/base/components";
 
 /// An order's statuses that are final.
-pub(super) const FULFILLED: u64 = 2;
-pub(super) const REFUNDED: u64 = 3;
+pub(crate) const FULFILLED: u64 = 2;
+pub(crate) const REFUNDED: u64 = 3;
 
 /// A shop that is closed: its folder and its configuration.
-pub(super) struct Shop {
+pub(crate) struct Shop {
     folder: TempDir,
     toml: String,
 }
 
 impl Shop {
     /// Every package in its place; an order that is not made after `order_timeout` is refunded.
-    pub(super) fn new(order_timeout: &str) -> Self {
+    pub(crate) fn new(order_timeout: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let shipped = std::fs::read_to_string(root.join("wasmgate.toml")).unwrap();
@@ -60,7 +60,7 @@ impl Shop {
     }
 
     /// The kitchen can do nothing but trap, and its events are given up soon.
-    pub(super) fn with_a_kitchen_that_traps(self) -> Self {
+    pub(crate) fn with_a_kitchen_that_traps(self) -> Self {
         let impatient = "apiVersion: dapr.io/v1alpha1\nkind: Resiliency\nmetadata: {name: impatient}\n\
              spec:\n  policies:\n    retries:\n      \
              twice: {policy: constant, duration: 50ms, maxRetries: 2}\n  \
@@ -77,7 +77,7 @@ impl Shop {
 
     /// Opens the shop, with what it kept since it was open before. It needs its folder as long as it
     /// is open.
-    pub(super) fn open(&self) -> TestGateway {
+    pub(crate) fn open(&self) -> TestGateway {
         TestGateway::start_with(
             &self.toml,
             &["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
@@ -85,7 +85,7 @@ impl Shop {
     }
 
     /// What is in the closed shop's books.
-    pub(super) fn books(&self) -> Books {
+    pub(crate) fn books(&self) -> Books {
         let settings = Settings {
             data: self.data(),
             components: Some(self.folder.path().join("components")),
@@ -121,11 +121,11 @@ impl Shop {
 }
 
 /// The state and the queues of a closed shop.
-pub(super) struct Books(Dapr);
+pub(crate) struct Books(Dapr);
 
 impl Books {
     /// A value of counter-api's state.
-    pub(super) async fn counter(&self, key: &str) -> Option<Value> {
+    pub(crate) async fn counter(&self, key: &str) -> Option<Value> {
         let request = Request::get(format!("/v1.0/state/statestore/{key}"))
             .body(Body::empty())
             .unwrap();
@@ -138,13 +138,13 @@ impl Books {
     }
 
     /// The ids of all orders.
-    pub(super) async fn order_list(&self) -> Vec<String> {
+    pub(crate) async fn order_list(&self) -> Vec<String> {
         let list = self.counter("order-list").await.unwrap_or(json!([]));
         serde_json::from_value(list).unwrap()
     }
 
     /// Events in each topic that have not been taken, whatever will become of them.
-    pub(super) async fn left(&self) -> BTreeMap<String, u64> {
+    pub(crate) async fn left(&self) -> BTreeMap<String, u64> {
         let queues = self.0.queues().await.into_iter();
         let left = queues.map(|queue| (queue.topic, queue.waiting + queue.parked));
         left.filter(|(_, events)| *events > 0).collect()
@@ -152,7 +152,7 @@ impl Books {
 }
 
 /// An order of drinks and food.
-pub(super) fn order(drinks: &[u32], food: &[u32]) -> Value {
+pub(crate) fn order(drinks: &[u32], food: &[u32]) -> Value {
     let items =
         |types: &[u32]| -> Value { types.iter().map(|kind| json!({"itemType": kind})).collect() };
     json!({
@@ -164,7 +164,7 @@ pub(super) fn order(drinks: &[u32], food: &[u32]) -> Value {
 }
 
 /// The order numbered `number`: mixed, drinks only, food only, in turn.
-pub(super) fn any_order(number: usize) -> Value {
+pub(crate) fn any_order(number: usize) -> Value {
     match number % 3 {
         0 => order(&[5, 0], &[8]),
         1 => order(&[3], &[]),
@@ -173,7 +173,7 @@ pub(super) fn any_order(number: usize) -> Value {
 }
 
 /// Places an order with an idempotency key; `None` when the gateway does not live to answer.
-pub(super) async fn try_place(gateway: SocketAddr, key: &str, order: &Value) -> Option<Reply> {
+pub(crate) async fn try_place(gateway: SocketAddr, key: &str, order: &Value) -> Option<Reply> {
     let stream = TcpStream::connect(gateway).await.ok()?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;
     tokio::spawn(connection);
@@ -188,13 +188,13 @@ pub(super) async fn try_place(gateway: SocketAddr, key: &str, order: &Value) -> 
 }
 
 /// Places an order; its id.
-pub(super) async fn place(gateway: &TestGateway, order: &Value) -> String {
+pub(crate) async fn place(gateway: &TestGateway, order: &Value) -> String {
     id_of(&gateway.post("/c/v1/api/orders", order.to_string()).await)
 }
 
 /// The id in the answer to an order that was taken.
 #[track_caller]
-pub(super) fn id_of(reply: &Reply) -> String {
+pub(crate) fn id_of(reply: &Reply) -> String {
     assert_eq!(reply.status, 202, "{}", reply.text());
     let answer: Value = serde_json::from_slice(&reply.body).unwrap();
     let id = answer["id"].as_str().unwrap().to_owned();
@@ -204,18 +204,44 @@ pub(super) fn id_of(reply: &Reply) -> String {
 }
 
 /// An order as the counter shows it.
-pub(super) async fn show(gateway: &TestGateway, id: &str) -> Value {
+pub(crate) async fn show(gateway: &TestGateway, id: &str) -> Value {
     let reply = gateway.get(&format!("/c/v1/api/orders/{id}")).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     serde_json::from_slice(&reply.body).unwrap()
 }
 
 /// Waits until an order has ended; how.
-pub(super) async fn end_of(gateway: &TestGateway, id: &str) -> u64 {
+pub(crate) async fn end_of(gateway: &TestGateway, id: &str) -> u64 {
     let status = async || show(gateway, id).await["orderStatus"].as_u64().unwrap();
     until(&format!("the end of order {id}"), async || {
         status().await >= FULFILLED
     })
     .await;
     status().await
+}
+
+/// The ids on all pages of the list; each is there once.
+pub(crate) async fn listed(gateway: &TestGateway) -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
+    for page in 1.. {
+        let reply = gateway
+            .get(&format!(
+                "/c/v1/api/fulfillment-orders?size=100&page={page}"
+            ))
+            .await;
+        let orders: Vec<Value> = serde_json::from_slice(&reply.body).unwrap();
+        for order in &orders {
+            assert!(
+                ids.insert(order["id"].as_str().unwrap().to_owned()),
+                "listed twice"
+            );
+        }
+        let next = reply
+            .header("link")
+            .is_some_and(|link| link.contains("rel=\"next\""));
+        if !next {
+            break;
+        }
+    }
+    ids
 }
