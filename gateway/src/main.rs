@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use wasmgate::admin::client::CallError;
+use wasmgate::blocks::Blocks;
 use wasmgate::config::{self, Config};
 use wasmgate::server::url;
 use wasmgate::start::{self, Ended, StartError};
@@ -132,6 +133,9 @@ fn run(command: Command) -> Result<ExitCode, Exit> {
                     "{} runs in engine {}\n",
                     package.name, registered.choice
                 ));
+            }
+            for caveat in Blocks::caveats(&config) {
+                say(&format!("note: {caveat}\n"));
             }
             say(&format!(
                 "{}: {} packages and {} routes are right\n",

@@ -89,6 +89,15 @@ impl Dapr {
             .map_err(OpenError::Components)
     }
 
+    /// What the resource YAML's components do here and not beside a sidecar, a sentence for each. Nothing is said of the
+    /// components that there are without a folder, or of files with mistakes.
+    pub fn caveats(settings: &Settings) -> Vec<String> {
+        match (&settings.components, components::load(settings)) {
+            (Some(_), Ok(components)) => components::caveats(&components),
+            _ => Vec::new(),
+        }
+    }
+
     /// Opens the database and reads the resource YAML. Nothing runs before [`Dapr::start`].
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
         let components = components::load(&settings).map_err(OpenError::Components)?;

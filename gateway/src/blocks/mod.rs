@@ -92,6 +92,15 @@ impl Blocks {
         }
     }
 
+    /// What the component files' components do here and not beside a sidecar, a sentence for each.
+    pub fn caveats(config: &Config) -> Vec<String> {
+        let dapr = &config.dapr;
+        match dapr.mode {
+            DaprMode::Embedded if is_used(config) => Dapr::caveats(&embedded(dapr)),
+            _ => Vec::new(),
+        }
+    }
+
     /// Starts deliveries to the packages of `gateway`, on the Tokio runtime it is called in; `arrival` is what
     /// their instances send requests with. Returns when every package has told its subscriptions, so that from the
     /// first public request on it is known which paths are not public, but does not wait long for one that hangs.

@@ -37,6 +37,45 @@ fn component(name: &str, kind: &str, metadata: &str) -> String {
 }
 
 #[test]
+fn check_says_what_a_sidecar_would_not_do() {
+    let folder = TempDir::new().unwrap();
+    let files = [
+        (
+            "a.yaml",
+            component("orders", "state.postgresql", "").replace("v1,", "v2,"),
+        ),
+        ("b.yaml", component("carts", "state.redis", "")),
+        ("c.yaml", component("menus", "state.mongodb", "")),
+        ("d.yaml", component("old", "state.postgresql", "")),
+        ("e.yaml", component("tills", "state.sqlite", "")),
+    ];
+    let mut builder = shop().dapr("substitute = true");
+    for (name, text) in &files {
+        builder = builder.file(&format!("components/{name}"), text);
+    }
+    builder.write_to(folder.path());
+    let output = run(folder.path(), &["check"]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let notes: Vec<_> = told
+        .lines()
+        .filter(|line| line.starts_with("note: "))
+        .collect();
+    for (note, words) in notes.iter().zip([
+        ["component carts", "query API only with RedisJSON"],
+        ["component carts", "the rest of a transaction"],
+        ["component orders", "state.postgresql v2 has no query API"],
+        ["component tills", "state.sqlite v1 has no query API"],
+    ]) {
+        assert!(
+            words.iter().all(|word| note.contains(word)),
+            "{note}: {words:?}"
+        );
+    }
+    assert_eq!(notes.len(), 4, "{told}");
+}
+
+#[test]
 fn mistakes_in_component_files_are_all_told_with_file_and_remedy() {
     let unknown = component("cache", "state.redis", "");
     let nonsense = component("x", "nonsense", "");

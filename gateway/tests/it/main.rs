@@ -22,6 +22,7 @@ mod compiled_cache;
 mod dapr_blocks;
 mod dapr_callbacks;
 mod dapr_crash;
+mod dapr_etags;
 mod dapr_files;
 mod dapr_grants;
 mod dapr_mistakes;

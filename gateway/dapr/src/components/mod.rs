@@ -2,12 +2,14 @@
 
 mod blocks;
 mod build;
+mod caveats;
 mod document;
 mod resiliency;
 
 use std::{collections::HashMap, path::PathBuf};
 
 pub(crate) use build::load;
+pub(crate) use caveats::caveats;
 pub(crate) use resiliency::{BackOff, Resiliency};
 
 use crate::{

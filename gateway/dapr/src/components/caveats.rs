@@ -1,0 +1,43 @@
+//! What the embedded runtime does for a component and a sidecar's of the same type does not: for those who write
+//! packages here that are to run beside a sidecar.
+
+use super::{Component, Components, KeyedStore};
+
+/// The stores of Dapr 1.18 that have the query API
+/// (<https://docs.dapr.io/reference/components-reference/supported-state-stores/>), as type and version; `None` is every
+/// version.
+const QUERIED: [(&str, Option<&str>); 4] = [
+    ("state.azure.cosmosdb", None),
+    ("state.cockroachdb", None),
+    ("state.mongodb", None),
+    ("state.postgresql", Some("v1")),
+];
+
+/// A sentence for each, in the order of the components' names.
+pub(crate) fn caveats(components: &Components) -> Vec<String> {
+    let mut stores: Vec<_> = components.state.values().collect();
+    stores.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    stores.into_iter().flat_map(of_store).collect()
+}
+
+fn of_store(store: &Component<KeyedStore>) -> Vec<String> {
+    let (name, kind, version) = (&store.name, &store.kind, &store.version);
+    let mut found = Vec::new();
+    if kind == "state.redis" {
+        found.push(format!(
+            "component {name}: beside a sidecar {kind} has a query API only with RedisJSON and queryIndexes"
+        ));
+        found.push(format!(
+            "component {name}: beside a sidecar {kind} writes the rest of a transaction whose ETag does not match; \
+             state.postgresql v2 does all or nothing"
+        ));
+    } else if !QUERIED
+        .iter()
+        .any(|(queried, only)| kind == queried && only.is_none_or(|only| only == version))
+    {
+        found.push(format!(
+            "component {name}: beside a sidecar {kind} {version} has no query API, as it has here"
+        ));
+    }
+    found
+}
