@@ -31,7 +31,7 @@ pub struct Gateway {
     route_metrics: Vec<OnceLock<Arc<RouteMetrics>>>,
     /// By the package's index in the configuration.
     packages: Vec<Arc<Package>>,
-    loader: Loader,
+    loader: Arc<Loader>,
     residents: Residents,
     blocks: Option<Blocks>,
     metrics: Arc<Metrics>,
@@ -64,7 +64,7 @@ impl Gateway {
             routes: RouteTable::new(routes),
             route_metrics,
             packages,
-            loader,
+            loader: Arc::new(loader),
             residents,
             blocks,
             metrics,

@@ -9,9 +9,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use wasmgate::admin::client::CallError;
 use wasmgate::blocks::Blocks;
 use wasmgate::config::{self, Config};
+use wasmgate::log::Log;
 use wasmgate::server::url;
 use wasmgate::start::{self, Ended, StartError};
 
@@ -88,8 +90,12 @@ fn main() -> ExitCode {
             return code;
         }
     };
-    start_logging();
-    match run(arguments.command) {
+    let log = start_logging();
+    let ended = run(arguments.command);
+    if let Some(log) = log {
+        log.close();
+    }
+    match ended {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("{}", failure.message);
@@ -197,16 +203,24 @@ fn say(text: &str) {
 }
 
 /// For people on a terminal, for machines otherwise; on standard error, so that output stays output.
-fn start_logging() {
+///
+/// Nobody who logs waits for whoever reads it; the log that is answered has its last lines to write at the end.
+fn start_logging() -> Option<Log> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
+    let queue = Log::start(std::io::stderr()).ok();
+    let writer = match queue.clone() {
+        Some(queue) => BoxMakeWriter::new(queue),
+        None => BoxMakeWriter::new(std::io::stderr),
+    };
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(writer);
     if std::io::stderr().is_terminal() {
         log.init();
     } else {
         log.json().flatten_event(true).init();
     }
+    queue
 }
 
 /// Why the process ends, and with which code.

@@ -10,7 +10,7 @@ use super::ready;
 
 /// Everything as it is now.
 pub(super) async fn take(status: &Status) -> Vec<Family> {
-    let mut families = vec![ready(status)];
+    let mut families = vec![ready(status), log()];
     if let Some(gateway) = status.gateway() {
         let (loaded, bytes) = gateway.residents().loaded();
         let unavailable = gateway.packages().iter();
@@ -45,6 +45,14 @@ fn ready(status: &Status) -> Family {
     let unready = ready::conditions(status).iter().any(|found| found.unready);
     Family::gauge("wasmgate_ready", "1 while /readyz answers 200, otherwise 0")
         .with(&[], f64::from(u8::from(!unready)))
+}
+
+fn log() -> Family {
+    Family::counter(
+        "wasmgate_log_dropped_lines_total",
+        "Lines of the log that were dropped because whoever reads it is too slow",
+    )
+    .with(&[], crate::log::dropped_lines() as f64)
 }
 
 /// Depth and age of every queue: subscriptions alone make queues, so their number is bounded.

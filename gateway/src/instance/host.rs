@@ -9,6 +9,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use wasmtime_wasi_io::IoView;
 
 use super::answer::Answer;
+use super::budget::RequestBudget;
 use super::memory::MemoryLimit;
 use super::output::{GuestOutput, Stream};
 use crate::blocks;
@@ -50,10 +51,11 @@ impl HostState {
 }
 
 /// What is closed here is closed by not being named: there are no arguments, no files and no addresses to reach.
-fn context(package: &Package, request_id: &RequestId) -> WasiCtx {
+fn context(package: &Arc<Package>, request_id: &RequestId) -> WasiCtx {
+    let budget = Arc::new(RequestBudget::default());
     let output = |stream| {
-        let name = Arc::clone(&package.name);
-        GuestOutput::new(name, request_id.clone(), stream)
+        let (package, budget) = (Arc::clone(package), Arc::clone(&budget));
+        GuestOutput::new(package, request_id.clone(), stream, budget)
     };
     let mut wasi = WasiCtx::builder();
     if package.caller.is_granted() {

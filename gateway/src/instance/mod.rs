@@ -1,6 +1,7 @@
 //! One request in one fresh instance: its state, its limits, its deadline, its body.
 
 mod answer;
+mod budget;
 mod call;
 mod host;
 mod label;
@@ -11,6 +12,7 @@ mod response_body;
 mod unread;
 
 pub use answer::link;
+pub use budget::OutputBudget;
 pub use call::{Call, run};
 pub use host::HostState;
 pub use request_body::RequestBody;

@@ -12,13 +12,15 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use super::budget::{RequestBudget, in_log};
 use crate::identity::RequestId;
+use crate::package::Package;
 
 /// A longer line is cut into events of this size, so that a guest cannot make the gateway hold its output.
 const MAX_LINE_BYTES: usize = 8 << 10;
 
-/// What one request may print in all; the rest is dropped with a word, so that a guest cannot fill the disk.
-const MAX_OUTPUT_BYTES: usize = 1 << 20;
+/// What a guest may write at once: wasmtime hands it over whole.
+const MAX_WRITE_BYTES: usize = 1 << 20;
 
 /// Which of the two streams.
 #[derive(Debug, Clone, Copy)]
@@ -32,31 +34,39 @@ pub(super) enum Stream {
 pub(super) struct GuestOutput(Arc<Mutex<Lines>>);
 
 struct Lines {
-    package: Arc<str>,
+    package: Arc<Package>,
     request_id: RequestId,
     stream: Stream,
     line: Vec<u8>,
-    written: usize,
+    budget: Arc<RequestBudget>,
 }
 
 impl GuestOutput {
-    pub(super) fn new(package: Arc<str>, request_id: RequestId, stream: Stream) -> Self {
+    pub(super) fn new(
+        package: Arc<Package>,
+        request_id: RequestId,
+        stream: Stream,
+        budget: Arc<RequestBudget>,
+    ) -> Self {
         Self(Arc::new(Mutex::new(Lines {
             package,
             request_id,
             stream,
             line: Vec::new(),
-            written: 0,
+            budget,
         })))
     }
 }
 
 impl Lines {
     fn write(&mut self, bytes: &[u8]) {
-        let left = MAX_OUTPUT_BYTES.saturating_sub(self.written);
-        self.written = self.written.saturating_add(bytes.len());
-        let (kept, dropped) = bytes.split_at(left.min(bytes.len()));
-        for line in kept.split_inclusive(|byte| *byte == b'\n') {
+        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
+        while let Some(line) = lines.next() {
+            if self.budget.is_spent() {
+                // What cannot be in the log any more is not looked at line by line.
+                self.line.clear();
+                return self.drop_lines(1 + lines.count() as u64);
+            }
             let mut rest = line;
             while !rest.is_empty() {
                 let room = MAX_LINE_BYTES.saturating_sub(self.line.len());
@@ -68,18 +78,30 @@ impl Lines {
                 }
             }
         }
-        if left > 0 && !dropped.is_empty() {
-            self.emit();
-            tracing::warn!(package = %self.package, request_id = self.request_id.as_str(),
-                limit = MAX_OUTPUT_BYTES, "the guest printed too much; the rest is dropped");
+    }
+
+    fn drop_lines(&self, lines: u64) {
+        self.package.metrics().output_dropped.inc_by(lines);
+        self.package.output.dropped(lines);
+    }
+
+    /// Says how much is not in the log, in one line for all requests of the package.
+    fn tell_dropped(&self) {
+        if let Some(lines) = self.package.output.to_tell() {
+            tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(), lines,
+                "guests of the package print too much; lines are dropped");
         }
     }
 
     fn emit(&mut self) {
+        let bytes = in_log(&self.line);
+        let of_request = self.budget.admits(bytes);
         let text = String::from_utf8_lossy(&self.line);
         let text = text.trim_end_matches(['\n', '\r']);
-        if !text.is_empty() {
-            let (package, request_id) = (&*self.package, self.request_id.as_str());
+        if text.is_empty() {
+            // A blank line says nothing.
+        } else if of_request && self.package.output.admits(bytes) {
+            let (package, request_id) = (&*self.package.name, self.request_id.as_str());
             match self.stream {
                 Stream::Stdout => {
                     tracing::info!(target: "guest", package, request_id, stream = "stdout", "{text}");
@@ -88,6 +110,8 @@ impl Lines {
                     tracing::warn!(target: "guest", package, request_id, stream = "stderr", "{text}");
                 }
             }
+        } else {
+            self.drop_lines(1);
         }
         self.line.clear();
     }
@@ -95,7 +119,10 @@ impl Lines {
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        self.emit();
+        if !self.line.is_empty() {
+            self.emit();
+        }
+        self.tell_dropped();
     }
 }
 
@@ -131,7 +158,7 @@ impl OutputStream for GuestOutput {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(MAX_OUTPUT_BYTES)
+        Ok(MAX_WRITE_BYTES)
     }
 }
 

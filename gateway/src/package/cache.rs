@@ -30,6 +30,17 @@ pub struct CompiledCode {
     stamp: Stamp,
 }
 
+/// Why compiled code cannot be used.
+#[derive(Debug)]
+pub enum Unfit {
+    /// The file is not there.
+    Gone,
+    /// The file was read, and is not what was written.
+    Damaged,
+    /// The file cannot be looked at now, which says nothing about what is in it.
+    Unreadable(io::Error),
+}
+
 /// What tells a file from one that was put in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
@@ -62,11 +73,18 @@ impl CodeCache {
             return None;
         }
         let code = CompiledCode::at(path).ok()?;
-        if !code.is_sealed() {
-            tracing::warn!(file = %code.path.display(), "compiled code is damaged and will be compiled again");
-            return None;
+        match code.verify() {
+            Ok(()) => Some(code),
+            Err(Unfit::Gone) => None,
+            Err(Unfit::Damaged) => {
+                tracing::warn!(file = %code.path.display(), "compiled code is damaged and will be compiled again");
+                None
+            }
+            Err(Unfit::Unreadable(error)) => {
+                tracing::warn!(file = %code.path.display(), %error, "compiled code cannot be read and will be compiled again");
+                None
+            }
         }
-        Some(code)
     }
 
     /// Keeps `code`, compiled from `source` by `engine`.
@@ -112,10 +130,29 @@ impl CompiledCode {
         &self.path
     }
 
-    /// Whether the file is fit to be loaded: still the one that was looked at, which is told without reading it,
+    /// Checks that the file is fit to be loaded: still the one that was looked at, which is told without reading it,
     /// or another one with a seal that fits, as when two gateways share a directory.
-    pub fn is_sound(&self) -> bool {
-        Stamp::of(&self.path).is_ok_and(|stamp| stamp == self.stamp) || self.is_sealed()
+    ///
+    /// # Errors
+    /// When it is not, or when that cannot be told now.
+    pub fn check(&self) -> Result<(), Unfit> {
+        match Stamp::of(&self.path) {
+            Ok(stamp) if stamp == self.stamp => Ok(()),
+            Ok(_) => self.verify(),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads the file and checks its seal.
+    ///
+    /// # Errors
+    /// When it does not fit, or when that cannot be told now.
+    pub fn verify(&self) -> Result<(), Unfit> {
+        let file = fs::read(&self.path)?;
+        match file.split_last_chunk::<SEAL_BYTES>() {
+            Some((code, found)) if *found == seal(&self.path, code) => Ok(()),
+            _ => Err(Unfit::Damaged),
+        }
     }
 
     /// Takes code away that cannot be used after all, so that it is compiled again.
@@ -124,15 +161,14 @@ impl CompiledCode {
             tracing::warn!(file = %self.path.display(), %error, "compiled code that cannot be used stays");
         }
     }
+}
 
-    fn is_sealed(&self) -> bool {
-        let Ok(file) = fs::read(&self.path) else {
-            return false;
-        };
-        let Some((code, found)) = file.split_last_chunk::<SEAL_BYTES>() else {
-            return false;
-        };
-        *found == seal(&self.path, code)
+impl From<io::Error> for Unfit {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Gone,
+            _ => Self::Unreadable(error),
+        }
     }
 }
 
@@ -196,20 +232,20 @@ mod tests {
         let other = cache.keep(b"another", "e1", b"its code").unwrap();
         fs::copy(other.path(), kept.path()).unwrap();
         assert_eq!(cache.find(b"source", "e1"), None);
-        assert!(!kept.is_sound());
+        assert!(matches!(kept.check(), Err(Unfit::Damaged)));
     }
 
     #[test]
     fn a_file_that_was_replaced_counts_only_if_its_seal_fits() {
         let (_directory, cache) = cache();
         let kept = cache.keep(b"source", "e1", b"code").unwrap();
-        assert!(kept.is_sound());
+        assert!(kept.check().is_ok());
         cache
             .keep(b"source", "e1", b"code of another build")
             .unwrap();
-        assert!(kept.is_sound());
+        assert!(kept.check().is_ok());
         fs::write(kept.path(), b"not code").unwrap();
-        assert!(!kept.is_sound());
+        assert!(matches!(kept.check(), Err(Unfit::Damaged)));
     }
 
     #[test]

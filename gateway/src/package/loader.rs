@@ -9,8 +9,9 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-use super::cache::{CodeCache, CompiledCode};
-use super::{PackageError, check};
+use super::cache::{CodeCache, CompiledCode, Unfit};
+use super::remake::Remaking;
+use super::{Package, PackageError, check};
 use crate::admin::metrics::Metrics;
 use crate::engine::{self, Choice, EngineKind, Engines};
 use crate::instance::{self, HostState};
@@ -20,6 +21,7 @@ pub struct Loader {
     engines: Arc<Engines>,
     cache: CodeCache,
     metrics: Arc<Metrics>,
+    pub(super) remaking: Remaking,
     /// A linker is a table of some hundred host functions, made once for each engine.
     pool_linker: OnceLock<Linker<HostState>>,
     copy_on_write_linker: OnceLock<Linker<HostState>>,
@@ -57,6 +59,7 @@ impl Loader {
             engines,
             cache,
             metrics,
+            remaking: Remaking::default(),
             pool_linker: OnceLock::new(),
             copy_on_write_linker: OnceLock::new(),
         })
@@ -93,7 +96,8 @@ impl Loader {
             self.metrics.cache_hits.inc();
             return Ok(Registered { choice, code });
         }
-        let compiling = self.metrics.compilation.start_timer();
+        // Observed when it goes, however that is.
+        let _compiling = self.metrics.compilation.start_timer();
         let component =
             Component::new(engine, &bytes).map_err(|error| invalid(format!("{error:#}")))?;
         self.metrics.compilations.inc();
@@ -104,21 +108,18 @@ impl Loader {
             .serialize()
             .map_err(|error| invalid(format!("{error:#}")))?;
         let code = self.cache.keep(&bytes, &key, &code)?;
-        compiling.observe_duration();
         Ok(Registered { choice, code })
     }
 
     /// Maps compiled code and resolves its imports.
     ///
     /// # Errors
-    /// When the file is not the one that was registered, or wasmtime refuses it; the next start compiles it again.
+    /// When the file is gone or proven to be damaged, which is discarded then; or when it cannot be loaded now, as
+    /// without a free descriptor or mapping, which a later try may change.
     pub fn load(&self, registered: &Registered) -> Result<Loaded, PackageError> {
         let (kind, code) = (registered.choice.engine, &registered.code);
-        if !code.is_sound() {
-            return Err(PackageError::CodeChanged {
-                path: code.path().to_owned(),
-            });
-        }
+        let _loading = self.metrics.load.start_timer();
+        code.check().map_err(|unfit| lost(code, unfit))?;
         let engine = self.engine(kind, code.path())?;
         let loaded = map(engine, code).and_then(|component| {
             let image = component.image_range();
@@ -128,13 +129,19 @@ impl Loader {
                 bytes,
             })
         });
-        loaded.map_err(|error| {
-            code.discard();
-            PackageError::Load {
+        // The error may be the machine's as well as the file's: only the file itself is proof.
+        loaded.map_err(|error| match code.verify() {
+            Err(unfit @ (Unfit::Gone | Unfit::Damaged)) => lost(code, unfit),
+            Ok(()) | Err(Unfit::Unreadable(_)) => PackageError::Load {
                 path: code.path().to_owned(),
                 error: format!("{error:#}"),
-            }
+            },
         })
+    }
+
+    /// Has lost code of a package made again, beside the requests.
+    pub(super) fn make_again(self: &Arc<Self>, package: &Arc<Package>) {
+        self.remaking.add(self, package);
     }
 
     fn engine(&self, kind: EngineKind, path: &Path) -> Result<&Engine, PackageError> {
@@ -164,10 +171,26 @@ impl Loader {
     }
 }
 
+/// What it means that code is unfit; damaged code is out of the way then.
+fn lost(code: &CompiledCode, unfit: Unfit) -> PackageError {
+    let path = code.path().to_owned();
+    match unfit {
+        Unfit::Gone => PackageError::CodeLost { path },
+        Unfit::Damaged => {
+            code.discard();
+            PackageError::CodeLost { path }
+        }
+        Unfit::Unreadable(error) => PackageError::Load {
+            path,
+            error: error.to_string(),
+        },
+    }
+}
+
 #[allow(unsafe_code, reason = "compiled code is trusted like our own binary")]
 fn map(engine: &Engine, code: &CompiledCode) -> wasmtime::Result<Component> {
     // SAFETY: the file was written by `CodeCache::keep` from the output of this engine, in a directory that only our
-    // user can enter, and `CompiledCode::is_sound` has just held: it is the file whose seal was checked when it was
+    // user can enter, and `CompiledCode::check` has just held: it is the file whose seal was checked when it was
     // registered, or one whose seal fits now. Wasmtime itself refuses code of another version or configuration.
     unsafe { Component::deserialize_file(engine, code.path()) }
 }

@@ -6,6 +6,7 @@
 mod cache;
 mod check;
 mod loader;
+mod remake;
 mod residents;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::admin::metrics::{Metrics, PackageMetrics};
 use crate::admission::Admission;
 use crate::blocks::{Caller, CallerError};
 use crate::config::PackageConfig;
+use crate::instance::OutputBudget;
 use crate::invalid::Invalid;
 
 pub use cache::{CodeCache, CompiledCode};
@@ -42,6 +44,8 @@ pub struct Package {
     loaded: ArcSwapOption<Loaded>,
     loading: Mutex<()>,
     unavailable: Mutex<Option<String>>,
+    /// What its guests may still print.
+    pub output: OutputBudget,
     used: AtomicBool,
 }
 
@@ -65,6 +69,7 @@ impl Package {
             loaded: ArcSwapOption::empty(),
             loading: Mutex::new(()),
             unavailable: Mutex::new(None),
+            output: OutputBudget::new(),
             used: AtomicBool::new(false),
         })
     }
@@ -78,10 +83,11 @@ impl Package {
     /// The code of this package, loaded on the first call; callers that come meanwhile wait for that one load.
     ///
     /// # Errors
-    /// When the compiled code on disk is gone or is no longer what was registered.
+    /// When the compiled code on disk is gone or damaged, which is made again in the background, or when the machine
+    /// does not let it be loaded now.
     pub fn get(
         self: &Arc<Self>,
-        loader: &Loader,
+        loader: &Arc<Loader>,
         residents: &Residents,
     ) -> Result<Arc<Loaded>, PackageError> {
         // Read first: a flag that is set already stays in every worker's cache.
@@ -96,10 +102,13 @@ impl Package {
             return Ok(loaded);
         }
         let loaded = loader.load(&self.registered);
-        let loaded = Arc::new(loaded.inspect_err(|error| self.failed_to_load(error))?);
-        if self.unavailable.lock().take().is_some() {
-            tracing::info!(package = %self.name, "the package is available again");
-        }
+        let loaded = Arc::new(loaded.inspect_err(|error| {
+            self.failed(error);
+            if matches!(error, PackageError::CodeLost { .. }) {
+                loader.make_again(self);
+            }
+        })?);
+        self.recovered();
         self.loaded.store(Some(Arc::clone(&loaded)));
         residents.admit(Arc::clone(self), loaded.bytes);
         Ok(loaded)
@@ -110,8 +119,14 @@ impl Package {
         self.unavailable.lock().clone()
     }
 
+    fn recovered(&self) {
+        if self.unavailable.lock().take().is_some() {
+            tracing::info!(package = %self.name, "the package is available again");
+        }
+    }
+
     /// Says once what keeps the package from being loaded, not for each of its requests.
-    fn failed_to_load(&self, error: &PackageError) {
+    fn failed(&self, error: &PackageError) {
         let reason = error.to_string();
         let mut unavailable = self.unavailable.lock();
         if unavailable.as_ref() != Some(&reason) {
@@ -194,14 +209,20 @@ pub enum PackageError {
     /// Other users could read or change the compiled code.
     #[error(transparent)]
     NotPrivate(NotPrivate),
-    /// The compiled code changed or went away after registration.
-    #[error("compiled code {} is not what was registered", path.display())]
-    CodeChanged {
+    /// The compiled code went away or was damaged after registration.
+    #[error("compiled code {} is lost and is compiled again", path.display())]
+    CodeLost {
         /// The file in the cache directory.
         path: PathBuf,
     },
-    /// The compiled code cannot be loaded.
-    #[error("compiled code {} cannot be loaded: {error}", path.display())]
+    /// The source is not what was registered, so that lost code cannot be made again from it.
+    #[error("{} has changed since the start, and its compiled code was lost", path.display())]
+    SourceChanged {
+        /// The file named by `source`.
+        path: PathBuf,
+    },
+    /// The compiled code cannot be loaded now.
+    #[error("compiled code {} cannot be loaded now: {error}", path.display())]
     Load {
         /// The file in the cache directory.
         path: PathBuf,
@@ -241,8 +262,10 @@ impl PackageError {
                 "make the directory writable, or name another one in `[server] cache`"
             }
             Self::NotPrivate(_) => "name a folder of the gateway's own in `[server] cache`",
-            Self::CodeChanged { .. } | Self::Load { .. } => {
-                "restart the gateway to compile it again"
+            Self::CodeLost { .. } => "it is compiled in the background; try again",
+            Self::SourceChanged { .. } => "restart the gateway to serve what is there now",
+            Self::Load { .. } => {
+                "it is tried again with the next request; raise the limit on descriptors, mappings or memory if that is named"
             }
         }
     }

@@ -139,6 +139,9 @@ pub(crate) fn instructions(scenario: &Scenario) -> Measured {
             .args([ONLY_REQUESTS, scenario.name, &requests.to_string()])
             .output()
             .unwrap();
+        if !output.status.success() {
+            return None;
+        }
         let text = String::from_utf8_lossy(&output.stderr);
         let collected = text
             .lines()

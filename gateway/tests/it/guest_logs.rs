@@ -1,6 +1,6 @@
 //! What a guest writes appears in the gateway's log: a line an event, with package and request id.
 
-use crate::harness::{Reply, TestGateway, empty};
+use crate::harness::{Reply, Signal, TestGateway, empty, until};
 
 const PACKAGE: (&str, &str) = ("package", "writes-to-its-log");
 
@@ -95,4 +95,93 @@ async fn the_log_is_json_lines_when_nobody_watches() {
             "{event:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_flood_of_lines_is_cut_and_told_in_one_line() {
+    let gateway = TestGateway::builder().guest("floods_its_log").start();
+    assert_eq!(gateway.get("/floods-its-log").await.status, 200);
+    let package = ("package", "floods-its-log");
+    let told = [
+        package,
+        (
+            "message",
+            "guests of the package print too much; lines are dropped",
+        ),
+    ];
+    gateway.wait_for_event(&told).await;
+    assert!(
+        gateway.log().len() < 1 << 20,
+        "{} bytes",
+        gateway.log().len()
+    );
+    let lines = gateway
+        .events()
+        .iter()
+        .filter(|event| event.has(&[package]))
+        .count();
+    assert!((1_000..1_100).contains(&lines), "{lines}");
+    let metrics = gateway.metrics().await;
+    let dropped = metrics.sum("wasmgate_guest_output_dropped_lines_total", &[package]);
+    // Every line is in the log, which has one more about the others, or is counted.
+    assert_eq!(lines as f64 - 1.0 + dropped, 512.0 * 1024.0);
+}
+
+#[tokio::test]
+async fn many_requests_of_one_package_share_a_budget_and_others_keep_theirs() {
+    let gateway = TestGateway::builder()
+        .guest("floods_its_log")
+        .guest("writes_to_its_log")
+        .start();
+    for _ in 0..40 {
+        gateway.get("/floods-its-log").await;
+    }
+    write(&gateway, "/writes-to-its-log", "beside").await;
+    let beside = [
+        PACKAGE,
+        ("request_id", "beside"),
+        ("message", "first line on stdout"),
+    ];
+    gateway.wait_for_event(&beside).await;
+    let package = [("package", "floods-its-log")];
+    let lines = gateway
+        .events()
+        .iter()
+        .filter(|event| event.has(&package))
+        .count();
+    assert!(lines < 35_000, "{lines}");
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_nobody() {
+    let mut gateway = TestGateway::builder()
+        .guest("floods_its_log")
+        .guest("hello")
+        .start();
+    gateway.stop_reading_the_log();
+    // A pipe takes 64 KiB, and what may wait is some megabytes.
+    let dropped = "wasmgate_log_dropped_lines_total";
+    until("lines are dropped", || async {
+        let floods = (0..8).map(|_| gateway.get("/floods-its-log"));
+        for reply in futures_util::future::join_all(floods).await {
+            assert_eq!(reply.status, 200);
+        }
+        gateway.metrics().await.sum(dropped, &[]) > 0.0
+    })
+    .await;
+    assert_eq!(gateway.get("/hello").await.status, 200);
+    gateway.signal(Signal::Terminate);
+    assert!(gateway.ended().await.success());
+}
+
+#[tokio::test]
+async fn the_last_lines_are_in_the_log_when_the_gateway_ends() {
+    let mut gateway = TestGateway::builder().guest("writes_to_its_log").start();
+    write(&gateway, "/writes-to-its-log", "last").await;
+    gateway.signal(Signal::Terminate);
+    assert!(gateway.ended().await.success());
+    let last = [PACKAGE, ("message", "no newline at the end")];
+    gateway.wait_for_event(&last).await;
+    let draining = [("message", "draining: no new connections are taken")];
+    gateway.wait_for_event(&draining).await;
 }

@@ -40,6 +40,7 @@ mod heads;
 mod identity;
 mod isolation;
 mod limits;
+mod lost_code;
 mod malformed_requests;
 mod metrics_page;
 mod mistakes;

@@ -136,6 +136,10 @@ async fn queues_pools_process_and_build_are_shown_before_anything_happened() {
     assert_eq!(metrics.find("wasmgate_ready", &[]), Some(1.0));
     let registered = [("state", "registered")];
     assert_eq!(metrics.find("wasmgate_packages", &registered), Some(3.0));
+    assert_eq!(
+        metrics.find("wasmgate_log_dropped_lines_total", &[]),
+        Some(0.0)
+    );
 }
 
 #[tokio::test]

@@ -31,10 +31,8 @@ impl Collector for Process {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        let memory = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-        let page = rustix::param::page_size() as f64;
-        let pages = |at| Some(number(&memory, at)? * page);
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let kibibytes = |name| Some(named(&status, name)? * 1024.0);
         // The folder is itself open while it is read.
         let open = fs::read_dir("/proc/self/fd").map(|entries| entries.count().saturating_sub(1));
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
@@ -52,12 +50,12 @@ impl Collector for Process {
             gauge(
                 "process_resident_memory_bytes",
                 "Memory that is in RAM",
-                pages(1),
+                kibibytes("VmRSS:"),
             ),
             gauge(
                 "process_virtual_memory_bytes",
                 "Address space, most of it reserved for instances' memories and never used",
-                pages(0),
+                kibibytes("VmSize:"),
             ),
             gauge(
                 "process_open_fds",
@@ -72,7 +70,7 @@ impl Collector for Process {
             gauge(
                 "process_threads",
                 "Threads of the operating system",
-                after_name(&stat).and_then(|rest| number(rest, THREADS)),
+                named(&status, "Threads:"),
             ),
             gauge(
                 "process_start_time_seconds",
@@ -88,26 +86,28 @@ impl Collector for Process {
     }
 }
 
-/// Fields of `/proc/PID/stat` behind the name (proc(5) counts from 1 with two before them): number of threads,
-/// and start time in ticks since the boot.
-const THREADS: usize = 17;
-const START: usize = 19;
-
-/// What follows the program's name, which may hold blanks and parentheses itself.
-fn after_name(stat: &str) -> Option<&str> {
-    stat.rsplit_once(')').map(|(_, rest)| rest)
+/// The number in a line of `/proc/PID/status` (proc(5)).
+fn named(status: &str, name: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    number(line, 0)
 }
 
 fn number(text: &str, at: usize) -> Option<f64> {
     text.split_whitespace().nth(at)?.parse().ok()
 }
 
+/// The start time in `/proc/PID/stat`, counted from what follows the program's name, which may hold blanks itself.
+const START: usize = 19;
+
+/// Ticks a second of that time: what the kernel tells programs is the same on every machine this runs on.
+const TICKS_A_SECOND: f64 = 100.0;
+
 /// When this process started, in seconds since 1970.
 fn started() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let uptime = fs::read_to_string("/proc/uptime").ok()?;
-    let ticks = rustix::param::clock_ticks_per_second() as f64;
-    let since_boot = number(after_name(&stat)?, START)? / ticks;
+    let (_, fields) = stat.rsplit_once(')')?;
+    let since_boot = number(fields, START)? / TICKS_A_SECOND;
     let age = (number(&uptime, 0)? - since_boot).max(0.0);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     Some(

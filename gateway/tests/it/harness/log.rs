@@ -1,14 +1,18 @@
 //! What a process writes, collected line by line while it runs.
 
 use std::io::{BufRead as _, BufReader, Read};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use serde_json::Value;
 
+use super::LOOK_AGAIN;
+
 /// The lines of one output of a process.
 pub(crate) struct Lines {
     seen: Arc<Mutex<Vec<String>>>,
+    stopped: Arc<AtomicBool>,
     reader: JoinHandle<()>,
 }
 
@@ -17,6 +21,8 @@ impl Lines {
     pub(crate) fn collect(output: impl Read + Send + 'static) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&seen);
+        let stopped = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&stopped);
         let reader = std::thread::spawn(move || {
             let mut output = BufReader::new(output);
             let mut line = Vec::new();
@@ -27,9 +33,21 @@ impl Lines {
                 let text = String::from_utf8_lossy(&line).trim_end().to_owned();
                 sink.lock().unwrap().push(text);
                 line.clear();
+                while stop.load(Ordering::Relaxed) {
+                    std::thread::sleep(LOOK_AGAIN);
+                }
             }
         });
-        Self { seen, reader }
+        Self {
+            seen,
+            stopped,
+            reader,
+        }
+    }
+
+    /// Reads no further, and leaves the output open: whoever writes to it has to wait once the pipe is full.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
     }
 
     /// All lines so far.

@@ -126,6 +126,11 @@ impl TestGateway {
         self.stderr.all().join("\n")
     }
 
+    /// Stops reading the log for good, as a log collector that hangs.
+    pub(crate) fn stop_reading_the_log(&self) {
+        self.stderr.stop();
+    }
+
     /// Waits for an event with these fields.
     pub(crate) async fn wait_for_event(&self, fields: &[(&str, &str)]) -> Event {
         until(&format!("an event {fields:?}"), || async {
@@ -157,6 +162,17 @@ impl TestGateway {
             instances,
         )
         .await;
+    }
+
+    /// Allows the process so many descriptors from now on, those that it has included; answers how many it was allowed.
+    pub(crate) fn limit_descriptors(&self, count: u64) -> u64 {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid);
+        let open = rustix::process::Resource::Nofile;
+        let limit = |current, maximum| rustix::process::Rlimit { current, maximum };
+        let own = rustix::process::getrlimit(open);
+        let before = rustix::process::prlimit(pid, open, limit(Some(count), own.maximum)).unwrap();
+        before.current.unwrap_or(u64::MAX)
     }
 
     /// Memory of the process that is in RAM, in bytes.

@@ -1,0 +1,98 @@
+//! Compiled code that was lost is made again beside the requests: on one thread, one package after the other.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::{Loader, Package, PackageError};
+use crate::config::Source;
+
+/// How long a package rests whose code could not be made: compiling takes a core, and its requests ask at once again.
+const REST: Duration = Duration::from_secs(10);
+
+/// Packages whose code is to be made.
+#[derive(Default)]
+pub(super) struct Remaking(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Arc<Package>>,
+    /// The one at work, as long as the thread lives.
+    at_work: Option<Arc<Package>>,
+    resting: Vec<(Arc<Package>, Instant)>,
+}
+
+impl Remaking {
+    /// Adds a package, unless it is waiting, at work or resting.
+    pub(super) fn add(&self, loader: &Arc<Loader>, package: &Arc<Package>) {
+        let mut queue = self.0.lock();
+        if queue.has(package) {
+            return;
+        }
+        queue.waiting.push_back(Arc::clone(package));
+        if queue.at_work.is_some() {
+            return;
+        }
+        queue.at_work = Some(Arc::clone(package));
+        let worker = Arc::clone(loader);
+        let thread = std::thread::Builder::new().name("compile".to_owned());
+        let started = thread.spawn(move || worker.make_waiting());
+        if let Err(error) = started {
+            // The next request of the package tries again.
+            tracing::warn!(%error, "there is no thread to compile lost code on");
+            *queue = Queue::default();
+        }
+    }
+
+    fn next(&self) -> Option<Arc<Package>> {
+        let mut queue = self.0.lock();
+        queue.at_work = queue.waiting.pop_front();
+        queue.at_work.clone()
+    }
+
+    fn rests(&self, package: Arc<Package>) {
+        self.0.lock().resting.push((package, Instant::now() + REST));
+    }
+}
+
+impl Queue {
+    fn has(&mut self, package: &Arc<Package>) -> bool {
+        let now = Instant::now();
+        self.resting.retain(|(_, until)| *until > now);
+        let resting = self.resting.iter().map(|(package, _)| package);
+        let mut all = self.waiting.iter().chain(&self.at_work).chain(resting);
+        all.any(|known| Arc::ptr_eq(known, package))
+    }
+}
+
+impl Loader {
+    fn make_waiting(&self) {
+        while let Some(package) = self.remaking.next() {
+            match self.make(&package) {
+                Ok(()) => {
+                    tracing::info!(package = %package.name, "lost code was compiled again");
+                    package.recovered();
+                }
+                Err(error) => {
+                    package.failed(&error);
+                    self.remaking.rests(package);
+                }
+            }
+        }
+    }
+
+    fn make(&self, package: &Package) -> Result<(), PackageError> {
+        let Source::File(source) = &package.config.source;
+        let (wanted, before) = (package.registered.choice.engine, &package.registered.code);
+        let made = self.register(source, Some(wanted))?;
+        // The name of compiled code is the digest of its source.
+        if made.code.path() != before.path() {
+            return Err(PackageError::SourceChanged {
+                path: source.clone(),
+            });
+        }
+        Ok(())
+    }
+}
