@@ -208,6 +208,19 @@ pub(crate) fn unbase64(text: &str) -> Option<Vec<u8>> {
     base64::engine::general_purpose::STANDARD.decode(text).ok()
 }
 
+/// The bytes of a base64 text in any form that Go's decoder takes: bits left over do not count.
+pub(crate) fn lenient_unbase64(text: &str) -> Option<Vec<u8>> {
+    use base64::{
+        Engine as _, alphabet,
+        engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    };
+    let config = GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let engine = GeneralPurpose::new(&alphabet::STANDARD, config);
+    engine.decode(text).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

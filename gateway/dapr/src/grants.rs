@@ -102,11 +102,26 @@ impl Grants {
         self.publish.matches_item(pubsub, topic)
     }
 
+    /// Whether what the package drops of `topic` may go to topic `dead`: it may publish there, or that topic is by its name
+    /// the first one's own (`orders-dead`, `orders.dlq` or `orders-poison` of `orders`).
+    pub fn allows_dead_letters(&self, pubsub: &str, topic: &str, dead: &str) -> bool {
+        let rest = dead.strip_prefix(topic).unwrap_or_default();
+        let says_so = |rest: &str| {
+            let rest = rest.to_ascii_lowercase();
+            ["dead", "dlq", "poison"]
+                .iter()
+                .any(|word| rest.starts_with(word))
+        };
+        let is_its_own =
+            rest.starts_with(['-', '_', '.', '/']) && rest.get(1..).is_some_and(says_so);
+        is_its_own || self.allows_publish(pubsub, dead)
+    }
+
     /// Whether the package may subscribe to `topic` of `pubsub`.
     pub fn allows_subscribe(&self, pubsub: &str, topic: &str) -> bool {
         self.subscribe
             .as_ref()
-            .is_none_or(|globs| globs.matches_item(pubsub, topic))
+            .is_none_or(|globs| globs.covers(pubsub, topic, TOPIC_WILDCARDS))
     }
 
     /// Whether the package may invoke `app_id`.
@@ -127,6 +142,36 @@ impl Grants {
     /// Whether configuration item `key` of `store` is open.
     pub fn allows_configuration(&self, store: &str, key: &str) -> bool {
         self.configuration.matches_item(store, key)
+    }
+
+    /// Whether any secret of `store` is open.
+    pub fn sees_secrets(&self, store: &str) -> bool {
+        self.secrets.touch(store)
+    }
+
+    /// Whether any configuration item of `store` is open.
+    pub fn sees_configuration(&self, store: &str) -> bool {
+        self.configuration.touch(store)
+    }
+
+    /// Whether anything of the component `name` of Dapr's type `kind` (`state.redis`) is open.
+    pub fn sees_component(&self, kind: &str, name: &str) -> bool {
+        let (block, _) = kind.split_once('.').unwrap_or((kind, ""));
+        match block {
+            "state" => self.allows_state(name),
+            "pubsub" => {
+                let subscribes = self
+                    .subscribe
+                    .as_ref()
+                    .is_none_or(|globs| globs.touch(name));
+                subscribes || self.publish.touch(name)
+            }
+            "secretstores" => self.sees_secrets(name),
+            "configuration" => self.sees_configuration(name),
+            "lock" => self.allows_lock(name),
+            "bindings" => self.allows_binding(name),
+            _ => false,
+        }
     }
 
     /// Whether lock store `store` is open.
@@ -166,7 +211,16 @@ impl Globs {
     }
 
     fn matches_item(&self, component: &str, item: &str) -> bool {
-        self.0.iter().any(|glob| glob.matches_item(component, item))
+        self.covers(component, item, WILDCARDS)
+    }
+
+    fn covers(&self, component: &str, item: &str, wildcards: &[char]) -> bool {
+        let mut globs = self.0.iter();
+        globs.any(|glob| glob.covers(component, item, wildcards))
+    }
+
+    fn touch(&self, component: &str) -> bool {
+        self.0.iter().any(|glob| glob.component.matches(component))
     }
 }
 
@@ -185,13 +239,20 @@ impl TryFrom<Vec<String>> for Globs {
 struct Glob {
     whole: WildMatch,
     component: WildMatch,
-    item: Option<WildMatch>,
+    /// As written, and as it matches.
+    item: Option<(String, WildMatch)>,
 }
+
+/// Characters by which a store may mean several names by one, as Redis does.
+const WILDCARDS: &[char] = &['*', '?', '['];
+
+/// Those by which a broker may do so in subscriptions: also `#` and `+` of MQTT and `>` of NATS.
+const TOPIC_WILDCARDS: &[char] = &['*', '?', '[', '#', '+', '>'];
 
 impl Glob {
     fn new(name: &str) -> Self {
         let (component, item) = match name.split_once('/') {
-            Some((component, item)) => (component, Some(WildMatch::new(item))),
+            Some((component, item)) => (component, Some((item.to_owned(), WildMatch::new(item)))),
             None => (name, None),
         };
         Self {
@@ -201,9 +262,16 @@ impl Glob {
         }
     }
 
-    fn matches_item(&self, component: &str, item: &str) -> bool {
-        self.component.matches(component)
-            && self.item.as_ref().is_none_or(|glob| glob.matches(item))
+    fn covers(&self, component: &str, item: &str, wildcards: &[char]) -> bool {
+        // What may mean several names is open where all of them are, or where it is granted as it is written.
+        let covers = |(written, glob): &(String, WildMatch)| {
+            if item.contains(wildcards) && written.contains(['*', '?']) {
+                written == "*" || written == item
+            } else {
+                glob.matches(item)
+            }
+        };
+        self.component.matches(component) && self.item.as_ref().is_none_or(covers)
     }
 }
 
@@ -252,6 +320,52 @@ mod tests {
         assert!(grants.allows_secret("vault", "db-password"));
         assert!(!grants.allows_secret("vault", "api-key"));
         assert!(!grants.allows_secret("other", "db-password"));
+    }
+
+    #[test]
+    fn a_name_with_wildcards_needs_a_grant_that_covers_all_it_may_mean() {
+        let grants = Grants {
+            secrets: globs(&["vault/?", "vault/db-*", "whole", "every/*", "exact/a*"]),
+            ..Grants::none()
+        };
+        for (store, key) in [("vault", "*"), ("vault", "d*"), ("vault", "db-?")] {
+            assert!(!grants.allows_secret(store, key), "{store}/{key}");
+        }
+        for (store, key) in [
+            ("whole", "*"),
+            ("every", "a.>"),
+            ("exact", "a*"),
+            ("vault", "db-#"),
+        ] {
+            assert!(grants.allows_secret(store, key), "{store}/{key}");
+        }
+        let grants = Grants {
+            subscribe: Some(globs(&["bus/?", "bus/a.*"])),
+            ..Grants::none()
+        };
+        assert!(!grants.allows_subscribe("bus", ">") && !grants.allows_subscribe("bus", "a.#"));
+        assert!(grants.allows_subscribe("bus", "a.*") && grants.allows_subscribe("bus", "a.b"));
+    }
+
+    #[test]
+    fn dead_letters_go_to_a_topics_own_or_where_the_package_may_publish() {
+        let grants = Grants {
+            publish: globs(&["bus/graves"]),
+            ..Grants::none()
+        };
+        for dead in ["graves", "orders-dead", "orders.DLQ", "orders/dead-letters"] {
+            assert!(grants.allows_dead_letters("bus", "orders", dead), "{dead}");
+        }
+        for dead in [
+            "invoices",
+            "orders-placed",
+            "ordersdead",
+            "orders",
+            "orders-",
+            "orders-é",
+        ] {
+            assert!(!grants.allows_dead_letters("bus", "orders", dead), "{dead}");
+        }
     }
 
     #[test]

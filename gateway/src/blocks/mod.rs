@@ -103,7 +103,8 @@ impl Blocks {
 
     /// Starts deliveries to the packages of `gateway`, on the Tokio runtime it is called in; `arrival` is what
     /// their instances send requests with. Returns when every package has told its subscriptions, so that from the
-    /// first public request on it is known which paths are not public, but does not wait long for one that hangs.
+    /// first public request on it is known which paths are not public, but does not wait long for one that hangs; and
+    /// when a sidecar that is there has subscribed for them, so that no event is lost that a first request causes.
     pub async fn start(&self, gateway: &Arc<Gateway>, arrival: &Arrival) {
         let callers = gateway.packages().iter().map(|package| &package.caller);
         let apps: Vec<_> = callers.map(Caller::app).collect();
@@ -130,10 +131,16 @@ impl Blocks {
         {
             tracing::warn!("serving begins although a package has not told its subscriptions");
         }
+        if let Mode::Sidecar(_, client) = &*self.0
+            && let Some(sidecar) = client.get()
+        {
+            sidecar.settled().await;
+        }
     }
 
     /// What keeps events from being delivered: packages that have not told their subscriptions, or a sidecar that is
-    /// not there.
+    /// not there or has not subscribed for them. A sidecar that is lost, or that is late by far, keeps no package from
+    /// being served that does not need it.
     pub fn conditions(&self) -> Vec<Condition> {
         match &*self.0 {
             Mode::Embedded(dapr) => {
@@ -147,15 +154,21 @@ impl Blocks {
                 });
                 silent.collect()
             }
-            Mode::Sidecar(settings, _) if self.is_sidecar_there() == Some(false) => {
-                vec![Condition {
-                    reason: "sidecar-missing",
-                    package: None,
-                    detail: format!("the sidecar at {} does not answer", settings.endpoint),
-                    unready: true,
-                }]
+            Mode::Sidecar(_, client) => {
+                let state = client.get().map(Sidecar::state);
+                let amiss = state.and_then(|state| {
+                    Some(Condition {
+                        reason: match state.reachable {
+                            true => "sidecar-not-subscribed",
+                            false => "sidecar-missing",
+                        },
+                        package: None,
+                        detail: state.detail?,
+                        unready: !state.ready,
+                    })
+                });
+                amiss.into_iter().collect()
             }
-            Mode::Sidecar(..) => Vec::new(),
         }
     }
 

@@ -98,7 +98,8 @@ async fn jobs_bindings_and_configuration_reach_their_packages() {
     let kept = called.gateway.delivered("b", "/job/refund").await;
     assert_eq!(kept.unwrap()["body"], "1");
     assert!(called.gateway.delivered("a", "/job/refund").await.is_none());
-    assert_eq!(back("POST", "/job/nobodys", "1").await, 404);
+    // A 404 would lose it.
+    assert_eq!(back("POST", "/job/nobodys", "1").await, 503);
 
     assert_eq!(back("OPTIONS", "/tick", "").await, 200);
     assert_eq!(back("POST", "/tick", "2").await, 200);

@@ -88,7 +88,7 @@ async fn bad_calls_are_refused_each_with_its_documented_error() {
             "/v1.0/publish/pubsub/",
             "1",
             404,
-            "ERR_TOPIC_NAME_EMPTY",
+            "ERR_DIRECT_INVOKE",
         ),
         (
             "POST",

@@ -66,7 +66,7 @@ pub(crate) fn queries(parts: &Parts, name: &str) -> Vec<String> {
         .collect()
 }
 
-fn pairs(parts: &Parts) -> impl Iterator<Item = (String, String)> {
+pub(crate) fn pairs(parts: &Parts) -> impl Iterator<Item = (String, String)> {
     let decode = |text: &str| {
         let text = text.replace('+', " ");
         percent_decode_str(&text).decode_utf8_lossy().into_owned()

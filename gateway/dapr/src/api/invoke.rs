@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     call::{Call, MAX_BODY, bytes},
-    operation::APP_ID,
+    operation::{APP_ID, addressed},
 };
 use crate::{
     app::{AppId, DeliverError},
@@ -38,6 +38,15 @@ const HOP_BY_HOP: [HeaderName; 10] = [
     header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
+];
+
+/// Beginnings of headers by which a sidecar or this gateway says who calls whom.
+const VOUCHED: [&str; 5] = [
+    APP_ID,
+    super::API_TOKEN,
+    "dapr-caller-",
+    "dapr-callee-",
+    "wasmgate-",
 ];
 
 /// Hands the call to the app it names, and its answer back.
@@ -168,7 +177,7 @@ fn is_text(data: &[u8]) -> bool {
         .any(|byte| matches!(byte, 0..=8 | 0xb | 0xe..=0x1a | 0x1c..=0x1f))
 }
 
-/// The request as the callee sees it.
+/// The request as the callee sees it; `method` is its path, as [`super::path::written`] writes it.
 pub(crate) fn outgoing(
     parts: &Parts,
     body: Body,
@@ -176,7 +185,7 @@ pub(crate) fn outgoing(
     callee: &AppId,
     method: &str,
 ) -> Result<Request<Body>, ApiError> {
-    let mut target = clean(method);
+    let mut target = method.to_owned();
     if let Some(query) = parts.uri.query() {
         target.push('?');
         target.push_str(query);
@@ -187,12 +196,8 @@ pub(crate) fn outgoing(
     let mut request = Request::new(limited(body)?);
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = uri;
-    *request.headers_mut() = parts.headers.clone();
+    *request.headers_mut() = passed_on(&parts.headers);
     let headers = request.headers_mut();
-    remove_hop_by_hop(headers);
-    headers.remove(header::HOST);
-    headers.remove(APP_ID);
-    headers.remove(super::API_TOKEN);
     for (name, app) in [
         ("dapr-caller-app-id", caller),
         ("dapr-callee-app-id", callee),
@@ -222,6 +227,27 @@ fn limited(body: Body) -> Result<Body, ApiError> {
     })
 }
 
+/// What of a caller's headers is the callee's: all but those that address the call or vouch for it.
+pub(crate) fn passed_on(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    remove_hop_by_hop(&mut headers);
+    headers.remove(header::HOST);
+    let authorization = headers.get_all(header::AUTHORIZATION);
+    if authorization.iter().any(|value| addressed(value).is_some()) {
+        headers.remove(header::AUTHORIZATION);
+    }
+    let names: Vec<HeaderName> = headers.keys().cloned().collect();
+    for name in names {
+        if VOUCHED
+            .iter()
+            .any(|prefix| name.as_str().starts_with(prefix))
+        {
+            headers.remove(name);
+        }
+    }
+    headers
+}
+
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
@@ -232,35 +258,5 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
-    }
-}
-
-/// The path without empty, `.` and `..` segments (encoded ones too), always below the root.
-fn clean(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    for segment in path.split('/') {
-        match percent_encoding::percent_decode_str(segment)
-            .decode_utf8_lossy()
-            .as_ref()
-        {
-            "" | "." => {}
-            ".." => drop(kept.pop()),
-            _ => kept.push(segment),
-        }
-    }
-    format!("/{}", kept.join("/"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_cleaned_before_dispatch() {
-        assert_eq!(clean("/a//b/./c/../d"), "/a/b/d");
-        assert_eq!(clean("/../../job/x"), "/job/x");
-        assert_eq!(clean("/a/%2e%2e/b"), "/b");
-        assert_eq!(clean(""), "/");
-        assert_eq!(clean("/a%2Fb"), "/a%2Fb");
     }
 }

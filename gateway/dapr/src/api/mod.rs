@@ -1,6 +1,7 @@
 //! The Dapr HTTP API, served by the embedded runtime.
 
 mod bindings;
+pub(crate) mod body;
 pub(crate) mod call;
 mod change;
 pub(crate) mod configuration;
@@ -10,6 +11,7 @@ mod lock;
 mod meta;
 pub(crate) mod operation;
 mod outbox;
+pub(crate) mod path;
 mod publish;
 mod query;
 mod secrets;
@@ -50,37 +52,36 @@ async fn route(
 ) -> ApiResult {
     use Operation as Op;
     let (parts, body) = request.into_parts();
-    let segments = operation::segments(parts.uri.path())?;
-    let operation = Operation::parse(&parts, &segments)?;
-    operation.check(grants, &parts)?;
+    let operation = Operation::parse(&parts)?;
+    operation.check(grants)?;
     let call = &Call {
         runtime,
         caller,
         grants,
         parts: &parts,
     };
-    match operation {
+    match &operation {
         Op::GetState { store, key } => state::get(call, store, key),
         Op::SaveState { store } => state::save(call, body, store).await,
         Op::DeleteState { store, key } => state::delete(call, store, key).await,
         Op::BulkGetState { store } => state::bulk_get(call, body, store).await,
         Op::Transact { store } => transaction::transact(call, body, store).await,
         Op::QueryState { store } => query::query(call, body, store).await,
-        Op::Publish { pubsub, topic } => publish::publish(call, body, pubsub, &topic).await,
-        Op::BulkPublish { pubsub, topic } => publish::bulk(call, body, pubsub, &topic).await,
+        Op::Publish { pubsub, topic } => publish::publish(call, body, pubsub, topic).await,
+        Op::BulkPublish { pubsub, topic } => publish::bulk(call, body, pubsub, topic).await,
         Op::Invoke { app, method } => invoke::invoke(call, body, app, method).await,
         Op::Bind { name } => bindings::invoke(call, body, name).await,
-        Op::GetSecret { store, key } => secrets::get(call, store, &key),
+        Op::GetSecret { store, key } => secrets::get(call, store, key),
         Op::BulkSecrets { store } => secrets::bulk(call, store),
-        Op::GetConfiguration { store } => configuration::get(call, store),
-        Op::SubscribeConfiguration { store } => configuration::subscribe(call, store),
+        Op::GetConfiguration { store, .. } => configuration::get(call, store),
+        Op::SubscribeConfiguration { store, .. } => configuration::subscribe(call, store),
         Op::UnsubscribeConfiguration { store, id } => configuration::unsubscribe(call, store, id),
         Op::Lock { store } => lock::lock(call, body, store).await,
         Op::Unlock { store } => lock::unlock(call, body, store).await,
         Op::ScheduleJob { name } => jobs::schedule(call, body, name).await,
         Op::GetJob { name } => jobs::get(call, name),
         Op::DeleteJob { name } => jobs::delete(call, name).await,
-        Op::Health => meta::health(call),
+        Op::Health { .. } => meta::health(call),
         Op::GetMetadata => meta::metadata(call),
         Op::SetMetadata { key } => meta::set(call, body, key).await,
     }

@@ -1,116 +1,110 @@
 //! Which path is which operation, and which grant it needs: one table for the embedded runtime and
 //! for the sidecar.
 
-use std::borrow::Cow;
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION, request::Parts};
 
-use http::request::Parts;
-use percent_encoding::percent_decode_str;
-
-use super::call::queries;
-use crate::{error::ApiError, grants::Grants};
+use super::{call::queries, path};
+use crate::{error::ApiError, event::lenient_unbase64, grants::Grants};
 
 /// Names the callee on any path.
 pub(crate) const APP_ID: &str = "dapr-app-id";
 
-/// An operation of the Dapr API, with what its path names.
+/// An operation of the Dapr API, with what its path and its query name, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Operation<'a> {
+pub(crate) enum Operation {
     GetState {
-        store: &'a str,
-        key: &'a str,
+        store: String,
+        key: String,
     },
     SaveState {
-        store: &'a str,
+        store: String,
     },
     DeleteState {
-        store: &'a str,
-        key: &'a str,
+        store: String,
+        key: String,
     },
     BulkGetState {
-        store: &'a str,
+        store: String,
     },
     Transact {
-        store: &'a str,
+        store: String,
     },
     QueryState {
-        store: &'a str,
+        store: String,
     },
     Publish {
-        pubsub: &'a str,
+        pubsub: String,
         topic: String,
     },
     BulkPublish {
-        pubsub: &'a str,
+        pubsub: String,
         topic: String,
     },
-    /// `method` is the callee's path as it was written.
+    /// `method` is the callee's path, written anew.
     Invoke {
-        app: &'a str,
-        method: &'a str,
+        app: String,
+        method: String,
     },
     Bind {
-        name: &'a str,
+        name: String,
     },
     GetSecret {
-        store: &'a str,
+        store: String,
         key: String,
     },
     BulkSecrets {
-        store: &'a str,
+        store: String,
     },
+    /// Without keys: all of the store.
     GetConfiguration {
-        store: &'a str,
+        store: String,
+        keys: Vec<String>,
     },
     SubscribeConfiguration {
-        store: &'a str,
+        store: String,
+        keys: Vec<String>,
     },
     UnsubscribeConfiguration {
-        store: &'a str,
-        id: &'a str,
+        store: String,
+        id: String,
     },
     Lock {
-        store: &'a str,
+        store: String,
     },
     Unlock {
-        store: &'a str,
+        store: String,
     },
     ScheduleJob {
-        name: &'a str,
+        name: String,
     },
     GetJob {
-        name: &'a str,
+        name: String,
     },
     DeleteJob {
-        name: &'a str,
+        name: String,
     },
-    Health,
+    Health {
+        outbound: bool,
+    },
     GetMetadata,
     SetMetadata {
-        key: &'a str,
+        key: String,
     },
 }
 
-/// The path's segments, decoded; a slash at the end is dropped.
-pub(crate) fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, ApiError> {
-    let path = path.strip_prefix('/').unwrap_or(path);
-    let segments = path.trim_end_matches('/').split('/');
-    let decoded = segments.map(|segment| percent_decode_str(segment).decode_utf8());
-    decoded
-        .collect::<Result<_, _>>()
-        .map_err(|_| ApiError::malformed("the path is not UTF-8"))
-}
-
-impl<'a> Operation<'a> {
-    /// The operation that a request to these [`segments`] asks for.
-    pub(crate) fn parse(parts: &'a Parts, segments: &'a [Cow<'a, str>]) -> Result<Self, ApiError> {
+impl Operation {
+    /// The operation that a request asks for.
+    pub(crate) fn parse(parts: &Parts) -> Result<Self, ApiError> {
         let path = parts.uri.path();
-        if let Some(app) = parts.headers.get(APP_ID) {
-            let app = app
-                .to_str()
-                .map_err(|_| ApiError::malformed("dapr-app-id is not text"))?;
-            return Ok(Self::Invoke { app, method: path });
+        if let Some(app) = callee(&parts.headers)? {
+            let method = path::written(&path::segments(path)?);
+            return Ok(Self::Invoke { app, method });
         }
-        let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+        if let Some(invocation) = invocation(path)? {
+            return Ok(invocation);
+        }
+        let segments = path::parameters(path)?;
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         // The alpha and beta versions of an operation answer like the stable one.
         let operation = match segments.as_slice() {
             [
@@ -119,61 +113,16 @@ impl<'a> Operation<'a> {
             ] => operation,
             _ => return Err(unknown(path)),
         };
-        Ok(match (parts.method.as_str(), operation) {
-            ("GET", ["state", store, key]) => Self::GetState { store, key },
-            ("POST" | "PUT", ["state", store]) => Self::SaveState { store },
-            ("POST" | "PUT", ["state", store, "bulk"]) => Self::BulkGetState { store },
-            ("POST" | "PUT", ["state", store, "transaction"]) => Self::Transact { store },
-            ("POST" | "PUT", ["state", store, "query"]) => Self::QueryState { store },
-            ("DELETE", ["state", store, key]) => Self::DeleteState { store, key },
-            // Dapr cleans the path first, so that there is no empty topic.
-            ("POST" | "PUT", ["publish", "bulk", pubsub, topic @ ..]) if !topic.is_empty() => {
-                Self::BulkPublish {
-                    pubsub,
-                    topic: topic.join("/"),
-                }
-            }
-            ("POST" | "PUT", ["publish", pubsub, topic @ ..]) if !topic.is_empty() => {
-                Self::Publish {
-                    pubsub,
-                    topic: topic.join("/"),
-                }
-            }
-            (_, ["invoke", app, "method", ..]) => {
-                let mut raw = path.trim_start_matches('/').splitn(5, '/');
-                Self::Invoke {
-                    app,
-                    method: raw.nth(4).unwrap_or_default(),
-                }
-            }
-            ("POST" | "PUT", ["bindings", name]) => Self::Bind { name },
-            ("GET", ["secrets", store, "bulk"]) => Self::BulkSecrets { store },
-            ("GET", ["secrets", store, key @ ..]) if !key.is_empty() => Self::GetSecret {
-                store,
-                key: key.join("/"),
-            },
-            ("GET", ["configuration", store]) => Self::GetConfiguration { store },
-            ("GET", ["configuration", store, "subscribe"]) => {
-                Self::SubscribeConfiguration { store }
-            }
-            ("GET", ["configuration", store, id, "unsubscribe"]) => {
-                Self::UnsubscribeConfiguration { store, id }
-            }
-            ("POST", ["lock", store]) => Self::Lock { store },
-            ("POST", ["unlock", store]) => Self::Unlock { store },
-            ("POST", ["jobs", name]) => Self::ScheduleJob { name },
-            ("GET", ["jobs", name]) => Self::GetJob { name },
-            ("DELETE", ["jobs", name]) => Self::DeleteJob { name },
-            ("GET", ["healthz"] | ["healthz", "outbound"]) => Self::Health,
-            ("GET", ["metadata"]) => Self::GetMetadata,
-            ("PUT", ["metadata", key]) => Self::SetMetadata { key },
-            _ => return Err(unknown(path)),
-        })
+        let found = state(parts, operation)
+            .or_else(|| messages(parts, operation))
+            .or_else(|| stores(parts, operation))
+            .or_else(|| others(parts, operation));
+        found.ok_or_else(|| unknown(path))
     }
 
     /// Refuses what the grants do not give. Lists of secrets and of configuration are also
     /// filtered by who answers them.
-    pub(crate) fn check(&self, grants: &Grants, parts: &Parts) -> Result<(), ApiError> {
+    pub(crate) fn check(&self, grants: &Grants) -> Result<(), ApiError> {
         let granted = |granted: bool, code, block, name: &str| match granted {
             true => Ok(()),
             false => Err(ApiError::not_granted(code, block, name)),
@@ -213,18 +162,22 @@ impl<'a> Operation<'a> {
                 &format!("{store}/{key}"),
             ),
             Self::BulkSecrets { store } => granted(
-                !grants.secrets.is_empty(),
+                grants.sees_secrets(store),
                 "ERR_PERMISSION_DENIED",
                 "secrets",
                 store,
             ),
-            Self::GetConfiguration { store }
-            | Self::SubscribeConfiguration { store }
-            | Self::UnsubscribeConfiguration { store, .. } => {
+            Self::UnsubscribeConfiguration { store, .. } => granted(
+                grants.sees_configuration(store),
+                "ERR_PERMISSION_DENIED",
+                "configuration",
+                store,
+            ),
+            Self::GetConfiguration { store, keys }
+            | Self::SubscribeConfiguration { store, keys } => {
                 let code = "ERR_PERMISSION_DENIED";
-                let keys = queries(parts, "key");
                 if keys.is_empty() {
-                    let some = !grants.configuration.is_empty();
+                    let some = grants.sees_configuration(store);
                     return granted(some, code, "configuration", store);
                 }
                 keys.iter().try_for_each(|key| {
@@ -246,9 +199,158 @@ impl<'a> Operation<'a> {
             Self::ScheduleJob { name } | Self::GetJob { name } | Self::DeleteJob { name } => {
                 granted(grants.allows_jobs(), "ERR_JOBS_FORBIDDEN", "jobs", name)
             }
-            Self::Health | Self::GetMetadata | Self::SetMetadata { .. } => Ok(()),
+            Self::Health { .. } | Self::GetMetadata | Self::SetMetadata { .. } => Ok(()),
         }
     }
+}
+
+/// Whom the headers name as the callee of an invocation, whatever the path is: `dapr-app-id`, or a basic authorization
+/// with that as its user.
+fn callee(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    if let Some(app) = headers.get(APP_ID) {
+        let app = app.to_str();
+        let app = app.map_err(|_| ApiError::malformed("dapr-app-id is not text"))?;
+        return Ok(Some(app.to_owned()));
+    }
+    Ok(headers.get_all(AUTHORIZATION).iter().find_map(addressed))
+}
+
+/// The app that an authorization names, if it is no credential but Dapr's way to address one.
+pub(crate) fn addressed(authorization: &HeaderValue) -> Option<String> {
+    let (scheme, token) = authorization.to_str().ok()?.trim().split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let pair = lenient_unbase64(token.trim())?;
+    let pair = String::from_utf8_lossy(&pair);
+    let (user, app) = pair.split_once(':')?;
+    user.eq_ignore_ascii_case(APP_ID).then(|| app.to_owned())
+}
+
+/// `/v1.0/invoke/{app}/method/{method}`. A plus sign is one here.
+fn invocation(path: &str) -> Result<Option<Operation>, ApiError> {
+    let mut raw = path
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .skip(1);
+    if raw.next() != Some("invoke") {
+        return Ok(None);
+    }
+    let segments = path::segments(path)?;
+    let invocation = match segments.as_slice() {
+        [version, _, app, method, rest @ ..] if version == "v1.0" && method == "method" => {
+            Some(Operation::Invoke {
+                app: app.clone(),
+                method: path::written(rest),
+            })
+        }
+        _ => None,
+    };
+    Ok(invocation)
+}
+
+fn state(parts: &Parts, operation: &[&str]) -> Option<Operation> {
+    Some(match (parts.method.as_str(), operation) {
+        ("GET", ["state", store, key]) => Operation::GetState {
+            store: (*store).to_owned(),
+            key: (*key).to_owned(),
+        },
+        ("DELETE", ["state", store, key]) => Operation::DeleteState {
+            store: (*store).to_owned(),
+            key: (*key).to_owned(),
+        },
+        ("POST" | "PUT", ["state", store, rest @ ..]) => {
+            let store = (*store).to_owned();
+            match rest {
+                [] => Operation::SaveState { store },
+                ["bulk"] => Operation::BulkGetState { store },
+                ["transaction"] => Operation::Transact { store },
+                ["query"] => Operation::QueryState { store },
+                _ => return None,
+            }
+        }
+        _ => return None,
+    })
+}
+
+fn messages(parts: &Parts, operation: &[&str]) -> Option<Operation> {
+    Some(match (parts.method.as_str(), operation) {
+        ("POST" | "PUT", ["publish", "bulk", pubsub, first, rest @ ..]) => Operation::BulkPublish {
+            pubsub: (*pubsub).to_owned(),
+            topic: joined(first, rest),
+        },
+        ("POST" | "PUT", ["publish", pubsub, first, rest @ ..]) => Operation::Publish {
+            pubsub: (*pubsub).to_owned(),
+            topic: joined(first, rest),
+        },
+        ("POST" | "PUT", ["bindings", name]) => Operation::Bind {
+            name: (*name).to_owned(),
+        },
+        _ => return None,
+    })
+}
+
+fn stores(parts: &Parts, operation: &[&str]) -> Option<Operation> {
+    let keys = || queries(parts, "key");
+    Some(match (parts.method.as_str(), operation) {
+        ("GET", ["secrets", store, "bulk"]) => Operation::BulkSecrets {
+            store: (*store).to_owned(),
+        },
+        ("GET", ["secrets", store, first, rest @ ..]) => Operation::GetSecret {
+            store: (*store).to_owned(),
+            key: joined(first, rest),
+        },
+        ("GET", ["configuration", store]) => Operation::GetConfiguration {
+            store: (*store).to_owned(),
+            keys: keys(),
+        },
+        ("GET", ["configuration", store, "subscribe"]) => Operation::SubscribeConfiguration {
+            store: (*store).to_owned(),
+            keys: keys(),
+        },
+        ("GET", ["configuration", store, id, "unsubscribe"]) => {
+            Operation::UnsubscribeConfiguration {
+                store: (*store).to_owned(),
+                id: (*id).to_owned(),
+            }
+        }
+        ("POST", ["lock", store]) => Operation::Lock {
+            store: (*store).to_owned(),
+        },
+        ("POST", ["unlock", store]) => Operation::Unlock {
+            store: (*store).to_owned(),
+        },
+        _ => return None,
+    })
+}
+
+fn others(parts: &Parts, operation: &[&str]) -> Option<Operation> {
+    Some(match (parts.method.as_str(), operation) {
+        (method @ ("POST" | "GET" | "DELETE"), ["jobs", name]) => {
+            let name = (*name).to_owned();
+            match method {
+                "POST" => Operation::ScheduleJob { name },
+                "GET" => Operation::GetJob { name },
+                _ => Operation::DeleteJob { name },
+            }
+        }
+        ("GET", ["healthz"]) => Operation::Health { outbound: false },
+        ("GET", ["healthz", "outbound"]) => Operation::Health { outbound: true },
+        ("GET", ["metadata"]) => Operation::GetMetadata,
+        ("PUT", ["metadata", key]) => Operation::SetMetadata {
+            key: (*key).to_owned(),
+        },
+        _ => return None,
+    })
+}
+
+fn joined(first: &str, rest: &[&str]) -> String {
+    let mut name = first.to_owned();
+    for part in rest {
+        name.push('/');
+        name.push_str(part);
+    }
+    name
 }
 
 fn unknown(path: &str) -> ApiError {

@@ -10,8 +10,7 @@ use http::{
     request::Parts,
 };
 use http_body_util::{BodyExt, Limited};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::{
@@ -20,8 +19,9 @@ use super::{
     names::job_owner,
 };
 use crate::{
-    api::{API_TOKEN, call::MAX_BODY, operation::segments, same},
-    app::{AppId, DeliverError},
+    api::{API_TOKEN, invoke::passed_on, path, same},
+    app::{AppId, DeliverError, DeliveryKind, DeliveryResult},
+    grants::Grants,
     jobs,
 };
 
@@ -38,8 +38,12 @@ pub enum Callback {
 /// The sidecar asks once, so an early answer would miss some for good.
 const SUBSCRIPTIONS_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a package may take for an event, job or binding.
-const DELIVERY_TIMEOUT: Duration = Duration::from_secs(60);
+/// Says that a request is another app's invocation.
+const CALLER: &str = "dapr-caller-app-id";
+
+/// Says the same of an invocation that was sent from here. To its own app a sidecar hands it on without [`CALLER`], so
+/// that it would look like an event or a job.
+pub(super) const INVOKED_BY: &str = "wasmgate-caller";
 
 /// Between two tries to ask a package for its subscriptions.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -52,13 +56,15 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Body>) -> Call
     if !may_call(shared, request.headers()) && request.uri().path() != "/healthz" {
         return Callback::Answered(plain(StatusCode::UNAUTHORIZED, "invalid app token"));
     }
-    let from_app = request.headers().contains_key("dapr-caller-app-id");
+    let from_app = [CALLER, INVOKED_BY]
+        .iter()
+        .any(|name| request.headers().contains_key(*name));
     let (parts, body) = request.into_parts();
-    let path: Vec<String> = match segments(parts.uri.path()) {
-        Ok(segments) => segments.iter().map(ToString::to_string).collect(),
-        Err(error) => return Callback::Answered(error.into_response()),
+    // What is no path here may be one to a package: it decides.
+    let Ok(segments) = path::segments(parts.uri.path()) else {
+        return invocation(shared, parts, body).await;
     };
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let path: Vec<&str> = segments.iter().map(String::as_str).collect();
     if let ("GET", ["healthz"]) = (parts.method.as_str(), path.as_slice()) {
         return Callback::Answered(plain(StatusCode::OK, ""));
     }
@@ -91,7 +97,10 @@ pub(super) async fn ask_apps(shared: Arc<Shared>) {
     let apps: Vec<&AppId> = shared.granted_apps().collect();
     let answers = join_all(apps.iter().map(|app| ask(&shared, app))).await;
     let answers = apps.into_iter().zip(answers.iter().map(AsRef::as_ref));
-    let (fan_out, errors) = FanOut::new(answers);
+    let (mut fan_out, errors) = FanOut::new(answers);
+    for error in fan_out.retain_granted(&shared.apps) {
+        tracing::error!(%error, "a subscription is left out");
+    }
     for error in errors {
         tracing::error!(%error, "a subscription is left out");
     }
@@ -137,16 +146,26 @@ async fn subscriptions(shared: &Shared) -> Response<Body> {
     json_answer(&fan_out.document())
 }
 
+/// Sends a job to its package. A 404 would end it for good to the sidecar, so what nobody takes is told as a failure: the
+/// job's own policy says what comes then.
 async fn job(shared: &Shared, parts: &Parts, body: Body, name: &str) -> Response<Body> {
     let owner = match &shared.settings.topology {
         Topology::Dedicated(app) => Some((app.clone(), name)),
-        Topology::Shared => job_owner(name),
+        Topology::Shared => job_owner(name).filter(|(app, _)| shared.apps.contains_key(app)),
     };
-    let (Some((app, name)), Ok(body)) = (owner, whole(body).await) else {
-        return plain(StatusCode::NOT_FOUND, "no package has this job");
+    let Some((app, name)) = owner else {
+        tracing::error!(job = name, "no package here has this job");
+        return plain(StatusCode::SERVICE_UNAVAILABLE, "no package has this job");
+    };
+    let Ok(body) = whole(body).await else {
+        return plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the job broke off on its way",
+        );
     };
     let path = jobs::path(name);
     let answer = send(shared, &app, Method::POST, &path, &parts.headers, body).await;
+    settled(shared, &app, DeliveryKind::Job, &answer);
     match answer {
         // The sidecar would take it for done, and the job would be lost.
         Ok((StatusCode::NOT_FOUND, _)) => {
@@ -156,7 +175,7 @@ async fn job(shared: &Shared, parts: &Parts, body: Body, name: &str) -> Response
                 "the app has no route for it (404)",
             )
         }
-        answer => passed_on(answer),
+        answer => passed_on_answer(answer),
     }
 }
 
@@ -170,36 +189,37 @@ async fn configuration(
     let Ok(body) = whole(body).await else {
         return plain(StatusCode::BAD_REQUEST, "");
     };
-    let notice: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let notice: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
     let id = notice.get("id").and_then(Value::as_str).unwrap_or_default();
     let known = shared.watchers.lock().get(id).cloned();
     // A subscription of an earlier life of this process: everyone who may know is told.
-    let apps = match known {
+    let apps: Vec<&AppId> = match &known {
         Some(app) => vec![app],
-        None => shared
-            .apps
-            .iter()
-            .filter(|(_, grants)| grants.allows_configuration(store, key))
-            .map(|(app, _)| app.clone())
-            .collect(),
+        None => shared.granted_apps().collect(),
     };
-    let path = parts.uri.path().to_owned();
-    let told = apps.iter().map(|app| {
-        send(
-            shared,
-            app,
-            Method::POST,
-            &path,
-            &parts.headers,
-            body.clone(),
-        )
+    let told = apps.into_iter().filter_map(|app| {
+        let grants = shared.apps.get(app)?;
+        let notice = granted_notice(&notice, grants, store)?;
+        let is_open = grants.allows_configuration(store, key);
+        is_open.then(|| async move {
+            let path = path::written(&["configuration", store, key]);
+            let sent = send(shared, app, Method::POST, &path, &parts.headers, notice);
+            if let Err(reason) = sent.await {
+                tracing::warn!(app_id = %app, reason, "a change of configuration was not told");
+            }
+        })
     });
-    for (app, told) in apps.iter().zip(join_all(told).await) {
-        if let Err(reason) = told {
-            tracing::warn!(app_id = %app, reason, "a change of configuration was not told");
-        }
-    }
+    join_all(told).await;
     plain(StatusCode::OK, "")
+}
+
+/// The notice with only those items that are granted.
+fn granted_notice(notice: &Map<String, Value>, grants: &Grants, store: &str) -> Option<Bytes> {
+    let mut notice = notice.clone();
+    if let Some(Value::Object(items)) = notice.get_mut("items") {
+        items.retain(|key, _| grants.allows_configuration(store, key));
+    }
+    serde_json::to_vec(&notice).ok().map(Bytes::from)
 }
 
 /// Sends what an input binding brought to every package that takes it.
@@ -223,10 +243,13 @@ async fn binding(shared: &Shared, parts: &Parts, body: Body, name: &str) -> Resp
         )
     });
     let mut answers = join_all(sent).await;
+    for (app, answer) in apps.iter().zip(&answers) {
+        settled(shared, app, DeliveryKind::Binding, answer);
+    }
     let failed = |answer: &Result<(StatusCode, Bytes), String>| !matches!(answer, Ok((status, _)) if status.is_success());
     // The first failure speaks for all: the sidecar delivers again.
     let at = answers.iter().position(failed).unwrap_or(0);
-    passed_on(answers.swap_remove(at))
+    passed_on_answer(answers.swap_remove(at))
 }
 
 /// The packages that have a route for a binding, asked once.
@@ -234,7 +257,7 @@ async fn binding_apps(shared: &Shared, name: &str) -> Vec<AppId> {
     if let Some(apps) = shared.bindings.lock().get(name) {
         return apps.clone();
     }
-    let path = format!("/{}", utf8_percent_encode(name, NON_ALPHANUMERIC));
+    let path = path::written(&[name]);
     let asked = shared.granted_apps().map(|app| {
         let path = path.clone();
         async move {
@@ -262,6 +285,9 @@ async fn binding_apps(shared: &Shared, name: &str) -> Vec<AppId> {
 
 async fn invocation(shared: &Shared, mut parts: Parts, body: Body) -> Callback {
     parts.headers.remove(API_TOKEN);
+    if let Some(caller) = parts.headers.remove(INVOKED_BY) {
+        parts.headers.entry(CALLER).or_insert(caller);
+    }
     let request = Request::from_parts(parts, body);
     let Topology::Dedicated(app) = &shared.settings.topology else {
         return Callback::Invocation(request);
@@ -285,8 +311,7 @@ pub(super) async fn send(
     *request.uri_mut() = path
         .parse()
         .map_err(|error| format!("route {path:?}: {error}"))?;
-    *request.headers_mut() = headers.clone();
-    request.headers_mut().remove(API_TOKEN);
+    *request.headers_mut() = passed_on(headers);
     request.headers_mut().remove(CONTENT_LENGTH);
     let exchange = async {
         let answer = shared.channel.deliver(app, request).await;
@@ -294,12 +319,32 @@ pub(super) async fn send(
         let (head, body) = answer.into_parts();
         Ok((head.status, whole(body).await?))
     };
-    let answer = timeout(DELIVERY_TIMEOUT, exchange).await;
-    answer.unwrap_or_else(|_| Err(format!("no answer within {DELIVERY_TIMEOUT:?}")))
+    let limit = shared.channel.patience(app);
+    let answer = timeout(limit, exchange).await;
+    answer.unwrap_or_else(|_| Err(format!("no answer within {limit:?}")))
 }
 
+/// Tells what became of a job or of what a binding brought.
+fn settled(
+    shared: &Shared,
+    app: &AppId,
+    kind: DeliveryKind,
+    answer: &Result<(StatusCode, Bytes), String>,
+) {
+    let result = match answer {
+        Ok((status, _)) if status.is_success() => DeliveryResult::Done,
+        Ok(_) => DeliveryResult::Retry,
+        Err(_) => DeliveryResult::Unreachable,
+    };
+    shared.channel.settled(app, kind, result);
+}
+
+/// The longest body of a callback, and of an answer to one: a batch may hold many events of the sidecar's own limit of
+/// 4 MiB.
+const MAX_CALLBACK: usize = 64 * 1024 * 1024;
+
 pub(super) async fn whole(body: Body) -> Result<Bytes, String> {
-    let body = Limited::new(body, MAX_BODY).collect().await;
+    let body = Limited::new(body, MAX_CALLBACK).collect().await;
     body.map(|body| body.to_bytes())
         .map_err(|error| error.to_string())
 }
@@ -312,7 +357,7 @@ fn may_call(shared: &Shared, headers: &HeaderMap) -> bool {
     given.is_some_and(|given| same(given, token.as_bytes()))
 }
 
-fn passed_on(answer: Result<(StatusCode, Bytes), String>) -> Response<Body> {
+fn passed_on_answer(answer: Result<(StatusCode, Bytes), String>) -> Response<Body> {
     match answer {
         Ok((status, body)) => {
             let mut response = Response::new(Body::from(body));

@@ -13,10 +13,12 @@ use super::{
     Shared, Topology,
     callbacks::{json_answer, send, whole},
     fanout::{Target, joint_status},
+    health,
 };
 use crate::{
-    app::AppId,
+    app::{AppId, DeliveryKind, DeliveryResult},
     event::{CLOUD_EVENTS, media_type},
+    internal::plain,
     pubsub::deliver::{Outcome, outcome},
 };
 
@@ -49,20 +51,26 @@ pub(super) fn is_event(parts: &Parts) -> bool {
     kind.is_some_and(|kind| media_type(kind) == CLOUD_EVENTS)
 }
 
-/// An event of a subscription that only the sidecar knows, from a Subscription resource. Its path
-/// is one of a package: of the only one, of one that subscribes to the topic itself, or of
-/// whichever has such a route.
+/// An event of a subscription that only the sidecar knows, from a Subscription resource. Its path is one of a package: of
+/// the only one, of one that subscribes to the topic itself, or of whichever has such a route.
+///
+/// What topic it is of is the sidecar's word: an event's own could be anything that its publisher wrote.
 pub(super) async fn declared(shared: &Shared, parts: &Parts, body: Body) -> Response<Body> {
     let (Ok(body), true) = (whole(body).await, shared.knows_subscriptions().await) else {
         return again();
     };
     let event: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let text = |name| event.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (pubsub, topic) = (text("pubsubname"), text("topic"));
     let path = parts.uri.path();
+    let Some((pubsub, topic)) = topic_of(shared, path, &event).await else {
+        tracing::warn!(
+            path,
+            "an event came for no subscription that the sidecar lists"
+        );
+        return again();
+    };
     let mut targets = match &shared.settings.topology {
         Topology::Dedicated(app) => vec![(app.clone(), Ok(path.to_owned()))],
-        Topology::Shared => shared.fan_out.read().targets(pubsub, topic, &event),
+        Topology::Shared => shared.fan_out.read().targets(&pubsub, &topic, &event),
     };
     if targets.is_empty() {
         targets = shared
@@ -70,7 +78,25 @@ pub(super) async fn declared(shared: &Shared, parts: &Parts, body: Body) -> Resp
             .map(|app| (app.clone(), Ok(path.to_owned())))
             .collect();
     }
-    deliver(shared, parts, &event, &body, (pubsub, topic), targets).await
+    deliver(shared, parts, &event, &body, (&pubsub, &topic), targets).await
+}
+
+/// Pub/sub and topic of the subscription that leads to `path`: the one that the event names, if it is one of them.
+async fn topic_of(shared: &Shared, path: &str, event: &Value) -> Option<(String, String)> {
+    let text = |name| event.get(name).and_then(Value::as_str).unwrap_or_default();
+    let named = (text("pubsubname").to_owned(), text("topic").to_owned());
+    let listed = health::listed(shared).await?;
+    let leads_here = |listed: &health::Listed| {
+        let mut rules = listed.rules.iter();
+        rules.any(|rule| plain(&rule.path) == plain(path))
+    };
+    let mut topics = listed.iter().filter(|listed| leads_here(listed));
+    let first = topics.next()?;
+    let same = |listed: &health::Listed| listed.pubsubname == named.0 && listed.topic == named.1;
+    if same(first) || topics.any(same) {
+        return Some(named);
+    }
+    Some((first.pubsubname.clone(), first.topic.clone()))
 }
 
 async fn deliver(
@@ -83,7 +109,9 @@ async fn deliver(
 ) -> Response<Body> {
     targets.retain(|(app, _)| shared.grants_subscription(app, pubsub, topic));
     let id = event.get("id").and_then(Value::as_str);
-    let id = id.map(|id| format!("{pubsub}/{topic}/{id}"));
+    let source = event.get("source").and_then(Value::as_str);
+    let source = source.unwrap_or_default();
+    let id = id.map(|id| format!("{pubsub}/{topic}/{source}/{id}"));
     if let Some(id) = &id {
         let delivered = shared.delivered.lock();
         targets.retain(|(app, _)| !delivered.has(id, app));
@@ -111,6 +139,14 @@ async fn deliver(
                     .await;
             }
         }
+        let result = match &outcome {
+            Outcome::Done => DeliveryResult::Done,
+            Outcome::Retry(_) => DeliveryResult::Retry,
+            Outcome::Drop(_) | Outcome::Park(_) => DeliveryResult::Dropped,
+            Outcome::Expired => DeliveryResult::Expired,
+            Outcome::Unreachable(_) => DeliveryResult::Unreachable,
+        };
+        shared.channel.settled(&app, DeliveryKind::Event, result);
         (app, outcome)
     });
     let outcomes = join_all(turns).await;

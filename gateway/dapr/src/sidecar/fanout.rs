@@ -1,12 +1,13 @@
 //! One subscription to the sidecar for each topic, whoever wants it; the events to each of them.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{
     app::AppId,
+    grants::Grants,
     internal::plain,
     pubsub::{
         deliver::Outcome,
@@ -71,6 +72,42 @@ impl FanOut {
             }
         }
         (joined, errors)
+    }
+
+    /// Takes out what the apps are not granted, and tells it.
+    pub(super) fn retain_granted(
+        &mut self,
+        apps: &BTreeMap<AppId, Grants>,
+    ) -> Vec<SubscriptionError> {
+        let mut errors = Vec::new();
+        for ((pubsub, topic), subscriptions) in &mut self.topics {
+            subscriptions.retain_mut(|subscription| {
+                let app = subscription.app.clone();
+                let Some(grants) = apps.get(&app) else {
+                    return false;
+                };
+                let mut wrong = |reason| {
+                    let app = app.clone();
+                    errors.push(SubscriptionError { app, reason });
+                };
+                if let Some(dead) = &subscription.dead_letter_topic
+                    && !grants.allows_dead_letters(pubsub, topic, dead)
+                {
+                    wrong(format!(
+                        "its dead-letter topic {dead:?} is left out: it has no grant for publish \"{pubsub}/{dead}\""
+                    ));
+                    subscription.dead_letter_topic = None;
+                }
+                let granted = grants.allows_subscribe(pubsub, topic);
+                if !granted {
+                    wrong(format!("it has no grant for subscribe \"{pubsub}/{topic}\"; add it"));
+                }
+                granted
+            });
+        }
+        self.topics
+            .retain(|_, subscriptions| !subscriptions.is_empty());
+        errors
     }
 
     fn add(&mut self, subscription: Subscription, spec: &Spec) {
@@ -149,6 +186,33 @@ impl FanOut {
             .any(|own| plain(own) == path)
     }
 
+    /// Pub/sub and topic of all subscriptions.
+    pub(super) fn topics(&self) -> BTreeSet<(String, String)> {
+        self.topics.keys().cloned().collect()
+    }
+
+    /// Whether anybody here subscribes to `topic`.
+    pub(super) fn has_topic(&self, pubsub: &str, topic: &str) -> bool {
+        !self.subscriptions(pubsub, topic).is_empty()
+    }
+
+    /// The subscriptions of `app` as the metadata API lists them.
+    pub(super) fn of_app(&self, app: &AppId) -> Vec<Value> {
+        let own = self.topics.values().flatten();
+        let own = own.filter(|subscription| subscription.app == *app);
+        own.map(|subscription| {
+            let rules: Vec<Value> = subscription
+                .paths()
+                .map(|path| json!({"path": path}))
+                .collect();
+            json!({
+                "pubsubname": subscription.pubsub, "topic": subscription.topic, "rules": rules,
+                "deadLetterTopic": subscription.dead_letter_topic.as_deref().unwrap_or_default(),
+            })
+        })
+        .collect()
+    }
+
     fn subscriptions(&self, pubsub: &str, topic: &str) -> &[Subscription] {
         let topic = (pubsub.to_owned(), topic.to_owned());
         self.topics.get(&topic).map_or(&[], Vec::as_slice)
@@ -215,8 +279,6 @@ pub(super) fn joint_status(outcomes: &[(AppId, Outcome)]) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn app(name: &str) -> AppId {

@@ -13,20 +13,39 @@
 //! keys and jobs are those of its app-id, other apps invoke it through their sidecars, and Dapr's
 //! policies apply to it alone. It costs a pod for each package.
 //!
+//! # What is sent
+//!
+//! Nothing of a guest's call is copied: path, query, headers and body are read as the sidecar reads them, checked, and
+//! written anew (`outgoing`, `bodies`), so that what was checked is what is done. Answers are filtered likewise.
+//!
+//! # Start and loss
+//!
 //! Start order does not matter: until the sidecar answers its health check calls are 503 with
-//! `Retry-After`, and [`Sidecar::readiness`] is false; its question for subscriptions waits until
-//! every package has told its own.
+//! `Retry-After`; its question for subscriptions waits until every package has told its own; and
+//! events for packages here are not published before it has subscribed for them. [`Sidecar::state`]
+//! is ready when it has, or after a while with a detail; a sidecar that is lost later is a detail.
 
+mod answers;
+mod bodies;
 mod callbacks;
 mod events;
 mod fanout;
 mod health;
+mod meta;
 mod names;
+mod outgoing;
+mod query;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
 
 use axum::body::{Body, Bytes};
-use http::{HeaderValue, Request, Response, Uri, header, uri::PathAndQuery};
+use http::{
+    HeaderValue, Request, Response, StatusCode, Uri, header, request::Parts, uri::PathAndQuery,
+};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -36,19 +55,17 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::{
-    api::{
-        API_TOKEN,
-        call::{MAX_BODY, bytes},
-        invoke,
-        operation::{Operation, segments},
-    },
+    api::{API_TOKEN, call::MAX_BODY, invoke, operation::Operation},
     app::{AppChannel, AppId},
     error::{ApiError, ApiResult},
     grants::Grants,
     internal::{has_prefix, plain},
+    runtime::header_value,
 };
 pub use callbacks::Callback;
 pub use fanout::{FanOut, SubscriptionError, Target};
+pub use health::Readiness;
+use names::Names;
 
 /// How long the sidecar may take to begin its answer unless the settings say otherwise. Longer than
 /// its own time-outs, so that its error is seen rather than ours.
@@ -123,6 +140,15 @@ struct Shared {
     asked: watch::Sender<bool>,
     /// The sidecar is there.
     healthy: watch::Sender<bool>,
+    /// The sidecar delivers all that the packages subscribe to.
+    subscribed: watch::Sender<bool>,
+    /// It once did.
+    was_ready: AtomicBool,
+    started: Instant,
+    /// The subscriptions that the sidecar listed last, and when.
+    listed: Mutex<Option<(Instant, Arc<Vec<health::Listed>>)>>,
+    /// What packages keep in extended metadata: by app-id and name.
+    notes: Mutex<BTreeMap<AppId, BTreeMap<String, String>>>,
 }
 
 impl Sidecar {
@@ -150,6 +176,11 @@ impl Sidecar {
             bindings: Mutex::default(),
             asked: watch::Sender::new(false),
             healthy: watch::Sender::new(false),
+            subscribed: watch::Sender::new(false),
+            was_ready: AtomicBool::new(false),
+            started: Instant::now(),
+            listed: Mutex::default(),
+            notes: Mutex::default(),
         };
         let shared = Arc::new(shared);
         tokio::spawn(health::watch(Arc::downgrade(&shared)));
@@ -160,6 +191,17 @@ impl Sidecar {
     /// True while the sidecar answers its health check.
     pub fn readiness(&self) -> watch::Receiver<bool> {
         self.shared.healthy.subscribe()
+    }
+
+    /// Whether requests should come here, and what is amiss.
+    pub fn state(&self) -> Readiness {
+        health::state(&self.shared)
+    }
+
+    /// Returns when the sidecar delivers what the packages subscribe to, when it cannot be reached, or when it takes too
+    /// long: see [`Sidecar::state`].
+    pub async fn settled(&self) {
+        health::settled(&self.shared).await;
     }
 
     /// True once every app has been asked for its subscriptions: from then on [`Sidecar::is_internal`] knows their
@@ -212,52 +254,101 @@ impl Shared {
     }
 
     async fn call(&self, caller: &AppId, grants: &Grants, request: Request<Body>) -> ApiResult {
-        let (mut parts, mut body) = request.into_parts();
-        let target = parts.clone();
-        let segments = segments(target.uri.path())?;
-        let operation = Operation::parse(&target, &segments)?;
-        operation.check(grants, &target)?;
-        if let Operation::Invoke { app, method } = operation {
-            let callee = invoke::callee(app)?;
-            if self.apps.contains_key(&callee) && !self.settings.invoke_remotely {
-                let request = invoke::outgoing(&parts, body, caller, &callee, method)?;
-                return invoke::invoked(self.channel.deliver(&callee, request).await).await;
+        let (parts, body) = request.into_parts();
+        let operation = Operation::parse(&parts)?;
+        operation.check(grants)?;
+        let names = &Names::new(caller, self.settings.topology == Topology::Shared);
+        match &operation {
+            Operation::Invoke { app, method } => {
+                return self.invoke(names, &parts, body, app, method).await;
             }
+            Operation::SetMetadata { key } => return meta::note(self, names, body, key).await,
+            Operation::QueryState { .. } if names.are_shared() => {
+                return query::run(self, &operation, names, &parts, body).await;
+            }
+            Operation::UnsubscribeConfiguration { id, .. } => self.check_watcher(caller, id)?,
+            Operation::Publish { pubsub, topic } | Operation::BulkPublish { pubsub, topic } => {
+                self.wait_for_subscribers(pubsub, topic).await;
+            }
+            _ => {}
         }
-        let shared = self.settings.topology == Topology::Shared;
-        if shared {
-            if let Some(path) = names::path(&operation, caller, &target) {
-                parts.uri = path
-                    .parse()
-                    .map_err(|_| ApiError::malformed("the path is no URI"))?;
-            }
-            if names::rewrites_body(&operation) {
-                body = names::body(&operation, caller, &bytes(body).await?)?.into();
-            }
-        }
-        invoke::remove_hop_by_hop(&mut parts.headers);
-        parts.headers.remove(header::HOST);
-        // The body may have another length now.
-        parts.headers.remove(header::CONTENT_LENGTH);
-        let response = self.send(Request::from_parts(parts, body)).await?;
+        let request = outgoing::request(&operation, names, &parts, body).await?;
+        let response = self.send(request).await?;
         if let Operation::UnsubscribeConfiguration { id, .. } = &operation {
-            self.watchers.lock().remove(*id);
+            self.watchers.lock().remove(id);
         }
-        if !response.status().is_success() || !names::rewrites_answer(&operation, shared) {
+        let is_meta = operation == Operation::GetMetadata && names.are_shared();
+        if !response.status().is_success() || !(is_meta || answers::are_read(&operation, names)) {
             return Ok(response);
         }
         let (mut head, body) = response.into_parts();
         let body = whole(body).await?;
+        if is_meta {
+            return meta::response(meta::answer(self, names, grants, &body)?);
+        }
         if let Operation::SubscribeConfiguration { .. } = &operation {
             self.remember_watcher(caller, &body);
         }
-        let body = names::answer(&operation, shared.then_some(caller), grants, &body)?;
+        let body = answers::answer(&operation, names, grants, &body)?;
+        if body.is_empty() {
+            head.status = StatusCode::NO_CONTENT;
+        }
         head.headers.remove(header::CONTENT_LENGTH);
         Ok(Response::from_parts(head, Body::from(body)))
     }
 
+    /// Calls another app: in process if it is a package here, else by the sidecar.
+    async fn invoke(
+        &self,
+        names: &Names<'_>,
+        parts: &Parts,
+        body: Body,
+        app: &str,
+        method: &str,
+    ) -> ApiResult {
+        let callee = invoke::callee(app)?;
+        if self.apps.contains_key(&callee) && !self.settings.invoke_remotely {
+            let request = invoke::outgoing(parts, body, names.app(), &callee, method)?;
+            return invoke::invoked(self.channel.deliver(&callee, request).await).await;
+        }
+        let query = parts.uri.query().map(|query| format!("?{query}"));
+        let target = format!(
+            "/v1.0/invoke/{callee}/method{method}{}",
+            query.unwrap_or_default()
+        );
+        let mut request = Request::new(body);
+        *request.method_mut() = parts.method.clone();
+        *request.uri_mut() = target
+            .parse()
+            .map_err(|_| ApiError::malformed("the path is no URI"))?;
+        *request.headers_mut() = invoke::passed_on(&parts.headers);
+        let headers = request.headers_mut();
+        headers.remove(header::CONTENT_LENGTH);
+        // Should the call come back here, it is an invocation: the sidecar does not say so of its own app's.
+        if let Some(app) = header_value(names.app().as_str()) {
+            headers.insert(callbacks::INVOKED_BY, app);
+        }
+        self.send(request).await
+    }
+
+    /// Refuses to end another package's subscription.
+    fn check_watcher(&self, caller: &AppId, id: &str) -> Result<(), ApiError> {
+        let watchers = self.watchers.lock();
+        if watchers.get(id).is_none_or(|owner| owner == caller) {
+            return Ok(());
+        }
+        let message = format!("there is no subscription {id:?} of this app");
+        Err(ApiError::new(500, "ERR_CONFIGURATION_UNSUBSCRIBE", message))
+    }
+
     /// Sends a request to the sidecar.
-    async fn send(&self, mut request: Request<Body>) -> ApiResult {
+    async fn send(&self, request: Request<Body>) -> ApiResult {
+        let answer = self.send_quietly(request).await;
+        answer.inspect_err(|error| tracing::warn!(error = error.message(), "a call of the sidecar"))
+    }
+
+    /// The same without a word in the log, for questions that are asked again and again.
+    async fn send_quietly(&self, mut request: Request<Body>) -> ApiResult {
         let mut target = self.settings.endpoint.clone().into_parts();
         let path = request.uri().path_and_query().cloned();
         target.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
@@ -277,8 +368,7 @@ impl Shared {
                 Ok(response)
             }
             Ok(Err(error)) => {
-                tracing::warn!(%error, "the sidecar cannot be reached");
-                let message = "the Dapr sidecar cannot be reached; try again";
+                let message = format!("the Dapr sidecar cannot be reached; try again: {error}");
                 Err(ApiError::new(503, "ERR_SIDECAR_UNAVAILABLE", message).retry_after())
             }
             Err(_) => {

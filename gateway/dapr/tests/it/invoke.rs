@@ -40,7 +40,7 @@ async fn any_verb_and_path_passes_through_with_its_answer() {
                 "/v1.0/invoke/menu/method/items/1?x=a%20b",
                 "/items/1?x=a%20b",
             ),
-            ("PATCH", "/v1.0/invoke/menu/method/a//./b/../c", "/a/c"),
+            ("PATCH", "/v1.0/invoke/menu/method/a//b%2Fc/", "/a/b%2Fc"),
             ("POST", "/v1.0/invoke/menu/method/", "/"),
             ("DELETE", "/v1.0/invoke/menu.default/method/x", "/x"),
         ] {
@@ -52,6 +52,19 @@ async fn any_verb_and_path_passes_through_with_its_answer() {
                 ("yes", "")
             );
         }
+        for path in [
+            "/v1.0/invoke/menu/method/a/./b/../c",
+            "/v1.0/invoke/menu/method/%2e%2e%2fx",
+        ] {
+            let refused = world.call("GET", path, "").await;
+            refused.fails(400, "ERR_MALFORMED_REQUEST");
+        }
+        // `dapr-app-id:menu`, the third way to name a callee.
+        let headers = [("authorization", "Basic ZGFwci1hcHAtaWQ6bWVudQ==")];
+        let answer = world.call_with("GET", "/by/user", &headers, "").await;
+        assert_eq!(answer.json()["path"], "/by/user");
+        let sent = &world.apps.wait("menu", "/by/user", 1).await[0];
+        assert!(!sent.headers.contains_key("authorization"));
         let headers = [
             ("dapr-app-id", "menu"),
             ("te", "trailers"),

@@ -20,6 +20,7 @@ mod configuration;
 mod durability;
 mod events;
 mod grants;
+mod hostile;
 mod invoke;
 mod jobs;
 mod js;

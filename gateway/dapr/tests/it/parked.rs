@@ -225,7 +225,7 @@ async fn the_channel_says_how_long_an_answer_is_waited_for_and_is_told_what_beca
     let shop = app_id("shop");
     dapr.start(channel.clone(), [(shop.clone(), Grants::all())])
         .await;
-    let job = json!({"dueTime": "1ms", "failurePolicy": {"constant": {"interval": "1ms", "maxRetries": 1}}});
+    let job = json!({"dueTime": "1ms", "failurePolicy": {"constant": {"interval": "0.001s", "maxRetries": 1}}});
     let request = http::Request::post("/v1.0-alpha1/jobs/j").body(Body::from(job.to_string()));
     let scheduled = dapr.call(&shop, &Grants::all(), request.unwrap()).await;
     assert_eq!(scheduled.status(), 204);

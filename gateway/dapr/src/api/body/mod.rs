@@ -1,0 +1,128 @@
+//! Bodies read as the sidecar reads them, for the embedded runtime and for what is checked before it goes to a sidecar.
+//!
+//! Two readers, each for any `Deserialize` type. They differ from plain JSON where Dapr does, and whoever checks a body
+//! must not read it otherwise than whoever acts on it:
+//!
+//! - [`go`] is Go's `encoding/json`: names of members count without regard to case (by Unicode's simple folding, so that
+//!   `ſ` is an `s` and the Kelvin sign a `k`), the last of several wins, and `null` is as if the member were not there.
+//! - [`proto`] is protobuf's JSON: a name is written in camel case or in snake case, twice is an error, `null` is as if the
+//!   member were not there, whole numbers may be texts, and an empty body is an empty message.
+//!
+//! Members that the type does not know are left out by both.
+
+pub(crate) mod forms;
+mod value;
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::error::ApiError;
+use value::Value;
+
+/// Whose rules a body is read by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    Go,
+    Proto,
+}
+
+/// Reads a body of state, transactions, bulk publishing, bindings and queries.
+pub(crate) fn go<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    read(body, Dialect::Go)
+}
+
+/// Reads a body of locks and jobs.
+pub(crate) fn proto<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    read(body, Dialect::Proto)
+}
+
+fn read<T: DeserializeOwned>(body: &[u8], dialect: Dialect) -> Result<T, ApiError> {
+    let read = serde_json::from_slice::<&RawValue>(body)
+        .and_then(|text| T::deserialize(Value::new(text.get(), dialect)));
+    read.map_err(|error| ApiError::malformed(format!("bad JSON: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Form {
+        key: String,
+        resource_id: String,
+        count: Option<i32>,
+        tags: BTreeMap<String, String>,
+        inner: Option<Box<Form>>,
+        list: Vec<Form>,
+        texts: Vec<String>,
+    }
+
+    fn key(key: &str) -> Form {
+        Form {
+            key: key.to_owned(),
+            ..Form::default()
+        }
+    }
+
+    #[test]
+    fn go_reads_names_in_any_case_and_takes_the_last() {
+        for text in [
+            r#"{"key":"a","Key":"b"}"#,
+            r#"{"KEY":"b"}"#,
+            r#"{"Key":"a","key":"b","KEY":null}"#,
+            r#"{"\u212aey":"b"}"#,
+            r#"{"key":"b","Clé":1,"kex":2}"#,
+        ] {
+            assert_eq!(go::<Form>(text.as_bytes()).unwrap(), key("b"), "{text}");
+        }
+        let nested = go::<Form>(
+            br#"{"Inner":{"KEY":"i"},"LiST":[{"Key":"l"},null],"Text\u017f":["t",null]}"#,
+        );
+        let nested = nested.unwrap();
+        assert_eq!(*nested.inner.unwrap(), key("i"));
+        assert_eq!(nested.list, [key("l"), key("")]);
+        assert_eq!(nested.texts, ["t", ""]);
+    }
+
+    #[test]
+    fn go_takes_no_snake_case_and_no_text_for_a_number() {
+        let read: Form = go(br#"{"resource_id":"a","null":1}"#).unwrap();
+        assert_eq!(read, Form::default());
+        assert_eq!(go::<Form>(b"null").unwrap(), Form::default());
+        for wrong in ["", "{", "[]", "{\"count\":\"1\"}", "{\"key\":1}", "{} {}"] {
+            assert!(go::<Form>(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn proto_reads_camel_and_snake_case_and_numbers_as_texts() {
+        for text in [
+            r#"{"resourceId":"r","count":"10"}"#,
+            r#"{"resource_id":"r","count":1e1}"#,
+            r#"{"resource_id":"r","count":10.0,"tags":null,"ResourceId":"x"}"#,
+        ] {
+            let read: Form = proto(text.as_bytes()).unwrap();
+            assert_eq!(
+                (read.resource_id.as_str(), read.count),
+                ("r", Some(10)),
+                "{text}"
+            );
+        }
+        assert_eq!(proto::<Form>(b"").unwrap(), Form::default());
+        for wrong in [
+            r#"{"resourceId":"r","resource_id":"s"}"#,
+            r#"{"key":"a","key":null}"#,
+            r#"{"count":1.5}"#,
+            r#"{"count":" 1"}"#,
+            "null",
+        ] {
+            assert!(proto::<Form>(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Paths, read once and written anew: what is checked and what is sent on are made of the same segments.
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+use crate::error::ApiError;
+
+/// All that may not stand for itself in a path's segment (RFC 3986, section 3.3).
+const NOT_IN_A_SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// The segments of a path, decoded. Empty ones are left out, as the sidecar cleans paths.
+///
+/// Refused are a `.` or `..` as a whole segment, however it is written or hidden behind an encoded slash or backslash,
+/// and encoded NUL: whoever comes later might clean the path again and be somewhere else.
+pub(crate) fn segments(path: &str) -> Result<Vec<String>, ApiError> {
+    let segments = path.split('/').filter(|segment| !segment.is_empty());
+    segments.map(decoded).collect()
+}
+
+fn decoded(segment: &str) -> Result<String, ApiError> {
+    if !is_well_encoded(segment) {
+        let message = format!("{segment:?} is not percent-encoded; write % as %25");
+        return Err(ApiError::malformed(message));
+    }
+    let decoded = percent_decode_str(segment).decode_utf8();
+    let decoded = decoded.map_err(|_| ApiError::malformed("the path is not UTF-8"))?;
+    if decoded.contains('\0')
+        || decoded
+            .split(['/', '\\'])
+            .any(|part| matches!(part, "." | ".."))
+    {
+        let message = format!("{segment:?} may not be a part of a path: no `.`, `..` or NUL");
+        return Err(ApiError::malformed(message));
+    }
+    Ok(decoded.into_owned())
+}
+
+fn is_well_encoded(segment: &str) -> bool {
+    let mut parts = segment.split('%');
+    let _before_the_first = parts.next();
+    parts.all(|part| {
+        let mut digits = part.bytes();
+        let mut is_digit = || digits.next().is_some_and(|byte| byte.is_ascii_hexdigit());
+        is_digit() && is_digit()
+    })
+}
+
+/// A parameter of an operation: beyond [`segments`] a plus sign in a path is a blank to the sidecar.
+pub(crate) fn parameters(path: &str) -> Result<Vec<String>, ApiError> {
+    segments(&path.replace('+', "%20"))
+}
+
+/// A path of these segments.
+pub(crate) fn written<S: AsRef<str>>(segments: &[S]) -> String {
+    if segments.is_empty() {
+        return "/".to_owned();
+    }
+    let mut path = String::new();
+    for segment in segments {
+        path.push('/');
+        path.extend(utf8_percent_encode(segment.as_ref(), NOT_IN_A_SEGMENT));
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_that_moves_elsewhere_is_refused_however_it_is_written() {
+        for path in [
+            "/a/../b",
+            "/a/..",
+            "/a/./b",
+            "/.",
+            "/a//../b",
+            "/a/%2e%2e/b",
+            "/a/%2E./b",
+            "/a/.%2e/b",
+            "/a%2F..%2Fb",
+            "/a%2f%2e%2e%2fb",
+            "/a/..%2Fb",
+            "/a/..%5cb",
+            "/a\\..\\b",
+            "/a/b%00",
+            "/a/%zz",
+            "/a/%2",
+            "/a/%",
+            "/a/%ff",
+            "/a/%c0%ae%c0%ae/b",
+        ] {
+            assert!(segments(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_paths_mean_what_they_say_and_are_written_back_the_same() {
+        for (path, read, again) in [
+            ("/a//b/", vec!["a", "b"], "/a/b"),
+            ("/a%2Fb", vec!["a/b"], "/a%2Fb"),
+            ("/a..b/...", vec!["a..b", "..."], "/a..b/..."),
+            ("/%252e%252e", vec!["%2e%2e"], "/%252e%252e"),
+            (
+                "/x,y;z=1:@!$&'()*+~",
+                vec!["x,y;z=1:@!$&'()*+~"],
+                "/x,y;z=1:@!$&'()*+~",
+            ),
+            ("/%61%20ü", vec!["a ü"], "/a%20%C3%BC"),
+            ("", vec![], "/"),
+        ] {
+            let found = segments(path).unwrap();
+            assert_eq!(found, read, "{path}");
+            assert_eq!(written(&found), again, "{path}");
+        }
+        assert_eq!(parameters("/a+b%2B").unwrap(), ["a b+"]);
+    }
+}

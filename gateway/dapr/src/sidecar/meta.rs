@@ -1,0 +1,77 @@
+//! What a package is told of a sidecar that it shares: its own subscriptions, the components it may use, and the notes it
+//! made itself, which never go to the sidecar.
+
+use axum::body::Body;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Shared, answers::read, names::Names};
+use crate::{
+    api::call::{bytes, json_answer, no_content},
+    error::{ApiError, ApiResult},
+    grants::Grants,
+};
+
+/// Notes that one package may make: they are kept in memory.
+const MAX_NOTES: usize = 100;
+
+/// The sidecar's metadata, as far as it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    #[serde(default)]
+    runtime_version: Value,
+    #[serde(default)]
+    enabled_features: Value,
+    #[serde(default)]
+    components: Vec<Map<String, Value>>,
+}
+
+/// The answer for `names`' package, from the sidecar's own.
+pub(super) fn answer(
+    shared: &Shared,
+    names: &Names<'_>,
+    grants: &Grants,
+    body: &[u8],
+) -> Result<Vec<u8>, ApiError> {
+    let mut metadata: Metadata = read(body)?;
+    metadata.components.retain(|component| {
+        let text = |name| {
+            component
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        grants.sees_component(text("type"), text("name"))
+    });
+    let subscriptions = shared.fan_out.read().of_app(names.app());
+    let notes = shared.notes.lock().get(names.app()).cloned();
+    let answer = json!({
+        "id": names.app().as_str(),
+        "runtimeVersion": metadata.runtime_version,
+        "enabledFeatures": metadata.enabled_features,
+        "components": metadata.components,
+        "subscriptions": subscriptions,
+        "extended": notes.unwrap_or_default(),
+    });
+    Ok(answer.to_string().into_bytes())
+}
+
+/// The answer as a response.
+pub(super) fn response(answer: Vec<u8>) -> ApiResult {
+    json_answer(answer)
+}
+
+/// Keeps a note of the package for as long as the process lives.
+pub(super) async fn note(shared: &Shared, names: &Names<'_>, body: Body, key: &str) -> ApiResult {
+    let value = String::from_utf8(bytes(body).await?.to_vec());
+    let value = value.map_err(|_| ApiError::malformed("the value is not UTF-8"))?;
+    let mut notes = shared.notes.lock();
+    let notes = notes.entry(names.app().clone()).or_default();
+    if notes.len() >= MAX_NOTES && !notes.contains_key(key) {
+        let message = format!("an app keeps {MAX_NOTES} items of extended metadata at most");
+        return Err(ApiError::malformed(message));
+    }
+    notes.insert(key.to_owned(), value);
+    no_content()
+}
