@@ -18,7 +18,6 @@ use http::Request;
 use http_body_util::{BodyExt as _, Empty};
 use wasmgate::admin::metrics::Metrics;
 use wasmgate::config;
-use wasmgate::egress::Client;
 use wasmgate::gateway::Arrival;
 use wasmgate::start;
 
@@ -48,7 +47,7 @@ fn guests(criterion: &mut Criterion) {
         .unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
     let gateway = start::load(config::load(&file).unwrap(), metrics).unwrap();
-    let client = runtime.block_on(async { Client::new() }).unwrap();
+    let client = gateway.client();
     let arrival = Arrival {
         peer: IpAddr::from([127, 0, 0, 1]).into(),
         client,

@@ -13,7 +13,7 @@ use wasmtime_wasi_http::Error;
 
 use crate::admin::metrics::{Metrics, RouteMetrics};
 use crate::blocks::{self, Blocks};
-use crate::egress::{Client, Egress};
+use crate::egress::{self, Client, Egress};
 use crate::error::Failure;
 use crate::identity::{self, Peer, REQUEST_ID, RequestId, TRACEPARENT};
 use crate::instance::{self, Call, GuestBody, RequestBody, RouteTimer};
@@ -34,6 +34,7 @@ pub struct Gateway {
     loader: Arc<Loader>,
     residents: Residents,
     blocks: Option<Blocks>,
+    outbound: egress::Settings,
     metrics: Arc<Metrics>,
     is_cut: AtomicBool,
 }
@@ -57,6 +58,7 @@ impl Gateway {
         loader: Loader,
         residents: Residents,
         blocks: Option<Blocks>,
+        outbound: egress::Settings,
         metrics: Arc<Metrics>,
     ) -> Self {
         let route_metrics = routes.iter().map(|_| OnceLock::new()).collect();
@@ -67,9 +69,15 @@ impl Gateway {
             loader: Arc::new(loader),
             residents,
             blocks,
+            outbound,
             metrics,
             is_cut: AtomicBool::new(false),
         }
+    }
+
+    /// A client for the requests of guests, with connections of its own.
+    pub fn client(&self) -> Client {
+        Client::new(self.outbound.clone())
     }
 
     /// The building blocks, if any package uses them.
@@ -284,6 +292,7 @@ impl Gateway {
             permit,
             egress: Egress::new(
                 Arc::clone(package),
+                id.clone(),
                 client.clone(),
                 self.blocks.clone(),
                 trace,

@@ -1,8 +1,10 @@
 //! The process environment: read here and nowhere else, once.
 
+use std::path::PathBuf;
+
 use super::secret::{Secret, Variables};
 
-/// The variables that the gateway heeds. All but one are Dapr's own.
+/// The variables that the gateway heeds: Dapr's own, one of its own, and those that most clients of HTTP know.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     /// `DAPR_HTTP_ENDPOINT`: the sidecar's address.
@@ -15,6 +17,19 @@ pub struct Environment {
     pub app_api_token: Option<Secret>,
     /// `WASMGATE_ADMIN_TOKEN`: what the admin listener asks of operators who do not call from this machine.
     pub admin_token: Option<Secret>,
+    /// `HTTP_PROXY`, or in lower case: what `http` requests of guests go through. Proxies come with the name of their
+    /// variable.
+    pub http_proxy: Option<(&'static str, Secret)>,
+    /// `HTTPS_PROXY`: the same for `https` requests.
+    pub https_proxy: Option<(&'static str, Secret)>,
+    /// `ALL_PROXY`: the same for both where nothing else is said.
+    pub all_proxy: Option<(&'static str, Secret)>,
+    /// `NO_PROXY`: where no proxy is used.
+    pub no_proxy: Option<String>,
+    /// `SSL_CERT_FILE`: the authorities that are trusted, instead of the system's.
+    pub ssl_cert_file: Option<PathBuf>,
+    /// `SSL_CERT_DIR`: the same in folders.
+    pub ssl_cert_dir: Option<std::ffi::OsString>,
     /// All variables, for `envRef` in Dapr's component files and its environment secret stores.
     pub variables: Variables,
 }
@@ -24,12 +39,27 @@ impl Environment {
     #[must_use]
     pub fn read() -> Self {
         let text = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
+        // In lower case first, as curl and others have it.
+        let either = |names: [&'static str; 2]| {
+            let mut found = names
+                .into_iter()
+                .filter_map(|name| Some((name, text(name)?)));
+            found.next()
+        };
+        let proxy = |names| either(names).map(|(name, url)| (name, Secret::new(url)));
+        let path = |name| std::env::var_os(name).filter(|path| !path.is_empty());
         Self {
             dapr_http_endpoint: text("DAPR_HTTP_ENDPOINT"),
             dapr_http_port: text("DAPR_HTTP_PORT"),
             dapr_api_token: text("DAPR_API_TOKEN").map(Secret::new),
             app_api_token: text("APP_API_TOKEN").map(Secret::new),
             admin_token: text("WASMGATE_ADMIN_TOKEN").map(Secret::new),
+            http_proxy: proxy(["http_proxy", "HTTP_PROXY"]),
+            https_proxy: proxy(["https_proxy", "HTTPS_PROXY"]),
+            all_proxy: proxy(["all_proxy", "ALL_PROXY"]),
+            no_proxy: either(["no_proxy", "NO_PROXY"]).map(|(_, list)| list),
+            ssl_cert_file: path("SSL_CERT_FILE").map(PathBuf::from),
+            ssl_cert_dir: path("SSL_CERT_DIR"),
             variables: Variables::new(
                 std::env::vars_os()
                     .filter_map(|(name, value)| {

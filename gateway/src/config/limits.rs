@@ -34,6 +34,15 @@ const CONCURRENCY: usize = 1000;
 /// some tens of thousands.
 const CONCURRENCIES: RangeInclusive<usize> = 1..=100_000;
 
+/// Outgoing requests of one instance at once unless configured: more than a page is gathered from.
+const OUTBOUND_PER_INSTANCE: usize = 100;
+
+/// Outgoing requests of one package at once unless configured: one for each instance.
+const OUTBOUND_CONCURRENCY: usize = 1000;
+
+/// What the two may be: each request takes a descriptor, of which a process may have a million.
+const OUTBOUND_CONCURRENCIES: RangeInclusive<usize> = 1..=1_000_000;
+
 /// What one instance of a package may use, and how many there may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
@@ -45,6 +54,10 @@ pub struct Limits {
     pub request_body: u64,
     /// Instances of the package at once.
     pub concurrency: usize,
+    /// Requests to other origins that one instance may have under way at once.
+    pub outbound_per_instance: usize,
+    /// The same of all instances of the package.
+    pub outbound_concurrency: usize,
 }
 
 impl Default for Limits {
@@ -54,12 +67,21 @@ impl Default for Limits {
             memory: MEMORY,
             request_body: REQUEST_BODY,
             concurrency: CONCURRENCY,
+            outbound_per_instance: OUTBOUND_PER_INSTANCE,
+            outbound_concurrency: OUTBOUND_CONCURRENCY,
         }
     }
 }
 
 /// The keys of `[limits]` and of a package's `limits`.
-const KEYS: [&str; 4] = ["timeout", "memory", "request_body", "concurrency"];
+const KEYS: [&str; 6] = [
+    "timeout",
+    "memory",
+    "request_body",
+    "concurrency",
+    "outbound_per_instance",
+    "outbound_concurrency",
+];
 
 impl Limits {
     /// Reads the table `limits` of `parent`; what it does not say is as in `self`.
@@ -77,6 +99,12 @@ impl Limits {
             concurrency: section
                 .count("concurrency", CONCURRENCIES)
                 .unwrap_or(self.concurrency),
+            outbound_per_instance: section
+                .count("outbound_per_instance", OUTBOUND_CONCURRENCIES)
+                .unwrap_or(self.outbound_per_instance),
+            outbound_concurrency: section
+                .count("outbound_concurrency", OUTBOUND_CONCURRENCIES)
+                .unwrap_or(self.outbound_concurrency),
         }
     }
 }

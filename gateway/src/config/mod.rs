@@ -11,6 +11,7 @@ mod grants;
 mod limits;
 mod listeners;
 mod origin;
+mod outbound;
 mod package;
 mod reader;
 mod report;
@@ -20,6 +21,7 @@ mod server;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod unit;
 
 use std::collections::{BTreeMap, HashMap};
@@ -34,11 +36,13 @@ pub use environment::Environment;
 pub use grants::GrantsConfig;
 pub use limits::Limits;
 pub use origin::Origin;
+pub use outbound::{OutboundConfig, Proxies};
 pub use package::{PackageConfig, PackageName, Source};
 pub use report::{Mistake, Place, Report};
 pub use secret::{Secret, Variables};
 pub use server::Server;
 pub use table::table;
+pub use tls::TlsConfig;
 
 use crate::invalid::Invalid;
 use crate::routes::Route;
@@ -60,6 +64,8 @@ pub struct Config {
     pub server: Server,
     /// Where Dapr's building blocks are.
     pub dapr: DaprConfig,
+    /// What outgoing requests go through, and whom they trust.
+    pub outbound: OutboundConfig,
     /// The packages, in the order of names.
     pub packages: Vec<PackageConfig>,
     /// The routes, in the order of the file.
@@ -102,6 +108,7 @@ pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Conf
     let root = Section::root(&notes, document.get_ref(), &KEYS);
     let server = Server::read(&root, folder, environment);
     let dapr = DaprConfig::read(&root, folder, environment, &notes);
+    let outbound = OutboundConfig::read(environment, &notes);
     let places = root.places(&["server", "dapr"]);
     listeners::check(&notes, &places, &server, &dapr);
     let defaults = Limits::default().overridden_in(&root);
@@ -132,6 +139,7 @@ pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Conf
         file: file.to_owned(),
         server,
         dapr,
+        outbound,
         // Where no mistake was noted, all are here and keep their indices.
         packages: packages
             .into_iter()

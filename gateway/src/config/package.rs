@@ -10,6 +10,7 @@ use super::limits::Limits;
 use super::origin::Origin;
 use super::reader::{Section, one_of};
 use super::report::Place;
+use super::tls::TlsConfig;
 use crate::engine::EngineKind;
 use crate::invalid::Invalid;
 
@@ -31,6 +32,8 @@ pub struct PackageConfig {
     pub env: Vec<(String, String)>,
     /// Where the guest may send requests.
     pub outbound: Vec<Origin>,
+    /// How it speaks TLS there; `None` for the usual way.
+    pub tls: Option<TlsConfig>,
     /// What it may use.
     pub limits: Limits,
     /// Which Dapr building blocks it may use; `None` for no Dapr.
@@ -101,7 +104,9 @@ impl fmt::Display for PackageName {
 }
 
 /// The keys of `[package.NAME]`.
-const KEYS: [&str; 6] = ["source", "engine", "env", "outbound", "limits", "dapr"];
+const KEYS: [&str; 7] = [
+    "source", "engine", "env", "outbound", "tls", "limits", "dapr",
+];
 
 /// The variables that the gateway itself gives to a guest with Dapr.
 const RESERVED_VARIABLES: [&str; 2] = ["APP_ID", "DAPR_HTTP_ENDPOINT"];
@@ -142,6 +147,7 @@ impl PackageConfig {
             .iter()
             .filter_map(|item| item.parsed(Origin::parse))
             .collect();
+        let tls = TlsConfig::read(section, folder);
         let limits = defaults.overridden_in(section);
         let dapr = GrantsConfig::read(section);
         let engine = section.parsed("engine", AUTO_ENGINE, engine).flatten();
@@ -152,6 +158,7 @@ impl PackageConfig {
             engine,
             env,
             outbound,
+            tls,
             limits,
             dapr,
         })

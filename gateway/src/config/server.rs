@@ -5,10 +5,14 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::environment::Environment;
 use super::reader::Section;
 use super::secret::Secret;
 use super::unit;
+use crate::egress;
+use crate::invalid::Invalid;
 
 /// The public listener unless configured: this machine only, so that nothing is exposed by accident.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
@@ -76,10 +80,12 @@ pub struct Server {
     pub loaded_code: u64,
     /// Asked of operators who do not call from this machine (`WASMGATE_ADMIN_TOKEN`).
     pub admin_token: Option<Secret>,
+    /// Ranges of private addresses that names in `outbound` may resolve to.
+    pub outbound_private: Vec<IpNet>,
 }
 
 /// The keys of `[server]`.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "listen",
     "admin",
     "workers",
@@ -89,6 +95,7 @@ const KEYS: [&str; 9] = [
     "request_headers",
     "cache",
     "loaded_code",
+    "outbound_private",
 ];
 
 impl Server {
@@ -132,6 +139,33 @@ impl Server {
                 })
                 .unwrap_or(LOADED_CODE),
             admin_token: environment.admin_token.clone(),
+            outbound_private: section.map_or_else(Vec::new, outbound_private),
         }
+    }
+}
+
+fn outbound_private(section: &Section<'_>) -> Vec<IpNet> {
+    let ranges = section
+        .texts("outbound_private", "10.0.0.0/8")
+        .unwrap_or_default();
+    ranges
+        .iter()
+        .filter_map(|item| item.parsed(private_range))
+        .collect()
+}
+
+fn private_range(text: &str) -> Result<IpNet, Invalid> {
+    let remedy = "write a range of your own network, such as \"10.0.0.0/8\" or \"fd12:3456::/32\"; public addresses are \
+                  open as they are, and loopback, link-local and metadata addresses are not opened here";
+    let range = text
+        .parse::<IpNet>()
+        .map_err(|_| Invalid::new(format!("{text:?} is not a range of addresses"), remedy))?;
+    if egress::is_private_range(&range) {
+        Ok(range)
+    } else {
+        Err(Invalid::new(
+            format!("{text:?} is not a range of private addresses"),
+            remedy,
+        ))
     }
 }

@@ -165,6 +165,7 @@ fn every_key_is_read() {
         memory: 1 << 30,
         request_body: 512,
         concurrency: 7,
+        ..Limits::default()
     };
     assert_eq!(package.limits, limits);
     let texts = |text: &str| vec![text.to_owned()];
@@ -689,4 +690,47 @@ fn what_is_found_later_is_reported_at_its_place() {
             "package.hello.source"
         )
     );
+}
+
+#[test]
+fn private_ranges_are_opened_and_no_others() {
+    let config = accepted(&format!(
+        "[server]\noutbound_private = [\"10.0.0.0/8\", \"fd12:3456::/32\"]\n{HELLO}"
+    ));
+    assert_eq!(config.server.outbound_private.len(), 2);
+    for (range, column) in [
+        ("10.0.0.0", 21),
+        ("0.0.0.0/0", 21),
+        ("127.0.0.0/8", 21),
+        ("169.254.0.0/16", 21),
+        ("example.com", 21),
+    ] {
+        let text = format!("[server]\noutbound_private = [\"{range}\"]\n{HELLO}");
+        let key = "server.outbound_private".to_owned();
+        assert_eq!(mistake(&text), (2, column, key), "{range}");
+    }
+}
+
+#[test]
+fn outgoing_requests_have_limits_of_their_own() {
+    let config = accepted(&format!(
+        "[limits]\noutbound_concurrency = 7\n{HELLO}limits = {{ outbound_per_instance = 3 }}\n"
+    ));
+    let limits = config.packages[0].limits;
+    assert_eq!(limits.outbound_concurrency, 7);
+    assert_eq!(limits.outbound_per_instance, 3);
+}
+
+#[test]
+fn a_list_of_authorities_without_any_is_a_mistake_of_the_environment() {
+    let folder = Folder::new();
+    let environment = Environment {
+        ssl_cert_file: Some(folder.0.path().join("hello.wasm")),
+        ..Environment::default()
+    };
+    let report = parse(HELLO.as_bytes(), &folder.file(), &environment).unwrap_err();
+    let [mistake] = report.mistakes() else {
+        panic!("{report}");
+    };
+    assert_eq!(mistake.key, "environment variable SSL_CERT_FILE");
 }

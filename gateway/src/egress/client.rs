@@ -1,74 +1,54 @@
 //! The client that guests' requests go out on: connections are pooled and shared by all instances of a worker.
 
-use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{Request, Response, header};
-use http_body::{Body, Frame, SizeHint};
+use http::{HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
-use hyper_util::client::legacy::{Client as Pool, Error as PoolError};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::time::Sleep;
-use tower::Service;
+use hyper::client::conn::TrySendError;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-use super::address;
+use super::body::{Paced, Sending};
+use super::connect::{Connection, connect};
+use super::failed::Failed;
+use super::outgoing::{Destination, Outgoing};
+use super::pool::{Idle, Key};
+use super::settings::Settings;
+use super::slots::Slots;
 
-/// How long one connection attempt may take; a guest may ask for less in all.
+/// How long a connection may take in all, from its name's addresses to TLS, unless the guest says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long an idle connection is kept: a little less than the 60 s after which common servers close theirs.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
-
-/// Idle connections kept to one host, per worker.
-const IDLE_PER_HOST: usize = 64;
 
 /// A worker's client; clones share its connections.
 #[derive(Clone)]
-pub struct Client {
-    /// Shared: every request takes a clone with it, and few use it.
-    pool: Arc<Pool<HttpsConnector<HttpConnector<Resolver>>, WasiBody>>,
+pub struct Client(Arc<Shared>);
+
+struct Shared {
+    settings: Settings,
+    idle: Idle,
+}
+
+/// How far a request came that has no answer.
+struct Unanswered {
+    failed: Failed,
+    /// The request, when nothing of it was sent.
+    unsent: Option<Request<WasiBody>>,
 }
 
 impl Client {
-    /// A client with no connections yet, trusting Mozilla's root certificates.
-    ///
-    /// # Errors
-    /// When the cryptography has no usable protocol version: a mistake in how this program was built.
-    pub fn new() -> Result<Self, rustls::Error> {
-        let mut http = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_webpki_roots()
-            .with_no_client_auth();
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .enable_http2()
-            .wrap_connector(http);
-        let pool = Pool::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_PER_HOST)
-            .build(https);
-        Ok(Self {
-            pool: Arc::new(pool),
-        })
+    /// A client with no connections yet.
+    pub fn new(settings: Settings) -> Self {
+        Self(Arc::new(Shared {
+            settings,
+            idle: Idle::default(),
+        }))
+    }
+
+    /// The slots of all requests.
+    pub(super) fn slots(&self) -> &Slots {
+        self.0.settings.slots()
     }
 
     /// Sends a request and waits for the response's head, within the guest's own time-outs.
@@ -77,160 +57,238 @@ impl Client {
     /// As the guest will see them.
     pub(super) async fn send(
         &self,
-        mut request: Request<WasiBody>,
+        request: Request<WasiBody>,
         options: RequestOptions,
+        outgoing: Arc<Outgoing>,
     ) -> Result<Response<WasiBody>, Error> {
+        let sent = self.try_to_send(request, options, &outgoing).await;
+        let (response, took) = sent.map_err(|failed| outgoing.failed(failed))?;
+        let first = options
+            .first_byte_timeout
+            .map(|limit| limit.saturating_sub(took));
+        let between = options.between_bytes_timeout;
+        Ok(response.map(|body| Paced::new(body, outgoing, first, between).boxed_unsync()))
+    }
+
+    /// The response, and how long its head took from when there was a connection.
+    async fn try_to_send(
+        &self,
+        request: Request<WasiBody>,
+        options: RequestOptions,
+        outgoing: &Arc<Outgoing>,
+    ) -> Result<(Response<Incoming>, Duration), Failed> {
+        let (mut parts, body) = request.into_parts();
         // The client writes the host itself, in the form that the protocol version wants.
-        request.headers_mut().remove(header::HOST);
-        let response = self.pool.request(request);
-        let response = match time_to_head(options) {
-            None => response.await,
-            Some(limit) => tokio::time::timeout(limit, response)
-                .await
-                .map_err(|_| Error::ConnectionReadTimeout)?,
-        };
-        let response = response.map_err(|error| explain(&error))?;
-        Ok(response.map(|body| Paced::new(body, options.between_bytes_timeout).boxed_unsync()))
-    }
-}
-
-fn time_to_head(options: RequestOptions) -> Option<Duration> {
-    let first_byte = options.first_byte_timeout?;
-    Some(first_byte.saturating_add(options.connect_timeout.unwrap_or(CONNECT_TIMEOUT)))
-}
-
-/// What went wrong, in the words that WASI has for it.
-fn explain(error: &PoolError) -> Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(refused) = error.downcast_ref::<Closed>() {
-            tracing::warn!(
-                host = refused.host,
-                "outbound request refused: the name resolves to a closed address"
-            );
-            return Error::DestinationIpProhibited;
-        }
-        if let Some(error) = error.downcast_ref::<rustls::Error>() {
-            return match error {
-                rustls::Error::InvalidCertificate(_) => Error::TlsCertificateError,
-                _ => Error::TlsProtocolError,
-            };
-        }
-        if let Some(error) = error.downcast_ref::<io::Error>()
-            && error.get_ref().is_none()
+        parts.headers.remove(header::HOST);
+        parts.uri = outgoing.to.uri(&parts.uri)?;
+        let body = Sending::gather(body).await;
+        if matches!(&body, Sending::Whole(bytes) if bytes.is_empty())
+            && expects_a_body(&parts.method)
         {
-            return match error.kind() {
-                io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
-                io::ErrorKind::TimedOut => Error::ConnectionTimeout,
-                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-                    Error::ConnectionTerminated
-                }
-                io::ErrorKind::UnexpectedEof => Error::HttpResponseIncomplete,
-                io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                    Error::DestinationUnavailable
-                }
-                _ => Error::InternalError(None),
-            };
+            parts
+                .headers
+                .insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        cause = error.source();
-    }
-    if error.is_connect() {
-        return Error::DnsError {
-            rcode: None,
-            info_code: None,
-        };
-    }
-    Error::HttpProtocolError
-}
-
-/// Resolves names and leaves out the addresses that stay closed.
-#[derive(Clone)]
-struct Resolver(GaiResolver);
-
-/// A name that led to closed addresses only.
-#[derive(Debug, thiserror::Error)]
-#[error("{host} resolves to an address that stays closed")]
-struct Closed {
-    host: String,
-}
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Resolved =
-    Pin<Box<dyn Future<Output = Result<std::vec::IntoIter<SocketAddr>, BoxError>> + Send>>;
-
-impl Service<Name> for Resolver {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = BoxError;
-    type Future = Resolved;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(cx).map_err(Into::into)
-    }
-
-    fn call(&mut self, name: Name) -> Resolved {
-        let host = name.as_str().to_owned();
-        let resolving = self.0.call(name);
-        Box::pin(async move {
-            let open = resolving
-                .await?
-                .filter(|address| {
-                    address::is_localhost(&host) || address::may_be_resolved_to(address.ip())
-                })
-                .collect::<Vec<_>>();
-            if open.is_empty() {
-                return Err(Closed { host }.into());
+        let again = match &body {
+            Sending::Whole(bytes) if parts.method.is_idempotent() => {
+                Some((parts.clone(), bytes.clone()))
             }
-            Ok(open.into_iter())
-        })
-    }
-}
-
-/// A response's body whose frames may not be further apart than the guest allows.
-struct Paced {
-    body: Incoming,
-    limit: Option<Duration>,
-    pause: Option<Pin<Box<Sleep>>>,
-}
-
-impl Paced {
-    fn new(body: Incoming, limit: Option<Duration>) -> Self {
-        Self {
-            body,
-            limit,
-            pause: None,
-        }
-    }
-}
-
-impl Body for Paced {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        if let Poll::Ready(frame) = pin!(&mut self.body).poll_frame(cx) {
-            self.pause = None;
-            return Poll::Ready(frame.map(|frame| frame.map_err(Error::from)));
-        }
-        let Some(limit) = self.limit else {
-            return Poll::Pending;
+            Sending::Whole(_) | Sending::Streamed(_) => None,
         };
-        let pause = self
-            .pause
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        pause
-            .as_mut()
-            .poll(cx)
-            .map(|()| Some(Err(Error::ConnectionReadTimeout)))
+        let request = Request::from_parts(parts, body.body(outgoing));
+        let key = self.key(outgoing);
+        let (connection, is_reused) = match self.0.idle.take(&key) {
+            Some(connection) => (connection, true),
+            None => (self.connect(outgoing, options).await?, false),
+        };
+        let first_byte = options.first_byte_timeout;
+        let started = Instant::now();
+        let unanswered = match self.exchange(connection, &key, request, first_byte).await {
+            Ok(response) => return Ok((response, started.elapsed())),
+            Err(unanswered) if is_reused && unanswered.is_for_lack_of_a_connection() => unanswered,
+            Err(unanswered) => return Err(unanswered.failed),
+        };
+        // The other side closed the connection while it was idle, which says nothing of this request.
+        let again = again
+            .map(|(parts, bytes)| Request::from_parts(parts, Sending::Whole(bytes).body(outgoing)));
+        let Some(request) = unanswered.unsent.or(again) else {
+            return Err(unanswered.failed);
+        };
+        let connection = self.connect(outgoing, options).await?;
+        let started = Instant::now();
+        match self.exchange(connection, &key, request, first_byte).await {
+            Ok(response) => Ok((response, started.elapsed())),
+            Err(unanswered) => Err(unanswered.failed),
+        }
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+    fn key(&self, outgoing: &Outgoing) -> Key {
+        let (_, is_own) = self.0.settings.tls_of(&outgoing.package.name);
+        Key {
+            to: outgoing.to.clone(),
+            of: is_own.then(|| Arc::clone(&outgoing.package.name)),
+        }
     }
 
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+    async fn connect(
+        &self,
+        outgoing: &Outgoing,
+        options: RequestOptions,
+    ) -> Result<Connection, Failed> {
+        let settings = &self.0.settings;
+        let (tls, _) = settings.tls_of(&outgoing.package.name);
+        let limit = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
+        let resolving = AtomicBool::new(true);
+        let connecting = connect(&outgoing.to, settings, tls, &resolving);
+        match tokio::time::timeout(limit, connecting).await {
+            Ok(connected) => connected,
+            Err(_) if resolving.load(Ordering::Relaxed) => Err(Failed::new(
+                Error::DnsTimeout,
+                format!("the name was not resolved within {limit:?}"),
+            )),
+            Err(_) => Err(Failed::new(
+                Error::ConnectionTimeout,
+                format!("there was no connection within {limit:?}"),
+            )),
+        }
     }
+
+    /// Sends on a connection, which is kept for others if it is good for another request.
+    async fn exchange(
+        &self,
+        mut connection: Connection,
+        key: &Key,
+        request: Request<WasiBody>,
+        first_byte: Option<Duration>,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let limit = first_byte.unwrap_or(Duration::MAX);
+        let sending = connection.send(&key.to, request);
+        let Ok(sent) = tokio::time::timeout(limit, sending).await else {
+            let detail = format!("no response came within {limit:?}");
+            return Err(Unanswered {
+                failed: Failed::new(Error::ConnectionReadTimeout, detail),
+                unsent: None,
+            });
+        };
+        match sent {
+            Ok(response) => {
+                self.keep(key.clone(), connection);
+                Ok(response)
+            }
+            Err(mut error) => {
+                let unsent = error.take_message();
+                let failed = Failed::of(error.error(), Error::HttpProtocolError);
+                let failed = if connection.has_received() {
+                    failed.after_a_part()
+                } else {
+                    failed
+                };
+                Err(Unanswered { failed, unsent })
+            }
+        }
+    }
+
+    fn keep(&self, key: Key, connection: Connection) {
+        let idle = self.0.idle.clone();
+        if connection.is_open() {
+            return idle.put(key, connection);
+        }
+        // It is ready again when the response's body has been read.
+        tokio::spawn(async move {
+            if let Some(connection) = connection.ready().await {
+                idle.put(key, connection);
+            }
+        });
+    }
+}
+
+impl Unanswered {
+    fn is_for_lack_of_a_connection(&self) -> bool {
+        self.unsent.is_some() || matches!(self.failed.code, Error::ConnectionTerminated)
+    }
+}
+
+impl Connection {
+    async fn send(
+        &mut self,
+        to: &Destination,
+        mut request: Request<WasiBody>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<WasiBody>>> {
+        match self {
+            Self::Http1 {
+                sender,
+                watch,
+                proxy,
+            } => {
+                let host = HeaderValue::try_from(to.authority());
+                if let Ok(host) = host {
+                    request.headers_mut().insert(header::HOST, host);
+                }
+                match proxy {
+                    Some(Some(credentials)) => {
+                        let credentials = credentials.clone();
+                        let headers = request.headers_mut();
+                        headers.insert(header::PROXY_AUTHORIZATION, credentials);
+                    }
+                    Some(None) => {}
+                    None => *request.uri_mut() = origin_form(request.uri()),
+                }
+                watch.begin();
+                let watched = Arc::clone(watch);
+                hyper::ext::on_informational(&mut request, move |_| watched.interim());
+                sender.try_send_request(request).await
+            }
+            Self::Http2(sender) => sender.try_send_request(request).await,
+        }
+    }
+
+    /// Whether the other end has said anything since the last request was sent.
+    fn has_received(&self) -> bool {
+        match self {
+            Self::Http1 { watch, .. } => watch.has_received(),
+            Self::Http2(_) => false,
+        }
+    }
+
+    /// Whether it can take a request now.
+    pub(super) fn is_open(&self) -> bool {
+        match self {
+            Self::Http1 { sender, .. } => sender.is_ready(),
+            Self::Http2(sender) => sender.is_ready(),
+        }
+    }
+
+    /// Whether it takes many requests at once.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Self::Http2(_))
+    }
+
+    /// Itself once more, if it takes many requests at once.
+    pub(super) fn share(&self) -> Option<Self> {
+        match self {
+            Self::Http1 { .. } => None,
+            Self::Http2(sender) => Some(Self::Http2(sender.clone())),
+        }
+    }
+
+    /// Waits until it can take another request, which it may never.
+    async fn ready(mut self) -> Option<Self> {
+        match &mut self {
+            Self::Http1 { sender, .. } => sender.ready().await.ok()?,
+            Self::Http2(sender) => sender.ready().await.ok()?,
+        }
+        Some(self)
+    }
+}
+
+/// Whether an absent body has to be said (RFC 9110, 8.6).
+fn expects_a_body(method: &Method) -> bool {
+    [Method::POST, Method::PUT, Method::PATCH].contains(method)
+}
+
+fn origin_form(uri: &Uri) -> Uri {
+    let path = uri
+        .path_and_query()
+        .filter(|path| path.as_str().starts_with('/'));
+    path.map_or_else(Uri::default, |path| Uri::from(path.clone()))
 }

@@ -1,71 +1,131 @@
 //! What a guest may call outside: nothing, unless its package's `outbound` names the origin.
 
 mod address;
+mod body;
+mod body_errors;
 mod client;
+mod connect;
 mod counted;
+mod failed;
+mod outgoing;
+mod pool;
+mod resolve;
+mod settings;
+mod slots;
+mod watched;
 
 use std::future::Future;
 use std::sync::Arc;
 
-use http::uri::Scheme;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
     WasiHttpHooks,
 };
 
+pub use address::is_private_range;
+pub use body_errors::add_to_linker;
 pub use client::Client;
+pub use settings::Settings;
+pub use slots::Slots;
 
 use crate::blocks::{self, Blocks};
 use crate::error::ERROR_HEADER;
+use crate::identity::RequestId;
 use crate::package::Package;
+use outgoing::{Destination, Outgoing};
 
 /// One guest's door to the outside.
 pub struct Egress {
     package: Arc<Package>,
+    request_id: RequestId,
     client: Client,
     blocks: Option<Blocks>,
     /// Of the request that the guest is at.
     trace: Option<HeaderValue>,
+    /// Made with the first request: most guests send none.
+    slots: Option<Slots>,
 }
 
 type SendIo = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Result<(http::Response<WasiBody>, SendIo), Error>;
 
 impl Egress {
-    /// A door for one instance of `package`, on the worker that `client` belongs to; what it sends belongs to `trace`.
+    /// A door for one instance of `package`, on the worker that `client` belongs to; what it sends belongs to the request
+    /// of this id and `trace`.
     pub fn new(
         package: Arc<Package>,
+        request_id: RequestId,
         client: Client,
         blocks: Option<Blocks>,
         trace: Option<HeaderValue>,
     ) -> Self {
         Self {
             package,
+            request_id,
             client,
             blocks,
             trace,
+            slots: None,
         }
     }
 
-    fn allows(&self, uri: &http::Uri) -> Result<(), Error> {
-        let (Some(scheme), Some(host)) = (uri.scheme(), uri.host()) else {
-            return Err(Error::HttpRequestUriInvalid);
-        };
-        let default = if *scheme == Scheme::HTTPS { 443 } else { 80 };
-        let port = uri.port_u16().unwrap_or(default);
-        let listed = self
-            .package
-            .config
-            .outbound
-            .iter()
-            .any(|origin| origin.allows(scheme, host, port));
-        if listed && address::may_be_named(host) {
+    /// Lets a request out, if the package may send it and has not too many under way.
+    fn let_out(&mut self, method: &Method, uri: &http::Uri) -> Result<Arc<Outgoing>, Error> {
+        let to = Destination::of(uri).ok_or(Error::HttpRequestUriInvalid)?;
+        self.allows(method, &to)?;
+        Ok(Arc::new(Outgoing {
+            package: Arc::clone(&self.package),
+            request_id: self.request_id.clone(),
+            _slots: self.slots(&to)?,
+            to,
+        }))
+    }
+
+    fn allows(&self, method: &Method, to: &Destination) -> Result<(), Error> {
+        let (scheme, mut outbound) = (to.scheme(), self.package.config.outbound.iter());
+        let listed = outbound.any(|origin| origin.allows(&scheme, &to.host, to.port));
+        let why = if !listed {
+            "not in `outbound`"
+        } else if !address::may_be_named(&to.host) {
+            "the address is never open"
+        } else if *method == Method::CONNECT {
+            // A tunnel's end is none of the origins, whatever the proxy's is.
+            "tunnels are not let out"
+        } else {
             return Ok(());
-        }
-        tracing::warn!(package = %self.package.name, host, port, "outbound request refused: not in `outbound`");
+        };
+        tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(), origin = %to, why,
+            "an outbound request was refused");
         self.package.metrics().refused("outbound-denied");
         Err(Error::HttpRequestDenied)
+    }
+
+    fn slots(&mut self, to: &Destination) -> Result<[slots::Slot; 3], Error> {
+        let per_instance = self.package.config.limits.outbound_per_instance;
+        let own = self.slots.get_or_insert_with(|| Slots::new(per_instance));
+        let all = [
+            ("outbound_per_instance", &*own),
+            ("outbound_concurrency", &self.package.outbound),
+            ("descriptors", self.client.slots()),
+        ];
+        let mut full = None;
+        let mut take = |(limit, slots): (&'static str, &Slots)| {
+            let slot = slots.take();
+            if slot.is_none() {
+                full = full.or(Some((limit, slots.limit())));
+            }
+            slot
+        };
+        let [of_instance, of_package, of_all] = all;
+        if let (Some(a), Some(b), Some(c)) = (take(of_instance), take(of_package), take(of_all)) {
+            return Ok([a, b, c]);
+        }
+        let (limit, slots) = full.unwrap_or_default();
+        tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(), origin = %to, limit, slots,
+            "an outbound request was refused: too many are under way");
+        self.package.metrics().refused("outbound-limit");
+        Err(Error::ConnectionLimitReached)
     }
 }
 
@@ -103,12 +163,12 @@ impl WasiHttpHooks for Egress {
                 Ok((response, nothing_left()))
             });
         }
-        let allowed = self.allows(request.uri());
+        let let_out = self.let_out(request.method(), request.uri());
         let (package, client) = (Arc::clone(&self.package), self.client.clone());
         Box::new(async move {
             let response = counted::outbound(&package, async {
-                allowed?;
-                client.send(request, options.unwrap_or_default()).await
+                let options = options.unwrap_or_default();
+                client.send(request, options, let_out?).await
             });
             let response = response.await?;
             Ok((response, nothing_left()))

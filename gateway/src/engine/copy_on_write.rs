@@ -2,7 +2,7 @@
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::{ASYNC_STACK_BYTES, EngineLimits};
+use super::{ASYNC_STACK_BYTES, EngineLimits, MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES};
 
 /// Instances in this engine: it reserves all their address space when it is made, so it is given less than the
 /// other. Its packages take milliseconds of CPU a request, so fewer are in flight.
@@ -12,14 +12,12 @@ const MAX_INSTANCES: u32 = 2_000;
 /// faulted in again by the next.
 const KEEP_RESIDENT_BYTES: usize = 256 << 10;
 
-/// Parts of one component: interpreters compiled to components come as some ten modules.
-const PARTS_PER_COMPONENT: u32 = 20;
-
 /// Parts that an average instance has, by which the totals are reckoned.
 const PARTS_PER_INSTANCE: u32 = 4;
 
-/// Metadata of one instance: large interpreters have tens of thousands of functions.
-const INSTANCE_BYTES: usize = 1 << 20;
+/// Metadata of one instance, all its modules together: large interpreters have tens of thousands of functions. It is
+/// allocated as it is needed.
+const INSTANCE_BYTES: usize = 16 << 20;
 
 /// Elements of one table, for the same reason.
 const TABLE_ELEMENTS: usize = 100_000;
@@ -94,13 +92,14 @@ pub(super) fn configure(config: &mut Config, limits: EngineLimits) {
     let (instances, parts) = totals(limits);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_core_instances(parts)
+        // Only counted: their memory is allocated as it is needed.
+        .total_core_instances(instances.saturating_mul(MAX_CORE_INSTANCES))
         .total_memories(parts)
         .total_tables(parts)
         .total_stacks(instances)
-        .max_memories_per_component(PARTS_PER_COMPONENT)
-        .max_tables_per_component(PARTS_PER_COMPONENT)
-        .max_core_instances_per_component(PARTS_PER_COMPONENT)
+        .max_memories_per_component(MAX_MEMORIES)
+        .max_tables_per_component(MAX_TABLES)
+        .max_core_instances_per_component(MAX_CORE_INSTANCES)
         .max_core_instance_size(INSTANCE_BYTES)
         .max_component_instance_size(INSTANCE_BYTES)
         .table_elements(TABLE_ELEMENTS)

@@ -27,6 +27,16 @@ const WASM_STACK_BYTES: usize = 256 << 10;
 /// process has. The pool lowers it to what the kernel's limit on mappings allows.
 pub const MAX_INSTANCES: u32 = 10_000;
 
+/// Core modules that one component may instantiate: an interpreter whose libraries are linked as modules of their own, such
+/// as Python's with its extensions, has about a hundred.
+pub const MAX_CORE_INSTANCES: u32 = 1_000;
+
+/// Memories of one component: each takes a slot of the pool, and a component composed of several has one or two for each.
+pub const MAX_MEMORIES: u32 = 20;
+
+/// Tables of one component, for the same reason.
+pub const MAX_TABLES: u32 = 40;
+
 /// Where the memory of a package's instances comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,11 +1,13 @@
 //! What a component must be before it is compiled or served, told apart so that each mistake has its remedy.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use super::PackageError;
+use super::survey::{Start, Survey};
+use crate::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES};
 
 /// `\0asm`, then version 13, layer 1: the component model's preamble as of today.
 const COMPONENT_PREAMBLE: [u8; 8] = *b"\0asm\x0d\0\x01\0";
@@ -32,7 +34,13 @@ pub(super) fn preamble(bytes: &[u8], path: &Path) -> Result<(), PackageError> {
     if bytes.starts_with(&COMPONENT_PREAMBLE) {
         Ok(())
     } else if bytes.starts_with(&CORE_MODULE_PREAMBLE) {
-        Err(PackageError::CoreModule { path })
+        // The name of the module that is imported stands in the bytes as it is.
+        let names = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
+        if names(b"wasi_snapshot_preview1") || names(b"wasi_unstable") {
+            Err(PackageError::Preview1 { path })
+        } else {
+            Err(PackageError::CoreModule { path })
+        }
     } else if bytes.starts_with(&WASM_MAGIC) {
         let error = "its preamble is cut short or of a version that is not known here".to_owned();
         Err(PackageError::Invalid { path, error })
@@ -41,33 +49,94 @@ pub(super) fn preamble(bytes: &[u8], path: &Path) -> Result<(), PackageError> {
     }
 }
 
-/// Refuses a component that exports no HTTP handler of WASI 0.2.
-pub(super) fn exports_handler(component: &Component, path: &Path) -> Result<(), PackageError> {
-    let engine = component.engine();
-    let names = component
-        .component_type()
-        .exports(engine)
-        .map(|(name, _)| name.to_owned())
-        .collect::<Vec<_>>();
-    if names.iter().any(|name| is_interface_0_2(name, HANDLER)) {
+/// Refuses a component that is made for another world, by the names of its imports and exports.
+pub(super) fn world(survey: &Survey, path: &Path) -> Result<(), PackageError> {
+    let path = path.to_owned();
+    let names = || survey.exports.iter().chain(&survey.imports);
+    if let Some((name, version)) = names().find_map(|name| Some((name, other_wasi(name)?))) {
+        let (version, name) = (version.to_owned(), name.clone());
+        return Err(PackageError::OtherWasi {
+            path,
+            version,
+            name,
+        });
+    }
+    let is_spins = |name: &&String| name.starts_with("fermyon:spin/") || name.starts_with("spin:");
+    if let Some(name) = names().find(is_spins).cloned() {
+        return Err(PackageError::Spin { path, name });
+    }
+    let mut exports = survey.exports.iter();
+    if exports.any(|name| is_interface_0_2(name, HANDLER)) {
         return Ok(());
     }
-    let instead = if names
-        .iter()
-        .any(|name| name.starts_with("wasi:http/handler@0.3"))
+    let mut exports = survey.exports.iter();
+    if let Some(name) = exports
+        .find(|name| name.starts_with("wasi:cli/run"))
+        .cloned()
     {
-        "it is a handler of WASI 0.3, which this gateway does not run".to_owned()
-    } else if names.iter().any(|name| name.starts_with("wasi:cli/run")) {
-        "it is a command".to_owned()
-    } else if names.is_empty() {
+        return Err(PackageError::Command { path, name });
+    }
+    let instead = if !survey.has_code {
+        "it is a description of interfaces, without code".to_owned()
+    } else if survey.exports.is_empty() {
         "it exports nothing".to_owned()
     } else {
-        format!("it exports {}", names.join(", "))
+        format!("it exports {}", survey.exports.join(", "))
     };
-    Err(PackageError::NoHandler {
-        path: path.to_owned(),
-        instead,
-    })
+    Err(PackageError::NoHandler { path, instead })
+}
+
+/// Refuses a component whose instances cannot even start.
+pub(super) fn start(start: &Start, allowed: u64, path: &Path) -> Result<(), PackageError> {
+    let path = path.to_owned();
+    if start.memory > allowed {
+        let needed = start.memory;
+        return Err(PackageError::Memory {
+            path,
+            needed,
+            allowed,
+        });
+    }
+    within(
+        start.core_instances,
+        MAX_CORE_INSTANCES,
+        "instances of core modules",
+        path,
+    )
+}
+
+/// Refuses a component that would take more of the pools than one may.
+pub(super) fn parts(component: &Component, path: &Path) -> Result<(), PackageError> {
+    let Some(required) = component.resources_required() else {
+        return Ok(());
+    };
+    let path = || path.to_owned();
+    within(
+        required.num_memories.into(),
+        MAX_MEMORIES,
+        "memories",
+        path(),
+    )?;
+    within(required.num_tables.into(), MAX_TABLES, "tables", path())
+}
+
+fn within(has: u64, most: u32, what: &str, path: PathBuf) -> Result<(), PackageError> {
+    if has <= u64::from(most) {
+        return Ok(());
+    }
+    let what = format!("it has {has} {what}, and {most} are the most");
+    Err(PackageError::Beyond { path, what })
+}
+
+/// Tells what is wrong with a component from what this gateway's limits forbid.
+pub(super) fn uncompiled(error: &wasmtime::Error, path: &Path) -> PackageError {
+    let (path, what) = (path.to_owned(), format!("{error:#}"));
+    // Wasmtime has no type for it.
+    if what.contains("exceeds the configured maximum") || what.contains("pooling allocator") {
+        PackageError::Beyond { path, what }
+    } else {
+        PackageError::Invalid { path, error: what }
+    }
 }
 
 /// Names the imports that no one here provides; `linking_error` stands in where the interface is known and only
@@ -105,6 +174,15 @@ fn is_interface_0_2(name: &str, interface: &str) -> bool {
         .is_some_and(|version| version.starts_with("@0.2."))
 }
 
+/// The version of an interface of WASI's that is not 0.2, or a draft of it.
+fn other_wasi(name: &str) -> Option<&str> {
+    let (interface, version) = name.split_once('@')?;
+    let is_stable = version.starts_with("0.2.") && !version.contains('-');
+    // Proposals have versions of their own; these are the packages that make up WASI.
+    let is_wasi = OFFERED.iter().any(|offered| interface.starts_with(offered));
+    (is_wasi && !is_stable).then_some(version)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +200,27 @@ mod tests {
             Err(PackageError::Invalid { .. })
         ));
         assert!(matches!(check(b"MZ"), Err(PackageError::NotWasm { .. })));
+    }
+
+    #[test]
+    fn other_versions_of_wasi_are_told_and_other_packages_are_not() {
+        for (name, version) in [
+            (
+                "wasi:http/handler@0.3.0-rc-2026-01-06",
+                Some("0.3.0-rc-2026-01-06"),
+            ),
+            ("wasi:http/types@0.3.0", Some("0.3.0")),
+            (
+                "wasi:http/incoming-handler@0.2.0-rc-2023-12-05",
+                Some("0.2.0-rc-2023-12-05"),
+            ),
+            ("wasi:http/incoming-handler@0.2.9", None),
+            ("wasi:keyvalue/store@0.2.0-draft", None),
+            ("acme:weather/forecast@1.0.0", None),
+            ("handle", None),
+        ] {
+            assert_eq!(other_wasi(name), version, "{name}");
+        }
     }
 
     #[test]

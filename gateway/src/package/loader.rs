@@ -11,8 +11,10 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use super::cache::{CodeCache, CompiledCode, Unfit};
 use super::remake::Remaking;
+use super::survey::Survey;
 use super::{Package, PackageError, check};
 use crate::admin::metrics::Metrics;
+use crate::egress;
 use crate::engine::{self, Choice, EngineKind, Engines};
 use crate::instance::{self, HostState};
 
@@ -71,7 +73,7 @@ impl Loader {
     }
 
     /// Makes sure that compiled code of the component at `source` is on disk, compiling it if need be. The engine
-    /// is the one that is `wanted`, or the one that suits the component.
+    /// is the one that is `wanted`, or the one that suits the component, whose instances may have `memory` bytes.
     ///
     /// # Errors
     /// When the file is not a component that this gateway can serve; the error says what to do.
@@ -79,6 +81,7 @@ impl Loader {
         &self,
         source: &Path,
         wanted: Option<EngineKind>,
+        memory: u64,
     ) -> Result<Registered, PackageError> {
         let bytes = fs::read(source).map_err(|error| PackageError::Unreadable {
             path: source.to_owned(),
@@ -89,7 +92,10 @@ impl Loader {
             path: source.to_owned(),
             error,
         };
-        let choice = engine::choose(&bytes, wanted).map_err(|error| invalid(error.to_string()))?;
+        let survey = Survey::of(&bytes).map_err(|error| invalid(error.to_string()))?;
+        check::world(&survey, source)?;
+        check::start(&survey.start, memory, source)?;
+        let choice = engine::choose(survey.active_data, wanted);
         let engine = self.engine(choice.engine, source)?;
         let key = compatibility(engine);
         if let Some(code) = self.cache.find(&bytes, &key) {
@@ -99,9 +105,9 @@ impl Loader {
         // Observed when it goes, however that is.
         let _compiling = self.metrics.compilation.start_timer();
         let component =
-            Component::new(engine, &bytes).map_err(|error| invalid(format!("{error:#}")))?;
+            Component::new(engine, &bytes).map_err(|error| check::uncompiled(&error, source))?;
         self.metrics.compilations.inc();
-        check::exports_handler(&component, source)?;
+        check::parts(&component, source)?;
         self.prepare(choice.engine, &component)
             .map_err(|error| check::missing_imports(&component, source, &error))?;
         let code = component
@@ -203,9 +209,10 @@ fn link(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
     // Streams need the table of resources alone: by way of the whole WASI context each of them would have one made.
     linker.allow_shadowing(true);
     wasmtime_wasi_io::add_to_linker_async(&mut linker)?;
-    linker.allow_shadowing(false);
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    egress::add_to_linker(&mut linker)?;
     instance::link(&mut linker)?;
+    linker.allow_shadowing(false);
     Ok(linker)
 }
 

@@ -8,6 +8,7 @@ mod check;
 mod loader;
 mod remake;
 mod residents;
+mod survey;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +22,7 @@ use crate::admin::metrics::{Metrics, PackageMetrics};
 use crate::admission::Admission;
 use crate::blocks::{Caller, CallerError};
 use crate::config::PackageConfig;
+use crate::egress::Slots;
 use crate::instance::OutputBudget;
 use crate::invalid::Invalid;
 
@@ -38,6 +40,8 @@ pub struct Package {
     pub caller: Caller,
     /// The slots of its instances.
     pub admission: Arc<Admission>,
+    /// The slots of requests that its instances have under way to other origins.
+    pub outbound: Slots,
     /// Its compiled code and the engine for it.
     pub registered: Registered,
     metrics: (Arc<Metrics>, OnceLock<PackageMetrics>),
@@ -63,6 +67,7 @@ impl Package {
             caller: Caller::new(&config)?,
             name: Arc::from(config.name.as_str()),
             admission: Admission::new(config.limits.concurrency),
+            outbound: Slots::new(config.limits.outbound_concurrency),
             config,
             registered,
             metrics: (Arc::clone(metrics), OnceLock::new()),
@@ -182,6 +187,38 @@ pub enum PackageError {
         /// What the compiler said.
         error: String,
     },
+    /// The source is a program of WASI 0.1.
+    #[error("{} is a core module for WASI 0.1, and a component of WASI 0.2 is needed", path.display())]
+    Preview1 {
+        /// The file named by `source`.
+        path: PathBuf,
+    },
+    /// The component is of a version of WASI that is not run here.
+    #[error("{} is a component of WASI {version}, and this gateway runs WASI 0.2: it names {name}", path.display())]
+    OtherWasi {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// That version.
+        version: String,
+        /// The import or export that says so.
+        name: String,
+    },
+    /// The component is made for Spin's own interfaces.
+    #[error("{} is made for Spin: it names {name}", path.display())]
+    Spin {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// The import or export that says so.
+        name: String,
+    },
+    /// The component is a command.
+    #[error("{} exports no `wasi:http/incoming-handler@0.2.x`: it is a command (it exports {name})", path.display())]
+    Command {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// The export that says so.
+        name: String,
+    },
     /// The component has no HTTP handler.
     #[error("{} exports no `wasi:http/incoming-handler@0.2.x`: {instead}", path.display())]
     NoHandler {
@@ -189,6 +226,24 @@ pub enum PackageError {
         path: PathBuf,
         /// What it is instead.
         instead: String,
+    },
+    /// An instance needs more memory at its start than it may have.
+    #[error("{} needs {needed} bytes of memory at its start, and `limits.memory` allows {allowed}", path.display())]
+    Memory {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// What it needs, in bytes.
+        needed: u64,
+        /// What it may have, in bytes.
+        allowed: u64,
+    },
+    /// The component is valid, and beyond what this gateway takes of one.
+    #[error("{} is beyond this gateway's limits for one component: {what}", path.display())]
+    Beyond {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// Which limit, with both numbers.
+        what: String,
     },
     /// The component needs what the gateway does not offer.
     #[error("{} imports what this gateway does not offer: {imports}", path.display())]
@@ -252,7 +307,20 @@ impl PackageError {
                 "build it with `--target wasm32-wasip2`, or wrap it with `wasm-tools component new`"
             }
             Self::Invalid { .. } => "build it again, with a released toolchain",
-            Self::NoHandler { .. } => {
+            Self::Preview1 { .. } => {
+                "build it with `--target wasm32-wasip2` and let it export the HTTP handler: a program of WASI 0.1 runs once, from start to end"
+            }
+            Self::OtherWasi { .. } => {
+                "build it for the world `wasi:http/proxy@0.2`, for example with an older version of its SDK"
+            }
+            Self::Spin { .. } => {
+                "use `wasi:http` for requests, and Dapr's building blocks for what Spin's interfaces do"
+            }
+            Self::Memory { .. } => "raise `memory` in the package's `limits`, or in `[limits]`",
+            Self::Beyond { .. } => {
+                "make it of fewer or smaller parts: these limits protect the other packages, and no key changes them"
+            }
+            Self::Command { .. } | Self::NoHandler { .. } => {
                 "export the handler, for example with `wasmgate_sdk::serve!`, from a library with `crate-type = [\"cdylib\"]`"
             }
             Self::MissingImports { .. } => {

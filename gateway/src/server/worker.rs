@@ -17,7 +17,6 @@ use super::drain::{Drain, GRACE};
 use super::limits::HeadLimits;
 use super::service::Routes;
 use crate::config::Server as ServerConfig;
-use crate::egress::Client;
 use crate::gateway::{Arrival, Gateway};
 
 /// How long to wait when the process has no descriptor left for a connection: one closes sooner than this,
@@ -62,10 +61,10 @@ impl Worker {
             }
         };
         runtime.block_on(async {
-            match open(listener) {
-                Ok((listener, client)) => {
+            match TcpListener::from_std(listener) {
+                Ok(listener) => {
                     tell(started, Ok(()));
-                    self.serve(listener, client).await
+                    self.serve(listener).await
                 }
                 Err(error) => {
                     tell(started, Err(error));
@@ -75,7 +74,8 @@ impl Worker {
         })
     }
 
-    async fn serve(self, listener: TcpListener, client: Client) -> Finished {
+    async fn serve(self, listener: TcpListener) -> Finished {
+        let client = self.gateway.client();
         let connections = TaskTracker::new();
         let accept = |stream: TcpStream| {
             let Ok(peer) = stream.peer_addr() else { return };
@@ -149,12 +149,6 @@ fn close(listener: TcpListener, accept: impl Fn(TcpStream)) {
             accept(stream);
         }
     }
-}
-
-/// What a worker needs of the system besides its event queue.
-fn open(listener: StdListener) -> io::Result<(TcpListener, Client)> {
-    let client = Client::new().map_err(io::Error::other)?;
-    Ok((TcpListener::from_std(listener)?, client))
 }
 
 /// Whoever started the worker may have given up on all of them already.

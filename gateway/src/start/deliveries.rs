@@ -9,7 +9,6 @@ use tokio::runtime::Runtime;
 
 use super::{StartError, machine};
 use crate::config::{DaprConfig, Server as ServerConfig};
-use crate::egress::Client;
 use crate::gateway::{Arrival, Gateway};
 use crate::server;
 
@@ -41,7 +40,7 @@ impl Deliveries {
             gateway: Arc::clone(gateway),
         };
         if let Some(blocks) = gateway.blocks().cloned() {
-            let client = Client::new().map_err(|error| machine(&error))?;
+            let client = gateway.client();
             let arrival = Arrival {
                 peer: IpAddr::V4(Ipv4Addr::LOCALHOST).into(),
                 client,

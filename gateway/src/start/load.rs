@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::{StartError, machine};
+use super::{StartError, machine, system};
 use crate::admin::metrics::Metrics;
 use crate::admin::pools::PoolCollector;
 use crate::blocks::{self, Blocks};
 use crate::config::{Config, Source};
+use crate::egress;
 use crate::engine::{self, EngineLimits, Engines};
 use crate::gateway::Gateway;
 use crate::package::{Budget, Loader, Package, Registered, Residents};
@@ -34,6 +35,8 @@ pub fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError
         Budget::of_this_machine(config.server.loaded_code),
         metrics.evictions.clone(),
     );
+    let outbound =
+        egress::Settings::new(&config, system::descriptors()).map_err(|error| machine(&error))?;
     let packages = config
         .packages
         .into_iter()
@@ -47,6 +50,7 @@ pub fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError
         loader,
         residents,
         blocks,
+        outbound,
         metrics,
     ))
 }
@@ -68,7 +72,7 @@ pub(super) fn register(config: &Config, loader: &Loader) -> Result<Vec<Registere
                         break;
                     };
                     let Source::File(path) = &package.source;
-                    match loader.register(path, package.engine) {
+                    match loader.register(path, package.engine, package.limits.memory) {
                         Ok(registered) => done.lock().push((index, registered)),
                         Err(error) => failed
                             .lock()

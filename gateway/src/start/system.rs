@@ -22,6 +22,12 @@ pub(super) fn raise_descriptor_limit() {
     }
 }
 
+/// How many descriptors this process may have.
+pub(super) fn descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
 /// Descriptors that the kernel's table is made for at once: a packed machine's packages and connections. It takes
 /// eight bytes for each, kept as long as the process lives.
 const EXPECTED_DESCRIPTORS: u64 = 65_536;

@@ -10,7 +10,6 @@ use http_body_util::{BodyExt as _, Empty};
 use tokio::runtime::Runtime;
 use wasmgate::admin::metrics::Metrics;
 use wasmgate::config;
-use wasmgate::egress::Client;
 use wasmgate::gateway::{Arrival, Gateway};
 use wasmgate::start;
 
@@ -60,7 +59,7 @@ impl Bench {
         let config = config::load(&folder.join("wasmgate.toml")).unwrap();
         let metrics = Arc::new(Metrics::new().unwrap());
         let gateway = Arc::new(start::load(config, metrics).unwrap());
-        let client = runtime.block_on(async { Client::new() }).unwrap();
+        let client = gateway.client();
         Self {
             runtime,
             gateway,

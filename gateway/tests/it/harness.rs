@@ -1,6 +1,7 @@
 //! What every test stands on: a gateway process, clients for it, and its metrics and log.
 
 mod builder;
+mod certificates;
 mod client;
 mod dapr;
 mod guests;
@@ -8,17 +9,20 @@ mod log;
 mod metrics;
 mod process;
 mod raw;
+mod scripted;
 mod upstream;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 pub(crate) use builder::Builder;
+pub(crate) use certificates::{Authority, OpenSsl};
 pub(crate) use client::{Body, Reply, channel, empty, full, is_broken, send_to};
 pub(crate) use guests::{example_packages, guest};
 pub(crate) use log::Event;
 pub(crate) use process::{Signal, TestGateway, command, output_of, run};
 pub(crate) use raw::{RawConnection, status};
+pub(crate) use scripted::{Peer, Scripted};
 pub(crate) use upstream::Upstream;
 
 /// How long any wait in a test may last: far above what a slow, busy machine needs, so that reaching

@@ -73,6 +73,129 @@ fn a_component_for_another_world_is_refused_with_the_export_it_lacks() {
 }
 
 #[test]
+fn each_other_kind_of_wasm_is_refused_as_what_it_is() {
+    let instance = |name: &str| format!(r#"(instance $i) (export "{name}" (instance $i))"#);
+    let code = "(core module) ";
+    for (text, words) in [
+        (
+            r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func (param i32))) (func (export "_start")))"#
+                .to_owned(),
+            ["WASI 0.1", "wasm32-wasip2"],
+        ),
+        (
+            format!("(component {code}{})", instance("wasi:http/handler@0.3.0")),
+            ["a component of WASI 0.3.0", "wasi:http/proxy@0.2"],
+        ),
+        (
+            r#"(component (import "wasi:http/types@0.3.0-rc-2026-01-06" (instance)))"#.to_owned(),
+            ["a component of WASI 0.3.0-rc-2026-01-06", "wasi:http/types@0.3.0"],
+        ),
+        (
+            format!("(component {code}{})", instance("wasi:http/incoming-handler@0.2.0-rc-2023-12-05")),
+            ["a component of WASI 0.2.0-rc-2023-12-05", "wasi:http/proxy@0.2"],
+        ),
+        (
+            format!("(component {code}{})", instance("wasi:cli/run@0.2.3")),
+            ["it is a command", "cdylib"],
+        ),
+        (
+            format!("(component {code}{})", instance("fermyon:spin/inbound-http")),
+            ["made for Spin", "fermyon:spin/inbound-http"],
+        ),
+        (
+            format!(
+                r#"(component (import "fermyon:spin/key-value@2.0.0" (instance)) {})"#,
+                instance("wasi:http/incoming-handler@0.2.0")
+            ),
+            ["made for Spin", "fermyon:spin/key-value@2.0.0"],
+        ),
+        (
+            format!("(component {code}{})", instance("acme:weather/forecast@1.0.0")),
+            ["wasi:http/incoming-handler", "acme:weather/forecast@1.0.0"],
+        ),
+        ("(component)".to_owned(), ["wasi:http/incoming-handler", "without code"]),
+    ] {
+        let bytes = wat::parse_str(&text).unwrap();
+        assert_refused(&check(&bytes), &["package.suspect.source", words[0], words[1]]);
+    }
+}
+
+/// A component whose handler is real and never answers, with more core definitions.
+fn component_with(definitions: &str) -> Vec<u8> {
+    component(3, definitions)
+}
+
+#[test]
+fn more_memory_than_the_package_may_have_is_found_before_any_request() {
+    // 128 MiB are 2,048 pages.
+    let needs = |pages: u32| {
+        component_with(&format!(
+            "(core module $large (memory {pages})) (core instance (instantiate $large))"
+        ))
+    };
+    assert!(check(&needs(2000)).status.success());
+    assert_refused(
+        &check(&needs(2049)),
+        &[
+            "134283264 bytes of memory",
+            "`limits.memory` allows 134217728",
+            "raise `memory`",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_component_of_many_modules_is_served_by_either_engine() {
+    let folder = TempDir::new().unwrap();
+    let many = component_with(&format!(
+        "(core module $part (table 10 funcref) (func (export \"f\"))) {}",
+        "(core instance (instantiate $part)) ".repeat(30)
+    ));
+    let source = folder.path().join("many.wasm");
+    std::fs::write(&source, many).unwrap();
+    let gateway = TestGateway::builder()
+        .package("pooled", &source, "engine = \"pool\"")
+        .package("mapped", &source, "engine = \"copy-on-write\"")
+        .route("/pooled", "pooled")
+        .route("/mapped", "mapped")
+        .start();
+    for path in ["/pooled", "/mapped"] {
+        let reply = gateway.get(path).await;
+        let reason = reply.headers.get("x-wasmgate-error").cloned();
+        assert_eq!(reason.unwrap(), "guest-no-response", "{path}");
+    }
+}
+
+#[test]
+fn more_parts_than_a_component_may_have_are_told_with_the_limit() {
+    let parts = |definition: &str, count: usize| {
+        component_with(&format!(
+            "(core module $part {definition}) {}",
+            "(core instance (instantiate $part)) ".repeat(count)
+        ))
+    };
+    for (bytes, words) in [
+        (
+            parts("(memory 0)", 21),
+            "it has 21 memories, and 20 are the most",
+        ),
+        (
+            parts("(table 1 funcref)", 41),
+            "it has 41 tables, and 40 are the most",
+        ),
+        (
+            parts("", 1001),
+            "instances of core modules, and 1000 are the most",
+        ),
+    ] {
+        assert_refused(
+            &check(&bytes),
+            &["package.suspect.source", "limits for one component", words],
+        );
+    }
+}
+
+#[test]
 fn an_import_that_is_not_offered_is_refused_by_its_name() {
     let import = r#"(import "acme:weather/forecast@1.0.0" (instance
         (export "today" (func (result u32)))))"#;

@@ -1,9 +1,12 @@
 //! Sends its own method, body and `x-test` header to the URL in `?to=` and answers what came back,
-//! or `error: …`.
+//! or `error: …`. `?method=` sends another method, `?bodyless=` takes no body of the request at all, and `?connect=`,
+//! `?first=` and `?between=` are time-outs in milliseconds.
 #![cfg(target_arch = "wasm32")]
 
 use wasip2::http::outgoing_handler;
-use wasip2::http::types::{Fields, IncomingRequest, OutgoingRequest, ResponseOutparam, Scheme};
+use wasip2::http::types::{
+    Fields, IncomingRequest, Method, OutgoingRequest, RequestOptions, ResponseOutparam, Scheme,
+};
 use wasmgate_test_guests::{
     Answer, OutgoingBodyWriter, RequestBody, answer, header, query, response_of, serve,
 };
@@ -23,22 +26,26 @@ fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let _ = fields.append("x-test", value.as_bytes());
     }
     let call = OutgoingRequest::new(fields);
-    let _ = call.set_method(&request.method());
+    let method = query(&request, "method").map_or_else(|| request.method(), Method::Other);
+    let _ = call.set_method(&method);
     let _ = call.set_scheme(Some(&scheme));
     let _ = call.set_authority(Some(authority));
     let _ = call.set_path_with_query(Some(if path.is_empty() { "/" } else { path }));
-    let mut sent = OutgoingBodyWriter::of(&call);
-    let pending = match outgoing_handler::handle(call, None) {
+    let bodyless = query(&request, "bodyless").is_some();
+    let sent = (!bodyless).then(|| OutgoingBodyWriter::of(&call));
+    let pending = match outgoing_handler::handle(call, Some(options(&request))) {
         Ok(pending) => pending,
         Err(code) => return answer(out, 200, &format!("error: {code:?}")),
     };
     let mut body = RequestBody::of(&request);
-    while let Some(chunk) = body.chunk() {
-        if !sent.write(&chunk) {
-            break;
+    if let Some(mut sent) = sent {
+        while let Some(chunk) = body.chunk() {
+            if !sent.write(&chunk) {
+                break;
+            }
         }
+        sent.finish(None);
     }
-    sent.finish(None);
     let response = match response_of(&pending) {
         Ok(response) => response,
         Err(code) => return answer(out, 200, &format!("error: {code:?}")),
@@ -50,5 +57,17 @@ fn handle(request: IncomingRequest, out: ResponseOutparam) {
             return;
         }
     }
+    if let Some(code) = incoming.error() {
+        passed_on.write(format!("error in the body: {code:?}").as_bytes());
+    }
     passed_on.finish(None);
+}
+
+fn options(request: &IncomingRequest) -> RequestOptions {
+    let nanoseconds = |key| Some(query(request, key)?.parse::<u64>().ok()? * 1_000_000);
+    let options = RequestOptions::new();
+    let _ = options.set_connect_timeout(nanoseconds("connect"));
+    let _ = options.set_first_byte_timeout(nanoseconds("first"));
+    let _ = options.set_between_bytes_timeout(nanoseconds("between"));
+    options
 }

@@ -3,8 +3,8 @@
 use std::io::Write as _;
 
 use wasip2::http::types::{
-    Fields, IncomingBody, IncomingRequest, IncomingResponse, OutgoingBody, OutgoingRequest,
-    OutgoingResponse, ResponseOutparam, Trailers,
+    ErrorCode, Fields, IncomingBody, IncomingRequest, IncomingResponse, OutgoingBody,
+    OutgoingRequest, OutgoingResponse, ResponseOutparam, Trailers, http_error_code,
 };
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 
@@ -85,6 +85,7 @@ pub struct RequestBody {
     stream: InputStream,
     body: IncomingBody,
     cut_short: bool,
+    error: Option<ErrorCode>,
 }
 
 impl RequestBody {
@@ -106,6 +107,7 @@ impl RequestBody {
             stream,
             body,
             cut_short: false,
+            error: None,
         }
     }
 
@@ -114,8 +116,9 @@ impl RequestBody {
         match self.stream.blocking_read(CHUNK_BYTES) {
             Ok(bytes) => Some(bytes),
             Err(StreamError::Closed) => None,
-            Err(StreamError::LastOperationFailed(_)) => {
+            Err(StreamError::LastOperationFailed(error)) => {
                 self.cut_short = true;
+                self.error = http_error_code(&error);
                 None
             }
         }
@@ -125,6 +128,12 @@ impl RequestBody {
     #[must_use]
     pub fn was_cut_short(&self) -> bool {
         self.cut_short
+    }
+
+    /// What the host says of the error that the body ended in.
+    #[must_use]
+    pub fn error(&self) -> Option<&ErrorCode> {
+        self.error.as_ref()
     }
 
     /// The trailers that followed the body.

@@ -1,0 +1,148 @@
+//! What the environment says of outgoing requests: the proxies they go through, and the authorities they trust.
+
+use std::path::Path;
+
+use http::Uri;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use super::environment::Environment;
+use super::reader::Notes;
+use super::secret::Secret;
+use crate::invalid::Invalid;
+
+/// What outgoing requests go through, and whom they trust.
+#[derive(Clone, Debug, Default)]
+pub struct OutboundConfig {
+    /// The proxies.
+    pub proxies: Proxies,
+    /// The certificates of `SSL_CERT_FILE` and `SSL_CERT_DIR`; `None` for the system's own.
+    pub authorities: Option<Vec<CertificateDer<'static>>>,
+}
+
+/// The proxies of outgoing requests, as URLs that may have credentials.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies {
+    /// For `http` origins.
+    pub http: Option<Secret>,
+    /// For `https` origins.
+    pub https: Option<Secret>,
+    /// Where none is used: names with their subdomains, addresses and ranges, with commas between them.
+    pub except: String,
+}
+
+impl Proxies {
+    /// Whether there is any.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.http.is_some() || self.https.is_some()
+    }
+}
+
+impl OutboundConfig {
+    /// Reads what the environment says.
+    pub(super) fn read(environment: &Environment, notes: &Notes<'_>) -> Self {
+        let proxy = |own: &Option<(&'static str, Secret)>| {
+            let (variable, url) = own.clone().or_else(|| environment.all_proxy.clone())?;
+            if let Err(wrong) = check_proxy(url.reveal()) {
+                notes.add(None, &format!("environment variable {variable}"), wrong);
+                return None;
+            }
+            Some(url)
+        };
+        Self {
+            proxies: Proxies {
+                http: proxy(&environment.http_proxy),
+                https: proxy(&environment.https_proxy),
+                except: environment.no_proxy.clone().unwrap_or_default(),
+            },
+            authorities: authorities(environment, notes),
+        }
+    }
+}
+
+/// Says what is wrong with a proxy's URL, without its credentials.
+fn check_proxy(url: &str) -> Result<(), Invalid> {
+    let invalid = |what: &str| {
+        Invalid::new(
+            what,
+            "write http://proxy.example.com:3128, with user:password@ before the host if it asks for them",
+        )
+    };
+    let uri: Uri = url
+        .parse()
+        .map_err(|_| invalid("this is not the URL of a proxy"))?;
+    match uri.scheme_str() {
+        None | Some("http" | "https") => {}
+        Some(other) => {
+            return Err(invalid(&format!(
+                "proxies that speak {other} are not supported"
+            )));
+        }
+    }
+    match uri.host() {
+        None | Some("") => Err(invalid("this names no proxy")),
+        Some(_) => Ok(()),
+    }
+}
+
+fn authorities(
+    environment: &Environment,
+    notes: &Notes<'_>,
+) -> Option<Vec<CertificateDer<'static>>> {
+    let (file, folder) = (&environment.ssl_cert_file, &environment.ssl_cert_dir);
+    if file.is_none() && folder.is_none() {
+        return None;
+    }
+    let mut found = Vec::new();
+    if let Some(file) = file {
+        match certificates(file) {
+            Ok(certificates) => found.extend(certificates),
+            Err(wrong) => notes.add(None, "environment variable SSL_CERT_FILE", wrong),
+        }
+    }
+    // Several folders have colons between them, as OpenSSL has it.
+    for folder in folder.iter().flat_map(std::env::split_paths) {
+        let loaded = rustls_native_certs::load_certs_from_paths(None, Some(&folder));
+        found.extend(loaded.certs);
+        if let Some(error) = loaded.errors.first() {
+            let wrong = Invalid::new(
+                error.to_string(),
+                "name folders of PEM files under their hashes (`openssl rehash`), or unset the variable",
+            );
+            notes.add(None, "environment variable SSL_CERT_DIR", wrong);
+        }
+    }
+    Some(found)
+}
+
+/// The certificates in a PEM file, at least one.
+pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Invalid> {
+    let text = read(file)?;
+    let invalid = |what: String| {
+        Invalid::new(
+            what,
+            "name a file in PEM form, with -----BEGIN CERTIFICATE-----",
+        )
+    };
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|error| {
+            let shown = file.display();
+            invalid(format!("{shown} holds a broken certificate: {error}"))
+        })?;
+    if found.is_empty() {
+        return Err(invalid(format!("{} holds no certificate", file.display())));
+    }
+    Ok(found)
+}
+
+/// The bytes of a small file.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Invalid> {
+    std::fs::read(file).map_err(|error| {
+        Invalid::new(
+            format!("{} cannot be read: {error}", file.display()),
+            "correct the path, or make the file readable for the user that runs the gateway",
+        )
+    })
+}

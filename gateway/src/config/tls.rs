@@ -1,0 +1,95 @@
+//! `[package.NAME.tls]`: whom a package's outgoing requests trust besides the usual authorities, and as whom they come.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+use super::outbound::{certificates, read};
+use super::reader::Section;
+use crate::invalid::Invalid;
+
+/// Checked `[package.NAME.tls]`.
+#[derive(Clone, Debug)]
+pub struct TlsConfig {
+    /// Authorities that are trusted besides the usual ones.
+    pub authorities: Vec<CertificateDer<'static>>,
+    /// What is shown to a server that asks who calls: a chain of certificates and the key of the first one.
+    pub identity: Option<Arc<CertifiedKey>>,
+}
+
+/// The keys of `[package.NAME.tls]`.
+const KEYS: [&str; 3] = ["ca", "certificate", "key"];
+
+impl TlsConfig {
+    /// Reads the table `tls` of a package; paths are resolved against `folder`.
+    pub(super) fn read(package: &Section<'_>, folder: &Path) -> Option<Self> {
+        let section = package.section("tls", &KEYS)?;
+        let authorities = section.parsed("ca", "ca.pem", |text| authorities(&folder.join(text)));
+        Some(Self {
+            authorities: authorities.unwrap_or_default(),
+            identity: identity(&section, folder),
+        })
+    }
+}
+
+fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, Invalid> {
+    let found = certificates(file)?;
+    let mut store = RootCertStore::empty();
+    for certificate in &found {
+        store.add(certificate.clone()).map_err(|error| {
+            Invalid::new(
+                format!(
+                    "{} holds a certificate that can be no authority: {error}",
+                    file.display()
+                ),
+                "name the certificate of the authority that signed the server's",
+            )
+        })?;
+    }
+    Ok(found)
+}
+
+fn identity(section: &Section<'_>, folder: &Path) -> Option<Arc<CertifiedKey>> {
+    for (given, lacking) in [("certificate", "key"), ("key", "certificate")] {
+        if section.has(given) && !section.has(lacking) {
+            section.refuse_key(
+                given,
+                Invalid::new(
+                    format!("`{given}` is of no use without `{lacking}`"),
+                    format!("add {lacking} = \"{lacking}.pem\""),
+                ),
+            );
+            return None;
+        }
+    }
+    let chain = section.parsed("certificate", "certificate.pem", |text| {
+        certificates(&folder.join(text))
+    });
+    let key = section.parsed("key", "key.pem", |text| key(&folder.join(text)));
+    let (chain, key) = (chain?, key?);
+    let provider = rustls::crypto::ring::default_provider();
+    match CertifiedKey::from_der(chain, key, &provider) {
+        Ok(identity) => Some(Arc::new(identity)),
+        Err(error) => {
+            let wrong = Invalid::new(
+                format!("this is not the key of the certificate: {error}"),
+                "name the key that the first certificate in `certificate` was made for",
+            );
+            section.refuse_key("key", wrong);
+            None
+        }
+    }
+}
+
+fn key(file: &Path) -> Result<PrivateKeyDer<'static>, Invalid> {
+    PrivateKeyDer::from_pem_slice(&read(file)?).map_err(|error| {
+        Invalid::new(
+            format!("{} holds no private key: {error}", file.display()),
+            "name a file in PEM form, with -----BEGIN PRIVATE KEY-----, that is not encrypted",
+        )
+    })
+}

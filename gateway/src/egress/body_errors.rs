@@ -1,0 +1,59 @@
+//! What a guest is told of an error that a body ended in.
+//!
+//! `wasi:http/types.http-error-code` of wasmtime-wasi-http looks for an error of another type than its bodies end in, and
+//! finds none.
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi_http::Error;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, IoError, TlsAlertReceivedPayload};
+use wasmtime_wasi_io::IoView;
+
+use super::failed::Failed;
+
+/// The interface by the name that wasmtime-wasi-http links it under.
+const TYPES: &str = "wasi:http/types@0.2.12";
+
+/// Links the function that finds them, in place of the one that is there.
+///
+/// # Errors
+/// When shadowing is not allowed.
+pub fn add_to_linker<T: IoView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    let mut types = linker.instance(TYPES)?;
+    types.func_wrap(
+        "http-error-code",
+        |mut store: StoreContextMut<'_, T>, (error,): (Resource<IoError>,)| {
+            let error = store.data_mut().table().get(&error)?;
+            let code = error.downcast_ref::<ErrorCode>().cloned();
+            Ok((code.or_else(|| code_of(error.downcast_ref()?)),))
+        },
+    )
+}
+
+/// The code of an error that a body can end in.
+fn code_of(error: &Error) -> Option<ErrorCode> {
+    Some(match error {
+        Error::Hyper(error) => {
+            return code_of(&Failed::of(error, Error::HttpProtocolError).code);
+        }
+        Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
+        Error::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        Error::ConnectionTimeout => ErrorCode::ConnectionTimeout,
+        Error::TlsProtocolError => ErrorCode::TlsProtocolError,
+        Error::TlsCertificateError => ErrorCode::TlsCertificateError,
+        Error::TlsAlertReceived {
+            alert_id,
+            alert_message,
+        } => ErrorCode::TlsAlertReceived(TlsAlertReceivedPayload {
+            alert_id: *alert_id,
+            alert_message: alert_message.clone(),
+        }),
+        Error::HttpRequestBodySize(size) => ErrorCode::HttpRequestBodySize(*size),
+        Error::HttpResponseBodySize(size) => ErrorCode::HttpResponseBodySize(*size),
+        Error::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
+        Error::HttpResponseTimeout => ErrorCode::HttpResponseTimeout,
+        Error::HttpProtocolError => ErrorCode::HttpProtocolError,
+        Error::InternalError(text) => ErrorCode::InternalError(text.clone()),
+        _ => return None,
+    })
+}

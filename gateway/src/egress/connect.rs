@@ -1,0 +1,256 @@
+//! From a destination to a connection that speaks HTTP: addresses, TCP, a proxy's tunnel, TLS, and the version.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use http::{HeaderValue, Request, StatusCode, Uri, header};
+use http_body_util::Empty;
+use hyper::client::conn::{http1, http2};
+use hyper_util::client::proxy::matcher::Intercept;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::failed::Failed;
+use super::outgoing::Destination;
+use super::settings::Settings;
+use super::watched::{Watch, Watched};
+
+/// How long one address has before the next one is tried beside it (RFC 8305, section 8).
+const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+
+/// The most bytes of a response's head, and what is read at once of its body.
+const HEAD_BYTES: usize = 128 << 10;
+
+/// The most header fields of a response: several times what servers send.
+const MAX_HEADERS: usize = 512;
+
+/// How often a shared connection with requests under way is asked whether it is alive, and how long the answer may take.
+const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+
+/// A connection that is ready for a request.
+pub(super) enum Connection {
+    /// For one request after the other.
+    Http1 {
+        sender: http1::SendRequest<WasiBody>,
+        watch: Arc<Watch>,
+        /// The other end is a proxy, which wants the whole URI, and these credentials if there are any.
+        proxy: Option<Option<HeaderValue>>,
+    },
+    /// For many at once.
+    Http2(http2::SendRequest<WasiBody>),
+}
+
+/// What a stream of bytes must do.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Connects to a destination. `resolving` says whether it still waits for the name.
+pub(super) async fn connect(
+    to: &Destination,
+    settings: &Settings,
+    tls: &Arc<ClientConfig>,
+    resolving: &AtomicBool,
+) -> Result<Connection, Failed> {
+    let proxy = settings.proxy_for(to);
+    let Some(proxy) = proxy else {
+        let addresses = settings.resolver().resolve(&to.host, to.port).await?;
+        resolving.store(false, Ordering::Relaxed);
+        let stream = tcp(&addresses).await?;
+        return if to.https {
+            speak(over_tls(Box::new(stream), &to.host, tls).await?).await
+        } else {
+            http1(Box::new(stream), None).await
+        };
+    };
+    let stream = to_proxy(&proxy, settings, resolving).await?;
+    let credentials = proxy.basic_auth().cloned();
+    if to.https {
+        let tunnel = tunnel(stream, to, credentials).await?;
+        speak(over_tls(tunnel, &to.host, tls).await?).await
+    } else {
+        http1(stream, Some(credentials)).await
+    }
+}
+
+/// Tries one address after the other, the next one a little later beside those that have not answered.
+async fn tcp(addresses: &[SocketAddr]) -> Result<TcpStream, Failed> {
+    let mut waiting = addresses.iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut last = None;
+    loop {
+        match waiting.next() {
+            Some(address) => attempts.push(TcpStream::connect(*address)),
+            None if attempts.is_empty() => break,
+            None => {}
+        }
+        let pause = if waiting.len() == 0 {
+            Duration::MAX
+        } else {
+            NEXT_ADDRESS
+        };
+        match tokio::time::timeout(pause, attempts.next()).await {
+            Ok(Some(Ok(stream))) => {
+                // What fails here is only an optimisation.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Some(Err(error))) => last = Some(error),
+            Ok(None) | Err(_) => {}
+        }
+    }
+    Err(match last {
+        Some(error) => Failed::of(&error, Error::DestinationUnavailable),
+        None => Failed::new(Error::DestinationUnavailable, "there is no address"),
+    })
+}
+
+async fn over_tls(
+    stream: Box<dyn Stream>,
+    host: &str,
+    config: &Arc<ClientConfig>,
+) -> Result<tokio_rustls::client::TlsStream<Box<dyn Stream>>, Failed> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    let bare = bare.strip_suffix('.').unwrap_or(bare);
+    let name = ServerName::try_from(bare.to_owned()).map_err(|error| {
+        Failed::new(
+            Error::HttpRequestUriInvalid,
+            format!("{host} can be in no certificate: {error}"),
+        )
+    })?;
+    TlsConnector::from(Arc::clone(config))
+        .connect(name, stream)
+        .await
+        .map_err(|error| Failed::of(&error, Error::TlsProtocolError))
+}
+
+/// Starts the version of HTTP that both sides chose.
+async fn speak(
+    stream: tokio_rustls::client::TlsStream<Box<dyn Stream>>,
+) -> Result<Connection, Failed> {
+    let (_, session) = stream.get_ref();
+    if session.alpn_protocol() == Some(b"h2") {
+        http2(Box::new(stream)).await
+    } else {
+        http1(Box::new(stream), None).await
+    }
+}
+
+async fn http1(
+    stream: Box<dyn Stream>,
+    proxy: Option<Option<HeaderValue>>,
+) -> Result<Connection, Failed> {
+    let watch = Arc::new(Watch::default());
+    let stream = TokioIo::new(Watched::new(stream, Arc::clone(&watch)));
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(MAX_HEADERS)
+        .handshake(stream)
+        .await
+        .map_err(|error| Failed::of(&error, Error::HttpProtocolError))?;
+    // Its errors reach whoever waits for an answer.
+    tokio::spawn(connection);
+    sender
+        .ready()
+        .await
+        .map_err(|error| Failed::of(&error, Error::ConnectionTerminated))?;
+    Ok(Connection::Http1 {
+        sender,
+        watch,
+        proxy,
+    })
+}
+
+async fn http2(stream: Box<dyn Stream>) -> Result<Connection, Failed> {
+    let failed = |error: hyper::Error| Failed::of(&error, Error::HttpProtocolError);
+    let (every, patience) = PING;
+    let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(every)
+        .keep_alive_timeout(patience)
+        .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(failed)?;
+    tokio::spawn(connection);
+    sender.ready().await.map_err(failed)?;
+    Ok(Connection::Http2(sender))
+}
+
+async fn to_proxy(
+    proxy: &Intercept,
+    settings: &Settings,
+    resolving: &AtomicBool,
+) -> Result<Box<dyn Stream>, Failed> {
+    let https = proxy.uri().scheme() == Some(&http::uri::Scheme::HTTPS);
+    let (host, port) = address_of(proxy.uri(), https);
+    // The operator chose the proxy: no address is closed to it.
+    let addresses = settings.resolver().any(host, port).await?;
+    resolving.store(false, Ordering::Relaxed);
+    let stream = tcp(&addresses).await?;
+    Ok(if https {
+        Box::new(over_tls(Box::new(stream), host, settings.proxy_tls()).await?)
+    } else {
+        Box::new(stream)
+    })
+}
+
+fn address_of(proxy: &Uri, https: bool) -> (&str, u16) {
+    let default = if https { 443 } else { 80 };
+    (
+        proxy.host().unwrap_or_default(),
+        proxy.port_u16().unwrap_or(default),
+    )
+}
+
+/// Asks a proxy for a tunnel (RFC 9110, 9.3.6).
+async fn tunnel(
+    stream: Box<dyn Stream>,
+    to: &Destination,
+    credentials: Option<HeaderValue>,
+) -> Result<Box<dyn Stream>, Failed> {
+    let failed = |error: hyper::Error| Failed::of(&error, Error::ConnectionTerminated);
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(failed)?;
+    tokio::spawn(connection.with_upgrades());
+    let authority = format!("{}:{}", to.host, to.port);
+    let mut request = Request::connect(&authority)
+        .header(header::HOST, &authority)
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| Failed::new(Error::HttpRequestUriInvalid, error.to_string()))?;
+    if let Some(credentials) = credentials {
+        request
+            .headers_mut()
+            .insert(header::PROXY_AUTHORIZATION, credentials);
+    }
+    let answer = sender.send_request(request).await.map_err(failed)?;
+    if !answer.status().is_success() {
+        return Err(refused_by_proxy(answer.status()));
+    }
+    let tunnel = hyper::upgrade::on(answer).await.map_err(failed)?;
+    Ok(Box::new(TokioIo::new(tunnel)))
+}
+
+fn refused_by_proxy(status: StatusCode) -> Failed {
+    let code = match status {
+        // The operator's credentials are wrong, not the guest's request.
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => Error::ConfigurationError,
+        StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => Error::HttpRequestDenied,
+        StatusCode::GATEWAY_TIMEOUT => Error::ConnectionTimeout,
+        _ => Error::DestinationUnavailable,
+    };
+    Failed::new(code, format!("the proxy answered {status}"))
+}

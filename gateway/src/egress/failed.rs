@@ -1,0 +1,135 @@
+//! Why a request of a guest had no answer: in the words that WASI has for it, and in those for the log.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::io;
+
+use wasmtime_wasi_http::Error;
+
+/// An upstream that sends interim responses (1xx) and no final one.
+#[derive(Debug, thiserror::Error)]
+#[error("the upstream sent too many interim responses")]
+pub(super) struct TooManyInterim;
+
+/// A request without an answer, or a body without its end.
+///
+/// The codes of WASI are the proxy error types of RFC 9209, and mean what that says of them.
+#[derive(Debug)]
+pub(super) struct Failed {
+    /// What the guest is told.
+    pub(super) code: Error,
+    /// What the log is told besides.
+    pub(super) detail: String,
+}
+
+impl Failed {
+    pub(super) fn new(code: Error, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    /// Finds the code for an error in its causes; `otherwise` when none of them has one.
+    pub(super) fn of(error: &(dyn StdError + 'static), otherwise: Error) -> Self {
+        let (mut code, mut detail) = (None, String::new());
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            // What lies deeper says more.
+            code = code_of(error).or(code);
+            let text = error.to_string();
+            if !detail.ends_with(&text) {
+                let separator = if detail.is_empty() { "" } else { ": " };
+                let _ = write!(detail, "{separator}{text}");
+            }
+            cause = error.source();
+        }
+        Self::new(code.unwrap_or(otherwise), detail)
+    }
+
+    /// The same with `HttpResponseIncomplete` for a connection that ended when part of a response was here already.
+    pub(super) fn after_a_part(self) -> Self {
+        match self.code {
+            Error::ConnectionTerminated => Self::new(Error::HttpResponseIncomplete, self.detail),
+            _ => self,
+        }
+    }
+}
+
+fn code_of(error: &(dyn StdError + 'static)) -> Option<Error> {
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        // An error of TLS or of this gateway, in the dress of input and output.
+        let inner = error.get_ref().and_then(|inner| code_of(inner));
+        return inner.or_else(|| of_input_and_output(error));
+    }
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return Some(of_tls(error));
+    }
+    if let Some(error) = error.downcast_ref::<hyper::Error>() {
+        return of_http(error);
+    }
+    if let Some(error) = error.downcast_ref::<h2::Error>() {
+        let closed = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+        return Some(match error.get_io() {
+            Some(error) => code_of(error).unwrap_or(Error::ConnectionTerminated),
+            None if closed => Error::ConnectionTerminated,
+            None => Error::HttpProtocolError,
+        });
+    }
+    error
+        .is::<TooManyInterim>()
+        .then_some(Error::HttpProtocolError)
+}
+
+fn of_input_and_output(error: &io::Error) -> Option<Error> {
+    Some(match error.kind() {
+        io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
+        io::ErrorKind::TimedOut => Error::ConnectionTimeout,
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::NotConnected
+        | io::ErrorKind::UnexpectedEof => Error::ConnectionTerminated,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            Error::DestinationIpUnroutable
+        }
+        // No port of our own is left.
+        io::ErrorKind::AddrNotAvailable => Error::ConnectionLimitReached,
+        _ if is_out_of_descriptors(error) => Error::ConnectionLimitReached,
+        _ => return None,
+    })
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let full = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    error
+        .raw_os_error()
+        .is_some_and(|code| full.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+fn of_tls(error: &rustls::Error) -> Error {
+    match error {
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+            Error::TlsCertificateError
+        }
+        rustls::Error::AlertReceived(alert) => Error::TlsAlertReceived {
+            alert_id: Some(u8::from(*alert)),
+            alert_message: Some(format!("{alert:?}")),
+        },
+        _ => Error::TlsProtocolError,
+    }
+}
+
+fn of_http(error: &hyper::Error) -> Option<Error> {
+    if error.is_parse_too_large() {
+        Some(Error::HttpResponseHeaderSectionSize(None))
+    } else if error.is_parse() {
+        Some(Error::HttpProtocolError)
+    } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+        Some(Error::ConnectionTerminated)
+    } else if error.is_timeout() {
+        Some(Error::ConnectionReadTimeout)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,130 @@
+//! One request of a guest on its way: whose it is, where it goes, and what became of it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::Uri;
+use http::uri::{Authority, PathAndQuery, Scheme};
+use wasmtime_wasi_http::Error;
+
+use super::failed::Failed;
+use super::slots::Slot;
+use crate::identity::RequestId;
+use crate::package::Package;
+
+/// Scheme, host and port of a request, in one spelling.
+#[derive(Debug, Clone, Eq, Hash, PartialEq)]
+pub(super) struct Destination {
+    pub(super) https: bool,
+    /// Lower case; an IPv6 address in brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl Destination {
+    /// Where a request goes. Credentials before the host are no part of it.
+    pub(super) fn of(uri: &Uri) -> Option<Self> {
+        let https = *uri.scheme()? == Scheme::HTTPS;
+        let host = uri.host().filter(|host| !host.is_empty())?;
+        let authority = uri.authority().map(Authority::as_str)?;
+        // A port that is none, such as 99999, must not become the default one.
+        let (_, without_user) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let after_host = without_user.strip_prefix(host)?;
+        let port = match uri.port_u16() {
+            Some(port) => port,
+            None if matches!(after_host, "" | ":") => {
+                if https {
+                    443
+                } else {
+                    80
+                }
+            }
+            None => return None,
+        };
+        Some(Self {
+            https,
+            host: host.to_ascii_lowercase(),
+            port,
+        })
+    }
+
+    /// The scheme.
+    pub(super) fn scheme(&self) -> Scheme {
+        if self.https {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
+        }
+    }
+
+    /// A resource there, by the path and query of another URI.
+    pub(super) fn uri(&self, of: &Uri) -> Result<Uri, Failed> {
+        let path = of.path_and_query().map_or("/", PathAndQuery::as_str);
+        let root = if path.starts_with('/') { "" } else { "/" };
+        let uri = Uri::builder()
+            .scheme(self.scheme())
+            .authority(self.authority())
+            .path_and_query(format!("{root}{path}"))
+            .build();
+        uri.map_err(|error| Failed::new(Error::HttpRequestUriInvalid, error.to_string()))
+    }
+
+    /// The host, and the port unless it is the scheme's own.
+    pub(super) fn authority(&self) -> String {
+        let default = if self.https { 443 } else { 80 };
+        if self.port == default {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme(), self.authority())
+    }
+}
+
+/// What a request and its bodies share.
+pub(super) struct Outgoing {
+    pub(super) package: Arc<Package>,
+    pub(super) request_id: RequestId,
+    pub(super) to: Destination,
+    /// Held until the last body has ended.
+    pub(super) _slots: [Slot; 3],
+}
+
+impl Outgoing {
+    /// Tells the log why there was no answer, or no end of it, and gives the guest its word for that.
+    pub(super) fn failed(&self, failed: Failed) -> Error {
+        let Failed { code, detail } = failed;
+        if matches!(code, Error::DestinationIpProhibited) {
+            self.package.metrics().refused("outbound-denied");
+        }
+        tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(), origin = %self.to,
+            error = ?code, detail, "an outbound request failed");
+        code
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_has_one_spelling() {
+        let of = |uri: &str| Destination::of(&uri.parse().unwrap()).map(|to| to.to_string());
+        for (uri, shown) in [
+            ("https://API.example.com:443/x", "https://api.example.com"),
+            ("http://user:pw@example.com/", "http://example.com"),
+            ("http://[::1]:8080/", "http://[::1]:8080"),
+            ("http://example.com:/", "http://example.com"),
+            ("https://example.com:80/", "https://example.com:80"),
+        ] {
+            assert_eq!(of(uri).as_deref(), Some(shown), "{uri}");
+        }
+        assert_eq!(of("http://9:99999/"), None);
+        assert_eq!(of("/path"), None);
+    }
+}

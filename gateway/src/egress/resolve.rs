@@ -1,0 +1,96 @@
+//! From a name to the addresses that may be connected to.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use dns_lookup::{LookupError, LookupErrorKind};
+use ipnet::IpNet;
+use tokio::sync::Semaphore;
+use wasmtime_wasi_http::Error;
+
+use super::address;
+use super::failed::Failed;
+
+/// Addresses that are tried of those that a name has: the system lists the best ones first.
+const MAX_ADDRESSES: usize = 8;
+
+/// Names looked up at once, over all workers: each takes a thread until the system's resolver gives up, and names whose
+/// servers are silent would otherwise take all threads there are.
+const MAX_LOOKUPS: usize = 64;
+
+/// Looks names up and leaves out the addresses that stay closed.
+#[derive(Debug, Clone)]
+pub(super) struct Resolver {
+    open: Arc<[IpNet]>,
+    lookups: Arc<Semaphore>,
+}
+
+impl Resolver {
+    /// A resolver to which these private ranges are open.
+    pub(super) fn new(open: &[IpNet]) -> Self {
+        Self {
+            open: open.into(),
+            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
+        }
+    }
+
+    /// The addresses of a host that a package listed.
+    pub(super) async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failed> {
+        if let Some(address) = address::literal(host) {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let found = self.any(host, port).await?;
+        let open = found
+            .into_iter()
+            .filter(|found| {
+                address::is_localhost(host) || address::may_be_resolved_to(found.ip(), &self.open)
+            })
+            .collect::<Vec<_>>();
+        if open.is_empty() {
+            let detail = format!("{host} resolves to closed addresses only");
+            return Err(Failed::new(Error::DestinationIpProhibited, detail));
+        }
+        Ok(open)
+    }
+
+    /// The addresses of any host, for those that the operator chose.
+    pub(super) async fn any(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failed> {
+        if let Some(address) = address::literal(host) {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let lookups = Arc::clone(&self.lookups);
+        let permit = lookups.acquire_owned().await;
+        let name = host.to_owned();
+        let looked_up = tokio::task::spawn_blocking(move || {
+            // The thread is busy until the system's resolver is done, whether anyone still waits for it or not.
+            let _busy = permit;
+            dns_lookup::lookup_host(&name)
+                .map(|found| found.take(MAX_ADDRESSES).collect::<Vec<_>>())
+        });
+        match looked_up.await {
+            Ok(Ok(found)) => Ok(found
+                .into_iter()
+                .map(|address| SocketAddr::new(address, port))
+                .collect()),
+            Ok(Err(error)) => Err(unresolved(host, error)),
+            Err(error) => Err(Failed::new(
+                Error::InternalError(None),
+                format!("{host} was not looked up: {error}"),
+            )),
+        }
+    }
+}
+
+fn unresolved(host: &str, error: LookupError) -> Failed {
+    let rcode = match error.kind() {
+        LookupErrorKind::NoName | LookupErrorKind::NoData => Some("NXDOMAIN"),
+        LookupErrorKind::Again | LookupErrorKind::Fail => Some("SERVFAIL"),
+        _ => None,
+    };
+    let code = Error::DnsError {
+        rcode: rcode.map(str::to_owned),
+        info_code: None,
+    };
+    let error = std::io::Error::from(error);
+    Failed::new(code, format!("{host} has no address: {error}"))
+}

@@ -1,0 +1,159 @@
+//! What outgoing requests have in common: whom they trust, what they go through, and how many there may be.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use rustls::crypto::CryptoProvider;
+use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::outgoing::Destination;
+use super::resolve::Resolver;
+use super::slots::Slots;
+use crate::config::{Config, Proxies, TlsConfig};
+
+/// The part of the process' descriptors that outgoing requests may take: the rest is for clients and code.
+const PART_OF_DESCRIPTORS: usize = 4;
+
+/// The protocols offered in a TLS handshake, the best one first.
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Shared by the clients of all workers. Cloning copies a pointer.
+#[derive(Clone)]
+pub struct Settings(Arc<Shared>);
+
+struct Shared {
+    resolver: Resolver,
+    proxies: Matcher,
+    /// For packages that say nothing else.
+    tls: Arc<ClientConfig>,
+    /// By the names of packages with a `tls` table.
+    own_tls: HashMap<Box<str>, Arc<ClientConfig>>,
+    slots: Slots,
+}
+
+impl Settings {
+    /// The settings of a checked configuration, in a process that may have this many descriptors.
+    ///
+    /// # Errors
+    /// When the cryptography has no usable protocol version: a mistake in how this program was built.
+    pub fn new(config: &Config, descriptors: usize) -> Result<Self, rustls::Error> {
+        let is_needed = config.packages.iter().any(|package| {
+            let mut outbound = package.outbound.iter();
+            package.tls.is_some()
+                || outbound.any(|origin| origin.scheme == http::uri::Scheme::HTTPS)
+        });
+        let proxied = config.outbound.proxies.any();
+        let roots = if is_needed || proxied {
+            roots(config)
+        } else {
+            RootCertStore::empty()
+        };
+        let mut own_tls = HashMap::new();
+        for package in &config.packages {
+            if let Some(own) = &package.tls {
+                let name = Box::from(package.name.as_str());
+                own_tls.insert(name, tls(roots.clone(), Some(own))?);
+            }
+        }
+        Ok(Self(Arc::new(Shared {
+            resolver: Resolver::new(&config.server.outbound_private),
+            proxies: matcher(&config.outbound.proxies),
+            tls: tls(roots, None)?,
+            own_tls,
+            slots: Slots::new(descriptors / PART_OF_DESCRIPTORS),
+        })))
+    }
+
+    /// How a package speaks TLS, and whether that is its own way.
+    pub(super) fn tls_of(&self, package: &str) -> (&Arc<ClientConfig>, bool) {
+        match self.0.own_tls.get(package) {
+            Some(own) => (own, true),
+            None => (&self.0.tls, false),
+        }
+    }
+
+    /// How a proxy is spoken to.
+    pub(super) fn proxy_tls(&self) -> &Arc<ClientConfig> {
+        &self.0.tls
+    }
+
+    /// The proxy for a destination, if there is one.
+    pub(super) fn proxy_for(&self, to: &Destination) -> Option<Intercept> {
+        let uri = to.to_string().parse().ok()?;
+        self.0.proxies.intercept(&uri)
+    }
+
+    /// Where names are looked up.
+    pub(super) fn resolver(&self) -> &Resolver {
+        &self.0.resolver
+    }
+
+    /// The slots of all requests.
+    pub(super) fn slots(&self) -> &Slots {
+        &self.0.slots
+    }
+}
+
+fn matcher(proxies: &Proxies) -> Matcher {
+    let text = |proxy: &Option<crate::config::Secret>| {
+        proxy
+            .as_ref()
+            .map_or_else(String::new, |proxy| proxy.reveal().to_owned())
+    };
+    Matcher::builder()
+        .http(text(&proxies.http))
+        .https(text(&proxies.https))
+        .no(proxies.except.clone())
+        .build()
+}
+
+/// The authorities that are trusted: those of the environment's choice, or the system's, or, where the system has none,
+/// Mozilla's as of this program's build.
+fn roots(config: &Config) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    match &config.outbound.authorities {
+        Some(authorities) => {
+            roots.add_parsable_certificates(authorities.iter().cloned());
+        }
+        None => {
+            let found = rustls_native_certs::load_native_certs();
+            for error in &found.errors {
+                tracing::warn!(%error, "some of the system's certificates cannot be read");
+            }
+            roots.add_parsable_certificates(found.certs);
+        }
+    }
+    if roots.is_empty() {
+        tracing::info!("the system has no certificates: Mozilla's authorities are trusted");
+        roots
+            .roots
+            .extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    roots
+}
+
+fn tls(
+    mut roots: RootCertStore,
+    own: Option<&TlsConfig>,
+) -> Result<Arc<ClientConfig>, rustls::Error> {
+    if let Some(own) = own {
+        roots.add_parsable_certificates(own.authorities.iter().cloned());
+    }
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots);
+    let mut config = match own.and_then(|own| own.identity.clone()) {
+        Some(identity) => {
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();
+    Ok(Arc::new(config))
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}

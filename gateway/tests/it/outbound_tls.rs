@@ -1,0 +1,201 @@
+//! TLS of outgoing requests against OpenSSL's own server: whom a guest's requests trust, and as whom they come.
+
+use crate::harness::{Authority, OpenSsl, Scripted, TestGateway, run};
+
+/// Beyond the years in which these tests will run.
+const VALID: i32 = 2099;
+
+/// A gateway whose caller may reach a port of this machine by TLS, with more lines for its package.
+fn gateway(port: u16, lines: &str) -> crate::harness::Builder {
+    let outbound =
+        format!("outbound = [\"https://localhost:{port}\", \"https://127.0.0.1:{port}\"]");
+    TestGateway::builder().guest_with("calls_out", &format!("{outbound}\n{lines}"))
+}
+
+async fn call(gateway: &TestGateway, host: &str, port: u16) -> String {
+    let target = format!("/calls-out?to=https://{host}:{port}/");
+    gateway.get(&target).await.text()
+}
+
+/// The table that trusts an authority, and shows a certificate of it if one is named.
+fn tls(authority: &Authority, identity: Option<&str>) -> String {
+    let path = |name: &str| authority.file(name).display().to_string();
+    let mut lines = format!("[package.calls-out.tls]\nca = '{}'\n", path("ca.pem"));
+    if let Some(name) = identity {
+        let (certificate, key) = (path(&format!("{name}.pem")), path(&format!("{name}.key")));
+        lines += &format!("certificate = '{certificate}'\nkey = '{key}'\n");
+    }
+    lines
+}
+
+#[track_caller]
+fn assert_page(told: &str) {
+    assert!(told.contains("s_server"), "no page of OpenSSL's: {told}");
+}
+
+#[tokio::test]
+async fn an_authority_of_the_packages_own_is_trusted_by_name_and_address() {
+    let authority = Authority::new();
+    authority.sign("server", &["localhost", "127.0.0.1"], VALID);
+    let server = OpenSsl::start(&authority, "server", &[]);
+    let gateway = gateway(server.port, &tls(&authority, None)).start();
+    for host in ["localhost", "127.0.0.1"] {
+        assert_page(&call(&gateway, host, server.port).await);
+    }
+}
+
+#[tokio::test]
+async fn the_environment_names_the_authorities_that_are_trusted() {
+    let authority = Authority::new();
+    authority.sign("server", &["localhost"], VALID);
+    let server = OpenSsl::start(&authority, "server", &[]);
+    let file = authority.file("ca.pem");
+    let gateway = gateway(server.port, "")
+        .environment("SSL_CERT_FILE", file.to_str().unwrap())
+        .start();
+    assert_page(&call(&gateway, "localhost", server.port).await);
+}
+
+#[tokio::test]
+async fn each_wrong_certificate_is_an_error_of_certificates() {
+    let authority = Authority::new();
+    authority.sign("good", &["localhost"], VALID);
+    authority.sign("expired", &["localhost"], 2001);
+    authority.sign("other", &["other.example"], VALID);
+    for (name, trusts) in [("good", false), ("expired", true), ("other", true)] {
+        let server = OpenSsl::start(&authority, name, &[]);
+        let lines = if trusts {
+            tls(&authority, None)
+        } else {
+            String::new()
+        };
+        let gateway = gateway(server.port, &lines).start();
+        let told = call(&gateway, "localhost", server.port).await;
+        let word = "ErrorCode::TlsCertificateError";
+        assert!(told.contains(word), "{name}: {told}");
+        let origin = format!("https://localhost:{}", server.port);
+        gateway
+            .wait_for_event(&[("origin", &origin), ("error", "TlsCertificateError")])
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_asks_who_calls_gets_the_packages_certificate() {
+    let authority = Authority::new();
+    authority.sign("server", &["localhost"], VALID);
+    authority.sign("client", &["client.example"], VALID);
+    for version in ["-tls1_2", "-tls1_3"] {
+        let ask = ["-Verify", "1", "-verify_return_error", version];
+        let server = OpenSsl::start(&authority, "server", &ask);
+        let known = gateway(server.port, &tls(&authority, Some("client"))).start();
+        assert_page(&call(&known, "localhost", server.port).await);
+        let unknown = gateway(server.port, &tls(&authority, None)).start();
+        let told = call(&unknown, "localhost", server.port).await;
+        let word = "ErrorCode::TlsAlertReceived";
+        assert!(told.contains(word), "{version}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn packages_with_and_without_a_certificate_share_no_connection() {
+    let authority = Authority::new();
+    authority.sign("server", &["localhost"], VALID);
+    authority.sign("client", &["client.example"], VALID);
+    let server = OpenSsl::start(
+        &authority,
+        "server",
+        &["-Verify", "1", "-verify_return_error"],
+    );
+    let outbound = format!("outbound = [\"https://localhost:{}\"]", server.port);
+    let known = format!("{outbound}\n{}", tls(&authority, Some("client")));
+    let ca = authority.file("ca.pem");
+    let gateway = TestGateway::builder()
+        .server("workers = 1")
+        .guest_with("calls_out", &known)
+        .guest_as("other", "calls_out", &outbound)
+        .environment("SSL_CERT_FILE", ca.to_str().unwrap())
+        .start();
+    let target = format!("?to=https://localhost:{}/", server.port);
+    assert_page(&gateway.get(&format!("/calls-out{target}")).await.text());
+    let told = gateway.get(&format!("/other{target}")).await.text();
+    assert!(told.contains("ErrorCode::TlsAlertReceived"), "{told}");
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_an_error_of_the_protocol() {
+    let upstream = Scripted::start(|mut peer, _| async move {
+        peer.send("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+            .await;
+        peer.gone().await;
+    });
+    let upstream = upstream.await;
+    let port = upstream.address.port();
+    let gateway = gateway(port, "").start();
+    let told = call(&gateway, "localhost", port).await;
+    assert!(told.contains("ErrorCode::TlsProtocolError"), "{told}");
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_never_answered_ends_with_the_time_to_connect() {
+    let upstream = Scripted::start(|mut peer, _| async move { peer.gone().await }).await;
+    let port = upstream.address.port();
+    let gateway = gateway(port, "").start();
+    let target = format!("/calls-out?to=https://localhost:{port}/&connect=300");
+    let told = gateway.get(&target).await.text();
+    assert!(told.contains("ErrorCode::ConnectionTimeout"), "{told}");
+}
+
+/// What `wasmgate check` says of a table `tls`.
+fn mistakes(authority: &Authority, table: &str) -> String {
+    let toml = gateway(443, &format!("tls = {{ {table} }}")).toml();
+    let folder = authority.file("");
+    std::fs::write(folder.join("wasmgate.toml"), toml).unwrap();
+    let output = run(&folder, &["check"]);
+    assert_eq!(output.status.code(), Some(64), "{table}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn wrong_files_are_mistakes_of_the_configuration_at_their_place() {
+    let authority = Authority::new();
+    authority.sign("one", &["one.example"], VALID);
+    authority.sign("two", &["two.example"], VALID);
+    std::fs::write(authority.file("not.pem"), "hello").unwrap();
+    for (table, key, words) in [
+        ("ca = 'missing.pem'", "tls.ca", "missing.pem cannot be read"),
+        ("ca = 'not.pem'", "tls.ca", "holds no certificate"),
+        ("ca = 'one.key'", "tls.ca", "holds no certificate"),
+        (
+            "certificate = 'one.pem'",
+            "tls.certificate",
+            "of no use without `key`",
+        ),
+        (
+            "key = 'one.key'",
+            "tls.key",
+            "of no use without `certificate`",
+        ),
+        (
+            "certificate = 'one.pem', key = 'two.key'",
+            "tls.key",
+            "not the key of the certificate",
+        ),
+        (
+            "certificate = 'one.pem', key = 'one.pem'",
+            "tls.key",
+            "holds no private key",
+        ),
+        ("authority = 'ca.pem'", "tls.authority", "there is no key"),
+    ] {
+        let told = mistakes(&authority, table);
+        assert!(
+            told.contains(key) && told.contains(words),
+            "{table}: {told}"
+        );
+        assert!(
+            told.contains("wasmgate.toml:"),
+            "no place for {table}: {told}"
+        );
+    }
+}
