@@ -4,4 +4,5 @@
 
 mod crashes;
 mod orders;
+mod stores;
 mod street;

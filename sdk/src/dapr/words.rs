@@ -54,15 +54,23 @@ const UNREACHABLE: &[&str] = &[
     "broken pipe",
     "no such host",
     "no route to host",
-    "unexpected eof",
     "closed network connection",
+    // PostgreSQL's client, and Redis' when its connection ends.
+    "conn closed",
+    "failed to connect",
+    ": eof",
+    "unexpected eof",
     // PostgreSQL that is about to end, or not there yet; Redis that still loads.
     "sqlstate 57p",
     "loading redis is loading",
 ];
 
 /// How a store's client says that it waited for too long.
-const TIMED_OUT: &[&str] = &["i/o timeout", "deadline exceeded"];
+const TIMED_OUT: &[&str] = &[
+    "i/o timeout",
+    "deadline exceeded",
+    "connection pool timeout",
+];
 
 /// What a failure means, if its words tell.
 pub(super) fn refusal(code: &str, status: u16, message: &str) -> Option<Refusal> {

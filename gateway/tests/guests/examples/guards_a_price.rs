@@ -1,4 +1,5 @@
-//! Keeps a price that clients change and remove by its ETag, with the SDK: `if-match` as it comes, or in the transaction.
+//! Keeps a price that clients change and remove by its ETag, with the SDK, in the store `STORE`; PATCH does it in a
+//! transaction.
 #![cfg(target_arch = "wasm32")]
 
 use wasmgate_sdk::dapr::state::{Etag, Save, Store};
@@ -16,7 +17,8 @@ fn app() -> Router {
 serve!(app);
 
 fn store() -> Store {
-    dapr::state("statestore")
+    let name = std::env::var("STORE").unwrap_or_else(|_| "statestore".to_owned());
+    dapr::state(name)
 }
 
 fn etag(request: &Request) -> Result<Etag, Error> {
