@@ -112,7 +112,9 @@ async fn first_write_without_an_etag_fails_if_the_key_exists(world: &World) {
     let key = unique("k");
     let item = json!({"key": key, "value": 1, "options": {"concurrency": "first-write"}});
     assert_eq!(save(world, item.clone()).await, 204);
-    assert_eq!(save(world, item).await, 409);
+    // PostgreSQL beside Dapr fails with words of its own, which the SDK knows.
+    let conflict = if world.is_beside_dapr() { 500 } else { 409 };
+    assert_eq!(save(world, item).await, conflict);
 }
 
 async fn a_value_with_a_ttl_expires(world: &World) {
@@ -224,10 +226,13 @@ async fn keys_and_bodies_that_make_no_sense_are_refused(world: &World) {
         .call("POST", STORE, odd)
         .await
         .fails(500, "ERR_STATE_SAVE");
-    world
-        .call("DELETE", &format!("{STORE}/k?consistency=odd"), "")
-        .await
-        .fails(500, "ERR_STATE_DELETE");
+    // Which stores of Dapr's own heed on a save alone.
+    if !world.is_beside_dapr() {
+        world
+            .call("DELETE", &format!("{STORE}/k?consistency=odd"), "")
+            .await
+            .fails(500, "ERR_STATE_DELETE");
+    }
     let ttl = json!([{"key": "k", "value": 1, "metadata": {"ttlInSeconds": "soon"}}]).to_string();
     world
         .call("POST", STORE, ttl)

@@ -29,6 +29,8 @@ pub(super) struct Street {
     pub(super) postgres: Postgres,
     pub(super) scheduler: Scheduler,
     place: Place,
+    /// What gateways logged that were killed.
+    earlier: String,
 }
 
 impl Street {
@@ -47,6 +49,7 @@ impl Street {
             postgres,
             scheduler,
             place,
+            earlier: String::new(),
         };
         street.daprd.ready().await;
         street.gateway.ready().await;
@@ -58,12 +61,11 @@ impl Street {
         self.place.at(3000)
     }
 
-    /// Ends the gateway as a loss of power would, and starts another in its place; what the first had logged.
-    pub(super) fn kill_the_gateway(&mut self) -> String {
+    /// Ends the gateway as a loss of power would, and starts another in its place.
+    pub(super) fn kill_the_gateway(&mut self) {
         self.gateway.kill();
-        let log = self.gateway.log();
+        self.earlier += &self.gateway.log();
         self.gateway = gateway(&self.place, &self.daprd);
-        log
     }
 
     /// Waits until every order has ended. How many ended how, by status.
@@ -80,6 +82,9 @@ impl Street {
                 }
             };
             *ends.entry(end).or_default() += 1;
+            if end != FULFILLED {
+                eprintln!("{}", self.history(id));
+            }
         }
         ends
     }
@@ -107,6 +112,16 @@ impl Street {
                 assert!(self.redis.call(&dead).await.contains(":0\r\n"), "{dead}");
             }
         }
+    }
+
+    /// What is known of an order, for whoever reads why a test failed.
+    fn history(&self, id: &str) -> String {
+        let log = format!("{}\n{}", self.earlier, self.gateway.log());
+        let logged: Vec<_> = log.lines().filter(|line| line.contains(id)).collect();
+        let state = self.postgres.query(&format!(
+            "select key, convert_from(value, 'UTF8') from wasmgate_state where key like '%{id}%'"
+        ));
+        format!("order {id}:\n{}\n{state}", logged.join("\n"))
     }
 
     /// A value of counter-api's state as PostgreSQL has it.

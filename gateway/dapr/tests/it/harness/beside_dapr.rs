@@ -121,6 +121,11 @@ impl RealDapr {
 }
 
 impl World {
+    /// Whether it stands beside a real Dapr.
+    pub(crate) fn is_beside_dapr(&self) -> bool {
+        self.real.is_some()
+    }
+
     /// The real Dapr it stands beside.
     pub(crate) fn real(&mut self) -> &mut RealDapr {
         self.real.as_mut().unwrap()
