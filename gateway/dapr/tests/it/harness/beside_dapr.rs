@@ -126,6 +126,11 @@ impl World {
         self.real.is_some()
     }
 
+    /// The Redis of the real Dapr it stands beside.
+    pub(crate) fn redis(&self) -> &Redis {
+        &self.real.as_ref().unwrap().redis
+    }
+
     /// The real Dapr it stands beside.
     pub(crate) fn real(&mut self) -> &mut RealDapr {
         self.real.as_mut().unwrap()
