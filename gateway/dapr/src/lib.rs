@@ -53,5 +53,5 @@ pub use error::OpenError;
 pub use grants::{Globs, GrantError, Grants};
 pub use internal::is_dapr_path;
 pub use runtime::Dapr;
-pub use settings::Settings;
+pub use settings::{OutsideApp, Settings};
 pub use store::{Parked, ParkedFilter, ParkedState, QueueDepth, StoreError};

@@ -2,6 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use http::{HeaderValue, uri::Authority};
+
+use crate::app::AppId;
+
 /// Settings of the embedded runtime.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -18,6 +22,19 @@ pub struct Settings {
     pub api_token: Option<String>,
     /// What `envRef` and environment secret stores see.
     pub environment: BTreeMap<String, String>,
+    /// A process beside this one that gets events, jobs, bindings and invocations too.
+    pub outside: Option<OutsideApp>,
     /// The namespace of `keyPrefix: namespace`; Dapr's `NAMESPACE`.
     pub namespace: Option<String>,
+}
+
+/// An app that is a process of its own, as one beside a sidecar is.
+#[derive(Clone, Debug)]
+pub struct OutsideApp {
+    /// Its app-id; no package may have the same.
+    pub app: AppId,
+    /// Where it listens, over HTTP.
+    pub address: Authority,
+    /// What every request to it carries as `dapr-api-token`: Dapr's `APP_API_TOKEN`.
+    pub token: Option<HeaderValue>,
 }

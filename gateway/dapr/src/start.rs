@@ -58,7 +58,8 @@ impl Runtime {
             Vec::new()
         });
         let apps = self.granted_apps();
-        for app in &apps {
+        let outside = self.add_outside();
+        for app in apps.iter().chain(&outside) {
             let specs = remembered.iter().filter(|(owner, _)| owner == app.as_str());
             let specs: Vec<Spec> = specs
                 .filter_map(|(_, spec)| serde_json::from_str(spec).ok())
@@ -69,6 +70,9 @@ impl Runtime {
         self.spawn(jobs::run(self.clone()));
         self.spawn(configuration::watch(self.clone()));
         self.spawn(introduce_all(self.clone(), apps));
+        if let Some(outside) = outside {
+            self.spawn(introduce_outside(self.clone(), outside));
+        }
     }
 
     /// Asks `app` for its subscriptions and bindings; if it does not answer, goes on asking in the
@@ -133,6 +137,22 @@ async fn introduce_all(runtime: Arc<Runtime>, apps: Vec<AppId>) {
     for app in apps {
         runtime.spawn(start_bindings(runtime.clone(), app));
     }
+}
+
+/// Asks the process beside this one until it is there. Nothing waits for it: it may well be started later.
+async fn introduce_outside(runtime: Arc<Runtime>, app: AppId) {
+    for retry in 0.. {
+        match runtime.ask(&app).await {
+            Ok(()) => break,
+            Err(reason) => tracing::debug!(app_id = %app, reason, "the process is not there yet"),
+        }
+        tokio::select! {
+            () = sleep(ASK_AGAIN.pause(retry).unwrap_or(ASK_AGAIN.longest)) => {}
+            () = runtime.stopping.cancelled() => return,
+        }
+    }
+    tracing::info!(app_id = %app, "the process beside the gateway takes events and jobs");
+    start_bindings(runtime, app).await;
 }
 
 async fn ask_until_answered(runtime: Arc<Runtime>, app: AppId) {

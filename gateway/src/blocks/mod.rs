@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::BodyExt as _;
 use wasmgate_dapr::sidecar::{Callback, Sidecar, SidecarSettings, Topology};
-use wasmgate_dapr::{AppId, Body, Dapr, Grants, OpenError, QueueDepth};
+use wasmgate_dapr::{AppId, Body, Dapr, Grants, OpenError, OutsideApp, QueueDepth};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::admin::Condition;
@@ -285,7 +285,8 @@ impl Blocks {
 /// Whether anybody may call the building blocks.
 fn is_used(config: &Config) -> bool {
     let granted = config.packages.iter().any(|package| package.dapr.is_some());
-    let served = config.dapr.mode == DaprMode::Embedded && config.dapr.listen.is_some();
+    let outside = config.dapr.listen.is_some() || config.dapr.app_address.is_some();
+    let served = config.dapr.mode == DaprMode::Embedded && outside;
     granted || served
 }
 
@@ -310,7 +311,18 @@ fn embedded(dapr: &DaprConfig) -> wasmgate_dapr::Settings {
             .map(|token| token.reveal().to_owned()),
         namespace: environment.get("NAMESPACE").cloned(),
         environment,
+        outside: outside(dapr),
     }
+}
+
+/// The process that `[dapr] app_address` names. What was checked is an app-id, an authority and a header's value.
+fn outside(dapr: &DaprConfig) -> Option<OutsideApp> {
+    let token = dapr.app_token.as_ref();
+    Some(OutsideApp {
+        app: AppId::new(&dapr.app_id).ok()?,
+        address: dapr.app_address?.to_string().parse().ok()?,
+        token: token.and_then(|token| token.reveal().parse().ok()),
+    })
 }
 
 fn sidecar(dapr: &DaprConfig) -> Result<SidecarSettings, BlocksError> {

@@ -41,6 +41,8 @@ pub struct DaprConfig {
     pub listen: Option<SocketAddr>,
     /// Embedded: as which app the processes that use `listen` call.
     pub app_id: String,
+    /// Embedded: where the process that calls as `app_id` takes events, jobs, bindings and invocations; Dapr's app port.
+    pub app_address: Option<SocketAddr>,
     /// Embedded: whether components of types that are not embedded get the embedded one of the same
     /// building block.
     pub substitute: bool,
@@ -68,12 +70,13 @@ pub enum DaprMode {
 }
 
 /// The keys of `[dapr]`.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "mode",
     "data",
     "components",
     "listen",
     "app_id",
+    "app_address",
     "substitute",
     "sidecar",
     "invoke_local",
@@ -107,6 +110,8 @@ impl DaprConfig {
             app_id: section
                 .and_then(|s| s.parsed("app_id", APP_ID, PackageName::parse))
                 .map_or_else(|| APP_ID.to_owned(), |name| name.as_str().to_owned()),
+            app_address: section
+                .and_then(|s| s.parsed("app_address", "127.0.0.1:6001", unit::address)),
             substitute: section.and_then(|s| s.flag("substitute")).unwrap_or(false),
             sidecar: sidecar.unwrap_or_else(|| sidecar_of(notes, environment)),
             invoke_local: section.and_then(|s| s.flag("invoke_local")).unwrap_or(true),

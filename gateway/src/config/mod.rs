@@ -135,6 +135,20 @@ pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Conf
             wrong,
         );
     }
+    if dapr.app_address.is_some() && indices.contains_key(dapr.app_id.as_str()) {
+        let wrong = Invalid::new(
+            format!(
+                "{:?} is a package, and the process at app_address has the same app-id",
+                dapr.app_id
+            ),
+            "give the process another app-id with app_id",
+        );
+        notes.add(
+            places.get("dapr.app_address").copied(),
+            "dapr.app_address",
+            wrong,
+        );
+    }
     let config = Config {
         file: file.to_owned(),
         server,

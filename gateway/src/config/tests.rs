@@ -451,6 +451,26 @@ fn listeners_may_not_take_each_others_port() {
 }
 
 #[test]
+fn a_process_beside_the_gateway_has_an_address_and_an_app_id_of_its_own() {
+    let config = accepted("[dapr]\napp_address = \"127.0.0.1:6001\"");
+    assert_eq!(
+        config.dapr.app_address,
+        Some("127.0.0.1:6001".parse().unwrap())
+    );
+    assert_eq!(
+        mistake("[dapr]\napp_address = \"6001\"").2,
+        "dapr.app_address"
+    );
+    assert_eq!(
+        mistake(&format!(
+            "{HELLO}[dapr]\napp_address = \"127.0.0.1:6001\"\napp_id = \"hello\""
+        ))
+        .2,
+        "dapr.app_address"
+    );
+}
+
+#[test]
 fn an_unknown_dapr_mode_and_a_bad_sidecar_are_refused() {
     assert_eq!(mistake("[dapr]\nmode = \"Sidecar\"").2, "dapr.mode");
     for text in [

@@ -17,6 +17,13 @@ const MAX_NAME: usize = 256;
 
 pub(super) async fn schedule(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
     check(name)?;
+    if !call.runtime.can_reach(call.caller) {
+        let message = format!(
+            "app {} has nowhere to take a job; set app_address in [dapr] to where its process listens",
+            call.caller
+        );
+        return Err(ApiError::new(400, FAILED, message));
+    }
     let body = bytes(body).await?;
     let spec: JobSpec = if body.is_empty() {
         JobSpec::default()
