@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::call::{full_key, or_default};
@@ -18,7 +18,7 @@ pub(super) struct SaveItem {
     pub(super) key: String,
     #[serde(default)]
     pub(super) value: Option<Box<RawValue>>,
-    #[serde(default, deserialize_with = "etag_text")]
+    #[serde(default)]
     pub(super) etag: Option<String>,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) metadata: HashMap<String, String>,
@@ -32,20 +32,6 @@ struct Options {
     concurrency: String,
     #[serde(default, deserialize_with = "or_default")]
     consistency: String,
-}
-
-/// An ETag as text, or as `{"value": "…"}`, the protobuf form.
-fn etag_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Form {
-        Text(String),
-        Message { value: String },
-    }
-    Ok(match Option::<Form>::deserialize(deserializer)? {
-        Some(Form::Text(text) | Form::Message { value: text }) => Some(text),
-        None => None,
-    })
 }
 
 impl SaveItem {

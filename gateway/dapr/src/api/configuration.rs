@@ -69,6 +69,7 @@ pub(super) fn subscribe(call: &Call<'_>, name: &str) -> ApiResult {
 }
 
 pub(super) fn unsubscribe(call: &Call<'_>, name: &str, id: &str) -> ApiResult {
+    store(call, name)?;
     let mut watchers = call.runtime.watchers.lock();
     let own = watchers
         .get(id)
@@ -86,24 +87,7 @@ pub(super) fn unsubscribe(call: &Call<'_>, name: &str, id: &str) -> ApiResult {
 /// The items that the call asks for and may see, and their names if it named some.
 fn granted(call: &Call<'_>, name: &str) -> Result<(Items, Vec<String>), ApiError> {
     let keys = call.queries("key");
-    let stores = &call.runtime.components.configuration;
-    if stores.is_empty() {
-        let message = "no configuration store is configured";
-        return Err(ApiError::new(
-            500,
-            "ERR_CONFIGURATION_STORE_NOT_CONFIGURED",
-            message,
-        ));
-    }
-    let Some(store) = find(stores, name, call.caller) else {
-        let message = format!("configuration store {name:?} is not found");
-        return Err(ApiError::new(
-            400,
-            "ERR_CONFIGURATION_STORE_NOT_FOUND",
-            message,
-        ));
-    };
-    let items = store.it.items();
+    let items = store(call, name)?.items();
     let items = items.map_err(|reason| ApiError::new(500, "ERR_CONFIGURATION_GET", reason))?;
     let visible = |key: &str| {
         (keys.is_empty() || keys.iter().any(|wanted| wanted == key))
@@ -116,6 +100,24 @@ fn granted(call: &Call<'_>, name: &str) -> Result<(Items, Vec<String>), ApiError
             .collect(),
         keys,
     ))
+}
+
+/// The store, if it exists and the caller may use it.
+fn store<'a>(call: &Call<'a>, name: &str) -> Result<&'a ConfigurationStore, ApiError> {
+    let stores = &call.runtime.components.configuration;
+    if stores.is_empty() {
+        let message = "no configuration store is configured";
+        return Err(ApiError::new(
+            500,
+            "ERR_CONFIGURATION_STORE_NOT_CONFIGURED",
+            message,
+        ));
+    }
+    let store = find(stores, name, call.caller).ok_or_else(|| {
+        let message = format!("configuration store {name:?} is not found");
+        ApiError::new(400, "ERR_CONFIGURATION_STORE_NOT_FOUND", message)
+    })?;
+    Ok(&store.it)
 }
 
 /// Tells subscribers of changes, until the runtime stops.

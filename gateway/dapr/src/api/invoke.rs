@@ -202,7 +202,11 @@ pub(crate) fn outgoing(
         ("dapr-caller-app-id", caller),
         ("dapr-callee-app-id", callee),
     ] {
-        if let Some(value) = header_value(app.as_str()) {
+        // Whoever calls itself is told nothing; nobody says who calls but this.
+        headers.remove(name);
+        if caller != callee
+            && let Some(value) = header_value(app.as_str())
+        {
             headers.insert(name, value);
         }
     }

@@ -105,19 +105,39 @@ impl Operation {
         }
         let segments = path::parameters(path)?;
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-        // The alpha and beta versions of an operation answer like the stable one.
-        let operation = match segments.as_slice() {
-            [
-                "v1.0" | "v1.0-alpha1" | "v1.0-alpha2" | "v1.0-beta1",
-                operation @ ..,
-            ] => operation,
-            _ => return Err(unknown(path)),
+        let Some((version, operation)) = segments.split_first() else {
+            return Err(unknown(path));
         };
         let found = state(parts, operation)
             .or_else(|| messages(parts, operation))
             .or_else(|| stores(parts, operation))
             .or_else(|| others(parts, operation));
-        found.ok_or_else(|| unknown(path))
+        found
+            .filter(|operation| operation.is_of(version))
+            .ok_or_else(|| unknown(path))
+    }
+
+    /// Whether Dapr serves the operation under this version of its API.
+    fn is_of(&self, version: &str) -> bool {
+        let alpha_alone = matches!(
+            self,
+            Self::QueryState { .. } | Self::Lock { .. } | Self::Unlock { .. }
+        );
+        let alpha_too = matches!(
+            self,
+            Self::BulkPublish { .. }
+                | Self::GetConfiguration { .. }
+                | Self::SubscribeConfiguration { .. }
+                | Self::UnsubscribeConfiguration { .. }
+                | Self::ScheduleJob { .. }
+                | Self::GetJob { .. }
+                | Self::DeleteJob { .. }
+        );
+        match version {
+            "v1.0" => !alpha_alone,
+            "v1.0-alpha1" => alpha_alone || alpha_too,
+            _ => false,
+        }
     }
 
     /// Refuses what the grants do not give. Lists of secrets and of configuration are also
@@ -227,7 +247,7 @@ pub(crate) fn addressed(authorization: &HeaderValue) -> Option<String> {
     user.eq_ignore_ascii_case(APP_ID).then(|| app.to_owned())
 }
 
-/// `/v1.0/invoke/{app}/method/{method}`. A plus sign is one here.
+/// `/v1.0/invoke/{app}/method/{method}`. A plus sign is one here. Without a method there is a slash at the end.
 fn invocation(path: &str) -> Result<Option<Operation>, ApiError> {
     let mut raw = path
         .split('/')
@@ -238,7 +258,11 @@ fn invocation(path: &str) -> Result<Option<Operation>, ApiError> {
     }
     let segments = path::segments(path)?;
     let invocation = match segments.as_slice() {
-        [version, _, app, method, rest @ ..] if version == "v1.0" && method == "method" => {
+        [version, _, app, method, rest @ ..]
+            if version == "v1.0"
+                && method == "method"
+                && (!rest.is_empty() || path.ends_with('/')) =>
+        {
             Some(Operation::Invoke {
                 app: app.clone(),
                 method: path::written(rest),
@@ -296,9 +320,9 @@ fn stores(parts: &Parts, operation: &[&str]) -> Option<Operation> {
         ("GET", ["secrets", store, "bulk"]) => Operation::BulkSecrets {
             store: (*store).to_owned(),
         },
-        ("GET", ["secrets", store, first, rest @ ..]) => Operation::GetSecret {
+        ("GET", ["secrets", store, key]) => Operation::GetSecret {
             store: (*store).to_owned(),
-            key: joined(first, rest),
+            key: (*key).to_owned(),
         },
         ("GET", ["configuration", store]) => Operation::GetConfiguration {
             store: (*store).to_owned(),

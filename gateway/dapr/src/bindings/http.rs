@@ -88,15 +88,15 @@ impl HttpBinding {
     }
 
     fn request(&self, operation: &Operation<'_>) -> Result<Request<Body>, String> {
-        let method = match operation.name.to_ascii_uppercase().as_str() {
-            "CREATE" | "POST" => Method::POST,
-            "PUT" => Method::PUT,
-            "PATCH" => Method::PATCH,
-            "GET" => Method::GET,
-            "HEAD" => Method::HEAD,
-            "DELETE" => Method::DELETE,
-            "OPTIONS" => Method::OPTIONS,
-            "TRACE" => Method::TRACE,
+        let method = match operation.name {
+            "create" | "post" => Method::POST,
+            "put" => Method::PUT,
+            "patch" => Method::PATCH,
+            "get" => Method::GET,
+            "head" => Method::HEAD,
+            "delete" => Method::DELETE,
+            "options" => Method::OPTIONS,
+            "trace" => Method::TRACE,
             other => return Err(format!("an HTTP binding knows no operation {other:?}")),
         };
         let path = operation.metadata.get("path").map_or("", String::as_str);

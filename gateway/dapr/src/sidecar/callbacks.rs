@@ -201,7 +201,7 @@ async fn configuration(
         let grants = shared.apps.get(app)?;
         let notice = granted_notice(&notice, grants, store)?;
         let is_open = grants.allows_configuration(store, key);
-        is_open.then(|| async move {
+        is_open.then_some(async move {
             let path = path::written(&["configuration", store, key]);
             let sent = send(shared, app, Method::POST, &path, &parts.headers, notice);
             if let Err(reason) = sent.await {

@@ -69,7 +69,7 @@ async fn http_calls_the_address_and_answers_with_its_body() {
     assert_eq!(answer.header("metadata.statuscode"), "200");
     assert_eq!(answer.header("content-type"), "application/json");
     // A text is sent as the JSON that it is.
-    let body = json!({"operation": "POST", "data": "hi", "metadata": {"path": "/echo"}});
+    let body = json!({"operation": "post", "data": "hi", "metadata": {"path": "/echo"}});
     let answer = world
         .call("POST", "/v1.0/bindings/web", body.to_string())
         .await;

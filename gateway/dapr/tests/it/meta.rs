@@ -69,3 +69,27 @@ async fn a_health_check_for_another_app_fails() {
     let outbound = "/v1.0/healthz/outbound?appid=other";
     assert_eq!(world.call("GET", outbound, "").await.status, 204);
 }
+
+#[tokio::test]
+async fn an_operation_is_served_under_the_versions_that_dapr_serves_it_under() {
+    let world = World::in_process(apps()).await;
+    let lock = r#"{"resourceId":"r","lockOwner":"a","expiryInSeconds":60}"#;
+    for (method, version, path, body, served) in [
+        ("GET", "v1.0", "state/statestore/k", "", true),
+        ("GET", "v1.0-alpha1", "state/statestore/k", "", false),
+        ("POST", "v1.0-alpha1", "state/statestore/query", "{}", true),
+        ("POST", "v1.0", "state/statestore/query", "{}", false),
+        ("POST", "v1.0-alpha1", "lock/lockstore", lock, true),
+        ("POST", "v1.0", "lock/lockstore", lock, false),
+        ("GET", "v1.0", "configuration/configstore", "", true),
+        ("GET", "v1.0-alpha1", "configuration/configstore", "", true),
+        ("GET", "v1.0-beta1", "configuration/configstore", "", false),
+        ("GET", "v1.0", "secrets/secretstore/a/b", "", false),
+        ("GET", "v2.0", "healthz", "", false),
+    ] {
+        let answer = world
+            .call(method, &format!("/{version}/{path}"), body)
+            .await;
+        assert_eq!(answer.status != 404, served, "{method} {version} {path}");
+    }
+}
