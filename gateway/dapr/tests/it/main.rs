@@ -17,6 +17,7 @@ mod beside_dapr;
 mod bindings;
 mod components;
 mod configuration;
+mod differential;
 mod durability;
 mod events;
 mod grants;
