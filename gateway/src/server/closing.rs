@@ -15,7 +15,7 @@ use tokio::time::timeout;
 pub(super) const LINGER_TIME: Duration = Duration::from_secs(10);
 
 /// How long it may be silent meanwhile without closing its side.
-const LINGER_PAUSE: Duration = Duration::from_secs(2);
+pub(super) const LINGER_PAUSE: Duration = Duration::from_secs(2);
 
 /// How much it may send meanwhile: more than most uploads that come to an early answer.
 pub(super) const LINGER_BYTES: u64 = 256 << 20;

@@ -11,8 +11,10 @@ use http::{Request, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
 
-use super::closing::{LINGER_BYTES, LINGER_TIME};
+use super::closing::{LINGER_BYTES, LINGER_PAUSE, LINGER_TIME};
 use super::exchange::Exchange;
 
 /// How much of a body that nobody wants is read so that the connection can serve another request: what Go's server reads.
@@ -75,13 +77,16 @@ impl Drop for Upload {
             Rest::Drained if body.size_hint().lower() <= DRAIN_BYTES => (DRAIN_TIME, DRAIN_BYTES),
             Rest::Drained | Rest::Expected => return self.exchange.leave_unread(),
         };
-        tokio::spawn(tokio::time::timeout(time, drain(body, bytes)));
+        // At the end of a worker what is left of its connections is dropped when nothing can be started any more.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(timeout(time, drain(body, bytes)));
+        }
     }
 }
 
 async fn drain(mut body: Incoming, most: u64) {
     let mut bytes = 0_u64;
-    while let Some(Ok(frame)) = body.frame().await {
+    while let Ok(Some(Ok(frame))) = timeout(LINGER_PAUSE, body.frame()).await {
         let length = frame.data_ref().map_or(0, Bytes::len) as u64;
         bytes = bytes.saturating_add(length);
         if bytes > most {
