@@ -47,6 +47,9 @@ const REQUEST_HEADERS: usize = 100;
 /// What `request_headers` may be: what a browser sends at least, and what a map of fields can hold with ease.
 const REQUEST_HEADER_COUNTS: RangeInclusive<usize> = 16..=10_000;
 
+/// What `connections` and `connections_per_client` may be.
+const CONNECTIONS: RangeInclusive<usize> = 1..=10_000_000;
+
 /// Where compiled code is kept unless configured.
 const CACHE: &str = ".wasmgate/cache";
 
@@ -74,6 +77,10 @@ pub struct Server {
     pub request_head: usize,
     /// The most fields of a request's head.
     pub request_headers: usize,
+    /// The most connections at once; unless said, what the limit on descriptors leaves for them.
+    pub connections: Option<usize>,
+    /// The most connections of one client address at once; unless said, half of all.
+    pub connections_per_client: Option<usize>,
     /// The folder for compiled code.
     pub cache: PathBuf,
     /// Bytes of compiled code that may be loaded at once.
@@ -85,7 +92,7 @@ pub struct Server {
 }
 
 /// The keys of `[server]`.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 12] = [
     "listen",
     "admin",
     "workers",
@@ -93,6 +100,8 @@ const KEYS: [&str; 10] = [
     "header_timeout",
     "request_head",
     "request_headers",
+    "connections",
+    "connections_per_client",
     "cache",
     "loaded_code",
     "outbound_private",
@@ -130,6 +139,9 @@ impl Server {
             request_headers: section
                 .and_then(|s| s.count("request_headers", REQUEST_HEADER_COUNTS))
                 .unwrap_or(REQUEST_HEADERS),
+            connections: section.and_then(|s| s.count("connections", CONNECTIONS)),
+            connections_per_client: section
+                .and_then(|s| s.count("connections_per_client", CONNECTIONS)),
             cache: folder.join(cache),
             loaded_code: section
                 .and_then(|s| {

@@ -7,6 +7,7 @@ mod exchange;
 mod handler;
 mod limits;
 mod listener;
+mod seats;
 mod service;
 mod upload;
 mod wire;
@@ -25,6 +26,7 @@ use crate::gateway::Gateway;
 use connection::Connection;
 use drain::Drain;
 use limits::HeadLimits;
+use seats::Seats;
 use service::Own;
 use worker::Finished;
 
@@ -46,7 +48,7 @@ impl Workers {
         config: &ServerConfig,
         gateway: &Arc<Gateway>,
     ) -> io::Result<Self> {
-        let drain = Drain::default();
+        let (drain, seats) = (Drain::default(), Seats::of(config));
         let unless_all = drain.guard();
         let (told, started) = mpsc::channel();
         let threads = listeners
@@ -54,8 +56,12 @@ impl Workers {
             .into_iter()
             .enumerate()
             .map(|(number, listener)| {
-                let worker =
-                    worker::Worker::new(config.clone(), Arc::clone(gateway), drain.clone());
+                let worker = worker::Worker {
+                    config: config.clone(),
+                    gateway: Arc::clone(gateway),
+                    drain: drain.clone(),
+                    seats: Arc::clone(&seats),
+                };
                 let told = told.clone();
                 std::thread::Builder::new()
                     .name(format!("worker-{number}"))

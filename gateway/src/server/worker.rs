@@ -12,21 +12,30 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::TaskTracker;
 
+use super::closing;
 use super::connection::Connection;
 use super::drain::{Drain, GRACE};
+use super::handler::document;
 use super::limits::HeadLimits;
+use super::seats::Seats;
 use super::service::Routes;
 use crate::config::Server as ServerConfig;
+use crate::error::Failure;
 use crate::gateway::{Arrival, Gateway};
+use crate::identity::RequestId;
 
 /// How long to wait when the process has no descriptor left for a connection: one closes sooner than this,
 /// and trying in a loop would only keep it from closing.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How many connections that there is no place for are answered at once; the others are only closed.
+const REFUSALS: usize = 64;
+
 pub(super) struct Worker {
-    config: ServerConfig,
-    gateway: Arc<Gateway>,
-    drain: Drain,
+    pub(super) config: ServerConfig,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) drain: Drain,
+    pub(super) seats: Arc<Seats>,
 }
 
 /// How a worker ended.
@@ -39,14 +48,6 @@ pub(super) enum Finished {
 }
 
 impl Worker {
-    pub(super) fn new(config: ServerConfig, gateway: Arc<Gateway>, drain: Drain) -> Self {
-        Self {
-            config,
-            gateway,
-            drain,
-        }
-    }
-
     /// Serves until it is told to stop and what is in flight has ended or the drain time-out has passed. Whether it
     /// can serve at all is told first.
     pub(super) fn run(self, listener: StdListener, started: &Sender<io::Result<()>>) -> Finished {
@@ -76,9 +77,16 @@ impl Worker {
 
     async fn serve(self, listener: TcpListener) -> Finished {
         let client = self.gateway.client();
-        let connections = TaskTracker::new();
+        let (connections, refusals) = (TaskTracker::new(), TaskTracker::new());
         let accept = |stream: TcpStream| {
             let Ok(peer) = stream.peer_addr() else { return };
+            let Ok(seat) = self.seats.take(peer.ip()) else {
+                self.gateway.refused(&Failure::Overloaded);
+                if refusals.len() < REFUSALS {
+                    refusals.spawn(refuse(stream));
+                }
+                return;
+            };
             let arrival = Arrival {
                 peer: peer.ip().into(),
                 client: client.clone(),
@@ -92,7 +100,10 @@ impl Worker {
                 limits: HeadLimits::of(&self.config),
                 drain: self.drain.clone(),
             };
-            connections.spawn(connection.serve(stream));
+            connections.spawn(async move {
+                connection.serve(stream).await;
+                drop(seat);
+            });
         };
         accept_until(&listener, self.drain.stopping(), accept).await;
         // Clients whose connection the kernel has made already are served, and so are those that have not yet heard of
@@ -114,6 +125,13 @@ impl Worker {
         }
         Finished::Whole
     }
+}
+
+/// Answers a connection that there is no place for, whatever it asks.
+async fn refuse(mut stream: TcpStream) {
+    let document = document(&Failure::Overloaded, false, &RequestId::fresh());
+    closing::answer(&mut stream, document).await;
+    closing::linger(stream).await;
 }
 
 /// Takes connections until `end`.

@@ -19,6 +19,7 @@ mod beside_dapr;
 mod closed_world;
 mod coffee_shop;
 mod compiled_cache;
+mod connections;
 mod dapr_blocks;
 mod dapr_callbacks;
 mod dapr_crash;

@@ -40,6 +40,11 @@ impl RawConnection {
         let stream = within("a connection", TcpStream::connect(address))
             .await
             .unwrap();
+        Self::of(stream)
+    }
+
+    /// Over a stream that is there.
+    pub(crate) fn of(stream: TcpStream) -> Self {
         Self {
             stream,
             unread: Vec::new(),

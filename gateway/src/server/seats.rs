@@ -1,0 +1,144 @@
+//! How many connections there may be: in all, and of one client, so that idle ones can take neither the descriptors that
+//! everything else needs nor the places of others.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustix::process::{Resource, getrlimit};
+
+use crate::config::Server as ServerConfig;
+
+/// The part of an IPv6 address that names a client: whoever has one address of a network has all of it (RFC 6177).
+const NETWORK_BITS: u32 = 64;
+
+/// The places for connections, shared by all workers.
+#[derive(Debug)]
+pub(super) struct Seats {
+    most: usize,
+    most_of_one: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    seats: usize,
+    by_client: HashMap<IpAddr, usize>,
+    /// Whether the operator has been told since there was room.
+    is_told: bool,
+}
+
+/// What has no place left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// The gateway.
+    Gateway,
+    /// One client.
+    Client,
+}
+
+/// The most connections unless configured: hardly any machine that has descriptors for more has the memory for them.
+const MOST: u64 = 100_000;
+
+impl Seats {
+    /// The places that the configuration asks for. Without a word of it they are three eighths of the descriptors: half of
+    /// them may go to loaded packages, and the rest is for what guests call, the admin listener and files.
+    pub(super) fn of(config: &ServerConfig) -> Arc<Self> {
+        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let most = config.connections.unwrap_or_else(|| {
+            usize::try_from((descriptors / 8 * 3).clamp(1, MOST)).unwrap_or(usize::MAX)
+        });
+        let of_one = config.connections_per_client;
+        Self::new(most, of_one.unwrap_or(most.div_ceil(2)))
+    }
+
+    /// So many places in all, and for each client.
+    pub(super) fn new(most: usize, most_of_one: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            most_of_one,
+            taken: Mutex::default(),
+        })
+    }
+
+    /// A place for a connection from `address`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Result<Seat, Full> {
+        let client = client(address);
+        let mut taken = self.taken.lock();
+        if taken.seats >= self.most {
+            if !taken.is_told {
+                taken.is_told = true;
+                tracing::warn!(
+                    connections = self.most,
+                    "there are as many connections as `server.connections` allows; more are refused"
+                );
+            }
+            return Err(Full::Gateway);
+        }
+        let of_one = taken.by_client.entry(client).or_default();
+        if *of_one >= self.most_of_one {
+            return Err(Full::Client);
+        }
+        *of_one = of_one.saturating_add(1);
+        taken.seats = taken.seats.saturating_add(1);
+        Ok(Seat {
+            seats: Arc::clone(self),
+            client,
+        })
+    }
+}
+
+/// A place; dropping it frees it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    seats: Arc<Seats>,
+    client: IpAddr,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.taken.lock();
+        taken.seats = taken.seats.saturating_sub(1);
+        // Half of the places free again is an end of what was told of.
+        taken.is_told &= taken.seats > self.seats.most / 2;
+        if let Some(of_one) = taken.by_client.get_mut(&self.client) {
+            *of_one = of_one.saturating_sub(1);
+            if *of_one == 0 {
+                taken.by_client.remove(&self.client);
+            }
+        }
+    }
+}
+
+fn client(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = address.to_bits() >> NETWORK_BITS << NETWORK_BITS;
+            Ipv6Addr::from_bits(network).into()
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_client_cannot_take_the_places_of_others_and_a_place_is_free_again() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let seats = Seats::new(3, 2);
+        let first = seats.take(address("10.0.0.1")).unwrap();
+        let _second = seats.take(address("::ffff:10.0.0.1")).unwrap();
+        assert_eq!(seats.take(address("10.0.0.1")).unwrap_err(), Full::Client);
+        let _third = seats.take(address("2001:db8::1")).unwrap();
+        assert_eq!(seats.take(address("10.0.0.2")).unwrap_err(), Full::Gateway);
+        drop(first);
+        let _fourth = seats.take(address("2001:db8::2")).unwrap();
+        assert_eq!(seats.taken.lock().by_client.len(), 2, "one of IPv6");
+    }
+}
