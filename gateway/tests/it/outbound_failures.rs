@@ -235,6 +235,48 @@ async fn an_upstream_of_endless_interim_responses_is_given_up_and_keeps_no_worke
 }
 
 #[tokio::test]
+async fn a_body_without_an_end_that_nobody_reads_leaves_the_worker_to_others() {
+    let upstream = Scripted::start(|mut peer, _| async move {
+        peer.head().await;
+        peer.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+            .await;
+        let chunks = "1\r\nx\r\n".repeat(10_000);
+        while peer.try_send(&chunks).await {}
+    });
+    let upstream = upstream.await;
+    let lines = format!(
+        "outbound = [\"{}\"]\nlimits = {{ timeout = \"4s\" }}",
+        upstream.origin()
+    );
+    let gateway = TestGateway::builder()
+        .server("workers = 1")
+        .guest_with("waits_for_trailers", &lines)
+        .guest("hello")
+        .start();
+    let target = format!("/waits-for-trailers?to={}", upstream.origin());
+    let waiting = gateway.get(&target);
+    let beside = async {
+        gateway.wait_for_in_flight("waits-for-trailers", 1).await;
+        let mut answered = 0;
+        while gateway.metrics().await.sum(
+            "wasmgate_instances_in_flight",
+            &[("package", "waits-for-trailers")],
+        ) > 0.0
+        {
+            assert_eq!(gateway.get("/hello").await.status, 200);
+            answered += 1;
+        }
+        answered
+    };
+    let (reply, answered) = tokio::join!(waiting, beside);
+    assert_eq!(reply.status, 504);
+    assert!(
+        answered > 10,
+        "{answered} answers beside it in four seconds"
+    );
+}
+
+#[tokio::test]
 async fn a_few_interim_responses_are_passed_over() {
     let told = called("", |mut peer, _| async move {
         peer.head().await;

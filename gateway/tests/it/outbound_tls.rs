@@ -199,3 +199,90 @@ fn wrong_files_are_mistakes_of_the_configuration_at_their_place() {
         );
     }
 }
+
+/// Node's own HTTP/2 server, which answers with the number of connections so far, and closes each of them after a request
+/// to `/last`.
+struct NodeHttp2 {
+    child: std::process::Child,
+    port: u16,
+}
+
+const NODE_HTTP2: &str = r#"
+const http2 = require('http2'), fs = require('fs');
+const [cert, key] = process.argv.slice(1).map(name => fs.readFileSync(name));
+let sessions = 0;
+const server = http2.createSecureServer({ cert, key });
+server.on('session', session => { sessions += 1; session.on('error', () => {}); });
+server.on('stream', (stream, headers) => {
+  const length = headers['content-length'] ?? 'none';
+  let body = '';
+  stream.on('data', data => body += data);
+  stream.on('end', () => {
+    stream.respond({ ':status': 200 });
+    stream.end(`${headers[':method']} ${headers[':authority']} ${length} ${body} on ${sessions}`);
+    if (headers[':path'] === '/last') stream.session.close();
+  });
+});
+server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+process.stdin.on('end', () => process.exit(0)).resume();
+"#;
+
+impl NodeHttp2 {
+    fn start(authority: &Authority, name: &str) -> Option<Self> {
+        let mut child = std::process::Command::new("node")
+            .args(["-e", NODE_HTTP2])
+            .args(["pem", "key"].map(|ending| authority.file(&format!("{name}.{ending}"))))
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .inspect_err(|_| println!("left out: there is no node (Debian's nodejs)"))
+            .ok()?;
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
+        let port = line.trim().parse().unwrap();
+        Some(Self { child, port })
+    }
+}
+
+impl Drop for NodeHttp2 {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn http2_requests_share_a_connection_until_it_closes() {
+    let authority = Authority::new();
+    authority.sign("server", &["localhost"], VALID);
+    let Some(server) = NodeHttp2::start(&authority, "server") else {
+        return;
+    };
+    let port = server.port;
+    let lines = format!("{}\n", tls(&authority, None));
+    let gateway = gateway(port, &lines).server("workers = 1").start();
+    let call = async |method: &str, path: &str, body: &'static str| {
+        let target = format!("/calls-out?to=https://localhost:{port}{path}");
+        let request = gateway.request(method, &target);
+        gateway
+            .send(request.body(crate::harness::full(body)).unwrap())
+            .await
+            .text()
+    };
+    let first = call("GET", "/", "").await;
+    assert_eq!(first, format!("GET localhost:{port} none  on 1"));
+    let many = (0..20).map(|_| call("POST", "/", "hello"));
+    for told in futures_util::future::join_all(many).await {
+        assert_eq!(told, format!("POST localhost:{port} 5 hello on 1"));
+    }
+    for connection in 1..=2 {
+        let last = call("GET", "/last", "").await;
+        assert!(last.ends_with(&format!("on {connection}")), "{last}");
+        let next = call("POST", "/", "").await;
+        assert!(
+            next.ends_with(&format!("0  on {}", connection + 1)),
+            "{next}"
+        );
+    }
+}

@@ -67,6 +67,11 @@ impl Peer {
         let _ = self.0.write_all(bytes.as_ref()).await;
     }
 
+    /// Sends bytes; `false` when the peer has gone.
+    pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.0.write_all(bytes.as_ref()).await.is_ok()
+    }
+
     /// Waits for the peer to close.
     pub(crate) async fn gone(&mut self) {
         let mut rest = [0; 1024];
