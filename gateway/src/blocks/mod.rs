@@ -145,12 +145,20 @@ impl Blocks {
         match &*self.0 {
             Mode::Embedded(dapr) => {
                 let unready = !*dapr.readiness().borrow();
-                let silent = dapr.silent_apps().into_iter();
-                let silent = silent.map(|(app, reason)| Condition {
+                let unknown = |package, detail| Condition {
                     reason: "subscriptions-unknown",
-                    package: Some(app.to_string()),
-                    detail: format!("the package has not told its subscriptions: {reason}"),
+                    package,
+                    detail,
                     unready,
+                };
+                let silent = dapr.silent_apps();
+                if unready && silent.is_empty() {
+                    let detail = "packages are about to be asked for their subscriptions";
+                    return vec![unknown(None, detail.to_owned())];
+                }
+                let silent = silent.into_iter().map(|(app, reason)| {
+                    let detail = format!("the package has not told its subscriptions: {reason}");
+                    unknown(Some(app.to_string()), detail)
                 });
                 silent.collect()
             }
@@ -176,11 +184,10 @@ impl Blocks {
     pub fn is_sidecar_there(&self) -> Option<bool> {
         match &*self.0 {
             Mode::Embedded(_) => None,
-            Mode::Sidecar(_, client) => Some(
-                client
-                    .get()
-                    .is_some_and(|sidecar| *sidecar.readiness().borrow()),
-            ),
+            Mode::Sidecar(_, client) => {
+                let state = client.get().map(Sidecar::state);
+                Some(state.is_some_and(|state| state.reachable))
+            }
         }
     }
 

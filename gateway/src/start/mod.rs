@@ -107,6 +107,9 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
     let mut signals = Signals::new().map_err(|error| machine(&error))?;
     let (listen, admin) = (config.server.listen, config.server.admin);
     let cannot_listen = |key, address, error| {
+        if system::is_out_of_descriptors(&error) {
+            return StartError::Machine(format!("cannot listen on {address}: {error}"));
+        }
         let mistake = config.mistake(key, server::refused(address, &error));
         StartError::Listen(config.report(vec![mistake]))
     };

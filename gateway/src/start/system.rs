@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 
-use rustix::io::fcntl_dupfd_cloexec;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -47,6 +47,12 @@ pub(super) fn grow_descriptor_table() {
     if let Err(error) = grown {
         tracing::warn!(%error, "the table of descriptors grows as it is needed");
     }
+}
+
+/// Whether the process, or the machine, has no descriptor left.
+pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let errno = io::Error::raw_os_error(error).map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// SIGTERM and Ctrl-C, one after the other.

@@ -129,8 +129,15 @@ async fn the_command_line_overrides_the_file() {
 
 #[test]
 fn workers_that_cannot_all_start_end_the_start_with_a_word() {
-    /// Enough for the listeners of all workers, not for their event queues.
-    const DESCRIPTORS: u32 = 96;
+    /// Enough for the listeners of some workers; for those of all and not for their event queues.
+    const DESCRIPTORS: [u32; 2] = [24, 96];
+    for descriptors in DESCRIPTORS {
+        assert_cannot_start(descriptors);
+    }
+}
+
+/// Starts more workers than this many descriptors are enough for.
+fn assert_cannot_start(descriptors: u32) {
     let folder = TempDir::new().unwrap();
     let toml = TestGateway::builder().server("workers = 40").guest("hello");
     std::fs::write(folder.path().join("wasmgate.toml"), toml.toml()).unwrap();
@@ -138,7 +145,7 @@ fn workers_that_cannot_all_start_end_the_start_with_a_word() {
     let mut limited = Command::new("sh");
     limited
         .arg("-c")
-        .arg(format!("ulimit -n {DESCRIPTORS}; exec \"$0\" up"))
+        .arg(format!("ulimit -n {descriptors}; exec \"$0\" up"))
         .arg(gateway.get_program())
         .current_dir(folder.path())
         .env_remove("RUST_LOG")
