@@ -28,7 +28,7 @@ test: toolchain ## Run every test; what needs a tool that is not there is left o
 	$(BUILD_GUESTS) $(GUESTS)
 	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples
 	cargo test --workspace --exclude wasmgate-test-guests
-	@$(call if-there,python3 curl,the READMEs are not tried,$(MAKE) test-readme)
+	@$(call if-there,python3 curl openssl,the READMEs are not tried,$(MAKE) test-readme)
 	@$(call if-there,node npm chromium,the coffee shop's page is not tried,$(MAKE) test-page)
 	@$(call if-there,python3 go,deploy/ is not checked,$(MAKE) test-deploy)
 
