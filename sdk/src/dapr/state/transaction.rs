@@ -17,7 +17,9 @@ use crate::{
 /// [`Store::transaction`](super::Store::transaction).
 ///
 /// In a store with an outbox (its metadata `outboxPublishPubsub` and `outboxPublishTopic`) what is
-/// saved and deleted is published as well, in the same transaction: either both happen or neither.
+/// saved is published as well, in the same transaction: either both happen or neither. A deletion is no event. A second
+/// save of a key with the metadata `outbox.projection` = `true` is published in place of the first and not saved.
+/// Beside a sidecar only texts are published as they are: Dapr 1.18 prints an object as Go does (`map[a:1]`).
 ///
 /// ```
 /// # use wasmgate_sdk::{Error, dapr::{self, state::Save}};

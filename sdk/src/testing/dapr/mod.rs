@@ -103,7 +103,7 @@ impl Dapr {
         self.world.state.borrow_mut().put(store, key, &value);
     }
 
-    /// Gives a store an outbox: what a transaction saves or deletes is published to a topic too.
+    /// Gives a store an outbox: what a transaction saves is published to a topic too.
     pub fn outbox(&self, store: &str, pubsub: &str, topic: &str) {
         let mut outboxes = self.world.outboxes.borrow_mut();
         outboxes.insert(store.to_owned(), (pubsub.to_owned(), topic.to_owned()));

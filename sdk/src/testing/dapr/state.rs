@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use super::answer::{Answer, answer_json, refuse};
+use super::answer::{Answer, answer_json, refuse, text};
 use crate::{Method, Request, Response};
 
 #[derive(Default)]
@@ -29,6 +29,8 @@ struct Write {
     etag: Option<String>,
     #[serde(default)]
     options: Options,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -46,6 +48,21 @@ struct Transaction {
 struct Operation {
     operation: String,
     request: Write,
+}
+
+/// Metadata of what is not saved but published in place of what is saved under its key.
+const PROJECTION: &str = "outbox.projection";
+
+impl Write {
+    fn is_projection(&self) -> bool {
+        self.metadata.get(PROJECTION).is_some_and(|on| on == "true")
+    }
+}
+
+/// The same for a request that is not read yet.
+pub(super) fn is_projection(request: &Value) -> bool {
+    let metadata = request.get("metadata").unwrap_or(&Value::Null);
+    text(metadata, PROJECTION) == "true"
 }
 
 impl States {
@@ -109,6 +126,7 @@ impl States {
                             .unwrap_or_default()
                             .into_owned(),
                     },
+                    metadata: BTreeMap::new(),
                 };
                 self.write(store, delete, "ERR_STATE_DELETE")?;
                 Ok(Response::new(204))
@@ -146,6 +164,7 @@ impl States {
         } in operations
         {
             match operation.as_str() {
+                "upsert" if request.is_projection() => continue,
                 "upsert" => {}
                 "delete" => request.value = None,
                 _ => return refuse(400, "ERR_NOT_SUPPORTED_STATE_OPERATION", &operation),

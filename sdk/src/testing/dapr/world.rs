@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     answer::{Answer, answer_json, failure, refuse, text},
     events::Events,
-    state::States,
+    state::{States, is_projection},
 };
 use crate::{
     Method, Request, Response, Router, client, params,
@@ -120,20 +120,28 @@ impl World {
         }
     }
 
-    /// Publishes what a transaction has done, if its store has an outbox.
+    /// Publishes what a transaction has saved, if its store has an outbox; a deletion is no event.
     fn publish_changes(&self, store: &str, transaction: Value) {
         let outboxes = self.outboxes.borrow();
         let Some((pubsub, topic)) = outboxes.get(store) else {
             return;
         };
         let operations = transaction.get("operations").and_then(Value::as_array);
-        for operation in operations.into_iter().flatten() {
-            let request = operation.get("request").unwrap_or(&Value::Null);
+        let saves: Vec<_> = operations
+            .into_iter()
+            .flatten()
+            .filter(|operation| text(operation, "operation") == "upsert")
+            .filter_map(|operation| operation.get("request"))
+            .collect();
+        let key = |save: &Value| text(save, "key").to_owned();
+        for save in saves.iter().filter(|save| !is_projection(save)) {
+            // What is published in place of the value, if anything is.
+            let shown = saves
+                .iter()
+                .rfind(|other| is_projection(other) && key(other) == key(save));
             let envelope = json!({
-                "data": request.get("value"),
+                "data": shown.unwrap_or(save).get("value"),
                 "datacontenttype": "application/json",
-                "subject": text(request, "key"),
-                "operation": format!("outbox.{}", text(operation, "operation")),
             });
             self.events.borrow_mut().publish(pubsub, topic, envelope);
         }
