@@ -147,9 +147,19 @@ struct BulkEntry<'a> {
     metadata: &'a Metadata,
 }
 
+/// What an app makes of each event of a batch.
 #[derive(Deserialize)]
-struct BulkAnswer {
+pub(crate) struct BulkAnswer {
     statuses: Vec<BulkStatus>,
+}
+
+impl BulkAnswer {
+    /// The word for one event, if there is one.
+    pub(crate) fn status(&self, entry: &str) -> Option<&str> {
+        let mut statuses = self.statuses.iter();
+        let found = statuses.find(|status| status.entry_id == entry)?;
+        Some(found.status.as_str()).filter(|status| !status.is_empty())
+    }
 }
 
 #[derive(Deserialize)]
@@ -259,7 +269,7 @@ pub(crate) fn outcome(status: StatusCode, body: &[u8]) -> Outcome {
     }
 }
 
-fn by_word(status: &str) -> Outcome {
+pub(crate) fn by_word(status: &str) -> Outcome {
     match status {
         "" | "SUCCESS" => Outcome::Done,
         "DROP" => Outcome::Drop("the app dropped it".to_owned()),

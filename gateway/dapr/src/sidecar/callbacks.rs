@@ -200,8 +200,10 @@ async fn configuration(
     let told = apps.into_iter().filter_map(|app| {
         let grants = shared.apps.get(app)?;
         let notice = granted_notice(&notice, grants, store)?;
-        let is_open = grants.allows_configuration(store, key);
-        is_open.then_some(async move {
+        if !grants.allows_configuration(store, key) {
+            return None;
+        }
+        Some(async move {
             let path = path::written(&["configuration", store, key]);
             let sent = send(shared, app, Method::POST, &path, &parts.headers, notice);
             if let Err(reason) = sent.await {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{
-    Shared, Topology,
+    Shared, Topology, batches,
     callbacks::{json_answer, send, whole},
     fanout::{Target, joint_status},
     health,
@@ -37,6 +37,11 @@ pub(super) async fn joined(
     let (Ok(body), true) = (whole(body).await, shared.knows_subscriptions().await) else {
         return again();
     };
+    if !is_event(parts)
+        && let Some(answer) = batches::joined(shared, parts, &body, (pubsub, topic)).await
+    {
+        return answer;
+    }
     let event: Value = serde_json::from_slice(&body).unwrap_or_default();
     let targets = shared.fan_out.read().targets(pubsub, topic, &event);
     deliver(shared, parts, &event, &body, (pubsub, topic), targets).await
@@ -108,10 +113,7 @@ async fn deliver(
     mut targets: Vec<(AppId, Target)>,
 ) -> Response<Body> {
     targets.retain(|(app, _)| shared.grants_subscription(app, pubsub, topic));
-    let id = event.get("id").and_then(Value::as_str);
-    let source = event.get("source").and_then(Value::as_str);
-    let source = source.unwrap_or_default();
-    let id = id.map(|id| format!("{pubsub}/{topic}/{source}/{id}"));
+    let id = id(pubsub, topic, event);
     if let Some(id) = &id {
         let delivered = shared.delivered.lock();
         targets.retain(|(app, _)| !delivered.has(id, app));
@@ -139,30 +141,39 @@ async fn deliver(
                     .await;
             }
         }
-        let result = match &outcome {
-            Outcome::Done => DeliveryResult::Done,
-            Outcome::Retry(_) => DeliveryResult::Retry,
-            Outcome::Drop(_) | Outcome::Park(_) => DeliveryResult::Dropped,
-            Outcome::Expired => DeliveryResult::Expired,
-            Outcome::Unreachable(_) => DeliveryResult::Unreachable,
-        };
-        shared.channel.settled(&app, DeliveryKind::Event, result);
+        count(shared, &app, &outcome);
         (app, outcome)
     });
     let outcomes = join_all(turns).await;
     let status = joint_status(&outcomes);
     if let Some(id) = &id {
-        let mut delivered = shared.delivered.lock();
-        if status == "RETRY" {
-            let again =
-                |outcome: &Outcome| matches!(outcome, Outcome::Retry(_) | Outcome::Unreachable(_));
-            let done = outcomes.into_iter().filter(|(_, outcome)| !again(outcome));
-            delivered.remember(id, done.map(|(app, _)| app));
-        } else {
-            delivered.forget(id);
-        }
+        shared.settle(id, status, outcomes);
     }
     json_answer(&json!({"status": status}))
+}
+
+/// What an event is known by when it comes again: within its topic, source and id are one event's alone (CloudEvents 1.0).
+pub(super) fn id(pubsub: &str, topic: &str, event: &Value) -> Option<String> {
+    let text = |name| event.get(name).and_then(Value::as_str);
+    let source = text("source").unwrap_or_default();
+    text("id").map(|id| format!("{pubsub}/{topic}/{source}/{id}"))
+}
+
+/// Tells what became of an event at one app.
+pub(super) fn count(shared: &Shared, app: &AppId, outcome: &Outcome) {
+    let result = match outcome {
+        Outcome::Done => DeliveryResult::Done,
+        Outcome::Retry(_) => DeliveryResult::Retry,
+        Outcome::Drop(_) | Outcome::Park(_) => DeliveryResult::Dropped,
+        Outcome::Expired => DeliveryResult::Expired,
+        Outcome::Unreachable(_) => DeliveryResult::Unreachable,
+    };
+    shared.channel.settled(app, DeliveryKind::Event, result);
+}
+
+/// Whether an app is to get its event again.
+pub(super) fn is_again(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Retry(_) | Outcome::Unreachable(_))
 }
 
 /// The event broke off on its way, or nobody knows yet whose it is: the sidecar is to send it again.
@@ -184,7 +195,12 @@ impl Shared {
         grants.is_some_and(|grants| grants.allows_subscribe(pubsub, topic))
     }
 
-    async fn publish_dead_letter(&self, pubsub: &str, topic: &str, event: Bytes) -> Outcome {
+    pub(super) async fn publish_dead_letter(
+        &self,
+        pubsub: &str,
+        topic: &str,
+        event: Bytes,
+    ) -> Outcome {
         let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let path = format!("/v1.0/publish/{}/{}", encode(pubsub), encode(topic));
         let request = Request::post(path)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
+use super::events::is_again;
 use crate::{
     app::AppId,
     grants::Grants,
@@ -141,6 +142,16 @@ impl FanOut {
             if let Some(dead_letter) = common_dead_letter(subscriptions) {
                 entry.insert("deadLetterTopic".to_owned(), dead_letter.into());
             }
+            // If one wants batches, the sidecar sends batches: smaller and sooner ones where several do.
+            let bulk = subscriptions.iter().filter_map(|one| one.bulk);
+            if let Some(most) = bulk.clone().map(|bulk| bulk.most).min() {
+                let wait = bulk.map(|bulk| bulk.longest_wait.as_millis()).min();
+                let bulk = json!({
+                    "enabled": true, "maxMessagesCount": most,
+                    "maxAwaitDurationMs": u64::try_from(wait.unwrap_or_default()).unwrap_or(u64::MAX),
+                });
+                entry.insert("bulkSubscribe".to_owned(), bulk);
+            }
             if let Some(metadata) = self.metadata.get(&(pubsub.clone(), topic.clone())) {
                 entry.insert("metadata".to_owned(), metadata.clone().into());
             }
@@ -153,11 +164,7 @@ impl FanOut {
     pub fn targets(&self, pubsub: &str, topic: &str, event: &Value) -> Vec<(AppId, Target)> {
         let subscriptions = self.subscriptions(pubsub, topic).iter();
         let targets = subscriptions.filter_map(|subscription| {
-            let target = match subscription.path_for(event) {
-                Ok(path) => Ok(crate::runtime::as_path(path?)),
-                Err(error) => Err(error.to_string()),
-            };
-            Some((subscription.app.clone(), target))
+            Some((subscription.app.clone(), target(subscription, event)?))
         });
         targets.collect()
     }
@@ -184,6 +191,25 @@ impl FanOut {
             .filter(|subscription| subscription.app == *app);
         own.flat_map(Subscription::paths)
             .any(|own| plain(own) == path)
+    }
+
+    /// The apps that subscribe to `topic`, and whether they want its events in bulk.
+    pub(super) fn apps(&self, pubsub: &str, topic: &str) -> Vec<(AppId, bool)> {
+        let subscriptions = self.subscriptions(pubsub, topic).iter();
+        let apps = subscriptions.map(|one| (one.app.clone(), one.bulk.is_some()));
+        apps.collect()
+    }
+
+    /// Where `app` takes `event`; none if it does not.
+    pub(super) fn target(
+        &self,
+        app: &AppId,
+        pubsub: &str,
+        topic: &str,
+        event: &Value,
+    ) -> Option<Target> {
+        let mut subscriptions = self.subscriptions(pubsub, topic).iter();
+        target(subscriptions.find(|one| one.app == *app)?, event)
     }
 
     /// Pub/sub and topic of all subscriptions.
@@ -216,6 +242,13 @@ impl FanOut {
     fn subscriptions(&self, pubsub: &str, topic: &str) -> &[Subscription] {
         let topic = (pubsub.to_owned(), topic.to_owned());
         self.topics.get(&topic).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn target(subscription: &Subscription, event: &Value) -> Option<Target> {
+    match subscription.path_for(event) {
+        Ok(path) => Some(Ok(crate::runtime::as_path(path?))),
+        Err(error) => Some(Err(error.to_string())),
     }
 }
 
@@ -265,8 +298,7 @@ impl Delivered {
 
 /// What the sidecar is told when each app has had its turn: it comes again if anybody needs it.
 pub(super) fn joint_status(outcomes: &[(AppId, Outcome)]) -> &'static str {
-    let again = |outcome: &Outcome| matches!(outcome, Outcome::Retry(_) | Outcome::Unreachable(_));
-    if outcomes.iter().any(|(_, outcome)| again(outcome)) {
+    if outcomes.iter().any(|(_, outcome)| is_again(outcome)) {
         return "RETRY";
     }
     let dropped = |(_, outcome): &(AppId, Outcome)| matches!(outcome, Outcome::Drop(_));

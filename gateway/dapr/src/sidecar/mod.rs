@@ -26,6 +26,7 @@
 //! is ready when it has, or after a while with a detail; a sidecar that is lost later is a detail.
 
 mod answers;
+mod batches;
 mod bodies;
 mod callbacks;
 mod events;

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeSet,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use http::Method;
@@ -259,4 +262,49 @@ async fn secrets_are_read_by_name() {
         .call("GET", "/v1.0/secrets/secretstore/GREETING", "")
         .await;
     assert_eq!(secret.json(), json!({"GREETING": "hello"}));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bulk_subscriber_gets_batches_and_another_of_the_topic_each_event() {
+    let apps = Apps::default();
+    let bulk = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t",
+        "bulkSubscribe": {"enabled": true, "maxMessagesCount": 10, "maxAwaitDurationMs": 300}}]);
+    let refused = Arc::new(AtomicUsize::new(0));
+    let refusals = refused.clone();
+    subscribe(&apps, "batch", bulk, move |received| {
+        // The first try of the event 3 asks for another.
+        let batch = received.json();
+        let entries = batch["entries"].as_array().unwrap().iter();
+        let statuses = entries.map(|entry| {
+            let again = entry["event"]["data"] == 3 && refusals.fetch_add(1, Ordering::SeqCst) == 0;
+            json!({"entryId": entry["entryId"], "status": if again { "RETRY" } else { "SUCCESS" }})
+        });
+        answer(200, json!({"statuses": statuses.collect::<Vec<_>>()}))
+    });
+    let single = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]);
+    subscribe(&apps, "single", single, |_| answer(200, ""));
+    let Some(world) = world(apps).await else {
+        return;
+    };
+    for n in 1..=6 {
+        publish(&world, "t", &n.to_string()).await;
+    }
+    eventually("the refused event comes again", || async {
+        refused.load(Ordering::SeqCst) >= 2
+    })
+    .await;
+    let singles = world.apps.wait("single", "/t", 6).await;
+    let mut data: Vec<i64> = singles
+        .iter()
+        .filter_map(|one| one.json()["data"].as_i64())
+        .collect();
+    data.sort_unstable();
+    assert_eq!(data, [1, 2, 3, 4, 5, 6]);
+    let batches = world.apps.wait("batch", "/t", 1).await;
+    assert!(batches.len() < 7, "{}", batches.len());
+    let events: usize = batches
+        .iter()
+        .map(|batch| batch.json()["entries"].as_array().unwrap().len())
+        .sum();
+    assert_eq!(events, 7, "{batches:?}");
 }

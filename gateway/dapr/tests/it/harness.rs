@@ -383,14 +383,21 @@ impl World {
         method: &str,
         path: &str,
     ) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.body(Body::empty()).unwrap();
+        self.relayed(app, grants, request).await
+    }
+
+    /// Any call of an app with these grants, through a sidecar's client.
+    pub(crate) async fn relayed(
+        &self,
+        app: &str,
+        grants: &Grants,
+        request: Request<Body>,
+    ) -> Answer {
         let End::Relayed(sidecar) = &self.end else {
             panic!("not relayed")
         };
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .body(Body::empty())
-            .unwrap();
         whole(sidecar.call(&app_id(app), grants, request).await).await
     }
 

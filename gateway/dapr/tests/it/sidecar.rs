@@ -356,3 +356,133 @@ spec: {pubsubname: pubsub, topic: t, routes: {default: /b/orders}}
     })
     .await;
 }
+
+/// What a sidecar that has yet to subscribe was asked, and whether it has.
+#[derive(Default)]
+struct Late {
+    metadata: AtomicUsize,
+    published: AtomicUsize,
+    subscribed: std::sync::atomic::AtomicBool,
+}
+
+async fn late() -> (Arc<Late>, Sidecar, tokio::task::JoinHandle<()>) {
+    let late = Arc::new(Late::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let peer = late.clone();
+    let router = axum::Router::new().fallback(move |request: Request<Body>| {
+        let peer = peer.clone();
+        async move {
+            let path = request.uri().path();
+            if path == "/v1.0/metadata" {
+                peer.metadata.fetch_add(1, Ordering::SeqCst);
+            }
+            if path.starts_with("/v1.0/publish") {
+                peer.published.fetch_add(1, Ordering::SeqCst);
+            }
+            let listed = match peer.subscribed.load(Ordering::SeqCst) {
+                true => json!([{"pubsubname": "p", "topic": "t", "rules": [{"path": "/x"}]}]),
+                false => json!([]),
+            };
+            answer(200, json!({ "subscriptions": listed }))
+        }
+    });
+    let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let apps = Apps::default();
+    let list = json!([{"pubsubname": "p", "topic": "t", "route": "/t"}]);
+    subscribe(&apps, "a", list, |_| answer(200, ""));
+    let settings = SidecarSettings::new(endpoint.parse().unwrap());
+    let sidecar = Sidecar::start(settings, Arc::new(apps), [(app_id("a"), Grants::all())]);
+    (late, sidecar, server)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_and_events_wait_until_the_sidecar_has_subscribed_and_a_lost_one_is_a_detail() {
+    let (late, sidecar, server) = late().await;
+    eventually("it is asked what it subscribed to", || async {
+        late.metadata.load(Ordering::SeqCst) > 0
+    })
+    .await;
+    let state = sidecar.state();
+    assert!(!state.ready && state.reachable, "{state:?}");
+    assert!(state.detail.unwrap().contains("has not subscribed"));
+
+    let publisher = sidecar.clone();
+    let publishing = tokio::spawn(async move {
+        let request = Request::post("/v1.0/publish/p/t")
+            .body(Body::from("1"))
+            .unwrap();
+        publisher
+            .call(&app_id("a"), &Grants::all(), request)
+            .await
+            .status()
+    });
+    let starting = tokio::spawn({
+        let sidecar = sidecar.clone();
+        async move { sidecar.settled().await }
+    });
+    let asked = late.metadata.load(Ordering::SeqCst);
+    eventually("it is asked again and again", || async {
+        late.metadata.load(Ordering::SeqCst) > asked + 5
+    })
+    .await;
+    assert!(!publishing.is_finished() && !starting.is_finished());
+    assert_eq!(late.published.load(Ordering::SeqCst), 0);
+    // A topic that nobody here subscribes to need not wait.
+    let other = Request::post("/v1.0/publish/p/other")
+        .body(Body::from("1"))
+        .unwrap();
+    let sent = sidecar.call(&app_id("a"), &Grants::all(), other).await;
+    assert_eq!(
+        (sent.status(), late.published.load(Ordering::SeqCst)),
+        (http::StatusCode::OK, 1)
+    );
+
+    late.subscribed.store(true, Ordering::SeqCst);
+    assert_eq!(publishing.await.unwrap(), 200);
+    starting.await.unwrap();
+    assert_eq!(late.published.load(Ordering::SeqCst), 2);
+    let state = sidecar.state();
+    assert!(state.ready && state.detail.is_none(), "{state:?}");
+
+    server.abort();
+    let _ended = server.await;
+    eventually("it is seen to be gone", || async {
+        // A kept connection may still answer until it is closed.
+        let state = sidecar.state();
+        state.ready && !state.reachable && state.detail.is_some()
+            || get(&sidecar, "/v1.0/healthz").await.status() == 200
+    })
+    .await;
+    assert!(sidecar.state().ready);
+}
+
+#[tokio::test]
+async fn a_package_may_neither_subscribe_nor_send_dead_letters_where_it_has_no_grant() {
+    let apps = Apps::default();
+    let list = json!([
+        {"pubsubname": "p", "topic": "mine", "route": "/m", "deadLetterTopic": "others"},
+        {"pubsubname": "p", "topic": "others", "route": "/o"},
+    ]);
+    subscribe(&apps, "a", list, |_| answer(200, ""));
+    let grants = Grants {
+        subscribe: Some(Globs::new(["p/mine"]).unwrap()),
+        ..Grants::none()
+    };
+    let grants = Grants {
+        jobs: true,
+        ..grants
+    };
+    let settings = SidecarSettings::new("http://127.0.0.1:1".parse().unwrap());
+    let sidecar = Sidecar::start(settings, Arc::new(apps), [(app_id("a"), grants)]);
+    let request = Request::get("/dapr/subscribe").body(Body::empty()).unwrap();
+    let Callback::Answered(told) = sidecar.callback(request).await else {
+        panic!("not answered")
+    };
+    let told = whole(told).await.json();
+    assert_eq!(told.as_array().unwrap().len(), 1, "{told}");
+    assert_eq!(
+        (&told[0]["topic"], told[0].get("deadLetterTopic")),
+        (&json!("mine"), None)
+    );
+}

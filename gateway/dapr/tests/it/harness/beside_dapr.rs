@@ -71,6 +71,8 @@ spec:
 pub(crate) struct RealDapr {
     pub(crate) daprd: Daprd,
     pub(crate) redis: Redis,
+    /// The app-id by which the sidecar knows the gateway.
+    pub(crate) app_id: String,
     _postgres: Arc<Postgres>,
     _scheduler: Arc<Scheduler>,
 }
@@ -90,7 +92,8 @@ impl RealDapr {
                 postgres.connection_string(),
             );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut daprd = Daprd::new(&unique("gateway"), &resources)
+        let app_id = unique("gateway");
+        let mut daprd = Daprd::new(&app_id, &resources)
             .app(listener.local_addr().unwrap())
             .scheduler(&scheduler)
             .environment("DAPR_API_TOKEN", "api")
@@ -113,6 +116,7 @@ impl RealDapr {
         let real = Self {
             daprd,
             redis,
+            app_id,
             _postgres: postgres,
             _scheduler: scheduler,
         };
