@@ -14,6 +14,7 @@ use crate::{
     components::find,
     error::{ApiError, ApiResult},
     event::{self, Event, Metadata, Publication},
+    time::rfc3339,
 };
 use axum::body::Body;
 
@@ -184,7 +185,8 @@ fn make(
     let expires_at = of("ttlInSeconds").map(|ttl| expiry(ttl, METADATA));
     let expires_at = expires_at
         .transpose()
-        .map_err(|error| ApiError::new(400, METADATA, error.message()))?;
+        .map_err(|error| ApiError::new(400, METADATA, error.message()))?
+        .flatten();
     let (traceparent, tracestate) = (
         call.traceparent(),
         call.header("tracestate").unwrap_or_default(),
@@ -201,8 +203,13 @@ fn make(
     let data = if raw {
         body.to_vec().into()
     } else {
-        let envelope =
-            event::wrap(&publication, body).and_then(|event| Ok(event::json_of(&event)?));
+        let envelope = event::wrap(&publication, body).and_then(|mut event| {
+            if let Some(at) = expires_at {
+                let at = serde_json::value::to_raw_value(&rfc3339(at))?;
+                event.insert("expiration".to_owned(), at);
+            }
+            Ok(event::json_of(&event)?)
+        });
         envelope
             .map_err(|error| ApiError::new(400, "ERR_PUBSUB_CLOUD_EVENTS_SER", error.to_string()))?
     };
@@ -218,7 +225,7 @@ fn make(
         raw,
         traceparent: Some(traceparent),
         tracestate: Some(tracestate.to_owned()),
-        expires_at: expires_at.flatten(),
+        expires_at,
         metadata,
     })
 }

@@ -378,7 +378,8 @@ spec:
                 "1",
             )
             .await;
-        world.apps.wait("app", "/t", 1).await;
+        let event = world.apps.wait("app", "/t", 1).await[0].json();
+        assert!(event["expiration"].is_string(), "{event}");
         eventually("the event expires", || async {
             world.dapr().queues().await.is_empty()
         })
