@@ -48,6 +48,8 @@ async fn child_that_works_until_it_is_killed() {
         _ if received.json()["data"].as_i64().unwrap() % 2 == 0 => answer(200, ""),
         _ => answer(crate::harness::UNAVAILABLE.as_u16(), ""),
     });
+    // Who schedules jobs has to be somebody who takes them.
+    apps.set("shop", |_| answer(404, ""));
     let dapr = start(
         Settings {
             data: data.into(),
