@@ -37,6 +37,7 @@ mod engines;
 mod failures;
 mod guest_answers;
 mod guest_logs;
+mod h2spec;
 mod heads;
 mod identity;
 mod isolation;
