@@ -37,6 +37,17 @@ async fn two_hundred_orders_by_one_eight_and_thirty_two_clients_are_all_fulfille
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_of_the_first_moment_are_made_though_pubsub_keeps_nothing_for_later_subscribers() {
+    if !wasmgate_real_dapr::there() {
+        return;
+    }
+    let street = Street::open_with("pubsub.in-memory").await;
+    let clients = Clients::start(street.address(), 4, "at once", 12);
+    let (ids, _) = clients.done().await;
+    street.has_made_exactly(&ids).await;
+}
+
 /// Clients that each place one order after the other, each until it is taken.
 pub(super) struct Clients {
     running: JoinSet<Vec<String>>,

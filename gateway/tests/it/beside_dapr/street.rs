@@ -34,12 +34,19 @@ pub(super) struct Street {
 }
 
 impl Street {
-    /// Starts everything and waits until the gateway is ready.
+    /// Starts everything and waits until sidecar and gateway are ready.
     pub(super) async fn open() -> Self {
+        let street = Self::open_with("pubsub.redis").await;
+        street.daprd.ready().await;
+        street
+    }
+
+    /// Starts everything, with pub/sub components of this type, and waits until the gateway says that it is ready.
+    pub(super) async fn open_with(pubsub: &str) -> Self {
         let (redis, postgres) = (Redis::start().await, Postgres::start().await);
         let scheduler = Scheduler::start().await;
         let place = Place::new();
-        let mut daprd = sidecar(&redis, &postgres, &place).scheduler(&scheduler);
+        let mut daprd = sidecar(&redis, &postgres, &place, pubsub).scheduler(&scheduler);
         let gateway = gateway(&place, &daprd);
         daprd.start().await;
         let street = Self {
@@ -51,7 +58,6 @@ impl Street {
             place,
             earlier: String::new(),
         };
-        street.daprd.ready().await;
         street.gateway.ready().await;
         street
     }
@@ -134,7 +140,7 @@ impl Street {
 
 /// The overlay's sidecar: its resources with the test's addresses and secrets, and what the Deployment's annotations
 /// say of its command line.
-fn sidecar(redis: &Redis, postgres: &Postgres, place: &Place) -> Daprd {
+fn sidecar(redis: &Redis, postgres: &Postgres, place: &Place, pubsub: &str) -> Daprd {
     let overlay = root().join(OVERLAY);
     let resources = ["components.yaml", "subscriptions.yaml", "resiliency.yaml"]
         .iter()
@@ -142,6 +148,7 @@ fn sidecar(redis: &Redis, postgres: &Postgres, place: &Place) -> Daprd {
             all.file(&overlay.join(file))
         })
         .replace("redis-master:6379", redis.address())
+        .replace("pubsub.redis", pubsub)
         .secret("redis", "redis-password", Redis::PASSWORD)
         .secret(
             "postgresql",
