@@ -40,10 +40,8 @@ struct Unanswered {
 impl Client {
     /// A client with no connections yet.
     pub fn new(settings: Settings) -> Self {
-        Self(Arc::new(Shared {
-            settings,
-            idle: Idle::default(),
-        }))
+        let idle = Idle::new(settings.idle().clone());
+        Self(Arc::new(Shared { settings, idle }))
     }
 
     /// The slots of all requests.

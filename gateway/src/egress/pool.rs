@@ -8,15 +8,13 @@ use parking_lot::Mutex;
 
 use super::connect::Connection;
 use super::outgoing::Destination;
+use super::slots::{Slot, Slots};
 
 /// How long an idle connection is kept: a little less than the 60 s after which common servers close theirs.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 
 /// Idle connections kept to one host, per worker.
 const IDLE_PER_HOST: usize = 64;
-
-/// Idle connections in all, per worker: each is a descriptor that nobody has a slot for.
-const IDLE_IN_ALL: usize = 512;
 
 /// Which requests a connection is good for.
 #[derive(Debug, Clone, Eq, Hash, PartialEq)]
@@ -27,58 +25,85 @@ pub(super) struct Key {
 }
 
 /// A worker's idle connections. Cloning shares them.
-#[derive(Clone, Default)]
-pub(super) struct Idle(Arc<Mutex<Parked>>);
+#[derive(Clone)]
+pub(super) struct Idle {
+    parked: Arc<Mutex<Parked>>,
+    /// Of all workers: each connection is a descriptor that no request has a slot for.
+    slots: Slots,
+}
 
 #[derive(Default)]
 struct Parked {
-    by_key: HashMap<Key, Vec<(Instant, Connection)>>,
-    count: usize,
+    by_key: HashMap<Key, Vec<Waiting>>,
     is_swept: bool,
 }
 
+struct Waiting {
+    since: Instant,
+    connection: Connection,
+    slot: Slot,
+}
+
+impl Waiting {
+    fn is_good(&self) -> bool {
+        self.since.elapsed() < IDLE_TIMEOUT && self.connection.is_open()
+    }
+}
+
 impl Idle {
+    /// No connections yet, and no more than there are slots.
+    pub(super) fn new(slots: Slots) -> Self {
+        Self {
+            parked: Arc::default(),
+            slots,
+        }
+    }
+
     /// The connection that was used last, if one is still open.
     pub(super) fn take(&self, key: &Key) -> Option<Connection> {
-        let mut parked = self.0.lock();
+        let mut parked = self.parked.lock();
         let waiting = parked.by_key.get_mut(key)?;
-        let before = waiting.len();
         let mut found = None;
-        while let Some((since, connection)) = waiting.pop() {
-            if since.elapsed() < IDLE_TIMEOUT && connection.is_open() {
+        while let Some(last) = waiting.pop() {
+            if last.is_good() {
                 // One that is shared stays for the others.
-                if let Some(shared) = connection.share() {
-                    waiting.push((Instant::now(), shared));
+                if let Some(connection) = last.connection.share() {
+                    waiting.push(Waiting {
+                        since: Instant::now(),
+                        connection,
+                        slot: last.slot,
+                    });
                 }
-                found = Some(connection);
+                found = Some(last.connection);
                 break;
             }
         }
-        let taken = before - waiting.len();
         if waiting.is_empty() {
             parked.by_key.remove(key);
         }
-        parked.count -= taken;
         found
     }
 
     /// Keeps a connection for the next request, unless there are enough.
     pub(super) fn put(&self, key: Key, connection: Connection) {
-        let mut parked = self.0.lock();
-        if parked.count >= IDLE_IN_ALL {
-            parked.sweep();
-        }
-        if parked.count >= IDLE_IN_ALL {
-            parked.drop_oldest();
-        }
+        let mut parked = self.parked.lock();
+        let slot = self.slots.take().or_else(|| {
+            parked.make_room();
+            self.slots.take()
+        });
+        let Some(slot) = slot else { return };
         let waiting = parked.by_key.entry(key).or_default();
+        let is_shared = connection.is_shared();
         let is_enough = waiting.len() >= IDLE_PER_HOST
-            || waiting.iter().any(|(_, other)| other.is_shared()) && connection.is_shared();
+            || is_shared && waiting.iter().any(|other| other.connection.is_shared());
         if is_enough {
             return;
         }
-        waiting.push((Instant::now(), connection));
-        parked.count += 1;
+        waiting.push(Waiting {
+            since: Instant::now(),
+            connection,
+            slot,
+        });
         if !parked.is_swept {
             parked.is_swept = true;
             tokio::spawn(self.clone().sweep());
@@ -89,9 +114,9 @@ impl Idle {
     async fn sweep(self) {
         loop {
             tokio::time::sleep(IDLE_TIMEOUT / 4).await;
-            let mut parked = self.0.lock();
+            let mut parked = self.parked.lock();
             parked.sweep();
-            if parked.count == 0 {
+            if parked.by_key.is_empty() {
                 parked.is_swept = false;
                 return;
             }
@@ -102,26 +127,88 @@ impl Idle {
 impl Parked {
     fn sweep(&mut self) {
         self.by_key.retain(|_, waiting| {
-            waiting.retain(|(since, connection)| {
-                since.elapsed() < IDLE_TIMEOUT && connection.is_open()
-            });
+            waiting.retain(Waiting::is_good);
             !waiting.is_empty()
         });
-        self.count = self.by_key.values().map(Vec::len).sum();
     }
 
-    fn drop_oldest(&mut self) {
+    /// Closes what is of no use any more, and the connection that has waited longest.
+    fn make_room(&mut self) {
+        self.sweep();
         // In each list the oldest is the first.
-        let since = |waiting: &Vec<(Instant, Connection)>| waiting.first().map(|(since, _)| *since);
-        let oldest = self
-            .by_key
-            .iter_mut()
-            .min_by_key(|(_, waiting)| since(waiting));
-        if let Some((_, waiting)) = oldest
+        let oldest = self.by_key.values_mut();
+        let oldest = oldest.min_by_key(|waiting| waiting.first().map(|first| first.since));
+        if let Some(waiting) = oldest
             && !waiting.is_empty()
         {
             waiting.remove(0);
-            self.count -= 1;
         }
+        self.by_key.retain(|_, waiting| !waiting.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::egress::watched::Watch;
+    use hyper_util::rt::TokioIo;
+
+    /// A connection whose other end is given too: it closes with that.
+    async fn connection() -> (Connection, tokio::io::DuplexStream) {
+        let (here, there) = tokio::io::duplex(1024);
+        let (mut sender, driver) = hyper::client::conn::http1::handshake(TokioIo::new(here))
+            .await
+            .unwrap();
+        tokio::spawn(driver);
+        sender.ready().await.unwrap();
+        let connection = Connection::Http1 {
+            sender,
+            watch: Arc::new(Watch::default()),
+            proxy: None,
+        };
+        (connection, there)
+    }
+
+    fn key(port: u16) -> Key {
+        let to = Destination {
+            https: false,
+            host: "example.com".to_owned(),
+            port,
+        };
+        Key { to, of: None }
+    }
+
+    #[tokio::test]
+    async fn the_connection_that_waited_longest_makes_room_and_nobody_elses_is_given() {
+        let idle = Idle::new(Slots::new(2));
+        let mut others = Vec::new();
+        for port in 1..=3 {
+            let (connection, other) = connection().await;
+            idle.put(key(port), connection);
+            others.push(other);
+        }
+        assert!(idle.take(&key(1)).is_none());
+        assert!(idle.take(&key(2)).is_some() && idle.take(&key(2)).is_none());
+        assert!(idle.take(&key(3)).is_some());
+        assert!(idle.slots.take().is_some(), "what was taken has no slot");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_other_side_has_closed_is_not_given() {
+        let idle = Idle::new(Slots::new(2));
+        let (connection, other) = connection().await;
+        idle.put(key(1), connection);
+        drop(other);
+        while idle
+            .parked
+            .lock()
+            .by_key
+            .values()
+            .flatten()
+            .any(Waiting::is_good)
+        {
+            tokio::task::yield_now().await;
+        }
+        assert!(idle.take(&key(1)).is_none());
     }
 }

@@ -16,6 +16,9 @@ use crate::config::{Config, Proxies, TlsConfig};
 /// The part of the process' descriptors that outgoing requests may take: the rest is for clients and code.
 const PART_OF_DESCRIPTORS: usize = 4;
 
+/// The part of them that idle connections may keep besides.
+const IDLE_PART_OF_DESCRIPTORS: usize = 8;
+
 /// The protocols offered in a TLS handshake, the best one first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
@@ -31,6 +34,7 @@ struct Shared {
     /// By the names of packages with a `tls` table.
     own_tls: HashMap<Box<str>, Arc<ClientConfig>>,
     slots: Slots,
+    idle: Slots,
 }
 
 impl Settings {
@@ -63,6 +67,7 @@ impl Settings {
             tls: tls(roots, None)?,
             own_tls,
             slots: Slots::new(descriptors / PART_OF_DESCRIPTORS),
+            idle: Slots::new(descriptors / IDLE_PART_OF_DESCRIPTORS),
         })))
     }
 
@@ -88,6 +93,11 @@ impl Settings {
     /// Where names are looked up.
     pub(super) fn resolver(&self) -> &Resolver {
         &self.0.resolver
+    }
+
+    /// The slots of all idle connections.
+    pub(super) fn idle(&self) -> &Slots {
+        &self.0.idle
     }
 
     /// The slots of all requests.
