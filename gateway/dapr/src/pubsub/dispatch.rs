@@ -320,3 +320,34 @@ async fn handle(
     }
     reached
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn due(id: i64, bytes: usize) -> Due {
+        Due { id, at: 0, bytes }
+    }
+
+    #[test]
+    fn what_is_under_way_is_bounded_in_events_and_bytes() {
+        let mut flight = InFlight::default();
+        assert_eq!(flight.room(1), MAX_IN_FLIGHT);
+        // A bulk may be as large as an app may ask for.
+        assert_eq!(flight.room(BULK_MAX), BULK_MAX);
+        for id in 0..10 {
+            assert!(flight.reserve(&due(id, 1)) == Reserved::Now);
+        }
+        assert_eq!(flight.room(BULK_MAX), BULK_MAX - 10);
+        assert!(flight.reserve(&due(3, 1)) == Reserved::Before);
+        assert!(flight.reserve(&due(10, MAX_BYTES)) == Reserved::NoRoom);
+        for id in 0..10 {
+            flight.release(id);
+        }
+        // Alone, the largest goes.
+        assert!(flight.reserve(&due(10, 2 * MAX_BYTES)) == Reserved::Now);
+        assert_eq!(flight.room(BULK_MAX), 0);
+        flight.release(10);
+        assert_eq!(flight.room(1), MAX_IN_FLIGHT);
+    }
+}
