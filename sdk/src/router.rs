@@ -175,7 +175,7 @@ impl Router {
                 request.set_pattern(route.pattern);
                 (route.handler)(request)
             }
-            None => Answer::now(self.refuse(request.method(), path).into_response()),
+            None => Answer::now(self.refuse(path).into_response()),
         }
     }
 
@@ -219,7 +219,7 @@ impl Router {
         self
     }
 
-    fn refuse(&self, method: &Method, path: &str) -> Error {
+    fn refuse(&self, path: &str) -> Error {
         let (mut allowed, mut list) = (Vec::new(), String::new());
         for route in self
             .routes
@@ -235,10 +235,7 @@ impl Router {
                 }
             }
         }
-        if allowed.is_empty() && *method == Method::Post && path.starts_with("/job/") {
-            // To Dapr 404 means that the job is done: it would be lost while a new version of the package is on its way.
-            Error::new(503, "no handler takes this job")
-        } else if allowed.is_empty() {
+        if allowed.is_empty() {
             Error::not_found("no route has this path")
         } else {
             Error::new(405, "this path does not take this method").with_header("allow", list)

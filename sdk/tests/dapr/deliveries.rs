@@ -195,15 +195,15 @@ fn an_envelope_with_attributes_left_out_or_null_is_an_event_and_other_json_is_no
 }
 
 #[test]
-fn a_job_that_no_handler_takes_is_not_done() {
+fn a_job_that_no_handler_takes_is_404_like_any_path() {
     let app = Router::new()
         .job("known", |_: DueJob<()>| ())
         .get("/", |_| "home");
     let due = |app: &Router, name: &str| call(app, Request::post(format!("/job/{name}"))).status();
     assert_eq!(due(&app, "known"), 200);
-    // 404 would be the end of the job.
-    assert_eq!(due(&app, "refund-order.7"), 503);
-    assert_eq!(due(&Router::new(), "refund-order.7"), 503);
+    // The gateway does not take that for the end of the job, and outside callers see no difference.
+    assert_eq!(due(&app, "refund-order.7"), 404);
+    assert_eq!(due(&Router::new(), "refund-order.7"), 404);
     assert_eq!(call(&app, Request::get("/job/known")).status(), 404);
 }
 
@@ -266,7 +266,7 @@ fn a_job_reaches_the_first_handler_its_name_fits() {
     let any = r#"{"@type":"type.googleapis.com/google.protobuf.Value","value":8}"#;
     assert_eq!(run("/job/order-8", any), 200);
     assert_eq!(run("/job/tick", "\"text\""), 422);
-    assert_eq!(run("/job/ticks", ""), 503);
+    assert_eq!(run("/job/ticks", ""), 404);
     let get = Request::get("/job/tick");
     assert_eq!(call(&app, get).status(), 404);
     assert_eq!(
