@@ -104,7 +104,7 @@ impl Operation {
             return Ok(invocation);
         }
         let segments = path::parameters(path)?;
-        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         let Some((version, operation)) = segments.split_first() else {
             return Err(unknown(path));
         };
@@ -249,11 +249,7 @@ pub(crate) fn addressed(authorization: &HeaderValue) -> Option<String> {
 
 /// `/v1.0/invoke/{app}/method/{method}`. A plus sign is one here. Without a method there is a slash at the end.
 fn invocation(path: &str) -> Result<Option<Operation>, ApiError> {
-    let mut raw = path
-        .split('/')
-        .filter(|segment| !segment.is_empty())
-        .skip(1);
-    if raw.next() != Some("invoke") {
+    if path::raw_segments(path).nth(1) != Some("invoke") {
         return Ok(None);
     }
     let segments = path::segments(path)?;
@@ -264,7 +260,7 @@ fn invocation(path: &str) -> Result<Option<Operation>, ApiError> {
                 && (!rest.is_empty() || path.ends_with('/')) =>
         {
             Some(Operation::Invoke {
-                app: app.clone(),
+                app: app.clone().into_owned(),
                 method: path::written(rest),
             })
         }

@@ -1,5 +1,7 @@
 //! Paths, read once and written anew: what is checked and what is sent on are made of the same segments.
 
+use std::borrow::Cow;
+
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use crate::error::ApiError;
@@ -27,12 +29,20 @@ const NOT_IN_A_SEGMENT: &AsciiSet = &CONTROLS
 ///
 /// Refused are a `.` or `..` as a whole segment, however it is written or hidden behind an encoded slash or backslash,
 /// and encoded NUL: whoever comes later might clean the path again and be somewhere else.
-pub(crate) fn segments(path: &str) -> Result<Vec<String>, ApiError> {
-    let segments = path.split('/').filter(|segment| !segment.is_empty());
-    segments.map(decoded).collect()
+pub(crate) fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, ApiError> {
+    raw_segments(path).map(decoded).collect()
 }
 
-fn decoded(segment: &str) -> Result<String, ApiError> {
+/// The segments of a path as they stand.
+pub(crate) fn raw_segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|segment| !segment.is_empty())
+}
+
+fn decoded(segment: &str) -> Result<Cow<'_, str>, ApiError> {
+    // As nearly every segment is: nothing to decode, and nothing that moves elsewhere.
+    if !segment.contains('%') && !segment.contains('.') {
+        return Ok(Cow::Borrowed(segment));
+    }
     if !is_well_encoded(segment) {
         let message = format!("{segment:?} is not percent-encoded; write % as %25");
         return Err(ApiError::malformed(message));
@@ -47,7 +57,7 @@ fn decoded(segment: &str) -> Result<String, ApiError> {
         let message = format!("{segment:?} may not be a part of a path: no `.`, `..` or NUL");
         return Err(ApiError::malformed(message));
     }
-    Ok(decoded.into_owned())
+    Ok(decoded)
 }
 
 fn is_well_encoded(segment: &str) -> bool {
@@ -61,8 +71,12 @@ fn is_well_encoded(segment: &str) -> bool {
 }
 
 /// A parameter of an operation: beyond [`segments`] a plus sign in a path is a blank to the sidecar.
-pub(crate) fn parameters(path: &str) -> Result<Vec<String>, ApiError> {
-    segments(&path.replace('+', "%20"))
+pub(crate) fn parameters(path: &str) -> Result<Vec<Cow<'_, str>>, ApiError> {
+    let parameters = raw_segments(path).map(|segment| match segment.contains('+') {
+        true => decoded(&segment.replace('+', "%20")).map(|text| Cow::Owned(text.into_owned())),
+        false => decoded(segment),
+    });
+    parameters.collect()
 }
 
 /// A path of these segments.

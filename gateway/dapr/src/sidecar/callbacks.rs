@@ -60,11 +60,12 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Body>) -> Call
         .iter()
         .any(|name| request.headers().contains_key(*name));
     let (parts, body) = request.into_parts();
+    let uri = parts.uri.clone();
     // What is no path here may be one to a package: it decides.
-    let Ok(segments) = path::segments(parts.uri.path()) else {
+    let Ok(segments) = path::segments(uri.path()) else {
         return invocation(shared, parts, body).await;
     };
-    let path: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let path: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
     if let ("GET", ["healthz"]) = (parts.method.as_str(), path.as_slice()) {
         return Callback::Answered(plain(StatusCode::OK, ""));
     }

@@ -8,13 +8,15 @@ use wasip2::http::types::{
     Fields, IncomingRequest, Method, OutgoingRequest, RequestOptions, ResponseOutparam, Scheme,
 };
 use wasmgate_test_guests::{
-    Answer, OutgoingBodyWriter, RequestBody, answer, header, query, response_of, serve,
+    Answer, OutgoingBodyWriter, RequestBody, answer, header, parameter, response_of, serve, target,
 };
 
 serve!(handle);
 
 fn handle(request: IncomingRequest, out: ResponseOutparam) {
-    let to = query(&request, "to").unwrap_or_default();
+    // Asked for once: what this costs is on record.
+    let target = target(&request);
+    let to = parameter(&target, "to").unwrap_or_default();
     let (scheme, rest) = match to.split_once("://") {
         Some(("https", rest)) => (Scheme::Https, rest),
         Some((_, rest)) => (Scheme::Http, rest),
@@ -26,14 +28,17 @@ fn handle(request: IncomingRequest, out: ResponseOutparam) {
         let _ = fields.append("x-test", value.as_bytes());
     }
     let call = OutgoingRequest::new(fields);
-    let method = query(&request, "method").map_or_else(|| request.method(), Method::Other);
+    let method = parameter(&target, "method").map_or_else(
+        || request.method(),
+        |method| Method::Other(method.to_owned()),
+    );
     let _ = call.set_method(&method);
     let _ = call.set_scheme(Some(&scheme));
     let _ = call.set_authority(Some(authority));
     let _ = call.set_path_with_query(Some(if path.is_empty() { "/" } else { path }));
-    let bodyless = query(&request, "bodyless").is_some();
+    let bodyless = parameter(&target, "bodyless").is_some();
     let sent = (!bodyless).then(|| OutgoingBodyWriter::of(&call));
-    let pending = match outgoing_handler::handle(call, Some(options(&request))) {
+    let pending = match outgoing_handler::handle(call, options(&target)) {
         Ok(pending) => pending,
         Err(code) => return answer(out, 200, &format!("error: {code:?}")),
     };
@@ -63,11 +68,14 @@ fn handle(request: IncomingRequest, out: ResponseOutparam) {
     passed_on.finish(None);
 }
 
-fn options(request: &IncomingRequest) -> RequestOptions {
-    let nanoseconds = |key| Some(query(request, key)?.parse::<u64>().ok()? * 1_000_000);
+/// The time-outs in the target, if it has any.
+fn options(target: &str) -> Option<RequestOptions> {
+    let nanoseconds = |key| Some(parameter(target, key)?.parse::<u64>().ok()? * 1_000_000);
+    let [connect, first, between] = ["connect", "first", "between"].map(nanoseconds);
+    connect.or(first).or(between)?;
     let options = RequestOptions::new();
-    let _ = options.set_connect_timeout(nanoseconds("connect"));
-    let _ = options.set_first_byte_timeout(nanoseconds("first"));
-    let _ = options.set_between_bytes_timeout(nanoseconds("between"));
-    options
+    let _ = options.set_connect_timeout(connect);
+    let _ = options.set_first_byte_timeout(first);
+    let _ = options.set_between_bytes_timeout(between);
+    Some(options)
 }

@@ -52,13 +52,18 @@ pub fn target(request: &IncomingRequest) -> String {
 /// The value of `?key=` in the target, as it stands (not percent-decoded).
 #[must_use]
 pub fn query(request: &IncomingRequest, key: &str) -> Option<String> {
-    let target = target(request);
+    parameter(&target(request), key).map(str::to_owned)
+}
+
+/// The value of `?key=` in a target that was asked for already, as it stands.
+#[must_use]
+pub fn parameter<'a>(target: &'a str, key: &str) -> Option<&'a str> {
     let (_, query) = target.split_once('?')?;
     query
         .split('&')
         .filter_map(|pair| pair.split_once('='))
         .find(|(name, _)| *name == key)
-        .map(|(_, value)| value.to_owned())
+        .map(|(_, value)| value)
 }
 
 /// The number in `?key=`.
