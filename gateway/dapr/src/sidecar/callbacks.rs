@@ -93,20 +93,28 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Body>) -> Call
     Callback::Answered(answer)
 }
 
-/// Asks every package for its subscriptions until it answers.
+/// Asks every package for its subscriptions until it answers. Those of one that has answered hold at once: one that does
+/// not may not keep the events of the others waiting.
 pub(super) async fn ask_apps(shared: Arc<Shared>) {
-    let apps: Vec<&AppId> = shared.granted_apps().collect();
-    let answers = join_all(apps.iter().map(|app| ask(&shared, app))).await;
-    let answers = apps.into_iter().zip(answers.iter().map(AsRef::as_ref));
-    let (mut fan_out, errors) = FanOut::new(answers);
-    for error in fan_out.retain_granted(&shared.apps) {
-        tracing::error!(%error, "a subscription is left out");
-    }
-    for error in errors {
-        tracing::error!(%error, "a subscription is left out");
-    }
-    *shared.fan_out.write() = Arc::new(fan_out);
+    let asked = shared.granted_apps().map(|app| async {
+        let answer = ask(&shared, app).await;
+        take_answer(&shared, app, answer);
+    });
+    join_all(asked).await;
     shared.asked.send_replace(true);
+}
+
+fn take_answer(shared: &Shared, app: &AppId, answer: Bytes) {
+    shared.told.send_modify(|told| {
+        told.insert(app.clone(), answer);
+        let answers = told.iter().map(|(app, answer)| (app, answer.as_ref()));
+        let (mut fan_out, mut errors) = FanOut::new(answers);
+        errors.extend(fan_out.retain_granted(&shared.apps));
+        for error in errors.iter().filter(|error| error.app == *app) {
+            tracing::error!(%error, "a subscription is left out");
+        }
+        *shared.fan_out.write() = Arc::new(fan_out);
+    });
 }
 
 async fn ask(shared: &Shared, app: &AppId) -> Bytes {

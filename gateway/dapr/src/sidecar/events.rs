@@ -22,7 +22,7 @@ use crate::{
     pubsub::deliver::{Outcome, outcome},
 };
 
-/// How long an event waits until every package has told its subscriptions. Shorter than what a sidecar may give one
+/// How long an event waits until the packages that may want it have told their subscriptions. Shorter than what a sidecar may give one
 /// try of a delivery, such as the 5 s of the shipped overlay.
 const SUBSCRIPTIONS_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -34,7 +34,8 @@ pub(super) async fn joined(
     pubsub: &str,
     topic: &str,
 ) -> Response<Body> {
-    let (Ok(body), true) = (whole(body).await, shared.knows_subscriptions().await) else {
+    let known = shared.knows_subscribers(pubsub, topic);
+    let (Ok(body), true) = (whole(body).await, known.await) else {
         return again();
     };
     if !is_event(parts)
@@ -61,7 +62,7 @@ pub(super) fn is_event(parts: &Parts) -> bool {
 ///
 /// What topic it is of is the sidecar's word: an event's own could be anything that its publisher wrote.
 pub(super) async fn declared(shared: &Shared, parts: &Parts, body: Body) -> Response<Body> {
-    let (Ok(body), true) = (whole(body).await, shared.knows_subscriptions().await) else {
+    let Ok(body) = whole(body).await else {
         return again();
     };
     let event: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -73,6 +74,9 @@ pub(super) async fn declared(shared: &Shared, parts: &Parts, body: Body) -> Resp
         );
         return again();
     };
+    if !shared.knows_subscribers(&pubsub, &topic).await {
+        return again();
+    }
     let mut targets = match &shared.settings.topology {
         Topology::Dedicated(app) => vec![(app.clone(), Ok(path.to_owned()))],
         Topology::Shared => shared.fan_out.read().targets(&pubsub, &topic, &event),
@@ -182,12 +186,18 @@ fn again() -> Response<Body> {
 }
 
 impl Shared {
-    /// Whether every package has told its subscriptions. A sidecar that has subscribed already sends events to a
-    /// gateway that has just started: taken before, they would be nobody's, and gone.
-    async fn knows_subscriptions(&self) -> bool {
-        let mut asked = self.asked.subscribe();
-        let known = timeout(SUBSCRIPTIONS_PATIENCE, asked.wait_for(|asked| *asked)).await;
-        known.is_ok_and(|known| known.is_ok())
+    /// Whether every package that may subscribe to a topic has told its subscriptions. A sidecar that has subscribed
+    /// already sends events to a gateway that has just started: taken before, they would be nobody's, and gone.
+    async fn knows_subscribers(&self, pubsub: &str, topic: &str) -> bool {
+        let apps = self.granted_apps();
+        let may: Vec<_> = apps
+            .filter(|app| self.grants_subscription(app, pubsub, topic))
+            .collect();
+        let mut told = self.told.subscribe();
+        let all = told.wait_for(|told| may.iter().all(|app| told.contains_key(*app)));
+        timeout(SUBSCRIPTIONS_PATIENCE, all)
+            .await
+            .is_ok_and(|known| known.is_ok())
     }
 
     fn grants_subscription(&self, app: &AppId, pubsub: &str, topic: &str) -> bool {

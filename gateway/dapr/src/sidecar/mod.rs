@@ -139,6 +139,8 @@ struct Shared {
     bindings: Mutex<BTreeMap<String, Vec<AppId>>>,
     /// The subscriptions of every app are known.
     asked: watch::Sender<bool>,
+    /// What each app that was asked has answered.
+    told: watch::Sender<BTreeMap<AppId, Bytes>>,
     /// The sidecar is there.
     healthy: watch::Sender<bool>,
     /// The sidecar delivers all that the packages subscribe to.
@@ -176,6 +178,7 @@ impl Sidecar {
             watchers: Mutex::default(),
             bindings: Mutex::default(),
             asked: watch::Sender::new(false),
+            told: watch::Sender::default(),
             healthy: watch::Sender::new(false),
             subscribed: watch::Sender::new(false),
             was_ready: AtomicBool::new(false),

@@ -101,6 +101,33 @@ async fn an_event_that_comes_before_the_packages_have_told_their_subscriptions_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_package_that_never_tells_its_subscriptions_delays_no_event_of_others() {
+    let apps = Apps::default();
+    let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]);
+    subscribe(&apps, "steady", list, |_| answer(200, ""));
+    apps.set("broken", |_| answer(500, ""));
+    let may = |topic: &str| Grants {
+        subscribe: Some(Globs::new([format!("pubsub/{topic}")]).unwrap()),
+        ..Grants::none()
+    };
+    let sidecar = Sidecar::start(
+        SidecarSettings::new("http://127.0.0.1:1".parse().unwrap()),
+        Arc::new(apps.clone()),
+        [
+            (app_id("steady"), may("t")),
+            (app_id("broken"), may("other")),
+        ],
+    );
+    let event = json!({"id": "1", "pubsubname": "pubsub", "topic": "t", "data": 7});
+    let request = Request::post("/wasmgate-events/pubsub/t").body(event.to_string().into());
+    let Callback::Answered(answer) = sidecar.callback(request.unwrap()).await else {
+        panic!("an event is none of the sidecar's invocations");
+    };
+    assert_eq!(whole(answer).await.json()["status"], "SUCCESS");
+    assert_eq!(apps.count("steady", "/t"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_package_has_its_own_dead_letter_topic() {
     let apps = Apps::default();
     let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]);
