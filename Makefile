@@ -27,7 +27,7 @@ run: guests ## Build everything and serve wasmgate.toml
 test: toolchain ## Run every test; what needs a tool that is not there is left out with a word
 	$(BUILD_GUESTS) $(GUESTS)
 	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples
-	cargo test --workspace --exclude wasmgate-test-guests
+	cargo test --workspace --exclude wasmgate-test-guests --no-fail-fast
 	@$(call if-there,python3 curl openssl,the READMEs are not tried,$(MAKE) test-readme)
 	@$(call if-there,node npm chromium,the coffee shop's page is not tried,$(MAKE) test-page)
 	@$(call if-there,python3 go,deploy/ is not checked,$(MAKE) test-deploy)
