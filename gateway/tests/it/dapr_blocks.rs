@@ -93,7 +93,7 @@ async fn events_published_in_bulk_are_all_delivered() {
 async fn events_wait_for_a_package_that_is_full_and_none_becomes_a_dead_letter() {
     const EVENTS: usize = 50;
     let taker = r#"limits = { concurrency = 1 }
-        env = { SUBSCRIPTIONS = '[{"pubsubname":"pubsub","topic":"orders","route":"/e","deadLetterTopic":"dead"}]' }
+        env = { SUBSCRIPTIONS = '[{"pubsubname":"pubsub","topic":"orders","route":"/e","deadLetterTopic":"orders-dead"}]' }
         dapr = { state = ["statestore"] }"#;
     let gateway = TestGateway::builder()
         .guest_as("shop", "calls_dapr", r#"dapr = { publish = ["pubsub/*"] }"#)

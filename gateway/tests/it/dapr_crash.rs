@@ -53,9 +53,9 @@ async fn everything_acknowledged_survives_sigkill_at_any_moment() {
         .guest_as(
             "taker",
             "takes_deliveries",
-            &subscriptions("orders", r#","deadLetterTopic":"dead""#),
+            &subscriptions("orders", r#","deadLetterTopic":"orders-dead""#),
         )
-        .guest_as("undertaker", "takes_deliveries", &subscriptions("dead", ""));
+        .guest_as("undertaker", "takes_deliveries", &subscriptions("orders-dead", ""));
     let folder = TempDir::new().unwrap();
     let mut gateway = builder.start_in(folder.path());
     gateway.ready().await;

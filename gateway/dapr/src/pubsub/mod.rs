@@ -161,7 +161,7 @@ impl Runtime {
         let mut subscriptions = Vec::new();
         for spec in specs {
             match self.check_subscription(app, spec) {
-                Ok(subscription) => subscriptions.push(subscription),
+                Ok(subscription) => subscriptions.push(self.within_grants(app, subscription)),
                 Err(reason) => {
                     let (pubsub, topic) = (&spec.pubsubname, &spec.topic);
                     tracing::error!(app_id = %app, %pubsub, %topic, %reason, "a subscription is left out");
@@ -198,6 +198,21 @@ impl Runtime {
             }
             self.spawn(dispatch::run(self.clone(), queue));
         }
+    }
+
+    /// Leaves out a dead-letter topic to which the app may not publish: what it drops would be an event there. What an
+    /// operator declares needs no grant.
+    fn within_grants(&self, app: &AppId, mut subscription: Subscription) -> Subscription {
+        let (pubsub, topic) = (&subscription.pubsub, &subscription.topic);
+        let denied = subscription.dead_letter_topic.take_if(|dead| {
+            let grants = self.grants_of(app);
+            !grants.allows_dead_letters(pubsub, topic, dead)
+        });
+        if let Some(dead) = denied {
+            tracing::error!(app_id = %app, %pubsub, %topic,
+                "its dead-letter topic {dead:?} is left out: add publish = [\"{pubsub}/{dead}\"]");
+        }
+        subscription
     }
 
     fn check_subscription(&self, app: &AppId, spec: &Spec) -> Result<Subscription, String> {

@@ -11,7 +11,7 @@ use std::{
 use http::Method;
 use serde_json::{Value, json};
 use wasmgate_dapr::{
-    AppChannel, AppId, Body, Dapr, DeliverFuture, DeliveryKind, DeliveryResult, Grants,
+    AppChannel, AppId, Body, Dapr, DeliverFuture, DeliveryKind, DeliveryResult, Globs, Grants,
     ParkedFilter, ParkedState, Settings,
 };
 
@@ -240,4 +240,45 @@ async fn the_channel_says_how_long_an_answer_is_waited_for_and_is_told_what_beca
         [(job, DeliveryResult::Retry), (job, DeliveryResult::Dropped)]
     );
     dapr.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_app_drops_becomes_no_event_where_it_may_not_publish() {
+    let apps = Apps::default();
+    let topic = |topic: &str| json!({"pubsubname": "pubsub", "topic": topic, "route": topic});
+    let list = json!([topic("payments")]);
+    apps.set("bank", move |received| match received.path.as_str() {
+        "/dapr/subscribe" => answer(200, &list),
+        _ => answer(200, ""),
+    });
+    let world = World::with_components(apps, &[("all.yaml", ONE_TRY)]).await;
+    let forging = |dead: &str| {
+        let mut list = topic("mine");
+        list["deadLetterTopic"] = json!(dead);
+        let list = json!([list]);
+        world
+            .apps
+            .set("forger", move |received| match received.path.as_str() {
+                "/dapr/subscribe" => answer(200, &list),
+                _ => answer(200, r#"{"status":"DROP"}"#),
+            });
+    };
+    let grants = Grants {
+        subscribe: Some(Globs::new(["pubsub/mine"]).unwrap()),
+        ..Grants::none()
+    };
+    forging("payments");
+    world.dapr().refresh(app_id("forger"), grants.clone()).await;
+    let publish = || world.call("POST", "/v1.0/publish/pubsub/mine", "1");
+    assert_eq!(publish().await.status, 204);
+    world.apps.wait("forger", "/mine", 1).await;
+    // A topic that is its own by name takes what it drops: once that is there, the first would be too.
+    forging("mine-dead");
+    world.dapr().refresh(app_id("forger"), grants).await;
+    assert_eq!(publish().await.status, 204);
+    eventually("the second is a dead letter", || async {
+        !stuck(&world, on("mine-dead")).await.is_empty()
+    })
+    .await;
+    assert_eq!(world.apps.count("bank", "/payments"), 0);
 }
