@@ -55,7 +55,11 @@ async fn everything_acknowledged_survives_sigkill_at_any_moment() {
             "takes_deliveries",
             &subscriptions("orders", r#","deadLetterTopic":"orders-dead""#),
         )
-        .guest_as("undertaker", "takes_deliveries", &subscriptions("orders-dead", ""));
+        .guest_as(
+            "undertaker",
+            "takes_deliveries",
+            &subscriptions("orders-dead", ""),
+        );
     let folder = TempDir::new().unwrap();
     let mut gateway = builder.start_in(folder.path());
     gateway.ready().await;

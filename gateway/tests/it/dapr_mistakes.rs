@@ -174,7 +174,11 @@ async fn a_subscriber_that_traps_every_time_ends_in_the_dead_letter_topic_and_di
             &subscribes("orders", r#","deadLetterTopic":"orders-dead""#),
         )
         .guest_as("beside", "takes_deliveries", &subscribes("orders", ""))
-        .guest_as("undertaker", "takes_deliveries", &subscribes("orders-dead", ""))
+        .guest_as(
+            "undertaker",
+            "takes_deliveries",
+            &subscribes("orders-dead", ""),
+        )
         .start();
     gateway.ready().await;
     let path = "/v1.0/publish/pubsub/orders?metadata.cloudevent.id=e";
