@@ -23,8 +23,8 @@ pub struct Grants {
     pub state: Globs,
     /// Topics it may publish to.
     pub publish: Globs,
-    /// Topics it may subscribe to. Absent means every topic for a package that has any grant.
-    pub subscribe: Option<Globs>,
+    /// Topics it may subscribe to by itself. What an operator declares in a Subscription file needs no grant.
+    pub subscribe: Globs,
     /// App-ids it may invoke.
     pub invoke: Globs,
     /// Output bindings.
@@ -37,13 +37,17 @@ pub struct Grants {
     pub lock: Globs,
     /// Whether it may schedule jobs (always its own).
     pub jobs: bool,
+    /// Whether the package has no `dapr` table at all; an empty table grants nothing either, but its package takes input
+    /// bindings and what an operator declares for it.
+    #[serde(skip)]
+    pub no_table: bool,
 }
 
 impl Grants {
     /// No grant at all: what a package without a `dapr` table has.
     pub fn none() -> Self {
         Self {
-            subscribe: Some(Globs::default()),
+            no_table: true,
             ..Self::default()
         }
     }
@@ -61,19 +65,19 @@ impl Grants {
             configuration,
             lock,
             jobs,
+            no_table,
         } = self;
         let lists = [
             state,
             publish,
+            subscribe,
             invoke,
             bindings,
             secrets,
             configuration,
             lock,
         ];
-        !jobs
-            && subscribe.as_ref().is_some_and(Globs::is_empty)
-            && lists.into_iter().all(Globs::is_empty)
+        *no_table && !jobs && lists.into_iter().all(Globs::is_empty)
     }
 
     /// Every grant: for ordinary processes that reach the API over TCP.
@@ -82,13 +86,14 @@ impl Grants {
         Self {
             state: every(),
             publish: every(),
-            subscribe: None,
+            subscribe: every(),
             invoke: every(),
             bindings: every(),
             secrets: every(),
             configuration: every(),
             lock: every(),
             jobs: true,
+            no_table: false,
         }
     }
 
@@ -119,9 +124,7 @@ impl Grants {
 
     /// Whether the package may subscribe to `topic` of `pubsub`.
     pub fn allows_subscribe(&self, pubsub: &str, topic: &str) -> bool {
-        self.subscribe
-            .as_ref()
-            .is_none_or(|globs| globs.covers(pubsub, topic, TOPIC_WILDCARDS))
+        self.subscribe.covers(pubsub, topic, TOPIC_WILDCARDS)
     }
 
     /// Whether the package may invoke `app_id`.
@@ -159,13 +162,7 @@ impl Grants {
         let (block, _) = kind.split_once('.').unwrap_or((kind, ""));
         match block {
             "state" => self.allows_state(name),
-            "pubsub" => {
-                let subscribes = self
-                    .subscribe
-                    .as_ref()
-                    .is_none_or(|globs| globs.touch(name));
-                subscribes || self.publish.touch(name)
-            }
+            "pubsub" => self.subscribe.touch(name) || self.publish.touch(name),
             "secretstores" => self.sees_secrets(name),
             "configuration" => self.sees_configuration(name),
             "lock" => self.allows_lock(name),
@@ -287,6 +284,8 @@ mod tests {
     fn no_grants_allow_nothing() {
         let none = Grants::none();
         assert!(!none.allows_state("statestore") && !none.allows_subscribe("pubsub", "t"));
+        assert!(!Grants::default().allows_subscribe("pubsub", "t"));
+        assert!(Grants::all().allows_subscribe("pubsub", "#"));
         assert!(!none.allows_jobs() && !none.allows_invoke("a") && !none.allows_secret("s", "k"));
     }
 
@@ -340,7 +339,7 @@ mod tests {
             assert!(grants.allows_secret(store, key), "{store}/{key}");
         }
         let grants = Grants {
-            subscribe: Some(globs(&["bus/?", "bus/a.*"])),
+            subscribe: globs(&["bus/?", "bus/a.*"]),
             ..Grants::none()
         };
         assert!(!grants.allows_subscribe("bus", ">") && !grants.allows_subscribe("bus", "a.#"));

@@ -142,7 +142,7 @@ impl Dapr {
     }
 
     /// Starts deliveries, jobs and bindings for `apps`, on the Tokio runtime it is called in. Each
-    /// app with any grant is asked for its subscriptions, again and again until it answers.
+    /// app with a `dapr` table is asked for its subscriptions, again and again until it answers.
     pub async fn start(
         &self,
         channel: Arc<dyn AppChannel>,
@@ -255,11 +255,21 @@ impl Runtime {
         Some(outside.clone())
     }
 
-    /// The apps that may have subscriptions and bindings: those with any grant.
+    /// The apps that may have subscriptions and bindings: those with a `dapr` table.
     pub(crate) fn granted_apps(&self) -> Vec<AppId> {
         let apps = self.apps.read();
         let granted = apps.iter().filter(|(_, grants)| !grants.is_none());
         granted.map(|(app, _)| app.clone()).collect()
+    }
+
+    /// Whether any app in this process may subscribe to a topic by itself.
+    pub(crate) fn is_granted_topic(&self, pubsub: &str, topic: &str) -> bool {
+        let apps = self.apps.read();
+        let mut inside = apps.iter().filter(|(app, _)| {
+            let outside = self.outside.as_ref();
+            outside.is_none_or(|(outside, _)| outside != *app)
+        });
+        inside.any(|(_, grants)| grants.allows_subscribe(pubsub, topic))
     }
 
     pub(crate) fn is_ready(&self) -> bool {

@@ -57,16 +57,13 @@ fn grants(config: &GrantsConfig) -> Result<Grants, GrantError> {
     Ok(Grants {
         state: globs(&config.state)?,
         publish: globs(&config.publish)?,
-        subscribe: if config.subscribe.is_empty() {
-            None
-        } else {
-            Some(globs(&config.subscribe)?)
-        },
+        subscribe: globs(&config.subscribe)?,
         invoke: globs(&config.invoke)?,
         bindings: globs(&config.bindings)?,
         secrets: globs(&config.secrets)?,
         configuration: globs(&config.configuration)?,
         lock: globs(&config.lock)?,
         jobs: config.jobs,
+        no_table: false,
     })
 }

@@ -10,7 +10,7 @@ pub struct GrantsConfig {
     pub state: Vec<String>,
     /// Topics to publish to, `pubsub/topic`.
     pub publish: Vec<String>,
-    /// Topics to subscribe to, `pubsub/topic`.
+    /// Topics to subscribe to, `pubsub/topic`; what a Subscription file declares needs none.
     pub subscribe: Vec<String>,
     /// App-ids to invoke.
     pub invoke: Vec<String>,

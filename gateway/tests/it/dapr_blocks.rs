@@ -7,7 +7,7 @@ use crate::harness::{Builder, TestGateway, until};
 
 /// One subscription, for the environment of a package that takes deliveries.
 pub(crate) const SUBSCRIBES: &str = r#"env = { SUBSCRIPTIONS = '[{"pubsubname":"pubsub","topic":"orders","route":"/events/orders"}]' }
-dapr = { state = ["statestore"] }"#;
+dapr = { state = ["statestore"], subscribe = ["pubsub/*"] }"#;
 
 const COMPONENTS: &str = "
 apiVersion: dapr.io/v1alpha1
@@ -94,7 +94,7 @@ async fn events_wait_for_a_package_that_is_full_and_none_becomes_a_dead_letter()
     const EVENTS: usize = 50;
     let taker = r#"limits = { concurrency = 1 }
         env = { SUBSCRIPTIONS = '[{"pubsubname":"pubsub","topic":"orders","route":"/e","deadLetterTopic":"orders-dead"}]' }
-        dapr = { state = ["statestore"] }"#;
+        dapr = { state = ["statestore"], subscribe = ["pubsub/*"] }"#;
     let gateway = TestGateway::builder()
         .guest_as("shop", "calls_dapr", r#"dapr = { publish = ["pubsub/*"] }"#)
         .guest_as("taker", "takes_deliveries", taker)

@@ -24,7 +24,7 @@ impl Called {
         let takes = |route: &str| {
             format!(
                 r#"env = {{ SUBSCRIPTIONS = '[{{"pubsubname":"pubsub","topic":"orders","route":"{route}"}}]' }}
-                   dapr = {{ state = ["statestore"] }}"#
+                   dapr = {{ state = ["statestore"], subscribe = ["pubsub/*"] }}"#
             )
         };
         let gateway = beside(address)

@@ -41,7 +41,7 @@ async fn everything_acknowledged_survives_sigkill_at_any_moment() {
     let subscriptions = |topic: &str, dead: &str| {
         format!(
             r#"env = {{ SUBSCRIPTIONS = '[{{"pubsubname":"pubsub","topic":"{topic}","route":"/events"{dead}}}]' }}
-               dapr = {{ state = ["statestore"] }}"#
+               dapr = {{ state = ["statestore"], subscribe = ["pubsub/*"] }}"#
         )
     };
     let builder = TestGateway::builder()

@@ -190,3 +190,79 @@ async fn an_event_of_a_topic_that_is_not_granted_is_not_delivered() {
     }
     assert!(gateway.delivered("may-not", "1").await.is_none());
 }
+
+#[tokio::test]
+async fn a_package_that_names_no_topic_gets_none_but_what_an_operator_declares() {
+    let package = |subscribe: &str| {
+        format!(
+            r#"env = {{ SUBSCRIPTIONS = '[{{"pubsubname":"pubsub","topic":"orders","route":"/orders"}}]' }}
+               dapr = {{ state = ["statestore"]{subscribe} }}"#
+        )
+    };
+    let declared = |name: &str, topic: &str, scopes: &str| {
+        format!(
+            "
+---
+apiVersion: dapr.io/v2alpha1
+kind: Subscription
+metadata: {{name: {name}}}
+spec: {{pubsubname: pubsub, topic: {topic}, routes: {{default: /{name}}}}}
+{scopes}"
+        )
+    };
+    let files = "
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: pubsub}
+spec: {type: pubsub.in-memory, version: v1}
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: statestore}
+spec: {type: state.sqlite, version: v1}"
+        .to_owned()
+        + &declared("for-all", "news", "")
+        + &declared("for-the-granted", "offers", "")
+        + &declared("for-two", "alarms", "scopes: [absent, empty]");
+    let gateway = TestGateway::builder()
+        .file("components/all.yaml", &files)
+        .guest_as("shop", "calls_dapr", r#"dapr = { publish = ["pubsub/*"] }"#)
+        .guest_as("absent", "takes_deliveries", &package(""))
+        .guest_as("empty", "takes_deliveries", &package(", subscribe = []"))
+        .guest_as(
+            "named",
+            "takes_deliveries",
+            &package(r#", subscribe = ["pubsub/orders", "pubsub/offers"]"#),
+        )
+        .start();
+    gateway.ready().await;
+    for topic in ["orders", "offers", "news", "alarms"] {
+        let path = format!("/v1.0/publish/pubsub/{topic}?metadata.cloudevent.id={topic}");
+        gateway.call("shop", "POST", &path, "x").await.is(204);
+    }
+    for (package, taken) in [
+        ("absent", ["news", "alarms"].as_slice()),
+        ("empty", &["news", "alarms"]),
+        ("named", &["orders", "offers", "news"]),
+    ] {
+        for topic in taken {
+            gateway.delivery(package, topic).await;
+        }
+    }
+    gateway
+        .wait_for_metric("wasmgate_dapr_queued_events", &[], 0)
+        .await;
+    for (package, closed) in [
+        ("absent", ["orders", "offers"].as_slice()),
+        ("empty", &["orders", "offers"]),
+        ("named", &["alarms"]),
+    ] {
+        for topic in closed {
+            let kept = gateway.delivered(package, topic).await;
+            assert!(kept.is_none(), "{package}: {topic}");
+        }
+    }
+    // It is told which line to add, and where.
+    let log = gateway.log();
+    assert!(log.contains("to [package.absent.dapr]"), "{log}");
+}

@@ -32,7 +32,7 @@ spec:
 fn subscribes(topic: &str, dead: &str) -> String {
     format!(
         r#"env = {{ SUBSCRIPTIONS = '[{{"pubsubname":"pubsub","topic":"{topic}","route":"/events"{dead}}}]' }}
-           dapr = {{ state = ["statestore"] }}"#
+           dapr = {{ state = ["statestore"], subscribe = ["pubsub/*"] }}"#
     )
 }
 

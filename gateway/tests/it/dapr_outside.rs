@@ -88,7 +88,7 @@ async fn internal_paths_are_closed_from_the_first_request_on_although_a_package_
     let subscriptions = r#"[{"pubsubname":"pubsub","topic":"orders","route":"/events/orders"}]"#;
     let package = format!(
         "env = {{ THINKS_MS = \"500\", SUBSCRIPTIONS = '{subscriptions}' }}\n\
-         dapr = {{ state = [\"statestore\"] }}"
+         dapr = {{ state = [\"statestore\"], subscribe = [\"pubsub/orders\"] }}"
     );
     for mode in [
         "mode = \"embedded\"",

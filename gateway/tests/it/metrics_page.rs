@@ -17,7 +17,7 @@ fn gateway() -> TestGateway {
             "kitchen",
             "takes_deliveries",
             r#"env = { SUBSCRIPTIONS = '[{"pubsubname":"pubsub","topic":"orders","route":"/events"}]' }
-               dapr = { state = ["statestore"] }"#,
+               dapr = { state = ["statestore"], subscribe = ["pubsub/*"] }"#,
         )
         .guest("hello")
         .start()

@@ -33,7 +33,7 @@ fn shop(kitchen: &str) -> Builder {
     let subscribes = |topic: &str| {
         format!(
             r#"env = {{ SUBSCRIPTIONS = '[{{"pubsubname":"pubsub","topic":"{topic}","route":"/events"}}]' }}
-               dapr = {{ state = ["statestore"] }}"#
+               dapr = {{ state = ["statestore"], subscribe = ["pubsub/*"] }}"#
         )
     };
     TestGateway::builder()

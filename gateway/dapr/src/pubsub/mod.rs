@@ -160,7 +160,8 @@ impl Runtime {
     pub(crate) async fn subscribe(self: &Arc<Self>, app: &AppId, specs: &[Spec]) {
         let mut subscriptions = Vec::new();
         for spec in specs {
-            match self.check_subscription(app, spec) {
+            let granted = self.check_grant(app, spec);
+            match granted.and_then(|()| self.check_subscription(app, spec)) {
                 Ok(subscription) => subscriptions.push(self.within_grants(app, subscription)),
                 Err(reason) => {
                     let (pubsub, topic) = (&spec.pubsubname, &spec.topic);
@@ -170,10 +171,17 @@ impl Runtime {
         }
         let declared = self.components.subscriptions.iter();
         for Declared { spec, scopes } in declared.filter(|declared| declared.scopes.include(app)) {
-            let topic = &spec.topic;
+            let (pubsub, topic) = (&spec.pubsubname, &spec.topic);
+            // Without scopes it is for the apps that are granted its topic, and if none is, for all that may have it.
+            let is_for_others = scopes.0.is_empty()
+                && self.is_granted_topic(pubsub, topic)
+                && self.check_grant(app, spec).is_err();
+            if is_for_others {
+                tracing::debug!(app_id = %app, %pubsub, %topic, "a subscription is for those with a grant");
+                continue;
+            }
             match self.check_subscription(app, spec) {
                 Ok(subscription) => subscriptions.push(subscription),
-                // Without scopes it is for every app that may have it.
                 Err(reason) if scopes.0.is_empty() => {
                     tracing::debug!(app_id = %app, %topic, %reason, "a subscription is not for this app");
                 }
@@ -215,17 +223,23 @@ impl Runtime {
         subscription
     }
 
+    /// Whether the app may subscribe by itself.
+    fn check_grant(&self, app: &AppId, spec: &Spec) -> Result<(), String> {
+        let (pubsub, topic) = (spec.pubsubname.as_str(), spec.topic.as_str());
+        if self.grants_of(app).allows_subscribe(pubsub, topic) {
+            return Ok(());
+        }
+        Err(format!(
+            "not granted; add subscribe = [\"{pubsub}/{topic}\"] to [package.{app}.dapr]"
+        ))
+    }
+
     fn check_subscription(&self, app: &AppId, spec: &Spec) -> Result<Subscription, String> {
         let (pubsub, topic) = (spec.pubsubname.as_str(), spec.topic.as_str());
         let component = crate::components::find(&self.components.pubsub, pubsub, app)
             .ok_or_else(|| format!("there is no pub/sub component {pubsub:?} for this app"))?;
         if !component.it.may_subscribe(app, topic) {
             return Err("the component's scopes do not allow it".to_owned());
-        }
-        if !self.grants_of(app).allows_subscribe(pubsub, topic) {
-            return Err(format!(
-                "not granted; add subscribe = [\"{pubsub}/{topic}\"]"
-            ));
         }
         Subscription::new(app, spec).map_err(|error| error.to_string())
     }

@@ -57,8 +57,9 @@ pub(super) fn is_event(parts: &Parts) -> bool {
     kind.is_some_and(|kind| media_type(kind) == CLOUD_EVENTS)
 }
 
-/// An event of a subscription that only the sidecar knows, from a Subscription resource. Its path is one of a package: of
-/// the only one, of one that subscribes to the topic itself, or of whichever has such a route.
+/// An event of a subscription that only the sidecar knows, from a Subscription resource: the operator's word, which needs no
+/// grant. Its path is one of a package: of the only one, of one that subscribes to the topic itself, or of whichever has such
+/// a route, among those that are granted the topic if there are any.
 ///
 /// What topic it is of is the sidecar's word: an event's own could be anything that its publisher wrote.
 pub(super) async fn declared(shared: &Shared, parts: &Parts, body: Body) -> Response<Body> {
@@ -82,10 +83,13 @@ pub(super) async fn declared(shared: &Shared, parts: &Parts, body: Body) -> Resp
         Topology::Shared => shared.fan_out.read().targets(&pubsub, &topic, &event),
     };
     if targets.is_empty() {
-        targets = shared
-            .granted_apps()
-            .map(|app| (app.clone(), Ok(path.to_owned())))
-            .collect();
+        let mut apps: Vec<&AppId> = shared.granted_apps().collect();
+        let is_granted = |app: &&AppId| shared.grants_subscription(app, &pubsub, &topic);
+        if apps.iter().any(is_granted) {
+            apps.retain(is_granted);
+        }
+        let to_path = |app: &AppId| (app.clone(), Ok(path.to_owned()));
+        targets = apps.into_iter().map(to_path).collect();
     }
     deliver(shared, parts, &event, &body, (&pubsub, &topic), targets).await
 }
@@ -116,7 +120,6 @@ async fn deliver(
     (pubsub, topic): (&str, &str),
     mut targets: Vec<(AppId, Target)>,
 ) -> Response<Body> {
-    targets.retain(|(app, _)| shared.grants_subscription(app, pubsub, topic));
     let id = id(pubsub, topic, event);
     if let Some(id) = &id {
         let delivered = shared.delivered.lock();

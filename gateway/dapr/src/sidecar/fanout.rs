@@ -101,7 +101,9 @@ impl FanOut {
                 }
                 let granted = grants.allows_subscribe(pubsub, topic);
                 if !granted {
-                    wrong(format!("it has no grant for subscribe \"{pubsub}/{topic}\"; add it"));
+                    wrong(format!(
+                        "not granted; add subscribe = [\"{pubsub}/{topic}\"] to [package.{app}.dapr]"
+                    ));
                 }
                 granted
             });

@@ -251,7 +251,7 @@ impl Sidecar {
 }
 
 impl Shared {
-    /// The apps that may have subscriptions and bindings: those with any grant.
+    /// The apps that may have subscriptions and bindings: those with a `dapr` table.
     fn granted_apps(&self) -> impl Iterator<Item = &AppId> {
         let granted = self.apps.iter().filter(|(_, grants)| !grants.is_none());
         granted.map(|(app, _)| app)

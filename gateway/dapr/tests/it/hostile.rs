@@ -29,13 +29,14 @@ pub(crate) fn own_grants() -> Grants {
     Grants {
         state: globs(&["statestore"]),
         publish: globs(&["pubsub/mine"]),
-        subscribe: Some(globs(&["pubsub/mine"])),
+        subscribe: globs(&["pubsub/mine"]),
         invoke: globs(&["menu"]),
         bindings: globs(&["mine"]),
         secrets: globs(&["secretstore/mine", "secretstore/m?"]),
         configuration: globs(&["configstore/mine", "configstore/m?"]),
         lock: globs(&["lockstore"]),
         jobs: true,
+        no_table: false,
     }
 }
 

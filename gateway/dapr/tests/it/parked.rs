@@ -264,7 +264,7 @@ async fn what_an_app_drops_becomes_no_event_where_it_may_not_publish() {
             });
     };
     let grants = Grants {
-        subscribe: Some(Globs::new(["pubsub/mine"]).unwrap()),
+        subscribe: Globs::new(["pubsub/mine"]).unwrap(),
         ..Grants::none()
     };
     forging("payments");
