@@ -1,13 +1,12 @@
 //! Output bindings.
 
-use std::collections::HashMap;
-
 use axum::body::Body;
 use http::HeaderName;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::call::{Call, bytes, json, json_answer, no_content, or_default};
+use super::{
+    body::{self, forms::Binding},
+    call::{Call, bytes, json_answer, no_content},
+};
 use crate::{
     bindings::{Failure, Operation, Output},
     components::find,
@@ -17,27 +16,16 @@ use crate::{
 
 const FAILED: &str = "ERR_INVOKE_OUTPUT_BINDING";
 
-#[derive(Deserialize)]
-struct Invocation {
-    #[serde(default, deserialize_with = "or_default")]
-    operation: String,
-    #[serde(default)]
-    data: Option<Box<RawValue>>,
-    #[serde(default)]
-    metadata: Option<HashMap<String, String>>,
-}
-
 pub(super) async fn invoke(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
-    let Invocation {
+    let Binding {
         operation,
         data,
         metadata,
-    } = json(&bytes(body).await?)?;
+    } = body::go(&bytes(body).await?)?;
     let runtime = call.runtime;
     let binding = find(&runtime.components.bindings, name, call.caller).ok_or_else(|| {
         ApiError::new(500, FAILED, format!("couldn't find output binding {name}"))
     })?;
-    let metadata = metadata.unwrap_or_default();
     let trace = call.traceparent();
     let operation = Operation {
         name: &operation,

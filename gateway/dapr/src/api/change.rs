@@ -1,38 +1,11 @@
-//! What a call wants changed, as it is written and as it is checked.
+//! What a call wants changed, as it is checked.
 
-use std::collections::HashMap;
-
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::call::{full_key, or_default};
+use super::{body::forms::SaveItem, call::full_key};
 use crate::{
     error::ApiError,
     store::state::{Change, NO_ETAG},
     time::now_ms,
 };
-
-/// One item of a save, or the request of a transaction's operation.
-#[derive(Deserialize)]
-pub(super) struct SaveItem {
-    pub(super) key: String,
-    #[serde(default)]
-    pub(super) value: Option<Box<RawValue>>,
-    #[serde(default)]
-    pub(super) etag: Option<String>,
-    #[serde(default, deserialize_with = "or_default")]
-    pub(super) metadata: HashMap<String, String>,
-    #[serde(default, deserialize_with = "or_default")]
-    options: Options,
-}
-
-#[derive(Default, Deserialize)]
-struct Options {
-    #[serde(default, deserialize_with = "or_default")]
-    concurrency: String,
-    #[serde(default, deserialize_with = "or_default")]
-    consistency: String,
-}
 
 impl SaveItem {
     /// The change of the database that the item asks for; the query's metadata goes before its own.

@@ -1,6 +1,9 @@
 //! Jobs: an app schedules its own.
 
-use super::call::{Call, bytes, json, json_answer, no_content, store_error};
+use super::{
+    body,
+    call::{Call, bytes, json, json_answer, no_content, store_error},
+};
 use crate::{
     error::{ApiError, ApiResult},
     jobs::{FAILED, JobSpec},
@@ -24,12 +27,7 @@ pub(super) async fn schedule(call: &Call<'_>, body: Body, name: &str) -> ApiResu
         );
         return Err(ApiError::new(400, FAILED, message));
     }
-    let body = bytes(body).await?;
-    let spec: JobSpec = if body.is_empty() {
-        JobSpec::default()
-    } else {
-        json(&body)?
-    };
+    let spec: JobSpec = body::proto(&bytes(body).await?)?;
     let (due_at, expires_at) = spec.begin(now_ms())?;
     let text = serde_json::to_string(&spec);
     let text = text.map_err(|error| ApiError::new(400, FAILED, error.to_string()))?;

@@ -1,10 +1,12 @@
 //! Locks.
 
 use axum::body::Body;
-use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::json;
 
-use super::call::{Call, bytes, full_key, json, json_answer, or_default, store_error};
+use super::{
+    body::{self, forms::Claim},
+    call::{Call, bytes, full_key, json_answer, store_error},
+};
 use crate::{
     components::find,
     error::{ApiError, ApiResult},
@@ -12,42 +14,17 @@ use crate::{
     time::now_ms,
 };
 
-/// The body is protobuf's JSON: both spellings of names, and numbers as texts too.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Claim {
-    #[serde(default, alias = "resource_id", deserialize_with = "or_default")]
-    resource_id: String,
-    #[serde(default, alias = "lock_owner", deserialize_with = "or_default")]
-    lock_owner: String,
-    #[serde(default, alias = "expiry_in_seconds", deserialize_with = "number")]
-    expiry_in_seconds: i32,
-}
-
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Form {
-        Number(i32),
-        Text(String),
-    }
-    match Option::<Form>::deserialize(deserializer)? {
-        None => Ok(0),
-        Some(Form::Number(number)) => Ok(number),
-        Some(Form::Text(text)) => text.parse().map_err(D::Error::custom),
-    }
-}
-
 pub(super) async fn lock(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
-    let claim = read(body).await?;
-    if claim.expiry_in_seconds <= 0 {
+    let claim: Claim = body::proto(&bytes(body).await?)?;
+    let seconds = claim.expiry_in_seconds.unwrap_or_default();
+    if seconds <= 0 {
         return Err(ApiError::malformed("expiryInSeconds must be positive"));
     }
     let resource = resource(call, name, &claim, "ERR_TRY_LOCK")?;
     let store = name.to_owned();
     let taken = call.runtime.store.write(move |conn| {
         let now = now_ms();
-        let expires_at = now.saturating_add(i64::from(claim.expiry_in_seconds) * 1000);
+        let expires_at = now.saturating_add(i64::from(seconds) * 1000);
         locks::try_lock(conn, &store, &resource, &claim.lock_owner, now, expires_at)
     });
     let success = taken
@@ -57,7 +34,7 @@ pub(super) async fn lock(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
 }
 
 pub(super) async fn unlock(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
-    let claim = read(body).await?;
+    let claim: Claim = body::proto(&bytes(body).await?)?;
     let resource = resource(call, name, &claim, "ERR_UNLOCK")?;
     let store = name.to_owned();
     let done = call
@@ -68,15 +45,6 @@ pub(super) async fn unlock(call: &Call<'_>, body: Body, name: &str) -> ApiResult
         .await
         .map_err(|error: StoreError| store_error("ERR_UNLOCK", &error))?;
     json_answer(json!({"status": status as u8}).to_string())
-}
-
-/// An empty body is an empty claim, which what follows refuses.
-async fn read(body: Body) -> Result<Claim, ApiError> {
-    let body = bytes(body).await?;
-    match body.is_empty() {
-        true => Ok(Claim::default()),
-        false => json(&body),
-    }
 }
 
 fn resource(

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use super::{call::Call, change::SaveItem};
+use super::{body::forms::SaveItem, call::Call};
 use crate::{
     components::Outbox,
     error::ApiError,

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use http::StatusCode;
-use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
 use super::{
-    call::{Call, bytes, json_answer, no_content, or_default, store_error},
+    body::{self, forms::BulkEntry},
+    call::{Call, bytes, json_answer, no_content, store_error},
     change::expiry,
 };
 use crate::{
@@ -47,8 +47,12 @@ pub(super) async fn bulk(call: &Call<'_>, body: Body, pubsub: &str, topic: &str)
     check(call, pubsub, topic)?;
     let body = bytes(body).await?;
     let wrong = |message: String| ApiError::new(400, "ERR_PUBSUB_EVENTS_SER", message);
-    let entries: Vec<Entry> = serde_json::from_slice(&body)
-        .map_err(|error| wrong(format!("the body is no list of events: {error}")))?;
+    let entries: Vec<BulkEntry> = body::go(&body).map_err(|error| {
+        wrong(format!(
+            "the body is no list of events: {}",
+            error.message()
+        ))
+    })?;
     if entries.len() > MAX_EVENTS {
         return Err(ApiError::malformed(format!(
             "more than {MAX_EVENTS} events in one call"
@@ -86,21 +90,7 @@ pub(super) async fn bulk(call: &Call<'_>, body: Body, pubsub: &str, topic: &str)
     Ok(response)
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Entry {
-    // The JavaScript SDK's spelling: the sidecar does not look at case.
-    #[serde(alias = "entryID", default, deserialize_with = "or_default")]
-    entry_id: String,
-    #[serde(default)]
-    event: Option<Box<RawValue>>,
-    #[serde(default, deserialize_with = "or_default")]
-    content_type: String,
-    #[serde(default, deserialize_with = "or_default")]
-    metadata: Metadata,
-}
-
-impl Entry {
+impl BulkEntry {
     /// The event's bytes by its content type, of which Dapr knows four kinds.
     fn bytes(&self) -> Result<Vec<u8>, String> {
         let event = self.event.as_deref().map_or("null", RawValue::get);

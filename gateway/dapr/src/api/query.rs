@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::{
-    call::{Call, bytes, json, json_answer, no_content, store_error},
+    body,
+    call::{Call, bytes, json_answer, no_content, store_error},
     state,
 };
 use crate::{
@@ -16,7 +17,7 @@ use axum::body::Body;
 pub(super) async fn query(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
     let body = bytes(body).await?;
     let prefix = state::store(call, name)?.it.prefix.of(name, call.caller);
-    let query: Query = json(&body)?;
+    let query: Query = body::go(&body)?;
     let (store, length) = (name.to_owned(), prefix.len());
     let found = call
         .runtime

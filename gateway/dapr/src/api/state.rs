@@ -2,11 +2,14 @@
 
 use axum::body::Body;
 use http::HeaderValue;
-use serde::Deserialize;
 
 use super::{
-    call::{Call, bytes, full_key, json, json_answer, no_content, or_default, store_error},
-    change::{SaveItem, etag, is_first_write},
+    body::{
+        self,
+        forms::{BulkGet, SaveItem},
+    },
+    call::{Call, bytes, full_key, json_answer, no_content, store_error},
+    change::{etag, is_first_write},
 };
 use crate::{
     components::{Component, KeyedStore, find},
@@ -62,10 +65,9 @@ pub(crate) fn get(call: &Call<'_>, name: &str, key: &str) -> ApiResult {
 pub(crate) async fn save(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
     let body = bytes(body).await?;
     let prefix = store(call, name)?.it.prefix.of(name, call.caller);
-    let items: Option<Vec<SaveItem>> = json(&body)?;
+    let items: Vec<SaveItem> = body::go(&body)?;
     let metadata = call.metadata();
     let changes = items
-        .unwrap_or_default()
         .into_iter()
         .map(|item| item.change(&prefix, &metadata, "ERR_STATE_SAVE"))
         .collect::<Result<Vec<_>, _>>()?;
@@ -89,14 +91,9 @@ pub(crate) async fn delete(call: &Call<'_>, name: &str, key: &str) -> ApiResult 
 }
 
 pub(crate) async fn bulk_get(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
-    #[derive(Deserialize)]
-    struct Bulk {
-        #[serde(default, deserialize_with = "or_default")]
-        keys: Vec<String>,
-    }
     let body = bytes(body).await?;
     let prefix = store(call, name)?.it.prefix.of(name, call.caller);
-    let Bulk { keys } = json(&body)?;
+    let BulkGet { keys, .. } = body::go(&body)?;
     if keys.len() > MAX_ITEMS {
         return Err(ApiError::malformed(format!(
             "more than {MAX_ITEMS} keys in one bulk get"

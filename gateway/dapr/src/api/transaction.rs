@@ -1,11 +1,14 @@
 //! Transactions on state, with the outbox.
 
 use axum::body::Body;
-use serde::Deserialize;
 
 use super::{
-    call::{Call, bytes, full_key, json, no_content, or_default, store_error},
-    change::{SaveItem, etag},
+    body::{
+        self,
+        forms::{self, Transaction},
+    },
+    call::{Call, bytes, full_key, no_content, store_error},
+    change::etag,
     outbox::Projections,
     state::{MAX_ITEMS, store},
 };
@@ -27,7 +30,7 @@ pub(super) async fn transact(call: &Call<'_>, body: Body, name: &str) -> ApiResu
         component.it.prefix.of(name, call.caller),
         component.it.outbox.clone(),
     );
-    let transaction: Transaction = json(&body)?;
+    let transaction: Transaction = body::go(&body)?;
     if transaction.operations.len() > MAX_ITEMS {
         return Err(ApiError::malformed(format!(
             "more than {MAX_ITEMS} operations"
@@ -37,7 +40,7 @@ pub(super) async fn transact(call: &Call<'_>, body: Body, name: &str) -> ApiResu
     let query = call.metadata();
     let mut projections = Projections::default();
     let mut operations = Vec::new();
-    for Operation { operation, request } in transaction.operations {
+    for forms::Change { operation, request } in transaction.operations {
         let kept = match &outbox {
             Some(_) if operation == "upsert" => projections.take(request),
             _ => Some(request),
@@ -115,16 +118,4 @@ async fn commit(
         )),
         Err(ChangeError::Store(error)) => Err(store_error("ERR_STATE_TRANSACTION", &error)),
     }
-}
-
-#[derive(Deserialize)]
-struct Transaction {
-    #[serde(default, deserialize_with = "or_default")]
-    operations: Vec<Operation>,
-}
-
-#[derive(Deserialize)]
-struct Operation {
-    operation: String,
-    request: SaveItem,
 }

@@ -1,7 +1,6 @@
 //! `bindings.localstorage`: files below one folder.
 
 use std::{
-    collections::HashMap,
     fs, io,
     path::{Component, Path, PathBuf},
 };
@@ -11,6 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{json, value::RawValue};
 
 use super::{Operation, Output};
+use crate::api::body::forms::Metadata;
 
 #[derive(Debug)]
 pub(crate) struct LocalStorage {
@@ -44,12 +44,7 @@ impl LocalStorage {
     }
 }
 
-fn run(
-    root: &Path,
-    operation: &str,
-    data: &[u8],
-    metadata: &HashMap<String, String>,
-) -> Result<Output, String> {
+fn run(root: &Path, operation: &str, data: &[u8], metadata: &Metadata) -> Result<Output, String> {
     let name = metadata.get("fileName");
     let named = || name.ok_or_else(|| "metadata fileName is missing".to_owned());
     let told = |error: io::Error| error.to_string();

@@ -8,13 +8,13 @@ use std::{collections::HashMap, path::Path};
 use axum::body::Bytes;
 use serde_json::value::RawValue;
 
-use crate::time::Schedule;
+use crate::{api::body::forms::Metadata, time::Schedule};
 
 /// What an output binding is asked to do.
 pub(crate) struct Operation<'a> {
     pub(crate) name: &'a str,
     pub(crate) data: Option<&'a RawValue>,
-    pub(crate) metadata: HashMap<String, String>,
+    pub(crate) metadata: Metadata,
     pub(crate) traceparent: Option<&'a str>,
 }
 

@@ -11,8 +11,7 @@ use crate::{
     time::{Schedule, TimeError, parse_duration, parse_moment},
 };
 
-/// The body of `POST /v1.0/jobs/{name}`, and how a job is stored. Dapr reads it as protobuf in JSON: names may also be
-/// written as in the proto file, unknown ones say nothing, and null is absent.
+/// The body of `POST /v1.0/jobs/{name}`, and how a job is stored.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct JobSpec {
@@ -21,7 +20,7 @@ pub(crate) struct JobSpec {
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) schedule: Option<String>,
-    #[serde(alias = "due_time", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) due_time: Option<String>,
     #[serde(deserialize_with = "number", skip_serializing_if = "Option::is_none")]
     pub(crate) repeats: Option<u32>,
@@ -32,7 +31,7 @@ pub(crate) struct JobSpec {
     pub(crate) data: Option<Box<RawValue>>,
     #[serde(skip_serializing)]
     pub(crate) overwrite: Option<bool>,
-    #[serde(alias = "failure_policy", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failure_policy: Option<FailurePolicy>,
 }
 

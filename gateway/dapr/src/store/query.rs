@@ -5,31 +5,27 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{StoreError, state::Item};
-use crate::api::or_default;
 
 /// The body of a state query.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Query {
-    #[serde(deserialize_with = "or_default")]
     filter: Map<String, Value>,
-    #[serde(deserialize_with = "or_default")]
     sort: Vec<Sort>,
-    #[serde(deserialize_with = "or_default")]
     page: Page,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Sort {
     key: String,
-    #[serde(default)]
     order: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Page {
-    limit: Option<u32>,
+    limit: Option<i64>,
     /// How many results came before, as text.
     token: Option<String>,
 }
@@ -103,7 +99,12 @@ pub(crate) fn run(
                 }
             });
     }
-    let limit = query.page.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
+    // None, or one that is no number of results, asks for as many as there may be.
+    let limit = query
+        .page
+        .limit
+        .and_then(|limit| u32::try_from(limit.min(MAX_PAGE.into())).ok());
+    let limit = limit.filter(|limit| *limit > 0).unwrap_or(MAX_PAGE);
     let before: u64 = match query.page.token.as_deref().unwrap_or_default() {
         "" => 0,
         token => token

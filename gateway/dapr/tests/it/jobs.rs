@@ -374,6 +374,11 @@ async fn a_process_beside_the_gateway_has_its_subscriptions_from_the_first_momen
         outer.count("process", "/t") > 0
     })
     .await;
+    eventually("nothing waits", || async {
+        let queues = world.dapr().queues().await;
+        queues.iter().all(|queue| queue.waiting == 0)
+    })
+    .await;
     world.dapr().stop().await;
     let World {
         dapr, folder, apps, ..

@@ -21,6 +21,7 @@ crate::scenarios!(
     a_failed_transaction_applies_nothing,
     a_transaction_upserts_and_deletes,
     keys_and_bodies_that_make_no_sense_are_refused,
+    names_of_members_are_read_without_regard_to_case_and_the_last_counts,
     sixty_four_writers_count_exactly,
 );
 
@@ -45,6 +46,27 @@ async fn a_saved_value_is_read_back_verbatim_with_an_etag(world: &World) {
     save(world, json!({"key": key, "value": 2})).await;
     let second = world.call("GET", &format!("{STORE}/{key}"), "").await;
     assert_ne!(first.header("etag"), second.header("etag"));
+}
+
+async fn names_of_members_are_read_without_regard_to_case_and_the_last_counts(world: &World) {
+    let (saved, other, upserted) = (unique("s"), unique("o"), unique("u"));
+    let items = format!(r#"[{{"key":"{other}","KEY":"{saved}","Value":1,"METADATA":null,"x":1}}]"#);
+    assert_eq!(world.call("POST", STORE, items).await.status, 204);
+    let operation = format!(
+        r#"{{"OPERATION":"upsert","Request":{{"Key":"{upserted}","VALUE":2,"Options":null}}}}"#
+    );
+    let transaction = format!(r#"{{"Operations":[{operation}]}}"#);
+    let path = format!("{STORE}/transaction");
+    assert_eq!(world.call("POST", &path, transaction).await.status, 204);
+    let keys = format!(r#"{{"keys":[],"Keys":["{saved}","{other}","{upserted}"]}}"#);
+    let found = world.call("POST", &format!("{STORE}/bulk"), keys).await;
+    let found = found.json();
+    let data = |key: &str| {
+        let mut entries = found.as_array().unwrap().iter();
+        entries.find(|entry| entry["key"] == *key).unwrap()["data"].clone()
+    };
+    assert_eq!((data(&saved), data(&upserted)), (json!(1), json!(2)));
+    assert_eq!(data(&other), Value::Null);
 }
 
 async fn a_missing_key_is_204(world: &World) {
@@ -342,6 +364,9 @@ async fn queries_filter_sort_and_page() {
         (keys(&second), second.get("token")),
         (vec!["4".to_owned()], None)
     );
+    let most =
+        query(json!({"FILTER": null, "Sort": null, "Page": {"LIMIT": 0, "Token": null}})).await;
+    assert_eq!(keys(&most).len(), 4);
     let nobody = json!({"filter": {"EQ": {"person.city": "Lima"}}}).to_string();
     let path = "/v1.0-alpha1/state/statestore/query";
     assert_eq!(world.call("POST", path, nobody).await.status, 204);
