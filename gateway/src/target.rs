@@ -25,10 +25,15 @@ impl Target {
     pub fn of<B>(request: &mut Request<B>) -> Result<Self, Failure> {
         let named = request.uri().authority().cloned();
         let authority = match &named {
-            Some(authority) => authority.clone(),
+            // HTTP/2 has no need of a `Host` beside its `:authority`.
+            Some(authority) if request.version() >= Version::HTTP_2 => authority.clone(),
+            Some(authority) => {
+                host_header(request)?;
+                authority.clone()
+            }
             None => host_header(request)?,
         };
-        if authority.as_str().contains('@') {
+        if named.is_some() && !is_host_and_port(&authority) {
             return Err(Failure::BadRequest);
         }
         if named.is_some() || !request.headers().contains_key(HOST) {
@@ -91,5 +96,20 @@ fn host_header<B>(request: &Request<B>) -> Result<Authority, Failure> {
         (None, _) if request.version() <= Version::HTTP_10 => &DEFAULT_HOST,
         _ => return Err(Failure::BadRequest),
     };
-    Authority::try_from(host.as_bytes()).map_err(|_| Failure::BadRequest)
+    let authority = Authority::try_from(host.as_bytes()).map_err(|_| Failure::BadRequest)?;
+    is_host_and_port(&authority)
+        .then_some(authority)
+        .ok_or(Failure::BadRequest)
+}
+
+/// Whether there is nothing but a host, and a port if any (RFC 9112, 3.2): no user, and a port is a number.
+fn is_host_and_port(authority: &Authority) -> bool {
+    let Some(rest) = authority.as_str().strip_prefix(authority.host()) else {
+        return false;
+    };
+    let port = rest.strip_prefix(':').unwrap_or(rest);
+    port.is_empty()
+        || rest.len() > port.len()
+            && port.bytes().all(|byte| byte.is_ascii_digit())
+            && port.parse::<u16>().is_ok()
 }

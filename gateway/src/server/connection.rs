@@ -21,10 +21,10 @@ use super::wire::Wire;
 use crate::error::Failure;
 use crate::identity::RequestId;
 
-/// How HTTP/2's preface begins (RFC 9113, 3.4); no method of HTTP/1 does.
-const PREFACE: [u8; 3] = *b"PRI";
+/// How HTTP/2's preface begins (RFC 9113, 3.4); no request of HTTP/1 does, although a method may begin with the same letters.
+const PREFACE: [u8; 6] = *b"PRI * ";
 
-/// How long to wait for the rest of a preface of which less than three bytes have come.
+/// How long to wait for the rest of a preface of which less has come.
 const PREFACE_PAUSE: Duration = Duration::from_millis(5);
 
 /// What an HTTP/2 client sends at least before its first request: the preface and an empty SETTINGS frame.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -72,6 +72,7 @@ impl<S: Service> Handler<S> {
 
     async fn handle(&self, request: Request<Incoming>) -> Answered<S> {
         let is_http2 = request.version() == Version::HTTP_2;
+        let is_http10 = request.version() <= Version::HTTP_10;
         let response = match self.refusal(&request, is_http2) {
             Some(failure) => {
                 self.service.refused(&failure);
@@ -90,20 +91,45 @@ impl<S: Service> Handler<S> {
             body,
             exchange: Arc::clone(&self.exchange),
         });
-        if !is_http2 && (self.drain.is_stopping() || self.exchange.is_unread()) {
+        let is_last = self.drain.is_stopping()
+            || self.exchange.is_unread()
+            || is_http10 && is_close_delimited(&response);
+        if !is_http2 && is_last {
             response.headers_mut().insert(CONNECTION, CLOSE);
+            if is_http10 {
+                // hyper would add `keep-alive` to an answer of 1.1 that it turns into one of 1.0.
+                *response.version_mut() = Version::HTTP_10;
+            }
         }
         response
     }
 
-    fn refusal<B>(&self, request: &Request<B>, is_http2: bool) -> Option<Failure> {
+    fn refusal<B: Body>(&self, request: &Request<B>, is_http2: bool) -> Option<Failure> {
         if is_http2 {
+            if request.method() == Method::CONNECT {
+                return Some(Failure::NotImplemented);
+            }
             return (!self.limits.admit(request)).then_some(Failure::RequestHeadTooLarge);
+        }
+        if request.method() == Method::CONNECT {
+            // What follows is meant for the tunnel: none of it is a request to us.
+            self.exchange.leave_unread();
+            return Some(Failure::NotImplemented);
+        }
+        if has_foreign_coding(request) {
+            self.exchange.leave_unread();
+            return Some(Failure::BadRequest);
         }
         // hyper marks the requests that have an `Upgrade`; looking for the mark costs nothing where there is none.
         let is_marked = request.extensions().get::<OnUpgrade>().is_some();
         (is_marked && wants_websocket(request)).then_some(Failure::NotImplemented)
     }
+}
+
+/// Whether only the end of the connection can end an answer to an HTTP/1.0 client, which hyper keeps telling `keep-alive`.
+fn is_close_delimited<B: Body>(response: &Response<B>) -> bool {
+    response.body().size_hint().exact().is_none()
+        && !response.headers().contains_key(CONTENT_LENGTH)
 }
 
 /// A document about a request that did not reach what is served.
@@ -113,6 +139,20 @@ pub(super) fn document(failure: &Failure, is_head: bool, id: &RequestId) -> Resp
         .headers_mut()
         .insert(REQUEST_ID, id.header().clone());
     response
+}
+
+/// Whether a body came through more than one `chunked` (RFC 9112, 6.1). hyper looks at the last coding alone: a guest would get
+/// the others' bytes as the body, and a proxy that reads the list in another way would see another end of it.
+fn has_foreign_coding<B: Body>(request: &Request<B>) -> bool {
+    // Every other body has a length, and most requests have none.
+    if request.body().size_hint().exact().is_some() {
+        return false;
+    }
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    codings
+        .next()
+        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
 }
 
 /// Whether a request cannot be answered in HTTP (RFC 6455, 4.1). Every other protocol is an offer, and a server that does not

@@ -79,9 +79,23 @@ async fn exactly_one_host_is_required() {
         "host: a\r\nhost: b\r\n",
         "host: a b\r\n",
         "host: a/b\r\n",
+        "host: http://a\r\n",
+        "host: a@b\r\n",
+        "host: [::1\r\n",
+        "host: a:b\r\n",
+        "host: a:+1\r\n",
+        "host: a:99999\r\n",
     ] {
-        let answer = head_of(&gateway, format!("GET /hello HTTP/1.1\r\n{hosts}\r\n")).await;
-        assert_eq!(status(&answer), 400, "{hosts:?}: {answer}");
+        // Even where the target has a host of its own (RFC 9112, 3.2).
+        for target in ["/hello", "http://a/hello"] {
+            let head = format!("GET {target} HTTP/1.1\r\n{hosts}\r\n");
+            let answer = head_of(&gateway, head).await;
+            assert_eq!(status(&answer), 400, "{target} {hosts:?}: {answer}");
+        }
+    }
+    for host in ["a", "a:80", "a:", "[::1]", "[::1]:8080", "127.0.0.1:3000"] {
+        let head = format!("GET /hello HTTP/1.1\r\nhost: {host}\r\n\r\n");
+        assert_eq!(status(&head_of(&gateway, head).await), 200, "{host}");
     }
     assert_unharmed(&gateway).await;
 }
@@ -137,7 +151,17 @@ async fn a_length_beside_a_transfer_encoding_smuggles_nothing() {
 #[tokio::test]
 async fn a_transfer_encoding_that_does_not_end_chunked_is_refused() {
     let gateway = gateway();
-    for encoding in ["identity", "chunked, gzip", "xchunked", "gzip"] {
+    for encoding in [
+        "identity",
+        "chunked, gzip",
+        "xchunked",
+        "gzip",
+        "chunked;q=1",
+        "\"chunked\"",
+        "chunked,",
+        "\x0bchunked",
+        "",
+    ] {
         let answer = exchange(
             &gateway,
             format!(
@@ -149,6 +173,71 @@ async fn a_transfer_encoding_that_does_not_end_chunked_is_refused() {
         assert!(matches!(status(&answer), 400 | 501), "{encoding}: {answer}");
     }
     assert_unharmed(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_body_in_more_than_chunks_is_a_bad_request_and_smuggles_nothing() {
+    let gateway = gateway();
+    let smuggled = "GET /hello HTTP/1.1\r\nhost: x\r\n\r\n";
+    for encoding in [
+        "gzip, chunked",
+        "chunked, chunked",
+        ", chunked",
+        "chunked\r\ntransfer-encoding: chunked",
+        "gzip\r\ntransfer-encoding: chunked",
+    ] {
+        let answer = exchange(
+            &gateway,
+            format!(
+                "POST /reads-the-whole-body HTTP/1.1\r\nhost: x\r\ntransfer-encoding: {encoding}\r\n\r\n\
+                 0\r\n\r\n{smuggled}"
+            ),
+        )
+        .await;
+        assert_eq!(status(&answer), 400, "{encoding}: {answer}");
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    }
+    let mut plain = gateway.raw().await;
+    plain
+        .send("POST /reads-the-whole-body HTTP/1.1\r\nhost: x\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+        .await;
+    assert_eq!(plain.response().await.body, "3");
+}
+
+#[tokio::test]
+async fn a_tunnel_is_not_implemented_and_nothing_behind_its_request_is_served() {
+    let gateway = gateway();
+    let smuggled = "GET /hello HTTP/1.1\r\nhost: x\r\n\r\n";
+    for target in ["example.com:443", "/hello", "http://x/hello"] {
+        let answer = exchange(
+            &gateway,
+            format!("CONNECT {target} HTTP/1.1\r\nhost: x\r\n\r\n{smuggled}"),
+        )
+        .await;
+        assert_eq!(status(&answer), 501, "{target}: {answer}");
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    }
+    let mut connection = gateway.http2().await;
+    let request = http::Request::connect("example.com:443")
+        .body(crate::harness::empty())
+        .unwrap();
+    let answered = connection.send_request(request).await.unwrap();
+    assert_eq!(answered.status(), 501);
+    assert_unharmed(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_method_that_begins_as_the_preface_of_http2_does_is_a_method() {
+    let gateway = gateway();
+    for method in ["PRINT", "PRI", "P", "PR"] {
+        let mut connection = gateway.raw().await;
+        connection
+            .send(format!("{method} /hello HTTP/1.1\r\nhost: x\r\n\r\n"))
+            .await;
+        assert_eq!(connection.response().await.status(), 200, "{method}");
+    }
 }
 
 #[tokio::test]

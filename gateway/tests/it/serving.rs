@@ -138,6 +138,24 @@ async fn http_1_0_gets_an_answer_and_a_closed_connection() {
 }
 
 #[tokio::test]
+async fn http_1_0_keeps_a_connection_only_where_the_answer_has_a_length() {
+    let gateway = TestGateway::builder()
+        .guest("hello")
+        .guest("sends_trailers")
+        .start();
+    let ask = |path: &str| format!("GET {path} HTTP/1.0\r\nconnection: keep-alive\r\n\r\n");
+    let mut connection = gateway.raw().await;
+    connection.send(ask("/missing")).await;
+    let kept = connection.response().await;
+    assert_eq!(kept.header("connection"), Some("keep-alive"), "{kept:?}");
+    connection.send(ask("/sends-trailers")).await;
+    let last = connection.rest().await;
+    assert!(last.contains("connection: close\r\n"), "{last}");
+    assert!(!last.contains("keep-alive"), "{last}");
+    assert!(last.ends_with("\r\n\r\nbody"), "{last}");
+}
+
+#[tokio::test]
 async fn a_client_may_ask_for_the_connection_to_close() {
     let gateway = hello();
     let mut connection = gateway.raw().await;
