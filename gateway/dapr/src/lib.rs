@@ -33,6 +33,8 @@ mod event;
 mod grants;
 mod internal;
 mod jobs;
+mod json;
+mod notes;
 mod operator;
 mod pubsub;
 mod runtime;

@@ -32,6 +32,7 @@ use crate::{
     error::OpenError,
     grants::Grants,
     internal::DeliveryPaths,
+    notes::Notes,
     pubsub::Broker,
     settings::{OutsideApp, Settings},
     start::start_bindings,
@@ -60,7 +61,7 @@ pub(crate) struct Runtime {
     pub(crate) jobs: Notify,
     pub(crate) watchers: Mutex<BTreeMap<String, api::configuration::Watcher>>,
     /// Extended metadata by app.
-    pub(crate) extended: Mutex<BTreeMap<AppId, BTreeMap<String, String>>>,
+    pub(crate) notes: Notes,
     pub(crate) client: HttpsClient,
     /// Ends the background work.
     pub(crate) stopping: CancellationToken,
@@ -127,7 +128,7 @@ impl Dapr {
             delivery_paths: DeliveryPaths::default(),
             jobs: Notify::new(),
             watchers: Mutex::default(),
-            extended: Mutex::default(),
+            notes: Notes::default(),
             client: Client::builder(TokioExecutor::new()).build(connector),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),

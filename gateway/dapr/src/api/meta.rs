@@ -3,14 +3,11 @@
 use axum::body::Body;
 use serde_json::{Value, json};
 
-use super::call::{Call, bytes, json_answer, no_content};
+use super::call::{Call, json_answer, no_content};
 use crate::error::{ApiError, ApiResult};
 
 /// The Dapr version whose API this is: the one it is compared with, call by call.
 const RUNTIME_VERSION: &str = "1.18.1";
-
-/// Items of extended metadata that one app may set: they are kept in memory.
-const MAX_EXTENDED: usize = 100;
 
 /// 204 once the apps have been asked for their subscriptions, 500 before; 500 too for an `appid` that is not the
 /// caller's. The outbound check waits for no app: an app may wait for it.
@@ -39,13 +36,7 @@ pub(super) fn metadata(call: &Call<'_>) -> ApiResult {
             json!({"name": name, "type": kind, "version": version, "capabilities": capabilities})
         })
         .collect();
-    let mut extended = call
-        .runtime
-        .extended
-        .lock()
-        .get(call.caller)
-        .cloned()
-        .unwrap_or_default();
+    let mut extended = call.runtime.notes.of(call.caller);
     extended.insert("daprRuntimeVersion".to_owned(), RUNTIME_VERSION.to_owned());
     let body = json!({
         "id": call.caller.as_str(), "runtimeVersion": RUNTIME_VERSION, "enabledFeatures": [],
@@ -79,15 +70,5 @@ fn subscriptions(call: &Call<'_>) -> Vec<Value> {
 
 /// Keeps an item of the app's extended metadata for as long as the process lives.
 pub(super) async fn set(call: &Call<'_>, body: Body, key: &str) -> ApiResult {
-    let value = bytes(body).await?;
-    let value = String::from_utf8(value.to_vec());
-    let value = value.map_err(|_| ApiError::malformed("the value is not UTF-8"))?;
-    let mut extended = call.runtime.extended.lock();
-    let items = extended.entry(call.caller.clone()).or_default();
-    if items.len() >= MAX_EXTENDED && !items.contains_key(key) {
-        let message = format!("an app keeps {MAX_EXTENDED} items of extended metadata at most");
-        return Err(ApiError::malformed(message));
-    }
-    items.insert(key.to_owned(), value);
-    no_content()
+    call.runtime.notes.set(call.caller, key, body).await
 }

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     components::BackOff,
+    json,
     runtime::Runtime,
     store::{
         StoreError,
@@ -249,7 +250,7 @@ async fn by_route(queue: &Queue, due: Vec<Delivery>) -> Vec<Routed> {
             _ => {
                 // Each takes as long as its rules may, and other queues share the thread.
                 task::yield_now().await;
-                let event = serde_json::from_slice(&event).unwrap_or_default();
+                let event = json::from_slice(&event).unwrap_or_default();
                 subscription
                     .path_for(&event)
                     .map(|path| path.map(str::to_owned))

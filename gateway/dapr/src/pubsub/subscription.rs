@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rules::{Rule, TooLong, first_that_holds};
-use crate::{api::or_default, app::AppId};
+use crate::{api::or_default, app::AppId, json};
 
 /// One entry of `GET /dapr/subscribe`, also the form in which it is remembered.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -20,7 +20,11 @@ pub(crate) struct Spec {
     pub(crate) routes: Option<Routes>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dead_letter_topic: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "json::some_object",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(crate) metadata: Option<Map<String, Value>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) bulk_subscribe: Option<BulkSubscribe>,

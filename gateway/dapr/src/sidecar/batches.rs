@@ -18,6 +18,7 @@ use super::{
 use crate::{
     app::AppId,
     event::CLOUD_EVENTS,
+    json::{self, Plain},
     pubsub::deliver::{BulkAnswer, Outcome, by_word, outcome},
 };
 
@@ -29,7 +30,7 @@ const AT_A_TIME: usize = 8;
 struct Batch {
     entries: Vec<Entry>,
     #[serde(flatten)]
-    rest: BTreeMap<String, Value>,
+    rest: BTreeMap<String, Plain>,
 }
 
 #[derive(Clone, Deserialize, Serialize)]
@@ -39,7 +40,7 @@ struct Entry {
     event: Box<RawValue>,
     #[serde(default)]
     content_type: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::any")]
     metadata: Value,
 }
 
@@ -105,7 +106,7 @@ impl Delivery<'_> {
             if self.id(entry).as_ref().is_some_and(has) {
                 continue;
             }
-            let event = serde_json::from_str(entry.event.get()).unwrap_or_default();
+            let event = json::from_slice(entry.event.get().as_bytes()).unwrap_or_default();
             match self.fan_out.target(app, self.pubsub, self.topic, &event) {
                 Some(Ok(path)) => paths.entry(path).or_default().push(at),
                 Some(Err(reason)) => {
@@ -229,7 +230,7 @@ impl Delivery<'_> {
 
     /// What an event is known by when it comes again; none for a payload without an envelope.
     fn id(&self, entry: &Entry) -> Option<String> {
-        let event: Value = serde_json::from_str(entry.event.get()).ok()?;
+        let event = json::from_slice(entry.event.get().as_bytes()).ok()?;
         super::events::id(self.pubsub, self.topic, &event)
     }
 }

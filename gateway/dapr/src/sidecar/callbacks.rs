@@ -22,7 +22,7 @@ use crate::{
     api::{API_TOKEN, invoke::passed_on, path, same},
     app::{AppId, DeliverError, DeliveryKind, DeliveryResult},
     grants::Grants,
-    jobs,
+    jobs, json,
 };
 
 /// What became of a request on the app port.
@@ -198,7 +198,10 @@ async fn configuration(
     let Ok(body) = whole(body).await else {
         return plain(StatusCode::BAD_REQUEST, "");
     };
-    let notice: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
+    let notice = match json::from_slice(&body) {
+        Ok(Value::Object(notice)) => notice,
+        _ => Map::new(),
+    };
     let id = notice.get("id").and_then(Value::as_str).unwrap_or_default();
     let known = shared.watchers.lock().get(id).cloned();
     // A subscription of an earlier life of this process: everyone who may know is told.

@@ -19,6 +19,7 @@ use crate::{
     app::{AppId, DeliveryKind, DeliveryResult},
     event::{CLOUD_EVENTS, media_type},
     internal::plain,
+    json,
     pubsub::deliver::{Outcome, outcome},
 };
 
@@ -43,7 +44,7 @@ pub(super) async fn joined(
     {
         return answer;
     }
-    let event: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let event = json::from_slice(&body).unwrap_or_default();
     let targets = shared.fan_out.read().targets(pubsub, topic, &event);
     deliver(shared, parts, &event, &body, (pubsub, topic), targets).await
 }
@@ -66,7 +67,7 @@ pub(super) async fn declared(shared: &Shared, parts: &Parts, body: Body) -> Resp
     let Ok(body) = whole(body).await else {
         return again();
     };
-    let event: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let event = json::from_slice(&body).unwrap_or_default();
     let path = parts.uri.path();
     let Some((pubsub, topic)) = topic_of(shared, path, &event).await else {
         tracing::warn!(

@@ -7,13 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::{Shared, answers::read, names::Names};
 use crate::{
-    api::call::{bytes, json_answer, no_content},
+    api::call::json_answer,
     error::{ApiError, ApiResult},
     grants::Grants,
 };
-
-/// Notes that one package may make: they are kept in memory.
-const MAX_NOTES: usize = 100;
 
 /// The sidecar's metadata, as far as it is read.
 #[derive(Deserialize)]
@@ -45,14 +42,14 @@ pub(super) fn answer(
         grants.sees_component(text("type"), text("name"))
     });
     let subscriptions = shared.fan_out.read().of_app(names.app());
-    let notes = shared.notes.lock().get(names.app()).cloned();
+    let notes = shared.notes.of(names.app());
     let answer = json!({
         "id": names.app().as_str(),
         "runtimeVersion": metadata.runtime_version,
         "enabledFeatures": metadata.enabled_features,
         "components": metadata.components,
         "subscriptions": subscriptions,
-        "extended": notes.unwrap_or_default(),
+        "extended": notes,
     });
     Ok(answer.to_string().into_bytes())
 }
@@ -64,14 +61,5 @@ pub(super) fn response(answer: Vec<u8>) -> ApiResult {
 
 /// Keeps a note of the package for as long as the process lives.
 pub(super) async fn note(shared: &Shared, names: &Names<'_>, body: Body, key: &str) -> ApiResult {
-    let value = String::from_utf8(bytes(body).await?.to_vec());
-    let value = value.map_err(|_| ApiError::malformed("the value is not UTF-8"))?;
-    let mut notes = shared.notes.lock();
-    let notes = notes.entry(names.app().clone()).or_default();
-    if notes.len() >= MAX_NOTES && !notes.contains_key(key) {
-        let message = format!("an app keeps {MAX_NOTES} items of extended metadata at most");
-        return Err(ApiError::malformed(message));
-    }
-    notes.insert(key.to_owned(), value);
-    no_content()
+    shared.notes.set(names.app(), key, body).await
 }

@@ -61,6 +61,7 @@ use crate::{
     error::{ApiError, ApiResult},
     grants::Grants,
     internal::{has_prefix, plain},
+    notes::Notes,
     runtime::header_value,
 };
 pub use callbacks::Callback;
@@ -150,8 +151,8 @@ struct Shared {
     started: Instant,
     /// The subscriptions that the sidecar listed last, and when.
     listed: Mutex<Option<(Instant, Arc<Vec<health::Listed>>)>>,
-    /// What packages keep in extended metadata: by app-id and name.
-    notes: Mutex<BTreeMap<AppId, BTreeMap<String, String>>>,
+    /// What packages keep in extended metadata.
+    notes: Notes,
 }
 
 impl Sidecar {
@@ -184,7 +185,7 @@ impl Sidecar {
             was_ready: AtomicBool::new(false),
             started: Instant::now(),
             listed: Mutex::default(),
-            notes: Mutex::default(),
+            notes: Notes::default(),
         };
         let shared = Arc::new(shared);
         tokio::spawn(health::watch(Arc::downgrade(&shared)));

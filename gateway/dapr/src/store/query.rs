@@ -5,11 +5,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{StoreError, state::Item};
+use crate::json;
 
 /// The body of a state query.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Query {
+    #[serde(deserialize_with = "json::object")]
     filter: Map<String, Value>,
     sort: Vec<Sort>,
     page: Page,

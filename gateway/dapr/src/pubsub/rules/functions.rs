@@ -40,14 +40,21 @@ pub(super) fn call<'a>(
         }
         F::Dyn => Ok(value.clone()),
         F::ToText if value.text().is_some() => Ok(value.clone()),
-        F::ToText => Ok(Value::Made(written(value).ok_or(Failure::Wrong)?.into())),
+        F::ToText => {
+            let text = written(value).ok_or(Failure::Wrong)?;
+            budget.bytes(text.len())?;
+            Ok(Value::Made(text.into()))
+        }
         F::ToBool => match (value, value.text()) {
             (Value::Bool(value), _) => Ok(Value::Bool(*value)),
             (_, Some("true" | "True" | "TRUE" | "t" | "1")) => Ok(Value::Bool(true)),
             (_, Some("false" | "False" | "FALSE" | "f" | "0")) => Ok(Value::Bool(false)),
             _ => Err(Failure::Wrong),
         },
-        F::ToInt | F::ToUint | F::ToDouble => number(function, value).ok_or(Failure::Wrong),
+        F::ToInt | F::ToUint | F::ToDouble => {
+            let text = value.text().map(|text| short(text, budget)).transpose()?;
+            number(function, value, text).ok_or(Failure::Wrong)
+        }
         F::Timestamp => match value {
             Value::Moment(_) => Ok(value.clone()),
             Value::Int(seconds) => seconds
@@ -55,7 +62,7 @@ pub(super) fn call<'a>(
                 .map(Value::Moment)
                 .ok_or(Failure::Wrong),
             _ => {
-                let text = short(text()?)?;
+                let text = short(text()?, budget)?;
                 let moment = DateTime::parse_from_rfc3339(text).map_err(|_| Failure::Wrong)?;
                 Ok(Value::Moment(moment.timestamp_millis()))
             }
@@ -63,7 +70,7 @@ pub(super) fn call<'a>(
         F::Duration => match value {
             Value::Duration(_) => Ok(value.clone()),
             _ => {
-                let text = short(text()?)?;
+                let text = short(text()?, budget)?;
                 let (sign, text) = text.strip_prefix('-').map_or((1, text), |text| (-1, text));
                 let duration = parse_duration(text).map_err(|_| Failure::Wrong)?;
                 let millis = i64::try_from(duration.as_millis()).map_err(|_| Failure::Wrong)?;
@@ -152,11 +159,11 @@ pub(super) fn arithmetic<'a>(
     clippy::cast_sign_loss,
     reason = "the range is checked before"
 )]
-fn number<'a>(function: Function, value: &Value<'_>) -> Option<Value<'a>> {
+fn number<'a>(function: Function, value: &Value<'_>, text: Option<&str>) -> Option<Value<'a>> {
     /// The first doubles past the integers.
     const PAST_INT: f64 = 9_223_372_036_854_775_808.0;
     const PAST_UINT: f64 = 18_446_744_073_709_551_616.0;
-    let text = value.text().map(short).transpose().ok()?.map(str::trim);
+    let text = text.map(str::trim);
     match function {
         Function::ToInt => match value {
             Value::Int(value) => Some(*value),
@@ -223,10 +230,11 @@ fn part_of(part: Part, value: &Value<'_>) -> Option<i64> {
     })
 }
 
-fn short(text: &str) -> Result<&str, Failure> {
+/// A text that is to be read as a number or a time, which costs as much as a pattern.
+fn short<'t>(text: &'t str, budget: &mut Budget) -> Result<&'t str, Failure> {
     if text.len() > MAX_NUMBER {
-        Err(Failure::Wrong)
-    } else {
-        Ok(text)
+        return Err(Failure::Wrong);
     }
+    budget.pattern(text.len())?;
+    Ok(text)
 }

@@ -247,3 +247,49 @@ fn many_rules_share_one_budget() {
     assert!(first_that_holds(&rules, &event).is_err());
     assert!(first_that_holds(&rules[..2], &event).unwrap().is_none());
 }
+
+/// Expressions of random words, of which some are rules.
+#[test]
+fn no_expression_panics() {
+    #[rustfmt::skip]
+    const WORDS: &[&str] = &[
+        "event", "event.data", "event.data.list", "event.data.text", ".size()", ".all(x, ", ".exists(x, ",
+        ".exists_one(x, ", ".filter(x, ", ".map(x, ", ".map(x, true, ", "x", "y", "(", ")", "[", "]", "{", "}",
+        ",", ":", "?", "&&", "||", "!", "-", "+", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", " in ", "has(",
+        "event.type", "'a'", "\"ä\"", "'''x'''", "r'\\'", "1", "0", "9223372036854775807", "-9223372036854775808",
+        "2u", "0xff", "1.5", "1e308", ".5", "true", "false", "null", "int(", "uint(", "double(", "string(",
+        "bool(", "dyn(", "timestamp(", "duration(", "'1h'", "'2026-01-01T00:00:00Z'", "'-9223372036854775s'",
+        ".getHours()", ".getFullYear()", ".matches('(a|b)*c')", ".matches(", ".contains(", ".startsWith(",
+        ".endsWith('')", ".field", "[0]", "['list']", " ", "\n", "// c\n", "b'x'", "'\\u00e4'", "'\\777'", "\\",
+        "'", "𝄞", "matches('a', 'a')", "size(",
+    ];
+    let list: Vec<i64> = (0..2000).collect();
+    let event = json!({"type": "t", "data": {"list": list, "text": "ab".repeat(50_000), "deep": [[[{"a": {}}]]]}});
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut valid = 0;
+    for _ in 0..20_000 {
+        let words = (0..random.usize(1..14)).filter_map(|_| random.choice(WORDS).copied());
+        let mut text: String = words.collect();
+        let open = text.matches('(').count();
+        text.push_str(&")".repeat(open.saturating_sub(text.matches(')').count())));
+        if let Ok(rule) = Rule::new(&text, "/".to_owned()) {
+            valid += 1;
+            let _ = is_true(&rule, &event);
+        }
+    }
+    assert!(valid > 500, "{valid} are rules");
+}
+
+#[test]
+fn conversions_are_paid_for() {
+    let event = json!({"list": (0..20_000).collect::<Vec<_>>()});
+    for costly in [
+        "event.list.map(x, string(1e308)).size() == 1",
+        "event.list.map(x, duration('1h1m1s1ms1us1ns1h1m1s1ms1us1ns1h1m1s')).size() == 1",
+        "event.list.map(x, timestamp('2026-01-01T00:00:00Z')).size() == 1",
+        "event.list.map(x, double('1.7976931348623157e308')).size() == 1",
+    ] {
+        let rule = Rule::new(costly, "/x".into()).unwrap();
+        assert!(is_true(&rule, &event).is_err(), "{costly}");
+    }
+}
