@@ -414,4 +414,63 @@ mod tests {
             assert!(wrong.parse::<Cron>().is_err(), "{wrong}");
         }
     }
+
+    #[test]
+    fn the_next_time_is_the_first_that_fits() {
+        const FIELDS: [&str; 10] = [
+            "*", "?", "*/7", "0", "5,50", "10-20/3", "59", "3/11", "0-59", "30-40,2",
+        ];
+        let mut random = fastrand::Rng::with_seed(11);
+        for _ in 0..100 {
+            let mut field = || FIELDS[random.usize(..FIELDS.len())];
+            let schedule = format!("{} {} * * * *", field(), field());
+            let cron: Cron = schedule.parse().unwrap();
+            let after = DateTime::from_timestamp(random.i64(0..4_000_000_000), 0).unwrap();
+            let fits =
+                |at: &DateTime<Utc>| has(cron.minute, at.minute()) && has(cron.second, at.second());
+            let expected = (1..=3600)
+                .map(|seconds| after + TimeDelta::seconds(seconds))
+                .find(fits);
+            assert_eq!(cron.next_after(after), expected, "{schedule} after {after}");
+        }
+    }
+
+    #[test]
+    fn no_schedule_panics_or_goes_back() {
+        #[rustfmt::skip]
+        const WORDS: [&str; 22] = [
+            "*", "?", "/", "-", ",", "0", "1", "29", "31", "59", "60", "feb", "MON", "2", "99999999999", " ", " ", " * ", " 1 ",
+            "TZ=UTC ", "@daily", "ä",
+        ];
+        const ZONES: [&str; 4] = [
+            "",
+            "TZ=Africa/Casablanca ",
+            "TZ=Australia/Lord_Howe ",
+            "TZ=Pacific/Apia ",
+        ];
+        let mut random = fastrand::Rng::with_seed(5);
+        let mut valid = 0;
+        for _ in 0..20_000 {
+            let mut text = ZONES[random.usize(..ZONES.len())].to_owned();
+            for at in 0..6 {
+                let words = if random.u8(..4) == 0 { 2 } else { 1 };
+                for _ in 0..words {
+                    text.push_str(WORDS[random.usize(..WORDS.len())]);
+                }
+                text.push_str(if at < 5 { " " } else { "" });
+            }
+            let Ok(cron) = text.parse::<Cron>() else {
+                continue;
+            };
+            valid += 1;
+            let after = random.i64(-70_000_000_000..250_000_000_000);
+            let after = DateTime::from_timestamp(after, 0).unwrap();
+            let next = cron.next_after(after);
+            assert!(
+                next.is_none_or(|next| next > after),
+                "{text} after {after}: {next:?}"
+            );
+        }
+        assert!(valid > 20, "{valid} are schedules");
+    }
 }

@@ -125,4 +125,76 @@ mod tests {
             assert!(proto::<Form>(wrong.as_bytes()).is_err(), "{wrong}");
         }
     }
+
+    /// What Go does: each member in turn sets the field whose name it has.
+    fn slowly(members: &[(&str, &str)]) -> Form {
+        let mut form = Form::default();
+        for (name, value) in members {
+            let upper: String = name.chars().flat_map(char::to_uppercase).collect();
+            let field = match upper.to_lowercase().as_str() {
+                "key" => &mut form.key,
+                "resourceid" => &mut form.resource_id,
+                _ => continue,
+            };
+            if *value != "null" {
+                *field = serde_json::from_str(value).unwrap();
+            }
+        }
+        form
+    }
+
+    #[test]
+    fn go_reads_as_one_does_who_sets_field_after_field() {
+        #[rustfmt::skip]
+        const NAMES: [&str; 12] = [
+            "key", "Key", "kEY", "\u{212a}ey", "resourceId", "RESOURCEID", "re\u{17f}ourceid", "resource_id", "kex", "", "clé",
+            "$serde_json::private::RawValue",
+        ];
+        const VALUES: [&str; 4] = ["\"a\"", "\"\\u00e4\"", "null", "\"\""];
+        let mut random = fastrand::Rng::with_seed(3);
+        for _ in 0..2000 {
+            let mut member = || {
+                let name = NAMES[random.usize(..NAMES.len())];
+                (name, VALUES[random.usize(..VALUES.len())])
+            };
+            let members: Vec<_> = (0..6).map(|_| member()).collect();
+            let written = members
+                .iter()
+                .map(|(name, value)| format!("\"{name}\" :{value}"));
+            let text = format!(" {{{}}} ", written.collect::<Vec<_>>().join(" , "));
+            assert_eq!(
+                go::<Form>(text.as_bytes()).unwrap(),
+                slowly(&members),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_body_panics() {
+        use forms::{Binding, Claim, Job, Query, Transaction};
+        let body = br#"{"key":"a\u00e4","Key":null,"count":1e1,"resource_id":"x","tags":{"a":"b"},"texts":["t",null],
+            "inner":{"list":[{"key":"l"},null]},"name":"n","dueTime":"10s","data":{"a":[1]},"expiryInSeconds":"1",
+            "failure_policy":{"constant":{"interval":"1s","max_retries":"3"}},"page":{"limit":3},"operations":
+            [{"operation":"upsert","request":{"key":"a","value":1,"etag":"1","options":{"concurrency":"first-write"}}}]}"#;
+        let mut random = fastrand::Rng::with_seed(9);
+        for _ in 0..3000 {
+            let mut text = body.to_vec();
+            for _ in 0..random.usize(1..6) {
+                let (at, from) = (random.usize(..text.len()), random.usize(..text.len()));
+                match random.u8(..8) {
+                    0 => text.truncate(at.max(1)),
+                    1..4 => text[at] = random.u8(..),
+                    _ => text.insert(at, text[from]),
+                }
+            }
+            let _ = (go::<Form>(&text), proto::<Form>(&text));
+            let _ = (
+                go::<Transaction>(&text),
+                go::<Query>(&text),
+                go::<Binding>(&text),
+            );
+            let _ = (proto::<Job>(&text), proto::<Claim>(&text));
+        }
+    }
 }
