@@ -51,9 +51,11 @@ fn subscriptions(call: &Call<'_>) -> Vec<Value> {
     let queues = call.runtime.broker.of_app(call.caller);
     let queues = queues.iter().map(|queue| {
         let subscription = &queue.subscription;
-        let rules = subscription.rules.iter().map(|rule| rule.path.as_str());
-        let paths = rules.chain(subscription.default_path.as_deref());
-        let rules: Vec<Value> = paths.map(|path| json!({"path": path})).collect();
+        let rules = subscription.rules.iter();
+        let rules = rules.map(|rule| json!({"match": rule.text, "path": rule.path}));
+        let default = subscription.default_path.iter();
+        let default = default.map(|path| json!({"path": path}));
+        let rules: Vec<Value> = rules.chain(default).collect();
         let declared = declared.iter().any(|declared| {
             declared.scopes.include(call.caller)
                 && declared.spec.pubsubname == subscription.pubsub

@@ -26,6 +26,16 @@ async fn publish(world: &World, event: &Value) {
     assert_eq!(published.await.status, 204);
 }
 
+#[tokio::test]
+async fn metadata_shows_a_rule_with_its_condition() {
+    let apps = Apps::default();
+    subscriber(&apps, "shop", "event.type == 'a'");
+    let world = World::in_process(apps).await;
+    let metadata = world.call("GET", "/v1.0/metadata", "").await.json();
+    let rules = json!([{"match": "event.type == 'a'", "path": "/ruled"}, {"path": "/other"}]);
+    assert_eq!(metadata["subscriptions"][0]["rules"], rules);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_sum_is_evaluated_and_nested_comprehensions_are_refused() {
     let apps = Apps::default();

@@ -19,8 +19,8 @@ use value::Failure;
 #[derive(Debug)]
 pub(crate) struct Rule {
     expression: syntax::Expr,
-    /// As it was written, for the log.
-    text: String,
+    /// As it was written, for the log and for the app's metadata.
+    pub(crate) text: String,
     pub(crate) path: String,
 }
 
