@@ -4,7 +4,7 @@
 //! that it lets resolve to one (DNS rebinding). It cannot send JSON to another origin unasked, cannot hide its own
 //! origin, and cannot choose `Host`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::config::Secret;
+use crate::local::{is_loopback, is_ours, single};
 
 /// Why a call was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,29 +124,6 @@ fn is_same(right: &str, sent: &str) -> bool {
         .zip(sent.bytes())
         .fold(0, |seen, (a, b)| seen | (a ^ b));
     right.len() == sent.len() && differences == 0
-}
-
-fn single(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?.to_str().ok()?;
-    values.next().is_none().then_some(value)
-}
-
-/// Whether an authority names this machine in a way that no other name can stand for.
-fn is_ours(authority: &str) -> bool {
-    let Ok(authority) = authority.parse::<http::uri::Authority>() else {
-        return false;
-    };
-    let host = authority.host();
-    let literal = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost") || literal.parse().is_ok_and(is_loopback)
-}
-
-fn is_loopback(address: IpAddr) -> bool {
-    address.to_canonical().is_loopback()
 }
 
 #[cfg(test)]

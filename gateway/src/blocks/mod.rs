@@ -7,6 +7,7 @@ mod caller;
 mod channel;
 mod headers;
 mod operation;
+mod pages;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -231,7 +232,21 @@ impl Blocks {
             Mode::Embedded(dapr) => dapr,
             Mode::Sidecar(..) => return Ok(self.callbacks(gateway, arrival)),
         };
-        Ok(dapr.tcp_router(AppId::new(&config.app_id)?, Grants::all()))
+        let router = dapr.tcp_router(AppId::new(&config.app_id)?, Grants::all());
+        if config.api_token.is_some() {
+            return Ok(router);
+        }
+        let config = Arc::new(config.clone());
+        let guarded = move |request: Request<Body>, next: axum::middleware::Next| {
+            let config = Arc::clone(&config);
+            async move {
+                match pages::check(&config, &request) {
+                    Ok(()) => next.run(request).await,
+                    Err(reason) => pages::refused(reason),
+                }
+            }
+        };
+        Ok(router.layer(axum::middleware::from_fn(guarded)))
     }
 
     /// Ends deliveries and waits for those under way.

@@ -39,6 +39,11 @@ pub struct DaprConfig {
     pub components: Option<PathBuf>,
     /// Embedded: where other processes reach the same API, if they may. Sidecar: where it calls back, its app port.
     pub listen: Option<SocketAddr>,
+    /// Embedded, without a token: the hosts by which `listen` may be called beside this machine's own, each with or without
+    /// a port.
+    pub allowed_hosts: Vec<String>,
+    /// Embedded, without a token: the origins of pages that may call `listen`.
+    pub allowed_origins: Vec<String>,
     /// Embedded: as which app the processes that use `listen` call.
     pub app_id: String,
     /// Embedded: where the process that calls as `app_id` takes events, jobs, bindings and invocations; Dapr's app port.
@@ -70,11 +75,13 @@ pub enum DaprMode {
 }
 
 /// The keys of `[dapr]`.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 12] = [
     "mode",
     "data",
     "components",
     "listen",
+    "allowed_hosts",
+    "allowed_origins",
     "app_id",
     "app_address",
     "substitute",
@@ -99,6 +106,11 @@ impl DaprConfig {
         let sidecar = section.and_then(|s| s.parsed("sidecar", SIDECAR, sidecar));
         let mode = section.and_then(|s| s.parsed("mode", "embedded", DaprMode::parse));
         let mode = mode.unwrap_or(DaprMode::Embedded);
+        let listed = |key, example, check: fn(&str) -> Result<String, Invalid>| -> Vec<String> {
+            let items = section.and_then(|s| s.texts(key, example));
+            let items = items.unwrap_or_default();
+            items.iter().filter_map(|item| item.parsed(check)).collect()
+        };
         let listen = section.and_then(|s| s.parsed("listen", "127.0.0.1:3500", unit::address));
         let dedicated =
             section.and_then(|s| s.parsed("dedicated", "counter-api", PackageName::parse));
@@ -107,6 +119,8 @@ impl DaprConfig {
             data: folder.join(data),
             components: components(section, folder),
             listen: listen.or((mode == DaprMode::Sidecar).then_some(APP_PORT)),
+            allowed_hosts: listed("allowed_hosts", "wasmgate.internal", host),
+            allowed_origins: listed("allowed_origins", "http://localhost:5173", origin),
             app_id: section
                 .and_then(|s| s.parsed("app_id", APP_ID, PackageName::parse))
                 .map_or_else(|| APP_ID.to_owned(), |name| name.as_str().to_owned()),
@@ -149,6 +163,32 @@ fn components(section: Option<&Section<'_>>, folder: &Path) -> Option<PathBuf> {
         ));
     }
     Some(path)
+}
+
+/// A host as clients name it, with or without a port.
+fn host(text: &str) -> Result<String, Invalid> {
+    let authority: Option<http::uri::Authority> = text.parse().ok();
+    let named = authority.filter(|named| !named.host().is_empty() && !text.contains(['@', '*']));
+    named.map(|named| named.to_string()).ok_or_else(|| {
+        Invalid::new(
+            format!("{text:?} is not a host"),
+            "write a name or an address, with a port or without: \"wasmgate.internal\"",
+        )
+    })
+}
+
+/// An origin as browsers write it: scheme, host, and the port unless it is the scheme's own.
+fn origin(text: &str) -> Result<String, Invalid> {
+    let named = text
+        .split_once("://")
+        .filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
+        .and_then(|(_, authority)| host(authority).ok());
+    named.map(|_| text.to_owned()).ok_or_else(|| {
+        Invalid::new(
+            format!("{text:?} is not the origin of a page"),
+            "write scheme and host, and the port if there is one: \"http://localhost:5173\"",
+        )
+    })
 }
 
 fn sidecar(text: &str) -> Result<Uri, Invalid> {

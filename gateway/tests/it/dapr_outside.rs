@@ -1,7 +1,7 @@
 //! The building blocks' own ways into a package are closed to everyone else.
 
 use crate::dapr_blocks::SUBSCRIBES;
-use crate::harness::{TestGateway, empty};
+use crate::harness::{TestGateway, empty, full, send_to};
 
 const CRON: &str = "
 apiVersion: dapr.io/v1alpha1
@@ -158,5 +158,49 @@ async fn dapr_headers_from_outside_do_not_reach_a_guest() {
         let report = gateway.send(request.body(empty()).unwrap()).await.text();
         assert!(!report.to_lowercase().contains("header dapr-"), "{report}");
         assert!(report.contains("header x-passes: x"), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_in_a_browser_calls_nothing_at_the_port_for_other_processes() {
+    let listen = "listen = \"127.0.0.1:0\"\nallowed_hosts = [\"gate.internal\"]\n\
+                  allowed_origins = [\"http://tools.internal\"]";
+    let save = "/v1.0/state/statestore";
+    for (token, host, header, status) in [
+        (false, "localhost", ("accept", "*/*"), 204),
+        (false, "127.0.0.1:3500", ("accept", "*/*"), 204),
+        (false, "[::1]:3500", ("sec-fetch-site", "none"), 204),
+        (false, "Gate.Internal:3500", ("accept", "*/*"), 204),
+        (false, "localhost", ("origin", "http://tools.internal"), 204),
+        (false, "evil.example", ("accept", "*/*"), 403),
+        (false, "localhost.evil.example", ("accept", "*/*"), 403),
+        (false, "localhost", ("origin", "http://evil.example"), 403),
+        (false, "localhost", ("origin", "http://localhost"), 403),
+        (false, "localhost", ("origin", "null"), 403),
+        (false, "localhost", ("sec-fetch-site", "cross-site"), 403),
+        (true, "evil.example", ("dapr-api-token", "t"), 204),
+        (true, "localhost", ("accept", "*/*"), 401),
+    ] {
+        let builder = TestGateway::builder()
+            .dapr(listen)
+            .guest_with("hello", r#"dapr = { state = ["statestore"] }"#);
+        let builder = match token {
+            true => builder.environment("DAPR_API_TOKEN", "t"),
+            false => builder,
+        };
+        let gateway = builder.start();
+        gateway.ready().await;
+        let address = gateway.dapr_address().await;
+        let request = http::Request::post(save)
+            .header("host", host)
+            .header("content-type", "text/plain")
+            .header(header.0, header.1);
+        let request = request.body(full(r#"[{"key":"k","value":1}]"#)).unwrap();
+        let reply = send_to(address, request).await;
+        let told = (host, header, reply.text());
+        assert_eq!(reply.status, status, "{told:?}");
+        if status == 403 {
+            assert!(told.2.contains("[dapr] allowed_"), "{told:?}");
+        }
     }
 }

@@ -1,0 +1,34 @@
+//! What tells a program on this machine from a page in its browser.
+//!
+//! A page can send a request to any address that its browser reaches, also to a loopback one, and by a name of its own
+//! that it lets resolve to one (DNS rebinding). It cannot hide its own origin, and cannot choose `Host`.
+
+use std::net::IpAddr;
+
+use http::header::HeaderName;
+use http::{HeaderMap, uri::Authority};
+
+/// The value of a header that is there once and is text.
+pub(crate) fn single(headers: &HeaderMap, name: impl Into<HeaderName>) -> Option<&str> {
+    let mut values = headers.get_all(name.into()).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+/// Whether an authority names this machine in a way that no other name can stand for.
+pub(crate) fn is_ours(authority: &str) -> bool {
+    let Ok(authority) = authority.parse::<Authority>() else {
+        return false;
+    };
+    let host = authority.host();
+    let literal = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost") || literal.parse().is_ok_and(is_loopback)
+}
+
+/// Whether an address is this machine's own, also as IPv6 writes it.
+pub(crate) fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
