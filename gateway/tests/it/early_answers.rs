@@ -226,3 +226,47 @@ async fn node_gets_its_answer_every_time() {
         }
     }
 }
+
+/// Sends all of an upload, with a length and in chunks, before it looks for an answer, as Python's own client does.
+const PYTHON: &str = r#"
+import http.client, sys
+address, target, tries, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+for _ in range(tries):
+    for chunked in False, True:
+        upload = iter([bytes(1 << 16)] * (size >> 16)) if chunked else bytes(size)
+        connection = http.client.HTTPConnection(address, timeout=20)
+        connection.request("POST", target, body=upload, encode_chunked=chunked,
+                           headers={"Transfer-Encoding": "chunked"} if chunked else {})
+        answer = connection.getresponse()
+        answer.read()
+        print(answer.status, flush=True)
+        connection.close()
+"#;
+
+#[tokio::test]
+async fn python_gets_its_answer_every_time() {
+    let gateway = gateway();
+    let (address, tries) = (gateway.address.to_string(), TRIES.to_string());
+    let told = tokio::task::spawn_blocking(move || {
+        Command::new("python3")
+            .args([
+                "-c",
+                PYTHON,
+                &address,
+                "/missing",
+                &tries,
+                &UPLOAD.to_string(),
+            ])
+            .output()
+    });
+    let told = match within("python3", told).await.unwrap() {
+        Ok(told) => told,
+        Err(error) => {
+            println!("left out: python3 cannot be run ({error})");
+            return;
+        }
+    };
+    let errors = String::from_utf8_lossy(&told.stderr);
+    let lines = String::from_utf8_lossy(&told.stdout);
+    assert_eq!(lines, "404\n".repeat(2 * TRIES), "{errors}");
+}
