@@ -144,18 +144,18 @@ fn run(command: Command) -> Result<ExitCode, Exit> {
                 say(&format!("note: {caveat}\n"));
             }
             say(&format!(
-                "{}: {} packages and {} routes are right\n",
+                "{}: {} and {} are right\n",
                 file.file.display(),
-                config.packages.len(),
-                config.routes.len()
+                counted(config.packages.len(), "package"),
+                counted(config.routes.len(), "route")
             ));
             Ok(ExitCode::SUCCESS)
         }
         Command::Compile(file) => {
             let config = load(&file)?;
-            let compiled = start::check(&config)?.len();
+            let compiled = counted(start::check(&config)?.len(), "package");
             say(&format!(
-                "{compiled} packages are compiled in {}\n",
+                "compiled in {}: {compiled}\n",
                 config.server.cache.display()
             ));
             Ok(ExitCode::SUCCESS)
@@ -169,6 +169,12 @@ fn run(command: Command) -> Result<ExitCode, Exit> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// A number of things, each called `thing`.
+fn counted(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
 }
 
 /// Has a running gateway do something.

@@ -32,8 +32,9 @@ pub enum OpenError {
         /// The folder of the settings.
         path: PathBuf,
     },
-    /// The database is damaged, locked by another program, or not ours. It is left as it is.
-    #[error("database {path}: {source}; restore a backup, or move the file away to start empty")]
+    /// The database cannot be opened: damaged, not ours, locked by another program, or on a disk that is full or broken.
+    /// It is left as it is.
+    #[error("database {path}: {source}; {}", source.fault().remedy())]
     Database {
         /// The database file.
         path: PathBuf,
@@ -144,5 +145,23 @@ impl ApiError {
             response.headers_mut().insert(RETRY_AFTER, after);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Fault;
+
+    #[test]
+    fn a_full_disk_is_no_reason_to_start_empty() {
+        let told = |fault| {
+            let reason = "no".into();
+            let source = StoreError::NotCommitted { fault, reason };
+            let path = PathBuf::from("dapr.db");
+            OpenError::Database { path, source }.to_string()
+        };
+        assert!(told(Fault::Full).ends_with("make room on its disk, where nothing is lost"));
+        assert!(told(Fault::Corrupt).contains("restore a backup"));
     }
 }

@@ -84,6 +84,14 @@ pub(crate) enum DeliveryFailure {
     Failed(String),
 }
 
+impl DeliveryFailure {
+    /// What happened, for the log.
+    pub(crate) fn reason(&self) -> &str {
+        let (Self::Unreachable(reason) | Self::Failed(reason)) = self;
+        reason
+    }
+}
+
 impl Dapr {
     /// Reads the resource YAML and tells all its mistakes, without opening the database.
     pub fn check(settings: &Settings) -> Result<(), OpenError> {
@@ -99,6 +107,17 @@ impl Dapr {
             (Some(_), Ok(components)) => components::caveats(&components),
             _ => Vec::new(),
         }
+    }
+
+    /// Type and name of every component that `app` may use; none if there are mistakes in the resource YAML.
+    pub fn components(settings: &Settings, app: &AppId) -> Vec<(String, String)> {
+        let Ok(components) = components::load(settings) else {
+            return Vec::new();
+        };
+        let listed = components.list(app).into_iter();
+        listed
+            .map(|(name, kind, ..)| (kind.to_owned(), name.to_owned()))
+            .collect()
     }
 
     /// Opens the database and reads the resource YAML. Nothing runs before [`Dapr::start`].

@@ -253,7 +253,7 @@ async fn tick(runtime: Arc<Runtime>, app: AppId, path: String, schedule: Schedul
                 DeliveryResult::Dropped
             }
             Err(failure) => {
-                tracing::warn!(app_id = %app, path, ?failure, "a cron binding failed");
+                tracing::warn!(app_id = %app, path, reason = failure.reason(), "a cron binding failed");
                 match failure {
                     DeliveryFailure::Unreachable(_) => DeliveryResult::Unreachable,
                     DeliveryFailure::Failed(_) => DeliveryResult::Dropped,

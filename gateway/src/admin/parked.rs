@@ -83,7 +83,14 @@ pub(super) async fn release(
         Some(dapr) => dapr.release_parked(order.clone().filter()).await?,
         None => 0,
     };
-    tracing::info!(?order, released, "parked events were released");
+    tracing::info!(
+        package = order.package,
+        pubsub = order.pubsub,
+        topic = order.topic,
+        id = order.id,
+        released,
+        "parked events were released"
+    );
     Ok(Json(json!({ "released": released })).into_response())
 }
 
@@ -98,14 +105,22 @@ pub(super) async fn discard(
     let filter = order.clone().filter();
     if filter.is_all() && !order.all {
         return Err(Failed::Order(
-            "name a package, a pubsub, a topic or an id, or write \"all\": true".to_owned(),
+            "name a package, a pubsub, a topic or an id; to drop everything, send \"all\": true (`wasmgate parked drop --all`)"
+                .to_owned(),
         ));
     }
     let dropped = match queues_of(&status)? {
         Some(dapr) => dapr.drop_parked(filter).await?,
         None => 0,
     };
-    tracing::warn!(?order, dropped, "parked events were dropped");
+    tracing::warn!(
+        package = order.package,
+        pubsub = order.pubsub,
+        topic = order.topic,
+        id = order.id,
+        dropped,
+        "parked events were dropped"
+    );
     Ok(Json(json!({ "dropped": dropped })).into_response())
 }
 

@@ -8,6 +8,7 @@ mod channel;
 mod headers;
 mod operation;
 mod pages;
+mod unmet;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -93,11 +94,17 @@ impl Blocks {
         }
     }
 
-    /// What the component files' components do here and not beside a sidecar, a sentence for each.
+    /// What a user should know of the grants and the component files, a sentence for each: grants that open nothing, and
+    /// what components do here and not beside a sidecar.
     pub fn caveats(config: &Config) -> Vec<String> {
         let dapr = &config.dapr;
         match dapr.mode {
-            DaprMode::Embedded if is_used(config) => Dapr::caveats(&embedded(dapr)),
+            DaprMode::Embedded if is_used(config) => {
+                let settings = embedded(dapr);
+                let mut told = unmet::unmet(config, &settings);
+                told.extend(Dapr::caveats(&settings));
+                told
+            }
             _ => Vec::new(),
         }
     }

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt::Write as _;
 use std::io;
 
+use rustls::CertificateError;
 use wasmtime_wasi_http::Error;
 
 /// An upstream that sends interim responses (1xx) and no final one.
@@ -37,7 +38,7 @@ impl Failed {
         while let Some(error) = cause {
             // What lies deeper says more.
             code = code_of(error).or(code);
-            let text = error.to_string();
+            let text = explained(error).map_or_else(|| error.to_string(), str::to_owned);
             if !detail.ends_with(&text) {
                 let separator = if detail.is_empty() { "" } else { ": " };
                 let _ = write!(detail, "{separator}{text}");
@@ -54,6 +55,47 @@ impl Failed {
             _ => self,
         }
     }
+}
+
+/// The name that WASI has for a code, such as `DNS-error`, for the log.
+pub(super) fn name(code: &Error) -> String {
+    let variant = format!("{code:?}");
+    let end = variant.find(|c: char| !c.is_ascii_alphanumeric());
+    let mut name = String::new();
+    for letter in variant.chars().take(end.unwrap_or(usize::MAX)) {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('-');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    // WASI writes these in capitals, the first three at the start of a name only.
+    for word in ["dns-", "tls-", "http-"] {
+        if let Some(rest) = name.strip_prefix(word) {
+            name = format!("{}{rest}", word.to_ascii_uppercase());
+        }
+    }
+    name.replace("-ip-", "-IP-").replace("-uri-", "-URI-")
+}
+
+/// What a certificate is refused for, where the library says it in inner names.
+fn explained(error: &(dyn StdError + 'static)) -> Option<&'static str> {
+    let error = match error.downcast_ref::<io::Error>() {
+        Some(error) => error.get_ref()?.downcast_ref::<rustls::Error>()?,
+        None => error.downcast_ref::<rustls::Error>()?,
+    };
+    let rustls::Error::InvalidCertificate(reason) = error else {
+        return None;
+    };
+    Some(match reason {
+        CertificateError::UnknownIssuer => {
+            "invalid peer certificate: no trusted authority has signed it; name the one that has in `tls.ca` of the package"
+        }
+        // The library has no code of its own for it.
+        CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+            "invalid peer certificate: it is an authority's (basicConstraints CA:TRUE), and a server has to show one with CA:FALSE"
+        }
+        _ => return None,
+    })
 }
 
 fn code_of(error: &(dyn StdError + 'static)) -> Option<Error> {

@@ -7,7 +7,7 @@ use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use wasmtime_wasi_http::Error;
 
-use super::failed::Failed;
+use super::failed::{self, Failed};
 use super::slots::Slot;
 use crate::identity::RequestId;
 use crate::package::Package;
@@ -103,7 +103,7 @@ impl Outgoing {
             self.package.metrics().refused("outbound-denied");
         }
         tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(), origin = %self.to,
-            error = ?code, detail, "an outbound request failed");
+            error = failed::name(&code), detail, "an outbound request failed");
         code
     }
 }

@@ -326,6 +326,9 @@ impl PackageError {
             Self::MissingImports { .. } => {
                 "remove the import, or compose the component with one that provides it (`wac plug`)"
             }
+            Self::Cache { error, .. } if error.kind() == std::io::ErrorKind::StorageFull => {
+                "make room on its disk, or name another directory in `[server] cache`"
+            }
             Self::Cache { .. } => {
                 "make the directory writable, or name another one in `[server] cache`"
             }

@@ -59,7 +59,7 @@ fn check_says_what_a_sidecar_would_not_do() {
     assert_eq!(output.status.code(), Some(0), "{told}");
     let notes: Vec<_> = told
         .lines()
-        .filter(|line| line.starts_with("note: "))
+        .filter(|line| line.starts_with("note: component"))
         .collect();
     for (note, words) in notes.iter().zip([
         ["component carts", "query API only with RedisJSON"],
@@ -71,6 +71,31 @@ fn check_says_what_a_sidecar_would_not_do() {
             words.iter().all(|word| note.contains(word)),
             "{note}: {words:?}"
         );
+    }
+    assert_eq!(notes.len(), 4, "{told}");
+}
+
+#[test]
+fn check_says_which_grants_open_nothing() {
+    let folder = TempDir::new().unwrap();
+    let grants = r#"dapr = { state = ["statestor"], publish = ["pubsub/orders", "pubsup/*"], subscribe = ["*/a"],
+        invoke = ["shop", "kitchn"], secrets = ["secretstore/db"], lock = ["lock*"], configuration = ["config"] }"#;
+    let builder = TestGateway::builder().guest_as("shop", "calls_dapr", &grants.replace('\n', ""));
+    builder.write_to(folder.path());
+    let output = run(folder.path(), &["check"]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let notes: Vec<_> = told
+        .lines()
+        .filter(|line| line.starts_with("note: package shop"))
+        .collect();
+    for (note, words) in notes.iter().zip([
+        r#"state = ["statestor"]"#,
+        r#"publish = ["pubsup/*"]"#,
+        r#"invoke = ["kitchn"]"#,
+        r#"configuration = ["config"]"#,
+    ]) {
+        assert!(note.contains(words), "{note}: {words}");
     }
     assert_eq!(notes.len(), 4, "{told}");
 }

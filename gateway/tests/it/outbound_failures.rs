@@ -211,7 +211,7 @@ async fn the_log_has_the_failure_with_its_origin_and_its_request() {
             ("package", "calls-out"),
             ("request_id", "the-one"),
             ("origin", &upstream.origin()),
-            ("error", "ConnectionTerminated"),
+            ("error", "connection-terminated"),
         ])
         .await;
 }

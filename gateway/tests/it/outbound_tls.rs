@@ -75,8 +75,28 @@ async fn each_wrong_certificate_is_an_error_of_certificates() {
         assert!(told.contains(word), "{name}: {told}");
         let origin = format!("https://localhost:{}", server.port);
         gateway
-            .wait_for_event(&[("origin", &origin), ("error", "TlsCertificateError")])
+            .wait_for_event(&[("origin", &origin), ("error", "TLS-certificate-error")])
             .await;
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_what_to_do_about_a_certificate_that_is_refused() {
+    let authority = Authority::new();
+    authority.sign("good", &["localhost"], VALID);
+    for (name, lines, remedy) in [
+        ("good", String::new(), "name the one that has in `tls.ca`"),
+        ("ca", tls(&authority, None), "CA:FALSE"),
+    ] {
+        let server = OpenSsl::start(&authority, name, &[]);
+        let gateway = gateway(server.port, &lines).start();
+        call(&gateway, "localhost", server.port).await;
+        let event = gateway
+            .wait_for_event(&[("error", "TLS-certificate-error")])
+            .await;
+        let detail = event.field("detail").unwrap();
+        assert!(detail.contains(remedy), "{name}: {detail}");
+        assert!(!detail.contains("Other("), "{name}: {detail}");
     }
 }
 

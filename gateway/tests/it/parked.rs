@@ -126,6 +126,26 @@ async fn everything_is_dropped_only_when_that_is_said() {
 }
 
 #[tokio::test]
+async fn the_log_says_that_an_event_is_parked_and_under_which_number() {
+    let folder = TempDir::new().unwrap();
+    let gateway = stuck(&folder).await;
+    gateway
+        .wait_for_event(&[
+            ("message", "an event is parked"),
+            ("app_id", "kitchen"),
+            ("topic", "orders"),
+        ])
+        .await;
+    let numbers: Vec<_> = listed(&gateway, "?topic=orders").await;
+    let number = numbers[0]["id"].as_i64().unwrap();
+    let line = gateway.log();
+    let line = line.lines().find(|line| {
+        line.contains("an event is parked") && line.contains(&format!("\"id\":{number},"))
+    });
+    assert!(line.is_some(), "{}", gateway.log());
+}
+
+#[tokio::test]
 async fn a_page_in_a_browser_changes_nothing() {
     let folder = TempDir::new().unwrap();
     let gateway = stuck(&folder).await;

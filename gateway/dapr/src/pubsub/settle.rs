@@ -45,7 +45,7 @@ pub(super) async fn settle(
     }
     let topic = dead_letter.clone();
     let settle_all = move |conn: &rusqlite::Connection| {
-        let mut results = Vec::with_capacity(settled.len());
+        let (mut results, mut given_up) = (Vec::with_capacity(settled.len()), Vec::new());
         for (mut delivery, outcome) in settled {
             let (id, now) = (delivery.id, now_ms());
             let last = match outcome {
@@ -81,6 +81,7 @@ pub(super) async fn settle(
                     queue::remove(conn, id)?;
                     delivery.event.topic.clone_from(topic);
                     results.push(DeliveryResult::DeadLettered);
+                    given_up.push((id, DeliveryResult::DeadLettered));
                     let readers = readers.as_deref().unwrap_or_default();
                     match readers {
                         [] => queue::push(conn, &delivery.event, [""], now)?,
@@ -101,13 +102,18 @@ pub(super) async fn settle(
                 (None, None) => {
                     queue::reschedule(conn, id, delivery.attempts + 1, PARKED)?;
                     results.push(DeliveryResult::Parked);
+                    given_up.push((id, DeliveryResult::Parked));
                 }
             }
         }
-        Ok::<_, StoreError>(results)
+        Ok::<_, StoreError>((results, given_up))
     };
-    for result in runtime.store.write(settle_all).await? {
+    let (results, given_up) = runtime.store.write(settle_all).await?;
+    for result in results {
         count(result);
+    }
+    for (id, result) in given_up {
+        log_end(queue, id, result, dead_letter.as_deref());
     }
     if let Some(topic) = dead_letter {
         runtime.broker.wake(pubsub, &topic);
@@ -117,20 +123,42 @@ pub(super) async fn settle(
 
 fn log(queue: &Queue, delivery: &Delivery, outcome: &Outcome) {
     let (app_id, pubsub, topic) = queue.subscription.key();
-    let attempts = delivery.attempts;
+    let (id, attempts) = (delivery.id, delivery.attempts);
     match outcome {
         Outcome::Done | Outcome::Expired => {}
         Outcome::Retry(reason) => {
-            tracing::warn!(app_id, pubsub, topic, attempts, %reason, "an event was not taken");
+            tracing::warn!(app_id, pubsub, topic, id, attempts, %reason, "an event was not taken");
         }
         Outcome::Drop(reason) => {
-            tracing::warn!(app_id, pubsub, topic, attempts, %reason, "an event was dropped");
+            tracing::warn!(app_id, pubsub, topic, id, attempts, %reason, "an event was dropped");
         }
         Outcome::Park(reason) => {
-            tracing::error!(app_id, pubsub, topic, %reason, "an event is parked");
+            tracing::error!(app_id, pubsub, topic, id, %reason, "an event is parked");
         }
         Outcome::Unreachable(reason) => {
             tracing::debug!(app_id, pubsub, topic, %reason, "a subscriber cannot be reached");
+        }
+    }
+}
+
+/// Tells where an event is now that nothing delivers it to this app any more; `id` is its number in the list of parked
+/// events.
+fn log_end(queue: &Queue, id: i64, result: DeliveryResult, dead_letter: Option<&str>) {
+    let (app_id, pubsub, topic) = queue.subscription.key();
+    match (result, dead_letter) {
+        (DeliveryResult::DeadLettered, Some(dead_letter)) => {
+            tracing::warn!(
+                app_id,
+                pubsub,
+                topic,
+                id,
+                dead_letter,
+                "an event went to the dead-letter topic"
+            );
+        }
+        _ => {
+            let reason = "its retries are used up and its subscription has no dead-letter topic";
+            tracing::error!(app_id, pubsub, topic, id, reason, "an event is parked");
         }
     }
 }

@@ -56,6 +56,18 @@ impl StoreError {
 }
 
 impl Fault {
+    /// What is done about a database that cannot be opened for this.
+    pub(crate) fn remedy(self) -> &'static str {
+        match self {
+            Self::Full => "make room on its disk, where nothing is lost",
+            Self::Io => "look at its disk, which could not be read or written",
+            Self::Busy => {
+                "close what else has it open, see to it that it may be read and written, and try again"
+            }
+            Self::Corrupt | Self::Other => "restore a backup, or move the file away to start empty",
+        }
+    }
+
     fn of_code(code: Option<ErrorCode>) -> Self {
         match code {
             Some(ErrorCode::DiskFull) => Self::Full,

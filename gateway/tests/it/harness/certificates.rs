@@ -19,7 +19,7 @@ pub(crate) struct Authority {
 }
 
 impl Authority {
-    /// Its own certificate is `ca.pem`.
+    /// Its own certificate is `ca.pem`, with `ca.key`.
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         params.distinguished_name = named("authority");
@@ -27,6 +27,7 @@ impl Authority {
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let folder = TempDir::new().unwrap();
         std::fs::write(folder.path().join("ca.pem"), issuer.pem()).unwrap();
+        std::fs::write(folder.path().join("ca.key"), issuer.key().serialize_pem()).unwrap();
         Self { issuer, folder }
     }
 
