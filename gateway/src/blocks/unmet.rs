@@ -47,9 +47,7 @@ fn of(granted: &GrantsConfig) -> [Grant<'_>; 8] {
     [
         ("state", &granted.state, |to, it| to.state = it),
         ("publish", &granted.publish, |to, it| to.publish = it),
-        ("subscribe", &granted.subscribe, |to, it| {
-            to.subscribe = Some(it);
-        }),
+        ("subscribe", &granted.subscribe, |to, it| to.subscribe = it),
         ("invoke", &granted.invoke, |to, it| to.invoke = it),
         ("bindings", &granted.bindings, |to, it| to.bindings = it),
         ("secrets", &granted.secrets, |to, it| to.secrets = it),
