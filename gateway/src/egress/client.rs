@@ -137,7 +137,13 @@ impl Client {
         let (tls, _) = settings.tls_of(&outgoing.package.name);
         let limit = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
         let resolving = AtomicBool::new(true);
-        let connecting = connect(&outgoing.to, settings, tls, &resolving);
+        let connecting = connect(
+            &outgoing.to,
+            settings,
+            tls,
+            &outgoing.package.lookups,
+            &resolving,
+        );
         match tokio::time::timeout(limit, connecting).await {
             Ok(connected) => connected,
             Err(_) if resolving.load(Ordering::Relaxed) => Err(Failed::new(

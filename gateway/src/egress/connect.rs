@@ -22,6 +22,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::failed::Failed;
 use super::outgoing::Destination;
+use super::resolve::Lookups;
 use super::settings::Settings;
 use super::watched::{Watch, Watched};
 
@@ -59,11 +60,15 @@ pub(super) async fn connect(
     to: &Destination,
     settings: &Settings,
     tls: &Arc<ClientConfig>,
+    lookups: &Lookups,
     resolving: &AtomicBool,
 ) -> Result<Connection, Failed> {
     let proxy = settings.proxy_for(to);
     let Some(proxy) = proxy else {
-        let addresses = settings.resolver().resolve(&to.host, to.port).await?;
+        let addresses = settings
+            .resolver()
+            .resolve(&to.host, to.port, lookups)
+            .await?;
         resolving.store(false, Ordering::Relaxed);
         let stream = tcp(&addresses).await?;
         return if to.https {
@@ -72,7 +77,7 @@ pub(super) async fn connect(
             http1(Box::new(stream), None).await
         };
     };
-    let stream = to_proxy(&proxy, settings, resolving).await?;
+    let stream = to_proxy(&proxy, settings, lookups, resolving).await?;
     let credentials = proxy.basic_auth().cloned();
     if to.https {
         let tunnel = tunnel(stream, to, credentials).await?;
@@ -192,12 +197,13 @@ async fn http2(stream: Box<dyn Stream>) -> Result<Connection, Failed> {
 async fn to_proxy(
     proxy: &Intercept,
     settings: &Settings,
+    lookups: &Lookups,
     resolving: &AtomicBool,
 ) -> Result<Box<dyn Stream>, Failed> {
     let https = proxy.uri().scheme() == Some(&http::uri::Scheme::HTTPS);
     let (host, port) = address_of(proxy.uri(), https);
     // The operator chose the proxy: no address is closed to it.
-    let addresses = settings.resolver().any(host, port).await?;
+    let addresses = settings.resolver().any(host, port, lookups).await?;
     resolving.store(false, Ordering::Relaxed);
     let stream = tcp(&addresses).await?;
     Ok(if https {

@@ -26,6 +26,7 @@ use wasmtime_wasi_http::{
 pub use address::is_private_range;
 pub use body_errors::add_to_linker;
 pub use client::Client;
+pub use resolve::Lookups;
 pub use settings::Settings;
 pub use slots::Slots;
 
@@ -95,8 +96,10 @@ impl Egress {
         } else {
             return Ok(());
         };
-        tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(), origin = %to, why,
-            "an outbound request was refused");
+        if self.package.may_log() {
+            tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(), origin = %to, why,
+                "an outbound request was refused");
+        }
         self.package.metrics().refused("outbound-denied");
         Err(Error::HttpRequestDenied)
     }
@@ -122,8 +125,10 @@ impl Egress {
             return Ok([a, b, c]);
         }
         let (limit, slots) = full.unwrap_or_default();
-        tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(), origin = %to, limit, slots,
-            "an outbound request was refused: too many are under way");
+        if self.package.may_log() {
+            tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(), origin = %to, limit,
+                slots, "an outbound request was refused: too many are under way");
+        }
         self.package.metrics().refused("outbound-limit");
         Err(Error::ConnectionLimitReached)
     }

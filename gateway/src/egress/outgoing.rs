@@ -102,8 +102,10 @@ impl Outgoing {
         if matches!(code, Error::DestinationIpProhibited) {
             self.package.metrics().refused("outbound-denied");
         }
-        tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(), origin = %self.to,
-            error = failed::name(&code), detail, "an outbound request failed");
+        if self.package.may_log() {
+            tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(), origin = %self.to,
+                error = failed::name(&code), detail, "an outbound request failed");
+        }
         code
     }
 }

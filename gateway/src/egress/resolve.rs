@@ -18,6 +18,20 @@ const MAX_ADDRESSES: usize = 8;
 /// servers are silent would otherwise take all threads there are.
 const MAX_LOOKUPS: usize = 64;
 
+/// Of these, the ones of one package: names that its guests choose, under a wildcard, may have servers that are silent, and
+/// other packages' names are looked up beside them.
+const LOOKUPS_OF_PACKAGE: usize = 16;
+
+/// The lookups of one package. Cloning shares them.
+#[derive(Debug, Clone)]
+pub struct Lookups(Arc<Semaphore>);
+
+impl Default for Lookups {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(LOOKUPS_OF_PACKAGE)))
+    }
+}
+
 /// Looks names up and leaves out the addresses that stay closed.
 #[derive(Debug, Clone)]
 pub(super) struct Resolver {
@@ -35,11 +49,16 @@ impl Resolver {
     }
 
     /// The addresses of a host that a package listed.
-    pub(super) async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failed> {
+    pub(super) async fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+        of: &Lookups,
+    ) -> Result<Vec<SocketAddr>, Failed> {
         if let Some(address) = address::literal(host) {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
-        let found = self.any(host, port).await?;
+        let found = self.any(host, port, of).await?;
         let open = found
             .into_iter()
             .filter(|found| {
@@ -54,16 +73,22 @@ impl Resolver {
     }
 
     /// The addresses of any host, for those that the operator chose.
-    pub(super) async fn any(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failed> {
+    pub(super) async fn any(
+        &self,
+        host: &str,
+        port: u16,
+        of: &Lookups,
+    ) -> Result<Vec<SocketAddr>, Failed> {
         if let Some(address) = address::literal(host) {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
-        let lookups = Arc::clone(&self.lookups);
-        let permit = lookups.acquire_owned().await;
+        // Its own first: what waits for one holds none of all.
+        let own = Arc::clone(&of.0).acquire_owned().await;
+        let all = Arc::clone(&self.lookups).acquire_owned().await;
         let name = host.to_owned();
         let looked_up = tokio::task::spawn_blocking(move || {
             // The thread is busy until the system's resolver is done, whether anyone still waits for it or not.
-            let _busy = permit;
+            let _busy = (own, all);
             dns_lookup::lookup_host(&name)
                 .map(|found| found.take(MAX_ADDRESSES).collect::<Vec<_>>())
         });
@@ -93,4 +118,28 @@ fn unresolved(host: &str, error: LookupError) -> Failed {
     };
     let error = std::io::Error::from(error);
     Failed::new(code, format!("{host} has no address: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_package_whose_names_are_slow_does_not_keep_others_from_looking_theirs_up() {
+        let resolver = Resolver::new(&[]);
+        let (slow, other) = (Lookups::default(), Lookups::default());
+        let _busy = slow.0.acquire_many(16).await.unwrap();
+        let waits = resolver.any("localhost", 80, &slow);
+        let waits = tokio::time::timeout(Duration::from_millis(1), waits);
+        assert!(waits.await.is_err(), "it has no more lookups");
+        assert!(
+            !resolver
+                .any("localhost", 80, &other)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        assert!(resolver.any("127.0.0.1", 80, &slow).await.is_ok());
+    }
 }

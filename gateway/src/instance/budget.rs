@@ -57,7 +57,7 @@ impl OutputBudget {
     }
 
     /// Whether a line of so many bytes in the log may go there now.
-    pub(super) fn admits(&self, line: usize) -> bool {
+    pub(crate) fn admits(&self, line: usize) -> bool {
         let mut bucket = self.bucket.lock();
         bucket.fill(Instant::now());
         let cost = line.saturating_add(LINE_BYTES) as f64;
@@ -69,7 +69,7 @@ impl OutputBudget {
     }
 
     /// Notes lines that did not go into the log.
-    pub(super) fn dropped(&self, lines: u64) {
+    pub(crate) fn dropped(&self, lines: u64) {
         self.untold.fetch_add(lines, Ordering::Relaxed);
     }
 

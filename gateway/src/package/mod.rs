@@ -22,7 +22,7 @@ use crate::admin::metrics::{Metrics, PackageMetrics};
 use crate::admission::Admission;
 use crate::blocks::{Caller, CallerError};
 use crate::config::PackageConfig;
-use crate::egress::Slots;
+use crate::egress::{Lookups, Slots};
 use crate::instance::OutputBudget;
 use crate::invalid::Invalid;
 
@@ -42,6 +42,8 @@ pub struct Package {
     pub admission: Arc<Admission>,
     /// The slots of requests that its instances have under way to other origins.
     pub outbound: Slots,
+    /// The lookups of names for them.
+    pub lookups: Lookups,
     /// Its compiled code and the engine for it.
     pub registered: Registered,
     metrics: (Arc<Metrics>, OnceLock<PackageMetrics>),
@@ -68,6 +70,7 @@ impl Package {
             name: Arc::from(config.name.as_str()),
             admission: Admission::new(config.limits.concurrency),
             outbound: Slots::new(config.limits.outbound_concurrency),
+            lookups: Lookups::default(),
             config,
             registered,
             metrics: (Arc::clone(metrics), OnceLock::new()),
@@ -77,6 +80,17 @@ impl Package {
             output: OutputBudget::new(),
             used: AtomicBool::new(false),
         })
+    }
+
+    /// Whether the log takes a line of the gateway's own about what a guest did: one that does it in a loop has no more
+    /// room there than one that prints.
+    pub fn may_log(&self) -> bool {
+        let may = self.output.admits(0);
+        if !may {
+            self.output.dropped(1);
+            self.metrics().output_dropped.inc();
+        }
+        may
     }
 
     /// What is counted of it; made when first asked for, so that a package nobody asks for costs little.

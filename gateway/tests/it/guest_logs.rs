@@ -190,3 +190,23 @@ async fn the_last_lines_are_in_the_log_when_the_gateway_ends() {
     let draining = [("message", "draining: no new connections are taken")];
     gateway.wait_for_event(&draining).await;
 }
+
+#[tokio::test]
+async fn a_guest_that_is_refused_in_a_loop_has_no_more_room_in_the_log_than_one_that_prints() {
+    let gateway = TestGateway::builder().guest("calls_many").start();
+    let calls = 20_000;
+    gateway
+        .get(&format!("/calls-many?to=http://closed.example/&n={calls}"))
+        .await;
+    let told = [(
+        "message",
+        "guests of the package print too much; lines are dropped",
+    )];
+    gateway.wait_for_event(&told).await;
+    let refused = gateway.events();
+    let refused = refused
+        .iter()
+        .filter(|event| event.field("message") == Some("an outbound request was refused"));
+    let refused = refused.count();
+    assert!((1..calls).contains(&refused), "{refused}");
+}
