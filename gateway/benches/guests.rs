@@ -8,18 +8,13 @@
     reason = "a bench that cannot run says so loudest by a panic"
 )]
 
-use std::net::IpAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::{net::IpAddr, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::Request;
 use http_body_util::{BodyExt as _, Empty};
-use wasmgate::admin::metrics::Metrics;
-use wasmgate::config;
-use wasmgate::gateway::Arrival;
-use wasmgate::start;
+use wasmgate::{admin::metrics::Metrics, config, gateway::Arrival, start};
 
 fn guests(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
@@ -28,16 +23,13 @@ fn guests(criterion: &mut Criterion) {
         ("raw", target.join("examples/hello.wasm")),
         ("sdk", target.join("hello.wasm")),
     ];
-    let mut toml =
-        String::from("[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nworkers = 1\n");
+    let mut toml = String::from("[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nworkers = 1\n");
     for (name, source) in &packages {
         let source = source.display();
         toml += &format!("[package.{name}]\nsource = '{source}'\n");
     }
     for (name, _) in &packages {
-        toml += &format!(
-            "[[route]]\npath = \"/{name}/hello\"\npackage = \"{name}\"\nstrip_prefix = \"/{name}\"\n"
-        );
+        toml += &format!("[[route]]\npath = \"/{name}/hello\"\npackage = \"{name}\"\nstrip_prefix = \"/{name}\"\n");
     }
     let file = folder.path().join("wasmgate.toml");
     std::fs::write(&file, toml).unwrap();
@@ -57,8 +49,7 @@ fn guests(criterion: &mut Criterion) {
         criterion.bench_function(&format!("hello on {name}"), |bencher| {
             bencher.iter(|| {
                 runtime.block_on(async {
-                    let request =
-                        Request::get(format!("/{name}/hello")).header("host", "localhost");
+                    let request = Request::get(format!("/{name}/hello")).header("host", "localhost");
                     let request = request.body(Empty::<Bytes>::new()).unwrap();
                     let response = gateway.handle(request, &arrival).await;
                     assert!(response.status().is_success());

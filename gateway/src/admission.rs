@@ -1,7 +1,9 @@
 //! Permits: how many instances of one package may live at once, and what is refused when they do.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 /// The slots of one package.
 ///

@@ -62,10 +62,9 @@ impl Failure {
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::GuestTrap
-            | Self::GuestNoResponse
-            | Self::GuestBadResponse
-            | Self::MemoryLimit => StatusCode::BAD_GATEWAY,
+            Self::GuestTrap | Self::GuestNoResponse | Self::GuestBadResponse | Self::MemoryLimit => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
             Self::Overloaded | Self::PackageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -1,7 +1,9 @@
 //! The spine: route, admit, run, respond.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response};
@@ -11,15 +13,17 @@ use wasmgate_dapr::{AppId, Body as DaprBody, DeliverError};
 use wasmgate_pool::Pool;
 use wasmtime_wasi_http::Error;
 
-use crate::admin::metrics::{Metrics, RouteMetrics};
-use crate::blocks::{self, Blocks};
-use crate::egress::{self, Client, Egress};
-use crate::error::Failure;
-use crate::identity::{self, Peer, REQUEST_ID, RequestId, TRACEPARENT};
-use crate::instance::{self, Call, GuestBody, RequestBody, RouteTimer};
-use crate::package::{Loader, Package, Residents};
-use crate::routes::{NoMatch, Route, RouteTable};
-use crate::target::Target;
+use crate::{
+    admin::metrics::{Metrics, RouteMetrics},
+    blocks::{self, Blocks},
+    egress::{self, Client, Egress},
+    error::Failure,
+    identity::{self, Peer, REQUEST_ID, RequestId, TRACEPARENT},
+    instance::{self, Call, GuestBody, RequestBody, RouteTimer},
+    package::{Loader, Package, Residents},
+    routes::{NoMatch, Route, RouteTable},
+    target::Target,
+};
 
 /// What a client gets: a guest's body as it comes, or a problem document.
 pub type ResponseBody = Either<GuestBody, Full<Bytes>>;
@@ -193,8 +197,7 @@ impl Gateway {
         B::Error: Into<Error>,
     {
         let found = self.find(&mut request);
-        let (index, package, prefix) =
-            found.inspect_err(|failure| self.metrics.unrouted(failure.reason()))?;
+        let (index, package, prefix) = found.inspect_err(|failure| self.metrics.unrouted(failure.reason()))?;
         if !arrival.sidecar {
             blocks::remove_dapr_headers(request.headers_mut());
         }
@@ -215,10 +218,7 @@ impl Gateway {
     }
 
     /// Which route takes this request. The request's path becomes the one that the guest is to see.
-    fn find<B>(
-        &self,
-        request: &mut Request<B>,
-    ) -> Result<(usize, &Arc<Package>, Option<HeaderValue>), Failure> {
+    fn find<B>(&self, request: &mut Request<B>) -> Result<(usize, &Arc<Package>, Option<HeaderValue>), Failure> {
         let target = Target::of(request)?;
         let path = target.path();
         let found = self
@@ -243,9 +243,7 @@ impl Gateway {
     /// Whether a path of a package is for the building blocks alone.
     fn is_internal(&self, package: &Package, path: &str) -> bool {
         match &self.blocks {
-            Some(blocks) if package.caller.is_granted() => {
-                blocks.is_internal(&package.caller, path)
-            }
+            Some(blocks) if package.caller.is_granted() => blocks.is_internal(&package.caller, path),
             _ => blocks::is_dapr_path(path),
         }
     }
@@ -277,8 +275,8 @@ impl Gateway {
         };
         let (parts, body) = request.into_parts();
         let trace = parts.headers.get(TRACEPARENT).cloned();
-        let body = RequestBody::new(body, package.config.limits.request_body)
-            .ok_or_else(|| refused(Failure::BodyTooLarge))?;
+        let body =
+            RequestBody::new(body, package.config.limits.request_body).ok_or_else(|| refused(Failure::BodyTooLarge))?;
         let permit = package
             .admission
             .enter()

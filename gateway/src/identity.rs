@@ -139,9 +139,9 @@ fn is_traceparent(value: &[u8]) -> bool {
     };
     let mut parts = text.split('-');
     let mut hex = |length: usize| {
-        parts.next().filter(|part| {
-            part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-        })
+        parts
+            .next()
+            .filter(|part| part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
     };
     let (version, trace, parent, flags) = (hex(2), hex(32), hex(16), hex(2));
     let nonzero = |part: Option<&str>| part.is_some_and(|part| part.bytes().any(|b| b != b'0'));

@@ -5,9 +5,7 @@
 //! together from a checked [`config`].
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-compile_error!(
-    "the gateway runs on 64-bit Linux only; packages are built and tested anywhere, see README.md"
-);
+compile_error!("the gateway runs on 64-bit Linux only; packages are built and tested anywhere, see README.md");
 
 pub mod admin;
 pub mod admission;

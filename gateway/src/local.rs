@@ -5,8 +5,7 @@
 
 use std::net::IpAddr;
 
-use http::header::HeaderName;
-use http::{HeaderMap, uri::Authority};
+use http::{HeaderMap, header::HeaderName, uri::Authority};
 
 /// The value of a header that is there once and is text.
 pub(crate) fn single(headers: &HeaderMap, name: impl Into<HeaderName>) -> Option<&str> {

@@ -1,10 +1,14 @@
 //! The log's way out: a bounded queue and a thread of its own, so that nobody who writes a line ever waits for whoever
 //! reads the log.
 
-use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use tracing_subscriber::fmt::MakeWriter;
 

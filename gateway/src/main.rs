@@ -2,20 +2,23 @@
 
 mod parked;
 
-use std::io::{IsTerminal as _, Write as _};
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::{
+    io::{IsTerminal as _, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
-use wasmgate::admin::client::CallError;
-use wasmgate::blocks::Blocks;
-use wasmgate::config::{self, Config};
-use wasmgate::log::Log;
-use wasmgate::server::url;
-use wasmgate::start::{self, Ended, StartError};
+use tracing_subscriber::{EnvFilter, fmt::writer::BoxMakeWriter};
+use wasmgate::{
+    admin::client::CallError,
+    blocks::Blocks,
+    config::{self, Config},
+    log::Log,
+    server::url,
+    start::{self, Ended, StartError},
+};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -4,9 +4,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
-use wasmgate::admin::Order;
-use wasmgate::admin::client::{CallError, Client};
-use wasmgate::config;
+use wasmgate::{
+    admin::{
+        Order,
+        client::{CallError, Client},
+    },
+    config,
+};
 
 /// What is done about them.
 #[derive(Subcommand)]

@@ -1,11 +1,15 @@
 //! What a request is for: its host and path in every form that HTTP allows, and what of it the guest will see.
 
-use http::header::HOST;
-use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Request, Uri, Version};
+use http::{
+    HeaderValue, Request, Uri, Version,
+    header::HOST,
+    uri::{Authority, PathAndQuery},
+};
 
-use crate::error::Failure;
-use crate::routes::{CleanPath, Route};
+use crate::{
+    error::Failure,
+    routes::{CleanPath, Route},
+};
 
 /// The host that HTTP/1.0 clients are taken to mean when they name none, as they may (RFC 1945).
 const DEFAULT_HOST: HeaderValue = HeaderValue::from_static("localhost");
@@ -109,7 +113,5 @@ fn is_host_and_port(authority: &Authority) -> bool {
     };
     let port = rest.strip_prefix(':').unwrap_or(rest);
     port.is_empty()
-        || rest.len() > port.len()
-            && port.bytes().all(|byte| byte.is_ascii_digit())
-            && port.parse::<u16>().is_ok()
+        || rest.len() > port.len() && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
 }

@@ -90,11 +90,7 @@ pub fn component(given: &Path, flag: &'static str) -> Result<PathBuf, GatewayErr
 ///
 /// # Errors
 /// When the program is not found, ends, or stays silent.
-pub fn start(
-    this: &Path,
-    arguments: &GatewayArgs,
-    packages: &[Package],
-) -> Result<Gateway, GatewayError> {
+pub fn start(this: &Path, arguments: &GatewayArgs, packages: &[Package]) -> Result<Gateway, GatewayError> {
     start_in(tempfile::tempdir()?, this, arguments, packages)
 }
 
@@ -104,12 +100,7 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`start`].
-    pub fn restart(
-        self,
-        this: &Path,
-        arguments: &GatewayArgs,
-        packages: &[Package],
-    ) -> Result<Self, GatewayError> {
+    pub fn restart(self, this: &Path, arguments: &GatewayArgs, packages: &[Package]) -> Result<Self, GatewayError> {
         let Self { peer, folder, .. } = self;
         drop(peer);
         start_in(folder, this, arguments, packages)
@@ -147,9 +138,7 @@ fn start_in(
 }
 
 fn config(packages: &[Package], workers: usize) -> String {
-    let mut text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nworkers = {workers}\n"
-    );
+    let mut text = format!("[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nworkers = {workers}\n");
     if packages.iter().any(|package| package.state.is_some()) {
         // In the gateway's own folder, which goes when it ends.
         text += "\n[dapr]\nmode = \"embedded\"\ndata = \"data\"\n";
@@ -194,11 +183,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("limits = { timeout = \"1500ms\" }"));
-        assert!(
-            text.contains(
-                "[[route]]\npath = \"/s/x\"\npackage = \"spin\"\nstrip_prefix = \"/s\"\n"
-            )
-        );
+        assert!(text.contains("[[route]]\npath = \"/s/x\"\npackage = \"spin\"\nstrip_prefix = \"/s\"\n"));
     }
 
     #[test]
@@ -208,9 +193,7 @@ mod tests {
         let text = config(&[package], 0);
         assert!(text.contains("[dapr]\nmode = \"embedded\"\ndata = \"data\"\n"));
         assert!(
-            text.contains(
-                "[package.bench]\nsource = \"/tmp/g.wasm\"\ndapr = { state = [\"statestore\"] }\n"
-            ),
+            text.contains("[package.bench]\nsource = \"/tmp/g.wasm\"\ndapr = { state = [\"statestore\"] }\n"),
             "{text}"
         );
     }

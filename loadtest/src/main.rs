@@ -27,11 +27,8 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Run(arguments) => scenario::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Native(arguments) => {
-            native::serve(arguments.listen, arguments.runtime, &arguments.hello)
-                .context("the native server")
+            native::serve(arguments.listen, arguments.runtime, &arguments.hello).context("the native server")
         }
-        Command::Leash { program, arguments } => {
-            Err(peers::become_leashed(&program, &arguments).into())
-        }
+        Command::Leash { program, arguments } => Err(peers::become_leashed(&program, &arguments).into()),
     }
 }

@@ -157,12 +157,7 @@ pub fn become_leashed(program: &OsString, arguments: &[OsString]) -> io::Error {
 ///
 /// # Errors
 /// Says where it was looked for and what to do.
-pub fn find(
-    name: &'static str,
-    given: Option<&Path>,
-    this: &Path,
-    remedy: &'static str,
-) -> Result<PathBuf, PeerError> {
+pub fn find(name: &'static str, given: Option<&Path>, this: &Path, remedy: &'static str) -> Result<PathBuf, PeerError> {
     let not_found = |looked: String| PeerError::NotFound {
         name,
         looked,

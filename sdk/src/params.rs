@@ -4,10 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize,
-    de::{
-        self, Deserializer, EnumAccess, IntoDeserializer, VariantAccess, Visitor,
-        value::MapDeserializer,
-    },
+    de::{self, Deserializer, EnumAccess, IntoDeserializer, VariantAccess, Visitor, value::MapDeserializer},
     forward_to_deserialize_any,
 };
 
@@ -125,10 +122,7 @@ impl<'de> EnumAccess<'de> for Text<'de> {
     type Error = ParamError;
     type Variant = UnitOnly;
 
-    fn variant_seed<V: de::DeserializeSeed<'de>>(
-        self,
-        seed: V,
-    ) -> Result<(V::Value, UnitOnly), ParamError> {
+    fn variant_seed<V: de::DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, UnitOnly), ParamError> {
         Ok((seed.deserialize(self)?, UnitOnly))
     }
 }
@@ -142,10 +136,7 @@ impl<'de> VariantAccess<'de> for UnitOnly {
         Ok(())
     }
 
-    fn newtype_variant_seed<T: de::DeserializeSeed<'de>>(
-        self,
-        _seed: T,
-    ) -> Result<T::Value, ParamError> {
+    fn newtype_variant_seed<T: de::DeserializeSeed<'de>>(self, _seed: T) -> Result<T::Value, ParamError> {
         Err(de::Error::custom("expected a variant without data"))
     }
 

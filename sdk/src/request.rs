@@ -132,9 +132,7 @@ impl Request {
             .bytes(limit)
             .await
             .map_err(|error| match error {
-                BodyError::TooLarge { limit } => {
-                    Error::new(413, format!("the body is longer than {limit} bytes"))
-                }
+                BodyError::TooLarge { limit } => Error::new(413, format!("the body is longer than {limit} bytes")),
                 BodyError::Closed | BodyError::Failed(_) => {
                     Error::bad_request("the body could not be read to its end").with_source(error)
                 }
@@ -143,8 +141,7 @@ impl Request {
 
     /// The whole body as text; 400 when it is not UTF-8.
     pub async fn text(&mut self) -> Result<String, Error> {
-        String::from_utf8(self.bytes().await?)
-            .map_err(|_| Error::bad_request("the body is not UTF-8 text"))
+        String::from_utf8(self.bytes().await?).map_err(|_| Error::bad_request("the body is not UTF-8 text"))
     }
 
     /// The whole body as JSON, whatever its content type says; 400 when it does not fit the type.

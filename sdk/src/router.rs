@@ -88,11 +88,7 @@ impl Router {
     }
 
     /// Answers PATCH.
-    pub fn patch<R, M>(
-        self,
-        pattern: &'static str,
-        handler: impl Fn(Request) -> R + 'static,
-    ) -> Self
+    pub fn patch<R, M>(self, pattern: &'static str, handler: impl Fn(Request) -> R + 'static) -> Self
     where
         R: IntoAnswer<M>,
     {
@@ -100,11 +96,7 @@ impl Router {
     }
 
     /// Answers DELETE.
-    pub fn delete<R, M>(
-        self,
-        pattern: &'static str,
-        handler: impl Fn(Request) -> R + 'static,
-    ) -> Self
+    pub fn delete<R, M>(self, pattern: &'static str, handler: impl Fn(Request) -> R + 'static) -> Self
     where
         R: IntoAnswer<M>,
     {
@@ -112,12 +104,7 @@ impl Router {
     }
 
     /// Answers a method.
-    pub fn route<R, M>(
-        self,
-        method: Method,
-        pattern: &'static str,
-        handler: impl Fn(Request) -> R + 'static,
-    ) -> Self
+    pub fn route<R, M>(self, method: Method, pattern: &'static str, handler: impl Fn(Request) -> R + 'static) -> Self
     where
         R: IntoAnswer<M>,
     {

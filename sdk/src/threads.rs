@@ -2,8 +2,8 @@
 //! build for the gateway, or the other way round. Nothing here runs; it compiles for both, or for neither.
 
 use crate::{
-    Answer, Body, BodyError, BodyWriter, Error, Event, EventWriter, Headers, Method, Request,
-    Response, Router, client, dapr, time,
+    Answer, Body, BodyError, BodyWriter, Error, Event, EventWriter, Headers, Method, Request, Response, Router, client,
+    dapr, time,
 };
 
 macro_rules! are_send {

@@ -299,9 +299,7 @@ fn sleeping_lets_others_go_first_and_takes_no_time_under_test() {
             seen.get()
         };
         let mut sleeper = std::pin::pin!(sleeper);
-        let first = std::future::poll_fn(|context| {
-            std::task::Poll::Ready(sleeper.as_mut().poll(context).is_pending())
-        });
+        let first = std::future::poll_fn(|context| std::task::Poll::Ready(sleeper.as_mut().poll(context).is_pending()));
         assert!(first.await, "a sleeper waits at least once");
         woken.set(true);
         assert!(sleeper.await);
@@ -320,8 +318,7 @@ fn a_call_that_most_often_has_a_body_says_when_it_has_none() {
         let length = request.header("content-length").unwrap_or("not said");
         Ok(Response::text(length.to_owned()))
     });
-    let ask =
-        |call: client::Call| testing::block_on(async { call.send().await?.text().await }).unwrap();
+    let ask = |call: client::Call| testing::block_on(async { call.send().await?.text().await }).unwrap();
     let url = "http://a";
     for call in [
         client::post(url),

@@ -36,10 +36,7 @@ pub(crate) async fn place(mut request: Request) -> Result<Response, Error> {
         .with_header("location", location))
 }
 
-async fn before(
-    key: Option<&IdempotencyKey>,
-    placing: &PlaceOrder,
-) -> Result<Option<OrderId>, Error> {
+async fn before(key: Option<&IdempotencyKey>, placing: &PlaceOrder) -> Result<Option<OrderId>, Error> {
     match key {
         Some(key) => key.claimed(placing).await,
         None => Ok(None),

@@ -52,12 +52,7 @@ impl Line {
 }
 
 impl Order {
-    pub(crate) fn new(
-        id: OrderId,
-        placing: &PlaceOrder,
-        lines: Vec<Line>,
-        now: SystemTime,
-    ) -> Self {
+    pub(crate) fn new(id: OrderId, placing: &PlaceOrder, lines: Vec<Line>, now: SystemTime) -> Self {
         let now = text(now);
         Order {
             id,

@@ -80,11 +80,7 @@ impl OrderList {
     }
 
     /// Up to `count` ids, newest first, after the newest `skip`.
-    pub(crate) async fn newest_first(
-        &self,
-        skip: usize,
-        count: usize,
-    ) -> Result<Vec<OrderId>, Error> {
+    pub(crate) async fn newest_first(&self, skip: usize, count: usize) -> Result<Vec<OrderId>, Error> {
         let end = self.len().saturating_sub(skip);
         let start = end.saturating_sub(count);
         let mut ids = Vec::with_capacity(end - start);

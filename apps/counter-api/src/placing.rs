@@ -113,12 +113,7 @@ impl PlaceOrder {
     }
 }
 
-fn line(
-    station: Station,
-    item_type: u32,
-    catalogue: &Catalogue,
-    index: usize,
-) -> Result<Line, String> {
+fn line(station: Station, item_type: u32, catalogue: &Catalogue, index: usize) -> Result<Line, String> {
     let Some(item) = catalogue.find(item_type) else {
         return Err(format!("there is no item of type {item_type}"));
     };
@@ -130,8 +125,6 @@ fn line(
 }
 
 /// The reference's clients write `null` for no items.
-fn null_is_none<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<Wanted>, D::Error> {
+fn null_is_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Wanted>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

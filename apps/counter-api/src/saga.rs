@@ -24,8 +24,7 @@ use wasmgate_sdk::{
 };
 
 use crate::{
-    claim::IdempotencyKey, order::Order, order_list::OrderList, outbox::Outbox,
-    placing::PlaceOrder, settings,
+    claim::IdempotencyKey, order::Order, order_list::OrderList, outbox::Outbox, placing::PlaceOrder, settings,
 };
 
 /// The jobs that see orders through, one for each order.
@@ -55,11 +54,7 @@ pub(crate) struct SeeThrough {
 
 /// Takes an order from its request to its stations; the id of the order, which is the one of
 /// before when the idempotency key was used before.
-pub(crate) async fn place(
-    order: &Order,
-    placing: &PlaceOrder,
-    key: Option<&IdempotencyKey>,
-) -> Result<OrderId, Error> {
+pub(crate) async fn place(order: &Order, placing: &PlaceOrder, key: Option<&IdempotencyKey>) -> Result<OrderId, Error> {
     schedule(order.id).await?;
     let id = save(order, placing, key).await?;
     if id == order.id {
@@ -87,11 +82,7 @@ async fn schedule(id: OrderId) -> Result<(), Error> {
 }
 
 /// Step 2: the order, its place in the list, its events and its idempotency key, all or nothing.
-async fn save(
-    order: &Order,
-    placing: &PlaceOrder,
-    key: Option<&IdempotencyKey>,
-) -> Result<OrderId, Error> {
+async fn save(order: &Order, placing: &PlaceOrder, key: Option<&IdempotencyKey>) -> Result<OrderId, Error> {
     let store = dapr::state(STORE);
     let saved = state::retry_mismatches(async || {
         if let Some(key) = key
@@ -177,8 +168,7 @@ pub(crate) async fn see_through(job: DueJob<SeeThrough>) -> Result<(), Error> {
 
 /// Pays an order back, unless it has ended meanwhile.
 async fn refund(id: OrderId) -> Result<(), Error> {
-    let change =
-        |order: Option<Order>| Ok(order.and_then(|order| order.refunded(SystemTime::now())));
+    let change = |order: Option<Order>| Ok(order.and_then(|order| order.refunded(SystemTime::now())));
     if let Some(order) = dapr::state(STORE).try_update(&id.key(), change).await? {
         notify(id, order.order_status);
     }

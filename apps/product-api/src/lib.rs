@@ -38,8 +38,8 @@ async fn wanted_in_body(request: &mut Request) -> Result<String, Error> {
             "say which items: `?types=1,2,3`, or a JSON body `{\"types\":\"1,2,3\"}`",
         ));
     }
-    let wanted: Wanted = serde_json::from_slice(&body)
-        .map_err(|error| Error::bad_request(format!("the JSON body: {error}")))?;
+    let wanted: Wanted =
+        serde_json::from_slice(&body).map_err(|error| Error::bad_request(format!("the JSON body: {error}")))?;
     Ok(wanted.types)
 }
 
@@ -57,10 +57,7 @@ fn item(text: &str) -> Result<&'static Item, Error> {
     ITEMS
         .iter()
         .find(|item| item.item_type == item_type)
-        .ok_or_else(|| {
-            Error::bad_request(format!("there is no item of type {item_type}"))
-                .with("itemType", item_type)
-        })
+        .ok_or_else(|| Error::bad_request(format!("there is no item of type {item_type}")).with("itemType", item_type))
 }
 
 #[cfg(test)]

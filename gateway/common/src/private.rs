@@ -4,12 +4,12 @@
 //! So a folder or file that another user prepared, or may write, is refused rather than used. The group's permissions
 //! pass when the group is one of this process: that is how Kubernetes' `fsGroup` gives a volume to a pod.
 
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io;
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+use std::{
+    fs::{self, File, Metadata, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
 };
-use std::path::{Path, PathBuf};
 
 use rustix::process::{getegid, geteuid, getgroups};
 
@@ -135,8 +135,7 @@ fn close_to_others(path: &Path, found: &Metadata) -> Result<(), NotPrivate> {
     if found.uid() != geteuid().as_raw() || mode & OTHERS == 0 {
         return Ok(());
     }
-    fs::set_permissions(path, fs::Permissions::from_mode(mode & !OTHERS))
-        .map_err(|source| io_error(path, source))
+    fs::set_permissions(path, fs::Permissions::from_mode(mode & !OTHERS)).map_err(|source| io_error(path, source))
 }
 
 fn io_error(path: &Path, source: io::Error) -> NotPrivate {

@@ -71,13 +71,7 @@ impl Bench {
     }
 
     /// The mean time of one of `count` calls, one after the other.
-    async fn each(
-        &self,
-        count: u32,
-        method: &str,
-        path: &str,
-        body: &'static str,
-    ) -> Result<Duration> {
+    async fn each(&self, count: u32, method: &str, path: &str, body: &'static str) -> Result<Duration> {
         let start = Instant::now();
         for _ in 0..count {
             self.call(method, path, body).await?;

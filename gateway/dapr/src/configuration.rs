@@ -58,11 +58,10 @@ impl ConfigurationStore {
         }
         let text = match stamp {
             None => "{}".to_owned(),
-            Some(_) => fs::read_to_string(&self.file)
-                .map_err(|error| format!("{shown} cannot be read: {error}"))?,
+            Some(_) => fs::read_to_string(&self.file).map_err(|error| format!("{shown} cannot be read: {error}"))?,
         };
-        let items: BTreeMap<String, Value> = serde_json::from_str(&text)
-            .map_err(|error| format!("{shown} is no JSON object: {error}"))?;
+        let items: BTreeMap<String, Value> =
+            serde_json::from_str(&text).map_err(|error| format!("{shown} is no JSON object: {error}"))?;
         let items = items
             .into_iter()
             .map(|(key, value)| (key, item(value)))

@@ -3,8 +3,7 @@
 use std::str::FromStr;
 
 use chrono::{
-    DateTime, Datelike, Days, FixedOffset, Months, NaiveDateTime, Offset, TimeDelta, TimeZone,
-    Timelike, Utc,
+    DateTime, Datelike, Days, FixedOffset, Months, NaiveDateTime, Offset, TimeDelta, TimeZone, Timelike, Utc,
 };
 use chrono_tz::Tz;
 
@@ -114,12 +113,7 @@ impl Cron {
     }
 
     /// The first second in which the zone's offset is no longer `offset`, between two times of which this is true.
-    fn change(
-        &self,
-        mut before: DateTime<Utc>,
-        mut after: DateTime<Utc>,
-        offset: FixedOffset,
-    ) -> DateTime<Utc> {
+    fn change(&self, mut before: DateTime<Utc>, mut after: DateTime<Utc>, offset: FixedOffset) -> DateTime<Utc> {
         while after - before > TimeDelta::seconds(1) {
             let middle = before + (after - before) / 2;
             if self.offset(middle) == offset {
@@ -426,8 +420,7 @@ mod tests {
             let schedule = format!("{} {} * * * *", field(), field());
             let cron: Cron = schedule.parse().unwrap();
             let after = DateTime::from_timestamp(random.i64(0..4_000_000_000), 0).unwrap();
-            let fits =
-                |at: &DateTime<Utc>| has(cron.minute, at.minute()) && has(cron.second, at.second());
+            let fits = |at: &DateTime<Utc>| has(cron.minute, at.minute()) && has(cron.second, at.second());
             let expected = (1..=3600)
                 .map(|seconds| after + TimeDelta::seconds(seconds))
                 .find(fits);

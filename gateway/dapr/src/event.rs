@@ -225,11 +225,7 @@ pub(crate) fn lenient_unbase64(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
-    fn wrapped(
-        content_type: &str,
-        metadata: &[(&str, &str)],
-        body: &[u8],
-    ) -> Result<Value, WrapError> {
+    fn wrapped(content_type: &str, metadata: &[(&str, &str)], body: &[u8]) -> Result<Value, WrapError> {
         let metadata = metadata
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))

@@ -117,8 +117,7 @@ impl Grants {
                 .iter()
                 .any(|word| rest.starts_with(word))
         };
-        let is_its_own =
-            rest.starts_with(['-', '_', '.', '/']) && rest.get(1..).is_some_and(says_so);
+        let is_its_own = rest.starts_with(['-', '_', '.', '/']) && rest.get(1..).is_some_and(says_so);
         is_its_own || self.allows_publish(pubsub, dead)
     }
 

@@ -42,9 +42,7 @@ impl Runtime {
             .map(str::to_owned);
         let bindings = self.components.bindings.values();
         let bindings = bindings
-            .filter(|binding| {
-                matches!(binding.it.kind, BindingKind::Cron(_)) && binding.scopes.include(app)
-            })
+            .filter(|binding| matches!(binding.it.kind, BindingKind::Cron(_)) && binding.scopes.include(app))
             .map(|binding| as_path(binding.it.route.as_ref().unwrap_or(&binding.name)));
         let paths = events.chain(bindings).map(|path| plain(&path).into_owned());
         self.delivery_paths.0.insert(app.clone(), paths.collect());

@@ -31,16 +31,12 @@ pub(crate) fn any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D
 }
 
 /// A field that is an object, or null for an empty one, for `deserialize_with`.
-pub(crate) fn object<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Map<String, Value>, D::Error> {
+pub(crate) fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
     some_object(deserializer).map(Option::unwrap_or_default)
 }
 
 /// A field that is an object or null, for `deserialize_with`.
-pub(crate) fn some_object<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Map<String, Value>>, D::Error> {
+pub(crate) fn some_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Map<String, Value>>, D::Error> {
     match any(deserializer)? {
         Value::Null => Ok(None),
         Value::Object(object) => Ok(Some(object)),

@@ -46,8 +46,7 @@ mod store;
 mod time;
 
 pub use app::{
-    AppChannel, AppId, AppIdError, DeliverError, DeliverFuture, DeliveryKind, DeliveryResult,
-    HttpAppChannel,
+    AppChannel, AppId, AppIdError, DeliverError, DeliverFuture, DeliveryKind, DeliveryResult, HttpAppChannel,
 };
 pub use axum::body::Body;
 pub use components::ComponentError;

@@ -42,9 +42,8 @@ impl Notes {
             .map(|(name, value)| name.len() + value.len())
             .sum();
         if others.count() >= MAX_NOTES || length + name.len() + value.len() > MAX_BYTES {
-            let message = format!(
-                "an app keeps {MAX_NOTES} items of extended metadata at most, of {MAX_BYTES} bytes together"
-            );
+            let message =
+                format!("an app keeps {MAX_NOTES} items of extended metadata at most, of {MAX_BYTES} bytes together");
             return Err(ApiError::malformed(message));
         }
         own.insert(name.to_owned(), value);

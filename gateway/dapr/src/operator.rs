@@ -48,11 +48,7 @@ impl Dapr {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn parked(
-        &self,
-        filter: ParkedFilter,
-        limit: usize,
-    ) -> Result<Vec<Parked>, StoreError> {
+    pub async fn parked(&self, filter: ParkedFilter, limit: usize) -> Result<Vec<Parked>, StoreError> {
         let list = move |conn: &rusqlite::Connection| parked::list(conn, &filter, limit);
         self.runtime.store.scan(list).await
     }
@@ -66,8 +62,7 @@ impl Dapr {
         let (mut released, mut after, now) = (0, 0, now_ms());
         loop {
             let filter = filter.clone();
-            let release =
-                move |conn: &rusqlite::Connection| parked::release(conn, &filter, now, after);
+            let release = move |conn: &rusqlite::Connection| parked::release(conn, &filter, now, after);
             let some = self.runtime.store.write(release).await?;
             released += some.len() as u64;
             let last = some.len() < parked::BATCH;

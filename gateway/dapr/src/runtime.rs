@@ -163,11 +163,7 @@ impl Dapr {
 
     /// Starts deliveries, jobs and bindings for `apps`, on the Tokio runtime it is called in. Each
     /// app with a `dapr` table is asked for its subscriptions, again and again until it answers.
-    pub async fn start(
-        &self,
-        channel: Arc<dyn AppChannel>,
-        apps: impl IntoIterator<Item = (AppId, Grants)>,
-    ) {
+    pub async fn start(&self, channel: Arc<dyn AppChannel>, apps: impl IntoIterator<Item = (AppId, Grants)>) {
         let runtime = &self.runtime;
         *runtime.apps.write() = apps.into_iter().collect();
         if runtime.started.set((channel, Handle::current())).is_err() {
@@ -215,12 +211,7 @@ impl Dapr {
     ///
     /// Every failure is an answer: Dapr's `{"errorCode", "message"}`, or for a missing grant a
     /// 403 `application/problem+json` that names it.
-    pub async fn call(
-        &self,
-        caller: &AppId,
-        grants: &Grants,
-        request: Request<Body>,
-    ) -> Response<Body> {
+    pub async fn call(&self, caller: &AppId, grants: &Grants, request: Request<Body>) -> Response<Body> {
         api::handle(&self.runtime, caller, grants, request).await
     }
 
@@ -301,11 +292,7 @@ impl Runtime {
     }
 
     /// Hands a request to an app; the answer's body streams.
-    pub(crate) async fn deliver(
-        &self,
-        app: &AppId,
-        request: Request<Body>,
-    ) -> Result<Response<Body>, DeliverError> {
+    pub(crate) async fn deliver(&self, app: &AppId, request: Request<Body>) -> Result<Response<Body>, DeliverError> {
         if let Some((outside, channel)) = &self.outside
             && outside == app
         {
@@ -337,8 +324,7 @@ impl Runtime {
     ) -> Result<(StatusCode, Bytes), DeliveryFailure> {
         let exchange = async {
             let response = self.deliver(app, request).await;
-            let response =
-                response.map_err(|error| DeliveryFailure::Unreachable(error.to_string()))?;
+            let response = response.map_err(|error| DeliveryFailure::Unreachable(error.to_string()))?;
             let (head, body) = response.into_parts();
             match Limited::new(body, MAX_ANSWER).collect().await {
                 Ok(body) => Ok((head.status, body.to_bytes())),
@@ -372,10 +358,7 @@ pub(crate) fn header_value(text: &str) -> Option<HeaderValue> {
 }
 
 /// Empties the stores that do not outlive the process.
-pub(crate) fn clear_volatile(
-    conn: &rusqlite::Connection,
-    stores: &[String],
-) -> Result<(), StoreError> {
+pub(crate) fn clear_volatile(conn: &rusqlite::Connection, stores: &[String]) -> Result<(), StoreError> {
     stores
         .iter()
         .try_for_each(|store| state::clear(conn, store).map(drop))

@@ -52,11 +52,10 @@ impl SecretStore {
     /// `multi`, each top-level object is one secret of several values.
     pub(crate) fn file(path: &Path, separator: &str, multi: bool) -> Result<Self, String> {
         let shown = path.display();
-        let text = fs::read_to_string(path).map_err(|error| {
-            format!("{shown} cannot be read: {error}; create it or correct the path")
-        })?;
-        let value: Value = serde_json::from_str(&text)
-            .map_err(|error| format!("{shown} is not JSON: {error}; correct it there"))?;
+        let text = fs::read_to_string(path)
+            .map_err(|error| format!("{shown} cannot be read: {error}; create it or correct the path"))?;
+        let value: Value =
+            serde_json::from_str(&text).map_err(|error| format!("{shown} is not JSON: {error}; correct it there"))?;
         let Value::Object(top) = value else {
             return Err(format!("{shown} must hold a JSON object of secrets"));
         };

@@ -103,9 +103,8 @@ impl Runtime {
         let specs: Vec<Spec> = match status {
             StatusCode::NOT_FOUND => Vec::new(),
             status if status.is_success() && body.is_empty() => Vec::new(),
-            status if status.is_success() => serde_json::from_slice(&body).map_err(|error| {
-                format!("GET /dapr/subscribe answered what is no list: {error}")
-            })?,
+            status if status.is_success() => serde_json::from_slice(&body)
+                .map_err(|error| format!("GET /dapr/subscribe answered what is no list: {error}"))?,
             status => return Err(format!("GET /dapr/subscribe answered {status}")),
         };
         self.remember(app, &specs)
@@ -124,8 +123,7 @@ impl Runtime {
                 Some((spec.pubsubname.clone(), spec.topic.clone(), text))
             })
             .collect();
-        let remember =
-            move |conn: &rusqlite::Connection| queue::remember_subscriptions(conn, &app, &rows);
+        let remember = move |conn: &rusqlite::Connection| queue::remember_subscriptions(conn, &app, &rows);
         self.store.write(remember).await
     }
 }

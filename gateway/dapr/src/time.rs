@@ -178,9 +178,7 @@ impl Schedule {
 
     /// The schedule of a cron binding: that of a job, or five fields without seconds.
     pub(crate) fn of_binding(text: &str) -> Result<Self, TimeError> {
-        let zones = usize::from(
-            text.trim_start().starts_with("TZ=") || text.trim_start().starts_with("CRON_TZ="),
-        );
+        let zones = usize::from(text.trim_start().starts_with("TZ=") || text.trim_start().starts_with("CRON_TZ="));
         let mut fields: Vec<&str> = text.split_whitespace().collect();
         if fields.len() == 5 + zones {
             fields.insert(zones, "0");

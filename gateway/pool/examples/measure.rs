@@ -8,8 +8,7 @@ use std::time::Instant;
 
 use wasmgate_pool::{ResetMethod, Settings};
 use wasmtime::{
-    Config, Engine, Error, Instance, InstanceAllocationStrategy, Linker, Module,
-    PoolingAllocationConfig, Result, Store,
+    Config, Engine, Error, Instance, InstanceAllocationStrategy, Linker, Module, PoolingAllocationConfig, Result, Store,
 };
 
 /// A megabyte of memory of which a call writes ten pages, as a small component does.

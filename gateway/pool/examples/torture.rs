@@ -7,15 +7,15 @@
 
 mod canary;
 
-use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    process::ExitCode,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
 
 use canary::{Canary, Visit};
 use wasmgate_pool::{ResetMethod, Settings};
-use wasmtime::{
-    Config, Enabled, Engine, Error, InstanceAllocationStrategy, PoolingAllocationConfig, Result,
-};
+use wasmtime::{Config, Enabled, Engine, Error, InstanceAllocationStrategy, PoolingAllocationConfig, Result};
 
 /// Long enough for tens of thousands of visits in each part.
 const DEFAULT_SECONDS: u64 = 60;

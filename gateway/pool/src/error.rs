@@ -34,9 +34,7 @@ pub enum Refusal {
         limit: usize,
     },
     /// A memory larger than a slot at its start.
-    #[error(
-        "a memory of {bytes} bytes does not fit the {reservation_bytes} bytes of a pooled memory"
-    )]
+    #[error("a memory of {bytes} bytes does not fit the {reservation_bytes} bytes of a pooled memory")]
     TooLarge {
         /// What was asked for.
         bytes: usize,

@@ -4,8 +4,10 @@
 //! parent: believing it would leave one instance's bytes for the next. A page marked
 //! `MADV_WIPEONFORK` is zero in every child, however it was made, and reading it costs nothing.
 
-use std::io;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::{
+    io,
+    sync::atomic::{AtomicU8, Ordering},
+};
 
 use crate::region::{Region, page_bytes};
 

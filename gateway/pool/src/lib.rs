@@ -49,9 +49,7 @@
 )]
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-compile_error!(
-    "wasmgate-pool needs 64-bit Linux; elsewhere leave it out and use wasmtime's own allocators"
-);
+compile_error!("wasmgate-pool needs 64-bit Linux; elsewhere leave it out and use wasmtime's own allocators");
 
 mod error;
 mod fork;

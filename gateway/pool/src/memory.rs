@@ -2,11 +2,7 @@
 
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
-use crate::error::Refusal;
-use crate::pool::Pool;
-use crate::region::page_bytes;
-use crate::shard::Lease;
-use crate::slots::Key;
+use crate::{error::Refusal, pool::Pool, region::page_bytes, shard::Lease, slots::Key};
 
 /// A memory in use by one instance.
 struct PooledMemory {

@@ -7,11 +7,12 @@
 //! The open file belongs to the address space of the process that opened it: after a fork the
 //! child's copy still describes the parent. [`crate::fork`] watches for that.
 
-use std::fs::File;
-use std::io;
-use std::ops::Range;
-use std::os::fd::AsRawFd;
-use std::os::unix::fs::FileExt;
+use std::{
+    fs::File,
+    io,
+    ops::Range,
+    os::{fd::AsRawFd, unix::fs::FileExt},
+};
 
 /// Ranges fetched at a time: enough for a fragmented heap in one call, 1.5 KiB of stack.
 const RANGES_PER_CALL: usize = 64;

@@ -1,15 +1,19 @@
 //! The pool itself: one handle for the engine, the metrics and the trimming.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use wasmtime::{Config, InstanceAllocationStrategy};
 
-use crate::error::{Error, Exhausted, Refusal};
-use crate::metrics::{Metrics, Refusals};
-use crate::selftest::{self, Choice, ResetMethod};
-use crate::settings::{STACK_GUARD_BYTES, Settings};
-use crate::slots::{Kind, Slots};
+use crate::{
+    error::{Error, Exhausted, Refusal},
+    metrics::{Metrics, Refusals},
+    selftest::{self, Choice, ResetMethod},
+    settings::{STACK_GUARD_BYTES, Settings},
+    slots::{Kind, Slots},
+};
 
 /// A pool of linear memories and fiber stacks. Clones are handles to the same pool.
 ///

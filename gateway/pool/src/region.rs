@@ -7,9 +7,11 @@
 //!
 //! Every change of protection and every write to a pooled page goes through this file.
 
-use std::io;
-use std::ops::Range;
-use std::ptr::{self, NonNull};
+use std::{
+    io,
+    ops::Range,
+    ptr::{self, NonNull},
+};
 
 /// Owned address space. Unmapped when dropped.
 ///
@@ -33,11 +35,7 @@ unsafe impl Sync for Region {}
 impl Region {
     /// Reserves `front_guard + capacity + back_guard` bytes, all multiples of the page size, none
     /// of them accessible.
-    pub(crate) fn reserve(
-        front_guard: usize,
-        capacity: usize,
-        back_guard: usize,
-    ) -> io::Result<Self> {
+    pub(crate) fn reserve(front_guard: usize, capacity: usize, back_guard: usize) -> io::Result<Self> {
         let map_bytes = front_guard
             .checked_add(capacity)
             .and_then(|bytes| bytes.checked_add(back_guard))
@@ -48,8 +46,7 @@ impl Region {
         if map == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let map = NonNull::new(map.cast::<u8>())
-            .ok_or_else(|| io::Error::other("the kernel mapped address zero"))?;
+        let map = NonNull::new(map.cast::<u8>()).ok_or_else(|| io::Error::other("the kernel mapped address zero"))?;
         let region = Self {
             map,
             map_bytes,
@@ -94,9 +91,7 @@ impl Region {
         }
         let (range, protection) = match bytes.cmp(&self.accessible) {
             std::cmp::Ordering::Equal => return Ok(()),
-            std::cmp::Ordering::Greater => {
-                (self.accessible..bytes, libc::PROT_READ | libc::PROT_WRITE)
-            }
+            std::cmp::Ordering::Greater => (self.accessible..bytes, libc::PROT_READ | libc::PROT_WRITE),
             std::cmp::Ordering::Less => (bytes..self.accessible, libc::PROT_NONE),
         };
         let start = self.base().wrapping_add(range.start).cast();

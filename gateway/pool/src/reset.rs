@@ -1,12 +1,12 @@
 //! Making a returned region read as zeros again.
 
-use std::fs::File;
-use std::io;
-use std::ops::Range;
+use std::{fs::File, io, ops::Range};
 
-use crate::fork::ForkSentinel;
-use crate::pagemap::{self, ScanError, Visit};
-use crate::region::{Region, page_bytes};
+use crate::{
+    fork::ForkSentinel,
+    pagemap::{self, ScanError, Visit},
+    region::{Region, page_bytes},
+};
 
 /// A way to reset, proven by [`crate::selftest`] before it is used.
 #[derive(Debug)]
@@ -124,11 +124,7 @@ impl Reset {
     }
 
     /// Visits the ranges of addresses inside `range` that may hold data, lowest first.
-    fn find(
-        &self,
-        range: Range<usize>,
-        visit: impl FnMut(Range<usize>) -> Visit,
-    ) -> Result<(), Fallback> {
+    fn find(&self, range: Range<usize>, visit: impl FnMut(Range<usize>) -> Visit) -> Result<(), Fallback> {
         self.finder
             .find(range, self.page_bytes, visit)
             .map_err(|error| match error {

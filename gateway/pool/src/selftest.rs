@@ -1,12 +1,13 @@
 //! Choosing how to reset: the best way that is shown to work here.
 
-use std::io;
-use std::ops::Range;
+use std::{io, ops::Range};
 
-use crate::error::Error;
-use crate::pagemap::Visit;
-use crate::region::{Region, page_bytes};
-use crate::reset::{Finder, PageMap, Reset};
+use crate::{
+    error::Error,
+    pagemap::Visit,
+    region::{Region, page_bytes},
+    reset::{Finder, PageMap, Reset},
+};
 
 /// How returned memories are made clean, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

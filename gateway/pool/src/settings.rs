@@ -1,8 +1,6 @@
 //! What an embedder can set, with defaults and their reasons.
 
-use crate::error::Error;
-use crate::region::page_bytes;
-use crate::selftest::ResetMethod;
+use crate::{error::Error, region::page_bytes, selftest::ResetMethod};
 
 /// Address space of one memory, in bytes: 4 GiB, so that a 32-bit index can never leave the slot and
 /// compiled code needs no bounds checks.

@@ -1,16 +1,15 @@
 //! One worker's idle regions, and the lease on a region in use.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::mem::ManuallyDrop;
-use std::sync::Arc;
+use std::{collections::BTreeMap, io, mem::ManuallyDrop, sync::Arc};
 
 use parking_lot::Mutex;
 
-use crate::metrics::{Events, Usage};
-use crate::region::Region;
-use crate::reset::{Fallback, Outcome, Reset};
-use crate::slots::{Key, Shared};
+use crate::{
+    metrics::{Events, Usage},
+    region::Region,
+    reset::{Fallback, Outcome, Reset},
+    slots::{Key, Shared},
+};
 
 /// One worker's free lists. On cache lines of its own, so that workers do not slow each other down.
 #[derive(Debug)]

@@ -5,14 +5,18 @@
 //! and no cache line is shared. The cap counts regions that exist, so that taking and returning a
 //! warm one does not touch it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
-use crate::error::{Exhausted, Refusal};
-use crate::metrics::Usage;
-use crate::region::Region;
-use crate::reset::Reset;
-use crate::shard::{Lease, Shard};
+use crate::{
+    error::{Exhausted, Refusal},
+    metrics::Usage,
+    region::Region,
+    reset::Reset,
+    shard::{Lease, Shard},
+};
 
 /// All slots of one kind.
 #[derive(Debug)]
@@ -58,12 +62,7 @@ pub(crate) struct Key {
 const SHARDS_PER_CORE: usize = 4;
 
 impl Slots {
-    pub(crate) fn new(
-        kind: Kind,
-        reset: Arc<Reset>,
-        limit: usize,
-        max_warm_per_worker: usize,
-    ) -> Self {
+    pub(crate) fn new(kind: Kind, reset: Arc<Reset>, limit: usize, max_warm_per_worker: usize) -> Self {
         let total = AtomicUsize::new(0);
         let shared = Arc::new(Shared {
             kind,

@@ -4,11 +4,7 @@ use std::ops::Range;
 
 use wasmtime::{StackCreator, StackMemory};
 
-use crate::error::Refusal;
-use crate::pool::Pool;
-use crate::region::page_bytes;
-use crate::shard::Lease;
-use crate::slots::Key;
+use crate::{error::Refusal, pool::Pool, region::page_bytes, shard::Lease, slots::Key};
 
 /// A stack in use by one store.
 struct PooledStack {

@@ -1,7 +1,6 @@
 //! The other end of the admin listener: what `wasmgate parked` calls.
 
-use std::io;
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
@@ -70,21 +69,12 @@ impl Client {
     ///
     /// # Errors
     /// When there is no gateway, or it refuses.
-    pub async fn post<T: DeserializeOwned>(
-        &self,
-        target: &str,
-        order: &impl serde::Serialize,
-    ) -> Result<T, CallError> {
+    pub async fn post<T: DeserializeOwned>(&self, target: &str, order: &impl serde::Serialize) -> Result<T, CallError> {
         let body = serde_json::to_vec(order).map_err(broken)?;
         self.call(Method::POST, target, body.into()).await
     }
 
-    async fn call<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        target: &str,
-        body: Bytes,
-    ) -> Result<T, CallError> {
+    async fn call<T: DeserializeOwned>(&self, method: Method, target: &str, body: Bytes) -> Result<T, CallError> {
         let exchange = self.exchange(method, target, body);
         let answered = tokio::time::timeout(PATIENCE, exchange).await;
         let (status, body) = answered.map_err(broken)??;
@@ -99,12 +89,7 @@ impl Client {
         })
     }
 
-    async fn exchange(
-        &self,
-        method: Method,
-        target: &str,
-        body: Bytes,
-    ) -> Result<(StatusCode, Bytes), CallError> {
+    async fn exchange(&self, method: Method, target: &str, body: Bytes) -> Result<(StatusCode, Bytes), CallError> {
         let stream = TcpStream::connect(&self.address);
         let stream = stream.await.map_err(|error| CallError::Unreachable {
             address: self.address.clone(),

@@ -6,13 +6,17 @@
 
 use std::net::SocketAddr;
 
-use axum::Json;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
 use serde_json::json;
 
-use crate::config::Secret;
-use crate::local::{is_loopback, is_ours, single};
+use crate::{
+    config::Secret,
+    local::{is_loopback, is_ours, single},
+};
 
 /// Why a call was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,12 +74,7 @@ impl IntoResponse for Refused {
 }
 
 /// Refuses a call from `peer` that may not change anything.
-pub(super) fn check(
-    headers: &HeaderMap,
-    uri: &Uri,
-    peer: SocketAddr,
-    token: Option<&Secret>,
-) -> Result<(), Refused> {
+pub(super) fn check(headers: &HeaderMap, uri: &Uri, peer: SocketAddr, token: Option<&Secret>) -> Result<(), Refused> {
     let trusted = has_token(headers, token)?;
     if !trusted && !is_loopback(peer.ip()) {
         let missing = token.map_or(Refused::NotLocal, |_| Refused::Token);

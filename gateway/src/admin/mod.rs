@@ -9,21 +9,21 @@ pub mod pools;
 mod ready;
 mod snapshot;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
-use axum::extract::State;
-use axum::http::header;
-use axum::response::IntoResponse;
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::header,
+    response::IntoResponse,
+    routing::{get, post},
+};
 use serde::Serialize;
 
-use crate::blocks::Blocks;
-use crate::config::Secret;
-use crate::engine::Choice;
-use crate::gateway::Gateway;
-use crate::package::Package;
+use crate::{blocks::Blocks, config::Secret, engine::Choice, gateway::Gateway, package::Package};
 use metrics::Metrics;
 
 pub use parked::{MAX_LISTED, Order};

@@ -3,11 +3,13 @@
 
 use std::net::SocketAddr;
 
-use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, Query, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{ConnectInfo, Query, State},
+    http::{HeaderMap, StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wasmgate_dapr::{Dapr, ParkedFilter, StoreError};
@@ -60,10 +62,7 @@ pub(super) async fn queues(State(status): State<Status>) -> Response {
     }
 }
 
-pub(super) async fn list(
-    State(status): State<Status>,
-    Query(order): Query<Order>,
-) -> Result<Response, Failed> {
+pub(super) async fn list(State(status): State<Status>, Query(order): Query<Order>) -> Result<Response, Failed> {
     let Some(dapr) = queues_of(&status)? else {
         return Ok(Json(json!([])).into_response());
     };
@@ -124,13 +123,7 @@ pub(super) async fn discard(
     Ok(Json(json!({ "dropped": dropped })).into_response())
 }
 
-fn read(
-    status: &Status,
-    peer: SocketAddr,
-    uri: &Uri,
-    headers: &HeaderMap,
-    body: &[u8],
-) -> Result<Order, Failed> {
+fn read(status: &Status, peer: SocketAddr, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Order, Failed> {
     guard::check(headers, uri, peer, status.0.token.as_ref()).map_err(Failed::Refused)?;
     serde_json::from_slice(body).map_err(|error| Failed::Order(error.to_string()))
 }

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
+use prometheus::{
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
 use wasmgate_pool::{Refusals, Usage};
 
 use super::metrics::{Family, description};

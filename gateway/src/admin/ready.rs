@@ -1,9 +1,11 @@
 //! `/readyz`: whether requests should be sent here, and what stands in the way or is amiss.
 
-use axum::Json;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
 use serde::Serialize;
 
 use super::Status;

@@ -4,9 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use wasmgate_dapr::QueueDepth;
 
-use super::Status;
-use super::metrics::Family;
-use super::ready;
+use super::{Status, metrics::Family, ready};
 
 /// Everything as it is now.
 pub(super) async fn take(status: &Status) -> Vec<Family> {
@@ -25,10 +23,8 @@ pub(super) async fn take(status: &Status) -> Vec<Family> {
             .with(&[("state", "loaded")], loaded as f64)
             .with(&[("state", "unavailable")], unavailable.count() as f64),
         );
-        families.push(
-            Family::gauge("wasmgate_loaded_code_bytes", "Compiled code that is loaded")
-                .with(&[], bytes as f64),
-        );
+        families
+            .push(Family::gauge("wasmgate_loaded_code_bytes", "Compiled code that is loaded").with(&[], bytes as f64));
     }
     if let Some(blocks) = status.blocks() {
         families.extend(queues(&blocks.queues().await));
@@ -43,8 +39,7 @@ pub(super) async fn take(status: &Status) -> Vec<Family> {
 
 fn ready(status: &Status) -> Family {
     let unready = ready::conditions(status).iter().any(|found| found.unready);
-    Family::gauge("wasmgate_ready", "1 while /readyz answers 200, otherwise 0")
-        .with(&[], f64::from(u8::from(!unready)))
+    Family::gauge("wasmgate_ready", "1 while /readyz answers 200, otherwise 0").with(&[], f64::from(u8::from(!unready)))
 }
 
 fn log() -> Family {

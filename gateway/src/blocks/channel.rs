@@ -1,15 +1,11 @@
 //! How the runtime reaches packages: as an instance of their own, with no route and no socket.
 
-use std::sync::Weak;
-use std::time::Duration;
+use std::{sync::Weak, time::Duration};
 
 use http::Request;
-use wasmgate_dapr::{
-    AppChannel, AppId, Body, DeliverError, DeliverFuture, DeliveryKind, DeliveryResult,
-};
+use wasmgate_dapr::{AppChannel, AppId, Body, DeliverError, DeliverFuture, DeliveryKind, DeliveryResult};
 
-use crate::egress::Client;
-use crate::gateway::Gateway;
+use crate::{egress::Client, gateway::Gateway};
 
 /// How much longer than an instance may live its answer is waited for: its deadline is noticed by a timer on a machine
 /// that may be busy.

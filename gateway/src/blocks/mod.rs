@@ -10,22 +10,28 @@ mod operation;
 mod pages;
 mod unmet;
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::Router;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::BodyExt as _;
-use wasmgate_dapr::sidecar::{Callback, Sidecar, SidecarSettings, Topology};
-use wasmgate_dapr::{AppId, Body, Dapr, Grants, OpenError, OutsideApp, QueueDepth};
+use wasmgate_dapr::{
+    AppId, Body, Dapr, Grants, OpenError, OutsideApp, QueueDepth,
+    sidecar::{Callback, Sidecar, SidecarSettings, Topology},
+};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::admin::Condition;
-use crate::config::{Config, DaprConfig, DaprMode};
-use crate::gateway::{Arrival, Gateway};
-use crate::identity::TRACEPARENT;
-use crate::invalid::Invalid;
+use crate::{
+    admin::Condition,
+    config::{Config, DaprConfig, DaprMode},
+    gateway::{Arrival, Gateway},
+    identity::TRACEPARENT,
+    invalid::Invalid,
+};
 
 pub use caller::{Caller, CallerError};
 pub use headers::remove_dapr_headers;
@@ -289,8 +295,7 @@ impl Blocks {
     fn callbacks(&self, gateway: &Arc<Gateway>, arrival: &Arrival) -> Router {
         let (mode, gateway, arrival) = (Arc::clone(&self.0), Arc::clone(gateway), arrival.clone());
         Router::new().fallback(move |request: Request<Body>| {
-            let (mode, gateway, arrival) =
-                (Arc::clone(&mode), Arc::clone(&gateway), arrival.clone());
+            let (mode, gateway, arrival) = (Arc::clone(&mode), Arc::clone(&gateway), arrival.clone());
             async move {
                 let callback = match &*mode {
                     Mode::Sidecar(_, client) => match client.get() {
@@ -399,8 +404,7 @@ pub fn continue_trace<B>(request: &mut Request<B>, trace: Option<&HeaderValue>) 
 }
 
 fn problem(status: http::StatusCode, title: &str) -> Response<WasiBody> {
-    let problem =
-        serde_json::json!({ "type": "about:blank", "title": title, "status": status.as_u16() });
+    let problem = serde_json::json!({ "type": "about:blank", "title": title, "status": status.as_u16() });
     let body = http_body_util::Full::new(Bytes::from(problem.to_string()));
     let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = status;

@@ -3,8 +3,10 @@
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode, header, uri::Authority};
 
-use crate::config::DaprConfig;
-use crate::local::{is_ours, single};
+use crate::{
+    config::DaprConfig,
+    local::{is_ours, single},
+};
 
 /// How a browser tells whose page sends a request (W3C Fetch Metadata).
 const FETCH_SITE: header::HeaderName = header::HeaderName::from_static("sec-fetch-site");
@@ -52,10 +54,8 @@ fn is_listed(config: &DaprConfig, authority: &str) -> bool {
         return false;
     };
     let mut listed = config.allowed_hosts.iter();
-    listed.any(|listed| {
-        listed.eq_ignore_ascii_case(authority.as_str())
-            || listed.eq_ignore_ascii_case(authority.host())
-    })
+    listed
+        .any(|listed| listed.eq_ignore_ascii_case(authority.as_str()) || listed.eq_ignore_ascii_case(authority.host()))
 }
 
 /// The answer to what is refused.

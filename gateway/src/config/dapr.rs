@@ -1,15 +1,19 @@
 //! `[dapr]`: where the building blocks are.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
 
 use http::Uri;
 
-use super::environment::Environment;
-use super::package::PackageName;
-use super::reader::{Notes, Section};
-use super::secret::{Secret, Variables};
-use super::unit;
+use super::{
+    environment::Environment,
+    package::PackageName,
+    reader::{Notes, Section},
+    secret::{Secret, Variables},
+    unit,
+};
 use crate::invalid::Invalid;
 
 /// Where embedded building blocks keep their data unless configured.
@@ -92,12 +96,7 @@ const KEYS: [&str; 12] = [
 
 impl DaprConfig {
     /// Reads the section; paths are resolved against `folder`.
-    pub(super) fn read(
-        root: &Section<'_>,
-        folder: &Path,
-        environment: &Environment,
-        notes: &Notes<'_>,
-    ) -> Self {
+    pub(super) fn read(root: &Section<'_>, folder: &Path, environment: &Environment, notes: &Notes<'_>) -> Self {
         let section = root.section("dapr", &KEYS);
         let section = section.as_ref();
         let data = section
@@ -112,8 +111,7 @@ impl DaprConfig {
             items.iter().filter_map(|item| item.parsed(check)).collect()
         };
         let listen = section.and_then(|s| s.parsed("listen", "127.0.0.1:3500", unit::address));
-        let dedicated =
-            section.and_then(|s| s.parsed("dedicated", "counter-api", PackageName::parse));
+        let dedicated = section.and_then(|s| s.parsed("dedicated", "counter-api", PackageName::parse));
         Self {
             mode,
             data: folder.join(data),
@@ -124,8 +122,7 @@ impl DaprConfig {
             app_id: section
                 .and_then(|s| s.parsed("app_id", APP_ID, PackageName::parse))
                 .map_or_else(|| APP_ID.to_owned(), |name| name.as_str().to_owned()),
-            app_address: section
-                .and_then(|s| s.parsed("app_address", "127.0.0.1:6001", unit::address)),
+            app_address: section.and_then(|s| s.parsed("app_address", "127.0.0.1:6001", unit::address)),
             substitute: section.and_then(|s| s.flag("substitute")).unwrap_or(false),
             sidecar: sidecar.unwrap_or_else(|| sidecar_of(notes, environment)),
             invoke_local: section.and_then(|s| s.flag("invoke_local")).unwrap_or(true),

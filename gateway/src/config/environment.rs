@@ -62,9 +62,7 @@ impl Environment {
             ssl_cert_dir: path("SSL_CERT_DIR"),
             variables: Variables::new(
                 std::env::vars_os()
-                    .filter_map(|(name, value)| {
-                        Some((name.into_string().ok()?, value.into_string().ok()?))
-                    })
+                    .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                     .collect(),
             ),
         }

@@ -59,12 +59,7 @@ impl GrantsConfig {
     }
 }
 
-fn names(
-    section: &Section<'_>,
-    key: &str,
-    example: &str,
-    check: fn(&str) -> Result<String, Invalid>,
-) -> Vec<String> {
+fn names(section: &Section<'_>, key: &str, example: &str, check: fn(&str) -> Result<String, Invalid>) -> Vec<String> {
     let items = section.texts(key, example).unwrap_or_default();
     items.iter().filter_map(|item| item.parsed(check)).collect()
 }
@@ -88,9 +83,7 @@ fn topic(text: &str) -> Result<String, Invalid> {
             let pubsub = if pubsub.is_empty() { "*" } else { pubsub };
             Err(Invalid::new(
                 format!("{text:?} names no topic"),
-                format!(
-                    "write pubsub and topic: \"{pubsub}/orders\", or \"{pubsub}/*\" for all its topics"
-                ),
+                format!("write pubsub and topic: \"{pubsub}/orders\", or \"{pubsub}/*\" for all its topics"),
             ))
         }
     }

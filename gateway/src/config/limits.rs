@@ -1,17 +1,14 @@
 //! `[limits]` and a package's `limits`: what one instance and one package may use.
 
-use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
-use super::reader::Section;
-use super::unit;
+use super::{reader::Section, unit};
 
 /// How long a request may take unless configured: what proxies in front commonly wait.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What `timeout` may be: a millisecond is one tick of the epoch; a day is for long streams.
-const TIMEOUTS: RangeInclusive<Duration> =
-    Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
 
 /// The memory of one instance unless configured: generous for a service, and a few hundred instances
 /// fit into a small machine, since untouched pages cost nothing.
@@ -89,8 +86,7 @@ impl Limits {
         let Some(section) = parent.section("limits", &KEYS) else {
             return self;
         };
-        let size =
-            |key, example, range| section.parsed(key, example, |text| unit::size(text, &range));
+        let size = |key, example, range| section.parsed(key, example, |text| unit::size(text, &range));
         let timeout = section.parsed("timeout", "30s", |text| unit::duration(text, &TIMEOUTS));
         Self {
             timeout: timeout.unwrap_or(self.timeout),

@@ -1,29 +1,19 @@
 //! No two listeners on one port.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
-use super::dapr::DaprConfig;
-use super::reader::Notes;
-use super::report::Place;
-use super::server::Server;
+use super::{dapr::DaprConfig, reader::Notes, report::Place, server::Server};
 use crate::invalid::Invalid;
 
 /// Notes listeners that would take each other's port.
-pub(super) fn check(
-    notes: &Notes<'_>,
-    places: &BTreeMap<String, Place>,
-    server: &Server,
-    dapr: &DaprConfig,
-) {
+pub(super) fn check(notes: &Notes<'_>, places: &BTreeMap<String, Place>, server: &Server, dapr: &DaprConfig) {
     let mut listeners = vec![
         ("server.listen", server.listen),
         ("server.admin", server.admin),
     ];
     listeners.extend(dapr.listen.map(|address| ("dapr.listen", address)));
     while let Some((key, address)) = listeners.pop() {
-        let Some((other, taken)) = listeners.iter().find(|(_, other)| clash(address, *other))
-        else {
+        let Some((other, taken)) = listeners.iter().find(|(_, other)| clash(address, *other)) else {
             continue;
         };
         // At most one of the two is a default: the defaults do not clash.

@@ -24,10 +24,12 @@ mod tests;
 mod tls;
 mod unit;
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
 
 use toml::de::DeTable;
 
@@ -44,8 +46,7 @@ pub use server::Server;
 pub use table::table;
 pub use tls::TlsConfig;
 
-use crate::invalid::Invalid;
-use crate::routes::Route;
+use crate::{invalid::Invalid, routes::Route};
 use reader::{Notes, Section};
 
 /// The largest file, in bytes: some hundred thousand packages, and far from filling memory when the

@@ -4,8 +4,7 @@ use std::fmt;
 
 use http::uri::Scheme;
 
-use crate::invalid::Invalid;
-use crate::routes::HostPattern;
+use crate::{invalid::Invalid, routes::HostPattern};
 
 /// Scheme, host and port that requests may go to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -52,8 +51,7 @@ impl Origin {
             }
             _ => (rest, default_port),
         };
-        let host = HostPattern::parse(host)
-            .map_err(|wrong| invalid(&format!("is wrong: {}", wrong.what)))?;
+        let host = HostPattern::parse(host).map_err(|wrong| invalid(&format!("is wrong: {}", wrong.what)))?;
         Ok(Self { scheme, host, port })
     }
 

@@ -3,12 +3,9 @@
 use std::path::Path;
 
 use http::Uri;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
-use super::environment::Environment;
-use super::reader::Notes;
-use super::secret::Secret;
+use super::{environment::Environment, reader::Notes, secret::Secret};
 use crate::invalid::Invalid;
 
 /// What outgoing requests go through, and whom they trust.
@@ -86,10 +83,7 @@ fn check_proxy(url: &str) -> Result<(), Invalid> {
     }
 }
 
-fn authorities(
-    environment: &Environment,
-    notes: &Notes<'_>,
-) -> Option<Vec<CertificateDer<'static>>> {
+fn authorities(environment: &Environment, notes: &Notes<'_>) -> Option<Vec<CertificateDer<'static>>> {
     let (file, folder) = (&environment.ssl_cert_file, &environment.ssl_cert_dir);
     if file.is_none() && folder.is_none() {
         return None;

@@ -1,18 +1,20 @@
 //! `[package.NAME]`: a component, and what it may use.
 
-use std::fmt;
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::{
+    fmt, fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
-use super::grants::GrantsConfig;
-use super::limits::Limits;
-use super::origin::Origin;
-use super::reader::{Section, one_of};
-use super::report::Place;
-use super::tls::TlsConfig;
-use crate::engine::EngineKind;
-use crate::invalid::Invalid;
+use super::{
+    grants::GrantsConfig,
+    limits::Limits,
+    origin::Origin,
+    reader::{Section, one_of},
+    report::Place,
+    tls::TlsConfig,
+};
+use crate::{engine::EngineKind, invalid::Invalid};
 
 /// The longest name: a DNS label (RFC 1035, 2.3.4), since Dapr's name resolution uses app-ids as such.
 const MAX_NAME: usize = 63;
@@ -114,11 +116,7 @@ const RESERVED_VARIABLES: [&str; 2] = ["APP_ID", "DAPR_HTTP_ENDPOINT"];
 impl PackageConfig {
     /// Reads every package, in the order of names, each with its name as written; `None` for one that
     /// is wrong. Paths are resolved against `folder`.
-    pub(super) fn read_all<'a>(
-        root: &Section<'a>,
-        folder: &Path,
-        defaults: Limits,
-    ) -> Vec<(&'a str, Option<Self>)> {
+    pub(super) fn read_all<'a>(root: &Section<'a>, folder: &Path, defaults: Limits) -> Vec<(&'a str, Option<Self>)> {
         let packages = root.named("package").map(|(name, value)| {
             let checked = name.parsed(PackageName::parse);
             let section = value.section(&KEYS);
@@ -132,12 +130,7 @@ impl PackageConfig {
 
     /// Reads one package. Everything is read before the first thing that is missing gives up, so that
     /// every mistake is noted.
-    fn read(
-        name: Option<PackageName>,
-        section: &Section<'_>,
-        folder: &Path,
-        defaults: Limits,
-    ) -> Option<Self> {
+    fn read(name: Option<PackageName>, section: &Section<'_>, folder: &Path, defaults: Limits) -> Option<Self> {
         let source = source(section, folder);
         let env = env(section);
         let outbound = section

@@ -4,10 +4,12 @@
 //! noted. The caller goes on with a default, and the notes decide in the end whether there is a
 //! configuration at all.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::ops::{Range, RangeInclusive};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    fmt::Display,
+    ops::{Range, RangeInclusive},
+};
 
 use toml::de::{DeTable, DeValue};
 
@@ -70,11 +72,7 @@ impl<'t> Notes<'t> {
     }
 
     /// The name nearest to `wrong`, if one is near, and if not too many were looked for.
-    pub(super) fn nearest<'n>(
-        &self,
-        wrong: &str,
-        names: impl IntoIterator<Item = &'n str>,
-    ) -> Option<&'n str> {
+    pub(super) fn nearest<'n>(&self, wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
         let asked = self.suggestions.get();
         self.suggestions.set(asked + 1);
         if asked < MAX_SUGGESTIONS {
@@ -116,11 +114,7 @@ impl<'a> Section<'a> {
     }
 
     /// The name nearest to `wrong`, if one is near and not too many were looked for.
-    pub(super) fn nearest<'n>(
-        &self,
-        wrong: &str,
-        names: impl IntoIterator<Item = &'n str>,
-    ) -> Option<&'n str> {
+    pub(super) fn nearest<'n>(&self, wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
         self.notes.nearest(wrong, names)
     }
 

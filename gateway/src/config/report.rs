@@ -1,7 +1,9 @@
 //! The mistakes of a configuration, each with its place and its remedy.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use super::Config;
 

@@ -4,11 +4,15 @@ use std::collections::HashMap;
 
 use http::Method;
 
-use super::package::PackageName;
-use super::reader::{Section, one_of};
-use super::report::Place;
-use crate::invalid::Invalid;
-use crate::routes::{self, Collision, HostPattern, PathPattern, Route};
+use super::{
+    package::PackageName,
+    reader::{Section, one_of},
+    report::Place,
+};
+use crate::{
+    invalid::Invalid,
+    routes::{self, Collision, HostPattern, PathPattern, Route},
+};
 
 /// The keys of `[[route]]`.
 const KEYS: [&str; 5] = ["path", "host", "methods", "package", "strip_prefix"];

@@ -1,7 +1,6 @@
 //! What the environment says that is not for everyone's eyes.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// A text that is not printed by accident.
 #[derive(Clone, Eq, PartialEq)]

@@ -1,18 +1,16 @@
 //! `[server]`: where the gateway listens and how it treats connections.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ipnet::IpNet;
 
-use super::environment::Environment;
-use super::reader::Section;
-use super::secret::Secret;
-use super::unit;
-use crate::egress;
-use crate::invalid::Invalid;
+use super::{environment::Environment, reader::Section, secret::Secret, unit};
+use crate::{egress, invalid::Invalid};
 
 /// The public listener unless configured: this machine only, so that nothing is exposed by accident.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
@@ -113,8 +111,7 @@ impl Server {
         let section = root.section("server", &KEYS);
         let section = section.as_ref();
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let timeout =
-            |key, example| section?.parsed(key, example, |text| unit::duration(text, &TIMEOUTS));
+        let timeout = |key, example| section?.parsed(key, example, |text| unit::duration(text, &TIMEOUTS));
         let request_head = section.and_then(|s| {
             s.parsed("request_head", "64KiB", |text| {
                 unit::size(text, &REQUEST_HEADS)
@@ -134,14 +131,12 @@ impl Server {
                 .unwrap_or_else(cores),
             drain_timeout: timeout("drain_timeout", "30s").unwrap_or(DRAIN_TIMEOUT),
             header_timeout: timeout("header_timeout", "10s").unwrap_or(HEADER_TIMEOUT),
-            request_head: usize::try_from(request_head.unwrap_or(REQUEST_HEAD))
-                .unwrap_or(usize::MAX),
+            request_head: usize::try_from(request_head.unwrap_or(REQUEST_HEAD)).unwrap_or(usize::MAX),
             request_headers: section
                 .and_then(|s| s.count("request_headers", REQUEST_HEADER_COUNTS))
                 .unwrap_or(REQUEST_HEADERS),
             connections: section.and_then(|s| s.count("connections", CONNECTIONS)),
-            connections_per_client: section
-                .and_then(|s| s.count("connections_per_client", CONNECTIONS)),
+            connections_per_client: section.and_then(|s| s.count("connections_per_client", CONNECTIONS)),
             cache: folder.join(cache),
             loaded_code: section
                 .and_then(|s| {

@@ -1,9 +1,6 @@
 //! What is accepted, and what is said about what is not.
 
-use std::fs;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::time::Duration;
+use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use http::uri::Scheme;
 

@@ -1,15 +1,17 @@
 //! `[package.NAME.tls]`: whom a package's outgoing requests trust besides the usual authorities, and as whom they come.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::CertifiedKey;
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    sign::CertifiedKey,
+};
 
-use super::outbound::{certificates, read};
-use super::reader::Section;
+use super::{
+    outbound::{certificates, read},
+    reader::Section,
+};
 use crate::invalid::Invalid;
 
 /// Checked `[package.NAME.tls]`.

@@ -1,8 +1,6 @@
 //! Numbers with a unit: `"30s"`, `"128MiB"`.
 
-use std::net::SocketAddr;
-use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use crate::invalid::Invalid;
 
@@ -52,7 +50,11 @@ pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Inval
 /// Reads where to listen: an address and a port.
 pub(super) fn address(text: &str) -> Result<SocketAddr, Invalid> {
     text.parse().map_err(|_| {
-        let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok()).unwrap_or(3000);
+        let port = text
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse::<u16>().ok())
+            .unwrap_or(3000);
         Invalid::new(
             format!("{text:?} is not an address with a port"),
             format!(

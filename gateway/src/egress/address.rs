@@ -51,8 +51,7 @@ pub(super) fn may_be_resolved_to(address: IpAddr, open: &[IpNet]) -> bool {
     }
     let of = |address: IpAddr| {
         !address.is_loopback()
-            && (!private().any(|range| range.contains(&address))
-                || open.iter().any(|range| range.contains(&address)))
+            && (!private().any(|range| range.contains(&address)) || open.iter().any(|range| range.contains(&address)))
     };
     match address {
         IpAddr::V6(v6) => of(address) && embedded_v4(v6).is_none_or(|v4| of(v4.into())),
@@ -112,9 +111,7 @@ fn is_never_open(address: IpAddr) -> bool {
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-        | [0x2002, high, low, ..]
-        | [0, 0, 0, 0, 0, 0, high, low] => {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] | [0, 0, 0, 0, 0, 0, high, low] => {
             Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
         }
         _ => None,

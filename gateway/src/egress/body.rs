@@ -1,21 +1,21 @@
 //! The bodies of an outgoing request: its own, as whole as it is by now, and its response's, within the guest's time.
 
-use std::future::{Future as _, poll_fn};
-use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::{
+    future::{Future as _, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use tokio::task::coop::poll_proceed;
-use tokio::time::Sleep;
+use tokio::{task::coop::poll_proceed, time::Sleep};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::failed::Failed;
-use super::outgoing::Outgoing;
+use super::{failed::Failed, outgoing::Outgoing};
 
 /// The most bytes of a request's body that are waited for nowhere but here: a body that has ended within them has a
 /// length, and can be sent again.
@@ -95,10 +95,7 @@ impl Body for Begun {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match self.taken.next() {
             Some(frame) => Poll::Ready(Some(frame)),
             None => Pin::new(&mut self.rest).poll_frame(cx),
@@ -116,10 +113,7 @@ impl Body for Held {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
@@ -165,10 +159,7 @@ impl Body for Paced {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         // A body that always has another frame would keep its reader from giving way.
         let turn = ready!(poll_proceed(cx));
         if let Poll::Ready(frame) = pin!(&mut self.body).poll_frame(cx) {

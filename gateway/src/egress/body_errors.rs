@@ -3,10 +3,14 @@
 //! `wasi:http/types.http-error-code` of wasmtime-wasi-http looks for an error of another type than its bodies end in, and
 //! finds none.
 
-use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, Resource};
-use wasmtime_wasi_http::Error;
-use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, IoError, TlsAlertReceivedPayload};
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, Resource},
+};
+use wasmtime_wasi_http::{
+    Error,
+    p2::bindings::http::types::{ErrorCode, IoError, TlsAlertReceivedPayload},
+};
 use wasmtime_wasi_io::IoView;
 
 use super::failed::Failed;

@@ -1,22 +1,27 @@
 //! The client that guests' requests go out on: connections are pooled and shared by all instances of a worker.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use http::{HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
+use hyper::{body::Incoming, client::conn::TrySendError};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-use super::body::{Paced, Sending};
-use super::connect::{Connection, connect};
-use super::failed::Failed;
-use super::outgoing::{Destination, Outgoing};
-use super::pool::{Idle, Key};
-use super::settings::Settings;
-use super::slots::Slots;
+use super::{
+    body::{Paced, Sending},
+    connect::{Connection, connect},
+    failed::Failed,
+    outgoing::{Destination, Outgoing},
+    pool::{Idle, Key},
+    settings::Settings,
+    slots::Slots,
+};
 
 /// How long a connection may take in all, from its name's addresses to TLS, unless the guest says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,17 +85,13 @@ impl Client {
         parts.headers.remove(header::HOST);
         parts.uri = outgoing.to.uri(&parts.uri)?;
         let body = Sending::gather(body).await;
-        if matches!(&body, Sending::Whole(bytes) if bytes.is_empty())
-            && expects_a_body(&parts.method)
-        {
+        if matches!(&body, Sending::Whole(bytes) if bytes.is_empty()) && expects_a_body(&parts.method) {
             parts
                 .headers
                 .insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let again = match &body {
-            Sending::Whole(bytes) if parts.method.is_idempotent() => {
-                Some((parts.clone(), bytes.clone()))
-            }
+            Sending::Whole(bytes) if parts.method.is_idempotent() => Some((parts.clone(), bytes.clone())),
             Sending::Whole(_) | Sending::Streamed(_) => None,
         };
         let request = Request::from_parts(parts, body.body(outgoing));
@@ -107,8 +108,7 @@ impl Client {
             Err(unanswered) => return Err(unanswered.failed),
         };
         // The other side closed the connection while it was idle, which says nothing of this request.
-        let again = again
-            .map(|(parts, bytes)| Request::from_parts(parts, Sending::Whole(bytes).body(outgoing)));
+        let again = again.map(|(parts, bytes)| Request::from_parts(parts, Sending::Whole(bytes).body(outgoing)));
         let Some(request) = unanswered.unsent.or(again) else {
             return Err(unanswered.failed);
         };
@@ -128,11 +128,7 @@ impl Client {
         }
     }
 
-    async fn connect(
-        &self,
-        outgoing: &Outgoing,
-        options: RequestOptions,
-    ) -> Result<Connection, Failed> {
+    async fn connect(&self, outgoing: &Outgoing, options: RequestOptions) -> Result<Connection, Failed> {
         let settings = &self.0.settings;
         let (tls, _) = settings.tls_of(&outgoing.package.name);
         let limit = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);

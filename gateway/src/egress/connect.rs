@@ -1,30 +1,38 @@
 //! From a destination to a connection that speaks HTTP: addresses, TCP, a proxy's tunnel, TLS, and the version.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper::client::conn::{http1, http2};
-use hyper_util::client::proxy::matcher::Intercept;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use hyper_util::{
+    client::proxy::matcher::Intercept,
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 use tokio_rustls::TlsConnector;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use super::failed::Failed;
-use super::outgoing::Destination;
-use super::resolve::Lookups;
-use super::settings::Settings;
-use super::watched::{Watch, Watched};
+use super::{
+    failed::Failed,
+    outgoing::Destination,
+    resolve::Lookups,
+    settings::Settings,
+    watched::{Watch, Watched},
+};
 
 /// How long one address has before the next one is tried beside it (RFC 8305, section 8).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
@@ -142,9 +150,7 @@ async fn over_tls(
 }
 
 /// Starts the version of HTTP that both sides chose.
-async fn speak(
-    stream: tokio_rustls::client::TlsStream<Box<dyn Stream>>,
-) -> Result<Connection, Failed> {
+async fn speak(stream: tokio_rustls::client::TlsStream<Box<dyn Stream>>) -> Result<Connection, Failed> {
     let (_, session) = stream.get_ref();
     if session.alpn_protocol() == Some(b"h2") {
         http2(Box::new(stream)).await
@@ -153,10 +159,7 @@ async fn speak(
     }
 }
 
-async fn http1(
-    stream: Box<dyn Stream>,
-    proxy: Option<Option<HeaderValue>>,
-) -> Result<Connection, Failed> {
+async fn http1(stream: Box<dyn Stream>, proxy: Option<Option<HeaderValue>>) -> Result<Connection, Failed> {
     let watch = Arc::new(Watch::default());
     let stream = TokioIo::new(Watched::new(stream, Arc::clone(&watch)));
     let (mut sender, connection) = http1::Builder::new()

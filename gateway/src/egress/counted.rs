@@ -5,8 +5,10 @@ use std::future::Future;
 use http::{Request, Response};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::blocks::{Blocks, Operation};
-use crate::package::Package;
+use crate::{
+    blocks::{Blocks, Operation},
+    package::Package,
+};
 
 /// Sends a request outside by way of `sending`.
 pub(super) async fn outbound(
@@ -23,11 +25,7 @@ pub(super) async fn outbound(
 }
 
 /// Calls a building block.
-pub(super) async fn block(
-    package: &Package,
-    blocks: &Blocks,
-    request: Request<WasiBody>,
-) -> Response<WasiBody> {
+pub(super) async fn block(package: &Package, blocks: &Blocks, request: Request<WasiBody>) -> Response<WasiBody> {
     let timer = package.metrics().block_call(Operation::of(&request));
     let response = blocks.call(&package.caller, request).await;
     if let Some(timer) = timer {
@@ -45,19 +43,15 @@ fn word(error: &Error) -> &'static str {
         | Error::ConnectionRefused
         | Error::DestinationUnavailable
         | Error::DestinationIpUnroutable => "connect",
-        Error::Tls(_)
-        | Error::TlsProtocolError
-        | Error::TlsCertificateError
-        | Error::TlsAlertReceived { .. } => "tls",
+        Error::Tls(_) | Error::TlsProtocolError | Error::TlsCertificateError | Error::TlsAlertReceived { .. } => "tls",
         Error::ConnectionTimeout
         | Error::ConnectionReadTimeout
         | Error::ConnectionWriteTimeout
         | Error::HttpResponseTimeout => "timeout",
         Error::ConnectionLimitReached => "limit",
-        Error::Hyper(_)
-        | Error::ConnectionTerminated
-        | Error::HttpProtocolError
-        | Error::HttpResponseIncomplete => "broken",
+        Error::Hyper(_) | Error::ConnectionTerminated | Error::HttpProtocolError | Error::HttpResponseIncomplete => {
+            "broken"
+        }
         _ => "other",
     }
 }

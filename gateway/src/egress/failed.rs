@@ -1,8 +1,6 @@
 //! Why a request of a guest had no answer: in the words that WASI has for it, and in those for the log.
 
-use std::error::Error as StdError;
-use std::fmt::Write as _;
-use std::io;
+use std::{error::Error as StdError, fmt::Write as _, io};
 
 use rustls::CertificateError;
 use wasmtime_wasi_http::Error;
@@ -132,9 +130,7 @@ fn of_input_and_output(error: &io::Error) -> Option<Error> {
         | io::ErrorKind::BrokenPipe
         | io::ErrorKind::NotConnected
         | io::ErrorKind::UnexpectedEof => Error::ConnectionTerminated,
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-            Error::DestinationIpUnroutable
-        }
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Error::DestinationIpUnroutable,
         // No port of our own is left.
         io::ErrorKind::AddrNotAvailable => Error::ConnectionLimitReached,
         _ if is_out_of_descriptors(error) => Error::ConnectionLimitReached,
@@ -151,9 +147,7 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
 
 fn of_tls(error: &rustls::Error) -> Error {
     match error {
-        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
-            Error::TlsCertificateError
-        }
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Error::TlsCertificateError,
         rustls::Error::AlertReceived(alert) => Error::TlsAlertReceived {
             alert_id: Some(u8::from(*alert)),
             alert_message: Some(format!("{alert:?}")),

@@ -14,13 +14,11 @@ mod settings;
 mod slots;
 mod watched;
 
-use std::future::Future;
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use http::{HeaderName, HeaderValue, Method};
 use wasmtime_wasi_http::{
-    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
-    WasiHttpHooks,
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
 pub use address::is_private_range;
@@ -30,10 +28,12 @@ pub use resolve::Lookups;
 pub use settings::Settings;
 pub use slots::Slots;
 
-use crate::blocks::{self, Blocks};
-use crate::error::ERROR_HEADER;
-use crate::identity::RequestId;
-use crate::package::Package;
+use crate::{
+    blocks::{self, Blocks},
+    error::ERROR_HEADER,
+    identity::RequestId,
+    package::Package,
+};
 use outgoing::{Destination, Outgoing};
 
 /// One guest's door to the outside.

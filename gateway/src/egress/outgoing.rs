@@ -1,16 +1,18 @@
 //! One request of a guest on its way: whose it is, where it goes, and what became of it.
 
-use std::fmt;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use http::Uri;
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{
+    Uri,
+    uri::{Authority, PathAndQuery, Scheme},
+};
 use wasmtime_wasi_http::Error;
 
-use super::failed::{self, Failed};
-use super::slots::Slot;
-use crate::identity::RequestId;
-use crate::package::Package;
+use super::{
+    failed::{self, Failed},
+    slots::Slot,
+};
+use crate::{identity::RequestId, package::Package};
 
 /// Scheme, host and port of a request, in one spelling.
 #[derive(Debug, Clone, Eq, Hash, PartialEq)]

@@ -1,14 +1,18 @@
 //! Connections that wait for another request.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 
-use super::connect::Connection;
-use super::outgoing::Destination;
-use super::slots::{Slot, Slots};
+use super::{
+    connect::Connection,
+    outgoing::Destination,
+    slots::{Slot, Slots},
+};
 
 /// How long an idle connection is kept: a little less than the 60 s after which common servers close theirs.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
@@ -94,8 +98,8 @@ impl Idle {
         let Some(slot) = slot else { return };
         let waiting = parked.by_key.entry(key).or_default();
         let is_shared = connection.is_shared();
-        let is_enough = waiting.len() >= IDLE_PER_HOST
-            || is_shared && waiting.iter().any(|other| other.connection.is_shared());
+        let is_enough =
+            waiting.len() >= IDLE_PER_HOST || is_shared && waiting.iter().any(|other| other.connection.is_shared());
         if is_enough {
             return;
         }

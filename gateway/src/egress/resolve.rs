@@ -1,15 +1,13 @@
 //! From a name to the addresses that may be connected to.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use dns_lookup::{LookupError, LookupErrorKind};
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::Error;
 
-use super::address;
-use super::failed::Failed;
+use super::{address, failed::Failed};
 
 /// Addresses that are tried of those that a name has: the system lists the best ones first.
 const MAX_ADDRESSES: usize = 8;
@@ -49,21 +47,14 @@ impl Resolver {
     }
 
     /// The addresses of a host that a package listed.
-    pub(super) async fn resolve(
-        &self,
-        host: &str,
-        port: u16,
-        of: &Lookups,
-    ) -> Result<Vec<SocketAddr>, Failed> {
+    pub(super) async fn resolve(&self, host: &str, port: u16, of: &Lookups) -> Result<Vec<SocketAddr>, Failed> {
         if let Some(address) = address::literal(host) {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
         let found = self.any(host, port, of).await?;
         let open = found
             .into_iter()
-            .filter(|found| {
-                address::is_localhost(host) || address::may_be_resolved_to(found.ip(), &self.open)
-            })
+            .filter(|found| address::is_localhost(host) || address::may_be_resolved_to(found.ip(), &self.open))
             .collect::<Vec<_>>();
         if open.is_empty() {
             let detail = format!("{host} resolves to closed addresses only");
@@ -73,12 +64,7 @@ impl Resolver {
     }
 
     /// The addresses of any host, for those that the operator chose.
-    pub(super) async fn any(
-        &self,
-        host: &str,
-        port: u16,
-        of: &Lookups,
-    ) -> Result<Vec<SocketAddr>, Failed> {
+    pub(super) async fn any(&self, host: &str, port: u16, of: &Lookups) -> Result<Vec<SocketAddr>, Failed> {
         if let Some(address) = address::literal(host) {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
@@ -89,8 +75,7 @@ impl Resolver {
         let looked_up = tokio::task::spawn_blocking(move || {
             // The thread is busy until the system's resolver is done, whether anyone still waits for it or not.
             let _busy = (own, all);
-            dns_lookup::lookup_host(&name)
-                .map(|found| found.take(MAX_ADDRESSES).collect::<Vec<_>>())
+            dns_lookup::lookup_host(&name).map(|found| found.take(MAX_ADDRESSES).collect::<Vec<_>>())
         });
         match looked_up.await {
             Ok(Ok(found)) => Ok(found

@@ -1,16 +1,11 @@
 //! What outgoing requests have in common: whom they trust, what they go through, and how many there may be.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
-use rustls::crypto::CryptoProvider;
-use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider, sign::SingleCertAndKey};
 
-use super::outgoing::Destination;
-use super::resolve::Resolver;
-use super::slots::Slots;
+use super::{outgoing::Destination, resolve::Resolver, slots::Slots};
 use crate::config::{Config, Proxies, TlsConfig};
 
 /// The part of the process' descriptors that outgoing requests may take: the rest is for clients and code.
@@ -45,8 +40,7 @@ impl Settings {
     pub fn new(config: &Config, descriptors: usize) -> Result<Self, rustls::Error> {
         let is_needed = config.packages.iter().any(|package| {
             let mut outbound = package.outbound.iter();
-            package.tls.is_some()
-                || outbound.any(|origin| origin.scheme == http::uri::Scheme::HTTPS)
+            package.tls.is_some() || outbound.any(|origin| origin.scheme == http::uri::Scheme::HTTPS)
         });
         let proxied = config.outbound.proxies.any();
         let roots = if is_needed || proxied {
@@ -144,10 +138,7 @@ fn roots(config: &Config) -> RootCertStore {
     roots
 }
 
-fn tls(
-    mut roots: RootCertStore,
-    own: Option<&TlsConfig>,
-) -> Result<Arc<ClientConfig>, rustls::Error> {
+fn tls(mut roots: RootCertStore, own: Option<&TlsConfig>) -> Result<Arc<ClientConfig>, rustls::Error> {
     if let Some(own) = own {
         roots.add_parsable_certificates(own.authorities.iter().cloned());
     }
@@ -155,9 +146,7 @@ fn tls(
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots);
     let mut config = match own.and_then(|own| own.identity.clone()) {
-        Some(identity) => {
-            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
-        }
+        Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))),
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = ALPN.map(<[u8]>::to_vec).to_vec();

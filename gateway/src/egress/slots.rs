@@ -3,8 +3,10 @@
 //! A request holds its slots until both bodies have ended, so that connections and their descriptors are bounded by
 //! them; idle connections have a bound of their own.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 /// A count that does not exceed its limit. Cloning shares it.
 #[derive(Debug, Clone)]

@@ -1,7 +1,6 @@
 //! The ticker: how often a running guest can be made to yield.
 
-use std::thread;
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use wasmtime::Engine;
 

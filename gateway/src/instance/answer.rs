@@ -1,13 +1,18 @@
 //! What a guest answers: the head that may be sent on, and the body that the host gives it to write.
 
-use http::Method;
-use http::response::Parts;
-use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, Resource};
-use wasmtime_wasi_http::WasiHttpView as _;
-use wasmtime_wasi_http::p2::bindings::http::types::HostOutgoingResponse as _;
-use wasmtime_wasi_http::p2::body::{HostOutgoingBody, StreamContext};
-use wasmtime_wasi_http::p2::types::HostOutgoingResponse;
+use http::{Method, response::Parts};
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, Resource},
+};
+use wasmtime_wasi_http::{
+    WasiHttpView as _,
+    p2::{
+        bindings::http::types::HostOutgoingResponse as _,
+        body::{HostOutgoingBody, StreamContext},
+        types::HostOutgoingResponse,
+    },
+};
 
 use super::host::HostState;
 use crate::content;
@@ -104,8 +109,7 @@ pub fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let made = linker.instance(TYPES)?.func_wrap(
         "[method]outgoing-response.body",
-        |mut store: StoreContextMut<'_, HostState>,
-         (response,): (Resource<HostOutgoingResponse>,)| {
+        |mut store: StoreContextMut<'_, HostState>, (response,): (Resource<HostOutgoingResponse>,)| {
             Ok((store.data_mut().body(response)?,))
         },
     );

@@ -1,9 +1,6 @@
 //! Running one request: a fresh instance under one deadline, on the worker that owns the connection.
 
-use std::future::poll_fn;
-use std::sync::Arc;
-use std::task::Poll;
-use std::time::Instant;
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
@@ -11,22 +8,30 @@ use http_body::Body;
 use tokio::sync::oneshot;
 use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
-use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
-use wasmtime_wasi_http::{Error, WasiHttpView as _};
+use wasmtime_wasi_http::{
+    Error, WasiHttpView as _,
+    p2::{
+        bindings::http::types::{ErrorCode, Scheme},
+        body::HyperOutgoingBody,
+    },
+};
 
-use super::answer::{self, Answer};
-use super::host::HostState;
-use super::label::Label;
-use super::request_body::{Progress, RequestBody};
-use super::response_body::{GuestBody, GuestTask, RouteTimer};
-use super::unread::Unread;
-use crate::admission::Permit;
-use crate::content;
-use crate::egress::Egress;
-use crate::error::Failure;
-use crate::identity::RequestId;
-use crate::package::{Loaded, Package};
+use super::{
+    answer::{self, Answer},
+    host::HostState,
+    label::Label,
+    request_body::{Progress, RequestBody},
+    response_body::{GuestBody, GuestTask, RouteTimer},
+    unread::Unread,
+};
+use crate::{
+    admission::Permit,
+    content,
+    egress::Egress,
+    error::Failure,
+    identity::RequestId,
+    package::{Loaded, Package},
+};
 
 /// Ticks until a guest yields for the first time: not the very next one, which may be due at once, so that a guest
 /// of a few microseconds is never interrupted.
@@ -64,10 +69,7 @@ type Head = Result<Response<HyperOutgoingBody>, ErrorCode>;
 ///
 /// # Errors
 /// Whatever kept the guest from answering.
-pub async fn run<B>(
-    call: Call,
-    request: Request<RequestBody<B>>,
-) -> Result<Response<GuestBody>, Failure>
+pub async fn run<B>(call: Call, request: Request<RequestBody<B>>) -> Result<Response<GuestBody>, Failure>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Error>,
@@ -114,9 +116,9 @@ where
         }
         Err(_) => {
             let ended = task.ended().await;
-            return Err(ended.err().unwrap_or_else(|| {
-                label.failed(Failure::GuestNoResponse, "it ended without a response")
-            }));
+            return Err(ended
+                .err()
+                .unwrap_or_else(|| label.failed(Failure::GuestNoResponse, "it ended without a response")));
         }
     };
     answer::check(&head).map_err(|error| label.failed(Failure::GuestBadResponse, &error))?;
@@ -160,11 +162,7 @@ struct Guest {
 
 impl Guest {
     /// Instantiates and calls the guest, and says what became of it.
-    async fn drive<B>(
-        self,
-        request: Request<RequestBody<B>>,
-        answer: oneshot::Sender<Head>,
-    ) -> Result<(), Failure>
+    async fn drive<B>(self, request: Request<RequestBody<B>>, answer: oneshot::Sender<Head>) -> Result<(), Failure>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Error>,

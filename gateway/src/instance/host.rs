@@ -8,14 +8,13 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use wasmtime_wasi_io::IoView;
 
-use super::answer::Answer;
-use super::budget::RequestBudget;
-use super::memory::MemoryLimit;
-use super::output::{GuestOutput, Stream};
-use crate::blocks;
-use crate::egress::Egress;
-use crate::identity::RequestId;
-use crate::package::Package;
+use super::{
+    answer::Answer,
+    budget::RequestBudget,
+    memory::MemoryLimit,
+    output::{GuestOutput, Stream},
+};
+use crate::{blocks, egress::Egress, identity::RequestId, package::Package};
 
 /// The state of one store, owned by one request.
 pub struct HostState {
@@ -31,12 +30,7 @@ pub struct HostState {
 }
 
 impl HostState {
-    pub(super) fn new(
-        package: Arc<Package>,
-        egress: Egress,
-        request_id: RequestId,
-        answer: Answer,
-    ) -> Self {
+    pub(super) fn new(package: Arc<Package>, egress: Egress, request_id: RequestId, answer: Answer) -> Self {
         Self {
             memory: MemoryLimit::new(package.config.limits.memory),
             answer,

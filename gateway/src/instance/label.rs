@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::error::Failure;
-use crate::identity::RequestId;
-use crate::package::Package;
+use crate::{error::Failure, identity::RequestId, package::Package};
 
 /// One request of one package.
 #[derive(Clone)]

@@ -1,20 +1,23 @@
 //! What a guest prints: each line of its stdout and stderr becomes an event in the gateway's log, under the
 //! package and the request.
 
-use std::io;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
-use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::{
+    cli::{IsTerminal, StdoutStream},
+    p2::{OutputStream, Pollable, StreamResult},
+};
 
 use super::budget::{RequestBudget, in_log};
-use crate::identity::RequestId;
-use crate::package::Package;
+use crate::{identity::RequestId, package::Package};
 
 /// A longer line is cut into events of this size, so that a guest cannot make the gateway hold its output.
 const MAX_LINE_BYTES: usize = 8 << 10;
@@ -163,11 +166,7 @@ impl OutputStream for GuestOutput {
 }
 
 impl AsyncWrite for GuestOutput {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.0.lock().write(bytes);
         Poll::Ready(Ok(bytes.len()))
     }

@@ -1,11 +1,13 @@
 //! The response's body: what the guest has already finished goes out as a whole with its length; the rest drives
 //! the guest as the client reads.
 
-use std::collections::VecDeque;
-use std::future::Future as _;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Instant;
+use std::{
+    collections::VecDeque,
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -13,8 +15,7 @@ use tokio::task::JoinHandle;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::label::Label;
-use crate::admin::metrics::RouteMetrics;
-use crate::error::Failure;
+use crate::{admin::metrics::RouteMetrics, error::Failure};
 
 /// Why a body ended before its end: the connection is cut, since the head is already with the client.
 #[derive(Debug, thiserror::Error)]
@@ -148,9 +149,9 @@ impl GuestBody {
                 Poll::Pending => break,
                 // Not a byte has gone out: the client can still be told.
                 Poll::Ready(Some(Err(error))) => {
-                    return Err(task.failure(cx).unwrap_or_else(|| {
-                        label.failed(Failure::GuestBadResponse, &broken(&error))
-                    }));
+                    return Err(task
+                        .failure(cx)
+                        .unwrap_or_else(|| label.failed(Failure::GuestBadResponse, &broken(&error))));
                 }
                 Poll::Ready(None) => {
                     return match task.failure(cx) {
@@ -180,10 +181,7 @@ impl Body for GuestBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(frame) = self.ready.pop_front() {
             return Poll::Ready(Some(Ok(frame)));
         }

@@ -1,7 +1,9 @@
 //! The body of a response that has no content: whatever the guest writes is read for its sake and goes nowhere.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use http_body::Body as _;
 use http_body_util::BodyExt as _;

@@ -4,10 +4,12 @@
 //! and ends with a seal: the digest of that name and the code together. Loading compiled code is trusting it like our
 //! own binary, so the directory belongs to us alone, and a file whose seal does not fit is as good as absent.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use sha2::{Digest as _, Sha256};
 use wasmgate_common::{check_private, create_private_dir};
@@ -91,12 +93,7 @@ impl CodeCache {
     ///
     /// # Errors
     /// When it cannot be written; what was there before is still there then.
-    pub fn keep(
-        &self,
-        source: &[u8],
-        engine: &str,
-        code: &[u8],
-    ) -> Result<CompiledCode, PackageError> {
+    pub fn keep(&self, source: &[u8], engine: &str, code: &[u8]) -> Result<CompiledCode, PackageError> {
         let path = self.path(source, engine);
         let write = || {
             let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
@@ -178,8 +175,7 @@ impl Stamp {
         Ok(Self {
             inode: metadata.ino(),
             bytes: metadata.len(),
-            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000
-                + i128::from(metadata.mtime_nsec()),
+            modified_ns: i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec()),
         })
     }
 }

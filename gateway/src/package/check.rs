@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use wasmtime::component::Component;
-use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, types::ComponentItem};
 
-use super::PackageError;
-use super::survey::{Start, Survey};
+use super::{
+    PackageError,
+    survey::{Start, Survey},
+};
 use crate::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES};
 
 /// `\0asm`, then version 13, layer 1: the component model's preamble as of today.
@@ -141,11 +142,7 @@ pub(super) fn uncompiled(error: &wasmtime::Error, path: &Path) -> PackageError {
 
 /// Names the imports that no one here provides; `linking_error` stands in where the interface is known and only
 /// its shape does not fit.
-pub(super) fn missing_imports(
-    component: &Component,
-    path: &Path,
-    linking_error: &wasmtime::Error,
-) -> PackageError {
+pub(super) fn missing_imports(component: &Component, path: &Path, linking_error: &wasmtime::Error) -> PackageError {
     let engine = component.engine();
     let missing = component
         .component_type()

@@ -1,22 +1,31 @@
 //! From bytes to compiled code to something that can be instantiated.
 
-use std::fs;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
-use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
+use wasmtime::{
+    Engine,
+    component::{Component, Linker},
+};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-use super::cache::{CodeCache, CompiledCode, Unfit};
-use super::remake::Remaking;
-use super::survey::Survey;
-use super::{Package, PackageError, check};
-use crate::admin::metrics::Metrics;
-use crate::egress;
-use crate::engine::{self, Choice, EngineKind, Engines};
-use crate::instance::{self, HostState};
+use super::{
+    Package, PackageError,
+    cache::{CodeCache, CompiledCode, Unfit},
+    check,
+    remake::Remaking,
+    survey::Survey,
+};
+use crate::{
+    admin::metrics::Metrics,
+    egress,
+    engine::{self, Choice, EngineKind, Engines},
+    instance::{self, HostState},
+};
 
 /// Compiles, keeps and loads components.
 pub struct Loader {
@@ -51,11 +60,7 @@ impl Loader {
     ///
     /// # Errors
     /// When the directory cannot be used.
-    pub fn new(
-        engines: Arc<Engines>,
-        directory: &Path,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, PackageError> {
+    pub fn new(engines: Arc<Engines>, directory: &Path, metrics: Arc<Metrics>) -> Result<Self, PackageError> {
         let cache = CodeCache::open(directory)?;
         Ok(Self {
             engines,
@@ -77,12 +82,7 @@ impl Loader {
     ///
     /// # Errors
     /// When the file is not a component that this gateway can serve; the error says what to do.
-    pub fn register(
-        &self,
-        source: &Path,
-        wanted: Option<EngineKind>,
-        memory: u64,
-    ) -> Result<Registered, PackageError> {
+    pub fn register(&self, source: &Path, wanted: Option<EngineKind>, memory: u64) -> Result<Registered, PackageError> {
         let bytes = fs::read(source).map_err(|error| PackageError::Unreadable {
             path: source.to_owned(),
             error,
@@ -104,8 +104,7 @@ impl Loader {
         }
         // Observed when it goes, however that is.
         let _compiling = self.metrics.compilation.start_timer();
-        let component =
-            Component::new(engine, &bytes).map_err(|error| check::uncompiled(&error, source))?;
+        let component = Component::new(engine, &bytes).map_err(|error| check::uncompiled(&error, source))?;
         self.metrics.compilations.inc();
         check::parts(&component, source)?;
         self.prepare(choice.engine, &component)
@@ -157,11 +156,7 @@ impl Loader {
         })
     }
 
-    fn prepare(
-        &self,
-        kind: EngineKind,
-        component: &Component,
-    ) -> wasmtime::Result<ProxyPre<HostState>> {
+    fn prepare(&self, kind: EngineKind, component: &Component) -> wasmtime::Result<ProxyPre<HostState>> {
         let made = match kind {
             EngineKind::Pool => &self.pool_linker,
             EngineKind::CopyOnWrite => &self.copy_on_write_linker,

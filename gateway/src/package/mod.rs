@@ -10,21 +10,27 @@ mod remake;
 mod residents;
 mod survey;
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use wasmgate_common::NotPrivate;
 
-use crate::admin::metrics::{Metrics, PackageMetrics};
-use crate::admission::Admission;
-use crate::blocks::{Caller, CallerError};
-use crate::config::PackageConfig;
-use crate::egress::{Lookups, Slots};
-use crate::instance::OutputBudget;
-use crate::invalid::Invalid;
+use crate::{
+    admin::metrics::{Metrics, PackageMetrics},
+    admission::Admission,
+    blocks::{Caller, CallerError},
+    config::PackageConfig,
+    egress::{Lookups, Slots},
+    instance::OutputBudget,
+    invalid::Invalid,
+};
 
 pub use cache::{CodeCache, CompiledCode};
 pub use loader::{Loaded, Loader, Registered};
@@ -60,11 +66,7 @@ impl Package {
     ///
     /// # Errors
     /// Never for a configuration that was checked.
-    pub fn new(
-        config: PackageConfig,
-        registered: Registered,
-        metrics: &Arc<Metrics>,
-    ) -> Result<Self, CallerError> {
+    pub fn new(config: PackageConfig, registered: Registered, metrics: &Arc<Metrics>) -> Result<Self, CallerError> {
         Ok(Self {
             caller: Caller::new(&config)?,
             name: Arc::from(config.name.as_str()),
@@ -104,11 +106,7 @@ impl Package {
     /// # Errors
     /// When the compiled code on disk is gone or damaged, which is made again in the background, or when the machine
     /// does not let it be loaded now.
-    pub fn get(
-        self: &Arc<Self>,
-        loader: &Arc<Loader>,
-        residents: &Residents,
-    ) -> Result<Arc<Loaded>, PackageError> {
+    pub fn get(self: &Arc<Self>, loader: &Arc<Loader>, residents: &Residents) -> Result<Arc<Loaded>, PackageError> {
         // Read first: a flag that is set already stays in every worker's cache.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
@@ -343,9 +341,7 @@ impl PackageError {
             Self::Cache { error, .. } if error.kind() == std::io::ErrorKind::StorageFull => {
                 "make room on its disk, or name another directory in `[server] cache`"
             }
-            Self::Cache { .. } => {
-                "make the directory writable, or name another one in `[server] cache`"
-            }
+            Self::Cache { .. } => "make the directory writable, or name another one in `[server] cache`",
             Self::NotPrivate(_) => "name a folder of the gateway's own in `[server] cache`",
             Self::CodeLost { .. } => "it is compiled in the background; try again",
             Self::SourceChanged { .. } => "restart the gateway to serve what is there now",

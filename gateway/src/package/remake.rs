@@ -1,8 +1,10 @@
 //! Compiled code that was lost is made again beside the requests: on one thread, one package after the other.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 

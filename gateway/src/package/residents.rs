@@ -4,9 +4,7 @@
 //! no more than a budget's worth is loaded. Beyond it the package that was not used for longest goes, found by the
 //! clock algorithm: a request only sets a flag, and nothing is sorted.
 
-use std::collections::VecDeque;
-use std::fs;
-use std::sync::Arc;
+use std::{collections::VecDeque, fs, sync::Arc};
 
 use parking_lot::Mutex;
 use prometheus::IntCounter;

@@ -1,8 +1,8 @@
 //! What can be told of a component without compiling it: what it imports and exports, and what an instance begins with.
 
 use wasmparser::{
-    BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentInstance,
-    ComponentOuterAliasKind, DataKind, Encoding, Instance, Parser, Payload,
+    BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, DataKind,
+    Encoding, Instance, Parser, Payload,
 };
 
 /// What a table element costs the host, in bytes: a pointer.
@@ -59,11 +59,7 @@ impl Survey {
         Ok(survey)
     }
 
-    fn read(
-        &mut self,
-        payload: Payload<'_>,
-        open: &mut Vec<Open>,
-    ) -> Result<(), BinaryReaderError> {
+    fn read(&mut self, payload: Payload<'_>, open: &mut Vec<Open>) -> Result<(), BinaryReaderError> {
         match &payload {
             Payload::Version { encoding, .. } => {
                 let is_module = *encoding == Encoding::Module;

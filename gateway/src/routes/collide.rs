@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use http::Method;
 
-use super::pattern::Segment;
-use super::{HostPattern, Route};
+use super::{HostPattern, Route, pattern::Segment};
 
 /// Two routes of one host and one shape of path that take the same method.
 #[derive(Clone, Debug, Eq, PartialEq)]

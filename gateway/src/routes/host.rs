@@ -1,7 +1,9 @@
 //! A route's host: a name, an address, or `*.suffix`.
 
-use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 use crate::invalid::Invalid;
 

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 
 use http::{HeaderValue, Method};
 
-use super::host::MAX_HOST;
-use super::tree::Node;
-use super::{CleanPath, HostPattern, Match, NoMatch, Route};
+use super::{CleanPath, HostPattern, Match, NoMatch, Route, host::MAX_HOST, tree::Node};
 
 /// All routes, made for fast look-up.
 #[derive(Debug)]
@@ -30,12 +28,8 @@ impl RouteTable {
         };
         for (index, route) in routes.iter().enumerate() {
             let tree = match route.host() {
-                Some(HostPattern::Exact(name)) => {
-                    table.exact.entry(name.as_str().into()).or_default()
-                }
-                Some(HostPattern::Suffix(name)) => {
-                    table.suffixes.entry(name.as_str().into()).or_default()
-                }
+                Some(HostPattern::Exact(name)) => table.exact.entry(name.as_str().into()).or_default(),
+                Some(HostPattern::Suffix(name)) => table.suffixes.entry(name.as_str().into()).or_default(),
                 None => &mut table.any,
             };
             tree.insert(route.path().segments(), index);
@@ -57,12 +51,7 @@ impl RouteTable {
     ///
     /// # Errors
     /// When no route has the host and path, or none that has them takes the method.
-    pub fn find(
-        &self,
-        host: Option<&str>,
-        path: &CleanPath<'_>,
-        method: &Method,
-    ) -> Result<Match<'_>, NoMatch> {
+    pub fn find(&self, host: Option<&str>, path: &CleanPath<'_>, method: &Method) -> Result<Match<'_>, NoMatch> {
         let found = self.visit(host, path, &mut |routes| self.select(routes, method));
         found.ok_or_else(|| self.refusal(host, path))
     }

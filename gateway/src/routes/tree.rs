@@ -26,9 +26,7 @@ impl Node {
                 let child = self.texts.entry(text.as_str().into()).or_default();
                 child.insert(rest, route);
             }
-            [Segment::Param(_), rest @ ..] => {
-                self.param.get_or_insert_default().insert(rest, route)
-            }
+            [Segment::Param(_), rest @ ..] => self.param.get_or_insert_default().insert(rest, route),
             [Segment::Rest(_), ..] => self.rests.push(route),
         }
     }
@@ -36,11 +34,7 @@ impl Node {
     /// Calls `visit` with the routes of each pattern that matches, the most specific pattern first,
     /// until it gives something. `path` is what is left of the path without the slash in front;
     /// `None` when nothing is left.
-    pub(super) fn visit<T>(
-        &self,
-        path: Option<&str>,
-        visit: &mut impl FnMut(&[usize]) -> Option<T>,
-    ) -> Option<T> {
+    pub(super) fn visit<T>(&self, path: Option<&str>, visit: &mut impl FnMut(&[usize]) -> Option<T>) -> Option<T> {
         let Some(path) = path else {
             return offer(&self.ends, visit).or_else(|| offer(&self.rests, visit));
         };

@@ -1,14 +1,18 @@
 //! The end of a connection that we end: what was answered arrives, although the client may still be sending.
 
-use std::fmt::Write as _;
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt::Write as _,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::Response;
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 
 /// How long a client may go on sending after our end. A socket that is closed while bytes come in resets the connection, and
 /// what the client has not read by then is lost (RFC 9112, 9.6); so we read on until it has seen the answer.

@@ -1,9 +1,6 @@
 //! One connection: HTTP/1.1, or HTTP/2 for clients that open with its preface.
 
-use std::io;
-use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -11,15 +8,16 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
-use super::closing;
-use super::drain::{Drain, GRACE};
-use super::exchange::Exchange;
-use super::handler::{Handler, document};
-use super::limits::HeadLimits;
-use super::service::Service;
-use super::wire::Wire;
-use crate::error::Failure;
-use crate::identity::RequestId;
+use super::{
+    closing,
+    drain::{Drain, GRACE},
+    exchange::Exchange,
+    handler::{Handler, document},
+    limits::HeadLimits,
+    service::Service,
+    wire::Wire,
+};
+use crate::{error::Failure, identity::RequestId};
 
 /// How HTTP/2's preface begins (RFC 9113, 3.4); no request of HTTP/1 does, although a method may begin with the same letters.
 const PREFACE: [u8; 6] = *b"PRI * ";

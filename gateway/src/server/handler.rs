@@ -1,25 +1,25 @@
 //! One request of a connection: what is refused before it is served, and what its answer says of the connection.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version,
+    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE},
+};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
+use hyper::{body::Incoming, service::service_fn, upgrade::OnUpgrade};
 
-use super::drain::Drain;
-use super::exchange::Exchange;
-use super::limits::HeadLimits;
-use super::service::Service;
-use super::upload::Upload;
-use crate::error::Failure;
-use crate::identity::{REQUEST_ID, RequestId};
+use super::{drain::Drain, exchange::Exchange, limits::HeadLimits, service::Service, upload::Upload};
+use crate::{
+    error::Failure,
+    identity::{REQUEST_ID, RequestId},
+};
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
@@ -33,23 +33,13 @@ pub(super) struct Handler<S> {
 
 /// What hyper makes of a connection's requests.
 pub(super) trait Answering<S: Service>:
-    hyper::service::Service<
-        Request<Incoming>,
-        Response = Answered<S>,
-        Error = Infallible,
-        Future: Send,
-    > + Send
-    + Unpin
+    hyper::service::Service<Request<Incoming>, Response = Answered<S>, Error = Infallible, Future: Send> + Send + Unpin
 {
 }
 
 impl<S: Service, T> Answering<S> for T where
-    T: hyper::service::Service<
-            Request<Incoming>,
-            Response = Answered<S>,
-            Error = Infallible,
-            Future: Send,
-        > + Send
+    T: hyper::service::Service<Request<Incoming>, Response = Answered<S>, Error = Infallible, Future: Send>
+        + Send
         + Unpin
 {
 }
@@ -91,9 +81,8 @@ impl<S: Service> Handler<S> {
             body,
             exchange: Arc::clone(&self.exchange),
         });
-        let is_last = self.drain.is_stopping()
-            || self.exchange.is_unread()
-            || is_http10 && is_close_delimited(&response);
+        let is_last =
+            self.drain.is_stopping() || self.exchange.is_unread() || is_http10 && is_close_delimited(&response);
         if !is_http2 && is_last {
             response.headers_mut().insert(CONNECTION, CLOSE);
             if is_http10 {
@@ -128,8 +117,7 @@ impl<S: Service> Handler<S> {
 
 /// Whether only the end of the connection can end an answer to an HTTP/1.0 client, which hyper keeps telling `keep-alive`.
 fn is_close_delimited<B: Body>(response: &Response<B>) -> bool {
-    response.body().size_hint().exact().is_none()
-        && !response.headers().contains_key(CONTENT_LENGTH)
+    response.body().size_hint().exact().is_none() && !response.headers().contains_key(CONTENT_LENGTH)
 }
 
 /// A document about a request that did not reach what is served.
@@ -188,10 +176,7 @@ impl<B: Body + Unpin> Body for Answer<B> {
     type Data = B::Data;
     type Error = B::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

@@ -1,7 +1,9 @@
 //! The public listening sockets: one a worker, on one address.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
 
 use socket2::{Domain, Protocol, Socket, Type};
 

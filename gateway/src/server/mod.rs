@@ -13,16 +13,17 @@ mod upload;
 mod wire;
 mod worker;
 
-use std::io;
-use std::net::SocketAddr;
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+};
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::config::Server as ServerConfig;
-use crate::gateway::Gateway;
+use crate::{config::Server as ServerConfig, gateway::Gateway};
 use connection::Connection;
 use drain::Drain;
 use limits::HeadLimits;
@@ -43,11 +44,7 @@ impl Workers {
     ///
     /// # Errors
     /// When the system gives a worker no thread, no event queue or no descriptor. Those that have started end then.
-    pub fn start(
-        listeners: Listeners,
-        config: &ServerConfig,
-        gateway: &Arc<Gateway>,
-    ) -> io::Result<Self> {
+    pub fn start(listeners: Listeners, config: &ServerConfig, gateway: &Arc<Gateway>) -> io::Result<Self> {
         let (drain, seats) = (Drain::default(), Seats::of(config));
         let unless_all = drain.guard();
         let (told, started) = mpsc::channel();

@@ -1,9 +1,11 @@
 //! How many connections there may be: in all, and of one client, so that idle ones can take neither the descriptors that
 //! everything else needs nor the places of others.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
 use parking_lot::Mutex;
 use rustix::process::{Resource, getrlimit};
@@ -46,9 +48,9 @@ impl Seats {
     /// them may go to loaded packages, and the rest is for what guests call, the admin listener and files.
     pub(super) fn of(config: &ServerConfig) -> Arc<Self> {
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-        let most = config.connections.unwrap_or_else(|| {
-            usize::try_from((descriptors / 8 * 3).clamp(1, MOST)).unwrap_or(usize::MAX)
-        });
+        let most = config
+            .connections
+            .unwrap_or_else(|| usize::try_from((descriptors / 8 * 3).clamp(1, MOST)).unwrap_or(usize::MAX));
         let of_one = config.connections_per_client;
         Self::new(most, of_one.unwrap_or(most.div_ceil(2)))
     }

@@ -1,20 +1,18 @@
 //! What is served on a connection: the packages' routes, or a listener of the gateway's own.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc};
 
-use axum::Router;
-use axum::extract::ConnectInfo;
+use axum::{Router, extract::ConnectInfo};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use tower::ServiceExt as _;
 
 use super::upload::Upload;
-use crate::error::Failure;
-use crate::gateway::{Arrival, Gateway, ResponseBody};
+use crate::{
+    error::Failure,
+    gateway::{Arrival, Gateway, ResponseBody},
+};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -24,8 +22,7 @@ pub(super) trait Service: Clone + Send + Sync + 'static {
     type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
 
     /// Answers a request.
-    fn answer(&self, request: Request<Upload>)
-    -> impl Future<Output = Response<Self::Body>> + Send;
+    fn answer(&self, request: Request<Upload>) -> impl Future<Output = Response<Self::Body>> + Send;
 
     /// Puts a document of ours into an answer's body.
     fn document(body: Bytes) -> Self::Body;

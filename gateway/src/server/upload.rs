@@ -1,21 +1,23 @@
 //! A request's body on its way from the connection, and what becomes of it when nobody wants the rest.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use http::header::EXPECT;
-use http::{Request, Version};
+use http::{Request, Version, header::EXPECT};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 
-use super::closing::{LINGER_BYTES, LINGER_PAUSE, LINGER_TIME};
-use super::exchange::Exchange;
+use super::{
+    closing::{LINGER_BYTES, LINGER_PAUSE, LINGER_TIME},
+    exchange::Exchange,
+};
 
 /// How much of a body that nobody wants is read so that the connection can serve another request: what Go's server reads.
 const DRAIN_BYTES: u64 = 256 << 10;
@@ -99,10 +101,7 @@ impl Body for Upload {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Some(body) = self.body.as_mut() else {
             return Poll::Ready(None);
         };

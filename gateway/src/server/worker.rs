@@ -1,28 +1,35 @@
 //! A worker: one thread, one event queue, its own listener and its own connections, from accept to drain.
 
-use std::future::Future;
-use std::io;
-use std::net::TcpListener as StdListener;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::{
+    future::Future,
+    io,
+    net::TcpListener as StdListener,
+    pin::pin,
+    sync::{Arc, mpsc::Sender},
+    time::Duration,
+};
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{Instant, sleep_until, timeout},
+};
 use tokio_util::task::TaskTracker;
 
-use super::closing;
-use super::connection::Connection;
-use super::drain::{Drain, GRACE};
-use super::handler::document;
-use super::limits::HeadLimits;
-use super::seats::Seats;
-use super::service::Routes;
-use crate::config::Server as ServerConfig;
-use crate::error::Failure;
-use crate::gateway::{Arrival, Gateway};
-use crate::identity::RequestId;
+use super::{
+    closing,
+    connection::Connection,
+    drain::{Drain, GRACE},
+    handler::document,
+    limits::HeadLimits,
+    seats::Seats,
+    service::Routes,
+};
+use crate::{
+    config::Server as ServerConfig,
+    error::Failure,
+    gateway::{Arrival, Gateway},
+    identity::RequestId,
+};
 
 /// How long to wait when the process has no descriptor left for a connection: one closes sooner than this,
 /// and trying in a loop would only keep it from closing.
@@ -135,11 +142,7 @@ async fn refuse(mut stream: TcpStream) {
 }
 
 /// Takes connections until `end`.
-pub(super) async fn accept_until(
-    listener: &TcpListener,
-    end: impl Future<Output = ()>,
-    accept: impl Fn(TcpStream),
-) {
+pub(super) async fn accept_until(listener: &TcpListener, end: impl Future<Output = ()>, accept: impl Fn(TcpStream)) {
     let mut end = pin!(end);
     loop {
         tokio::select! {

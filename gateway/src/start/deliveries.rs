@@ -1,16 +1,19 @@
 //! The runtime that packages handle events, jobs and bindings on: beside the workers, so that a flood of events takes
 //! turns with requests instead of standing in front of them.
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
-use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
+use tokio::{net::TcpListener, runtime::Runtime};
 
 use super::{StartError, machine};
-use crate::config::{DaprConfig, Server as ServerConfig};
-use crate::gateway::{Arrival, Gateway};
-use crate::server;
+use crate::{
+    config::{DaprConfig, Server as ServerConfig},
+    gateway::{Arrival, Gateway},
+    server,
+};
 
 /// Deliveries under way.
 pub(super) struct Deliveries {

@@ -1,19 +1,22 @@
 //! From a checked configuration to a gateway that can handle requests.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use parking_lot::Mutex;
 
 use super::{StartError, machine, system};
-use crate::admin::metrics::Metrics;
-use crate::admin::pools::PoolCollector;
-use crate::blocks::{self, Blocks};
-use crate::config::{Config, Source};
-use crate::egress;
-use crate::engine::{self, EngineLimits, Engines};
-use crate::gateway::Gateway;
-use crate::package::{Budget, Loader, Package, Registered, Residents};
+use crate::{
+    admin::{metrics::Metrics, pools::PoolCollector},
+    blocks::{self, Blocks},
+    config::{Config, Source},
+    egress,
+    engine::{self, EngineLimits, Engines},
+    gateway::Gateway,
+    package::{Budget, Loader, Package, Registered, Residents},
+};
 
 /// Registers every package and puts the gateway together, ready to handle requests.
 ///
@@ -21,8 +24,7 @@ use crate::package::{Budget, Loader, Package, Registered, Residents};
 /// With every package that cannot be served.
 pub fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError> {
     let loader = loader(&config, &metrics)?;
-    let collector =
-        PoolCollector::new(Arc::clone(loader.engines())).map_err(|error| machine(&error))?;
+    let collector = PoolCollector::new(Arc::clone(loader.engines())).map_err(|error| machine(&error))?;
     metrics
         .register(collector)
         .map_err(|error| machine(&error))?;
@@ -35,8 +37,7 @@ pub fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError
         Budget::of_this_machine(config.server.loaded_code),
         metrics.evictions.clone(),
     );
-    let outbound =
-        egress::Settings::new(&config, system::descriptors()).map_err(|error| machine(&error))?;
+    let outbound = egress::Settings::new(&config, system::descriptors()).map_err(|error| machine(&error))?;
     let packages = config
         .packages
         .into_iter()
@@ -109,8 +110,7 @@ pub(super) fn loader(config: &Config, metrics: &Arc<Metrics>) -> Result<Loader, 
             .clamp(1, engine::MAX_INSTANCES),
         memory: usize::try_from(memory).unwrap_or(usize::MAX),
     };
-    let engines =
-        Engines::new(limits).map_err(|error| StartError::Machine(format!("{error:#}")))?;
+    let engines = Engines::new(limits).map_err(|error| StartError::Machine(format!("{error:#}")))?;
     Loader::new(Arc::new(engines), &config.server.cache, Arc::clone(metrics)).map_err(|error| {
         let mistake = config.mistake("server.cache", error.into());
         StartError::Cache(config.report(vec![mistake]))

@@ -4,19 +4,17 @@ mod deliveries;
 mod load;
 mod system;
 
-use std::fmt;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 
-use crate::admin::metrics::Metrics;
-use crate::admin::{self, Status};
-use crate::config::{Config, Report};
-use crate::gateway::Gateway;
-use crate::package::Registered;
-use crate::server::{self, Listeners, Workers};
+use crate::{
+    admin::{self, Status, metrics::Metrics},
+    config::{Config, Report},
+    gateway::Gateway,
+    package::Registered,
+    server::{self, Listeners, Workers},
+};
 use deliveries::Deliveries;
 use system::{Signals, grow_descriptor_table, raise_descriptor_limit};
 
@@ -146,8 +144,7 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
         () = signals.next() => return Ok(Ended::Cut),
     };
     tokio::spawn(trim(Arc::clone(&gateway)));
-    let deliveries =
-        Deliveries::start(&gateway, server.workers, &dapr, &server, dapr_listener).await?;
+    let deliveries = Deliveries::start(&gateway, server.workers, &dapr, &server, dapr_listener).await?;
     let workers = Workers::start(listeners, &server, &gateway).map_err(|error| machine(&error))?;
     status.serving(Arc::clone(&gateway));
     ready(Addresses {

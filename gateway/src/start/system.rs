@@ -1,10 +1,11 @@
 //! What the process asks of the system: descriptors and signals.
 
-use std::fs::File;
-use std::io;
+use std::{fs::File, io};
 
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::{
+    io::{Errno, fcntl_dupfd_cloexec},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Takes as many descriptors as the administrator allows: connections and loaded packages need one each, and the soft

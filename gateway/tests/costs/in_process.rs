@@ -1,20 +1,19 @@
 //! Requests handed to a gateway in this process, without a socket: what they allocate and which pages they touch.
 
-use std::net::IpAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::{net::IpAddr, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt as _, Empty};
 use tokio::runtime::Runtime;
-use wasmgate::admin::metrics::Metrics;
-use wasmgate::config;
-use wasmgate::gateway::{Arrival, Gateway};
-use wasmgate::start;
+use wasmgate::{
+    admin::metrics::Metrics,
+    config,
+    gateway::{Arrival, Gateway},
+    start,
+};
 
-use crate::Scenario;
-use crate::record::Measured;
+use crate::{Scenario, record::Measured};
 
 /// Requests before measuring: they load the code, warm the slots and fill the caches.
 const WARM_UP: usize = 200;

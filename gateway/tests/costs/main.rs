@@ -16,8 +16,10 @@ mod in_process;
 mod outside;
 mod record;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// A request whose cost is on record.
 pub(crate) struct Scenario {

@@ -1,12 +1,13 @@
 //! Counts that only an outsider can take: system calls of the whole gateway over a socket, and instructions.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+    process::{Command, Stdio},
+};
 
-use crate::record::Measured;
-use crate::{ONLY_REQUESTS, Scenario};
+use crate::{ONLY_REQUESTS, Scenario, record::Measured};
 
 /// Two runs of different lengths; their difference has no start and no end in it.
 const SHORT: usize = 200;
@@ -86,8 +87,7 @@ fn traced_gateway(scenario: &Scenario, folder: &Path, report: &Path, requests: u
         read_response(&mut connection);
     }
     drop(connection);
-    let gateway =
-        std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", strace.id())).unwrap();
+    let gateway = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", strace.id())).unwrap();
     assert!(
         Command::new("kill")
             .args(["-TERM", gateway.trim()])

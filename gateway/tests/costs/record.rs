@@ -1,8 +1,10 @@
 //! The figures on record, and what may differ from them.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 /// One measure: its name and its value a request.
 pub(crate) type Measured = Vec<(&'static str, f64)>;
@@ -43,8 +45,7 @@ impl Record {
         if std::env::var_os("RECORD_COSTS").is_none() {
             return;
         }
-        let mut text =
-            String::from("# Costs of one request, dev profile; written by `make record-costs`.\n");
+        let mut text = String::from("# Costs of one request, dev profile; written by `make record-costs`.\n");
         for (scenario, measures) in &self.0 {
             writeln!(text, "\n[{scenario}]").unwrap();
             for (measure, value) in measures {

@@ -97,8 +97,7 @@ async fn instances_and_their_ends_are_counted() {
         );
         gateway.wait_for_in_flight(package, 0).await;
     }
-    let packages = metrics.sum("wasmgate_compilations_total", &[])
-        + metrics.sum("wasmgate_cache_hits_total", &[]);
+    let packages = metrics.sum("wasmgate_compilations_total", &[]) + metrics.sum("wasmgate_cache_hits_total", &[]);
     assert_eq!(packages, 3.0, "each package is compiled or found compiled");
 }
 

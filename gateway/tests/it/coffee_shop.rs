@@ -8,9 +8,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::harness::{Signal, TestGateway, empty, until};
-use shop::{
-    FULFILLED, REFUNDED, Shop, any_order, end_of, id_of, listed, order, place, show, try_place,
-};
+use shop::{FULFILLED, REFUNDED, Shop, any_order, end_of, id_of, listed, order, place, show, try_place};
 
 /// A time-out that no order reaches on a machine that works, however busy.
 const NEVER: &str = "10m";
@@ -181,8 +179,7 @@ async fn every_order_ends_once_when_the_gateway_is_killed_among_two_hundred() {
     assert_eq!(listed(&gateway).await, ids);
     let log = before + &gateway.log();
     for id in &ids {
-        let ends =
-            ["FULFILLED", "REFUNDED"].map(|end| log.matches(&format!("order {id}: {end}")).count());
+        let ends = ["FULFILLED", "REFUNDED"].map(|end| log.matches(&format!("order {id}: {end}")).count());
         assert!(
             ends.iter().sum::<usize>() <= 1,
             "order {id} ended {ends:?} times"

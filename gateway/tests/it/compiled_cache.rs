@@ -1,7 +1,9 @@
 //! Compiled code on disk: used when it is ours and whole, made again when it is not.
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use tempfile::TempDir;
 
@@ -12,8 +14,8 @@ async fn compiled_and_loaded(cache: &Path, name: &str, answer: &str) -> (f64, f6
     let gateway = TestGateway::builder().cache(cache).guest(name).start();
     assert_eq!(gateway.get(&format!("/{name}")).await.text(), answer);
     let metrics = gateway.metrics().await;
-    let [compiled, loaded] = ["wasmgate_compilations_total", "wasmgate_cache_hits_total"]
-        .map(|name| metrics.sum(name, &[]));
+    let [compiled, loaded] =
+        ["wasmgate_compilations_total", "wasmgate_cache_hits_total"].map(|name| metrics.sum(name, &[]));
     (compiled, loaded)
 }
 

@@ -277,8 +277,7 @@ async fn bindings_write_files_and_tick() {
             .call("shop", "POST", "/v1.0/bindings/files", call.to_string())
             .await
     };
-    let write =
-        json!({"operation": "create", "data": "a latte", "metadata": {"fileName": "order.txt"}});
+    let write = json!({"operation": "create", "data": "a latte", "metadata": {"fileName": "order.txt"}});
     bind(write).await.is(200);
     let file = json!({"fileName": "order.txt"});
     let read = bind(json!({"operation": "get", "metadata": file}))

@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use http::Request;
 use serde_json::json;
 
-use crate::dapr_sidecar::{beside, free_address, sidecar};
-use crate::harness::{Reply, TestGateway, full, send_to};
+use crate::{
+    dapr_sidecar::{beside, free_address, sidecar},
+    harness::{Reply, TestGateway, full, send_to},
+};
 
 const TOKEN: &str = "the-token-of-the-app";
 

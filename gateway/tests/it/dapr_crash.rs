@@ -1,21 +1,26 @@
 //! What was acknowledged survives the end of the process at any moment, and writers that compete all count.
 
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::{net::TcpStream, sync::watch};
 
-use crate::dapr_blocks::SUBSCRIBES;
-use crate::harness::{Signal, TestGateway, full, until};
+use crate::{
+    dapr_blocks::SUBSCRIBES,
+    harness::{Signal, TestGateway, full, until},
+};
 
 /// Saves, and as many publishes, that have to be acknowledged.
 const EACH: usize = 1000;
@@ -144,11 +149,7 @@ async fn post(address: SocketAddr, path: &str, body: &str) -> Option<u16> {
 }
 
 /// Those of a package's keys that have a value.
-async fn bulk(
-    gateway: &TestGateway,
-    package: &str,
-    key: impl Fn(usize) -> String,
-) -> BTreeSet<String> {
+async fn bulk(gateway: &TestGateway, package: &str, key: impl Fn(usize) -> String) -> BTreeSet<String> {
     let keys: Vec<String> = (0..EACH).map(key).collect();
     let body = json!({ "keys": keys }).to_string();
     let path = "/v1.0/state/statestore/bulk";

@@ -16,9 +16,7 @@ async fn an_if_match_of_any_form_is_a_conflict_and_never_an_internal_error() {
 
 /// What clients do with a price, at whatever store it is kept.
 pub(crate) async fn etag_scenario(gateway: &TestGateway, package: &str) {
-    let send = async |method: &str, etag: &str, price: &str| {
-        put_price(gateway, package, method, etag, price).await
-    };
+    let send = async |method: &str, etag: &str, price: &str| put_price(gateway, package, method, etag, price).await;
     let path = format!("/{package}");
     send("POST", "", "3").await.is(204);
     send("POST", "", "4").await.is(409);
@@ -60,13 +58,7 @@ pub(crate) async fn etag_scenario(gateway: &TestGateway, package: &str) {
 }
 
 /// Sends a price, or asks for the removal of it, if the one that is there has the ETag.
-pub(crate) async fn put_price(
-    gateway: &TestGateway,
-    package: &str,
-    method: &str,
-    etag: &str,
-    price: &str,
-) -> Reply {
+pub(crate) async fn put_price(gateway: &TestGateway, package: &str, method: &str, etag: &str, price: &str) -> Reply {
     let request = gateway.request(method, &format!("/{package}"));
     let request = request.header("if-match", etag);
     gateway

@@ -2,8 +2,10 @@
 
 use tempfile::TempDir;
 
-use crate::dapr_mistakes::{STORE, shop};
-use crate::harness::{Signal, TestGateway, run};
+use crate::{
+    dapr_mistakes::{STORE, shop},
+    harness::{Signal, TestGateway, run},
+};
 
 /// `EX_USAGE`.
 const USAGE: i32 = 64;

@@ -77,11 +77,9 @@ async fn every_block_is_closed_without_its_grant_and_the_answer_names_it() {
 async fn the_grant_that_a_refusal_names_opens_the_call() {
     for (method, path, body, _) in CALLS {
         let with = |grants: &str| {
-            TestGateway::builder().guest("hello").guest_as(
-                "shop",
-                "calls_dapr",
-                &format!("dapr = {{ {grants} }}"),
-            )
+            TestGateway::builder()
+                .guest("hello")
+                .guest_as("shop", "calls_dapr", &format!("dapr = {{ {grants} }}"))
         };
         let refused = with("").start().call("shop", method, path, body).await;
         let grant = missing_grant(&refused);
@@ -100,9 +98,7 @@ async fn a_grant_opens_only_what_it_names() {
             r#"dapr = { state = ["other*"], publish = ["pubsub/order*"], invoke = ["hell?"], secrets = ["secretstore/a-*"] }"#,
         )
         .start();
-    let granted = async |method: &str, path: &str| {
-        gateway.call("shop", method, path, "1").await.status != 403
-    };
+    let granted = async |method: &str, path: &str| gateway.call("shop", method, path, "1").await.status != 403;
     assert!(!granted("GET", "/v1.0/state/statestore/k").await);
     assert!(granted("GET", "/v1.0/state/other-store/k").await);
     assert!(granted("POST", "/v1.0/publish/pubsub/orders").await);

@@ -198,8 +198,7 @@ async fn a_subscriber_that_traps_every_time_ends_in_the_dead_letter_topic_and_di
 }
 
 #[tokio::test]
-async fn a_subscriber_that_traps_and_has_no_dead_letter_topic_keeps_its_event_where_an_operator_sees_it()
- {
+async fn a_subscriber_that_traps_and_has_no_dead_letter_topic_keeps_its_event_where_an_operator_sees_it() {
     let gateway = shop()
         .file("components/all.yaml", FILES)
         .guest_as("breaks", "traps_on_deliveries", &subscribes("orders", ""))
@@ -218,8 +217,7 @@ async fn a_subscriber_that_traps_and_has_no_dead_letter_topic_keeps_its_event_wh
 }
 
 #[tokio::test]
-async fn a_package_that_does_not_tell_its_subscriptions_keeps_the_gateway_unready_and_nobody_from_serving()
- {
+async fn a_package_that_does_not_tell_its_subscriptions_keeps_the_gateway_unready_and_nobody_from_serving() {
     let gateway = TestGateway::builder()
         .limits("timeout = \"10m\"")
         .guest_with("hangs", "dapr = {}")

@@ -1,7 +1,9 @@
 //! The building blocks' own ways into a package are closed to everyone else.
 
-use crate::dapr_blocks::SUBSCRIBES;
-use crate::harness::{TestGateway, empty, full, send_to};
+use crate::{
+    dapr_blocks::SUBSCRIBES,
+    harness::{TestGateway, empty, full, send_to},
+};
 
 const CRON: &str = "
 apiVersion: dapr.io/v1alpha1
@@ -83,8 +85,7 @@ async fn no_route_from_outside_leads_to_an_internal_path() {
 }
 
 #[tokio::test]
-async fn internal_paths_are_closed_from_the_first_request_on_although_a_package_is_slow_to_tell_them()
- {
+async fn internal_paths_are_closed_from_the_first_request_on_although_a_package_is_slow_to_tell_them() {
     let subscriptions = r#"[{"pubsubname":"pubsub","topic":"orders","route":"/events/orders"}]"#;
     let package = format!(
         "env = {{ THINKS_MS = \"500\", SUBSCRIPTIONS = '{subscriptions}' }}\n\

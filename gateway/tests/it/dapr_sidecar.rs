@@ -6,12 +6,16 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
-use crate::dapr_blocks::SUBSCRIBES;
-use crate::dapr_state::state_scenario;
-use crate::harness::{Builder, TestGateway, until};
+use crate::{
+    dapr_blocks::SUBSCRIBES,
+    dapr_state::state_scenario,
+    harness::{Builder, TestGateway, until},
+};
 
 /// An address that nobody listens on yet.
 pub(crate) fn free_address() -> SocketAddr {
@@ -110,11 +114,7 @@ async fn a_package_without_a_dapr_table_is_invoked_in_process_and_not_asked_for_
     for (builder, place) in [
         (beside(address), "beside a sidecar"),
         (
-            TestGateway::builder().guest_as(
-                "shop",
-                "calls_dapr",
-                r#"dapr = { invoke = ["menu"] }"#,
-            ),
+            TestGateway::builder().guest_as("shop", "calls_dapr", r#"dapr = { invoke = ["menu"] }"#),
             "embedded",
         ),
     ] {

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::dapr_blocks::shop_and_taker;
-use crate::harness::TestGateway;
+use crate::{dapr_blocks::shop_and_taker, harness::TestGateway};
 
 #[tokio::test]
 async fn state_is_saved_read_replaced_by_etag_and_deleted() {
@@ -31,7 +30,8 @@ pub(crate) async fn state_scenario(gateway: &TestGateway, package: &str) {
     assert_eq!(read.json(), json!({"n": 1}));
     let etag = read.header("etag").unwrap().to_owned();
 
-    let replace = |etag: &str| json!([{"key": one, "value": 2, "etag": etag, "options": {"concurrency": "first-write"}}]);
+    let replace =
+        |etag: &str| json!([{"key": one, "value": 2, "etag": etag, "options": {"concurrency": "first-write"}}]);
     call("POST", STORE, &replace(&etag)).await.is(204);
     let stale = call("POST", STORE, &replace(&etag)).await;
     stale.fails(409, "ERR_STATE_SAVE");

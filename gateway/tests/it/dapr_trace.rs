@@ -1,7 +1,9 @@
 //! One trace from a request through the building blocks to whoever they call.
 
-use crate::dapr_blocks::SUBSCRIBES;
-use crate::harness::{TestGateway, full};
+use crate::{
+    dapr_blocks::SUBSCRIBES,
+    harness::{TestGateway, full},
+};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 

@@ -32,8 +32,7 @@ async fn a_trap_is_told_to_the_log_and_not_to_the_client() {
     let reply = gateway.get("/panics").await;
     let request_id = reply.header("x-request-id").unwrap();
     for secret in ["temper", "wasm", "panic", "/"] {
-        let title =
-            serde_json::from_slice::<serde_json::Value>(&reply.body).unwrap()["title"].clone();
+        let title = serde_json::from_slice::<serde_json::Value>(&reply.body).unwrap()["title"].clone();
         assert!(!title.as_str().unwrap().contains(secret), "{title}");
     }
     assert!(

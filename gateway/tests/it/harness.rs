@@ -12,8 +12,10 @@ mod raw;
 mod scripted;
 mod upstream;
 
-use std::future::Future;
-use std::time::{Duration, Instant};
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 pub(crate) use builder::Builder;
 pub(crate) use certificates::{Authority, OpenSsl};

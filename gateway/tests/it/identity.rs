@@ -123,16 +123,9 @@ fn is_traceparent(value: &str) -> bool {
     let [version, trace, parent, flags] = parts.as_slice() else {
         return false;
     };
-    let hex = |part: &str, digits| {
-        part.len() == digits && part.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
-    };
+    let hex = |part: &str, digits| part.len() == digits && part.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
     let set = |part: &str| part.bytes().any(|c| c != b'0');
-    *version == "00"
-        && hex(trace, 32)
-        && set(trace)
-        && hex(parent, 16)
-        && set(parent)
-        && hex(flags, 2)
+    *version == "00" && hex(trace, 32) && set(trace) && hex(parent, 16) && set(parent) && hex(flags, 2)
 }
 
 #[tokio::test]

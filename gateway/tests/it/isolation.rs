@@ -1,7 +1,9 @@
 //! Every request gets a fresh instance, and none pays for another one's end.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use http::Request;
 

@@ -77,9 +77,7 @@ async fn an_announced_body_beyond_the_limit_is_refused_before_it_is_sent() {
     let gateway = reader_of_at_most("1KiB");
     let mut connection = gateway.raw().await;
     connection
-        .send(
-            "POST /reads-the-whole-body HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n",
-        )
+        .send("POST /reads-the-whole-body HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n")
         .await;
     assert_eq!(connection.response().await.status(), 413);
 }

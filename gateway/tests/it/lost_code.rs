@@ -1,8 +1,10 @@
 //! Compiled code that cannot be loaded: kept and tried again when it is the machine's fault, compiled again when it is
 //! the file's.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use tempfile::TempDir;
 

@@ -113,9 +113,7 @@ async fn content_lengths_that_make_no_sense_are_a_bad_request() {
         "0x3",
         "",
     ] {
-        let request = format!(
-            "POST /reads-the-whole-body HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\nabc"
-        );
+        let request = format!("POST /reads-the-whole-body HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\nabc");
         let answer = exchange(&gateway, request).await;
         assert_eq!(status(&answer), 400, "{length:?}: {answer}");
     }
@@ -130,9 +128,7 @@ async fn a_length_beside_a_transfer_encoding_smuggles_nothing() {
         "content-length: 5\r\ntransfer-encoding: chunked",
         "transfer-encoding: chunked\r\ncontent-length: 5",
     ] {
-        let request = format!(
-            "POST /reports-its-request HTTP/1.1\r\nhost: x\r\n{headers}\r\n\r\n0\r\n\r\n{smuggled}"
-        );
+        let request = format!("POST /reports-its-request HTTP/1.1\r\nhost: x\r\n{headers}\r\n\r\n0\r\n\r\n{smuggled}");
         let answer = exchange(&gateway, request).await;
         // RFC 9112, 6.3: refuse it, or let the encoding win and close the connection.
         match status(&answer) {
@@ -200,7 +196,9 @@ async fn a_body_in_more_than_chunks_is_a_bad_request_and_smuggles_nothing() {
     }
     let mut plain = gateway.raw().await;
     plain
-        .send("POST /reads-the-whole-body HTTP/1.1\r\nhost: x\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+        .send(
+            "POST /reads-the-whole-body HTTP/1.1\r\nhost: x\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        )
         .await;
     assert_eq!(plain.response().await.body, "3");
 }
@@ -251,9 +249,7 @@ async fn a_broken_chunk_never_passes_for_a_whole_body() {
     ] {
         let answer = exchange_cut_off(
             &gateway,
-            format!(
-                "POST /reads-the-whole-body HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n{chunk}"
-            ),
+            format!("POST /reads-the-whole-body HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n{chunk}"),
         )
         .await;
         let whole = status(&answer) == 200 && !answer.ends_with("cut short");

@@ -1,7 +1,9 @@
 //! `/metrics` as Prometheus and its tools read it, and what is on it from the start.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
 
 use crate::harness::{TestGateway, Upstream, until};
 

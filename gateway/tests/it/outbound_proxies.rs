@@ -3,8 +3,7 @@
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::harness::{Authority, OpenSsl, Peer, Scripted, TestGateway, Upstream, command, until};
 

@@ -7,8 +7,7 @@ const VALID: i32 = 2099;
 
 /// A gateway whose caller may reach a port of this machine by TLS, with more lines for its package.
 fn gateway(port: u16, lines: &str) -> crate::harness::Builder {
-    let outbound =
-        format!("outbound = [\"https://localhost:{port}\", \"https://127.0.0.1:{port}\"]");
+    let outbound = format!("outbound = [\"https://localhost:{port}\", \"https://127.0.0.1:{port}\"]");
     TestGateway::builder().guest_with("calls_out", &format!("{outbound}\n{lines}"))
 }
 

@@ -1,7 +1,6 @@
 //! What is accepted as a package, and how the rest is refused: before the socket opens, by name.
 
-use std::path::Path;
-use std::process::Output;
+use std::{path::Path, process::Output};
 
 use tempfile::TempDir;
 
@@ -88,18 +87,30 @@ fn each_other_kind_of_wasm_is_refused_as_what_it_is() {
         ),
         (
             r#"(component (import "wasi:http/types@0.3.0-rc-2026-01-06" (instance)))"#.to_owned(),
-            ["a component of WASI 0.3.0-rc-2026-01-06", "wasi:http/types@0.3.0"],
+            [
+                "a component of WASI 0.3.0-rc-2026-01-06",
+                "wasi:http/types@0.3.0",
+            ],
         ),
         (
-            format!("(component {code}{})", instance("wasi:http/incoming-handler@0.2.0-rc-2023-12-05")),
-            ["a component of WASI 0.2.0-rc-2023-12-05", "wasi:http/proxy@0.2"],
+            format!(
+                "(component {code}{})",
+                instance("wasi:http/incoming-handler@0.2.0-rc-2023-12-05")
+            ),
+            [
+                "a component of WASI 0.2.0-rc-2023-12-05",
+                "wasi:http/proxy@0.2",
+            ],
         ),
         (
             format!("(component {code}{})", instance("wasi:cli/run@0.2.3")),
             ["it is a command", "cdylib"],
         ),
         (
-            format!("(component {code}{})", instance("fermyon:spin/inbound-http")),
+            format!(
+                "(component {code}{})",
+                instance("fermyon:spin/inbound-http")
+            ),
             ["made for Spin", "fermyon:spin/inbound-http"],
         ),
         (
@@ -110,13 +121,22 @@ fn each_other_kind_of_wasm_is_refused_as_what_it_is() {
             ["made for Spin", "fermyon:spin/key-value@2.0.0"],
         ),
         (
-            format!("(component {code}{})", instance("acme:weather/forecast@1.0.0")),
+            format!(
+                "(component {code}{})",
+                instance("acme:weather/forecast@1.0.0")
+            ),
             ["wasi:http/incoming-handler", "acme:weather/forecast@1.0.0"],
         ),
-        ("(component)".to_owned(), ["wasi:http/incoming-handler", "without code"]),
+        (
+            "(component)".to_owned(),
+            ["wasi:http/incoming-handler", "without code"],
+        ),
     ] {
         let bytes = wat::parse_str(&text).unwrap();
-        assert_refused(&check(&bytes), &["package.suspect.source", words[0], words[1]]);
+        assert_refused(
+            &check(&bytes),
+            &["package.suspect.source", words[0], words[1]],
+        );
     }
 }
 
@@ -247,8 +267,7 @@ fn a_missing_file_is_refused_by_its_path() {
 #[test]
 fn all_bad_packages_are_told_in_one_run() {
     let folder = TempDir::new().unwrap();
-    let [empty, module, missing] =
-        ["empty.wasm", "module.wasm", "missing.wasm"].map(|name| folder.path().join(name));
+    let [empty, module, missing] = ["empty.wasm", "module.wasm", "missing.wasm"].map(|name| folder.path().join(name));
     std::fs::write(&empty, b"").unwrap();
     std::fs::write(&module, wat::parse_str("(module)").unwrap()).unwrap();
     let toml = TestGateway::builder()

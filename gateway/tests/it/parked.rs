@@ -139,9 +139,9 @@ async fn the_log_says_that_an_event_is_parked_and_under_which_number() {
     let numbers: Vec<_> = listed(&gateway, "?topic=orders").await;
     let number = numbers[0]["id"].as_i64().unwrap();
     let line = gateway.log();
-    let line = line.lines().find(|line| {
-        line.contains("an event is parked") && line.contains(&format!("\"id\":{number},"))
-    });
+    let line = line
+        .lines()
+        .find(|line| line.contains("an event is parked") && line.contains(&format!("\"id\":{number},")));
     assert!(line.is_some(), "{}", gateway.log());
 }
 

@@ -1,8 +1,10 @@
 //! Addresses to listen on: taken, forbidden, overridden.
 
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
 
 use tempfile::TempDir;
 

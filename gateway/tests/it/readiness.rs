@@ -3,8 +3,10 @@
 use http::Request;
 use serde_json::{Value, json};
 
-use crate::dapr_sidecar::{beside, free_address};
-use crate::harness::{Reply, Signal, TestGateway, empty, send_to, until};
+use crate::{
+    dapr_sidecar::{beside, free_address},
+    harness::{Reply, Signal, TestGateway, empty, send_to, until},
+};
 
 async fn readyz(gateway: &TestGateway, accept: &str) -> Reply {
     let request = Request::get("/readyz")

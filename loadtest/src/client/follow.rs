@@ -57,12 +57,7 @@ pub struct Followed {
 ///
 /// # Errors
 /// [`LoadError`] when the generator itself cannot work.
-pub fn follow(
-    target: &Target,
-    workload: &Arc<Workload>,
-    plan: &Plan,
-    watch: Watch,
-) -> Result<Followed, LoadError> {
+pub fn follow(target: &Target, workload: &Arc<Workload>, plan: &Plan, watch: Watch) -> Result<Followed, LoadError> {
     let runtime = current_thread()?;
     LocalSet::new().block_on(&runtime, async {
         let mut connections = Vec::with_capacity(plan.connections);
@@ -121,11 +116,7 @@ async fn run(lane: Rc<Lane>, mut connection: Option<Connection>) {
 
 impl Lane {
     /// Sends the next request; where to look at what it began.
-    async fn begin(
-        &self,
-        connection: &mut Option<Connection>,
-        due: Instant,
-    ) -> Result<String, Failure> {
+    async fn begin(&self, connection: &mut Option<Connection>, due: Instant) -> Result<String, Failure> {
         let index = self.chooser.borrow_mut().choose();
         let exchange = self.exchanges.get(index).ok_or(Failure::Io)?;
         self.followed
@@ -156,11 +147,7 @@ impl Lane {
         Err(Failure::Timeout)
     }
 
-    async fn ask(
-        &self,
-        slot: &mut Option<Connection>,
-        exchange: &Exchange,
-    ) -> Result<(u16, Bytes), Failure> {
+    async fn ask(&self, slot: &mut Option<Connection>, exchange: &Exchange) -> Result<(u16, Bytes), Failure> {
         // Out of its slot while in use, so that a failure drops it.
         let mut connection = match slot.take() {
             Some(connection) => connection,

@@ -48,10 +48,7 @@ impl Shared {
 }
 
 /// Connects and shakes hands; the connection runs as a task of its own.
-pub(super) async fn open(
-    address: SocketAddr,
-    limit: Duration,
-) -> Result<SendRequest<Bytes>, Failure> {
+pub(super) async fn open(address: SocketAddr, limit: Duration) -> Result<SendRequest<Bytes>, Failure> {
     let connect = async {
         let stream = TcpStream::connect(address).await.ok()?;
         stream.set_nodelay(true).ok()?;

@@ -92,8 +92,7 @@ impl Lane {
             live,
             ..
         } = self.share;
-        let connections =
-            plan.connections / threads + usize::from(index < plan.connections % threads);
+        let connections = plan.connections / threads + usize::from(index < plan.connections % threads);
         // Connecting is not part of any latency, so it comes before the start.
         let mut h1 = Vec::new();
         let mut h2 = Vec::new();

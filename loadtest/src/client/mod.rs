@@ -108,12 +108,7 @@ pub fn drive(
 ///
 /// # Errors
 /// [`LoadError::Probe`] when there is none within `timeout`.
-pub fn probe(
-    target: &Target,
-    exchange: &Exchange,
-    protocol: Protocol,
-    timeout: Duration,
-) -> Result<Answer, LoadError> {
+pub fn probe(target: &Target, exchange: &Exchange, protocol: Protocol, timeout: Duration) -> Result<Answer, LoadError> {
     let mut body = BytesMut::new();
     let outcome = current_thread()?.block_on(async {
         let collect = &mut |piece: &[u8]| body.extend_from_slice(piece);

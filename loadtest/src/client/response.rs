@@ -64,11 +64,7 @@ impl Response {
         self.state == State::UntilClose
     }
 
-    fn step(
-        &mut self,
-        buffer: &mut BytesMut,
-        on_body: &mut impl FnMut(&[u8]),
-    ) -> Result<(), Malformed> {
+    fn step(&mut self, buffer: &mut BytesMut, on_body: &mut impl FnMut(&[u8])) -> Result<(), Malformed> {
         self.state = match self.state {
             State::Head => self.head(buffer)?,
             State::Fixed { left } => match take(buffer, left, on_body) {
@@ -233,9 +229,7 @@ mod tests {
     #[test]
     fn connection_close_ends_keep_alive() {
         let mut response = Response::new();
-        let mut buffer = BytesMut::from(
-            &b"HTTP/1.1 200 OK\r\nConnection: close\r\ncontent-length: 0\r\n\r\n"[..],
-        );
+        let mut buffer = BytesMut::from(&b"HTTP/1.1 200 OK\r\nConnection: close\r\ncontent-length: 0\r\n\r\n"[..]);
         assert_eq!(response.advance(&mut buffer, &mut |_| ()), Ok(true));
         assert!(!response.keep_alive);
     }

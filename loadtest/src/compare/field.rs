@@ -106,8 +106,8 @@ impl Field {
             }
             None => HELLO.into(),
         };
-        let hello = String::from_utf8(answer.to_vec())
-            .context("the native server can only repeat an answer that is text")?;
+        let hello =
+            String::from_utf8(answer.to_vec()).context("the native server can only repeat an answer that is text")?;
         peers.insert(
             0,
             native(&this, &hello, arguments.native_runtime).start(&this)?,
@@ -188,12 +188,7 @@ fn native(this: &Path, hello: &str, runtime: Runtime) -> Launch {
     }
 }
 
-fn wasmtime_serve(
-    program: &Path,
-    suffix: &str,
-    tuning: &str,
-    arguments: &CompareArgs,
-) -> anyhow::Result<Launch> {
+fn wasmtime_serve(program: &Path, suffix: &str, tuning: &str, arguments: &CompareArgs) -> anyhow::Result<Launch> {
     let component: PathBuf = gateway::component(&arguments.gateway.component, "component")?;
     let mut words: Vec<OsString> = vec!["serve".into(), "--addr".into(), "127.0.0.1:0".into()];
     // Rust guests import wasi:cli, which plain `serve` does not offer.

@@ -182,9 +182,8 @@ fn too_slow(standing: &Standing, rate: f64) -> Option<String> {
 }
 
 fn standings(all: Vec<Rounds<'_>>) -> anyhow::Result<Vec<Standing>> {
-    let column = |rounds: &Rounds<'_>, value: fn(&Round) -> f64| -> Vec<f64> {
-        rounds.rounds.iter().map(value).collect()
-    };
+    let column =
+        |rounds: &Rounds<'_>, value: fn(&Round) -> f64| -> Vec<f64> { rounds.rounds.iter().map(value).collect() };
     let rate: fn(&Round) -> f64 = |round| round.requests_per_second;
     let p99: fn(&Round) -> f64 = |round| round.p99_ms;
     let first = all
@@ -201,9 +200,7 @@ fn standings(all: Vec<Rounds<'_>>) -> anyhow::Result<Vec<Standing>> {
                     p99_ms: middle(p99),
                     cpu_us_per_request: middle(|round| round.cpu_us_per_request),
                     minor_faults_per_request: middle(|round| round.minor_faults_per_request),
-                    voluntary_switches_per_request: middle(|round| {
-                        round.voluntary_switches_per_request
-                    }),
+                    voluntary_switches_per_request: middle(|round| round.voluntary_switches_per_request),
                     load_cpu_us_per_request: middle(|round| round.load_cpu_us_per_request),
                     errors: rounds.rounds.iter().map(|round| round.errors).sum(),
                 },

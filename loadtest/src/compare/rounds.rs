@@ -75,11 +75,7 @@ pub(super) fn run<'a>(
     Ok(all)
 }
 
-fn one(
-    contender: &Contender,
-    plan: &Plan,
-    warmup: Duration,
-) -> anyhow::Result<(Measurement, Used)> {
+fn one(contender: &Contender, plan: &Plan, warmup: Duration) -> anyhow::Result<(Measurement, Used)> {
     thread::sleep(SETTLE);
     let Contender {
         target, workload, ..

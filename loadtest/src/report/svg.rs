@@ -143,9 +143,7 @@ pub(super) fn number(value: f64) -> String {
 }
 
 fn open(height: f64) -> String {
-    format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">"
-    )
+    format!("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">")
 }
 
 fn colour(index: usize) -> &'static str {

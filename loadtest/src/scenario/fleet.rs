@@ -50,8 +50,7 @@ impl Fleet {
         );
         let component = gateway::component(&arguments.gateway.component, "component")?;
         let files = tempfile::tempdir()?;
-        let packages =
-            packages::distinct(&component, &arguments.gateway.path, files.path(), count)?;
+        let packages = packages::distinct(&component, &arguments.gateway.path, files.path(), count)?;
         Self::start(arguments, files, packages)
     }
 
@@ -74,11 +73,7 @@ impl Fleet {
         Self::start(arguments, tempfile::tempdir()?, vec![package])
     }
 
-    fn start(
-        arguments: &RunArgs,
-        files: tempfile::TempDir,
-        packages: Vec<Package>,
-    ) -> anyhow::Result<Self> {
+    fn start(arguments: &RunArgs, files: tempfile::TempDir, packages: Vec<Package>) -> anyhow::Result<Self> {
         anyhow::ensure!(
             arguments.url.is_none(),
             "this scenario starts its own gateway; leave the URL out"

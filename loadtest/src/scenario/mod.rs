@@ -55,9 +55,7 @@ pub struct UnknownScenario(String);
 pub fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     arguments.load.plan().check()?;
     match arguments.scenario {
-        Scenario::Hello | Scenario::Json | Scenario::Body { .. } | Scenario::State => {
-            requests::run(arguments)
-        }
+        Scenario::Hello | Scenario::Json | Scenario::Body { .. } | Scenario::State => requests::run(arguments),
         Scenario::Order => order::run(arguments),
         Scenario::Cold => cold::run(arguments),
         Scenario::Density => density::run(arguments),

@@ -72,8 +72,8 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
 fn ask_once(target: &Target, orders: &[Exchange], arguments: &RunArgs) -> anyhow::Result<()> {
     let plan = arguments.load.plan();
     let first = orders.first().context("no order")?;
-    let answer = client::probe(target, first, plan.protocol, plan.timeout)
-        .context("`make run` starts the coffee shop")?;
+    let answer =
+        client::probe(target, first, plan.protocol, plan.timeout).context("`make run` starts the coffee shop")?;
     anyhow::ensure!(
         answer.status == first.expected.status,
         "POST {} answered {}, not {}; is it the coffee shop that runs there (`make run`)?",
@@ -84,12 +84,7 @@ fn ask_once(target: &Target, orders: &[Exchange], arguments: &RunArgs) -> anyhow
     Ok(())
 }
 
-fn print(
-    arguments: &RunArgs,
-    plan: &Plan,
-    accepted: &Summary,
-    done: Option<&Summary>,
-) -> anyhow::Result<()> {
+fn print(arguments: &RunArgs, plan: &Plan, accepted: &Summary, done: Option<&Summary>) -> anyhow::Result<()> {
     if arguments.json {
         let whole = json!({"plan": plan, "accepted": accepted, "fulfilled": done});
         println!("{}", serde_json::to_string_pretty(&whole)?);
@@ -182,8 +177,7 @@ mod tests {
     #[test]
     fn the_orders_are_mixed_drinks_only_and_food_only() {
         let count = |order: &Value, key: &str| order[key].as_array().map_or(0, Vec::len);
-        let counts =
-            orders().map(|order| (count(&order, "baristaItems"), count(&order, "kitchenItems")));
+        let counts = orders().map(|order| (count(&order, "baristaItems"), count(&order, "kitchenItems")));
         assert_eq!(counts, [(2, 1), (1, 0), (0, 2)]);
     }
 }

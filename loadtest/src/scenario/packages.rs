@@ -38,12 +38,7 @@ const SPINNER: &str = r#"
 ///
 /// # Errors
 /// When the component cannot be read, is none, or the copies cannot be written.
-pub(super) fn distinct(
-    component: &Path,
-    path: &str,
-    folder: &Path,
-    count: usize,
-) -> io::Result<Vec<Package>> {
+pub(super) fn distinct(component: &Path, path: &str, folder: &Path, count: usize) -> io::Result<Vec<Package>> {
     let original = fs::read(component)?;
     if !original.starts_with(COMPONENT_PREAMBLE) {
         let text = format!("{} is not a component", component.display());

@@ -72,14 +72,8 @@ pub(super) fn measure(
 }
 
 /// Medians of both conditions and the ratio of the second to the first.
-pub(super) fn print(
-    pairs: &Pairs,
-    name: &str,
-    conditions: [&str; 2],
-    json: bool,
-) -> anyhow::Result<()> {
-    let column =
-        |rounds: &[Summary], value: Value| -> Vec<f64> { rounds.iter().map(value).collect() };
+pub(super) fn print(pairs: &Pairs, name: &str, conditions: [&str; 2], json: bool) -> anyhow::Result<()> {
+    let column = |rounds: &[Summary], value: Value| -> Vec<f64> { rounds.iter().map(value).collect() };
     let measures: [(&str, Value); 5] = [
         ("requests/s", |summary| summary.requests_per_second),
         ("p50 ms", |summary| summary.latency_ms.p50),

@@ -35,9 +35,7 @@ pub enum Direction {
 pub(super) enum LearnError {
     #[error(transparent)]
     Load(#[from] LoadError),
-    #[error(
-        "{path} answered {got}, not {expected}; check the path, or name the expected status with --expect-status"
-    )]
+    #[error("{path} answered {got}, not {expected}; check the path, or name the expected status with --expect-status")]
     Status {
         path: String,
         got: u16,
@@ -67,8 +65,8 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
         .context("no server")?;
 
     let scenario = arguments.scenario;
-    let mut exchange = exchange_for(scenario, target, arguments.direction)
-        .context("this scenario has no single request")?;
+    let mut exchange =
+        exchange_for(scenario, target, arguments.direction).context("this scenario has no single request")?;
     if let Some(status) = arguments.expect_status {
         exchange.expected.status = status;
     }
@@ -92,12 +90,7 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     print(arguments, plan, &seen.summary(), used)
 }
 
-fn print(
-    arguments: &RunArgs,
-    plan: &Plan,
-    summary: &Summary,
-    used: Option<Usage>,
-) -> anyhow::Result<()> {
+fn print(arguments: &RunArgs, plan: &Plan, summary: &Summary, used: Option<Usage>) -> anyhow::Result<()> {
     if arguments.json {
         let whole = serde_json::json!({
             "plan": plan,
@@ -126,9 +119,7 @@ fn exchange_for(scenario: Scenario, target: &Target, direction: Direction) -> Op
     match (scenario, direction) {
         (Scenario::Hello, _) => Some(Exchange::get(&path("/hello"))),
         (Scenario::Json, _) => Some(Exchange::get(&path("/json"))),
-        (Scenario::Body { bytes }, Direction::Get) => {
-            Some(Exchange::get(&path(&format!("/body/{bytes}"))))
-        }
+        (Scenario::Body { bytes }, Direction::Get) => Some(Exchange::get(&path(&format!("/body/{bytes}")))),
         (Scenario::Body { bytes }, Direction::Post) => Some(Exchange::post(
             &path("/body"),
             Bytes::from(vec![b'x'; bytes]),

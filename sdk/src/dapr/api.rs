@@ -90,11 +90,7 @@ impl Api {
         }
     }
 
-    pub(super) fn body(
-        mut self,
-        content_type: impl Into<Cow<'static, str>>,
-        bytes: Vec<u8>,
-    ) -> Self {
+    pub(super) fn body(mut self, content_type: impl Into<Cow<'static, str>>, bytes: Vec<u8>) -> Self {
         self.body = Some(Body {
             content_type: content_type.into(),
             bytes,
@@ -146,8 +142,7 @@ pub(super) fn with_token(call: client::Call) -> client::Call {
 }
 
 fn endpoint() -> String {
-    let mut endpoint =
-        host::environment("DAPR_HTTP_ENDPOINT").unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
+    let mut endpoint = host::environment("DAPR_HTTP_ENDPOINT").unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
     endpoint.truncate(endpoint.trim_end_matches('/').len());
     endpoint
 }

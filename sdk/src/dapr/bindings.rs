@@ -98,11 +98,7 @@ impl Operation {
     }
 
     /// Metadata for the component.
-    pub fn metadata(
-        mut self,
-        name: impl Into<Cow<'static, str>>,
-        value: impl Into<String>,
-    ) -> Self {
+    pub fn metadata(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
         self.metadata.set(name, value);
         self
     }
@@ -192,11 +188,7 @@ impl Router {
     /// # assert_eq!(testing::call(&app, asked).status(), 204);
     /// # assert_eq!(testing::call(&app, wasmgate_sdk::Request::post("/nightly")).status(), 200);
     /// ```
-    pub fn binding<R, M>(
-        self,
-        name: &'static str,
-        handler: impl Fn(BindingEvent) -> R + 'static,
-    ) -> Self
+    pub fn binding<R, M>(self, name: &'static str, handler: impl Fn(BindingEvent) -> R + 'static) -> Self
     where
         R: IntoVerdict<M>,
     {

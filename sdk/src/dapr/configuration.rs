@@ -99,10 +99,7 @@ impl ConfigurationStore {
     }
 
     /// The values of keys, of all when none are named; a key that is not there is left out.
-    pub async fn get(
-        &self,
-        keys: &[impl AsRef<str>],
-    ) -> Result<BTreeMap<String, ConfigurationItem>, Error> {
+    pub async fn get(&self, keys: &[impl AsRef<str>]) -> Result<BTreeMap<String, ConfigurationItem>, Error> {
         let items = with_keys(self.api(), keys).send().await?.bytes().await?;
         // Dapr answers 204 when it has none of them.
         if items.is_empty() {
@@ -156,18 +153,13 @@ impl Router {
     /// # let change = wasmgate_sdk::Request::post("/configuration/configstore/discount").with_json(&change);
     /// # assert_eq!(wasmgate_sdk::testing::call(&app, change).status(), 200);
     /// ```
-    pub fn configuration<R, M>(
-        self,
-        store: &'static str,
-        handler: impl Fn(ConfigurationUpdate) -> R + 'static,
-    ) -> Self
+    pub fn configuration<R, M>(self, store: &'static str, handler: impl Fn(ConfigurationUpdate) -> R + 'static) -> Self
     where
         R: IntoVerdict<M>,
     {
         let handler: Handler = Rc::new(move |delivered| {
-            let update = serde_json::from_slice(&delivered.body).map_err(|error| {
-                crate::Error::new(422, format!("the change of configuration: {error}"))
-            })?;
+            let update = serde_json::from_slice(&delivered.body)
+                .map_err(|error| crate::Error::new(422, format!("the change of configuration: {error}")))?;
             Ok(handler(update).into_verdict())
         });
         self.deliver_to(Changes { store, handler })

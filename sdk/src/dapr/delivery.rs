@@ -236,12 +236,7 @@ fn subscriptions(sources: &[Box<dyn Source>]) -> Response {
         .with_body(list)
 }
 
-fn deliver(
-    mut request: Request,
-    handler: Handler,
-    name: String,
-    answer: fn(Delivery) -> Response,
-) -> Answer {
+fn deliver(mut request: Request, handler: Handler, name: String, answer: fn(Delivery) -> Response) -> Answer {
     Answer(Outcome::Later(Box::pin(async move {
         match run(&mut request, &handler, name).await {
             Ok(delivery) => answer(delivery),

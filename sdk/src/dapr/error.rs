@@ -184,8 +184,7 @@ impl Error {
         if !failed.is_empty() {
             return Error::Bulk { failed };
         }
-        let not_found =
-            status == 404 || code.ends_with("_NOT_FOUND") || code.ends_with("_NOT_CONFIGURED");
+        let not_found = status == 404 || code.ends_with("_NOT_FOUND") || code.ends_with("_NOT_CONFIGURED");
         if not_found {
             return Error::NotFound { code, message };
         }

@@ -235,11 +235,7 @@ impl Router {
     /// assert_eq!(dapr.run_job(&app, "time-out-7").status(), 200);
     /// assert_eq!(dapr.state("statestore", "order-7").unwrap(), "REFUNDED");
     /// ```
-    pub fn job<T, R, M>(
-        self,
-        name: &'static str,
-        handler: impl Fn(DueJob<T>) -> R + 'static,
-    ) -> Self
+    pub fn job<T, R, M>(self, name: &'static str, handler: impl Fn(DueJob<T>) -> R + 'static) -> Self
     where
         T: DeserializeOwned,
         R: IntoVerdict<M>,
@@ -247,9 +243,8 @@ impl Router {
         let handler: Handler = Rc::new(move |delivered| {
             let name = delivered.name;
             let text = str::from_utf8(&delivered.body).unwrap_or_default().trim();
-            let data = read(if text.is_empty() { "null" } else { text }).map_err(|error| {
-                crate::Error::new(422, format!("the data of job `{name}`: {error}"))
-            })?;
+            let data = read(if text.is_empty() { "null" } else { text })
+                .map_err(|error| crate::Error::new(422, format!("the data of job `{name}`: {error}")))?;
             Ok(handler(DueJob { name, data }).into_verdict())
         });
         self.deliver_to(Due { name, handler })
@@ -268,8 +263,7 @@ impl Source for Due {
             Some(start) => name.starts_with(start),
             None => name == self.name,
         };
-        (fits && *method == Method::Post)
-            .then(|| Accepted::Delivered(Rc::clone(&self.handler), name.into_owned()))
+        (fits && *method == Method::Post).then(|| Accepted::Delivered(Rc::clone(&self.handler), name.into_owned()))
     }
 
     #[cfg(not(target_family = "wasm"))]
@@ -288,9 +282,7 @@ fn read<T: DeserializeOwned>(json: &str) -> Result<T, serde_json::Error> {
         value: &'a RawValue,
     }
     match serde_json::from_str::<Any<'_>>(json) {
-        Ok(any) if any.kind == "type.googleapis.com/google.protobuf.Value" => {
-            serde_json::from_str(any.value.get())
-        }
+        Ok(any) if any.kind == "type.googleapis.com/google.protobuf.Value" => serde_json::from_str(any.value.get()),
         _ => serde_json::from_str(json),
     }
 }

@@ -83,11 +83,7 @@ impl LockStore {
 
     /// Takes a lock for at most `expiry`, in whole seconds rounded up; `None` if it is held
     /// already. The owner is a random name.
-    pub async fn try_lock(
-        &self,
-        resource: impl Into<String>,
-        expiry: Duration,
-    ) -> Result<Option<Lock>, Error> {
+    pub async fn try_lock(&self, resource: impl Into<String>, expiry: Duration) -> Result<Option<Lock>, Error> {
         let owner = format!("{:016x}{:016x}", host::random(), host::random());
         self.try_lock_as(resource, owner, expiry).await
     }
@@ -147,11 +143,7 @@ impl LockStore {
         }
     }
 
-    async fn send(
-        &self,
-        path: &'static str,
-        request: &Request<'_>,
-    ) -> Result<crate::client::Response, Error> {
+    async fn send(&self, path: &'static str, request: &Request<'_>) -> Result<crate::client::Response, Error> {
         let api = Api::new(Method::Post, path).segment(&self.name);
         api.json(request).send().await
     }

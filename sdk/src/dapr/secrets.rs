@@ -35,11 +35,7 @@ impl SecretStore {
     }
 
     /// The same store with metadata for the component, for example `version_id`.
-    pub fn with_metadata(
-        mut self,
-        name: impl Into<Cow<'static, str>>,
-        value: impl Into<String>,
-    ) -> Self {
+    pub fn with_metadata(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
         self.metadata.set(name, value);
         self
     }

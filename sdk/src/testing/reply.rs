@@ -17,12 +17,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(super) fn new(
-        status: u16,
-        headers: Headers,
-        chunks: VecDeque<Vec<u8>>,
-        trailers: Headers,
-    ) -> Self {
+    pub(super) fn new(status: u16, headers: Headers, chunks: VecDeque<Vec<u8>>, trailers: Headers) -> Self {
         let chunks = Vec::from(chunks);
         Reply {
             status,
@@ -71,8 +66,7 @@ impl Reply {
     /// # Panics
     /// When it is not JSON of this type.
     pub fn json<T: DeserializeOwned>(&self) -> T {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| super::fail(&format!("{error} in `{}`", self.text())))
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| super::fail(&format!("{error} in `{}`", self.text())))
     }
 
     /// The fields sent after the body.

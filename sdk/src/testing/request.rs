@@ -62,8 +62,7 @@ impl Request {
     /// # Panics
     /// When the value cannot be written as JSON.
     pub fn with_json(self, value: &impl Serialize) -> Self {
-        let body =
-            serde_json::to_vec(value).unwrap_or_else(|error| super::fail(&error.to_string()));
+        let body = serde_json::to_vec(value).unwrap_or_else(|error| super::fail(&error.to_string()));
         self.with_header("content-type", "application/json")
             .with_body(body)
     }

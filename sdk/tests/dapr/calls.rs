@@ -96,9 +96,7 @@ fn a_failed_invocation_tells_the_app_from_dapr() {
         "api",
         Router::new().get("/ok", |_| Response::json(&json!([1]))),
     );
-    let fetch = |app: &'static str, path: &'static str| {
-        block_on(dapr::invoke(app).get(path).fetch::<Vec<u64>>())
-    };
+    let fetch = |app: &'static str, path: &'static str| block_on(dapr::invoke(app).get(path).fetch::<Vec<u64>>());
     assert_eq!(fetch("api", "ok").unwrap(), [1]);
     let missing = fetch("api", "/missing");
     assert!(
@@ -218,8 +216,7 @@ fn configuration_that_is_not_there_is_none_and_no_error() {
 #[test]
 fn a_job_that_is_not_there_is_told_and_deleting_it_is_done() {
     let missing = || {
-        let message =
-            "failed to delete job due to: rpc error: code = NotFound desc = job not found: j";
+        let message = "failed to delete job due to: rpc error: code = NotFound desc = job not found: j";
         let error = json!({"errorCode": "DAPR_SCHEDULER_DELETE_JOB", "message": message});
         Response::json(&error).with_status(500)
     };

@@ -234,8 +234,7 @@ fn a_rule_takes_its_events_and_the_rest_go_to_the_default() {
 #[test]
 fn an_event_that_fails_three_times_goes_to_the_dead_letter_topic() {
     let dapr = testing::dapr();
-    let subscription =
-        Subscription::new("pubsub", "orders", |_: CloudEvent<Order>| Delivery::Retry);
+    let subscription = Subscription::new("pubsub", "orders", |_: CloudEvent<Order>| Delivery::Retry);
     dapr.app(
         "shop",
         Router::new().subscription(subscription.dead_letter_topic("dead")),
@@ -295,14 +294,13 @@ fn anything_but_an_event_is_answered_by_status() {
 
 #[test]
 fn an_input_binding_is_asked_for_and_delivered() {
-    let app = Router::new().get("/nightly", |_| "a page").binding(
-        "nightly",
-        |event: BindingEvent| async move {
+    let app = Router::new()
+        .get("/nightly", |_| "a page")
+        .binding("nightly", |event: BindingEvent| async move {
             let data: Vec<u64> = event.json()?;
             assert_eq!((data, event.headers.get("x-m")), (vec![1], Some("v")));
             Ok::<_, Error>(())
-        },
-    );
+        });
     let asked = Request::with_method(Method::Options, "/nightly");
     assert_eq!(call(&app, asked).status(), 204);
     let brought = Request::post("/nightly")

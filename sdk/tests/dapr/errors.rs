@@ -45,9 +45,7 @@ fn every_answer_of_dapr_has_its_meaning() {
         (500, "ERR_STATE_GET", ("api", 502)),
         (400, "ERR_MALFORMED_REQUEST", ("api", 502)),
     ] {
-        let error = get_with(move || {
-            Response::json(&json!({"errorCode": code, "message": "m"})).with_status(status)
-        });
+        let error = get_with(move || Response::json(&json!({"errorCode": code, "message": "m"})).with_status(status));
         assert_eq!(meaning(error), expected, "{status} {code}");
     }
 }
@@ -71,9 +69,7 @@ fn what_is_missing_is_told_from_what_fails_where_only_words_tell() {
         ("ERR_STATE_TRANSACTION", "the disk is full", "api"),
         ("ERR_STATE_GET", "not found", "api"),
     ] {
-        let error = get_with(move || {
-            Response::json(&json!({"errorCode": code, "message": message})).with_status(500)
-        });
+        let error = get_with(move || Response::json(&json!({"errorCode": code, "message": message})).with_status(500));
         assert_eq!(meaning(error).0, expected, "{message}");
     }
 }
@@ -82,9 +78,9 @@ fn what_is_missing_is_told_from_what_fails_where_only_words_tell() {
 #[test]
 fn every_stores_own_words_for_a_failed_precondition_are_a_mismatch() {
     const SAVE: &str = "failed saving state in state store statestore: ";
-    const REDIS: &str =
-        "ERR user_script:13: failed to set key shop||k script: bb4e8736, on @user_script:13.";
-    const REDIS_6: &str = "ERR Error running script (call to f_bb4e8736): @user_script:13: user_script:13: failed to set key shop||k";
+    const REDIS: &str = "ERR user_script:13: failed to set key shop||k script: bb4e8736, on @user_script:13.";
+    const REDIS_6: &str =
+        "ERR Error running script (call to f_bb4e8736): @user_script:13: user_script:13: failed to set key shop||k";
     let all = "possible etag mismatch. error from state store";
     for (status, code, message, expected) in [
         // sqlite, in-memory, PostgreSQL, MySQL, MongoDB and most others.
@@ -199,9 +195,7 @@ fn every_stores_own_words_for_a_failed_precondition_are_a_mismatch() {
         (
             500,
             "ERR_STATE_SAVE",
-            format!(
-                "{SAVE}failed to set key k: dial tcp 127.0.0.1:6379: connect: connection refused"
-            ),
+            format!("{SAVE}failed to set key k: dial tcp 127.0.0.1:6379: connect: connection refused"),
             "unavailable",
         ),
         (

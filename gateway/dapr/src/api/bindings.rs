@@ -23,9 +23,8 @@ pub(super) async fn invoke(call: &Call<'_>, body: Body, name: &str) -> ApiResult
         metadata,
     } = body::go(&bytes(body).await?)?;
     let runtime = call.runtime;
-    let binding = find(&runtime.components.bindings, name, call.caller).ok_or_else(|| {
-        ApiError::new(500, FAILED, format!("couldn't find output binding {name}"))
-    })?;
+    let binding = find(&runtime.components.bindings, name, call.caller)
+        .ok_or_else(|| ApiError::new(500, FAILED, format!("couldn't find output binding {name}")))?;
     let trace = call.traceparent();
     let operation = Operation {
         name: &operation,

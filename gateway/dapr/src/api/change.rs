@@ -16,8 +16,7 @@ impl SaveItem {
         code: &'static str,
     ) -> Result<Change, ApiError> {
         let key = full_key(prefix, &self.key)?;
-        let first_write =
-            is_first_write(&self.options.concurrency, &self.options.consistency, code)?;
+        let first_write = is_first_write(&self.options.concurrency, &self.options.consistency, code)?;
         let etag = etag(self.etag.as_deref());
         let ttl = metadata
             .iter()
@@ -40,11 +39,7 @@ impl SaveItem {
 
 /// Whether concurrency and consistency ask for first-write. A word that Dapr does not know is a failure of the store,
 /// as it is beside a sidecar: 500.
-pub(super) fn is_first_write(
-    concurrency: &str,
-    consistency: &str,
-    code: &'static str,
-) -> Result<bool, ApiError> {
+pub(super) fn is_first_write(concurrency: &str, consistency: &str, code: &'static str) -> Result<bool, ApiError> {
     if !matches!(consistency, "" | "eventual" | "strong") {
         let message = format!("consistency {consistency:?} is neither eventual nor strong");
         return Err(ApiError::new(500, code, message));

@@ -90,8 +90,7 @@ fn granted(call: &Call<'_>, name: &str) -> Result<(Items, Vec<String>), ApiError
     let items = store(call, name)?.items();
     let items = items.map_err(|reason| ApiError::new(500, "ERR_CONFIGURATION_GET", reason))?;
     let visible = |key: &str| {
-        (keys.is_empty() || keys.iter().any(|wanted| wanted == key))
-            && call.grants.allows_configuration(name, key)
+        (keys.is_empty() || keys.iter().any(|wanted| wanted == key)) && call.grants.allows_configuration(name, key)
     };
     let items = items.iter().filter(|(key, _)| visible(key));
     Ok((
@@ -181,9 +180,7 @@ fn changes(store: &ConfigurationStore, watcher: &Watcher) -> Items {
 
 /// Whether the app took the notice; otherwise it is told again.
 async fn tell(runtime: &Arc<Runtime>, watcher: &Watcher, id: &str, key: &str, item: &Item) -> bool {
-    let encode = |text| {
-        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
-    };
+    let encode = |text| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
     let path = format!("/configuration/{}/{}", encode(&watcher.store), encode(key));
     let body = json!({"id": id, "items": {key: item}}).to_string();
     let request = Request::post(path)

@@ -64,9 +64,7 @@ pub(super) async fn invoke(call: &Call<'_>, body: Body, app: &str, method: &str)
         .app(call.caller, callee.as_str());
     let request = outgoing(call.parts, body, call.caller, &callee, method)?;
     let answer = match policy.retry {
-        Some(back_off) if is_small(&request) => {
-            retried(runtime, &callee, request, policy.timeout, back_off).await?
-        }
+        Some(back_off) if is_small(&request) => retried(runtime, &callee, request, policy.timeout, back_off).await?,
         _ => within(policy.timeout, &callee, runtime.deliver(&callee, request)).await,
     };
     invoked(answer).await

@@ -47,12 +47,7 @@ pub(super) async fn unlock(call: &Call<'_>, body: Body, name: &str) -> ApiResult
     json_answer(json!({"status": status as u8}).to_string())
 }
 
-fn resource(
-    call: &Call<'_>,
-    name: &str,
-    claim: &Claim,
-    code: &'static str,
-) -> Result<String, ApiError> {
+fn resource(call: &Call<'_>, name: &str, claim: &Claim, code: &'static str) -> Result<String, ApiError> {
     let stores = &call.runtime.components.locks;
     if stores.is_empty() {
         let message = "no lock store is configured";

@@ -44,12 +44,7 @@ pub(crate) async fn handle(
     }
 }
 
-async fn route(
-    runtime: &Arc<Runtime>,
-    caller: &AppId,
-    grants: &Grants,
-    request: Request<Body>,
-) -> ApiResult {
+async fn route(runtime: &Arc<Runtime>, caller: &AppId, grants: &Grants, request: Request<Body>) -> ApiResult {
     use Operation as Op;
     let (parts, body) = request.into_parts();
     let operation = Operation::parse(&parts)?;
@@ -88,10 +83,7 @@ async fn route(
 }
 
 /// Refuses a call over TCP without the token, if one is set. Health checks need none.
-pub(crate) fn check_token(
-    runtime: &Runtime,
-    request: &Request<Body>,
-) -> Result<(), Box<Response<Body>>> {
+pub(crate) fn check_token(runtime: &Runtime, request: &Request<Body>) -> Result<(), Box<Response<Body>>> {
     let Some(token) = &runtime.settings.api_token else {
         return Ok(());
     };

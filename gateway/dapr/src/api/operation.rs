@@ -193,8 +193,7 @@ impl Operation {
                 "configuration",
                 store,
             ),
-            Self::GetConfiguration { store, keys }
-            | Self::SubscribeConfiguration { store, keys } => {
+            Self::GetConfiguration { store, keys } | Self::SubscribeConfiguration { store, keys } => {
                 let code = "ERR_PERMISSION_DENIED";
                 if keys.is_empty() {
                     let some = grants.sees_configuration(store);
@@ -255,9 +254,7 @@ fn invocation(path: &str) -> Result<Option<Operation>, ApiError> {
     let segments = path::segments(path)?;
     let invocation = match segments.as_slice() {
         [version, _, app, method, rest @ ..]
-            if version == "v1.0"
-                && method == "method"
-                && (!rest.is_empty() || path.ends_with('/')) =>
+            if version == "v1.0" && method == "method" && (!rest.is_empty() || path.ends_with('/')) =>
         {
             Some(Operation::Invoke {
                 app: app.clone().into_owned(),
@@ -328,12 +325,10 @@ fn stores(parts: &Parts, operation: &[&str]) -> Option<Operation> {
             store: (*store).to_owned(),
             keys: keys(),
         },
-        ("GET", ["configuration", store, id, "unsubscribe"]) => {
-            Operation::UnsubscribeConfiguration {
-                store: (*store).to_owned(),
-                id: (*id).to_owned(),
-            }
-        }
+        ("GET", ["configuration", store, id, "unsubscribe"]) => Operation::UnsubscribeConfiguration {
+            store: (*store).to_owned(),
+            id: (*id).to_owned(),
+        },
         ("POST", ["lock", store]) => Operation::Lock {
             store: (*store).to_owned(),
         },
@@ -374,8 +369,6 @@ fn joined(first: &str, rest: &[&str]) -> String {
 }
 
 fn unknown(path: &str) -> ApiError {
-    let message = format!(
-        "there is no operation {path:?}; an invocation is /v1.0/invoke/<app-id>/method/<path>"
-    );
+    let message = format!("there is no operation {path:?}; an invocation is /v1.0/invoke/<app-id>/method/<path>");
     ApiError::new(404, "ERR_DIRECT_INVOKE", message)
 }

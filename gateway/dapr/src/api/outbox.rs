@@ -51,12 +51,7 @@ impl Projections {
     }
 
     /// The event that the saving of `item` is published as.
-    pub(super) fn event(
-        &self,
-        call: &Call<'_>,
-        outbox: &Outbox,
-        item: &SaveItem,
-    ) -> Result<Event, ApiError> {
+    pub(super) fn event(&self, call: &Call<'_>, outbox: &Outbox, item: &SaveItem) -> Result<Event, ApiError> {
         let shown = self.0.get(&item.key).unwrap_or(item);
         let json = shown.value.as_deref().map_or("null", RawValue::get);
         let given = shown
@@ -81,11 +76,8 @@ impl Projections {
             tracestate,
             metadata: &Metadata::new(),
         };
-        let wrong = |error: &dyn std::fmt::Display| {
-            ApiError::new(400, "ERR_STATE_TRANSACTION", error.to_string())
-        };
-        let mut envelope =
-            event::wrap(&publication, body.as_bytes()).map_err(|error| wrong(&error))?;
+        let wrong = |error: &dyn std::fmt::Display| ApiError::new(400, "ERR_STATE_TRANSACTION", error.to_string());
+        let mut envelope = event::wrap(&publication, body.as_bytes()).map_err(|error| wrong(&error))?;
         for (name, value) in &item.metadata {
             let lower = name.to_ascii_lowercase();
             if !lower.starts_with("outbox.") && !NO_ATTRIBUTES.contains(&lower.as_str()) {

@@ -95,13 +95,10 @@ impl BulkEntry {
     fn bytes(&self) -> Result<Vec<u8>, String> {
         let event = self.event.as_deref().map_or("null", RawValue::get);
         let media = event::media_type(&self.content_type);
-        let text =
-            || serde_json::from_str::<String>(event).map_err(|_| format!("{media} is for a text"));
+        let text = || serde_json::from_str::<String>(event).map_err(|_| format!("{media} is for a text"));
         match media.as_str() {
             "application/json" | event::CLOUD_EVENTS => Ok(event.as_bytes().to_vec()),
-            "application/octet-stream" => {
-                event::unbase64(&text()?).ok_or_else(|| "its text is not base64".to_owned())
-            }
+            "application/octet-stream" => event::unbase64(&text()?).ok_or_else(|| "its text is not base64".to_owned()),
             "application/xml" => Ok(text()?.into_bytes()),
             media if media.starts_with("text/") => Ok(text()?.into_bytes()),
             "" => Err("give its contentType".to_owned()),
@@ -150,9 +147,7 @@ fn metadata(call: &Call<'_>, entry: Option<&Metadata>) -> Result<Metadata, ApiEr
         .map(|(name, value)| name.len() + value.len())
         .sum();
     if length > MAX_METADATA {
-        let message = format!(
-            "the metadata of an event is longer than {MAX_METADATA} bytes; put it into the event"
-        );
+        let message = format!("the metadata of an event is longer than {MAX_METADATA} bytes; put it into the event");
         return Err(ApiError::new(400, METADATA, message));
     }
     Ok(metadata)
@@ -200,8 +195,7 @@ fn make(
             }
             Ok(event::json_of(&event)?)
         });
-        envelope
-            .map_err(|error| ApiError::new(400, "ERR_PUBSUB_CLOUD_EVENTS_SER", error.to_string()))?
+        envelope.map_err(|error| ApiError::new(400, "ERR_PUBSUB_CLOUD_EVENTS_SER", error.to_string()))?
     };
     let traceparent = publication
         .overridden("traceparent")

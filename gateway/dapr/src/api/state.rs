@@ -24,10 +24,7 @@ use crate::{
 pub(super) const MAX_ITEMS: usize = 10_000;
 
 /// The state store, if it exists and the caller may use it.
-pub(crate) fn store<'a>(
-    call: &'a Call<'_>,
-    name: &str,
-) -> Result<&'a Component<KeyedStore>, ApiError> {
+pub(crate) fn store<'a>(call: &'a Call<'_>, name: &str) -> Result<&'a Component<KeyedStore>, ApiError> {
     let stores = &call.runtime.components.state;
     if stores.is_empty() {
         let message = "no state store is configured; add a component of type state.sqlite";

@@ -75,12 +75,7 @@ pub(super) async fn transact(call: &Call<'_>, body: Body, name: &str) -> ApiResu
 }
 
 /// Changes and events together: all of it or nothing.
-async fn commit(
-    call: &Call<'_>,
-    name: &str,
-    changes: Vec<Change>,
-    events: Vec<Event>,
-) -> ApiResult {
+async fn commit(call: &Call<'_>, name: &str, changes: Vec<Change>, events: Vec<Event>) -> ApiResult {
     let store = name.to_owned();
     let broker = &call.runtime.broker;
     let topics: Vec<_> = events

@@ -50,11 +50,7 @@ impl HttpBinding {
         })
     }
 
-    pub(super) async fn invoke(
-        &self,
-        client: &HttpsClient,
-        operation: Operation<'_>,
-    ) -> Result<Output, Failure> {
+    pub(super) async fn invoke(&self, client: &HttpsClient, operation: Operation<'_>) -> Result<Output, Failure> {
         let request = self.request(&operation)?;
         let exchange = async {
             let response = client
@@ -111,8 +107,7 @@ impl HttpBinding {
                 path.trim_start_matches('/')
             ),
         };
-        let body = matches!(method, Method::POST | Method::PUT | Method::PATCH)
-            .then(|| compact(operation.data));
+        let body = matches!(method, Method::POST | Method::PUT | Method::PATCH).then(|| compact(operation.data));
         let mut request = Request::builder().method(method).uri(url);
         for (name, value) in &operation.metadata {
             // Dapr takes metadata with a capital for headers.

@@ -63,11 +63,7 @@ pub(crate) type Mistake = (String, String);
 
 impl Binding {
     /// A binding of Dapr's type `bindings.{kind}`; relative paths start at `folder`.
-    pub(crate) fn new(
-        kind: &str,
-        metadata: &HashMap<String, String>,
-        folder: &Path,
-    ) -> Result<Self, Mistake> {
+    pub(crate) fn new(kind: &str, metadata: &HashMap<String, String>, folder: &Path) -> Result<Self, Mistake> {
         let key = |name: &str| format!("spec.metadata.{name}");
         let wanted = |name: &str| {
             metadata
@@ -81,15 +77,12 @@ impl Binding {
             }
             "http" => {
                 let url = wanted("url")?;
-                BindingKind::Http(
-                    http::HttpBinding::new(url, metadata).map_err(|error| (key("url"), error))?,
-                )
+                BindingKind::Http(http::HttpBinding::new(url, metadata).map_err(|error| (key("url"), error))?)
             }
             "localstorage" => {
                 let root = folder.join(wanted("rootPath")?);
                 BindingKind::LocalStorage(
-                    local_storage::LocalStorage::new(root)
-                        .map_err(|error| (key("rootPath"), error))?,
+                    local_storage::LocalStorage::new(root).map_err(|error| (key("rootPath"), error))?,
                 )
             }
             other => {

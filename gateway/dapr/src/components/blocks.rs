@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Block, Component, KeyPrefix, KeyedStore, Outbox, PubSub, Scopes, build::Metadata,
-    document::ComponentDocument,
+    Block, Component, KeyPrefix, KeyedStore, Outbox, PubSub, Scopes, build::Metadata, document::ComponentDocument,
 };
 use crate::settings::Settings;
 
@@ -38,10 +37,7 @@ pub(super) fn missing(name: &str) -> (String, String) {
     )
 }
 
-pub(super) fn keyed_store(
-    metadata: &Metadata,
-    settings: &Settings,
-) -> Result<KeyedStore, (String, String)> {
+pub(super) fn keyed_store(metadata: &Metadata, settings: &Settings) -> Result<KeyedStore, (String, String)> {
     let namespace = || {
         settings
             .namespace

@@ -66,9 +66,7 @@ impl Builder<'_> {
         let head: Head = document.read_as().map_err(|error| vec![error])?;
         match (head.api_version.as_str(), head.kind.as_str()) {
             ("dapr.io/v1alpha1", "Component") => self.component(document),
-            ("dapr.io/v1alpha1" | "dapr.io/v2alpha1", "Subscription") => {
-                self.subscription(document)
-            }
+            ("dapr.io/v1alpha1" | "dapr.io/v2alpha1", "Subscription") => self.subscription(document),
             ("dapr.io/v1alpha1", "Resiliency") => self.built.resiliency.add(document),
             // Resources of a sidecar that mean nothing here.
             ("dapr.io/v1alpha1", "Configuration" | "HTTPEndpoint") => Ok(()),
@@ -197,11 +195,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn metadata(
-        &self,
-        document: &Document,
-        raw: &ComponentDocument,
-    ) -> Result<Metadata, Vec<ComponentError>> {
+    fn metadata(&self, document: &Document, raw: &ComponentDocument) -> Result<Metadata, Vec<ComponentError>> {
         let (mut metadata, mut errors) = (Metadata::new(), Vec::new());
         for item in &raw.spec.metadata {
             match self.resolve(item, raw.auth.secret_store.as_deref()) {
@@ -244,18 +238,14 @@ impl Builder<'_> {
         }
         match &item.value {
             None => Ok(String::new()),
-            Some(value) => {
-                scalar(value).ok_or_else(|| "must be a single value; write a text in quotes".into())
-            }
+            Some(value) => scalar(value).ok_or_else(|| "must be a single value; write a text in quotes".into()),
         }
     }
 
     fn subscription(&mut self, document: &Document) -> Result<(), Vec<ComponentError>> {
-        let SubscriptionDocument { spec, scopes } =
-            document.read_as().map_err(|error| vec![error])?;
+        let SubscriptionDocument { spec, scopes } = document.read_as().map_err(|error| vec![error])?;
         // Checked here, so that a mistake is told at the start and not at the first event.
-        Subscription::check(&spec)
-            .map_err(|error| vec![document.error("spec", error.to_string())])?;
+        Subscription::check(&spec).map_err(|error| vec![document.error("spec", error.to_string())])?;
         let scopes = Scopes(scopes);
         self.built.subscriptions.push(Declared { spec, scopes });
         Ok(())

@@ -30,8 +30,7 @@ impl Document {
     }
 
     pub(super) fn read_as<T: DeserializeOwned>(&self) -> Result<T, ComponentError> {
-        serde_norway::from_value(self.value.clone())
-            .map_err(|error| self.error("", error.to_string()))
+        serde_norway::from_value(self.value.clone()).map_err(|error| self.error("", error.to_string()))
     }
 }
 

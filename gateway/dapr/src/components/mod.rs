@@ -13,8 +13,8 @@ pub(crate) use caveats::caveats;
 pub(crate) use resiliency::{BackOff, Resiliency};
 
 use crate::{
-    app::AppId, bindings::Binding, configuration::ConfigurationStore, pubsub::subscription::Spec,
-    secrets::SecretStore, settings::Settings,
+    app::AppId, bindings::Binding, configuration::ConfigurationStore, pubsub::subscription::Spec, secrets::SecretStore,
+    settings::Settings,
 };
 
 /// A mistake in the resource YAML.
@@ -66,11 +66,7 @@ pub(crate) struct Component<T> {
 pub(crate) type Block<T> = HashMap<String, Component<T>>;
 
 /// The component `name`, if `app` may use it.
-pub(crate) fn find<'a, T>(
-    block: &'a Block<T>,
-    name: &str,
-    app: &AppId,
-) -> Option<&'a Component<T>> {
+pub(crate) fn find<'a, T>(block: &'a Block<T>, name: &str, app: &AppId) -> Option<&'a Component<T>> {
     block
         .get(name)
         .filter(|component| component.scopes.include(app))

@@ -110,8 +110,7 @@ impl Resiliency {
         let mut policy = |key: String, named: &RawTarget| {
             let mut missing = |kind: &str, name: &Option<String>, found: bool| {
                 if let (Some(name), false) = (name, found) {
-                    let message =
-                        format!("there is no {kind} {name:?}; define it in spec.policies");
+                    let message = format!("there is no {kind} {name:?}; define it in spec.policies");
                     errors.push(document.error(&key, message));
                 }
             };

@@ -110,19 +110,14 @@ async fn fire(runtime: Arc<Runtime>, job: JobRow) {
     }
 }
 
-async fn deliver(
-    runtime: &Arc<Runtime>,
-    job: &JobRow,
-    spec: &JobSpec,
-) -> Result<(), DeliveryFailure> {
+async fn deliver(runtime: &Arc<Runtime>, job: &JobRow, spec: &JobSpec) -> Result<(), DeliveryFailure> {
     if job
         .expires_at
         .is_some_and(|expires_at| expires_at <= now_ms())
     {
         return Ok(());
     }
-    let app =
-        AppId::new(&job.app_id).map_err(|error| DeliveryFailure::Unreachable(error.to_string()))?;
+    let app = AppId::new(&job.app_id).map_err(|error| DeliveryFailure::Unreachable(error.to_string()))?;
     let request = Request::post(path(&job.name))
         .header(CONTENT_TYPE, "application/json")
         .header("traceparent", crate::event::new_traceparent())

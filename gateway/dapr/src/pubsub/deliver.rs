@@ -83,13 +83,12 @@ pub(crate) async fn bulk(
                 .into_iter()
                 .map(|status| (status.entry_id, status.status))
                 .collect();
-            let each =
-                events.iter().map(
-                    |(delivery, _)| match statuses.get(&delivery.id.to_string()) {
-                        Some(status) if !status.is_empty() => by_word(status),
-                        _ => Outcome::Retry("the answer does not mention it".to_owned()),
-                    },
-                );
+            let each = events.iter().map(
+                |(delivery, _)| match statuses.get(&delivery.id.to_string()) {
+                    Some(status) if !status.is_empty() => by_word(status),
+                    _ => Outcome::Retry("the answer does not mention it".to_owned()),
+                },
+            );
             each.collect()
         }
     }

@@ -177,11 +177,7 @@ impl Hold {
 }
 
 /// Starts what is due, and answers how long nothing else will be.
-async fn take_due(
-    runtime: &Arc<Runtime>,
-    queue: &Arc<Queue>,
-    flight: &mut InFlight,
-) -> Result<Duration, StoreError> {
+async fn take_due(runtime: &Arc<Runtime>, queue: &Arc<Queue>, flight: &mut InFlight) -> Result<Duration, StoreError> {
     let bulk = queue.subscription.bulk;
     let at_once = bulk.map_or(1, |bulk| bulk.most);
     let room = flight.room(at_once);
@@ -275,12 +271,7 @@ fn chunks<T>(mut items: Vec<T>, size: usize) -> Vec<Vec<T>> {
 }
 
 /// Delivers some events and settles them.
-async fn handle(
-    runtime: Arc<Runtime>,
-    queue: Arc<Queue>,
-    route: Route,
-    events: Vec<(Delivery, Bytes)>,
-) -> Reached {
+async fn handle(runtime: Arc<Runtime>, queue: Arc<Queue>, route: Route, events: Vec<(Delivery, Bytes)>) -> Reached {
     let (alive, expired): (Vec<_>, Vec<_>) = events.into_iter().partition(|(delivery, _)| {
         delivery
             .event
@@ -311,8 +302,7 @@ async fn handle(
             .map(|(delivery, _)| delivery)
             .zip(outcomes),
     );
-    let unreachable =
-        |(_, outcome): &(Delivery, Outcome)| matches!(outcome, Outcome::Unreachable(_));
+    let unreachable = |(_, outcome): &(Delivery, Outcome)| matches!(outcome, Outcome::Unreachable(_));
     let reached = !settled.iter().any(unreachable);
     if let Err(error) = settle(&runtime, &queue, settled).await {
         // They stay queued and are delivered again.

@@ -173,9 +173,8 @@ impl Runtime {
         for Declared { spec, scopes } in declared.filter(|declared| declared.scopes.include(app)) {
             let (pubsub, topic) = (&spec.pubsubname, &spec.topic);
             // Without scopes it is for the apps that are granted its topic, and if none is, for all that may have it.
-            let is_for_others = scopes.0.is_empty()
-                && self.is_granted_topic(pubsub, topic)
-                && self.check_grant(app, spec).is_err();
+            let is_for_others =
+                scopes.0.is_empty() && self.is_granted_topic(pubsub, topic) && self.check_grant(app, spec).is_err();
             if is_for_others {
                 tracing::debug!(app_id = %app, %pubsub, %topic, "a subscription is for those with a grant");
                 continue;

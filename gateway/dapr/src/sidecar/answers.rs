@@ -17,21 +17,14 @@ pub(super) type Object = BTreeMap<String, Box<RawValue>>;
 /// Whether the answer to `operation` is read and written anew.
 pub(super) fn are_read(operation: &Op, names: &Names<'_>) -> bool {
     match operation {
-        Op::BulkGetState { .. } | Op::GetJob { .. } | Op::SubscribeConfiguration { .. } => {
-            names.are_shared()
-        }
+        Op::BulkGetState { .. } | Op::GetJob { .. } | Op::SubscribeConfiguration { .. } => names.are_shared(),
         Op::BulkSecrets { .. } | Op::GetConfiguration { .. } => true,
         _ => false,
     }
 }
 
 /// The answer for the caller.
-pub(super) fn answer(
-    operation: &Op,
-    names: &Names<'_>,
-    grants: &Grants,
-    body: &[u8],
-) -> Result<Vec<u8>, ApiError> {
+pub(super) fn answer(operation: &Op, names: &Names<'_>, grants: &Grants, body: &[u8]) -> Result<Vec<u8>, ApiError> {
     if body.is_empty() {
         return Ok(Vec::new());
     }

@@ -8,9 +8,7 @@ use crate::{
     api::{
         body::{
             self,
-            forms::{
-                Binding, BulkEntry, BulkGet, Claim, Job, Metadata, Query, SaveItem, Transaction,
-            },
+            forms::{Binding, BulkEntry, BulkGet, Claim, Job, Metadata, Query, SaveItem, Transaction},
         },
         call::bytes,
         operation::Operation as Op,
@@ -80,8 +78,7 @@ fn rewritten(operation: &Op, names: &Names<'_>, text: &[u8]) -> Result<Vec<u8>, 
                 _ => "ERR_UNLOCK",
             };
             let renamed = names.key(&claim.resource_id);
-            claim.resource_id =
-                renamed.map_err(|error| ApiError::new(500, code, error.message()))?;
+            claim.resource_id = renamed.map_err(|error| ApiError::new(500, code, error.message()))?;
             write(&claim)
         }
         Op::ScheduleJob { .. } => write(&body::proto::<Job>(text)?),

@@ -80,9 +80,7 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Body>) -> Call
         }
         ("POST", _) if events::is_event(&parts) => events::declared(shared, &parts, body).await,
         ("POST", ["job", name @ ..]) => job(shared, &parts, body, &name.join("/")).await,
-        ("POST", ["configuration", store, key]) => {
-            configuration(shared, &parts, body, store, key).await
-        }
+        ("POST", ["configuration", store, key]) => configuration(shared, &parts, body, store, key).await,
         ("OPTIONS", [name]) => match binding_apps(shared, name).await.as_slice() {
             [] => plain(StatusCode::NOT_FOUND, ""),
             _ => plain(StatusCode::OK, ""),
@@ -188,13 +186,7 @@ async fn job(shared: &Shared, parts: &Parts, body: Body, name: &str) -> Response
     }
 }
 
-async fn configuration(
-    shared: &Shared,
-    parts: &Parts,
-    body: Body,
-    store: &str,
-    key: &str,
-) -> Response<Body> {
+async fn configuration(shared: &Shared, parts: &Parts, body: Body, store: &str, key: &str) -> Response<Body> {
     let Ok(body) = whole(body).await else {
         return plain(StatusCode::BAD_REQUEST, "");
     };
@@ -260,7 +252,8 @@ async fn binding(shared: &Shared, parts: &Parts, body: Body, name: &str) -> Resp
     for (app, answer) in apps.iter().zip(&answers) {
         settled(shared, app, DeliveryKind::Binding, answer);
     }
-    let failed = |answer: &Result<(StatusCode, Bytes), String>| !matches!(answer, Ok((status, _)) if status.is_success());
+    let failed =
+        |answer: &Result<(StatusCode, Bytes), String>| !matches!(answer, Ok((status, _)) if status.is_success());
     // The first failure speaks for all: the sidecar delivers again.
     let at = answers.iter().position(failed).unwrap_or(0);
     passed_on_answer(answers.swap_remove(at))
@@ -284,9 +277,7 @@ async fn binding_apps(shared: &Shared, name: &str) -> Vec<AppId> {
                 Bytes::new(),
             )
             .await;
-            let takes = |status: StatusCode| {
-                status.is_success() || status == StatusCode::METHOD_NOT_ALLOWED
-            };
+            let takes = |status: StatusCode| status.is_success() || status == StatusCode::METHOD_NOT_ALLOWED;
             matches!(answer, Ok((status, _)) if takes(status)).then(|| app.clone())
         }
     });
@@ -339,12 +330,7 @@ pub(super) async fn send(
 }
 
 /// Tells what became of a job or of what a binding brought.
-fn settled(
-    shared: &Shared,
-    app: &AppId,
-    kind: DeliveryKind,
-    answer: &Result<(StatusCode, Bytes), String>,
-) {
+fn settled(shared: &Shared, app: &AppId, kind: DeliveryKind, answer: &Result<(StatusCode, Bytes), String>) {
     let result = match answer {
         Ok((status, _)) if status.is_success() => DeliveryResult::Done,
         Ok(_) => DeliveryResult::Retry,

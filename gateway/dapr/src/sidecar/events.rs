@@ -28,13 +28,7 @@ use crate::{
 const SUBSCRIPTIONS_PATIENCE: Duration = Duration::from_secs(3);
 
 /// An event of the joint subscriptions, which name pub/sub and topic in its path.
-pub(super) async fn joined(
-    shared: &Shared,
-    parts: &Parts,
-    body: Body,
-    pubsub: &str,
-    topic: &str,
-) -> Response<Body> {
+pub(super) async fn joined(shared: &Shared, parts: &Parts, body: Body, pubsub: &str, topic: &str) -> Response<Body> {
     let known = shared.knows_subscribers(pubsub, topic);
     let (Ok(body), true) = (whole(body).await, known.await) else {
         return again();
@@ -209,12 +203,7 @@ impl Shared {
         grants.is_some_and(|grants| grants.allows_subscribe(pubsub, topic))
     }
 
-    pub(super) async fn publish_dead_letter(
-        &self,
-        pubsub: &str,
-        topic: &str,
-        event: Bytes,
-    ) -> Outcome {
+    pub(super) async fn publish_dead_letter(&self, pubsub: &str, topic: &str, event: Bytes) -> Outcome {
         let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let path = format!("/v1.0/publish/{}/{}", encode(pubsub), encode(topic));
         let request = Request::post(path)

@@ -47,9 +47,7 @@ pub struct FanOut {
 impl FanOut {
     /// Joins what each app answered on `GET /dapr/subscribe` (an empty body means nothing).
     /// Entries that cannot be used are told and left out.
-    pub fn new<'a>(
-        answers: impl IntoIterator<Item = (&'a AppId, &'a [u8])>,
-    ) -> (Self, Vec<SubscriptionError>) {
+    pub fn new<'a>(answers: impl IntoIterator<Item = (&'a AppId, &'a [u8])>) -> (Self, Vec<SubscriptionError>) {
         let (mut joined, mut errors) = (Self::default(), Vec::new());
         for (app, answer) in answers {
             let mut wrong = |reason: String| {
@@ -76,10 +74,7 @@ impl FanOut {
     }
 
     /// Takes out what the apps are not granted, and tells it.
-    pub(super) fn retain_granted(
-        &mut self,
-        apps: &BTreeMap<AppId, Grants>,
-    ) -> Vec<SubscriptionError> {
+    pub(super) fn retain_granted(&mut self, apps: &BTreeMap<AppId, Grants>) -> Vec<SubscriptionError> {
         let mut errors = Vec::new();
         for ((pubsub, topic), subscriptions) in &mut self.topics {
             subscriptions.retain_mut(|subscription| {
@@ -165,9 +160,8 @@ impl FanOut {
     /// The apps that take an event of `topic`, each with the path its rules choose, or with why they cannot.
     pub fn targets(&self, pubsub: &str, topic: &str, event: &Value) -> Vec<(AppId, Target)> {
         let subscriptions = self.subscriptions(pubsub, topic).iter();
-        let targets = subscriptions.filter_map(|subscription| {
-            Some((subscription.app.clone(), target(subscription, event)?))
-        });
+        let targets =
+            subscriptions.filter_map(|subscription| Some((subscription.app.clone(), target(subscription, event)?)));
         targets.collect()
     }
 
@@ -203,13 +197,7 @@ impl FanOut {
     }
 
     /// Where `app` takes `event`; none if it does not.
-    pub(super) fn target(
-        &self,
-        app: &AppId,
-        pubsub: &str,
-        topic: &str,
-        event: &Value,
-    ) -> Option<Target> {
+    pub(super) fn target(&self, app: &AppId, pubsub: &str, topic: &str, event: &Value) -> Option<Target> {
         let mut subscriptions = self.subscriptions(pubsub, topic).iter();
         target(subscriptions.find(|one| one.app == *app)?, event)
     }
@@ -324,8 +312,7 @@ mod tests {
             .iter()
             .map(|(name, list)| (app(name), list.to_string()))
             .collect();
-        let (fan_out, errors) =
-            FanOut::new(answers.iter().map(|(app, list)| (app, list.as_bytes())));
+        let (fan_out, errors) = FanOut::new(answers.iter().map(|(app, list)| (app, list.as_bytes())));
         assert!(errors.is_empty(), "{errors:?}");
         fan_out
     }
@@ -391,8 +378,7 @@ mod tests {
             (&a, &b"{}"[..]),
             (
                 &b,
-                &br#"[{"pubsubname":"p","topic":"t"},{"pubsubname":"p","topic":"u","route":"/u"}]"#
-                    [..],
+                &br#"[{"pubsubname":"p","topic":"t"},{"pubsubname":"p","topic":"u","route":"/u"}]"#[..],
             ),
         ]);
         assert_eq!(errors.len(), 2);

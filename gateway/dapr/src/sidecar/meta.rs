@@ -25,12 +25,7 @@ struct Metadata {
 }
 
 /// The answer for `names`' package, from the sidecar's own.
-pub(super) fn answer(
-    shared: &Shared,
-    names: &Names<'_>,
-    grants: &Grants,
-    body: &[u8],
-) -> Result<Vec<u8>, ApiError> {
+pub(super) fn answer(shared: &Shared, names: &Names<'_>, grants: &Grants, body: &[u8]) -> Result<Vec<u8>, ApiError> {
     let mut metadata: Metadata = read(body)?;
     metadata.components.retain(|component| {
         let text = |name| {

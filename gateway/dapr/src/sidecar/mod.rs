@@ -44,9 +44,7 @@ use std::{
 };
 
 use axum::body::{Body, Bytes};
-use http::{
-    HeaderValue, Request, Response, StatusCode, Uri, header, request::Parts, uri::PathAndQuery,
-};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header, request::Parts, uri::PathAndQuery};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -220,12 +218,7 @@ impl Sidecar {
     /// Besides the sidecar's own answers there are 503 `ERR_SIDECAR_UNAVAILABLE` with
     /// `Retry-After` while it cannot be reached, 504 `ERR_SIDECAR_TIMEOUT` if it hangs, and 502
     /// `ERR_SIDECAR_ANSWER` if its answer breaks off before anything was passed on.
-    pub async fn call(
-        &self,
-        caller: &AppId,
-        grants: &Grants,
-        request: Request<Body>,
-    ) -> Response<Body> {
+    pub async fn call(&self, caller: &AppId, grants: &Grants, request: Request<Body>) -> Response<Body> {
         match self.shared.call(caller, grants, request).await {
             Ok(response) => response,
             Err(error) => error.into_response(),
@@ -303,14 +296,7 @@ impl Shared {
     }
 
     /// Calls another app: in process if it is a package here, else by the sidecar.
-    async fn invoke(
-        &self,
-        names: &Names<'_>,
-        parts: &Parts,
-        body: Body,
-        app: &str,
-        method: &str,
-    ) -> ApiResult {
+    async fn invoke(&self, names: &Names<'_>, parts: &Parts, body: Body, app: &str, method: &str) -> ApiResult {
         let callee = invoke::callee(app)?;
         if self.apps.contains_key(&callee) && !self.settings.invoke_remotely {
             let request = invoke::outgoing(parts, body, names.app(), &callee, method)?;
@@ -357,8 +343,7 @@ impl Shared {
         let mut target = self.settings.endpoint.clone().into_parts();
         let path = request.uri().path_and_query().cloned();
         target.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
-        *request.uri_mut() =
-            Uri::from_parts(target).map_err(|error| ApiError::malformed(error.to_string()))?;
+        *request.uri_mut() = Uri::from_parts(target).map_err(|error| ApiError::malformed(error.to_string()))?;
         if let Some(token) = &self.settings.api_token
             && let Ok(token) = HeaderValue::from_str(token)
         {

@@ -113,9 +113,7 @@ fn fixed(operation: &Op) -> Result<(Method, &'static str, Vec<&str>), ApiError> 
         Op::BulkSecrets { store } => get(vec!["secrets", store, "bulk"]),
         Op::GetConfiguration { store, .. } => get(vec!["configuration", store]),
         Op::SubscribeConfiguration { store, .. } => get(vec!["configuration", store, "subscribe"]),
-        Op::UnsubscribeConfiguration { store, id } => {
-            get(vec!["configuration", store, id, "unsubscribe"])
-        }
+        Op::UnsubscribeConfiguration { store, id } => get(vec!["configuration", store, id, "unsubscribe"]),
         Op::Lock { store } => alpha(vec!["lock", store]),
         Op::Unlock { store } => alpha(vec!["unlock", store]),
         Op::Health { outbound: false } => get(vec!["healthz"]),

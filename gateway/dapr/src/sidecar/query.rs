@@ -83,9 +83,7 @@ pub(super) async fn run(
     let most = i64::try_from(MAX_PAGES)
         .unwrap_or(PAGE)
         .saturating_mul(PAGE);
-    let message = format!(
-        "more than {most} values match; ask for fewer, or give the package a sidecar of its own"
-    );
+    let message = format!("more than {most} values match; ask for fewer, or give the package a sidecar of its own");
     Err(ApiError::new(500, "ERR_STATE_QUERY", message))
 }
 

@@ -61,9 +61,7 @@ impl Fault {
         match self {
             Self::Full => "make room on its disk, where nothing is lost",
             Self::Io => "look at its disk, which could not be read or written",
-            Self::Busy => {
-                "close what else has it open, see to it that it may be read and written, and try again"
-            }
+            Self::Busy => "close what else has it open, see to it that it may be read and written, and try again",
             Self::Corrupt | Self::Other => "restore a backup, or move the file away to start empty",
         }
     }
@@ -74,10 +72,7 @@ impl Fault {
             Some(ErrorCode::SystemIoFailure) => Self::Io,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt,
             Some(
-                ErrorCode::CannotOpen
-                | ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::OutOfMemory,
+                ErrorCode::CannotOpen | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::OutOfMemory,
             ) => Self::Busy,
             _ => Self::Other,
         }

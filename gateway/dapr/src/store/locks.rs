@@ -36,9 +36,8 @@ pub(crate) fn unlock(
     owner: &str,
     now: i64,
 ) -> Result<Unlock, StoreError> {
-    let mut held = conn.prepare_cached(
-        "SELECT owner FROM lock WHERE store = ?1 AND resource = ?2 AND expires_at > ?3",
-    )?;
+    let mut held =
+        conn.prepare_cached("SELECT owner FROM lock WHERE store = ?1 AND resource = ?2 AND expires_at > ?3")?;
     let held: Option<String> = held
         .query_row(params![store, resource, now], |row| row.get(0))
         .optional()?;
@@ -46,8 +45,7 @@ pub(crate) fn unlock(
         None => Ok(Unlock::NotHeld),
         Some(holder) if holder != owner => Ok(Unlock::HeldByAnother),
         Some(_) => {
-            let mut statement =
-                conn.prepare_cached("DELETE FROM lock WHERE store = ?1 AND resource = ?2")?;
+            let mut statement = conn.prepare_cached("DELETE FROM lock WHERE store = ?1 AND resource = ?2")?;
             statement.execute(params![store, resource])?;
             Ok(Unlock::Done)
         }

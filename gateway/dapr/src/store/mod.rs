@@ -130,10 +130,7 @@ impl Store {
     }
 
     /// Runs a point read here and now.
-    pub(crate) fn read<T>(
-        &self,
-        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let idle = self.idle_readers.lock().pop();
         let connection = match idle {
             Some(connection) => connection,
@@ -160,8 +157,7 @@ impl Store {
 
 /// The next number of the sequence `name`: never given twice, not even after a restart.
 pub(crate) fn next(conn: &Connection, name: &str) -> Result<i64, StoreError> {
-    let mut statement = conn
-        .prepare_cached("UPDATE sequence SET value = value + 1 WHERE name = ?1 RETURNING value")?;
+    let mut statement = conn.prepare_cached("UPDATE sequence SET value = value + 1 WHERE name = ?1 RETURNING value")?;
     Ok(statement.query_row([name], |row| row.get(0))?)
 }
 
@@ -171,8 +167,7 @@ fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
-    let transaction =
-        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match version {
         0 => {

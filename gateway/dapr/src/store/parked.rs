@@ -79,11 +79,7 @@ const MEANT: &str = "(?1 IS NULL OR app_id = ?1) AND (?2 IS NULL OR pubsub = ?2)
     AND (?3 IS NULL OR topic = ?3) AND (?4 IS NULL OR id = ?4)";
 
 /// Up to `limit` of the events that `filter` means, oldest first.
-pub(crate) fn list(
-    conn: &Connection,
-    filter: &ParkedFilter,
-    limit: usize,
-) -> Result<Vec<Parked>, StoreError> {
+pub(crate) fn list(conn: &Connection, filter: &ParkedFilter, limit: usize) -> Result<Vec<Parked>, StoreError> {
     let mut statement = conn.prepare_cached(&format!(
         "SELECT id, app_id, pubsub, topic, attempts, created_at, length(data),
            CASE WHEN length(data) <= ?7 THEN data END, traceparent, due_at = ?5

@@ -62,13 +62,7 @@ const MAX_DEPTH: usize = 32;
 const MAX_PARAMETERS: usize = 1000;
 
 /// Runs `query` over the keys of `store` that start with `prefix`.
-pub(crate) fn run(
-    conn: &Connection,
-    store: &str,
-    prefix: &str,
-    query: &Query,
-    now: i64,
-) -> Result<Found, QueryError> {
+pub(crate) fn run(conn: &Connection, store: &str, prefix: &str, query: &Query, now: i64) -> Result<Found, QueryError> {
     let mut sql = Sql {
         text: String::new(),
         parameters: Vec::new(),
@@ -165,8 +159,7 @@ impl Sql {
                             .push_str(if operator == "AND" { " AND " } else { " OR " });
                     }
                     let part = part.as_object();
-                    let part =
-                        part.ok_or_else(|| malformed(format!("{operator} takes filters")))?;
+                    let part = part.ok_or_else(|| malformed(format!("{operator} takes filters")))?;
                     self.filter(part, depth + 1)?;
                 }
                 self.text.push(')');
@@ -182,8 +175,7 @@ impl Sql {
     fn compare(&mut self, operator: &str, operand: &Value) -> Result<(), QueryError> {
         let pair = operand.as_object().filter(|pair| pair.len() == 1);
         let pair = pair.and_then(|pair| pair.iter().next());
-        let (key, value) =
-            pair.ok_or_else(|| malformed(format!("{operator} takes one path and its value")))?;
+        let (key, value) = pair.ok_or_else(|| malformed(format!("{operator} takes one path and its value")))?;
         self.push("json_extract(value, ", path(key)?);
         if operator == "IN" {
             let values = value.as_array().filter(|values| !values.is_empty());

@@ -54,8 +54,7 @@ pub(crate) fn push<'a>(
          tracestate, created_at, due_at, expires_at, metadata)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11)",
     )?;
-    let metadata = (!event.metadata.is_empty())
-        .then(|| serde_json::to_string(&event.metadata).unwrap_or_default());
+    let metadata = (!event.metadata.is_empty()).then(|| serde_json::to_string(&event.metadata).unwrap_or_default());
     for app in apps {
         statement.execute(params![
             app,
@@ -142,27 +141,16 @@ pub(crate) fn remove(conn: &Connection, id: i64) -> Result<(), StoreError> {
 }
 
 /// Tries the event again at `due_at`, or never if that is [`PARKED`].
-pub(crate) fn reschedule(
-    conn: &Connection,
-    id: i64,
-    attempts: u32,
-    due_at: i64,
-) -> Result<(), StoreError> {
+pub(crate) fn reschedule(conn: &Connection, id: i64, attempts: u32, due_at: i64) -> Result<(), StoreError> {
     conn.prepare_cached("UPDATE delivery SET attempts = ?2, due_at = ?3 WHERE id = ?1")?
         .execute(params![id, attempts, due_at])?;
     Ok(())
 }
 
 /// Gives dead letters that had no subscriber to `app`, which now is one.
-pub(crate) fn adopt(
-    conn: &Connection,
-    app: &str,
-    pubsub: &str,
-    topic: &str,
-) -> Result<usize, StoreError> {
-    let mut statement = conn.prepare_cached(
-        "UPDATE delivery SET app_id = ?1 WHERE app_id = '' AND pubsub = ?2 AND topic = ?3",
-    )?;
+pub(crate) fn adopt(conn: &Connection, app: &str, pubsub: &str, topic: &str) -> Result<usize, StoreError> {
+    let mut statement =
+        conn.prepare_cached("UPDATE delivery SET app_id = ?1 WHERE app_id = '' AND pubsub = ?2 AND topic = ?3")?;
     Ok(statement.execute(params![app, pubsub, topic])?)
 }
 
@@ -207,8 +195,7 @@ pub(crate) fn remember_subscriptions(
 ) -> Result<(), StoreError> {
     conn.prepare_cached("DELETE FROM subscription WHERE app_id = ?1")?
         .execute([app])?;
-    let mut statement =
-        conn.prepare_cached("INSERT OR REPLACE INTO subscription VALUES (?1, ?2, ?3, ?4)")?;
+    let mut statement = conn.prepare_cached("INSERT OR REPLACE INTO subscription VALUES (?1, ?2, ?3, ?4)")?;
     for (pubsub, topic, spec) in specs {
         statement.execute(params![app, pubsub, topic, spec])?;
     }
@@ -216,9 +203,7 @@ pub(crate) fn remember_subscriptions(
 }
 
 /// What each app subscribed to when it was last asked: app-id and specification.
-pub(crate) fn remembered_subscriptions(
-    conn: &Connection,
-) -> Result<Vec<(String, String)>, StoreError> {
+pub(crate) fn remembered_subscriptions(conn: &Connection) -> Result<Vec<(String, String)>, StoreError> {
     let mut statement = conn.prepare_cached("SELECT app_id, spec FROM subscription")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)

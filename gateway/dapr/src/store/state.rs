@@ -58,12 +58,7 @@ impl From<rusqlite::Error> for ChangeError {
 }
 
 /// The live item under `key`.
-pub(crate) fn get(
-    conn: &Connection,
-    store: &str,
-    key: &str,
-    now: i64,
-) -> Result<Option<Item>, StoreError> {
+pub(crate) fn get(conn: &Connection, store: &str, key: &str, now: i64) -> Result<Option<Item>, StoreError> {
     let mut statement = conn.prepare_cached(
         "SELECT value, etag, expires_at FROM state WHERE store = ?1 AND key = ?2
          AND (expires_at IS NULL OR expires_at > ?3)",
@@ -79,12 +74,7 @@ pub(crate) fn get(
 }
 
 /// Makes `change` if its conditions hold.
-pub(crate) fn apply(
-    conn: &Connection,
-    store: &str,
-    change: &Change,
-    now: i64,
-) -> Result<(), ChangeError> {
+pub(crate) fn apply(conn: &Connection, store: &str, change: &Change, now: i64) -> Result<(), ChangeError> {
     let (key, changed) = match change {
         Change::Upsert {
             key,
@@ -122,8 +112,7 @@ pub(crate) fn apply(
             (key, changed)
         }
         Change::Delete { key, etag: None } => {
-            let mut statement =
-                conn.prepare_cached("DELETE FROM state WHERE store = ?1 AND key = ?2")?;
+            let mut statement = conn.prepare_cached("DELETE FROM state WHERE store = ?1 AND key = ?2")?;
             statement.execute(params![store, key])?;
             return Ok(());
         }

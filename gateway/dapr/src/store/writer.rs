@@ -202,9 +202,8 @@ mod tests {
     }
 
     async fn count(writer: &Writer) -> i64 {
-        let count = |conn: &Connection| {
-            Ok::<_, StoreError>(conn.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)
-        };
+        let count =
+            |conn: &Connection| Ok::<_, StoreError>(conn.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?);
         writer.write(count).await.unwrap()
     }
 

@@ -87,8 +87,7 @@ async fn an_events_numbers_keep_their_digits_through_queue_bulk_and_rules() {
     .await;
     let data = r#"{"n":12345678901234567890123,"x":1.00}"#;
     assert_eq!(publish(&world, "", "application/json", data).await, 204);
-    let body =
-        |received: crate::harness::Received| String::from_utf8(received.body.to_vec()).unwrap();
+    let body = |received: crate::harness::Received| String::from_utf8(received.body.to_vec()).unwrap();
     let single = body(world.apps.wait("app", "/t", 1).await.remove(0));
     assert!(single.contains(data), "{single}");
     let entries = format!(r#"[{{"entryId":"1","contentType":"application/json","event":{data}}}]"#);

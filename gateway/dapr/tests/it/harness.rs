@@ -60,11 +60,7 @@ impl Default for Apps {
 }
 
 impl Apps {
-    pub(crate) fn set(
-        &self,
-        app: &str,
-        script: impl Fn(&Received) -> Response<Body> + Send + Sync + 'static,
-    ) {
+    pub(crate) fn set(&self, app: &str, script: impl Fn(&Received) -> Response<Body> + Send + Sync + 'static) {
         self.scripts
             .lock()
             .unwrap()
@@ -80,8 +76,7 @@ impl Apps {
                 .cloned()
                 .collect()
         };
-        let waited =
-            tokio::time::timeout(PATIENCE, log.wait_for(|log| matching(log).len() >= count));
+        let waited = tokio::time::timeout(PATIENCE, log.wait_for(|log| matching(log).len() >= count));
         match waited.await {
             Ok(log) => matching(&log.unwrap()),
             Err(_) => panic!(
@@ -376,25 +371,14 @@ impl World {
     }
 
     /// A call of another app, or with other grants, through a sidecar's client.
-    pub(crate) async fn relayed_as(
-        &self,
-        app: &str,
-        grants: &Grants,
-        method: &str,
-        path: &str,
-    ) -> Answer {
+    pub(crate) async fn relayed_as(&self, app: &str, grants: &Grants, method: &str, path: &str) -> Answer {
         let request = Request::builder().method(method).uri(path);
         let request = request.body(Body::empty()).unwrap();
         self.relayed(app, grants, request).await
     }
 
     /// Any call of an app with these grants, through a sidecar's client.
-    pub(crate) async fn relayed(
-        &self,
-        app: &str,
-        grants: &Grants,
-        request: Request<Body>,
-    ) -> Answer {
+    pub(crate) async fn relayed(&self, app: &str, grants: &Grants, request: Request<Body>) -> Answer {
         let End::Relayed(sidecar) = &self.end else {
             panic!("not relayed")
         };

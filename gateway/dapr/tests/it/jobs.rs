@@ -356,8 +356,7 @@ async fn jobs_and_events_reach_a_process_beside_the_gateway_even_if_it_comes_lat
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_beside_the_gateway_has_its_subscriptions_from_the_first_moment_of_the_next_start()
- {
+async fn a_process_beside_the_gateway_has_its_subscriptions_from_the_first_moment_of_the_next_start() {
     let outer = Apps::default();
     let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]);
     outer.set("process", move |received| match received.path.as_str() {

@@ -3,9 +3,7 @@
 use std::{path::Path, process::Command, sync::Arc};
 
 use tokio::net::TcpListener;
-use wasmgate_dapr::{
-    AppChannel, AppId, Body, Dapr, DeliverFuture, Grants, HttpAppChannel, Settings,
-};
+use wasmgate_dapr::{AppChannel, AppId, Body, Dapr, DeliverFuture, Grants, HttpAppChannel, Settings};
 
 use crate::harness::{Apps, add_components, answer, app_id};
 

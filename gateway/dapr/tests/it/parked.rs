@@ -11,8 +11,8 @@ use std::{
 use http::Method;
 use serde_json::{Value, json};
 use wasmgate_dapr::{
-    AppChannel, AppId, Body, Dapr, DeliverFuture, DeliveryKind, DeliveryResult, Globs, Grants,
-    ParkedFilter, ParkedState, Settings,
+    AppChannel, AppId, Body, Dapr, DeliverFuture, DeliveryKind, DeliveryResult, Globs, Grants, ParkedFilter,
+    ParkedState, Settings,
 };
 
 use crate::harness::{Apps, World, answer, app_id, eventually};

@@ -297,7 +297,9 @@ spec:
             answer(200, json!({"statuses": statuses.collect::<Vec<_>>()}))
         });
         let world = World::in_process(apps).await;
-        let events: Vec<_> = (0..5).map(|n| json!({"entryId": n.to_string(), "event": n, "contentType": "application/json"})).collect();
+        let events: Vec<_> = (0..5)
+            .map(|n| json!({"entryId": n.to_string(), "event": n, "contentType": "application/json"}))
+            .collect();
         let path = "/v1.0/publish/bulk/pubsub/t";
         assert_eq!(
             world
@@ -471,8 +473,7 @@ spec:
                     .status
             }
         };
-        let failing =
-            json!([{"operation": "upsert", "request": {"key": "k", "value": 1, "etag": "999"}}]);
+        let failing = json!([{"operation": "upsert", "request": {"key": "k", "value": 1, "etag": "999"}}]);
         assert_eq!(transact(failing).await, 500);
         let good = json!([{"operation": "upsert", "request": {"key": "k", "value": {"n": 2}}}]);
         assert_eq!(transact(good).await, 204);

@@ -19,9 +19,7 @@ use wasmgate_dapr::{
     sidecar::{Callback, Sidecar, SidecarSettings, Topology},
 };
 
-use crate::harness::{
-    Answer, Apps, Kind, Received, World, add_components, answer, app_id, eventually, whole,
-};
+use crate::harness::{Answer, Apps, Kind, Received, World, add_components, answer, app_id, eventually, whole};
 
 fn subscribe(
     apps: &Apps,
@@ -311,27 +309,26 @@ async fn callbacks_without_the_token_are_refused_and_others_are_routed() {
         Arc::new(apps.clone()),
         [(app_id("only"), Grants::all())],
     );
-    let ask =
-        |method: &'static str, path: &'static str, token: &'static str, caller: &'static str| {
-            let request = Request::builder()
-                .method(method)
-                .uri(path)
-                .header("dapr-api-token", token);
-            let request = match caller {
-                "" => request,
-                caller => request.header("dapr-caller-app-id", caller),
-            };
-            let sidecar = sidecar.clone();
-            async move {
-                match sidecar
-                    .callback(request.body(Body::from("{}")).unwrap())
-                    .await
-                {
-                    Callback::Answered(answer) => whole(answer).await,
-                    Callback::Invocation(request) => panic!("{request:?}"),
-                }
-            }
+    let ask = |method: &'static str, path: &'static str, token: &'static str, caller: &'static str| {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("dapr-api-token", token);
+        let request = match caller {
+            "" => request,
+            caller => request.header("dapr-caller-app-id", caller),
         };
+        let sidecar = sidecar.clone();
+        async move {
+            match sidecar
+                .callback(request.body(Body::from("{}")).unwrap())
+                .await
+            {
+                Callback::Answered(answer) => whole(answer).await,
+                Callback::Invocation(request) => panic!("{request:?}"),
+            }
+        }
+    };
     assert_eq!(ask("GET", "/dapr/subscribe", "wrong", "").await.status, 401);
     assert_eq!(ask("GET", "/healthz", "", "").await.status, 200);
     assert_eq!(
@@ -524,9 +521,8 @@ async fn what_an_operator_declares_needs_no_grant_and_what_a_package_asks_for_it
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let router = axum::Router::new().fallback(|| async {
-        let listed = [("t", "/x"), ("granted", "/y"), ("own", "/own")].map(
-            |(topic, path)| json!({"pubsubname": "p", "topic": topic, "rules": [{"path": path}]}),
-        );
+        let listed = [("t", "/x"), ("granted", "/y"), ("own", "/own")]
+            .map(|(topic, path)| json!({"pubsubname": "p", "topic": topic, "rules": [{"path": path}]}));
         answer(200, json!({ "subscriptions": listed }))
     });
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -556,8 +552,7 @@ async fn what_an_operator_declares_needs_no_grant_and_what_a_package_asks_for_it
         let request = Request::post(path).header("content-type", "application/cloudevents+json");
         call(request, event.to_string())
     };
-    let counts =
-        |path: &str| ["absent", "empty", "other", "no-table"].map(|app| apps.count(app, path));
+    let counts = |path: &str| ["absent", "empty", "other", "no-table"].map(|app| apps.count(app, path));
     assert_eq!(send("/x", "t").await.json()["status"], "SUCCESS");
     assert_eq!(counts("/x"), [1, 1, 1, 0]);
     assert_eq!(send("/y", "granted").await.json()["status"], "SUCCESS");

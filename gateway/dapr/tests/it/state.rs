@@ -52,9 +52,7 @@ async fn names_of_members_are_read_without_regard_to_case_and_the_last_counts(wo
     let (saved, other, upserted) = (unique("s"), unique("o"), unique("u"));
     let items = format!(r#"[{{"key":"{other}","KEY":"{saved}","Value":1,"METADATA":null,"x":1}}]"#);
     assert_eq!(world.call("POST", STORE, items).await.status, 204);
-    let operation = format!(
-        r#"{{"OPERATION":"upsert","Request":{{"Key":"{upserted}","VALUE":2,"Options":null}}}}"#
-    );
+    let operation = format!(r#"{{"OPERATION":"upsert","Request":{{"Key":"{upserted}","VALUE":2,"Options":null}}}}"#);
     let transaction = format!(r#"{{"Operations":[{operation}]}}"#);
     let path = format!("{STORE}/transaction");
     assert_eq!(world.call("POST", &path, transaction).await.status, 204);
@@ -364,8 +362,7 @@ async fn queries_filter_sort_and_page() {
         (keys(&second), second.get("token")),
         (vec!["4".to_owned()], None)
     );
-    let most =
-        query(json!({"FILTER": null, "Sort": null, "Page": {"LIMIT": 0, "Token": null}})).await;
+    let most = query(json!({"FILTER": null, "Sort": null, "Page": {"LIMIT": 0, "Token": null}})).await;
     assert_eq!(keys(&most).len(), 4);
     let nobody = json!({"filter": {"EQ": {"person.city": "Lima"}}}).to_string();
     let path = "/v1.0-alpha1/state/statestore/query";

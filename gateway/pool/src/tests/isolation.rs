@@ -4,11 +4,15 @@ use std::sync::mpsc;
 
 use wasmtime::{Engine, Instance, Module, Store};
 
-use super::canary::{Canary, Visit};
-use super::{engine, engine_on, methods};
-use crate::pool::Pool;
-use crate::selftest::{self, ResetMethod};
-use crate::settings::Settings;
+use super::{
+    canary::{Canary, Visit},
+    engine, engine_on, methods,
+};
+use crate::{
+    pool::Pool,
+    selftest::{self, ResetMethod},
+    settings::Settings,
+};
 
 /// Sizes in pages of 64 KiB: none, one, a few, and more than most budgets.
 const SIZES: [u32; 4] = [0, 1, 3, 20];
@@ -117,8 +121,7 @@ fn what_a_guest_grew_into_is_out_of_reach_for_the_next() {
             trap: false,
         })
         .unwrap();
-    let reader =
-        r#"(module (memory 1) (func (export "read") (drop (i32.load (i32.const 65536)))))"#;
+    let reader = r#"(module (memory 1) (func (export "read") (drop (i32.load (i32.const 65536)))))"#;
     let module = Module::new(&engine, wat::parse_str(reader).unwrap()).unwrap();
     let mut store = Store::new(&engine, ());
     let instance = Instance::new(&mut store, &module, &[]).unwrap();

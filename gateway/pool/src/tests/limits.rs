@@ -2,11 +2,11 @@
 
 use wasmtime::{Config, Engine, Instance, MemoryType, Module, Store};
 
-use super::canary::{Canary, Visit};
-use super::engine;
-use crate::error::Error;
-use crate::pool::Pool;
-use crate::settings::Settings;
+use super::{
+    canary::{Canary, Visit},
+    engine,
+};
+use crate::{error::Error, pool::Pool, settings::Settings};
 
 const QUIET: Visit = Visit {
     grow: 0,

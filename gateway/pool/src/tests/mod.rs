@@ -9,9 +9,11 @@ mod stacks;
 
 use wasmtime::{Config, Engine};
 
-use crate::pool::Pool;
-use crate::selftest::{self, ResetMethod};
-use crate::settings::Settings;
+use crate::{
+    pool::Pool,
+    selftest::{self, ResetMethod},
+    settings::Settings,
+};
 
 fn engine(settings: Settings) -> (Engine, Pool) {
     engine_on(Pool::new(settings).unwrap())

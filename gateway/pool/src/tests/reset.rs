@@ -1,12 +1,14 @@
 //! The reset itself, below wasmtime.
 
-use crate::pool::Pool;
-use crate::region::{Region, page_bytes};
-use crate::reset::{Fallback, Finder, PageMap, Reset};
-use crate::selftest::{self, ResetMethod};
-use crate::settings::Settings;
-use crate::shard::Lease;
-use crate::slots::Key;
+use crate::{
+    pool::Pool,
+    region::{Region, page_bytes},
+    reset::{Fallback, Finder, PageMap, Reset},
+    selftest::{self, ResetMethod},
+    settings::Settings,
+    shard::Lease,
+    slots::Key,
+};
 
 fn region(pages: usize) -> Region {
     let mut region = Region::reserve(0, pages * page_bytes(), 0).unwrap();

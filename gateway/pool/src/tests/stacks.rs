@@ -1,15 +1,19 @@
 //! Fiber stacks: pooled, guarded, capped, zeroed on request.
 
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
 
 use wasmtime::{Engine, Instance, Module, StackCreator, Store, Trap};
 
 use super::engine;
-use crate::error::Refusal;
-use crate::pool::Pool;
-use crate::settings::{STACK_GUARD_BYTES, Settings};
+use crate::{
+    error::Refusal,
+    pool::Pool,
+    settings::{STACK_GUARD_BYTES, Settings},
+};
 
 /// Runs a future that never has to wait for anything else.
 fn block_on<T>(future: impl Future<Output = T>) -> T {

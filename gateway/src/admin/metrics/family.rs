@@ -1,7 +1,9 @@
 //! Metrics that are not recorded but taken when they are looked at.
 
-use prometheus::core::Desc;
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{
+    core::Desc,
+    proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType},
+};
 
 /// A family in the making.
 pub(crate) struct Family(MetricFamily, Vec<Metric>);

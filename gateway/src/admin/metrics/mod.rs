@@ -11,10 +11,9 @@ mod route;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    core::Collector,
 };
 
 use crate::admission::Admission;
@@ -27,8 +26,8 @@ pub use route::RouteMetrics;
 /// Upper bounds in seconds, from an instance that answers at once to one that meets the default time-out: from 1 ms to
 /// 30 s no bucket is wider than a factor of 3.
 const DURATION_BUCKETS: [f64; 18] = [
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
-    1.0, 2.5, 5.0, 10.0, 30.0,
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+    10.0, 30.0,
 ];
 
 /// Instantiation takes microseconds when warm and a page fault or two when not.
@@ -172,12 +171,7 @@ impl Metrics {
 struct Maker<'a>(&'a Registry);
 
 impl Maker<'_> {
-    fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> prometheus::Result<IntCounterVec> {
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
         let vec = IntCounterVec::new(Opts::new(name, help), labels)?;
         self.0.register(Box::new(vec.clone()))?;
         Ok(vec)
@@ -195,13 +189,7 @@ impl Maker<'_> {
         Ok(vec)
     }
 
-    fn histograms(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        buckets: &[f64],
-    ) -> prometheus::Result<HistogramVec> {
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> prometheus::Result<HistogramVec> {
         let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
         let vec = HistogramVec::new(opts, labels)?;
         self.0.register(Box::new(vec.clone()))?;

@@ -1,7 +1,6 @@
 //! What is counted of one package, and of the calls that its instances make.
 
-use std::sync::OnceLock;
-use std::time::Instant;
+use std::{sync::OnceLock, time::Instant};
 
 use http::StatusCode;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
@@ -149,11 +148,7 @@ pub struct CallTimer<'a> {
 }
 
 impl<'a> CallTimer<'a> {
-    fn start(
-        package: &'a PackageMetrics,
-        operation: Option<Operation>,
-        metrics: &'a CallMetrics,
-    ) -> Self {
+    fn start(package: &'a PackageMetrics, operation: Option<Operation>, metrics: &'a CallMetrics) -> Self {
         Self {
             package,
             operation,

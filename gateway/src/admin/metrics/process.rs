@@ -1,12 +1,18 @@
 //! The process as the kernel sees it, under the names that Prometheus' own clients use.
 
-use std::fs;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fs,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
-use rustix::process::{Resource, getrlimit};
-use rustix::time::{ClockId, clock_gettime};
+use prometheus::{
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+use rustix::{
+    process::{Resource, getrlimit},
+    time::{ClockId, clock_gettime},
+};
 
 use super::family::{Family, description};
 
@@ -37,8 +43,7 @@ impl Collector for Process {
         let open = fs::read_dir("/proc/self/fd").map(|entries| entries.count().saturating_sub(1));
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         let limit = getrlimit(Resource::Nofile).current;
-        let gauge =
-            |name, help, value: Option<f64>| Some(Family::gauge(name, help).with(&[], value?));
+        let gauge = |name, help, value: Option<f64>| Some(Family::gauge(name, help).with(&[], value?));
         let families = [
             Some(
                 Family::counter(

@@ -23,12 +23,7 @@ pub struct RouteMetrics {
 }
 
 impl RouteMetrics {
-    pub(super) fn new(
-        requests: IntCounterVec,
-        duration: Histogram,
-        package: &str,
-        pattern: &str,
-    ) -> Self {
+    pub(super) fn new(requests: IntCounterVec, duration: Histogram, package: &str, pattern: &str) -> Self {
         Self {
             by_status: Few::new(),
             requests,

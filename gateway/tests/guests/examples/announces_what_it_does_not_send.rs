@@ -6,9 +6,7 @@
     reason = "what the guest expects of its host, its test sees fail"
 )]
 
-use wasip2::http::types::{
-    Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
-};
+use wasip2::http::types::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 use wasmgate_test_guests::{number, query, serve};
 
 serve!(handle);

@@ -4,9 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use wasip2::clocks::monotonic_clock;
-use wasip2::http::outgoing_handler;
-use wasip2::http::types::{Fields, IncomingRequest, OutgoingRequest, ResponseOutparam, Scheme};
+use wasip2::{
+    clocks::monotonic_clock,
+    http::{
+        outgoing_handler,
+        types::{Fields, IncomingRequest, OutgoingRequest, ResponseOutparam, Scheme},
+    },
+};
 use wasmgate_test_guests::{Answer, number, query, serve};
 
 serve!(handle);

@@ -3,9 +3,9 @@
 //! `?first=` and `?between=` are time-outs in milliseconds.
 #![cfg(target_arch = "wasm32")]
 
-use wasip2::http::outgoing_handler;
-use wasip2::http::types::{
-    Fields, IncomingRequest, Method, OutgoingRequest, RequestOptions, ResponseOutparam, Scheme,
+use wasip2::http::{
+    outgoing_handler,
+    types::{Fields, IncomingRequest, Method, OutgoingRequest, RequestOptions, ResponseOutparam, Scheme},
 };
 use wasmgate_test_guests::{
     Answer, OutgoingBodyWriter, RequestBody, answer, header, parameter, response_of, serve, target,

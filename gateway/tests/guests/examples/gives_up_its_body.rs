@@ -1,8 +1,10 @@
 //! Writes a beginning and drops its body without an end; `?slowly=1` lets the beginning go out first.
 #![cfg(target_arch = "wasm32")]
 
-use wasip2::clocks::monotonic_clock::subscribe_duration;
-use wasip2::http::types::{IncomingRequest, ResponseOutparam};
+use wasip2::{
+    clocks::monotonic_clock::subscribe_duration,
+    http::types::{IncomingRequest, ResponseOutparam},
+};
 use wasmgate_test_guests::{Answer, query, serve};
 
 /// Long enough for a head to leave before its body breaks off.

@@ -2,8 +2,14 @@
 //! transaction.
 #![cfg(target_arch = "wasm32")]
 
-use wasmgate_sdk::dapr::state::{Etag, Save, Store};
-use wasmgate_sdk::{Error, Request, Response, Router, dapr, serve};
+use wasmgate_sdk::{
+    Error, Request, Response, Router,
+    dapr::{
+        self,
+        state::{Etag, Save, Store},
+    },
+    serve,
+};
 
 fn app() -> Router {
     Router::new()

@@ -1,8 +1,10 @@
 //! Waits for an hour before it answers; with `?head=1` it sends its head first.
 #![cfg(target_arch = "wasm32")]
 
-use wasip2::clocks::monotonic_clock;
-use wasip2::http::types::{IncomingRequest, ResponseOutparam};
+use wasip2::{
+    clocks::monotonic_clock,
+    http::types::{IncomingRequest, ResponseOutparam},
+};
 use wasmgate_test_guests::{Answer, query, serve};
 
 serve!(handle);

@@ -6,8 +6,10 @@
     reason = "a canary reads and writes all of its memory, whoever owns it"
 )]
 
-use std::arch::wasm32::{memory_grow, memory_size};
-use std::hint::black_box;
+use std::{
+    arch::wasm32::{memory_grow, memory_size},
+    hint::black_box,
+};
 
 use wasip2::http::types::{IncomingRequest, ResponseOutparam};
 use wasmgate_test_guests::{answer, query, serve};

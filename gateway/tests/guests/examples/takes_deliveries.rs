@@ -6,8 +6,10 @@
 #![cfg(target_arch = "wasm32")]
 
 use serde_json::{Value, json};
-use wasip2::clocks::monotonic_clock;
-use wasip2::http::types::{IncomingRequest, Method, ResponseOutparam};
+use wasip2::{
+    clocks::monotonic_clock,
+    http::types::{IncomingRequest, Method, ResponseOutparam},
+};
 use wasmgate_test_guests::{answer, dapr, header, serve, target};
 
 serve!(handle);

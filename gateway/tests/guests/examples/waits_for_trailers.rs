@@ -1,9 +1,9 @@
 //! Calls the URL in `?to=` and waits for the trailers of the answer, without reading its body.
 #![cfg(target_arch = "wasm32")]
 
-use wasip2::http::outgoing_handler;
-use wasip2::http::types::{
-    Fields, IncomingBody, IncomingRequest, OutgoingRequest, ResponseOutparam, Scheme,
+use wasip2::http::{
+    outgoing_handler,
+    types::{Fields, IncomingBody, IncomingRequest, OutgoingRequest, ResponseOutparam, Scheme},
 };
 use wasmgate_test_guests::{answer, query, response_of, serve};
 

@@ -2,11 +2,13 @@
 
 use std::io::Write as _;
 
-use wasip2::http::types::{
-    ErrorCode, Fields, IncomingBody, IncomingRequest, IncomingResponse, OutgoingBody,
-    OutgoingRequest, OutgoingResponse, ResponseOutparam, Trailers, http_error_code,
+use wasip2::{
+    http::types::{
+        ErrorCode, Fields, IncomingBody, IncomingRequest, IncomingResponse, OutgoingBody, OutgoingRequest,
+        OutgoingResponse, ResponseOutparam, Trailers, http_error_code,
+    },
+    io::streams::{InputStream, OutputStream, StreamError},
 };
-use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 
 /// Most bytes asked of a body at once.
 const CHUNK_BYTES: u64 = 64 * 1024;

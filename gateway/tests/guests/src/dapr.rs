@@ -1,8 +1,8 @@
 //! Calls of the Dapr API at the address that the environment names.
 
-use wasip2::http::outgoing_handler;
-use wasip2::http::types::{
-    Fields, IncomingRequest, Method, OutgoingRequest, ResponseOutparam, Scheme,
+use wasip2::http::{
+    outgoing_handler,
+    types::{Fields, IncomingRequest, Method, OutgoingRequest, ResponseOutparam, Scheme},
 };
 
 use crate::{Answer, OutgoingBodyWriter, RequestBody, answer, header, response_of};
@@ -30,14 +30,8 @@ impl Reply {
 ///
 /// # Errors
 /// What the host says went wrong, such as a body that broke off.
-pub fn call(
-    method: &Method,
-    path: &str,
-    headers: &[(&str, String)],
-    body: &[u8],
-) -> Result<Reply, String> {
-    let endpoint =
-        variable("DAPR_HTTP_ENDPOINT").unwrap_or_else(|| "http://localhost:3500".to_owned());
+pub fn call(method: &Method, path: &str, headers: &[(&str, String)], body: &[u8]) -> Result<Reply, String> {
+    let endpoint = variable("DAPR_HTTP_ENDPOINT").unwrap_or_else(|| "http://localhost:3500".to_owned());
     let fields = Fields::new();
     for (name, value) in headers {
         let _ = fields.append(name, value.as_bytes());

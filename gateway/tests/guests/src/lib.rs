@@ -13,9 +13,7 @@ pub mod dapr;
 
 pub use body::{Answer, OutgoingBodyWriter, RequestBody};
 
-use wasip2::http::types::{
-    ErrorCode, FutureIncomingResponse, IncomingRequest, IncomingResponse, ResponseOutparam,
-};
+use wasip2::http::types::{ErrorCode, FutureIncomingResponse, IncomingRequest, IncomingResponse, ResponseOutparam};
 
 /// Exports `handle(IncomingRequest, ResponseOutparam)` as the component's HTTP handler.
 #[macro_export]
@@ -24,10 +22,7 @@ macro_rules! serve {
         struct Component;
 
         impl ::wasip2::exports::http::incoming_handler::Guest for Component {
-            fn handle(
-                request: ::wasip2::http::types::IncomingRequest,
-                out: ::wasip2::http::types::ResponseOutparam,
-            ) {
+            fn handle(request: ::wasip2::http::types::IncomingRequest, out: ::wasip2::http::types::ResponseOutparam) {
                 $handler(request, out);
             }
         }

@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use super::orders::Clients;
-use super::street::Street;
+use super::{orders::Clients, street::Street};
 
 /// Orders while something ends.
 const ORDERS: usize = 120;

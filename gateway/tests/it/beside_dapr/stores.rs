@@ -2,8 +2,10 @@
 
 use wasmgate_real_dapr::{Daprd, Place, Postgres, Redis, Resources};
 
-use crate::dapr_etags::{etag_scenario, put_price};
-use crate::harness::{TestGateway, until};
+use crate::{
+    dapr_etags::{etag_scenario, put_price},
+    harness::{TestGateway, until},
+};
 
 const STORES: [&str; 5] = ["postgres", "postgres1", "redis", "sqlite", "memory"];
 
@@ -67,8 +69,7 @@ async fn every_stores_own_words_for_too_late_are_a_conflict_and_for_gone_unavail
     let gateway = STORES
         .iter()
         .fold(TestGateway::builder().dapr(&settings), |all, store| {
-            let lines =
-                format!("env = {{ STORE = \"{store}\" }}\ndapr = {{ state = [\"{store}\"] }}");
+            let lines = format!("env = {{ STORE = \"{store}\" }}\ndapr = {{ state = [\"{store}\"] }}");
             all.guest_as(store, "guards_a_price", &lines)
         });
     let gateway = gateway.start();

@@ -1,15 +1,19 @@
 //! The shop under the shipped overlay, and everything beside it.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
 use wasmgate_real_dapr::{Daprd, Place, Postgres, Redis, Resources, Scheduler};
 
-use crate::coffee_shop::shop::{FULFILLED, listed, show};
-use crate::harness::{TestGateway, command, example_packages};
+use crate::{
+    coffee_shop::shop::{FULFILLED, listed, show},
+    harness::{TestGateway, command, example_packages},
+};
 
 /// What the overlay configures, relative to the repository.
 const OVERLAY: &str = "deploy/overlays/dapr";

@@ -1,9 +1,11 @@
 //! The coffee shop as it is shipped: the repository's `wasmgate.toml` and its component files, with
 //! data of the test's own.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -153,8 +155,7 @@ impl Books {
 
 /// An order of drinks and food.
 pub(crate) fn order(drinks: &[u32], food: &[u32]) -> Value {
-    let items =
-        |types: &[u32]| -> Value { types.iter().map(|kind| json!({"itemType": kind})).collect() };
+    let items = |types: &[u32]| -> Value { types.iter().map(|kind| json!({"itemType": kind})).collect() };
     json!({
         "commandType": 0, "orderSource": 1, "location": 0,
         "loyaltyMemberId": "0199d2a0-0000-7000-8000-000000000009",

@@ -1,12 +1,16 @@
 //! A configuration, written piece by piece and served.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use tempfile::TempDir;
 
-use super::guest;
-use super::process::{TestGateway, command};
+use super::{
+    guest,
+    process::{TestGateway, command},
+};
 
 /// A `wasmgate.toml` in the making: free ports and the compiled-code cache that tests share, unless
 /// said otherwise.

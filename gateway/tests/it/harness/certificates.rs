@@ -1,16 +1,17 @@
 //! Certificates made for a test, and OpenSSL's own server that shows them.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, date_time_ymd,
 };
 use tempfile::TempDir;
 
-use super::log::Lines;
-use super::{LOOK_AGAIN, PATIENCE};
+use super::{LOOK_AGAIN, PATIENCE, log::Lines};
 
 /// An authority of the test's own, with a folder for its files.
 pub(crate) struct Authority {

@@ -1,19 +1,18 @@
 //! HTTP as well-behaved clients speak it, over hyper.
 
-use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::{convert::Infallible, net::SocketAddr};
 
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, Request, Response, StatusCode, request};
 use http_body::Frame;
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
-use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::{net::TcpStream, sync::mpsc};
 
 use super::{RawConnection, TestGateway, within};
 
@@ -111,10 +110,7 @@ impl TestGateway {
     }
 
     /// Any request on a connection of its own, up to the head of its answer.
-    pub(crate) async fn start_request(
-        &self,
-        request: Request<Body>,
-    ) -> hyper::Result<Response<Incoming>> {
+    pub(crate) async fn start_request(&self, request: Request<Body>) -> hyper::Result<Response<Incoming>> {
         let mut connection = self.http1().await;
         within("a response", connection.send_request(request)).await
     }

@@ -15,13 +15,7 @@ impl TestGateway {
     }
 
     /// What the package at `/PACKAGE` gets for a call of the Dapr API.
-    pub(crate) async fn call(
-        &self,
-        package: &str,
-        method: &str,
-        path: &str,
-        body: impl Into<Bytes>,
-    ) -> Reply {
+    pub(crate) async fn call(&self, package: &str, method: &str, path: &str, body: impl Into<Bytes>) -> Reply {
         self.call_with(package, method, path, &[], body).await
     }
 

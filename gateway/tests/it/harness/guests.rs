@@ -1,8 +1,10 @@
 //! The components of the test guests and of the example packages, built once for all tests of a run.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
 
 /// The example packages that `wasmgate.toml` serves.
 const EXAMPLE_PACKAGES: [&str; 6] = [

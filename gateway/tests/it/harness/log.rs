@@ -1,9 +1,13 @@
 //! What a process writes, collected line by line while it runs.
 
-use std::io::{BufRead as _, BufReader, Read};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::{
+    io::{BufRead as _, BufReader, Read},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
 
 use serde_json::Value;
 

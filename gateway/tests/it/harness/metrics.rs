@@ -23,8 +23,7 @@ impl Metrics {
     /// The sum of all series of a metric that carry these labels; none when there is no such series.
     pub(crate) fn find(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let carries = |found: &str| {
-            let has =
-                |(label, value): &(&str, &str)| found.contains(&format!("{label}=\"{value}\""));
+            let has = |(label, value): &(&str, &str)| found.contains(&format!("{label}=\"{value}\""));
             labels.iter().all(has)
         };
         let values = self.series(name).filter(|(found, _)| carries(found));

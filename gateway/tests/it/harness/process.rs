@@ -1,15 +1,20 @@
 //! The gateway as a process: started, watched, signalled, ended with its test.
 
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::Instant;
+use std::{
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    time::Instant,
+};
 
 use tempfile::TempDir;
 
-use super::log::{Event, Lines};
-use super::metrics::Metrics;
-use super::{Builder, LOOK_AGAIN, PATIENCE, until};
+use super::{
+    Builder, LOOK_AGAIN, PATIENCE,
+    log::{Event, Lines},
+    metrics::Metrics,
+    until,
+};
 
 /// A signal that an operator sends.
 #[derive(Clone, Copy)]

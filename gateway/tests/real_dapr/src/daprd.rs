@@ -103,10 +103,8 @@ impl Daprd {
     pub async fn start(&mut self) {
         let address = self.http();
         let log = self.program.log().to_owned();
-        let connected = || {
-            std::fs::read_to_string(&log)
-                .map_or(0, |log| log.matches("Scheduler stream connected").count())
-        };
+        let connected =
+            || std::fs::read_to_string(&log).map_or(0, |log| log.matches("Scheduler stream connected").count());
         // The log goes on from start to start.
         let before = connected();
         let scheduler = self.scheduler;

@@ -74,9 +74,8 @@ impl Resources {
 
     fn secret_of(&self, reference: &Mapping) -> String {
         let field = |name: &str| reference.get(name).and_then(Value::as_str).unwrap_or("");
-        let of_reference = |(name, key, _): &&(String, String, String)| {
-            (name.as_str(), key.as_str()) == (field("name"), field("key"))
-        };
+        let of_reference =
+            |(name, key, _): &&(String, String, String)| (name.as_str(), key.as_str()) == (field("name"), field("key"));
         let found = self.secrets.iter().find(of_reference);
         let (_, _, value) = found.unwrap_or_else(|| panic!("the test has no secret {reference:?}"));
         value.clone()

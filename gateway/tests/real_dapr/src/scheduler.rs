@@ -60,8 +60,7 @@ impl Scheduler {
     /// Starts it again with the jobs that it kept.
     pub async fn restart(&mut self) {
         let log = self.program.log().to_owned();
-        let ready =
-            || std::fs::read_to_string(&log).map_or(0, |log| log.matches("Cron is ready").count());
+        let ready = || std::fs::read_to_string(&log).map_or(0, |log| log.matches("Cron is ready").count());
         // The log goes on from start to start.
         let before = ready();
         self.program.start(|| async { ready() > before }).await;

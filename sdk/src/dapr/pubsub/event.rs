@@ -104,8 +104,8 @@ impl<T: DeserializeOwned> CloudEvent<T> {
     /// Reads a delivery's body. 422 when it is no CloudEvent or its data is no `T`: Dapr tries
     /// such an event again, and moves it to the dead-letter topic after its retries.
     pub fn from_json(body: &[u8]) -> Result<Self, Error> {
-        let envelope: Envelope<'_> = serde_json::from_slice(body)
-            .map_err(|error| malformed(format!("the event is no CloudEvent: {error}")))?;
+        let envelope: Envelope<'_> =
+            serde_json::from_slice(body).map_err(|error| malformed(format!("the event is no CloudEvent: {error}")))?;
         let data = envelope.read_data().map_err(|reason| {
             malformed(format!(
                 "the data of event `{}` of topic `{}` is not what this subscriber takes: {reason}",

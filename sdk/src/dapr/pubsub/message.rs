@@ -96,11 +96,7 @@ impl Message {
     }
 
     /// Metadata for the component, for example `partitionKey`.
-    pub fn metadata(
-        mut self,
-        name: impl Into<Cow<'static, str>>,
-        value: impl Into<String>,
-    ) -> Self {
+    pub fn metadata(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
         self.metadata.set(name, value);
         self
     }
@@ -115,8 +111,7 @@ impl Message {
         let event = if matches!(self.content_type.as_ref(), JSON | CLOUD_EVENTS) {
             serde_json::from_slice(&body)?
         } else if self.content_type.starts_with("text/") {
-            let text = String::from_utf8(body)
-                .map_err(|_| Error::Invalid("a text message is not UTF-8".to_owned()))?;
+            let text = String::from_utf8(body).map_err(|_| Error::Invalid("a text message is not UTF-8".to_owned()))?;
             to_raw_value(&text)?
         } else {
             to_raw_value(&BASE64_STANDARD.encode(body))?

@@ -77,11 +77,7 @@ impl PubSub {
     }
 
     /// Publishes a value as JSON.
-    pub async fn publish(
-        &self,
-        topic: &str,
-        data: &(impl Serialize + ?Sized),
-    ) -> Result<(), Error> {
+    pub async fn publish(&self, topic: &str, data: &(impl Serialize + ?Sized)) -> Result<(), Error> {
         self.send(topic, Message::json(data)).await
     }
 
@@ -97,11 +93,7 @@ impl PubSub {
     }
 
     /// Publishes several messages in one call; [`Error::Bulk`] names those that were not taken.
-    pub async fn send_all(
-        &self,
-        topic: &str,
-        messages: impl IntoIterator<Item = Message>,
-    ) -> Result<(), Error> {
+    pub async fn send_all(&self, topic: &str, messages: impl IntoIterator<Item = Message>) -> Result<(), Error> {
         let entries = messages
             .into_iter()
             .enumerate()

@@ -109,11 +109,7 @@ impl Subscription {
 
     /// Metadata for the component, for example `rawPayload` = `true` for a topic whose events
     /// have no envelope.
-    pub fn metadata(
-        mut self,
-        name: impl Into<Cow<'static, str>>,
-        value: impl Into<String>,
-    ) -> Self {
+    pub fn metadata(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
         self.metadata.set(name, value);
         self
     }

@@ -86,11 +86,7 @@ impl Store {
 
     /// The same store with metadata for the component, sent with reads and deletes, for example
     /// `partitionKey`; writes have their own, [`Save::metadata`].
-    pub fn with_metadata(
-        mut self,
-        name: impl Into<Cow<'static, str>>,
-        value: impl Into<String>,
-    ) -> Self {
+    pub fn with_metadata(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
         self.metadata.set(name, value);
         self
     }
@@ -107,12 +103,7 @@ impl Store {
 
     /// Saves a value in place of the one that has the ETag; [`Error::EtagMismatch`] if that has
     /// changed or gone.
-    pub async fn replace(
-        &self,
-        key: &str,
-        value: &impl Serialize,
-        etag: &Etag,
-    ) -> Result<(), Error> {
+    pub async fn replace(&self, key: &str, value: &impl Serialize, etag: &Etag) -> Result<(), Error> {
         self.save_all([Save::new(key, value).if_match(etag)]).await
     }
 

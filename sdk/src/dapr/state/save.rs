@@ -125,19 +125,12 @@ impl Save {
     }
 
     /// Metadata for the component, for example `partitionKey`.
-    pub fn metadata(
-        mut self,
-        name: impl Into<Cow<'static, str>>,
-        value: impl Into<String>,
-    ) -> Self {
+    pub fn metadata(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
         self.metadata.set(name, value);
         self
     }
 
-    pub(super) fn into_request(
-        self,
-        default_consistency: Option<Consistency>,
-    ) -> Result<Request, Error> {
+    pub(super) fn into_request(self, default_consistency: Option<Consistency>) -> Result<Request, Error> {
         let mut request = Request::new(self.key)?;
         request.value = Some(self.value?);
         request.etag = self.etag.map(Etag::into_sent).transpose()?;
@@ -196,10 +189,7 @@ impl Request {
 }
 
 impl Options {
-    pub(super) fn new(
-        concurrency: Option<Concurrency>,
-        consistency: Option<Consistency>,
-    ) -> Option<Self> {
+    pub(super) fn new(concurrency: Option<Concurrency>, consistency: Option<Consistency>) -> Option<Self> {
         (concurrency.is_some() || consistency.is_some()).then(|| Options {
             concurrency: concurrency.map(Concurrency::as_str),
             consistency: consistency.map(Consistency::as_str),

@@ -89,11 +89,7 @@ impl Transaction {
     }
 
     /// Metadata for the component about all of it, for example `partitionKey`.
-    pub fn metadata(
-        mut self,
-        name: impl Into<Cow<'static, str>>,
-        value: impl Into<String>,
-    ) -> Self {
+    pub fn metadata(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
         self.metadata.set(name, value);
         self
     }

@@ -134,9 +134,7 @@ impl Store {
 /// # wasmgate_sdk::testing::block_on(append("8")).unwrap();
 /// # assert_eq!(dapr.state("statestore", "order-list").unwrap(), serde_json::json!(["7", "8"]));
 /// ```
-pub async fn retry_mismatches<T>(
-    mut attempt: impl AsyncFnMut() -> Result<T, crate::Error>,
-) -> Result<T, crate::Error> {
+pub async fn retry_mismatches<T>(mut attempt: impl AsyncFnMut() -> Result<T, crate::Error>) -> Result<T, crate::Error> {
     let mut mismatches = Mismatches::default();
     loop {
         match attempt().await {

@@ -128,10 +128,7 @@ impl Sink {
 
 /// Waits for a future while an upload goes on beside it. What the upload fails with shows in the
 /// answer, or in the lack of one.
-pub(super) async fn beside<T>(
-    upload: &mut Option<Production>,
-    future: impl Future<Output = T>,
-) -> T {
+pub(super) async fn beside<T>(upload: &mut Option<Production>, future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
     poll_fn(|context| {
         if let Some(sending) = upload

@@ -5,8 +5,8 @@ use std::{rc::Rc, time::Duration};
 use wasip2::http::{
     outgoing_handler,
     types::{
-        ErrorCode, FutureIncomingResponse, IncomingResponse, Method as WasiMethod, OutgoingRequest,
-        RequestOptions, Scheme,
+        ErrorCode, FutureIncomingResponse, IncomingResponse, Method as WasiMethod, OutgoingRequest, RequestOptions,
+        Scheme,
     },
 };
 
@@ -32,8 +32,7 @@ pub(crate) async fn send(call: Call) -> Result<Response, Error> {
     let future = outgoing_handler::handle(request, options(&call.timeouts)).map_err(failure)?;
     let mut upload = match open {
         Some(Ok(body)) => {
-            let sink =
-                Sink::new(&body).ok_or_else(|| Error::Other("no stream for the body".into()))?;
+            let sink = Sink::new(&body).ok_or_else(|| Error::Other("no stream for the body".into()))?;
             Some(upload(call.payload, body, sink))
         }
         Some(Err(())) => return Err(Error::Other("no body for the request".into())),
@@ -85,18 +84,13 @@ fn upload(payload: Payload, body: wasip2::http::types::OutgoingBody, mut sink: S
                 sink.write_all(&bytes).await?;
                 drop(sink);
             }
-            Payload::Stream(produce) => {
-                produce(BodyWriter::new(sink, Rc::clone(&trailers))).await?
-            }
+            Payload::Stream(produce) => produce(BodyWriter::new(sink, Rc::clone(&trailers))).await?,
         }
         finish(body, Some(&trailers.borrow()))
     })
 }
 
-async fn head(
-    future: &FutureIncomingResponse,
-    upload: &mut Option<Production>,
-) -> Result<IncomingResponse, Error> {
+async fn head(future: &FutureIncomingResponse, upload: &mut Option<Production>) -> Result<IncomingResponse, Error> {
     // The host may hold its answer back until the body has begun, so that comes first.
     beside(upload, std::future::ready(())).await;
     loop {
@@ -140,9 +134,9 @@ fn failure(code: ErrorCode) -> Error {
         | ErrorCode::TlsProtocolError
         | ErrorCode::TlsCertificateError
         | ErrorCode::TlsAlertReceived(_) => Error::Connect(format!("{code:?}")),
-        ErrorCode::HttpRequestMethodInvalid
-        | ErrorCode::HttpRequestUriInvalid
-        | ErrorCode::HttpRequestUriTooLong => Error::InvalidRequest(format!("{code:?}")),
+        ErrorCode::HttpRequestMethodInvalid | ErrorCode::HttpRequestUriInvalid | ErrorCode::HttpRequestUriTooLong => {
+            Error::InvalidRequest(format!("{code:?}"))
+        }
         code => Error::Other(format!("{code:?}")),
     }
 }

@@ -2,9 +2,7 @@
 
 use std::rc::Rc;
 
-use wasip2::http::types::{
-    Fields, HeaderError, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam,
-};
+use wasip2::http::types::{Fields, HeaderError, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 
 use super::{Incoming, Sink, body::is_disconnect, executor::block_on};
 use crate::{
@@ -36,8 +34,7 @@ fn prepare(response: Response, to_head: bool) -> (OutgoingResponse, Payload) {
     match head(status, &headers) {
         Ok(response) => (response, payload),
         Err(message) => {
-            let (status, headers, payload) =
-                Error::internal(message).into_response().into_parts(to_head);
+            let (status, headers, payload) = Error::internal(message).into_response().into_parts(to_head);
             // The problem's own head is always HTTP; were it not, an empty answer still is.
             let plain = || OutgoingResponse::new(Fields::new());
             (head(status, &headers).unwrap_or_else(|_| plain()), payload)
@@ -56,11 +53,7 @@ fn head(status: u16, headers: &Headers) -> Result<OutgoingResponse, String> {
     Ok(response)
 }
 
-fn send(
-    response: OutgoingResponse,
-    payload: Payload,
-    outparam: ResponseOutparam,
-) -> Result<(), Error> {
+fn send(response: OutgoingResponse, payload: Payload, outparam: ResponseOutparam) -> Result<(), Error> {
     // Without a body there is nothing to open: four host calls fewer, and the content-length of an
     // answer to HEAD is not held against a body that is not sent.
     if matches!(&payload, Payload::Full(bytes) if bytes.is_empty()) {
@@ -96,9 +89,8 @@ pub(super) fn finish(body: OutgoingBody, trailers: Option<&Headers>) -> Result<(
         .map(fields)
         .transpose()?;
     // The host's code is not written out: the texts of all codes are a tenth of a small package.
-    OutgoingBody::finish(body, trailers).map_err(|_| {
-        Error::internal("the host refused the end of the body: its length or its trailers")
-    })
+    OutgoingBody::finish(body, trailers)
+        .map_err(|_| Error::internal("the host refused the end of the body: its length or its trailers"))
 }
 
 /// Fields in the host, in one call.

@@ -20,8 +20,7 @@ pub(super) fn refuse<T>(status: u16, code: &str, message: &str) -> Result<T, Res
 
 /// A body as JSON, or the refusal of one that is not.
 pub(super) fn answer_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
-    serde_json::from_slice(body)
-        .map_err(|error| failure(400, "ERR_MALFORMED_REQUEST", &error.to_string()))
+    serde_json::from_slice(body).map_err(|error| failure(400, "ERR_MALFORMED_REQUEST", &error.to_string()))
 }
 
 /// A member that is text, empty if there is none.

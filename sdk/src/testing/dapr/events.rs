@@ -62,13 +62,7 @@ impl Events {
         });
     }
 
-    pub(super) fn take(
-        &mut self,
-        pubsub: &str,
-        topic: &str,
-        request: &Request,
-        body: &[u8],
-    ) -> Answer {
+    pub(super) fn take(&mut self, pubsub: &str, topic: &str, request: &Request, body: &[u8]) -> Answer {
         if topic.is_empty() {
             return refuse(404, "ERR_DIRECT_INVOKE", "the topic is empty");
         }
@@ -120,12 +114,7 @@ impl Events {
     }
 
     /// The next event from `start` that waits for an app.
-    pub(super) fn next(
-        &self,
-        start: usize,
-        app: &str,
-        subscription: &Subscription,
-    ) -> Option<(usize, Value)> {
+    pub(super) fn next(&self, start: usize, app: &str, subscription: &Subscription) -> Option<(usize, Value)> {
         let mut events = self.0.iter().enumerate().skip(start);
         events
             .find(|(_, event)| {

@@ -27,14 +27,13 @@ pub fn dapr() -> Dapr {
     let world = Rc::new(World::default());
     let answering = Rc::clone(&world);
     let before = super::OUTSIDE.with_borrow(Option::clone);
-    let outbound =
-        super::outbound(
-            move |request| match (request.authority().as_deref(), &before) {
-                (Some("localhost:3500"), _) => answering.answer(request),
-                (_, Some(before)) => before(request),
-                (_, None) => Err(client::Error::Denied),
-            },
-        );
+    let outbound = super::outbound(
+        move |request| match (request.authority().as_deref(), &before) {
+            (Some("localhost:3500"), _) => answering.answer(request),
+            (_, Some(before)) => before(request),
+            (_, None) => Err(client::Error::Denied),
+        },
+    );
     Dapr {
         world,
         _outbound: outbound,
@@ -194,10 +193,7 @@ impl Dapr {
     /// let published = testing::block_on(dapr::pubsub("pubsub").publish("orders", "latte"));
     /// assert!(matches!(published, Err(dapr::Error::Timeout)));
     /// ```
-    pub fn intercept(
-        &self,
-        look: impl Fn(&Request) -> Option<Result<Response, client::Error>> + 'static,
-    ) {
+    pub fn intercept(&self, look: impl Fn(&Request) -> Option<Result<Response, client::Error>> + 'static) {
         *self.world.intercept.borrow_mut() = Some(Rc::new(look));
     }
 }

@@ -113,8 +113,7 @@ impl World {
                 respond(&router, request)
             }
             None => {
-                let message =
-                    format!("failed to invoke, id: {app}, err: couldn't find service: {app}");
+                let message = format!("failed to invoke, id: {app}, err: couldn't find service: {app}");
                 Ok(failure(500, "ERR_DIRECT_INVOKE", &message))
             }
         }
@@ -195,8 +194,7 @@ impl World {
                     .filter(|(name, _)| name == "key")
                     .map(|(_, key)| key)
                     .collect();
-                let wanted =
-                    |key: &&String| keys.is_empty() || keys.iter().any(|k| k == key.as_str());
+                let wanted = |key: &&String| keys.is_empty() || keys.iter().any(|k| k == key.as_str());
                 let items = configuration.get(store).into_iter().flatten();
                 let items = items.filter(|(key, _)| wanted(key)).map(|(key, value)| {
                     let item = json!({"value": value, "version": "1"});
@@ -241,8 +239,7 @@ impl World {
             Method::Get => match jobs.get(name) {
                 Some(job) => Ok(Response::json(job)),
                 None => {
-                    let message =
-                        format!("rpc error: code = NotFound desc = job not found: {name}");
+                    let message = format!("rpc error: code = NotFound desc = job not found: {name}");
                     refuse(500, "DAPR_SCHEDULER_GET_JOB", &message)
                 }
             },
@@ -253,9 +250,7 @@ impl World {
             _ => {
                 let job: Value = answer_json(body)?;
                 if jobs.contains_key(name) && job.get("overwrite") != Some(&Value::Bool(true)) {
-                    let message = format!(
-                        "rpc error: code = AlreadyExists desc = job already exists: '{name}'"
-                    );
+                    let message = format!("rpc error: code = AlreadyExists desc = job already exists: '{name}'");
                     return refuse(500, "DAPR_SCHEDULER_SCHEDULE_JOB", &message);
                 }
                 jobs.insert(name.to_owned(), job);

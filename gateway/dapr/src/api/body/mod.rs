@@ -38,8 +38,8 @@ pub(crate) fn proto<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8], dialect: Dialect) -> Result<T, ApiError> {
-    let read = serde_json::from_slice::<&RawValue>(body)
-        .and_then(|text| T::deserialize(Value::new(text.get(), dialect)));
+    let read =
+        serde_json::from_slice::<&RawValue>(body).and_then(|text| T::deserialize(Value::new(text.get(), dialect)));
     read.map_err(|error| ApiError::malformed(format!("bad JSON: {error}")))
 }
 
@@ -81,9 +81,7 @@ mod tests {
         ] {
             assert_eq!(go::<Form>(text.as_bytes()).unwrap(), key("b"), "{text}");
         }
-        let nested = go::<Form>(
-            br#"{"Inner":{"KEY":"i"},"LiST":[{"Key":"l"},null],"Text\u017f":["t",null]}"#,
-        );
+        let nested = go::<Form>(br#"{"Inner":{"KEY":"i"},"LiST":[{"Key":"l"},null],"Text\u017f":["t",null]}"#);
         let nested = nested.unwrap();
         assert_eq!(*nested.inner.unwrap(), key("i"));
         assert_eq!(nested.list, [key("l"), key("")]);

@@ -153,11 +153,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
     }
 
     /// Also `RawValue`, which is one by name.
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
         self.plain().deserialize_newtype_struct(name, visitor)
     }
 

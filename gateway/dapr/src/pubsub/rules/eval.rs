@@ -173,12 +173,7 @@ impl<'a> Evaluation<'a> {
         self.value(&each.body).map(Some)
     }
 
-    fn operate(
-        &mut self,
-        operator: Operator,
-        left: &Value<'a>,
-        right: &Value<'a>,
-    ) -> Evaluated<'a> {
+    fn operate(&mut self, operator: Operator, left: &Value<'a>, right: &Value<'a>) -> Evaluated<'a> {
         use Operator as O;
         let budget = &mut self.budget;
         budget.step()?;

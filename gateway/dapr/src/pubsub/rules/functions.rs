@@ -104,11 +104,7 @@ pub(super) fn add<'a>(left: &Value<'a>, right: &Value<'a>, budget: &mut Budget) 
 }
 
 /// An operator on two numbers of a type, or on times; none if it has no value.
-pub(super) fn arithmetic<'a>(
-    operator: Operator,
-    left: &Value<'_>,
-    right: &Value<'_>,
-) -> Option<Value<'a>> {
+pub(super) fn arithmetic<'a>(operator: Operator, left: &Value<'_>, right: &Value<'_>) -> Option<Value<'a>> {
     use Operator as O;
     use Value as V;
     match (left, right) {
@@ -133,21 +129,11 @@ pub(super) fn arithmetic<'a>(
             O::Divide => left / right,
             _ => return None,
         })),
-        (V::Moment(left), V::Duration(right)) if operator == O::Add => {
-            left.checked_add(*right).map(V::Moment)
-        }
-        (V::Duration(left), V::Moment(right)) if operator == O::Add => {
-            left.checked_add(*right).map(V::Moment)
-        }
-        (V::Duration(left), V::Duration(right)) if operator == O::Add => {
-            left.checked_add(*right).map(V::Duration)
-        }
-        (V::Moment(left), V::Duration(right)) if operator == O::Subtract => {
-            left.checked_sub(*right).map(V::Moment)
-        }
-        (V::Moment(left), V::Moment(right)) | (V::Duration(left), V::Duration(right))
-            if operator == O::Subtract =>
-        {
+        (V::Moment(left), V::Duration(right)) if operator == O::Add => left.checked_add(*right).map(V::Moment),
+        (V::Duration(left), V::Moment(right)) if operator == O::Add => left.checked_add(*right).map(V::Moment),
+        (V::Duration(left), V::Duration(right)) if operator == O::Add => left.checked_add(*right).map(V::Duration),
+        (V::Moment(left), V::Duration(right)) if operator == O::Subtract => left.checked_sub(*right).map(V::Moment),
+        (V::Moment(left), V::Moment(right)) | (V::Duration(left), V::Duration(right)) if operator == O::Subtract => {
             left.checked_sub(*right).map(V::Duration)
         }
         _ => None,
@@ -168,9 +154,7 @@ fn number<'a>(function: Function, value: &Value<'_>, text: Option<&str>) -> Opti
         Function::ToInt => match value {
             Value::Int(value) => Some(*value),
             Value::Uint(value) => i64::try_from(*value).ok(),
-            Value::Double(value) => {
-                (*value > -PAST_INT && *value < PAST_INT).then_some(*value as i64)
-            }
+            Value::Double(value) => (*value > -PAST_INT && *value < PAST_INT).then_some(*value as i64),
             Value::Moment(millis) => Some(millis.div_euclid(1000)),
             _ => text?.parse().ok(),
         }

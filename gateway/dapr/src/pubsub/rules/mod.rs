@@ -45,10 +45,7 @@ impl Rule {
 
 /// The first rule that is true of `event`. One that fails, as over a missing field, is not. All rules together have one
 /// budget, or an app could give itself more by giving more rules.
-pub(crate) fn first_that_holds<'a>(
-    rules: &'a [Rule],
-    event: &'a Value,
-) -> Result<Option<&'a Rule>, TooLong> {
+pub(crate) fn first_that_holds<'a>(rules: &'a [Rule], event: &'a Value) -> Result<Option<&'a Rule>, TooLong> {
     let mut evaluation = eval::Evaluation::of(event);
     for rule in rules {
         match evaluation.value(&rule.expression) {

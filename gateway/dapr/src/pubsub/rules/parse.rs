@@ -304,8 +304,7 @@ impl Parser {
 fn call(name: &str, mut arguments: Vec<Expr>) -> Parsed {
     if name == "has" {
         let wrong = || "write has(a.b)".to_owned();
-        let (Some(Expr::Path(value, mut steps)), true) = (arguments.pop(), arguments.is_empty())
-        else {
+        let (Some(Expr::Path(value, mut steps)), true) = (arguments.pop(), arguments.is_empty()) else {
             return Err(wrong());
         };
         let Some(Step::Field(field)) = steps.pop() else {

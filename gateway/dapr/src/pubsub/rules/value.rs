@@ -220,21 +220,12 @@ impl<'a> Value<'a> {
         Ok(match (self, other) {
             (Self::Null, Value::Null) => true,
             (Self::Bool(one), Value::Bool(other)) => one == other,
-            (Self::Moment(one), Value::Moment(other))
-            | (Self::Duration(one), Value::Duration(other)) => one == other,
-            (
-                Self::Json(Json::Object(_)) | Self::Map(_),
-                Value::Json(Json::Object(_)) | Value::Map(_),
-            ) => {
+            (Self::Moment(one), Value::Moment(other)) | (Self::Duration(one), Value::Duration(other)) => one == other,
+            (Self::Json(Json::Object(_)) | Self::Map(_), Value::Json(Json::Object(_)) | Value::Map(_)) => {
                 return self.same_entries(other, budget);
             }
-            (
-                Self::Json(_) | Self::List(_) | Self::Map(_),
-                Value::Json(_) | Value::List(_) | Value::Map(_),
-            ) => {
-                if self.size(budget)?.number() != other.size(budget)?.number()
-                    || self.is_map() != other.is_map()
-                {
+            (Self::Json(_) | Self::List(_) | Self::Map(_), Value::Json(_) | Value::List(_) | Value::Map(_)) => {
+                if self.size(budget)?.number() != other.size(budget)?.number() || self.is_map() != other.is_map() {
                     return Ok(false);
                 }
                 let (one, other) = (self.elements(budget)?, other.elements(budget)?);
@@ -284,19 +275,16 @@ impl<'a> Value<'a> {
     }
 
     /// The order of two values of a kind; none if one of them is no number.
-    pub(super) fn order(
-        &self,
-        other: &Value<'_>,
-        budget: &mut Budget,
-    ) -> Result<Option<Ordering>, Failure> {
+    pub(super) fn order(&self, other: &Value<'_>, budget: &mut Budget) -> Result<Option<Ordering>, Failure> {
         if let (Some(one), Some(other)) = (self.text(), other.text()) {
             budget.bytes(one.len().min(other.len()))?;
             return Ok(Some(one.cmp(other)));
         }
         match (self, other) {
             (Self::Bool(one), Value::Bool(other)) => Ok(Some(one.cmp(other))),
-            (Self::Moment(one), Value::Moment(other))
-            | (Self::Duration(one), Value::Duration(other)) => Ok(Some(one.cmp(other))),
+            (Self::Moment(one), Value::Moment(other)) | (Self::Duration(one), Value::Duration(other)) => {
+                Ok(Some(one.cmp(other)))
+            }
             (one, other) if one.is_number() && other.is_number() => Ok(compare_numbers(one, other)),
             _ => Err(Failure::Wrong),
         }

@@ -156,8 +156,7 @@ fn answer(got: &Got) -> Response<Body> {
 
 /// A request as JSON.
 pub(super) fn told(got: &Got) -> Value {
-    let body: Value = serde_json::from_slice(&got.body)
-        .unwrap_or_else(|_| String::from_utf8_lossy(&got.body).into());
+    let body: Value = serde_json::from_slice(&got.body).unwrap_or_else(|_| String::from_utf8_lossy(&got.body).into());
     json!({
         "request": format!("{} {}", got.method, got.uri),
         "headers": super::seen::headers(&got.headers),

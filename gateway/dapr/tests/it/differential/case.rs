@@ -94,8 +94,7 @@ pub(super) fn read_all() -> Vec<Case> {
 
 fn read(path: &PathBuf) -> Vec<Case> {
     let text = std::fs::read_to_string(path).unwrap();
-    let file: File =
-        serde_norway::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let file: File = serde_norway::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let block = path.file_stem().unwrap().to_str().unwrap();
     let stores = match file.stores.as_slice() {
         [] => vec![None],

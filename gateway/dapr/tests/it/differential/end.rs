@@ -162,9 +162,7 @@ impl End {
             async move {
                 match sidecar.callback(request).await {
                     Callback::Answered(response) => response,
-                    Callback::Invocation(request) => {
-                        channel.deliver(&app_id("shop"), request).await.unwrap()
-                    }
+                    Callback::Invocation(request) => channel.deliver(&app_id("shop"), request).await.unwrap(),
                 }
             }
         });

@@ -17,9 +17,7 @@ async fn world() -> Option<World> {
         match (&received.method, received.path.as_str()) {
             (&Method::GET, "/dapr/subscribe") => {
                 let topics = ["other", "mine/../other", "mine%2F..%2Fother"];
-                let list = topics.map(
-                    |topic| json!({"pubsubname": "pubsub", "topic": topic, "route": "/event"}),
-                );
+                let list = topics.map(|topic| json!({"pubsubname": "pubsub", "topic": topic, "route": "/event"}));
                 answer(200, json!(list))
             }
             _ => answer(200, ""),

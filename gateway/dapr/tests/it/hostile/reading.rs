@@ -40,8 +40,7 @@ pub(super) fn check(recorded: &Recorded) -> Result<(), String> {
     }
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let name = decode(pair.split('=').next().unwrap());
-        let known =
-            name == "key" || name == "consistency" || name == "concurrency" || name == "appid";
+        let known = name == "key" || name == "consistency" || name == "concurrency" || name == "appid";
         let metadata = name.strip_prefix("metadata.").is_some_and(|name| {
             name.chars()
                 .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
@@ -113,12 +112,8 @@ pub(super) fn check(recorded: &Recorded) -> Result<(), String> {
             only(&body, &["resourceId", "lockOwner", "expiryInSeconds"])?;
             own(body["resourceId"].as_str().unwrap_or_default())
         }
-        ("POST" | "GET" | "DELETE", ["v1.0", "jobs", name]) if name.starts_with("4-shop-") => {
-            Ok(())
-        }
-        ("POST", ["v1.0", "bindings", "mine"]) => {
-            only(&recorded.json()?, &["operation", "data", "metadata"])
-        }
+        ("POST" | "GET" | "DELETE", ["v1.0", "jobs", name]) if name.starts_with("4-shop-") => Ok(()),
+        ("POST", ["v1.0", "bindings", "mine"]) => only(&recorded.json()?, &["operation", "data", "metadata"]),
         _ => Err("an operation that is not granted".to_owned()),
     }
 }
