@@ -19,7 +19,6 @@ pub mod gateway;
 pub mod identity;
 pub mod instance;
 pub mod invalid;
-mod local;
 pub mod log;
 pub mod package;
 pub mod routes;

@@ -1,5 +1,7 @@
 //! What the gateway and its Dapr runtime both stand on, so that neither has a copy of its own.
 
+mod local;
 mod private;
 
+pub use local::{is_loopback, is_ours, single};
 pub use private::{NotPrivate, check_private, create_private_dir, open_private};

@@ -25,6 +25,7 @@
 mod api;
 mod app;
 mod bindings;
+mod building_blocks;
 mod components;
 mod configuration;
 mod cron;
@@ -43,12 +44,15 @@ mod settings;
 pub mod sidecar;
 mod start;
 mod store;
+mod tcp;
 mod time;
 
+pub use api::{ApiRequest, OperationName};
 pub use app::{
     AppChannel, AppId, AppIdError, DeliverError, DeliverFuture, DeliveryKind, DeliveryResult, HttpAppChannel,
 };
 pub use axum::body::Body;
+pub use building_blocks::{BuildingBlocks, Condition, not_granted};
 pub use components::ComponentError;
 pub use error::OpenError;
 pub use grants::{Globs, GrantError, Grants};

@@ -26,7 +26,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api,
+    api::{self, ApiRequest},
     app::{AppChannel, AppId, DeliverError, DeliveryKind, DeliveryResult, HttpAppChannel},
     components::{self, Components},
     error::OpenError,
@@ -37,6 +37,7 @@ use crate::{
     settings::{OutsideApp, Settings},
     start::start_bindings,
     store::{Store, StoreError, state},
+    tcp,
 };
 
 pub(crate) type HttpsClient = Client<HttpsConnector<HttpConnector>, Body>;
@@ -212,22 +213,23 @@ impl Dapr {
     /// Every failure is an answer: Dapr's `{"errorCode", "message"}`, or for a missing grant a
     /// 403 `application/problem+json` that names it.
     pub async fn call(&self, caller: &AppId, grants: &Grants, request: Request<Body>) -> Response<Body> {
+        self.answer(caller, grants, ApiRequest::parse(request))
+            .await
+    }
+
+    /// The same for a request that has been parsed.
+    pub(crate) async fn answer(&self, caller: &AppId, grants: &Grants, request: ApiRequest) -> Response<Body> {
         api::handle(&self.runtime, caller, grants, request).await
     }
 
     /// The same API for ordinary processes: everything that arrives is taken for a call of `app`.
-    /// With [`Settings::api_token`] every call but the health checks must carry it.
+    ///
+    /// With [`Settings::api_token`] every call but the health checks must carry it. Without one the
+    /// pages of a browser are kept out: a call must name this machine or one of
+    /// [`Settings::allowed_hosts`], and if a page sent it, be of one of
+    /// [`Settings::allowed_origins`].
     pub fn tcp_router(&self, app: AppId, grants: Grants) -> Router {
-        let (dapr, caller) = (self.clone(), Arc::new((app, grants)));
-        Router::new().fallback(move |request: Request<Body>| {
-            let (dapr, caller) = (dapr.clone(), caller.clone());
-            async move {
-                match api::check_token(&dapr.runtime, &request) {
-                    Ok(()) => dapr.call(&caller.0, &caller.1, request).await,
-                    Err(refusal) => *refusal,
-                }
-            }
-        })
+        tcp::router(self.clone(), app, grants)
     }
 
     /// Stops the background work and waits for the deliveries under way.

@@ -20,6 +20,11 @@ pub struct Settings {
     pub substitute: bool,
     /// The token that callers over TCP must send as `dapr-api-token`.
     pub api_token: Option<String>,
+    /// Without a token: the hosts by which the API may be called over TCP beside this machine's
+    /// own, each with or without a port.
+    pub allowed_hosts: Vec<String>,
+    /// Without a token: the origins of pages in a browser that may call the API over TCP.
+    pub allowed_origins: Vec<String>,
     /// What `envRef` and environment secret stores see.
     pub environment: BTreeMap<String, String>,
     /// A process beside this one that gets events, jobs, bindings and invocations too.

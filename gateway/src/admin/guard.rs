@@ -13,10 +13,8 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::{
-    config::Secret,
-    local::{is_loopback, is_ours, single},
-};
+use crate::config::Secret;
+use wasmgate_common::{is_loopback, is_ours, single};
 
 /// Why a call was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,6 @@ mod caller;
 mod channel;
 mod headers;
 mod operation;
-mod pages;
 mod unmet;
 
 use std::{
@@ -245,21 +244,7 @@ impl Blocks {
             Mode::Embedded(dapr) => dapr,
             Mode::Sidecar(..) => return Ok(self.callbacks(gateway, arrival)),
         };
-        let router = dapr.tcp_router(AppId::new(&config.app_id)?, Grants::all());
-        if config.api_token.is_some() {
-            return Ok(router);
-        }
-        let config = Arc::new(config.clone());
-        let guarded = move |request: Request<Body>, next: axum::middleware::Next| {
-            let config = Arc::clone(&config);
-            async move {
-                match pages::check(&config, &request) {
-                    Ok(()) => next.run(request).await,
-                    Err(reason) => pages::refused(reason),
-                }
-            }
-        };
-        Ok(router.layer(axum::middleware::from_fn(guarded)))
+        Ok(dapr.tcp_router(AppId::new(&config.app_id)?, Grants::all()))
     }
 
     /// Ends deliveries and waits for those under way.
@@ -343,6 +328,8 @@ fn embedded(dapr: &DaprConfig) -> wasmgate_dapr::Settings {
             .api_token
             .as_ref()
             .map(|token| token.reveal().to_owned()),
+        allowed_hosts: dapr.allowed_hosts.clone(),
+        allowed_origins: dapr.allowed_origins.clone(),
         namespace: environment.get("NAMESPACE").cloned(),
         environment,
         outside: outside(dapr),

@@ -14,6 +14,7 @@ mod outbox;
 pub(crate) mod path;
 mod publish;
 mod query;
+mod request;
 mod secrets;
 mod state;
 mod transaction;
@@ -21,12 +22,13 @@ mod transaction;
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::Response;
 
 use crate::{app::AppId, error::ApiResult, grants::Grants, runtime::Runtime};
 use call::Call;
 pub(crate) use call::or_default;
 use operation::Operation;
+pub use request::{ApiRequest, OperationName};
 
 /// Header of the token that callers over TCP present.
 pub(crate) const API_TOKEN: &str = "dapr-api-token";
@@ -36,7 +38,7 @@ pub(crate) async fn handle(
     runtime: &Arc<Runtime>,
     caller: &AppId,
     grants: &Grants,
-    request: Request<Body>,
+    request: ApiRequest,
 ) -> Response<Body> {
     match route(runtime, caller, grants, request).await {
         Ok(response) => response,
@@ -44,10 +46,9 @@ pub(crate) async fn handle(
     }
 }
 
-async fn route(runtime: &Arc<Runtime>, caller: &AppId, grants: &Grants, request: Request<Body>) -> ApiResult {
+async fn route(runtime: &Arc<Runtime>, caller: &AppId, grants: &Grants, request: ApiRequest) -> ApiResult {
     use Operation as Op;
-    let (parts, body) = request.into_parts();
-    let operation = Operation::parse(&parts)?;
+    let (operation, parts, body) = request.into_parts()?;
     operation.check(grants)?;
     let call = &Call {
         runtime,
@@ -80,26 +81,6 @@ async fn route(runtime: &Arc<Runtime>, caller: &AppId, grants: &Grants, request:
         Op::GetMetadata => meta::metadata(call),
         Op::SetMetadata { key } => meta::set(call, body, key).await,
     }
-}
-
-/// Refuses a call over TCP without the token, if one is set. Health checks need none.
-pub(crate) fn check_token(runtime: &Runtime, request: &Request<Body>) -> Result<(), Box<Response<Body>>> {
-    let Some(token) = &runtime.settings.api_token else {
-        return Ok(());
-    };
-    let path = request.uri().path().trim_end_matches('/');
-    let given = request.headers().get(API_TOKEN).map(HeaderValue::as_bytes);
-    if matches!(path, "/v1.0/healthz" | "/v1.0/healthz/outbound")
-        || given.is_some_and(|given| same(given, token.as_bytes()))
-    {
-        return Ok(());
-    }
-    let mut refusal = Response::new(Body::from("invalid api token"));
-    *refusal.status_mut() = StatusCode::UNAUTHORIZED;
-    refusal
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    Err(Box::new(refusal))
 }
 
 /// Compares in a time that does not tell where the texts differ.

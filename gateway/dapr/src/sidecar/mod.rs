@@ -54,7 +54,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use crate::{
-    api::{API_TOKEN, call::MAX_BODY, invoke, operation::Operation},
+    api::{API_TOKEN, ApiRequest, call::MAX_BODY, invoke, operation::Operation},
     app::{AppChannel, AppId},
     error::{ApiError, ApiResult},
     grants::Grants,
@@ -219,6 +219,12 @@ impl Sidecar {
     /// `Retry-After` while it cannot be reached, 504 `ERR_SIDECAR_TIMEOUT` if it hangs, and 502
     /// `ERR_SIDECAR_ANSWER` if its answer breaks off before anything was passed on.
     pub async fn call(&self, caller: &AppId, grants: &Grants, request: Request<Body>) -> Response<Body> {
+        self.answer(caller, grants, ApiRequest::parse(request))
+            .await
+    }
+
+    /// The same for a request that has been parsed.
+    pub(crate) async fn answer(&self, caller: &AppId, grants: &Grants, request: ApiRequest) -> Response<Body> {
         match self.shared.call(caller, grants, request).await {
             Ok(response) => response,
             Err(error) => error.into_response(),
@@ -251,9 +257,8 @@ impl Shared {
         granted.map(|(app, _)| app)
     }
 
-    async fn call(&self, caller: &AppId, grants: &Grants, request: Request<Body>) -> ApiResult {
-        let (parts, body) = request.into_parts();
-        let operation = Operation::parse(&parts)?;
+    async fn call(&self, caller: &AppId, grants: &Grants, request: ApiRequest) -> ApiResult {
+        let (operation, parts, body) = request.into_parts()?;
         operation.check(grants)?;
         let names = &Names::new(caller, self.settings.topology == Topology::Shared);
         match &operation {

@@ -8,14 +8,14 @@ use std::net::IpAddr;
 use http::{HeaderMap, header::HeaderName, uri::Authority};
 
 /// The value of a header that is there once and is text.
-pub(crate) fn single(headers: &HeaderMap, name: impl Into<HeaderName>) -> Option<&str> {
+pub fn single(headers: &HeaderMap, name: impl Into<HeaderName>) -> Option<&str> {
     let mut values = headers.get_all(name.into()).iter();
     let value = values.next()?.to_str().ok()?;
     values.next().is_none().then_some(value)
 }
 
-/// Whether an authority names this machine in a way that no other name can stand for.
-pub(crate) fn is_ours(authority: &str) -> bool {
+/// True for an authority that names this machine in a way that no other name can stand for.
+pub fn is_ours(authority: &str) -> bool {
     let Ok(authority) = authority.parse::<Authority>() else {
         return false;
     };
@@ -27,7 +27,7 @@ pub(crate) fn is_ours(authority: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || literal.parse().is_ok_and(is_loopback)
 }
 
-/// Whether an address is this machine's own, also as IPv6 writes it.
-pub(crate) fn is_loopback(address: IpAddr) -> bool {
+/// True for an address of this machine's own, also as IPv6 writes it.
+pub fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }

@@ -1,29 +1,20 @@
 //! Keeps pages in a browser from the building blocks' API for other processes, where no token does.
 
-use axum::body::Body;
-use http::{HeaderValue, Request, Response, StatusCode, header, uri::Authority};
+use http::{Request, header, uri::Authority};
+use wasmgate_common::{is_ours, single};
 
-use crate::{
-    config::DaprConfig,
-    local::{is_ours, single},
-};
+use crate::settings::Settings;
 
 /// How a browser tells whose page sends a request (W3C Fetch Metadata).
 const FETCH_SITE: header::HeaderName = header::HeaderName::from_static("sec-fetch-site");
-
-/// What answers anybody, as where a token is asked.
-const OPEN: [&str; 2] = ["/v1.0/healthz", "/v1.0/healthz/outbound"];
 
 const HOST: &str = "call by `localhost` or a loopback address, name the host in [dapr] allowed_hosts, or set DAPR_API_TOKEN for the gateway";
 const ORIGIN: &str = "pages in a browser may not call this; name the page's origin in [dapr] allowed_origins, or set DAPR_API_TOKEN for the gateway";
 
 /// Refuses what a page may have sent, or what came by a name that a page may have chosen; says why, and what to do.
-pub(super) fn check<B>(config: &DaprConfig, request: &Request<B>) -> Result<(), &'static str> {
+pub(super) fn check<B>(settings: &Settings, request: &Request<B>) -> Result<(), &'static str> {
     let headers = request.headers();
-    if OPEN.contains(&request.uri().path().trim_end_matches('/')) {
-        return Ok(());
-    }
-    let named = |authority: &str| is_ours(authority) || is_listed(config, authority);
+    let named = |authority: &str| is_ours(authority) || is_listed(settings, authority);
     let by_authority = request.uri().authority().map(|name| named(name.as_str()));
     let by_host = headers
         .contains_key(header::HOST)
@@ -33,7 +24,7 @@ pub(super) fn check<B>(config: &DaprConfig, request: &Request<B>) -> Result<(), 
         return Err(HOST);
     }
     let is_allowed = |origin: &str| {
-        let mut allowed = config.allowed_origins.iter();
+        let mut allowed = settings.allowed_origins.iter();
         allowed.any(|allowed| allowed.eq_ignore_ascii_case(origin))
     };
     if headers.contains_key(header::ORIGIN) {
@@ -49,20 +40,11 @@ pub(super) fn check<B>(config: &DaprConfig, request: &Request<B>) -> Result<(), 
 }
 
 /// Whether a host is listed, with its port or for any.
-fn is_listed(config: &DaprConfig, authority: &str) -> bool {
+fn is_listed(settings: &Settings, authority: &str) -> bool {
     let Ok(authority) = authority.parse::<Authority>() else {
         return false;
     };
-    let mut listed = config.allowed_hosts.iter();
+    let mut listed = settings.allowed_hosts.iter();
     listed
         .any(|listed| listed.eq_ignore_ascii_case(authority.as_str()) || listed.eq_ignore_ascii_case(authority.host()))
-}
-
-/// The answer to what is refused.
-pub(super) fn refused(reason: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(reason));
-    *response.status_mut() = StatusCode::FORBIDDEN;
-    let kind = HeaderValue::from_static("text/plain");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
 }

@@ -1,0 +1,56 @@
+//! The API for ordinary processes, over TCP: who is let in, and as which app.
+
+mod pages;
+
+use std::sync::Arc;
+
+use axum::{Router, body::Body};
+use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
+
+use crate::{
+    api::{API_TOKEN, same},
+    app::AppId,
+    grants::Grants,
+    runtime::Dapr,
+    settings::Settings,
+};
+
+/// The paths that answer anybody, since probes carry no token.
+const OPEN: [&str; 2] = ["/v1.0/healthz", "/v1.0/healthz/outbound"];
+
+/// A router on which every request is a call of `app`.
+pub(crate) fn router(dapr: Dapr, app: AppId, grants: Grants) -> Router {
+    let caller = Arc::new((app, grants));
+    Router::new().fallback(move |request: Request<Body>| {
+        let (dapr, caller) = (dapr.clone(), caller.clone());
+        async move {
+            match check(&dapr.runtime.settings, &request) {
+                Ok(()) => dapr.call(&caller.0, &caller.1, request).await,
+                Err(refusal) => *refusal,
+            }
+        }
+    })
+}
+
+/// Refuses a request without the token, or where there is none what a page in a browser may have sent.
+fn check(settings: &Settings, request: &Request<Body>) -> Result<(), Box<Response<Body>>> {
+    if OPEN.contains(&request.uri().path().trim_end_matches('/')) {
+        return Ok(());
+    }
+    let Some(token) = &settings.api_token else {
+        return pages::check(settings, request).map_err(|reason| refusal(StatusCode::FORBIDDEN, reason));
+    };
+    let given = request.headers().get(API_TOKEN).map(HeaderValue::as_bytes);
+    if given.is_some_and(|given| same(given, token.as_bytes())) {
+        return Ok(());
+    }
+    Err(refusal(StatusCode::UNAUTHORIZED, "invalid api token"))
+}
+
+fn refusal(status: StatusCode, reason: &'static str) -> Box<Response<Body>> {
+    let mut refusal = Response::new(Body::from(reason));
+    *refusal.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain");
+    refusal.headers_mut().insert(CONTENT_TYPE, kind);
+    Box::new(refusal)
+}
