@@ -14,7 +14,7 @@ use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::Request;
 use http_body_util::{BodyExt as _, Empty};
-use wasmgate::{admin::metrics::Metrics, config, gateway::Arrival, start};
+use wasmgate::{bootstrap, config, gateway::ConnectionInfo, metrics::Metrics};
 
 fn guests(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
@@ -38,9 +38,9 @@ fn guests(criterion: &mut Criterion) {
         .build()
         .unwrap();
     let metrics = Arc::new(Metrics::new().unwrap());
-    let gateway = start::load(config::load(&file).unwrap(), metrics).unwrap();
+    let gateway = bootstrap::load(config::load(&file).unwrap(), metrics).unwrap();
     let client = gateway.client();
-    let arrival = Arrival {
+    let connection = ConnectionInfo {
         peer: IpAddr::from([127, 0, 0, 1]).into(),
         client,
         sidecar: false,
@@ -51,7 +51,7 @@ fn guests(criterion: &mut Criterion) {
                 runtime.block_on(async {
                     let request = Request::get(format!("/{name}/hello")).header("host", "localhost");
                     let request = request.body(Empty::<Bytes>::new()).unwrap();
-                    let response = gateway.handle(request, &arrival).await;
+                    let response = gateway.handle(request, &connection).await;
                     assert!(response.status().is_success());
                     response.into_body().collect().await.unwrap()
                 })

@@ -1,55 +1,61 @@
-//! Permits: how many instances of one package may live at once, and what is refused when they do.
+//! Permits: how many instances of one package may live at once, how many requests may be under way to outside, and what is
+//! refused when they are.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// The slots of one package.
+/// A count of permits that does not exceed its limit. Cloning shares it.
 ///
-/// A counter rather than a semaphore: nobody waits here, since a queue in front of a full package only turns an
-/// honest 503 into a late one.
+/// A counter rather than a semaphore: nobody waits here, since a queue in front of something full only turns an honest
+/// refusal into a late one.
+#[derive(Debug, Clone)]
+pub struct Permits(Arc<Counted>);
+
 #[derive(Debug)]
-pub struct Admission {
+struct Counted {
     taken: AtomicUsize,
     limit: usize,
 }
 
-impl Admission {
-    /// Admits up to `limit` instances at once.
-    pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self {
+impl Permits {
+    /// Up to `limit` permits at once.
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Counted {
             taken: AtomicUsize::new(0),
             limit,
-        })
+        }))
     }
 
-    /// A permit for one instance, or `None` when all are taken.
-    pub fn enter(self: &Arc<Self>) -> Option<Permit> {
-        if self.taken.fetch_add(1, Ordering::Relaxed) >= self.limit {
-            self.taken.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        Some(Permit {
-            admission: Arc::clone(self),
-        })
+    /// Takes a permit, or `None` when all are taken.
+    pub fn take(&self) -> Option<Permit> {
+        let Counted { taken, limit } = &*self.0;
+        let free = |now: usize| (now < *limit).then_some(now + 1);
+        taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, free)
+            .ok()?;
+        Some(Permit(self.clone()))
     }
 
-    /// Instances alive.
+    /// How many are taken.
     pub fn taken(&self) -> usize {
-        self.taken.load(Ordering::Relaxed).min(self.limit)
+        self.0.taken.load(Ordering::Relaxed)
+    }
+
+    /// How many there are.
+    pub fn limit(&self) -> usize {
+        self.0.limit
     }
 }
 
-/// The right to run one instance; dropping it frees the slot.
+/// The right to run one instance or to have one request under way; dropping it gives it back.
 #[derive(Debug)]
-pub struct Permit {
-    admission: Arc<Admission>,
-}
+pub struct Permit(Permits);
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.admission.taken.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -58,13 +64,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_package_refuses_until_a_permit_is_dropped() {
-        let admission = Admission::new(1);
-        let permit = admission.enter().unwrap();
-        assert!(admission.enter().is_none());
-        assert_eq!(admission.taken(), 1);
-        drop(permit);
-        assert_eq!(admission.taken(), 0);
-        assert!(admission.enter().is_some());
+    fn there_are_as_many_permits_as_said_and_a_dropped_one_is_free_again() {
+        let permits = Permits::new(2);
+        let (first, second) = (permits.take(), permits.take());
+        assert!(first.is_some() && second.is_some() && permits.take().is_none());
+        assert_eq!(permits.taken(), 2);
+        drop(first);
+        assert_eq!(permits.taken(), 1);
+        assert!(permits.take().is_some());
     }
 }

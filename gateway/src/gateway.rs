@@ -8,18 +8,17 @@ use std::sync::{
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Either, Full};
-use wasmgate_dapr::{AppId, Body as DaprBody, DeliverError};
+use http_body_util::{Either, Full};
+use wasmgate_dapr::{BuildingBlocks, is_dapr_path};
 use wasmgate_pool::Pool;
 use wasmtime_wasi_http::Error;
 
 use crate::{
-    admin::metrics::{Metrics, RouteMetrics},
-    blocks::{self, Blocks},
     egress::{self, Client, Egress},
     error::Failure,
     identity::{self, Peer, REQUEST_ID, RequestId, TRACEPARENT},
     instance::{self, Call, GuestBody, RequestBody, RouteTimer},
+    metrics::{Metrics, RouteMetrics},
     package::{Loader, Package, Residents},
     routes::{NoMatch, Route, RouteTable},
     target::Target,
@@ -37,15 +36,15 @@ pub struct Gateway {
     packages: Vec<Arc<Package>>,
     loader: Arc<Loader>,
     residents: Residents,
-    blocks: Option<Blocks>,
+    building_blocks: Option<BuildingBlocks>,
     outbound: egress::Settings,
     metrics: Arc<Metrics>,
     is_cut: AtomicBool,
 }
 
-/// Where a request came in.
+/// The connection that a request came in on.
 #[derive(Clone)]
-pub struct Arrival {
+pub struct ConnectionInfo {
     /// The other end of the connection.
     pub peer: Peer,
     /// The client of the worker that owns the connection.
@@ -61,7 +60,7 @@ impl Gateway {
         packages: Vec<Arc<Package>>,
         loader: Loader,
         residents: Residents,
-        blocks: Option<Blocks>,
+        building_blocks: Option<BuildingBlocks>,
         outbound: egress::Settings,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -72,7 +71,7 @@ impl Gateway {
             packages,
             loader: Arc::new(loader),
             residents,
-            blocks,
+            building_blocks,
             outbound,
             metrics,
             is_cut: AtomicBool::new(false),
@@ -85,8 +84,8 @@ impl Gateway {
     }
 
     /// The building blocks, if any package uses them.
-    pub fn blocks(&self) -> Option<&Blocks> {
-        self.blocks.as_ref()
+    pub fn building_blocks(&self) -> Option<&BuildingBlocks> {
+        self.building_blocks.as_ref()
     }
 
     /// The packages, in the order of the configuration.
@@ -126,14 +125,14 @@ impl Gateway {
     }
 
     /// Answers one request from outside. Dropping the future stops the guest.
-    pub async fn handle<B>(&self, request: Request<B>, arrival: &Arrival) -> Response<ResponseBody>
+    pub async fn handle<B>(&self, request: Request<B>, connection: &ConnectionInfo) -> Response<ResponseBody>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Error>,
     {
         let id = RequestId::of(request.headers());
         let is_head = request.method() == Method::HEAD;
-        let mut response = match self.route(request, &id, arrival).await {
+        let mut response = match self.route(request, &id, connection).await {
             Ok(response) => response.map(Either::Left),
             Err(failure) => failure
                 .answer(is_head, id.as_str())
@@ -150,47 +149,11 @@ impl Gateway {
         self.metrics.unrouted(failure.reason());
     }
 
-    /// Hands a request of the building blocks to the package that is `app`; no route leads there.
-    ///
-    /// # Errors
-    /// When there is no such package, or it can take no request now.
-    pub async fn deliver(
-        &self,
-        app: &AppId,
-        mut request: Request<DaprBody>,
-        client: &Client,
-    ) -> Result<Response<DaprBody>, DeliverError> {
-        let package = self
-            .package(app.as_str())
-            .ok_or_else(|| DeliverError::NoSuchApp(app.clone()))?;
-        let id = RequestId::of(request.headers());
-        let is_head = request.method() == Method::HEAD;
-        let invoked = request.headers().contains_key(blocks::CALLER);
-        if invoked && self.is_internal(package, request.uri().path()) {
-            return Ok(Failure::NoRoute
-                .answer(is_head, id.as_str())
-                .map(DaprBody::from));
-        }
-        identity::stamp_delivery(request.headers_mut(), &id, app.as_str());
-        let request = request.map(|body| body.map_err(blocks::broken));
-        match self.dispatch(package, request, &id, client, None).await {
-            Ok(response) => Ok(response.map(DaprBody::new)),
-            Err(failure @ (Failure::Overloaded | Failure::PackageUnavailable)) => {
-                let reason = failure.reason().to_owned();
-                Err(DeliverError::Unavailable {
-                    app: app.clone(),
-                    reason,
-                })
-            }
-            Err(failure) => Ok(failure.answer(is_head, id.as_str()).map(DaprBody::from)),
-        }
-    }
-
     async fn route<B>(
         &self,
         mut request: Request<B>,
         id: &RequestId,
-        arrival: &Arrival,
+        connection: &ConnectionInfo,
     ) -> Result<Response<GuestBody>, Failure>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -198,14 +161,14 @@ impl Gateway {
     {
         let found = self.find(&mut request);
         let (index, package, prefix) = found.inspect_err(|failure| self.metrics.unrouted(failure.reason()))?;
-        if !arrival.sidecar {
-            blocks::remove_dapr_headers(request.headers_mut());
+        if !connection.sidecar {
+            identity::remove_dapr_headers(request.headers_mut());
         }
-        identity::stamp(request.headers_mut(), id, &arrival.peer, prefix.as_ref());
+        identity::stamp(request.headers_mut(), id, &connection.peer, prefix.as_ref());
         let metrics = self.route_metrics(index, package);
         let timer = metrics.clone().map(RouteTimer::start);
         let answered = self
-            .dispatch(package, request, id, &arrival.client, timer)
+            .dispatch(package, request, id, &connection.client, timer)
             .await;
         if let Some(metrics) = metrics {
             metrics.count(
@@ -241,10 +204,10 @@ impl Gateway {
     }
 
     /// Whether a path of a package is for the building blocks alone.
-    fn is_internal(&self, package: &Package, path: &str) -> bool {
-        match &self.blocks {
-            Some(blocks) if package.caller.is_granted() => blocks.is_internal(&package.caller, path),
-            _ => blocks::is_dapr_path(path),
+    pub(crate) fn is_internal(&self, package: &Package, path: &str) -> bool {
+        match &self.building_blocks {
+            Some(blocks) if package.grants.has_table() => blocks.is_internal(&package.grants.app, path),
+            _ => is_dapr_path(path),
         }
     }
 
@@ -257,7 +220,7 @@ impl Gateway {
     }
 
     /// Runs a package on a request, however it came.
-    async fn dispatch<B>(
+    pub(crate) async fn dispatch<B>(
         &self,
         package: &Arc<Package>,
         request: Request<B>,
@@ -279,7 +242,7 @@ impl Gateway {
             RequestBody::new(body, package.config.limits.request_body).ok_or_else(|| refused(Failure::BodyTooLarge))?;
         let permit = package
             .admission
-            .enter()
+            .take()
             .ok_or_else(|| refused(Failure::Overloaded))?;
         let loaded = package
             .get(&self.loader, &self.residents)
@@ -292,7 +255,7 @@ impl Gateway {
                 Arc::clone(package),
                 id.clone(),
                 client.clone(),
-                self.blocks.clone(),
+                self.building_blocks.clone(),
                 trace,
             ),
             request_id: id.clone(),

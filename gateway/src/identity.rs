@@ -14,6 +14,9 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
+/// The headers by which the building blocks vouch for a call begin so; nobody outside may set them.
+const DAPR_HEADERS: &str = "dapr-";
+
 /// Longest request id taken from a client: it goes into every log line of the request.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
@@ -77,6 +80,15 @@ pub fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: &Peer, prefix: Optio
         Some(prefix) => headers.insert(FORWARDED_PREFIX, prefix.clone()),
         None => headers.remove(FORWARDED_PREFIX),
     };
+}
+
+/// Takes out what only the building blocks may say of a call.
+pub fn remove_dapr_headers(headers: &mut HeaderMap) {
+    let is_theirs = |name: &&HeaderName| name.as_str().starts_with(DAPR_HEADERS);
+    let theirs: Vec<_> = headers.keys().filter(is_theirs).cloned().collect();
+    for name in theirs {
+        headers.remove(name);
+    }
 }
 
 /// The same for a request that the building blocks make: there is no client, and the host is the app.
@@ -226,6 +238,17 @@ mod tests {
             assert_ne!(headers["traceparent"], *bad);
             assert!(!headers.contains_key("tracestate"));
         }
+    }
+
+    #[test]
+    fn headers_of_the_building_blocks_are_removed_and_others_stay() {
+        let mut headers = HeaderMap::new();
+        for name in ["dapr-app-id", "dapr-api-token", "x-dapr", "accept"] {
+            headers.insert(name, HeaderValue::from_static("1"));
+        }
+        remove_dapr_headers(&mut headers);
+        assert_eq!(headers.len(), 2);
+        assert!(headers.contains_key("x-dapr") && headers.contains_key("accept"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Wasmgate: HTTP routes to Wasm components, a fresh instance for every request.
 //!
 //! The path of a request, in the order of these modules: a worker in [`server`] accepts it, [`gateway`] finds its
-//! route, admits it and runs it in [`instance`], whose requests to others pass [`egress`]. [`start`] puts it all
+//! route, admits it and runs it in [`instance`], whose requests to others pass [`egress`]. [`bootstrap`] puts it all
 //! together from a checked [`config`].
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
@@ -9,9 +9,10 @@ compile_error!("the gateway runs on 64-bit Linux only; packages are built and te
 
 pub mod admin;
 pub mod admission;
-pub mod blocks;
+pub mod bootstrap;
 pub mod config;
 pub mod content;
+pub mod deliveries;
 pub mod egress;
 pub mod engine;
 pub mod error;
@@ -20,8 +21,8 @@ pub mod identity;
 pub mod instance;
 pub mod invalid;
 pub mod log;
+pub mod metrics;
 pub mod package;
 pub mod routes;
 pub mod server;
-pub mod start;
 pub mod target;

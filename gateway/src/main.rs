@@ -13,11 +13,10 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, fmt::writer::BoxMakeWriter};
 use wasmgate::{
     admin::client::CallError,
-    blocks::Blocks,
+    bootstrap::{self, Ended, StartError},
     config::{self, Config},
     log::Log,
     server::url,
-    start::{self, Ended, StartError},
 };
 
 #[global_allocator]
@@ -118,7 +117,7 @@ fn run(command: Command) -> Result<ExitCode, Exit> {
             config.server.listen = listen.unwrap_or(config.server.listen);
             config.server.admin = admin.unwrap_or(config.server.admin);
             let table = config::table(&config);
-            let ended = start::up(config, |addresses| {
+            let ended = bootstrap::up(config, |addresses| {
                 let dapr = addresses
                     .dapr
                     .map(|address| format!("dapr on {}\n", url(address)));
@@ -136,14 +135,14 @@ fn run(command: Command) -> Result<ExitCode, Exit> {
         }
         Command::Check(file) => {
             let config = load(&file)?;
-            let registered = start::check(&config)?;
+            let registered = bootstrap::check(&config)?;
             for (package, registered) in config.packages.iter().zip(&registered) {
                 say(&format!(
                     "{} runs in engine {}\n",
                     package.name, registered.choice
                 ));
             }
-            for caveat in Blocks::caveats(&config) {
+            for caveat in bootstrap::caveats(&config) {
                 say(&format!("note: {caveat}\n"));
             }
             say(&format!(
@@ -156,7 +155,7 @@ fn run(command: Command) -> Result<ExitCode, Exit> {
         }
         Command::Compile(file) => {
             let config = load(&file)?;
-            let compiled = counted(start::check(&config)?.len(), "package");
+            let compiled = counted(bootstrap::check(&config)?.len(), "package");
             say(&format!(
                 "compiled in {}: {compiled}\n",
                 config.server.cache.display()
@@ -201,7 +200,7 @@ fn ask(parked: parked::Parked) -> Result<String, Exit> {
 fn load(file: &File) -> Result<Config, Exit> {
     config::load(&file.file).map_err(|report| Exit {
         code: USAGE,
-        message: start::complete(report).to_string(),
+        message: bootstrap::complete(report).to_string(),
     })
 }
 

@@ -3,9 +3,7 @@
 
 pub mod client;
 mod guard;
-pub mod metrics;
 mod parked;
-pub mod pools;
 mod ready;
 mod snapshot;
 
@@ -22,12 +20,11 @@ use axum::{
     routing::{get, post},
 };
 use serde::Serialize;
+use wasmgate_dapr::BuildingBlocks;
 
-use crate::{blocks::Blocks, config::Secret, engine::Choice, gateway::Gateway, package::Package};
-use metrics::Metrics;
+use crate::{config::Secret, engine::Choice, gateway::Gateway, metrics::Metrics, package::Package};
 
 pub use parked::{MAX_LISTED, Order};
-pub use ready::Condition;
 
 /// What the admin listener tells, from before the first package is loaded to the end of the drain.
 #[derive(Clone)]
@@ -71,8 +68,8 @@ impl Status {
         self.0.gateway.get()
     }
 
-    fn blocks(&self) -> Option<&Blocks> {
-        self.gateway()?.blocks()
+    fn building_blocks(&self) -> Option<&BuildingBlocks> {
+        self.gateway()?.building_blocks()
     }
 }
 

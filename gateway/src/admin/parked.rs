@@ -56,7 +56,7 @@ impl Order {
 }
 
 pub(super) async fn queues(State(status): State<Status>) -> Response {
-    match status.blocks() {
+    match status.building_blocks() {
         Some(blocks) => Json(blocks.queues().await).into_response(),
         None => Json(json!([])).into_response(),
     }
@@ -133,7 +133,7 @@ fn queues_of(status: &Status) -> Result<Option<&Dapr>, Failed> {
     if status.gateway().is_none() {
         return Err(Failed::NotYet);
     }
-    match status.blocks() {
+    match status.building_blocks() {
         Some(blocks) => blocks.embedded().map(Some).ok_or(Failed::Sidecar),
         None => Ok(None),
     }

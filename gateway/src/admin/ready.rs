@@ -12,7 +12,7 @@ use super::Status;
 
 /// Something that keeps the gateway from being ready, or that an operator should know of though it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Condition {
+pub(super) struct Condition {
     /// A word for it that does not change.
     pub reason: &'static str,
     /// The package that it is about, if it is about one.
@@ -23,6 +23,17 @@ pub struct Condition {
     /// Whether requests should go elsewhere because of it.
     #[serde(skip)]
     pub unready: bool,
+}
+
+impl From<wasmgate_dapr::Condition> for Condition {
+    fn from(found: wasmgate_dapr::Condition) -> Self {
+        Self {
+            reason: found.reason,
+            package: found.app.map(|app| app.to_string()),
+            detail: found.detail,
+            unready: found.unready,
+        }
+    }
 }
 
 /// The answer in JSON.
@@ -75,8 +86,8 @@ pub(super) fn conditions(status: &Status) -> Vec<Condition> {
         let detail = "the gateway was told to end and takes no new connections";
         conditions.push(about_all("draining", detail));
     }
-    if let Some(blocks) = gateway.blocks() {
-        conditions.extend(blocks.conditions());
+    if let Some(blocks) = gateway.building_blocks() {
+        conditions.extend(blocks.conditions().into_iter().map(Condition::from));
     }
     let packages = gateway.packages().iter();
     conditions.extend(packages.filter_map(|package| {

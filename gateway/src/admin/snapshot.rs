@@ -4,7 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use wasmgate_dapr::QueueDepth;
 
-use super::{Status, metrics::Family, ready};
+use super::{Status, ready};
+use crate::metrics::Family;
 
 /// Everything as it is now.
 pub(super) async fn take(status: &Status) -> Vec<Family> {
@@ -26,9 +27,9 @@ pub(super) async fn take(status: &Status) -> Vec<Family> {
         families
             .push(Family::gauge("wasmgate_loaded_code_bytes", "Compiled code that is loaded").with(&[], bytes as f64));
     }
-    if let Some(blocks) = status.blocks() {
+    if let Some(blocks) = status.building_blocks() {
         families.extend(queues(&blocks.queues().await));
-        if let Some(is_there) = blocks.is_sidecar_there() {
+        if let Some(is_there) = blocks.is_sidecar_reachable() {
             let help = "1 while the sidecar answers, otherwise 0";
             let value = f64::from(u8::from(is_there));
             families.push(Family::gauge("wasmgate_sidecar_ready", help).with(&[], value));

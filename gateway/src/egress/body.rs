@@ -103,7 +103,7 @@ impl Body for Begun {
     }
 }
 
-/// A body that holds its request's slots: a connection is taken until both bodies have ended.
+/// A body that holds its request's permits: a connection is taken until both bodies have ended.
 struct Held {
     body: WasiBody,
     _outgoing: Arc<Outgoing>,

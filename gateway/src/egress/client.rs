@@ -20,8 +20,8 @@ use super::{
     outgoing::{Destination, Outgoing},
     pool::{Idle, Key},
     settings::Settings,
-    slots::Slots,
 };
+use crate::admission::Permits;
 
 /// How long a connection may take in all, from its name's addresses to TLS, unless the guest says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,9 +49,9 @@ impl Client {
         Self(Arc::new(Shared { settings, idle }))
     }
 
-    /// The slots of all requests.
-    pub(super) fn slots(&self) -> &Slots {
-        self.0.settings.slots()
+    /// The permits of all requests.
+    pub(super) fn permits(&self) -> &Permits {
+        self.0.settings.permits()
     }
 
     /// Sends a request and waits for the response's head, within the guest's own time-outs.

@@ -22,6 +22,7 @@ use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    sync::Semaphore,
 };
 use tokio_rustls::TlsConnector;
 use wasmtime_wasi_http::{Error, WasiBody};
@@ -29,7 +30,6 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use super::{
     failed::Failed,
     outgoing::Destination,
-    resolve::Lookups,
     settings::Settings,
     watched::{Watch, Watched},
 };
@@ -68,7 +68,7 @@ pub(super) async fn connect(
     to: &Destination,
     settings: &Settings,
     tls: &Arc<ClientConfig>,
-    lookups: &Lookups,
+    lookups: &Arc<Semaphore>,
     resolving: &AtomicBool,
 ) -> Result<Connection, Failed> {
     let proxy = settings.proxy_for(to);
@@ -200,7 +200,7 @@ async fn http2(stream: Box<dyn Stream>) -> Result<Connection, Failed> {
 async fn to_proxy(
     proxy: &Intercept,
     settings: &Settings,
-    lookups: &Lookups,
+    lookups: &Arc<Semaphore>,
     resolving: &AtomicBool,
 ) -> Result<Box<dyn Stream>, Failed> {
     let https = proxy.uri().scheme() == Some(&http::uri::Scheme::HTTPS);

@@ -1,14 +1,11 @@
-//! Calls of guests, counted by result and timed to the head of their answer.
+//! Requests of guests to outside, counted by result and timed to the head of their answer.
 
 use std::future::Future;
 
-use http::{Request, Response};
+use http::Response;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::{
-    blocks::{Blocks, Operation},
-    package::Package,
-};
+use crate::package::Package;
 
 /// Sends a request outside by way of `sending`.
 pub(super) async fn outbound(
@@ -24,17 +21,7 @@ pub(super) async fn outbound(
     answer
 }
 
-/// Calls a building block.
-pub(super) async fn block(package: &Package, blocks: &Blocks, request: Request<WasiBody>) -> Response<WasiBody> {
-    let timer = package.metrics().block_call(Operation::of(&request));
-    let response = blocks.call(&package.caller, request).await;
-    if let Some(timer) = timer {
-        timer.answered(response.status());
-    }
-    response
-}
-
-/// What went wrong, in one of a few words.
+/// Names what went wrong in one of a few words.
 fn word(error: &Error) -> &'static str {
     match error {
         Error::HttpRequestDenied | Error::DestinationIpProhibited => "refused",

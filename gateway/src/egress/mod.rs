@@ -6,46 +6,47 @@ mod body_errors;
 mod client;
 mod connect;
 mod counted;
+mod dapr;
 mod failed;
 mod outgoing;
 mod pool;
 mod resolve;
 mod settings;
-mod slots;
 mod watched;
 
 use std::{future::Future, sync::Arc};
 
 use http::{HeaderName, HeaderValue, Method};
+use wasmgate_dapr::BuildingBlocks;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
-pub use address::is_private_range;
-pub use body_errors::add_to_linker;
-pub use client::Client;
-pub use resolve::Lookups;
-pub use settings::Settings;
-pub use slots::Slots;
-
 use crate::{
-    blocks::{self, Blocks},
+    admission::{Permit, Permits},
     error::ERROR_HEADER,
     identity::RequestId,
     package::Package,
 };
 use outgoing::{Destination, Outgoing};
 
+pub use address::is_private_range;
+pub use body_errors::add_to_linker;
+pub use client::Client;
+pub use dapr::DAPR_ENDPOINT;
+pub(crate) use dapr::broken;
+pub use settings::Settings;
+
 /// One guest's door to the outside.
 pub struct Egress {
     package: Arc<Package>,
     request_id: RequestId,
     client: Client,
-    blocks: Option<Blocks>,
+    building_blocks: Option<BuildingBlocks>,
     /// Of the request that the guest is at.
     trace: Option<HeaderValue>,
     /// Made with the first request: most guests send none.
-    slots: Option<Slots>,
+    permits: Option<Permits>,
 }
 
 type SendIo = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -58,16 +59,16 @@ impl Egress {
         package: Arc<Package>,
         request_id: RequestId,
         client: Client,
-        blocks: Option<Blocks>,
+        building_blocks: Option<BuildingBlocks>,
         trace: Option<HeaderValue>,
     ) -> Self {
         Self {
             package,
             request_id,
             client,
-            blocks,
+            building_blocks,
             trace,
-            slots: None,
+            permits: None,
         }
     }
 
@@ -78,7 +79,7 @@ impl Egress {
         Ok(Arc::new(Outgoing {
             package: Arc::clone(&self.package),
             request_id: self.request_id.clone(),
-            _slots: self.slots(&to)?,
+            _permits: self.permits(&to)?,
             to,
         }))
     }
@@ -104,21 +105,23 @@ impl Egress {
         Err(Error::HttpRequestDenied)
     }
 
-    fn slots(&mut self, to: &Destination) -> Result<[slots::Slot; 3], Error> {
+    fn permits(&mut self, to: &Destination) -> Result<[Permit; 3], Error> {
         let per_instance = self.package.config.limits.outbound_per_instance;
-        let own = self.slots.get_or_insert_with(|| Slots::new(per_instance));
+        let own = self
+            .permits
+            .get_or_insert_with(|| Permits::new(per_instance));
         let all = [
             ("outbound_per_instance", &*own),
             ("outbound_concurrency", &self.package.outbound),
-            ("descriptors", self.client.slots()),
+            ("descriptors", self.client.permits()),
         ];
         let mut full = None;
-        let mut take = |(limit, slots): (&'static str, &Slots)| {
-            let slot = slots.take();
-            if slot.is_none() {
-                full = full.or(Some((limit, slots.limit())));
+        let mut take = |(limit, permits): (&'static str, &Permits)| {
+            let permit = permits.take();
+            if permit.is_none() {
+                full = full.or(Some((limit, permits.limit())));
             }
-            slot
+            permit
         };
         let [of_instance, of_package, of_all] = all;
         if let (Some(a), Some(b), Some(c)) = (take(of_instance), take(of_package), take(of_all)) {
@@ -157,14 +160,11 @@ impl WasiHttpHooks for Egress {
         options: Option<RequestOptions>,
         _: SendIo,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        blocks::continue_trace(&mut request, self.trace.as_ref());
-        if blocks::is_dapr(request.uri()) {
-            let (package, blocks) = (Arc::clone(&self.package), self.blocks.clone());
+        dapr::continue_trace(&mut request, self.trace.as_ref());
+        if dapr::is_dapr(request.uri()) {
+            let (package, building_blocks) = (Arc::clone(&self.package), self.building_blocks.clone());
             return Box::new(async move {
-                let response = match blocks {
-                    Some(blocks) => counted::block(&package, &blocks, request).await,
-                    None => blocks::absent(),
-                };
+                let response = dapr::call(&package, building_blocks.as_ref(), request).await;
                 Ok((response, nothing_left()))
             });
         }

@@ -8,11 +8,8 @@ use http::{
 };
 use wasmtime_wasi_http::Error;
 
-use super::{
-    failed::{self, Failed},
-    slots::Slot,
-};
-use crate::{identity::RequestId, package::Package};
+use super::failed::{self, Failed};
+use crate::{admission::Permit, identity::RequestId, package::Package};
 
 /// Scheme, host and port of a request, in one spelling.
 #[derive(Debug, Clone, Eq, Hash, PartialEq)]
@@ -94,7 +91,7 @@ pub(super) struct Outgoing {
     pub(super) request_id: RequestId,
     pub(super) to: Destination,
     /// Held until the last body has ended.
-    pub(super) _slots: [Slot; 3],
+    pub(super) _permits: [Permit; 3],
 }
 
 impl Outgoing {

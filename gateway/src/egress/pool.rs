@@ -8,11 +8,8 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{
-    connect::Connection,
-    outgoing::Destination,
-    slots::{Slot, Slots},
-};
+use super::{connect::Connection, outgoing::Destination};
+use crate::admission::{Permit, Permits};
 
 /// How long an idle connection is kept: a little less than the 60 s after which common servers close theirs.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
@@ -32,8 +29,8 @@ pub(super) struct Key {
 #[derive(Clone)]
 pub(super) struct Idle {
     parked: Arc<Mutex<Parked>>,
-    /// Of all workers: each connection is a descriptor that no request has a slot for.
-    slots: Slots,
+    /// Of all workers: each connection is a descriptor that no request has a permit for.
+    permits: Permits,
 }
 
 #[derive(Default)]
@@ -45,7 +42,7 @@ struct Parked {
 struct Waiting {
     since: Instant,
     connection: Connection,
-    slot: Slot,
+    permit: Permit,
 }
 
 impl Waiting {
@@ -55,11 +52,11 @@ impl Waiting {
 }
 
 impl Idle {
-    /// No connections yet, and no more than there are slots.
-    pub(super) fn new(slots: Slots) -> Self {
+    /// No connections yet, and no more than there are permits.
+    pub(super) fn new(permits: Permits) -> Self {
         Self {
             parked: Arc::default(),
-            slots,
+            permits,
         }
     }
 
@@ -75,7 +72,7 @@ impl Idle {
                     waiting.push(Waiting {
                         since: Instant::now(),
                         connection,
-                        slot: last.slot,
+                        permit: last.permit,
                     });
                 }
                 found = Some(last.connection);
@@ -91,11 +88,11 @@ impl Idle {
     /// Keeps a connection for the next request, unless there are enough.
     pub(super) fn put(&self, key: Key, connection: Connection) {
         let mut parked = self.parked.lock();
-        let slot = self.slots.take().or_else(|| {
+        let permit = self.permits.take().or_else(|| {
             parked.make_room();
-            self.slots.take()
+            self.permits.take()
         });
-        let Some(slot) = slot else { return };
+        let Some(permit) = permit else { return };
         let waiting = parked.by_key.entry(key).or_default();
         let is_shared = connection.is_shared();
         let is_enough =
@@ -106,7 +103,7 @@ impl Idle {
         waiting.push(Waiting {
             since: Instant::now(),
             connection,
-            slot,
+            permit,
         });
         if !parked.is_swept {
             parked.is_swept = true;
@@ -153,9 +150,10 @@ impl Parked {
 
 #[cfg(test)]
 mod tests {
+    use hyper_util::rt::TokioIo;
+
     use super::*;
     use crate::egress::watched::Watch;
-    use hyper_util::rt::TokioIo;
 
     /// A connection whose other end is given too: it closes with that.
     async fn connection() -> (Connection, tokio::io::DuplexStream) {
@@ -184,7 +182,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_connection_that_waited_longest_makes_room_and_nobody_elses_is_given() {
-        let idle = Idle::new(Slots::new(2));
+        let idle = Idle::new(Permits::new(2));
         let mut others = Vec::new();
         for port in 1..=3 {
             let (connection, other) = connection().await;
@@ -194,12 +192,15 @@ mod tests {
         assert!(idle.take(&key(1)).is_none());
         assert!(idle.take(&key(2)).is_some() && idle.take(&key(2)).is_none());
         assert!(idle.take(&key(3)).is_some());
-        assert!(idle.slots.take().is_some(), "what was taken has no slot");
+        assert!(
+            idle.permits.take().is_some(),
+            "what was taken has no permit"
+        );
     }
 
     #[tokio::test]
     async fn a_connection_that_the_other_side_has_closed_is_not_given() {
-        let idle = Idle::new(Slots::new(2));
+        let idle = Idle::new(Permits::new(2));
         let (connection, other) = connection().await;
         idle.put(key(1), connection);
         drop(other);

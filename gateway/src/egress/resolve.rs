@@ -16,20 +16,6 @@ const MAX_ADDRESSES: usize = 8;
 /// servers are silent would otherwise take all threads there are.
 const MAX_LOOKUPS: usize = 64;
 
-/// Of these, the ones of one package: names that its guests choose, under a wildcard, may have servers that are silent, and
-/// other packages' names are looked up beside them.
-const LOOKUPS_OF_PACKAGE: usize = 16;
-
-/// The lookups of one package. Cloning shares them.
-#[derive(Debug, Clone)]
-pub struct Lookups(Arc<Semaphore>);
-
-impl Default for Lookups {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LOOKUPS_OF_PACKAGE)))
-    }
-}
-
 /// Looks names up and leaves out the addresses that stay closed.
 #[derive(Debug, Clone)]
 pub(super) struct Resolver {
@@ -47,7 +33,7 @@ impl Resolver {
     }
 
     /// The addresses of a host that a package listed.
-    pub(super) async fn resolve(&self, host: &str, port: u16, of: &Lookups) -> Result<Vec<SocketAddr>, Failed> {
+    pub(super) async fn resolve(&self, host: &str, port: u16, of: &Arc<Semaphore>) -> Result<Vec<SocketAddr>, Failed> {
         if let Some(address) = address::literal(host) {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
@@ -64,12 +50,12 @@ impl Resolver {
     }
 
     /// The addresses of any host, for those that the operator chose.
-    pub(super) async fn any(&self, host: &str, port: u16, of: &Lookups) -> Result<Vec<SocketAddr>, Failed> {
+    pub(super) async fn any(&self, host: &str, port: u16, of: &Arc<Semaphore>) -> Result<Vec<SocketAddr>, Failed> {
         if let Some(address) = address::literal(host) {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
         // Its own first: what waits for one holds none of all.
-        let own = Arc::clone(&of.0).acquire_owned().await;
+        let own = Arc::clone(of).acquire_owned().await;
         let all = Arc::clone(&self.lookups).acquire_owned().await;
         let name = host.to_owned();
         let looked_up = tokio::task::spawn_blocking(move || {
@@ -107,14 +93,14 @@ fn unresolved(host: &str, error: LookupError) -> Failed {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::time::Duration;
+
+    use super::*;
 
     #[tokio::test]
     async fn a_package_whose_names_are_slow_does_not_keep_others_from_looking_theirs_up() {
         let resolver = Resolver::new(&[]);
-        let (slow, other) = (Lookups::default(), Lookups::default());
-        let _busy = slow.0.acquire_many(16).await.unwrap();
+        let [slow, other] = [0, 16].map(|free| Arc::new(Semaphore::new(free)));
         let waits = resolver.any("localhost", 80, &slow);
         let waits = tokio::time::timeout(Duration::from_millis(1), waits);
         assert!(waits.await.is_err(), "it has no more lookups");

@@ -5,8 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider, sign::SingleCertAndKey};
 
-use super::{outgoing::Destination, resolve::Resolver, slots::Slots};
-use crate::config::{Config, Proxies, TlsConfig};
+use super::{outgoing::Destination, resolve::Resolver};
+use crate::{
+    admission::Permits,
+    config::{Config, Proxies, TlsConfig},
+};
 
 /// The part of the process' descriptors that outgoing requests may take: the rest is for clients and code.
 const PART_OF_DESCRIPTORS: usize = 4;
@@ -28,8 +31,8 @@ struct Shared {
     tls: Arc<ClientConfig>,
     /// By the names of packages with a `tls` table.
     own_tls: HashMap<Box<str>, Arc<ClientConfig>>,
-    slots: Slots,
-    idle: Slots,
+    permits: Permits,
+    idle: Permits,
 }
 
 impl Settings {
@@ -60,8 +63,8 @@ impl Settings {
             proxies: matcher(&config.outbound.proxies),
             tls: tls(roots, None)?,
             own_tls,
-            slots: Slots::new(descriptors / PART_OF_DESCRIPTORS),
-            idle: Slots::new(descriptors / IDLE_PART_OF_DESCRIPTORS),
+            permits: Permits::new(descriptors / PART_OF_DESCRIPTORS),
+            idle: Permits::new(descriptors / IDLE_PART_OF_DESCRIPTORS),
         })))
     }
 
@@ -89,14 +92,14 @@ impl Settings {
         &self.0.resolver
     }
 
-    /// The slots of all idle connections.
-    pub(super) fn idle(&self) -> &Slots {
+    /// The permits of all idle connections.
+    pub(super) fn idle(&self) -> &Permits {
         &self.0.idle
     }
 
-    /// The slots of all requests.
-    pub(super) fn slots(&self) -> &Slots {
-        &self.0.slots
+    /// The permits of all requests.
+    pub(super) fn permits(&self) -> &Permits {
+        &self.0.permits
     }
 }
 

@@ -4,6 +4,7 @@
 //! There are two, and a package runs in the one that its component suits: [`EngineKind`] says which and why.
 
 mod choice;
+mod collector;
 mod copy_on_write;
 mod epoch;
 mod pool;
@@ -14,6 +15,7 @@ use wasmgate_pool::Pool;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 pub use choice::{Choice, choose};
+pub use collector::EngineCollector;
 pub use copy_on_write::SlotUse;
 
 /// Stack of one guest call, host frames included. Wasmtime's default of 2 MiB is address space only, but a smaller

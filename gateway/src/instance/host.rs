@@ -14,7 +14,11 @@ use super::{
     memory::MemoryLimit,
     output::{GuestOutput, Stream},
 };
-use crate::{blocks, egress::Egress, identity::RequestId, package::Package};
+use crate::{
+    egress::{self, Egress},
+    identity::RequestId,
+    package::Package,
+};
 
 /// The state of one store, owned by one request.
 pub struct HostState {
@@ -52,9 +56,9 @@ fn context(package: &Arc<Package>, request_id: &RequestId) -> WasiCtx {
         GuestOutput::new(package, request_id.clone(), stream, budget)
     };
     let mut wasi = WasiCtx::builder();
-    if package.caller.is_granted() {
-        wasi.env("APP_ID", package.caller.id.as_str())
-            .env("DAPR_HTTP_ENDPOINT", blocks::ENDPOINT);
+    if package.grants.has_table() {
+        wasi.env("APP_ID", package.grants.app.as_str())
+            .env("DAPR_HTTP_ENDPOINT", egress::DAPR_ENDPOINT);
     }
     wasi.envs(&package.config.env)
         .stdout(output(Stream::Stdout))

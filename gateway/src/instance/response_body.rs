@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::label::Label;
-use crate::{admin::metrics::RouteMetrics, error::Failure};
+use crate::{error::Failure, metrics::RouteMetrics};
 
 /// Why a body ended before its end: the connection is cut, since the head is already with the client.
 #[derive(Debug, thiserror::Error)]

@@ -21,10 +21,10 @@ use super::{
     survey::Survey,
 };
 use crate::{
-    admin::metrics::Metrics,
     egress,
     engine::{self, Choice, EngineKind, Engines},
     instance::{self, HostState},
+    metrics::Metrics,
 };
 
 /// Compiles, keeps and loads components.

@@ -3,6 +3,7 @@
 //! A package is registered once, at start: that is where its component is compiled, and refused if it cannot run
 //! here. It is loaded when a request first asks for it, which only maps what registration left on disk.
 
+mod app_grants;
 mod cache;
 mod check;
 mod loader;
@@ -20,21 +21,25 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use wasmgate_common::NotPrivate;
 
 use crate::{
-    admin::metrics::{Metrics, PackageMetrics},
-    admission::Admission,
-    blocks::{Caller, CallerError},
+    admission::Permits,
     config::PackageConfig,
-    egress::{Lookups, Slots},
     instance::OutputBudget,
     invalid::Invalid,
+    metrics::{Metrics, PackageMetrics},
 };
 
+pub use app_grants::{AppGrants, AppGrantsError};
 pub use cache::{CodeCache, CompiledCode};
 pub use loader::{Loaded, Loader, Registered};
 pub use residents::{Budget, Residents};
+
+/// Names that one package may have looked up at once, of all that are: names that its guests choose, under a wildcard, may
+/// have servers that are silent, and other packages' names are looked up beside them.
+const LOOKUPS: usize = 16;
 
 /// A registered package: what the configuration grants it, and where its compiled code lies.
 pub struct Package {
@@ -42,14 +47,14 @@ pub struct Package {
     pub config: PackageConfig,
     /// Its name, which is its app-id.
     pub name: Arc<str>,
-    /// How the building blocks know it.
-    pub caller: Caller,
-    /// The slots of its instances.
-    pub admission: Arc<Admission>,
-    /// The slots of requests that its instances have under way to other origins.
-    pub outbound: Slots,
-    /// The lookups of names for them.
-    pub lookups: Lookups,
+    /// Its app-id and what of the building blocks it may use.
+    pub grants: AppGrants,
+    /// The permits of its instances.
+    pub admission: Permits,
+    /// The permits of requests that its instances have under way to other origins.
+    pub outbound: Permits,
+    /// The permits for looking names up for them.
+    pub lookups: Arc<Semaphore>,
     /// Its compiled code and the engine for it.
     pub registered: Registered,
     metrics: (Arc<Metrics>, OnceLock<PackageMetrics>),
@@ -66,13 +71,13 @@ impl Package {
     ///
     /// # Errors
     /// Never for a configuration that was checked.
-    pub fn new(config: PackageConfig, registered: Registered, metrics: &Arc<Metrics>) -> Result<Self, CallerError> {
+    pub fn new(config: PackageConfig, registered: Registered, metrics: &Arc<Metrics>) -> Result<Self, AppGrantsError> {
         Ok(Self {
-            caller: Caller::new(&config)?,
+            grants: AppGrants::new(&config)?,
             name: Arc::from(config.name.as_str()),
-            admission: Admission::new(config.limits.concurrency),
-            outbound: Slots::new(config.limits.outbound_concurrency),
-            lookups: Lookups::default(),
+            admission: Permits::new(config.limits.concurrency),
+            outbound: Permits::new(config.limits.outbound_concurrency),
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
             config,
             registered,
             metrics: (Arc::clone(metrics), OnceLock::new()),

@@ -11,7 +11,7 @@ use tower::ServiceExt as _;
 use super::upload::Upload;
 use crate::{
     error::Failure,
-    gateway::{Arrival, Gateway, ResponseBody},
+    gateway::{ConnectionInfo, Gateway, ResponseBody},
 };
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -35,14 +35,14 @@ pub(super) trait Service: Clone + Send + Sync + 'static {
 #[derive(Clone)]
 pub(super) struct Routes {
     pub(super) gateway: Arc<Gateway>,
-    pub(super) arrival: Arrival,
+    pub(super) info: ConnectionInfo,
 }
 
 impl Service for Routes {
     type Body = ResponseBody;
 
     async fn answer(&self, request: Request<Upload>) -> Response<ResponseBody> {
-        self.gateway.handle(request, &self.arrival).await
+        self.gateway.handle(request, &self.info).await
     }
 
     fn document(body: Bytes) -> ResponseBody {

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     config::Server as ServerConfig,
     error::Failure,
-    gateway::{Arrival, Gateway},
+    gateway::{ConnectionInfo, Gateway},
     identity::RequestId,
 };
 
@@ -94,7 +94,7 @@ impl Worker {
                 }
                 return;
             };
-            let arrival = Arrival {
+            let info = ConnectionInfo {
                 peer: peer.ip().into(),
                 client: client.clone(),
                 sidecar: false,
@@ -102,7 +102,7 @@ impl Worker {
             let connection = Connection {
                 service: Routes {
                     gateway: Arc::clone(&self.gateway),
-                    arrival,
+                    info,
                 },
                 limits: HeadLimits::of(&self.config),
                 drain: self.drain.clone(),

@@ -7,10 +7,9 @@ use http::Request;
 use http_body_util::{BodyExt as _, Empty};
 use tokio::runtime::Runtime;
 use wasmgate::{
-    admin::metrics::Metrics,
-    config,
-    gateway::{Arrival, Gateway},
-    start,
+    bootstrap, config,
+    gateway::{ConnectionInfo, Gateway},
+    metrics::Metrics,
 };
 
 use crate::{Scenario, record::Measured};
@@ -46,7 +45,7 @@ pub(crate) fn requests(scenario: &Scenario, count: usize) {
 struct Bench {
     runtime: Runtime,
     gateway: Arc<Gateway>,
-    arrival: Arrival,
+    connection: ConnectionInfo,
 }
 
 impl Bench {
@@ -57,12 +56,12 @@ impl Bench {
             .unwrap();
         let config = config::load(&folder.join("wasmgate.toml")).unwrap();
         let metrics = Arc::new(Metrics::new().unwrap());
-        let gateway = Arc::new(start::load(config, metrics).unwrap());
+        let gateway = Arc::new(bootstrap::load(config, metrics).unwrap());
         let client = gateway.client();
         Self {
             runtime,
             gateway,
-            arrival: Arrival {
+            connection: ConnectionInfo {
                 peer: IpAddr::from([127, 0, 0, 1]).into(),
                 client,
                 sidecar: false,
@@ -77,7 +76,7 @@ impl Bench {
                     .header("host", "localhost")
                     .body(Empty::<Bytes>::new())
                     .unwrap();
-                let response = self.gateway.handle(request, &self.arrival).await;
+                let response = self.gateway.handle(request, &self.connection).await;
                 assert!(response.status().is_success(), "{}", response.status());
                 response.into_body().collect().await.unwrap();
             }

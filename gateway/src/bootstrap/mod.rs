@@ -1,23 +1,26 @@
 //! From a checked configuration to a gateway that serves, and to its orderly end.
 
-mod deliveries;
+mod dapr;
 mod load;
 mod system;
+mod unmet;
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
 
 use crate::{
-    admin::{self, Status, metrics::Metrics},
+    admin::{self, Status},
     config::{Config, Report},
+    deliveries::Deliveries,
     gateway::Gateway,
+    metrics::Metrics,
     package::Registered,
     server::{self, Listeners, Workers},
 };
-use deliveries::Deliveries;
 use system::{Signals, grow_descriptor_table, raise_descriptor_limit};
 
+pub use dapr::caveats;
 pub use load::load;
 
 /// How long a memory slot may be idle before its memory goes back: long enough for the next request of a package
@@ -144,7 +147,9 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
         () = signals.next() => return Ok(Ended::Cut),
     };
     tokio::spawn(trim(Arc::clone(&gateway)));
-    let deliveries = Deliveries::start(&gateway, server.workers, &dapr, &server, dapr_listener).await?;
+    let deliveries = Deliveries::start(&gateway, server.workers, &dapr, &server, dapr_listener)
+        .await
+        .map_err(|error| machine(&error))?;
     let workers = Workers::start(listeners, &server, &gateway).map_err(|error| machine(&error))?;
     status.serving(Arc::clone(&gateway));
     ready(Addresses {

@@ -4,10 +4,9 @@ use std::{sync::OnceLock, time::Instant};
 
 use http::StatusCode;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
-use wasmgate_dapr::{DeliveryKind, DeliveryResult};
+use wasmgate_dapr::{DeliveryKind, DeliveryResult, OperationName};
 
 use super::few::Few;
-use crate::blocks::Operation;
 
 /// Reasons for which one package usually refuses, results its outbound requests usually have, and results of one
 /// operation of the building blocks.
@@ -48,7 +47,7 @@ pub struct PackageMetrics {
     refusals: Few<&'static str, USUAL_REASONS>,
     outbound: OnceLock<Box<CallMetrics>>,
     /// By the operation's index.
-    blocks: [OnceLock<Box<CallMetrics>>; Operation::COUNT],
+    blocks: [OnceLock<Box<CallMetrics>>; OperationName::COUNT],
 }
 
 /// The handles of one kind of call.
@@ -69,7 +68,7 @@ impl PackageMetrics {
             families: families.clone(),
             refusals: Few::new(),
             outbound: OnceLock::new(),
-            blocks: [const { OnceLock::new() }; Operation::COUNT],
+            blocks: [const { OnceLock::new() }; OperationName::COUNT],
         }
     }
 
@@ -112,7 +111,7 @@ impl PackageMetrics {
     }
 
     /// Starts to time a call of a building block.
-    pub fn block_call(&self, operation: Operation) -> Option<CallTimer<'_>> {
+    pub fn block_call(&self, operation: OperationName) -> Option<CallTimer<'_>> {
         let metrics = self.blocks.get(operation.index())?.get_or_init(|| {
             let labels = [&*self.name, operation.block(), operation.name()];
             Box::new(CallMetrics {
@@ -123,7 +122,7 @@ impl PackageMetrics {
         Some(CallTimer::start(self, Some(operation), metrics))
     }
 
-    fn call_counter(&self, operation: Option<Operation>, result: &str) -> IntCounter {
+    fn call_counter(&self, operation: Option<OperationName>, result: &str) -> IntCounter {
         match operation {
             None => self
                 .families
@@ -141,14 +140,14 @@ impl PackageMetrics {
 #[derive(Debug)]
 pub struct CallTimer<'a> {
     package: &'a PackageMetrics,
-    operation: Option<Operation>,
+    operation: Option<OperationName>,
     metrics: &'a CallMetrics,
     started: Instant,
     result: &'static str,
 }
 
 impl<'a> CallTimer<'a> {
-    fn start(package: &'a PackageMetrics, operation: Option<Operation>, metrics: &'a CallMetrics) -> Self {
+    fn start(package: &'a PackageMetrics, operation: Option<OperationName>, metrics: &'a CallMetrics) -> Self {
         Self {
             package,
             operation,

@@ -9,16 +9,16 @@ use prometheus::{
 };
 use wasmgate_pool::{Refusals, Usage};
 
-use super::metrics::{Family, description};
-use crate::engine::{EngineKind, Engines, SlotUse};
+use super::{EngineKind, Engines, SlotUse};
+use crate::metrics::{Family, description};
 
 /// Shows the engines on `/metrics`.
-pub struct PoolCollector {
+pub struct EngineCollector {
     engines: Arc<Engines>,
     description: Desc,
 }
 
-impl PoolCollector {
+impl EngineCollector {
     /// A collector for the engines of one gateway.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ impl PoolCollector {
     }
 }
 
-impl Collector for PoolCollector {
+impl Collector for EngineCollector {
     fn desc(&self) -> Vec<&Desc> {
         vec![&self.description]
     }

@@ -7,14 +7,13 @@ use std::sync::{
 
 use parking_lot::Mutex;
 
-use super::{StartError, machine, system};
+use super::{StartError, dapr, machine, system};
 use crate::{
-    admin::{metrics::Metrics, pools::PoolCollector},
-    blocks::{self, Blocks},
     config::{Config, Source},
     egress,
-    engine::{self, EngineLimits, Engines},
+    engine::{self, EngineCollector, EngineLimits, Engines},
     gateway::Gateway,
+    metrics::Metrics,
     package::{Budget, Loader, Package, Registered, Residents},
 };
 
@@ -24,13 +23,13 @@ use crate::{
 /// With every package that cannot be served.
 pub fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError> {
     let loader = loader(&config, &metrics)?;
-    let collector = PoolCollector::new(Arc::clone(loader.engines())).map_err(|error| machine(&error))?;
+    let collector = EngineCollector::new(Arc::clone(loader.engines())).map_err(|error| machine(&error))?;
     metrics
         .register(collector)
         .map_err(|error| machine(&error))?;
     let registered = register(&config, &loader)?;
-    let blocks = Blocks::open(&config).map_err(|error| {
-        let mistake = config.mistake("dapr.data", blocks::invalid(&error));
+    let blocks = dapr::open(&config).map_err(|error| {
+        let mistake = config.mistake("dapr.data", dapr::invalid(&error));
         StartError::Data(config.report(vec![mistake]))
     })?;
     let residents = Residents::new(
@@ -60,7 +59,7 @@ pub fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError
 pub(super) fn register(config: &Config, loader: &Loader) -> Result<Vec<Registered>, StartError> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(config.packages.len()));
-    let wrong = Blocks::check(config).into_iter();
+    let wrong = dapr::check(config).into_iter();
     let failed = wrong.map(|wrong| config.mistake("dapr.components", wrong));
     let failed = Mutex::new(failed.collect::<Vec<_>>());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

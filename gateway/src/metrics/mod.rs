@@ -8,15 +8,13 @@ mod package;
 mod process;
 mod route;
 
-use std::sync::Arc;
-
 use parking_lot::Mutex;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
     core::Collector,
 };
 
-use crate::admission::Admission;
+use crate::admission::Permits;
 use package::Families;
 
 pub(crate) use family::{Family, description};
@@ -62,7 +60,7 @@ pub struct Metrics {
     /// Packages unloaded to make room for others.
     pub evictions: IntCounter,
     /// Counted where instances are admitted, and copied into the gauges when they are looked at.
-    admissions: Mutex<Vec<(prometheus::IntGauge, Arc<Admission>)>>,
+    admissions: Mutex<Vec<(prometheus::IntGauge, Permits)>>,
 }
 
 impl Metrics {
@@ -126,9 +124,9 @@ impl Metrics {
     }
 
     /// The handles of the package `name`, whose instances `admission` counts.
-    pub fn package(&self, name: &str, admission: &Arc<Admission>) -> PackageMetrics {
+    pub fn package(&self, name: &str, admission: &Permits) -> PackageMetrics {
         let gauge = self.in_flight.with_label_values(&[name]);
-        self.admissions.lock().push((gauge, Arc::clone(admission)));
+        self.admissions.lock().push((gauge, admission.clone()));
         PackageMetrics::new(&self.packages, name)
     }
 

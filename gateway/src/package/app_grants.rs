@@ -1,4 +1,4 @@
-//! A package as the building blocks know it.
+//! The app that a package is to the building blocks.
 
 use wasmgate_dapr::{AppId, AppIdError, Globs, GrantError, Grants};
 
@@ -6,17 +6,17 @@ use crate::config::{GrantsConfig, PackageConfig};
 
 /// A package's app-id and what it may reach.
 #[derive(Debug, Clone)]
-pub struct Caller {
+pub struct AppGrants {
     /// Its app-id, which is its name.
-    pub id: AppId,
+    pub app: AppId,
     /// What it may reach.
     pub grants: Grants,
-    granted: bool,
+    has_table: bool,
 }
 
 /// A package that cannot be one: configurations that were checked have none.
 #[derive(Debug, thiserror::Error)]
-pub enum CallerError {
+pub enum AppGrantsError {
     /// Its name is no app-id.
     #[error(transparent)]
     Id(#[from] AppIdError),
@@ -25,30 +25,30 @@ pub enum CallerError {
     Grant(#[from] GrantError),
 }
 
-impl Caller {
-    /// What the configuration says of a package.
+impl AppGrants {
+    /// Takes from the configuration what a package may reach.
     ///
     /// # Errors
     /// Never for a configuration that was checked.
-    pub fn new(package: &PackageConfig) -> Result<Self, CallerError> {
+    pub fn new(package: &PackageConfig) -> Result<Self, AppGrantsError> {
         Ok(Self {
-            id: AppId::new(package.name.as_str())?,
+            app: AppId::new(package.name.as_str())?,
             grants: package
                 .dapr
                 .as_ref()
                 .map_or_else(|| Ok(Grants::none()), grants)?,
-            granted: package.dapr.is_some(),
+            has_table: package.dapr.is_some(),
         })
     }
 
     /// The app that it is, whether or not it has a grant: others may invoke it.
-    pub(super) fn app(&self) -> (AppId, Grants) {
-        (self.id.clone(), self.grants.clone())
+    pub fn to_pair(&self) -> (AppId, Grants) {
+        (self.app.clone(), self.grants.clone())
     }
 
     /// Whether the package has a `dapr` table.
-    pub fn is_granted(&self) -> bool {
-        self.granted
+    pub fn has_table(&self) -> bool {
+        self.has_table
     }
 }
 

@@ -1,0 +1,125 @@
+//! From `[dapr]` and the packages' grants to building blocks.
+
+use wasmgate_dapr::{
+    AppId, AppIdError, BuildingBlocks, Dapr, OpenError, OutsideApp, Settings,
+    sidecar::{SidecarSettings, Topology},
+};
+
+use super::unmet::unmet;
+use crate::{
+    config::{Config, DaprConfig, DaprMode},
+    invalid::Invalid,
+};
+
+/// Why there are no building blocks.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BlocksError {
+    /// The embedded runtime's data or component files cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A name is no app-id: configurations that were checked have none.
+    #[error(transparent)]
+    AppId(#[from] AppIdError),
+}
+
+/// Opens the building blocks if the configuration has any use for them.
+pub(super) fn open(config: &Config) -> Result<Option<BuildingBlocks>, BlocksError> {
+    let dapr = &config.dapr;
+    if !is_used(config) {
+        return Ok(None);
+    }
+    Ok(Some(match dapr.mode {
+        DaprMode::Embedded => BuildingBlocks::open(embedded(dapr))?,
+        DaprMode::Sidecar => BuildingBlocks::beside_sidecar(sidecar(dapr)?),
+    }))
+}
+
+/// Finds all that is wrong with the component files, without opening the data.
+pub(super) fn check(config: &Config) -> Vec<Invalid> {
+    let dapr = &config.dapr;
+    if dapr.mode != DaprMode::Embedded || !is_used(config) {
+        return Vec::new();
+    }
+    match Dapr::check(&embedded(dapr)) {
+        Ok(()) => Vec::new(),
+        Err(OpenError::Components(errors)) => errors.iter().map(invalid).collect(),
+        Err(error) => vec![invalid(&error)],
+    }
+}
+
+/// Lists what a user should know of the grants and the component files, a sentence for each: grants that open nothing,
+/// and what components do here and not beside a sidecar.
+pub fn caveats(config: &Config) -> Vec<String> {
+    if config.dapr.mode != DaprMode::Embedded || !is_used(config) {
+        return Vec::new();
+    }
+    let settings = embedded(&config.dapr);
+    let mut caveats = unmet(config, &settings);
+    caveats.extend(Dapr::caveats(&settings));
+    caveats
+}
+
+/// Splits an error of the runtime into what is wrong and its remedy, which it names after the last semicolon.
+pub(super) fn invalid(error: &impl ToString) -> Invalid {
+    let text = error.to_string();
+    match text.rsplit_once("; ") {
+        Some((what, remedy)) => Invalid::new(what, remedy),
+        None => Invalid::new(text, "correct it there"),
+    }
+}
+
+/// Whether anybody may call the building blocks.
+fn is_used(config: &Config) -> bool {
+    let granted = config.packages.iter().any(|package| package.dapr.is_some());
+    let outside = config.dapr.listen.is_some() || config.dapr.app_address.is_some();
+    let served = config.dapr.mode == DaprMode::Embedded && outside;
+    granted || served
+}
+
+fn embedded(dapr: &DaprConfig) -> Settings {
+    let environment = dapr.environment.reveal().clone();
+    Settings {
+        data: dapr.data.clone(),
+        components: dapr.components.clone(),
+        substitute: dapr.substitute,
+        api_token: dapr
+            .api_token
+            .as_ref()
+            .map(|token| token.reveal().to_owned()),
+        allowed_hosts: dapr.allowed_hosts.clone(),
+        allowed_origins: dapr.allowed_origins.clone(),
+        namespace: environment.get("NAMESPACE").cloned(),
+        environment,
+        outside: outside(dapr),
+    }
+}
+
+/// The process that `[dapr] app_address` names. What was checked is an app-id, an authority and a header's value.
+fn outside(dapr: &DaprConfig) -> Option<OutsideApp> {
+    let token = dapr.app_token.as_ref();
+    Some(OutsideApp {
+        app: AppId::new(&dapr.app_id).ok()?,
+        address: dapr.app_address?.to_string().parse().ok()?,
+        token: token.and_then(|token| token.reveal().parse().ok()),
+    })
+}
+
+fn sidecar(dapr: &DaprConfig) -> Result<SidecarSettings, AppIdError> {
+    let topology = match &dapr.dedicated {
+        Some(package) => Topology::Dedicated(AppId::new(package)?),
+        None => Topology::Shared,
+    };
+    Ok(SidecarSettings {
+        api_token: dapr
+            .api_token
+            .as_ref()
+            .map(|token| token.reveal().to_owned()),
+        app_token: dapr
+            .app_token
+            .as_ref()
+            .map(|token| token.reveal().to_owned()),
+        topology,
+        invoke_remotely: !dapr.invoke_local,
+        ..SidecarSettings::new(dapr.sidecar.clone())
+    })
+}
