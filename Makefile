@@ -1,6 +1,6 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help toolchain guests run test lint check dist bench bench-peers bench-parts record-costs torture \
+.PHONY: help toolchain guests run test lint check dist bench bench-peers bench-parts record-costs torture fuzz \
 	dapr test-readme test-page test-deploy test-dapr-sidecar beside-dapr image
 
 GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop -p wasmgate-loadtest-guest
@@ -81,6 +81,24 @@ bench-parts: guests ## Measure route look-ups, guests and the building blocks by
 
 record-costs: ## Put today's cost of a request on record
 	RECORD_COSTS=1 cargo test -p wasmgate --test costs
+
+# Optimised little, as it takes a build of everything with libFuzzer's counters in it; the targets have no unsafe code,
+# which the sanitizers would be for.
+FUZZ_SECONDS ?= 300
+FUZZ_TARGETS ?= $(notdir $(wildcard fuzz/seeds/*))
+FUZZ := env CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=1 PATH="$(CURDIR)/target/tools/bin:$$PATH" \
+	cargo +nightly fuzz
+fuzz: target/tools/bin/cargo-fuzz ## Look for findings: FUZZ_SECONDS for each of FUZZ_TARGETS (needs a nightly toolchain)
+	$(FUZZ) build --sanitizer none --features libfuzzer --target-dir target/fuzz
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p target/fuzz/corpus/$$target && echo "fuzz: $$target" && \
+		TMPDIR=/dev/shm $(FUZZ) run --sanitizer none --features libfuzzer --target-dir target/fuzz $$target \
+			target/fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=8192 || exit 1; \
+	done
+
+target/tools/bin/cargo-fuzz:
+	cargo +nightly install cargo-fuzz --version 0.13.2 --locked --root target/tools
 
 torture: ## Look for bytes of earlier requests under memory compaction, as root (5 minutes)
 	cargo build --release --workspace --exclude wasmgate-test-guests --examples

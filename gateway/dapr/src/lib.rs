@@ -31,6 +31,9 @@ mod configuration;
 mod cron;
 mod error;
 mod event;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grants;
 mod internal;
 mod jobs;
