@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::{
-    Block, Component, KeyPrefix, KeyedStore, Outbox, PubSub, Scopes, build::Metadata, document::ComponentDocument,
-};
+use super::{Block, Component, KeyPrefix, KeyedStore, Outbox, PubSub, Scopes, document::ComponentDocument};
 use crate::settings::Settings;
+
+/// A component's metadata, references resolved; keys in lower case, as Dapr ignores it.
+pub(super) type Metadata = HashMap<String, String>;
 
 /// Puts a component into its building block.
 pub(super) fn insert<T>(block: &mut Block<T>, raw: &ComponentDocument, it: T) {

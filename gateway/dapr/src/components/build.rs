@@ -1,15 +1,12 @@
 //! From documents to components: every mistake is reported, each with its place and remedy.
 
-use std::{
-    collections::{HashMap, HashSet},
-    path::Path,
-};
+use std::{collections::HashSet, path::Path};
 
 use serde::Deserialize;
 
 use super::{
     ComponentError, Components, Declared, Scopes,
-    blocks::{insert, keyed_store, missing, pubsub},
+    blocks::{Metadata, insert, keyed_store, missing, pubsub},
     defaults,
     document::{ComponentDocument, Document, Head, MetadataItem, read_folder, scalar},
 };
@@ -20,9 +17,6 @@ use crate::{
     secrets::SecretStore,
     settings::Settings,
 };
-
-/// A component's metadata, references resolved; keys in lower case, as Dapr ignores it.
-pub(crate) type Metadata = HashMap<String, String>;
 
 /// Reads the folder of the settings, or makes the defaults.
 pub(crate) fn load(settings: &Settings) -> Result<Components, Vec<ComponentError>> {

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use serde::Serialize;
 
-use super::{names::Names, outgoing::is_harmless};
+use super::{allowed_metadata::is_allowed, names::Names};
 use crate::{
     api::{
         body::{
@@ -93,7 +93,7 @@ fn rename(item: &mut SaveItem, names: &Names<'_>) -> Result<(), ApiError> {
 }
 
 fn tidy(metadata: &mut Metadata) {
-    metadata.retain(|name, _| is_harmless(name));
+    metadata.retain(|name, _| is_allowed(name));
 }
 
 pub(super) fn write<T: Serialize>(value: &T) -> Result<Vec<u8>, ApiError> {

@@ -1,44 +1,36 @@
 //! One subscription to the sidecar for each topic, whoever wants it; the events to each of them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
-use super::events::is_again;
 use crate::{
     app::AppId,
     grants::Grants,
     internal::plain,
-    pubsub::{
-        deliver::Outcome,
-        subscription::{Spec, Subscription},
-    },
+    pubsub::subscription::{Spec, Subscription},
 };
 
 /// Where the sidecar sends events: `/events/{pubsub}/{topic}` below this.
 pub(super) const EVENTS: &str = "/wasmgate-events";
 
-/// Events of which it is remembered who has taken them already. A sidecar retries an event within
-/// minutes; this is many thousand events a minute.
-const REMEMBERED: usize = 100_000;
-
 /// Why what an app answered on `GET /dapr/subscribe` cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("app {app}: {reason}")]
-pub struct SubscriptionError {
+pub(super) struct SubscriptionError {
     /// The app.
-    pub app: AppId,
+    pub(super) app: AppId,
     /// What is wrong and what to write instead.
-    pub reason: String,
+    pub(super) reason: String,
 }
 
 /// Where an app takes an event; an error is for the log, and that app's dead letters.
-pub type Target = Result<String, String>;
+pub(super) type Target = Result<String, String>;
 
 /// The subscriptions of all packages behind one sidecar. Data only: it calls nobody.
 #[derive(Debug, Default)]
-pub struct FanOut {
+pub(super) struct FanOut {
     topics: BTreeMap<(String, String), Vec<Subscription>>,
     /// The rest of what apps asked for, such as bulk: the first app's word counts.
     metadata: BTreeMap<(String, String), Map<String, Value>>,
@@ -47,7 +39,7 @@ pub struct FanOut {
 impl FanOut {
     /// Joins what each app answered on `GET /dapr/subscribe` (an empty body means nothing).
     /// Entries that cannot be used are told and left out.
-    pub fn new<'a>(answers: impl IntoIterator<Item = (&'a AppId, &'a [u8])>) -> (Self, Vec<SubscriptionError>) {
+    pub(super) fn new<'a>(answers: impl IntoIterator<Item = (&'a AppId, &'a [u8])>) -> (Self, Vec<SubscriptionError>) {
         let (mut joined, mut errors) = (Self::default(), Vec::new());
         for (app, answer) in answers {
             let mut wrong = |reason: String| {
@@ -127,7 +119,7 @@ impl FanOut {
     /// What the gateway answers on `GET /dapr/subscribe`: each topic once. A dead-letter topic is
     /// passed on if all subscribers of a topic name the same one; otherwise the gateway publishes
     /// to each subscriber's own.
-    pub fn document(&self) -> Value {
+    pub(super) fn document(&self) -> Value {
         let entries = self.topics.iter().map(|((pubsub, topic), subscriptions)| {
             let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
             let route = format!("{EVENTS}/{}/{}", encode(pubsub), encode(topic));
@@ -158,7 +150,7 @@ impl FanOut {
     }
 
     /// The apps that take an event of `topic`, each with the path its rules choose, or with why they cannot.
-    pub fn targets(&self, pubsub: &str, topic: &str, event: &Value) -> Vec<(AppId, Target)> {
+    pub(super) fn targets(&self, pubsub: &str, topic: &str, event: &Value) -> Vec<(AppId, Target)> {
         let subscriptions = self.subscriptions(pubsub, topic).iter();
         let targets =
             subscriptions.filter_map(|subscription| Some((subscription.app.clone(), target(subscription, event)?)));
@@ -248,57 +240,6 @@ fn common_dead_letter(subscriptions: &[Subscription]) -> Option<&str> {
     subscriptions.iter().all(same).then_some(first)
 }
 
-/// Who has taken which event already, so that a retry for one app is no duplicate for the others.
-#[derive(Debug, Default)]
-pub(super) struct Delivered {
-    by_event: HashMap<String, HashSet<AppId>>,
-    order: VecDeque<String>,
-}
-
-impl Delivered {
-    pub(super) fn has(&self, event: &str, app: &AppId) -> bool {
-        self.by_event
-            .get(event)
-            .is_some_and(|apps| apps.contains(app))
-    }
-
-    /// Remembers those who took an event that will come again.
-    pub(super) fn remember(&mut self, event: &str, apps: impl IntoIterator<Item = AppId>) {
-        if !self.by_event.contains_key(event) {
-            self.order.push_back(event.to_owned());
-        }
-        self.by_event
-            .entry(event.to_owned())
-            .or_default()
-            .extend(apps);
-        while self.order.len() > REMEMBERED {
-            if let Some(oldest) = self.order.pop_front() {
-                self.by_event.remove(&oldest);
-            }
-        }
-    }
-
-    /// The event will not come again.
-    pub(super) fn forget(&mut self, event: &str) {
-        if self.by_event.remove(event).is_some() {
-            self.order.retain(|known| known != event);
-        }
-    }
-}
-
-/// What the sidecar is told when each app has had its turn: it comes again if anybody needs it.
-pub(super) fn joint_status(outcomes: &[(AppId, Outcome)]) -> &'static str {
-    if outcomes.iter().any(|(_, outcome)| is_again(outcome)) {
-        return "RETRY";
-    }
-    let dropped = |(_, outcome): &(AppId, Outcome)| matches!(outcome, Outcome::Drop(_));
-    if !outcomes.is_empty() && outcomes.iter().all(dropped) {
-        "DROP"
-    } else {
-        "SUCCESS"
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -383,26 +324,5 @@ mod tests {
         ]);
         assert_eq!(errors.len(), 2);
         assert_eq!(fan_out.document().as_array().unwrap().len(), 1);
-    }
-
-    #[test]
-    fn one_retry_brings_the_event_back_and_the_others_are_remembered() {
-        let retry = Outcome::Retry(String::new());
-        let drop = Outcome::Drop(String::new());
-        assert_eq!(
-            joint_status(&[(app("a"), Outcome::Done), (app("b"), retry)]),
-            "RETRY"
-        );
-        assert_eq!(
-            joint_status(&[(app("a"), Outcome::Done), (app("b"), drop.clone())]),
-            "SUCCESS"
-        );
-        assert_eq!(joint_status(&[(app("a"), drop)]), "DROP");
-        assert_eq!(joint_status(&[]), "SUCCESS");
-        let mut delivered = Delivered::default();
-        delivered.remember("1", [app("a")]);
-        assert!(delivered.has("1", &app("a")) && !delivered.has("1", &app("b")));
-        delivered.forget("1");
-        assert!(!delivered.has("1", &app("a")));
     }
 }

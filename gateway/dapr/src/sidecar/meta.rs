@@ -5,7 +5,7 @@ use axum::body::Body;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Shared, answers::read, names::Names};
+use super::{answers::read, names::Names, shared::Shared};
 use crate::{
     api::call::json_answer,
     error::{ApiError, ApiResult},

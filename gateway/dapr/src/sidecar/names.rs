@@ -5,6 +5,10 @@
 
 use crate::{app::AppId, error::ApiError};
 
+/// Says that an invocation was sent from here, and by which package. A sidecar hands it on to its own app without
+/// `dapr-caller-app-id`, so that it would look like an event or a job.
+pub(super) const INVOKED_BY: &str = "wasmgate-caller";
+
 /// The names by which the sidecar knows one package's things.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Names<'a> {
@@ -22,7 +26,7 @@ impl<'a> Names<'a> {
         self.app
     }
 
-    /// Whether other packages stand behind the same sidecar.
+    /// Returns whether other packages stand behind the same sidecar.
     pub(super) fn are_shared(&self) -> bool {
         self.shared
     }

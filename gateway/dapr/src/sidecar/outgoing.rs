@@ -9,7 +9,7 @@ use http::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{bodies, names::Names};
+use super::{allowed_metadata::is_allowed, bodies, names::Names};
 use crate::{
     api::{
         call::{pairs, queries},
@@ -188,33 +188,9 @@ fn takes_metadata(operation: &Op, key: &str) -> bool {
         | Op::Publish { .. }
         | Op::BulkPublish { .. }
         | Op::GetConfiguration { .. }
-        | Op::SubscribeConfiguration { .. } => is_harmless(key),
+        | Op::SubscribeConfiguration { .. } => is_allowed(key),
         _ => false,
     }
-}
-
-/// Headers that metadata of an event may not become at its subscribers: they would break the delivery, or vouch for it.
-const NO_METADATA: [&str; 9] = [
-    "connection",
-    "content-length",
-    "host",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "expect",
-];
-
-/// Whether metadata of this name is sent on: a plain word, as all that Dapr knows are, and no header that is not its own.
-pub(super) fn is_harmless(key: &str) -> bool {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let lower = key.to_ascii_lowercase();
-    !key.is_empty()
-        && key.chars().all(is_word)
-        && !lower.starts_with("dapr-")
-        && !lower.starts_with("wasmgate-")
-        && !NO_METADATA.contains(&lower.as_str())
 }
 
 /// Whether neither the body nor the query of a publish says where the event is from.

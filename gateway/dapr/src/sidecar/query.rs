@@ -6,11 +6,12 @@ use http::{HeaderValue, Response, header::CONTENT_TYPE, request::Parts};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Shared,
     answers::{Object, read, restore},
     bodies::write,
+    client::collect,
     names::Names,
-    outgoing, whole,
+    outgoing,
+    shared::Shared,
 };
 use crate::{
     api::{
@@ -63,11 +64,11 @@ pub(super) async fn run(
         }
         let text = Body::from(write(&query)?);
         let request = outgoing::request(operation, names, parts, text).await?;
-        let response = shared.send(request).await?;
+        let response = shared.client.send(request).await?;
         if !response.status().is_success() {
             return Ok(response);
         }
-        let page = whole(response.into_body()).await?;
+        let page = collect(response.into_body()).await?;
         let Found { mut results, token } = page_of(&page)?;
         let is_last = results.is_empty() || token.is_empty() || token == query.page.token;
         results.retain_mut(|item| restore(item, names));

@@ -10,16 +10,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
-    Shared,
-    callbacks::{json_answer, send},
-    events::{count, is_again},
-    fanout::{FanOut, joint_status},
+    delivery::{json_answer, publish_dead_letter, send},
+    outcomes::{count, event_id, joint_status, remember},
 };
 use crate::{
     app::AppId,
     event::CLOUD_EVENTS,
     json::{self, Plain},
     pubsub::deliver::{BulkAnswer, Outcome, by_word, outcome},
+    sidecar::{allowed_metadata::is_allowed, fanout::FanOut, shared::Shared},
 };
 
 /// Events of one batch that one package handles at a time where it takes them one by one.
@@ -80,7 +79,7 @@ pub(super) async fn joined(
             .collect();
         let status = joint_status(&outcomes);
         if let Some(id) = delivery.id(entry) {
-            shared.settle(&id, status, outcomes);
+            remember(shared, &id, status, outcomes);
         }
         json!({"entryId": entry.entry_id, "status": status})
     });
@@ -134,14 +133,14 @@ impl Delivery<'_> {
             };
             let headers = &self.parts.headers;
             let sent = send(self.shared, app, Method::POST, &path, headers, body.into()).await;
-            let told = match sent {
+            let statuses = match sent {
                 Err(reason) => Err(Outcome::Unreachable(reason)),
                 Ok((status, _)) if !status.is_success() => Err(outcome(status, b"")),
                 Ok((_, answer)) => serde_json::from_slice::<BulkAnswer>(&answer)
                     .map_err(|_| Outcome::Retry("the answer has no statuses".to_owned())),
             };
             for (at, entry) in entries.iter().zip(&batch.entries) {
-                let outcome = match &told {
+                let outcome = match &statuses {
                     Err(outcome) => outcome.clone(),
                     Ok(answer) => match answer.status(&entry.entry_id) {
                         Some(status) => by_word(status),
@@ -206,7 +205,7 @@ impl Delivery<'_> {
             let name = http::HeaderName::from_bytes(name.as_bytes());
             let value = value.as_str().map(HeaderValue::from_str);
             if let (Ok(name), Some(Ok(value))) = (name, value)
-                && super::outgoing::is_harmless(name.as_str())
+                && is_allowed(name.as_str())
             {
                 headers.insert(name, value);
             }
@@ -220,32 +219,15 @@ impl Delivery<'_> {
         match (&outcome, own) {
             (Outcome::Drop(_), Some(topic)) => {
                 let event = Bytes::from(entry.event.get().to_owned());
-                self.shared
-                    .publish_dead_letter(self.pubsub, topic, event)
-                    .await
+                publish_dead_letter(self.shared, self.pubsub, topic, event).await
             }
             _ => outcome,
         }
     }
 
-    /// What an event is known by when it comes again; none for a payload without an envelope.
+    /// Returns what an event is known by when it comes again; none for a payload without an envelope.
     fn id(&self, entry: &Entry) -> Option<String> {
         let event = json::from_slice(entry.event.get().as_bytes()).ok()?;
-        super::events::id(self.pubsub, self.topic, &event)
-    }
-}
-
-impl Shared {
-    /// Notes who has taken an event that comes again, or that it does not.
-    pub(super) fn settle(&self, id: &str, status: &str, outcomes: Vec<(AppId, Outcome)>) {
-        let mut delivered = self.delivered.lock();
-        if status == "RETRY" {
-            let done = outcomes
-                .into_iter()
-                .filter(|(_, outcome)| !is_again(outcome));
-            delivered.remember(id, done.map(|(app, _)| app));
-        } else {
-            delivered.forget(id);
-        }
+        event_id(self.pubsub, self.topic, &event)
     }
 }

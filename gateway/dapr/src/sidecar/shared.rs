@@ -1,0 +1,93 @@
+//! What the calls to the sidecar and its callbacks share.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
+
+use axum::body::Bytes;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use super::{
+    client::Client,
+    delivered::Delivered,
+    fanout::FanOut,
+    listed::Lists,
+    settings::{SidecarSettings, Topology},
+};
+use crate::{
+    app::{AppChannel, AppId},
+    grants::Grants,
+    notes::Notes,
+};
+
+/// The state of one sidecar's client.
+pub(super) struct Shared {
+    pub(super) settings: SidecarSettings,
+    pub(super) channel: Arc<dyn AppChannel>,
+    pub(super) apps: BTreeMap<AppId, Grants>,
+    pub(super) client: Client,
+    pub(super) fan_out: RwLock<Arc<FanOut>>,
+    pub(super) delivered: Mutex<Delivered>,
+    /// App-ids by configuration subscription.
+    pub(super) watchers: Mutex<BTreeMap<String, AppId>>,
+    /// App-ids by path of an input binding.
+    pub(super) bindings: Mutex<BTreeMap<String, Vec<AppId>>>,
+    /// The subscriptions of every app are known.
+    pub(super) subscriptions_known: watch::Sender<bool>,
+    /// The answer of each app that was asked for its subscriptions.
+    pub(super) subscriptions: watch::Sender<BTreeMap<AppId, Bytes>>,
+    /// The sidecar is there.
+    pub(super) healthy: watch::Sender<bool>,
+    /// The sidecar delivers all that the packages subscribe to.
+    pub(super) subscribed: watch::Sender<bool>,
+    /// It once did.
+    pub(super) was_ready: AtomicBool,
+    pub(super) started: Instant,
+    /// The subscriptions that the sidecar listed last.
+    pub(super) listed: Lists,
+    /// What packages keep in extended metadata.
+    pub(super) notes: Notes,
+}
+
+impl Shared {
+    pub(super) fn new(settings: SidecarSettings, channel: Arc<dyn AppChannel>, apps: BTreeMap<AppId, Grants>) -> Self {
+        Self {
+            client: Client::new(&settings),
+            settings,
+            channel,
+            apps,
+            fan_out: RwLock::default(),
+            delivered: Mutex::default(),
+            watchers: Mutex::default(),
+            bindings: Mutex::default(),
+            subscriptions_known: watch::Sender::new(false),
+            subscriptions: watch::Sender::default(),
+            healthy: watch::Sender::new(false),
+            subscribed: watch::Sender::new(false),
+            was_ready: AtomicBool::new(false),
+            started: Instant::now(),
+            listed: Lists::default(),
+            notes: Notes::default(),
+        }
+    }
+
+    /// Returns whether the packages share the sidecar.
+    pub(super) fn has_shared_sidecar(&self) -> bool {
+        self.settings.topology == Topology::Shared
+    }
+
+    /// Returns the apps that may have subscriptions and bindings: those with a `dapr` table.
+    pub(super) fn granted_apps(&self) -> impl Iterator<Item = &AppId> {
+        let granted = self.apps.iter().filter(|(_, grants)| !grants.is_none());
+        granted.map(|(app, _)| app)
+    }
+
+    /// Returns whether `app` is granted the events of a topic.
+    pub(super) fn grants_subscription(&self, app: &AppId, pubsub: &str, topic: &str) -> bool {
+        let grants = self.apps.get(app);
+        grants.is_some_and(|grants| grants.allows_subscribe(pubsub, topic))
+    }
+}
