@@ -14,9 +14,9 @@ use crate::input;
 pub fn config(data: &[u8]) {
     match config::parse(data, Path::new("wasmgate.toml"), &Environment::default()) {
         Ok(config) => drop(RouteTable::new(config.routes)),
-        Err(report) => {
-            assert!(!report.mistakes().is_empty(), "refused without a reason");
-            assert!(!report.to_string().is_empty());
+        Err(rejected) => {
+            assert!(!rejected.diagnostics.is_empty(), "refused without a reason");
+            assert!(!rejected.to_string().is_empty());
         }
     }
 }

@@ -19,7 +19,6 @@ pub mod error;
 pub mod gateway;
 pub mod identity;
 pub mod instance;
-pub mod invalid;
 pub mod log;
 pub mod metrics;
 pub mod package;

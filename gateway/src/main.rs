@@ -198,9 +198,9 @@ fn ask(parked: parked::Parked) -> Result<String, Exit> {
 }
 
 fn load(file: &File) -> Result<Config, Exit> {
-    config::load(&file.file).map_err(|report| Exit {
+    config::load(&file.file).map_err(|rejected| Exit {
         code: USAGE,
-        message: bootstrap::complete(report).to_string(),
+        message: bootstrap::all_mistakes(rejected).to_string(),
     })
 }
 

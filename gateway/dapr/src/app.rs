@@ -1,56 +1,12 @@
 //! Apps: their names, and the channel through which the runtime calls them.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use axum::body::Body;
 use http::{Request, Response, Uri, uri};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
-use serde::Deserialize;
 
-/// The name of an app as Dapr knows it: a package of the gateway, or an ordinary process.
-///
-/// One to 63 letters, digits, `-`, `_` or `.`; so it never holds the `||` that separates an
-/// app-id from a state key. Cloning copies a pointer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
-pub struct AppId(Arc<str>);
-
-/// Why a text is no app-id.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no app-id: write 1 to 63 letters, digits, `-`, `_` or `.`")]
-pub struct AppIdError(String);
-
-impl AppId {
-    /// The longest app-id: that of a DNS label, which is what Kubernetes makes of it.
-    pub const MAX_LEN: usize = 63;
-
-    /// Checks `name` and makes it an app-id.
-    pub fn new(name: &str) -> Result<Self, AppIdError> {
-        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.len() > Self::MAX_LEN || !name.chars().all(legal) {
-            return Err(AppIdError(name.to_owned()));
-        }
-        Ok(Self(name.into()))
-    }
-
-    /// The app-id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for AppId {
-    type Error = AppIdError;
-    fn try_from(name: String) -> Result<Self, AppIdError> {
-        Self::new(&name)
-    }
-}
-
-impl fmt::Display for AppId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+pub use wasmgate_common::{AppId, AppIdError};
 
 /// Why a request could not be handed to an app.
 #[derive(Debug, thiserror::Error)]

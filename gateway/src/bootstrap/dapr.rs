@@ -1,15 +1,13 @@
 //! From `[dapr]` and the packages' grants to building blocks.
 
+use wasmgate_common::{Code, Diagnostic};
 use wasmgate_dapr::{
     AppId, AppIdError, BuildingBlocks, Dapr, OpenError, OutsideApp, Settings,
     sidecar::{SidecarSettings, Topology},
 };
 
 use super::unmet::unmet;
-use crate::{
-    config::{Config, DaprConfig, DaprMode},
-    invalid::Invalid,
-};
+use crate::config::{Config, DaprConfig, DaprMode};
 
 /// Why there are no building blocks.
 #[derive(Debug, thiserror::Error)]
@@ -35,15 +33,18 @@ pub(super) fn open(config: &Config) -> Result<Option<BuildingBlocks>, BlocksErro
 }
 
 /// Finds all that is wrong with the component files, without opening the data.
-pub(super) fn check(config: &Config) -> Vec<Invalid> {
+pub(super) fn check(config: &Config) -> Vec<Diagnostic> {
     let dapr = &config.dapr;
     if dapr.mode != DaprMode::Embedded || !is_used(config) {
         return Vec::new();
     }
     match Dapr::check(&embedded(dapr)) {
         Ok(()) => Vec::new(),
-        Err(OpenError::Components(errors)) => errors.iter().map(invalid).collect(),
-        Err(error) => vec![invalid(&error)],
+        Err(OpenError::Components(errors)) => {
+            let diagnostic = |error| diagnostic(Code::InvalidValue, error);
+            errors.iter().map(diagnostic).collect()
+        }
+        Err(error) => vec![diagnostic(Code::DataUnusable, &error)],
     }
 }
 
@@ -59,12 +60,12 @@ pub fn caveats(config: &Config) -> Vec<String> {
     caveats
 }
 
-/// Splits an error of the runtime into what is wrong and its remedy, which it names after the last semicolon.
-pub(super) fn invalid(error: &impl ToString) -> Invalid {
+/// Splits an error of the runtime into what is wrong and the help, which it names after the last semicolon.
+pub(super) fn diagnostic(code: Code, error: &impl ToString) -> Diagnostic {
     let text = error.to_string();
     match text.rsplit_once("; ") {
-        Some((what, remedy)) => Invalid::new(what, remedy),
-        None => Invalid::new(text, "correct it there"),
+        Some((message, help)) => Diagnostic::new(code, message, help),
+        None => Diagnostic::new(code, text, "correct it there"),
     }
 }
 

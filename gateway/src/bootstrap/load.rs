@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use parking_lot::Mutex;
+use wasmgate_common::Code;
 
 use super::{StartError, dapr, machine, system};
 use crate::{
@@ -29,8 +30,8 @@ pub fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError
         .map_err(|error| machine(&error))?;
     let registered = register(&config, &loader)?;
     let blocks = dapr::open(&config).map_err(|error| {
-        let mistake = config.mistake("dapr.data", dapr::invalid(&error));
-        StartError::Data(config.report(vec![mistake]))
+        let mistake = config.at_key("dapr.data", dapr::diagnostic(Code::DataUnusable, &error));
+        StartError::Data(config.diagnostics(vec![mistake]))
     })?;
     let residents = Residents::new(
         Budget::of_this_machine(config.server.loaded_code),
@@ -60,7 +61,7 @@ pub(super) fn register(config: &Config, loader: &Loader) -> Result<Vec<Registere
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(config.packages.len()));
     let wrong = dapr::check(config).into_iter();
-    let failed = wrong.map(|wrong| config.mistake("dapr.components", wrong));
+    let failed = wrong.map(|wrong| config.at_key("dapr.components", wrong));
     let failed = Mutex::new(failed.collect::<Vec<_>>());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -74,9 +75,7 @@ pub(super) fn register(config: &Config, loader: &Loader) -> Result<Vec<Registere
                     let Source::File(path) = &package.source;
                     match loader.register(path, package.engine, package.limits.memory) {
                         Ok(registered) => done.lock().push((index, registered)),
-                        Err(error) => failed
-                            .lock()
-                            .push(config.source_mistake(package, error.into())),
+                        Err(error) => failed.lock().push(config.at_source(package, error.into())),
                     }
                 }
             });
@@ -84,7 +83,7 @@ pub(super) fn register(config: &Config, loader: &Loader) -> Result<Vec<Registere
     });
     let failed = failed.into_inner();
     if !failed.is_empty() {
-        return Err(StartError::Packages(config.report(failed)));
+        return Err(StartError::Packages(config.diagnostics(failed)));
     }
     let mut done = done.into_inner();
     done.sort_by_key(|(index, _)| *index);
@@ -111,7 +110,7 @@ pub(super) fn loader(config: &Config, metrics: &Arc<Metrics>) -> Result<Loader, 
     };
     let engines = Engines::new(limits).map_err(|error| StartError::Machine(format!("{error:#}")))?;
     Loader::new(Arc::new(engines), &config.server.cache, Arc::clone(metrics)).map_err(|error| {
-        let mistake = config.mistake("server.cache", error.into());
-        StartError::Cache(config.report(vec![mistake]))
+        let mistake = config.at_key("server.cache", error.into());
+        StartError::Cache(config.diagnostics(vec![mistake]))
     })
 }

@@ -8,10 +8,11 @@ mod unmet;
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
+use wasmgate_common::Diagnostics;
 
 use crate::{
     admin::{self, Status},
-    config::{Config, Report},
+    config::{Config, Rejected},
     deliveries::Deliveries,
     gateway::Gateway,
     metrics::Metrics,
@@ -32,16 +33,16 @@ const TRIM_INTERVAL: Duration = Duration::from_secs(10);
 pub enum StartError {
     /// Packages that cannot be served and component files that cannot be used, all of them.
     #[error("{0}")]
-    Packages(Report),
+    Packages(Diagnostics),
     /// The cache directory cannot be used.
     #[error("{0}")]
-    Cache(Report),
+    Cache(Diagnostics),
     /// An address cannot be listened on.
     #[error("{0}")]
-    Listen(Report),
+    Listen(Diagnostics),
     /// The building blocks' data cannot be used.
     #[error("{0}")]
-    Data(Report),
+    Data(Diagnostics),
     /// The machine does not give what the gateway needs.
     #[error("the gateway cannot start: {0}")]
     Machine(String),
@@ -77,14 +78,18 @@ pub fn check(config: &Config) -> Result<Vec<Registered>, StartError> {
     load::register(config, &load::loader(config, &metrics)?)
 }
 
-/// Adds to a report on a configuration what is wrong with the packages that it found nothing wrong with.
-pub fn complete(mut report: Report) -> Report {
-    if let Some(sound) = report.take_sound()
+/// The mistakes of a configuration, and those of the packages that are right in it.
+pub fn all_mistakes(rejected: Rejected) -> Diagnostics {
+    let Rejected {
+        mut diagnostics,
+        sound,
+    } = rejected;
+    if let Some(sound) = sound
         && let Err(StartError::Packages(found)) = check(&sound)
     {
-        report.merge(found);
+        diagnostics.merge(found);
     }
-    report
+    diagnostics
 }
 
 /// Serves until SIGTERM or Ctrl-C; `ready` is called once, when requests are taken.
@@ -111,8 +116,8 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
         if system::is_out_of_descriptors(&error) {
             return StartError::Machine(format!("cannot listen on {address}: {error}"));
         }
-        let mistake = config.mistake(key, server::refused(address, &error));
-        StartError::Listen(config.report(vec![mistake]))
+        let mistake = config.at_key(key, server::refused(address, &error));
+        StartError::Listen(config.diagnostics(vec![mistake]))
     };
     let listeners = Listeners::bind(listen, config.server.workers)
         .map_err(|error| cannot_listen("server.listen", listen, error))?;

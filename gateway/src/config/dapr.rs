@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::Uri;
+use wasmgate_common::{Code, Diagnostic};
 
 use super::{
     environment::Environment,
@@ -14,7 +15,6 @@ use super::{
     secret::{Secret, Variables},
     unit,
 };
-use crate::invalid::Invalid;
 
 /// Where embedded building blocks keep their data unless configured.
 const DATA: &str = ".wasmgate";
@@ -105,7 +105,7 @@ impl DaprConfig {
         let sidecar = section.and_then(|s| s.parsed("sidecar", SIDECAR, sidecar));
         let mode = section.and_then(|s| s.parsed("mode", "embedded", DaprMode::parse));
         let mode = mode.unwrap_or(DaprMode::Embedded);
-        let listed = |key, example, check: fn(&str) -> Result<String, Invalid>| -> Vec<String> {
+        let listed = |key, example, check: fn(&str) -> Result<String, Diagnostic>| -> Vec<String> {
             let items = section.and_then(|s| s.texts(key, example));
             let items = items.unwrap_or_default();
             items.iter().filter_map(|item| item.parsed(check)).collect()
@@ -135,11 +135,12 @@ impl DaprConfig {
 }
 
 impl DaprMode {
-    fn parse(text: &str) -> Result<Self, Invalid> {
+    fn parse(text: &str) -> Result<Self, Diagnostic> {
         match text {
             "embedded" => Ok(Self::Embedded),
             "sidecar" => Ok(Self::Sidecar),
-            _ => Err(Invalid::new(
+            _ => Err(Diagnostic::new(
+                Code::UnknownName,
                 format!("there is no mode {text:?}"),
                 "write \"embedded\" for building blocks in the gateway, or \"sidecar\" for a Dapr sidecar",
             )),
@@ -154,7 +155,8 @@ fn components(section: Option<&Section<'_>>, folder: &Path) -> Option<PathBuf> {
     };
     let path = folder.join(item.value);
     if !path.is_dir() {
-        item.refuse(Invalid::new(
+        item.refuse(Diagnostic::new(
+            Code::FileMissing,
             format!("there is no folder {}", path.display()),
             "name the folder of Dapr component files, or remove the key",
         ));
@@ -163,11 +165,12 @@ fn components(section: Option<&Section<'_>>, folder: &Path) -> Option<PathBuf> {
 }
 
 /// A host as clients name it, with or without a port.
-fn host(text: &str) -> Result<String, Invalid> {
+fn host(text: &str) -> Result<String, Diagnostic> {
     let authority: Option<http::uri::Authority> = text.parse().ok();
     let named = authority.filter(|named| !named.host().is_empty() && !text.contains(['@', '*']));
     named.map(|named| named.to_string()).ok_or_else(|| {
-        Invalid::new(
+        Diagnostic::new(
+            Code::InvalidValue,
             format!("{text:?} is not a host"),
             "write a name or an address, with a port or without: \"wasmgate.internal\"",
         )
@@ -175,22 +178,24 @@ fn host(text: &str) -> Result<String, Invalid> {
 }
 
 /// An origin as browsers write it: scheme, host, and the port unless it is the scheme's own.
-fn origin(text: &str) -> Result<String, Invalid> {
+fn origin(text: &str) -> Result<String, Diagnostic> {
     let named = text
         .split_once("://")
         .filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
         .and_then(|(_, authority)| host(authority).ok());
     named.map(|_| text.to_owned()).ok_or_else(|| {
-        Invalid::new(
+        Diagnostic::new(
+            Code::InvalidValue,
             format!("{text:?} is not the origin of a page"),
             "write scheme and host, and the port if there is one: \"http://localhost:5173\"",
         )
     })
 }
 
-fn sidecar(text: &str) -> Result<Uri, Invalid> {
+fn sidecar(text: &str) -> Result<Uri, Diagnostic> {
     let invalid = || {
-        Invalid::new(
+        Diagnostic::new(
+            Code::InvalidValue,
             format!("{text:?} is not the address of a sidecar"),
             format!("write scheme, host and port only, such as {SIDECAR:?}"),
         )

@@ -1,7 +1,8 @@
 //! A package's `dapr` table: which building blocks it may use.
 
+use wasmgate_common::{Code, Diagnostic};
+
 use super::reader::Section;
-use crate::invalid::Invalid;
 
 /// What a package may use. Names may hold `*`, which stands for any run of characters.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -59,14 +60,20 @@ impl GrantsConfig {
     }
 }
 
-fn names(section: &Section<'_>, key: &str, example: &str, check: fn(&str) -> Result<String, Invalid>) -> Vec<String> {
+fn names(
+    section: &Section<'_>,
+    key: &str,
+    example: &str,
+    check: fn(&str) -> Result<String, Diagnostic>,
+) -> Vec<String> {
     let items = section.texts(key, example).unwrap_or_default();
     items.iter().filter_map(|item| item.parsed(check)).collect()
 }
 
-fn name(text: &str) -> Result<String, Invalid> {
+fn name(text: &str) -> Result<String, Diagnostic> {
     if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Invalid::new(
+        return Err(Diagnostic::new(
+            Code::InvalidValue,
             format!("{text:?} can be no name"),
             "write a name without spaces; \"*\" stands for any run of characters",
         ));
@@ -74,14 +81,15 @@ fn name(text: &str) -> Result<String, Invalid> {
     Ok(text.to_owned())
 }
 
-fn topic(text: &str) -> Result<String, Invalid> {
+fn topic(text: &str) -> Result<String, Diagnostic> {
     let text = name(text)?;
     match text.split_once('/') {
         Some((pubsub, topic)) if !pubsub.is_empty() && !topic.is_empty() => Ok(text),
         _ => {
             let pubsub = text.trim_matches('/');
             let pubsub = if pubsub.is_empty() { "*" } else { pubsub };
-            Err(Invalid::new(
+            Err(Diagnostic::new(
+                Code::InvalidValue,
                 format!("{text:?} names no topic"),
                 format!("write pubsub and topic: \"{pubsub}/orders\", or \"{pubsub}/*\" for all its topics"),
             ))

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use super::{dapr::DaprConfig, reader::Notes, report::Place, server::Server};
-use crate::invalid::Invalid;
+use wasmgate_common::{Code, Diagnostic, Position};
+
+use super::{dapr::DaprConfig, reader::Notes, server::Server};
 
 /// Notes listeners that would take each other's port.
-pub(super) fn check(notes: &Notes<'_>, places: &BTreeMap<String, Place>, server: &Server, dapr: &DaprConfig) {
+pub(super) fn check(notes: &Notes<'_>, positions: &BTreeMap<String, Position>, server: &Server, dapr: &DaprConfig) {
     let mut listeners = vec![
         ("server.listen", server.listen),
         ("server.admin", server.admin),
@@ -17,12 +18,17 @@ pub(super) fn check(notes: &Notes<'_>, places: &BTreeMap<String, Place>, server:
             continue;
         };
         // At most one of the two is a default: the defaults do not clash.
-        let written = if places.contains_key(key) { key } else { other };
-        let wrong = Invalid::new(
+        let written = if positions.contains_key(key) {
+            key
+        } else {
+            other
+        };
+        let wrong = Diagnostic::new(
+            Code::Conflict,
             format!("{key} ({address}) and {other} ({taken}) take the same port"),
             "give each listener its own port, or 0 to let the system choose",
         );
-        notes.add(places.get(written).copied(), written, wrong);
+        notes.add(positions.get(written).copied(), written, wrong);
     }
 }
 

@@ -1,20 +1,21 @@
 //! `wasmgate.toml`: read whole, checked whole, every mistake reported at once.
 //!
 //! The text becomes a tree of values that know their places; each section reads its own keys from it
-//! into a checked type and notes what is wrong; if anything was noted there is no [`Config`] but a
-//! [`Report`]. What a [`Config`] says is right in itself and files that it names exist; whether they
-//! are components is found out by whoever loads them, and reported with [`Config::report`].
+//! into a checked type and notes what is wrong; if anything was noted there is no [`Config`] but
+//! [`Rejected`]. What a [`Config`] says is right in itself and files that it names exist; whether they
+//! are components is found out by whoever loads them, and reported with [`Config::diagnostics`].
 
 mod dapr;
 mod environment;
 mod grants;
 mod limits;
+mod lines;
 mod listeners;
 mod origin;
 mod outbound;
 mod package;
 mod reader;
-mod report;
+mod rejected;
 mod route;
 mod secret;
 mod server;
@@ -29,9 +30,11 @@ use std::{
     fs,
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use toml::de::DeTable;
+use wasmgate_common::{Code, Diagnostic, Diagnostics, Place, Position};
 
 pub use dapr::{DaprConfig, DaprMode};
 pub use environment::Environment;
@@ -40,13 +43,13 @@ pub use limits::Limits;
 pub use origin::Origin;
 pub use outbound::{OutboundConfig, Proxies};
 pub use package::{PackageConfig, PackageName, Source};
-pub use report::{Mistake, Place, Report};
+pub use rejected::Rejected;
 pub use secret::{Secret, Variables};
 pub use server::Server;
 pub use table::table;
 pub use tls::TlsConfig;
 
-use crate::{invalid::Invalid, routes::Route};
+use crate::routes::Route;
 use reader::{Notes, Section};
 
 /// The largest file, in bytes: some hundred thousand packages, and far from filling memory when the
@@ -71,14 +74,14 @@ pub struct Config {
     pub packages: Vec<PackageConfig>,
     /// The routes, in the order of the file.
     pub routes: Vec<Route>,
-    places: BTreeMap<String, Place>,
+    positions: BTreeMap<String, Position>,
 }
 
 /// Reads and checks a file and the process environment.
 ///
 /// # Errors
-/// A report of everything that is wrong.
-pub fn load(file: &Path) -> Result<Config, Report> {
+/// With everything that is wrong.
+pub fn load(file: &Path) -> Result<Config, Rejected> {
     let mut text = Vec::new();
     fs::File::open(file)
         .and_then(|opened| opened.take(MAX_FILE + 1).read_to_end(&mut text))
@@ -89,29 +92,30 @@ pub fn load(file: &Path) -> Result<Config, Report> {
 /// Checks the text of a file. Relative paths in it are relative to the folder of `file`.
 ///
 /// # Errors
-/// A report of everything that is wrong.
-pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Config, Report> {
+/// With everything that is wrong.
+pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Config, Rejected> {
     let text = readable(text, file)?;
     let (document, errors) = DeTable::parse_recoverable(text);
-    let notes = Notes::new(text);
+    let notes = Notes::new(text, file);
     for error in &errors {
-        let place = error.span().map(|at| notes.place(&at));
-        let wrong = Invalid::new(
+        let position = error.span().map(|at| notes.position(&at));
+        let wrong = Diagnostic::new(
+            Code::Syntax,
             error.message(),
             "correct the TOML (https://toml.io has its rules)",
         );
-        notes.add(place, "", wrong);
+        notes.add(position, "", wrong);
     }
     if !errors.is_empty() {
-        return Err(Report::new(file, notes.take()));
+        return Err(Rejected::new(file, notes.take(), None));
     }
     let folder = file.parent().unwrap_or(Path::new(""));
     let root = Section::root(&notes, document.get_ref(), &KEYS);
     let server = Server::read(&root, folder, environment);
     let dapr = DaprConfig::read(&root, folder, environment, &notes);
     let outbound = OutboundConfig::read(environment, &notes);
-    let places = root.places(&["server", "dapr"]);
-    listeners::check(&notes, &places, &server, &dapr);
+    let positions = root.positions(&["server", "dapr"]);
+    listeners::check(&notes, &positions, &server, &dapr);
     let defaults = Limits::default().overridden_in(&root);
     let packages = PackageConfig::read_all(&root, folder, defaults);
     let indices: HashMap<&str, usize> = packages
@@ -126,18 +130,20 @@ pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Conf
             .flat_map(|(_, package)| package)
             .any(|p| p.name.as_str() == name && p.dapr.is_some())
     {
-        let wrong = Invalid::new(
+        let wrong = Diagnostic::new(
+            Code::UnknownName,
             format!("{name:?} is no package with a `dapr` table"),
             "name the package that the sidecar stands beside, or remove the key to share the sidecar",
         );
         notes.add(
-            places.get("dapr.dedicated").copied(),
+            positions.get("dapr.dedicated").copied(),
             "dapr.dedicated",
             wrong,
         );
     }
     if dapr.app_address.is_some() && indices.contains_key(dapr.app_id.as_str()) {
-        let wrong = Invalid::new(
+        let wrong = Diagnostic::new(
+            Code::Conflict,
             format!(
                 "{:?} is a package, and the process at app_address has the same app-id",
                 dapr.app_id
@@ -145,7 +151,7 @@ pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Conf
             "give the process another app-id with app_id",
         );
         notes.add(
-            places.get("dapr.app_address").copied(),
+            positions.get("dapr.app_address").copied(),
             "dapr.app_address",
             wrong,
         );
@@ -161,89 +167,76 @@ pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Conf
             .filter_map(|(_, package)| package)
             .collect(),
         routes,
-        places,
+        positions,
     };
     let mistakes = notes.take();
     if mistakes.is_empty() {
         Ok(config)
     } else {
-        Err(Report::new(file, mistakes).beside(config))
+        Err(Rejected::new(file, mistakes, Some(config)))
     }
 }
 
 impl Config {
-    /// A mistake that was found later, such as a port in use. `key` is a key of `[server]` or
-    /// `[dapr]` with its table, such as `server.listen`.
-    #[must_use]
-    pub fn mistake(&self, key: &str, wrong: Invalid) -> Mistake {
-        Mistake {
-            place: self.places.get(key).copied(),
-            key: key.to_owned(),
-            what: wrong.what,
-            remedy: wrong.remedy,
-        }
+    /// Gives a mistake that was found later, such as a port in use, its place: `key` is a key of `[server]` or `[dapr]` with
+    /// its table, such as `server.listen`.
+    pub fn at_key(&self, key: &str, wrong: Diagnostic) -> Diagnostic {
+        let position = self.positions.get(key).copied();
+        wrong.at(Place::in_file(self.file.as_path().into(), position, key))
     }
 
-    /// A mistake that was found in a package's component.
-    #[must_use]
-    pub fn source_mistake(&self, package: &PackageConfig, wrong: Invalid) -> Mistake {
-        Mistake {
-            place: Some(package.source_at),
-            key: format!("package.{}.source", package.name),
-            what: wrong.what,
-            remedy: wrong.remedy,
-        }
+    /// Gives a mistake that was found in a package's component its place.
+    pub fn at_source(&self, package: &PackageConfig, wrong: Diagnostic) -> Diagnostic {
+        let key = format!("package.{}.source", package.name);
+        let position = Some(package.source_at);
+        wrong.at(Place::in_file(self.file.as_path().into(), position, key))
     }
 
-    /// A report of mistakes that were found later.
-    #[must_use]
-    pub fn report(&self, mistakes: Vec<Mistake>) -> Report {
-        Report::new(&self.file, mistakes)
+    /// A list of mistakes that were found later.
+    pub fn diagnostics(&self, mistakes: Vec<Diagnostic>) -> Diagnostics {
+        Diagnostics::new(&self.file, mistakes)
     }
 }
 
 /// The text as UTF-8, if it is that and not too long.
-fn readable<'t>(text: &'t [u8], file: &Path) -> Result<&'t str, Report> {
-    let refuse = |place, wrong: Invalid| {
-        let mistake = Mistake {
-            place,
-            key: String::new(),
-            what: wrong.what,
-            remedy: wrong.remedy,
-        };
-        Report::new(file, vec![mistake])
-    };
+fn readable<'t>(text: &'t [u8], file: &Path) -> Result<&'t str, Rejected> {
     if text.len() as u64 > MAX_FILE {
-        let wrong = Invalid::new(
+        let wrong = Diagnostic::new(
+            Code::FileTooLong,
             "the file is too long for a configuration",
             format!("name another one, or split it: at most {MAX_FILE} bytes are read"),
         );
-        return Err(refuse(None, wrong));
+        return Err(rejected(file, None, wrong));
     }
     std::str::from_utf8(text).map_err(|error| {
         let before = text.get(..error.valid_up_to()).unwrap_or_default();
         let before = String::from_utf8_lossy(before);
-        let place = report::Lines::new(&before).place(before.len());
+        let position = lines::Lines::new(&before).position(before.len());
         let byte = text.get(error.valid_up_to()).copied().unwrap_or_default();
-        let wrong = Invalid::new(
+        let wrong = Diagnostic::new(
+            Code::Syntax,
             format!("the byte 0x{byte:02X} is not UTF-8"),
             "save the file as UTF-8, which TOML is written in",
         );
-        refuse(Some(place), wrong)
+        rejected(file, Some(position), wrong)
     })
 }
 
-fn unreadable(file: &Path, error: &io::Error) -> Report {
-    let remedy = match error.kind() {
-        io::ErrorKind::NotFound => "write the file, or name another one",
-        io::ErrorKind::IsADirectory => "name the file in the directory",
-        _ => "make the file readable for the user that runs the gateway",
+fn unreadable(file: &Path, error: &io::Error) -> Rejected {
+    let (code, help) = match error.kind() {
+        io::ErrorKind::NotFound => (Code::FileMissing, "write the file, or name another one"),
+        io::ErrorKind::IsADirectory => (Code::FileUnreadable, "name the file in the directory"),
+        _ => (
+            Code::FileUnreadable,
+            "make the file readable for the user that runs the gateway",
+        ),
     };
-    let mistake = Mistake {
-        place: None,
-        key: String::new(),
-        what: format!("the file cannot be read: {error}"),
-        remedy: remedy.to_owned(),
-    };
-    Report::new(file, vec![mistake])
+    let message = format!("the file cannot be read: {error}");
+    rejected(file, None, Diagnostic::new(code, message, help))
+}
+
+/// A file that is not read any further.
+fn rejected(file: &Path, position: Option<Position>, wrong: Diagnostic) -> Rejected {
+    let place = Place::in_file(Arc::from(file), position, "");
+    Rejected::new(file, vec![wrong.at(place)], None)
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use http::uri::Scheme;
+use wasmgate_common::{Code, Diagnostic};
 
-use crate::{invalid::Invalid, routes::HostPattern};
+use crate::routes::HostPattern;
 
 /// Scheme, host and port that requests may go to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -22,9 +23,10 @@ impl Origin {
     ///
     /// # Errors
     /// When it is none of these, or has a path.
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
+    pub fn parse(text: &str) -> Result<Self, Diagnostic> {
         let invalid = |why: &str| {
-            Invalid::new(
+            Diagnostic::new(
+                Code::InvalidValue,
                 format!("the origin {text:?} {why}"),
                 "write scheme, host and, if need be, port: \"https://api.example.com\", \
                  \"https://*.example.com:8443\"",
@@ -51,7 +53,7 @@ impl Origin {
             }
             _ => (rest, default_port),
         };
-        let host = HostPattern::parse(host).map_err(|wrong| invalid(&format!("is wrong: {}", wrong.what)))?;
+        let host = HostPattern::parse(host).map_err(|wrong| invalid(&format!("is wrong: {}", wrong.message)))?;
         Ok(Self { scheme, host, port })
     }
 

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use http::Uri;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use wasmgate_common::{Code, Diagnostic};
 
 use super::{environment::Environment, reader::Notes, secret::Secret};
-use crate::invalid::Invalid;
 
 /// What outgoing requests go through, and whom they trust.
 #[derive(Clone, Debug, Default)]
@@ -59,9 +59,10 @@ impl OutboundConfig {
 }
 
 /// Says what is wrong with a proxy's URL, without its credentials.
-fn check_proxy(url: &str) -> Result<(), Invalid> {
+fn check_proxy(url: &str) -> Result<(), Diagnostic> {
     let invalid = |what: &str| {
-        Invalid::new(
+        Diagnostic::new(
+            Code::InvalidValue,
             what,
             "write http://proxy.example.com:3128, with user:password@ before the host if it asks for them",
         )
@@ -100,7 +101,8 @@ fn authorities(environment: &Environment, notes: &Notes<'_>) -> Option<Vec<Certi
         let loaded = rustls_native_certs::load_certs_from_paths(None, Some(&folder));
         found.extend(loaded.certs);
         if let Some(error) = loaded.errors.first() {
-            let wrong = Invalid::new(
+            let wrong = Diagnostic::new(
+                Code::FileUnreadable,
                 error.to_string(),
                 "name folders of PEM files under their hashes (`openssl rehash`), or unset the variable",
             );
@@ -111,10 +113,11 @@ fn authorities(environment: &Environment, notes: &Notes<'_>) -> Option<Vec<Certi
 }
 
 /// The certificates in a PEM file, at least one.
-pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Invalid> {
+pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Diagnostic> {
     let text = read(file)?;
     let invalid = |what: String| {
-        Invalid::new(
+        Diagnostic::new(
+            Code::InvalidValue,
             what,
             "name a file in PEM form, with -----BEGIN CERTIFICATE-----",
         )
@@ -132,9 +135,10 @@ pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, 
 }
 
 /// The bytes of a small file.
-pub(super) fn read(file: &Path) -> Result<Vec<u8>, Invalid> {
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Diagnostic> {
     std::fs::read(file).map_err(|error| {
-        Invalid::new(
+        Diagnostic::new(
+            Code::FileUnreadable,
             format!("{} cannot be read: {error}", file.display()),
             "correct the path, or make the file readable for the user that runs the gateway",
         )

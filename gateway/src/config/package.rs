@@ -6,15 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use wasmgate_common::{Code, Diagnostic, Position};
+
 use super::{
     grants::GrantsConfig,
     limits::Limits,
     origin::Origin,
     reader::{Section, one_of},
-    report::Place,
     tls::TlsConfig,
 };
-use crate::{engine::EngineKind, invalid::Invalid};
+use crate::engine::EngineKind;
 
 /// The longest name: a DNS label (RFC 1035, 2.3.4), since Dapr's name resolution uses app-ids as such.
 const MAX_NAME: usize = 63;
@@ -27,7 +28,7 @@ pub struct PackageConfig {
     /// Where the component comes from.
     pub source: Source,
     /// Where `source` is written, for what is found wrong with the component itself.
-    pub source_at: Place,
+    pub source_at: Position,
     /// The engine it is to run in; `None` for the one that suits its component.
     pub engine: Option<EngineKind>,
     /// The guest's environment, in the order of names.
@@ -59,7 +60,7 @@ impl PackageName {
     ///
     /// # Errors
     /// When it is no lower-case DNS label.
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
+    pub fn parse(text: &str) -> Result<Self, Diagnostic> {
         let wrong = if text.is_empty() {
             "is empty"
         } else if text.len() > MAX_NAME {
@@ -86,7 +87,8 @@ impl PackageName {
         } else {
             likely
         };
-        Err(Invalid::new(
+        Err(Diagnostic::new(
+            Code::InvalidValue,
             format!("the package name {text:?} {wrong}"),
             format!("a name is a Dapr app-id and a DNS label: write, for example, {likely:?}"),
         ))
@@ -147,7 +149,7 @@ impl PackageConfig {
         Some(Self {
             name: name?,
             source: source?,
-            source_at: section.place_of("source")?,
+            source_at: section.position_of("source")?,
             engine,
             env,
             outbound,
@@ -161,12 +163,13 @@ impl PackageConfig {
 /// The `engine` that leaves the choice to the gateway.
 const AUTO_ENGINE: &str = "auto";
 
-fn engine(text: &str) -> Result<Option<EngineKind>, Invalid> {
+fn engine(text: &str) -> Result<Option<EngineKind>, Diagnostic> {
     let engines = [EngineKind::Pool, EngineKind::CopyOnWrite];
     match engines.into_iter().find(|engine| engine.name() == text) {
         Some(engine) => Ok(Some(engine)),
         None if text == AUTO_ENGINE => Ok(None),
-        None => Err(Invalid::new(
+        None => Err(Diagnostic::new(
+            Code::UnknownName,
             format!("there is no engine {text:?}"),
             format!("write {}", one_of(&[AUTO_ENGINE, "pool", "copy-on-write"])),
         )),
@@ -175,7 +178,8 @@ fn engine(text: &str) -> Result<Option<EngineKind>, Invalid> {
 
 fn source(package: &Section<'_>, folder: &Path) -> Option<Source> {
     if !package.has("source") {
-        package.refuse(Invalid::new(
+        package.refuse(Diagnostic::new(
+            Code::MissingKey,
             "the package has no source",
             "add source = \"path/to/component.wasm\"",
         ));
@@ -186,7 +190,8 @@ fn source(package: &Section<'_>, folder: &Path) -> Option<Source> {
         "target/wasm32-wasip2/release/hello.wasm",
         |text| {
             if let Some((scheme, _)) = text.split_once("://") {
-                return Err(Invalid::new(
+                return Err(Diagnostic::new(
+                    Code::Unsupported,
                     format!("sources at {scheme}:// are not supported yet"),
                     "fetch the component and write the path of its file",
                 ));
@@ -198,29 +203,34 @@ fn source(package: &Section<'_>, folder: &Path) -> Option<Source> {
     )
 }
 
-fn check_file(text: &str, path: &Path) -> Result<(), Invalid> {
+fn check_file(text: &str, path: &Path) -> Result<(), Diagnostic> {
     let shown = path.display();
     if text.is_empty() {
-        return Err(Invalid::new(
+        return Err(Diagnostic::new(
+            Code::InvalidValue,
             "the source is empty",
             "write the path of the component's file",
         ));
     }
     match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => Err(Invalid::new(
+        Ok(metadata) if metadata.is_dir() => Err(Diagnostic::new(
+            Code::FileUnreadable,
             format!("{shown} is a directory"),
             "write the path of the component's file in it",
         )),
-        Ok(metadata) if metadata.is_file() && metadata.len() == 0 => Err(Invalid::new(
+        Ok(metadata) if metadata.is_file() && metadata.len() == 0 => Err(Diagnostic::new(
+            Code::NotAComponent,
             format!("{shown} is empty"),
             "build the component again",
         )),
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(Invalid::new(
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(Diagnostic::new(
+            Code::FileMissing,
             format!("there is no file {shown}"),
             "build the component, or correct the path (it is relative to the configuration file)",
         )),
-        Err(error) => Err(Invalid::new(
+        Err(error) => Err(Diagnostic::new(
+            Code::FileUnreadable,
             format!("{shown} cannot be read: {error}"),
             "make the file readable for the user that runs the gateway",
         )),
@@ -230,19 +240,22 @@ fn check_file(text: &str, path: &Path) -> Result<(), Invalid> {
 fn env(package: &Section<'_>) -> Vec<(String, String)> {
     let variables = package.named("env").filter_map(|(name, value)| {
         if name.value.is_empty() || name.value.contains(['=', '\0']) {
-            name.refuse(Invalid::new(
+            name.refuse(Diagnostic::new(
+                Code::InvalidValue,
                 format!("{:?} can be no variable", name.value),
                 "name it without \"=\" and zero bytes",
             ));
         } else if RESERVED_VARIABLES.contains(&name.value) {
-            name.refuse(Invalid::new(
+            name.refuse(Diagnostic::new(
+                Code::Conflict,
                 format!("{} is set by the gateway", name.value),
                 "remove the variable",
             ));
         }
         let value = value.text("info")?;
         if value.value.contains('\0') {
-            value.refuse(Invalid::new(
+            value.refuse(Diagnostic::new(
+                Code::InvalidValue,
                 "the value has a zero byte",
                 "write it without",
             ));

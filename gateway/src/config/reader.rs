@@ -9,12 +9,14 @@ use std::{
     collections::BTreeMap,
     fmt::Display,
     ops::{Range, RangeInclusive},
+    path::Path,
+    sync::Arc,
 };
 
 use toml::de::{DeTable, DeValue};
+use wasmgate_common::{Code, Diagnostic, Place, Position};
 
-use super::report::{Lines, Mistake, Place};
-use crate::invalid::Invalid;
+use super::lines::Lines;
 
 /// How often a near name is looked for among the packages. Each search reads all names, so a large
 /// file that is wrong throughout would otherwise take minutes; after so many, the idea is clear.
@@ -22,8 +24,9 @@ const MAX_SUGGESTIONS: usize = 20;
 
 /// The notes on one file.
 pub(super) struct Notes<'t> {
+    file: Arc<Path>,
     lines: Lines<'t>,
-    mistakes: RefCell<Vec<Mistake>>,
+    mistakes: RefCell<Vec<Diagnostic>>,
     suggestions: Cell<usize>,
 }
 
@@ -44,8 +47,9 @@ pub(super) struct Item<'a, T> {
 }
 
 impl<'t> Notes<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    pub(super) fn new(text: &'t str, file: &Path) -> Self {
         Self {
+            file: file.into(),
             lines: Lines::new(text),
             mistakes: RefCell::default(),
             suggestions: Cell::new(0),
@@ -53,22 +57,18 @@ impl<'t> Notes<'t> {
     }
 
     /// Takes what was noted so far.
-    pub(super) fn take(&self) -> Vec<Mistake> {
+    pub(super) fn take(&self) -> Vec<Diagnostic> {
         self.mistakes.take()
     }
 
-    /// Notes what is wrong; without a place for what is written nowhere.
-    pub(super) fn add(&self, place: Option<Place>, key: &str, wrong: Invalid) {
-        self.mistakes.borrow_mut().push(Mistake {
-            place,
-            key: key.to_owned(),
-            what: wrong.what,
-            remedy: wrong.remedy,
-        });
+    /// Notes a mistake; without a position for what is written nowhere.
+    pub(super) fn add(&self, position: Option<Position>, key: &str, wrong: Diagnostic) {
+        let place = Place::in_file(Arc::clone(&self.file), position, key);
+        self.mistakes.borrow_mut().push(wrong.at(place));
     }
 
-    pub(super) fn place(&self, at: &Range<usize>) -> Place {
-        self.lines.place(at.start)
+    pub(super) fn position(&self, at: &Range<usize>) -> Position {
+        self.lines.position(at.start)
     }
 
     /// The name nearest to `wrong`, if one is near, and if not too many were looked for.
@@ -102,12 +102,12 @@ impl<'a> Section<'a> {
     }
 
     /// Notes a mistake of the table as a whole.
-    pub(super) fn refuse(&self, wrong: Invalid) {
-        self.notes.add(Some(self.place()), &self.key, wrong);
+    pub(super) fn refuse(&self, wrong: Diagnostic) {
+        self.notes.add(Some(self.position()), &self.key, wrong);
     }
 
     /// Notes a mistake of a key's value.
-    pub(super) fn refuse_key(&self, key: &str, wrong: Invalid) {
+    pub(super) fn refuse_key(&self, key: &str, wrong: Diagnostic) {
         if let Some(item) = self.get(key) {
             item.refuse(wrong);
         }
@@ -119,17 +119,17 @@ impl<'a> Section<'a> {
     }
 
     /// Where the table is.
-    pub(super) fn place(&self) -> Place {
-        self.notes.place(&self.at)
+    pub(super) fn position(&self) -> Position {
+        self.notes.position(&self.at)
     }
 
     /// Where the key's value is written, if it is.
-    pub(super) fn place_of(&self, key: &str) -> Option<Place> {
-        Some(self.get(key)?.place())
+    pub(super) fn position_of(&self, key: &str) -> Option<Position> {
+        Some(self.get(key)?.position())
     }
 
     /// Where the values in these tables are written, by their full names.
-    pub(super) fn places(&self, tables: &[&str]) -> BTreeMap<String, Place> {
+    pub(super) fn positions(&self, tables: &[&str]) -> BTreeMap<String, Position> {
         let named = tables.iter().flat_map(|table| {
             let values = self
                 .table
@@ -138,7 +138,7 @@ impl<'a> Section<'a> {
             values.into_iter().flatten().map(move |(key, value)| {
                 (
                     format!("{table}.{}", key.get_ref()),
-                    self.notes.place(&value.span()),
+                    self.notes.position(&value.span()),
                 )
             })
         });
@@ -164,7 +164,7 @@ impl<'a> Section<'a> {
         &self,
         key: &str,
         example: &str,
-        parse: impl FnOnce(&str) -> Result<T, Invalid>,
+        parse: impl FnOnce(&str) -> Result<T, Diagnostic>,
     ) -> Option<T> {
         self.text(key, example)?.parsed(parse)
     }
@@ -192,7 +192,8 @@ impl<'a> Section<'a> {
             .and_then(|n| usize::try_from(n).ok())
             .filter(|n| range.contains(n));
         if count.is_none() {
-            item.refuse(Invalid::new(
+            item.refuse(Diagnostic::new(
+                Code::OutOfRange,
                 format!("{written} is out of range"),
                 format!("write {} to {}", range.start(), range.end()),
             ));
@@ -300,13 +301,13 @@ impl<'a> Section<'a> {
             if known.contains(&name) {
                 continue;
             }
-            let remedy = match nearest(name, known.iter().copied()) {
+            let help = match nearest(name, known.iter().copied()) {
                 Some(near) => format!("write {near:?}"),
                 None => format!("the keys known here are {}", known.join(", ")),
             };
-            let wrong = Invalid::new(format!("there is no key {name:?}"), remedy);
+            let wrong = Diagnostic::new(Code::UnknownKey, format!("there is no key {name:?}"), help);
             self.notes.add(
-                Some(self.notes.place(&key.span())),
+                Some(self.notes.position(&key.span())),
                 &self.key_of(name),
                 wrong,
             );
@@ -316,18 +317,18 @@ impl<'a> Section<'a> {
 
 impl<'a, T> Item<'a, T> {
     /// Notes what is wrong with the value.
-    pub(super) fn refuse(&self, wrong: Invalid) {
-        self.notes.add(Some(self.place()), &self.key, wrong);
+    pub(super) fn refuse(&self, wrong: Diagnostic) {
+        self.notes.add(Some(self.position()), &self.key, wrong);
     }
 
-    pub(super) fn place(&self) -> Place {
-        self.notes.place(&self.at)
+    pub(super) fn position(&self) -> Position {
+        self.notes.position(&self.at)
     }
 }
 
 impl<'a> Item<'a, &'a str> {
     /// The text's meaning.
-    pub(super) fn parsed<T>(&self, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> Option<T> {
+    pub(super) fn parsed<T>(&self, parse: impl FnOnce(&str) -> Result<T, Diagnostic>) -> Option<T> {
         parse(self.value).map_err(|wrong| self.refuse(wrong)).ok()
     }
 }
@@ -374,14 +375,15 @@ impl<'a> Item<'a, &'a DeValue<'a>> {
             DeValue::Array(_) => "a list".to_owned(),
             DeValue::Table(_) => "a table".to_owned(),
         };
-        self.refuse(Invalid::new(
+        self.refuse(Diagnostic::new(
+            Code::WrongType,
             format!("{found} does not belong here"),
             format!("write {right}"),
         ));
     }
 }
 
-/// Joins what is known or allowed for a remedy.
+/// Joins what is known or allowed for help.
 pub(super) fn one_of<T: Display>(choices: &[T]) -> String {
     let quoted: Vec<String> = choices
         .iter()

@@ -3,16 +3,13 @@
 use std::collections::HashMap;
 
 use http::Method;
+use wasmgate_common::{Code, Diagnostic, Position};
 
 use super::{
     package::PackageName,
     reader::{Section, one_of},
-    report::Place,
 };
-use crate::{
-    invalid::Invalid,
-    routes::{self, Collision, HostPattern, PathPattern, Route},
-};
+use crate::routes::{self, Collision, HostPattern, PathPattern, Route};
 
 /// The keys of `[[route]]`.
 const KEYS: [&str; 5] = ["path", "host", "methods", "package", "strip_prefix"];
@@ -44,7 +41,7 @@ pub(super) fn read_all(root: &Section<'_>, packages: &HashMap<&str, usize>) -> V
             sections.get(collision.second),
             routes.get(collision.first),
         ) {
-            second.refuse(collides(&collision, route, first.place()));
+            second.refuse(collides(&collision, route, first.position()));
         }
     }
     routes
@@ -74,7 +71,8 @@ fn read(section: &Section<'_>, packages: &HashMap<&str, usize>) -> Option<Route>
 fn required(section: &Section<'_>, key: &str, example: &str) -> bool {
     let found = section.has(key);
     if !found {
-        section.refuse(Invalid::new(
+        section.refuse(Diagnostic::new(
+            Code::MissingKey,
             format!("the route has no {key}"),
             format!("add {key} = {example:?}"),
         ));
@@ -90,13 +88,14 @@ fn package(section: &Section<'_>, packages: &HashMap<&str, usize>) -> Option<usi
             Ok(name) => format!("add [package.{name}]"),
             Err(_) => "name one that is there".to_owned(),
         };
-        let remedy = match section.nearest(item.value, packages.keys().copied()) {
+        let help = match section.nearest(item.value, packages.keys().copied()) {
             Some(near) => format!("write {near:?}, or {table}"),
             None => table,
         };
-        item.refuse(Invalid::new(
+        item.refuse(Diagnostic::new(
+            Code::UnknownName,
             format!("there is no package {:?}", item.value),
-            remedy,
+            help,
         ));
     }
     index
@@ -110,7 +109,8 @@ fn methods(section: &Section<'_>) -> Option<Vec<Method>> {
             continue;
         };
         if methods.contains(&method) {
-            item.refuse(Invalid::new(
+            item.refuse(Diagnostic::new(
+                Code::Duplicate,
                 format!("{method} is there twice"),
                 "write it once",
             ));
@@ -121,7 +121,8 @@ fn methods(section: &Section<'_>) -> Option<Vec<Method>> {
     if section.is_empty_list("methods") {
         section.refuse_key(
             "methods",
-            Invalid::new(
+            Diagnostic::new(
+                Code::InvalidValue,
                 "the list is empty, so the route would answer nothing",
                 "name methods, or remove the key to take all of them",
             ),
@@ -130,27 +131,30 @@ fn methods(section: &Section<'_>) -> Option<Vec<Method>> {
     Some(methods)
 }
 
-fn method(text: &str) -> Result<Method, Invalid> {
+fn method(text: &str) -> Result<Method, Diagnostic> {
     let upper = text.to_ascii_uppercase();
     match METHODS.iter().find(|method| method.as_str() == upper) {
         Some(method) if method.as_str() == text => Ok(method.clone()),
-        Some(method) => Err(Invalid::new(
+        Some(method) => Err(Diagnostic::new(
+            Code::InvalidValue,
             format!("{text:?} is not in upper case"),
             format!("write \"{method}\""),
         )),
-        None => Err(Invalid::new(
+        None => Err(Diagnostic::new(
+            Code::UnknownName,
             format!("there is no method {text:?} to route"),
             format!("write any of {}", one_of(&METHODS)),
         )),
     }
 }
 
-fn collides(collision: &Collision, first: &Route, at: Place) -> Invalid {
+fn collides(collision: &Collision, first: &Route, at: Position) -> Diagnostic {
     let method = match &collision.method {
         Some(method) => format!("{method} requests"),
         None => "requests".to_owned(),
     };
-    Invalid::new(
+    Diagnostic::new(
+        Code::Conflict,
         format!(
             "this route answers the same {method} as the route in line {}, {}",
             at.line,

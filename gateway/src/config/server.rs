@@ -8,9 +8,10 @@ use std::{
 };
 
 use ipnet::IpNet;
+use wasmgate_common::{Code, Diagnostic};
 
 use super::{environment::Environment, reader::Section, secret::Secret, unit};
-use crate::{egress, invalid::Invalid};
+use crate::egress;
 
 /// The public listener unless configured: this machine only, so that nothing is exposed by accident.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
@@ -161,18 +162,23 @@ fn outbound_private(section: &Section<'_>) -> Vec<IpNet> {
         .collect()
 }
 
-fn private_range(text: &str) -> Result<IpNet, Invalid> {
-    let remedy = "write a range of your own network, such as \"10.0.0.0/8\" or \"fd12:3456::/32\"; public addresses are \
+fn private_range(text: &str) -> Result<IpNet, Diagnostic> {
+    let help = "write a range of your own network, such as \"10.0.0.0/8\" or \"fd12:3456::/32\"; public addresses are \
                   open as they are, and loopback, link-local and metadata addresses are not opened here";
-    let range = text
-        .parse::<IpNet>()
-        .map_err(|_| Invalid::new(format!("{text:?} is not a range of addresses"), remedy))?;
+    let range = text.parse::<IpNet>().map_err(|_| {
+        Diagnostic::new(
+            Code::InvalidValue,
+            format!("{text:?} is not a range of addresses"),
+            help,
+        )
+    })?;
     if egress::is_private_range(&range) {
         Ok(range)
     } else {
-        Err(Invalid::new(
+        Err(Diagnostic::new(
+            Code::InvalidValue,
             format!("{text:?} is not a range of private addresses"),
-            remedy,
+            help,
         ))
     }
 }

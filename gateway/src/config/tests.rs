@@ -5,7 +5,6 @@ use std::{fs, net::SocketAddr, path::Path, time::Duration};
 use http::uri::Scheme;
 
 use super::*;
-use crate::invalid::Invalid;
 
 /// A folder with the component `hello.wasm`, and a configuration for it.
 struct Folder(tempfile::TempDir);
@@ -21,7 +20,7 @@ impl Folder {
         self.0.path().join("wasmgate.toml")
     }
 
-    fn parse(&self, text: &str) -> Result<Config, Report> {
+    fn parse(&self, text: &str) -> Result<Config, Rejected> {
         parse(text.as_bytes(), &self.file(), &Environment::default())
     }
 }
@@ -29,11 +28,12 @@ impl Folder {
 fn accepted(text: &str) -> Config {
     Folder::new()
         .parse(text)
-        .unwrap_or_else(|report| panic!("{report}"))
+        .unwrap_or_else(|rejected| panic!("{rejected}"))
 }
 
-fn mistakes(text: &str) -> Vec<Mistake> {
-    Folder::new().parse(text).unwrap_err().mistakes().to_vec()
+fn mistakes(text: &str) -> Vec<Diagnostic> {
+    let rejected = Folder::new().parse(text).unwrap_err();
+    rejected.diagnostics.into_iter().collect()
 }
 
 /// The only mistake, as line, column and key.
@@ -42,15 +42,15 @@ fn mistake(text: &str) -> (u32, u32, String) {
     let [one] = all.as_slice() else {
         panic!("not one mistake but {all:#?}");
     };
-    let place = one.place.unwrap();
-    (place.line, place.column, one.key.clone())
+    let Position { line, column } = one.place.position.unwrap();
+    (line, column, one.place.key.clone())
 }
 
-/// What the only mistake says is right.
-fn remedy(text: &str) -> String {
+/// The help of the only mistake.
+fn help(text: &str) -> String {
     let all = mistakes(text);
     assert_eq!(all.len(), 1, "{all:#?}");
-    all[0].remedy.clone()
+    all[0].help.clone()
 }
 
 const HELLO: &str = "[package.hello]\nsource = \"hello.wasm\"\n";
@@ -130,7 +130,7 @@ fn every_key_is_read() {
             strip_prefix = "/c"
             "#,
         )
-        .unwrap_or_else(|report| panic!("{report}"));
+        .unwrap_or_else(|rejected| panic!("{rejected}"));
     let server = &config.server;
     assert_eq!(server.listen, "0.0.0.0:80".parse::<SocketAddr>().unwrap());
     assert_eq!(server.admin, "[::1]:81".parse::<SocketAddr>().unwrap());
@@ -216,21 +216,22 @@ package = "helo"
 "#;
     let lines: Vec<u32> = mistakes(text)
         .iter()
-        .map(|m| m.place.unwrap().line)
+        .map(|m| m.place.position.unwrap().line)
         .collect();
     assert_eq!(lines, [3, 4, 5, 7, 8, 9, 10, 12, 13]);
 }
 
 #[test]
-fn every_mistake_is_printed_with_its_place_key_and_remedy() {
-    let report = Folder::new()
+fn every_mistake_is_printed_with_its_place_key_and_help() {
+    let rejected = Folder::new()
         .parse("[server]\nlisten = 1\nadmin = 2\n")
         .unwrap_err();
-    let text = report.to_string();
-    for mistake in report.mistakes() {
-        let Place { line, column } = mistake.place.unwrap();
-        assert!(text.contains(&format!("wasmgate.toml:{line}:{column}: {}", mistake.key)));
-        assert!(text.contains(&mistake.remedy));
+    let text = rejected.to_string();
+    for mistake in rejected.diagnostics {
+        let Position { line, column } = mistake.place.position.unwrap();
+        let key = &mistake.place.key;
+        assert!(text.contains(&format!("wasmgate.toml:{line}:{column}: {key}")));
+        assert!(text.contains(&mistake.help));
     }
 }
 
@@ -244,15 +245,15 @@ fn a_column_counts_characters_and_not_bytes() {
 
 #[test]
 fn a_file_that_is_not_utf8_is_refused_at_the_byte() {
-    let report = parse(
+    let rejected = parse(
         b"[server]\nx = \"\xff\"",
         Path::new("f"),
         &Environment::default(),
     )
     .unwrap_err();
     assert_eq!(
-        report.mistakes()[0].place,
-        Some(Place { line: 2, column: 6 })
+        rejected.diagnostics.as_slice()[0].place.position,
+        Some(Position { line: 2, column: 6 })
     );
 }
 
@@ -260,9 +261,12 @@ fn a_file_that_is_not_utf8_is_refused_at_the_byte() {
 fn a_file_that_cannot_be_read_is_reported() {
     let folder = Folder::new();
     for path in [folder.file(), folder.0.path().to_owned()] {
-        let report = load(&path).unwrap_err();
+        let rejected = load(&path).unwrap_err();
         assert_eq!(
-            (report.mistakes().len(), report.file()),
+            (
+                rejected.diagnostics.as_slice().len(),
+                rejected.diagnostics.subject()
+            ),
             (1, path.as_path())
         );
     }
@@ -271,14 +275,14 @@ fn a_file_that_cannot_be_read_is_reported() {
 #[test]
 fn every_syntax_error_is_reported_with_its_line() {
     let all = mistakes("[server]\nworkers = = 2\n[limits]\ntimeout = \"x\n");
-    let lines: Vec<u32> = all.iter().map(|m| m.place.unwrap().line).collect();
+    let lines: Vec<u32> = all.iter().map(|m| m.place.position.unwrap().line).collect();
     assert!(lines.contains(&2) && lines.contains(&4), "{all:#?}");
 }
 
 #[test]
 fn a_key_that_is_there_twice_is_refused() {
     let all = mistakes(&format!("{HELLO}{HELLO}"));
-    assert_eq!(all[0].place.unwrap().line, 3);
+    assert_eq!(all[0].place.position.unwrap().line, 3);
 }
 
 #[test]
@@ -312,13 +316,13 @@ fn an_unknown_key_is_refused_with_the_nearest_one() {
         ),
     ] {
         assert_eq!(mistake(text).0, line, "{text}");
-        assert!(remedy(text).contains(&format!("{right:?}")), "{text}");
+        assert!(help(text).contains(&format!("{right:?}")), "{text}");
     }
 }
 
 #[test]
 fn an_unknown_key_that_is_near_to_nothing_gets_the_list_of_keys() {
-    assert!(remedy("[server]\nelephants = 3").contains("header_timeout"));
+    assert!(help("[server]\nelephants = 3").contains("header_timeout"));
 }
 
 #[test]
@@ -507,11 +511,20 @@ fn the_environment_names_the_sidecar_unless_the_file_does() {
     let file = "[dapr]\nsidecar = \"http://f\"";
     assert_eq!(read(file, Some("https://d:1"), None).unwrap(), "http://f/");
     assert_eq!(
-        read("", Some("nonsense"), None).unwrap_err().mistakes()[0].place,
+        read("", Some("nonsense"), None)
+            .unwrap_err()
+            .diagnostics
+            .as_slice()[0]
+            .place
+            .position,
         None
     );
     assert_eq!(
-        read("", None, Some("99999")).unwrap_err().mistakes().len(),
+        read("", None, Some("99999"))
+            .unwrap_err()
+            .diagnostics
+            .as_slice()
+            .len(),
         1
     );
 }
@@ -534,7 +547,7 @@ fn a_package_name_is_a_dns_label() {
         let text = format!("[package.{name:?}]\nsource = \"hello.wasm\"");
         assert_eq!(mistake(&text).2, format!("package.{name}"));
     }
-    assert!(remedy("[package.Counter_API]\nsource = \"hello.wasm\"").contains("\"counter-api\""));
+    assert!(help("[package.Counter_API]\nsource = \"hello.wasm\"").contains("\"counter-api\""));
     accepted(&format!(
         "[package.{}]\nsource = \"hello.wasm\"",
         "9".repeat(63)
@@ -554,12 +567,12 @@ fn a_source_is_a_file_that_is_there_and_not_empty() {
         "oci://r/n@sha256:0",
         "https://r/n",
     ] {
-        let report = folder
+        let rejected = folder
             .parse(&format!("[package.hello]\nsource = {source:?}"))
             .unwrap_err();
         assert_eq!(
-            report.mistakes()[0].place,
-            Some(Place {
+            rejected.diagnostics.as_slice()[0].place.position,
+            Some(Position {
                 line: 2,
                 column: 10
             }),
@@ -603,7 +616,7 @@ fn no_dapr_table_is_no_dapr_and_an_empty_one_grants_nothing() {
 fn a_route_to_an_unknown_package_is_refused_with_the_nearest_one() {
     let text = with_route("path = \"/\"\npackage = \"helo\"");
     assert_eq!(mistake(&text), (5, 11, "route.package".to_owned()));
-    assert!(remedy(&text).contains("\"hello\""));
+    assert!(help(&text).contains("\"hello\""));
 }
 
 #[test]
@@ -629,7 +642,7 @@ fn a_method_is_known_in_upper_case_and_named_once() {
         let found = mistakes(&with_route(&format!(
             "path = \"/\"\npackage = \"hello\"\nmethods = {methods}"
         )));
-        assert!(found.iter().all(|m| m.key == "route.methods"));
+        assert!(found.iter().all(|m| m.place.key == "route.methods"));
         assert_eq!(found.len(), count, "{methods}");
     }
 }
@@ -687,20 +700,20 @@ fn the_table_has_a_line_for_every_route() {
 #[test]
 fn what_is_found_later_is_reported_at_its_place() {
     let config = accepted(&format!("{HELLO}[server]\nlisten = \"127.0.0.1:80\""));
-    let wrong = || Invalid::new("what", "remedy");
+    let wrong = || Diagnostic::new(Code::InvalidValue, "message", "help");
     assert_eq!(
-        config.mistake("server.listen", wrong()).place,
-        Some(Place {
+        config.at_key("server.listen", wrong()).place.position,
+        Some(Position {
             line: 4,
             column: 10
         })
     );
-    assert_eq!(config.mistake("server.admin", wrong()).place, None);
-    let source = config.source_mistake(&config.packages[0], wrong());
+    assert_eq!(config.at_key("server.admin", wrong()).place.position, None);
+    let source = config.at_source(&config.packages[0], wrong());
     assert_eq!(
-        (source.place, source.key.as_str()),
+        (source.place.position, source.place.key.as_str()),
         (
-            Some(Place {
+            Some(Position {
                 line: 2,
                 column: 10
             }),
@@ -745,9 +758,36 @@ fn a_list_of_authorities_without_any_is_a_mistake_of_the_environment() {
         ssl_cert_file: Some(folder.0.path().join("hello.wasm")),
         ..Environment::default()
     };
-    let report = parse(HELLO.as_bytes(), &folder.file(), &environment).unwrap_err();
-    let [mistake] = report.mistakes() else {
-        panic!("{report}");
+    let rejected = parse(HELLO.as_bytes(), &folder.file(), &environment).unwrap_err();
+    let [mistake] = rejected.diagnostics.as_slice() else {
+        panic!("{rejected}");
     };
-    assert_eq!(mistake.key, "environment variable SSL_CERT_FILE");
+    assert_eq!(mistake.place.key, "environment variable SSL_CERT_FILE");
+}
+
+#[test]
+fn each_kind_of_mistake_has_a_code_for_tools() {
+    for (text, code) in [
+        ("[server", Code::Syntax),
+        ("[server]\nlisen = 1", Code::UnknownKey),
+        ("[package.hello]", Code::MissingKey),
+        ("[server]\nworkers = \"two\"", Code::WrongType),
+        ("[server]\nworkers = 5000", Code::OutOfRange),
+        ("[limits]\ntimeout = \"30 parsecs\"", Code::InvalidValue),
+        ("[dapr]\nmode = \"cloud\"", Code::UnknownName),
+        ("[dapr]\ncomponents = \"nowhere\"", Code::FileMissing),
+        ("[server]\nadmin = \"127.0.0.1:3000\"", Code::Conflict),
+        (
+            &with_route("path = \"/{a}/{a}\"\npackage = \"hello\""),
+            Code::Duplicate,
+        ),
+        (
+            "[package.hello]\nsource = \"oci://r/n@sha256:0\"",
+            Code::Unsupported,
+        ),
+    ] {
+        let all = mistakes(text);
+        assert_eq!(all.len(), 1, "{all:#?}");
+        assert_eq!(all[0].code, code, "{text}");
+    }
 }

@@ -7,12 +7,12 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     sign::CertifiedKey,
 };
+use wasmgate_common::{Code, Diagnostic};
 
 use super::{
     outbound::{certificates, read},
     reader::Section,
 };
-use crate::invalid::Invalid;
 
 /// Checked `[package.NAME.tls]`.
 #[derive(Clone, Debug)]
@@ -38,12 +38,13 @@ impl TlsConfig {
     }
 }
 
-fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, Invalid> {
+fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, Diagnostic> {
     let found = certificates(file)?;
     let mut store = RootCertStore::empty();
     for certificate in &found {
         store.add(certificate.clone()).map_err(|error| {
-            Invalid::new(
+            Diagnostic::new(
+                Code::InvalidValue,
                 format!(
                     "{} holds a certificate that can be no authority: {error}",
                     file.display()
@@ -60,7 +61,8 @@ fn identity(section: &Section<'_>, folder: &Path) -> Option<Arc<CertifiedKey>> {
         if section.has(given) && !section.has(lacking) {
             section.refuse_key(
                 given,
-                Invalid::new(
+                Diagnostic::new(
+                    Code::MissingKey,
                     format!("`{given}` is of no use without `{lacking}`"),
                     format!("add {lacking} = \"{lacking}.pem\""),
                 ),
@@ -77,7 +79,8 @@ fn identity(section: &Section<'_>, folder: &Path) -> Option<Arc<CertifiedKey>> {
     match CertifiedKey::from_der(chain, key, &provider) {
         Ok(identity) => Some(Arc::new(identity)),
         Err(error) => {
-            let wrong = Invalid::new(
+            let wrong = Diagnostic::new(
+                Code::Conflict,
                 format!("this is not the key of the certificate: {error}"),
                 "name the key that the first certificate in `certificate` was made for",
             );
@@ -87,9 +90,10 @@ fn identity(section: &Section<'_>, folder: &Path) -> Option<Arc<CertifiedKey>> {
     }
 }
 
-fn key(file: &Path) -> Result<PrivateKeyDer<'static>, Invalid> {
+fn key(file: &Path) -> Result<PrivateKeyDer<'static>, Diagnostic> {
     PrivateKeyDer::from_pem_slice(&read(file)?).map_err(|error| {
-        Invalid::new(
+        Diagnostic::new(
+            Code::InvalidValue,
             format!("{} holds no private key: {error}", file.display()),
             "name a file in PEM form, with -----BEGIN PRIVATE KEY-----, that is not encrypted",
         )

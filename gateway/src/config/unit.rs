@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 
-use crate::invalid::Invalid;
+use wasmgate_common::{Code, Diagnostic};
 
 /// Units of time, in milliseconds; the first is the one to fall back to.
 const TIMES: [(&str, u64); 4] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
@@ -17,7 +17,7 @@ const SIZES: [(&str, u64); 5] = [
 ];
 
 /// Reads a duration in a range, such as `"500ms"`, `"30s"`, `"2m"`, `"1h"`.
-pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Invalid> {
+pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, Diagnostic> {
     let allowed = format!(
         "write a duration from {} to {}",
         show_duration(*range.start()),
@@ -28,12 +28,16 @@ pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<D
     if range.contains(&duration) {
         Ok(duration)
     } else {
-        Err(Invalid::new(format!("{text:?} is out of range"), allowed))
+        Err(Diagnostic::new(
+            Code::OutOfRange,
+            format!("{text:?} is out of range"),
+            allowed,
+        ))
     }
 }
 
 /// Reads a size in a range, such as `"512B"`, `"64KiB"`, `"8MiB"`, `"1GiB"`; bytes.
-pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Invalid> {
+pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Diagnostic> {
     let allowed = format!(
         "write a size from {} to {}",
         show_size(*range.start()),
@@ -43,19 +47,24 @@ pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Inval
     if range.contains(&bytes) {
         Ok(bytes)
     } else {
-        Err(Invalid::new(format!("{text:?} is out of range"), allowed))
+        Err(Diagnostic::new(
+            Code::OutOfRange,
+            format!("{text:?} is out of range"),
+            allowed,
+        ))
     }
 }
 
 /// Reads where to listen: an address and a port.
-pub(super) fn address(text: &str) -> Result<SocketAddr, Invalid> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, Diagnostic> {
     text.parse().map_err(|_| {
         let port = text
             .rsplit(':')
             .next()
             .and_then(|port| port.parse::<u16>().ok())
             .unwrap_or(3000);
-        Invalid::new(
+        Diagnostic::new(
+            Code::InvalidValue,
             format!("{text:?} is not an address with a port"),
             format!(
                 "write \"127.0.0.1:{port}\" for this machine only, \"0.0.0.0:{port}\" or \"[::]:{port}\" \
@@ -87,13 +96,14 @@ fn show(number: u64, units: &[(&str, u64)]) -> String {
     )
 }
 
-fn quantity(text: &str, units: &[(&str, u64)], allowed: &str) -> Result<u64, Invalid> {
+fn quantity(text: &str, units: &[(&str, u64)], allowed: &str) -> Result<u64, Diagnostic> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits).unwrap_or((text, ""));
     let names: Vec<&str> = units.iter().map(|(name, _)| *name).collect();
     let names = names.join(", ");
     if number.is_empty() {
-        return Err(Invalid::new(
+        return Err(Diagnostic::new(
+            Code::InvalidValue,
             format!("{text:?} does not start with a whole number"),
             format!("{allowed}, with a unit of {names}"),
         ));
@@ -104,7 +114,8 @@ fn quantity(text: &str, units: &[(&str, u64)], allowed: &str) -> Result<u64, Inv
         } else {
             format!("{text:?} has the unknown unit {:?}", unit.trim())
         };
-        return Err(Invalid::new(
+        return Err(Diagnostic::new(
+            Code::InvalidValue,
             what,
             format!("{allowed}, with a unit of {names}"),
         ));
@@ -113,5 +124,11 @@ fn quantity(text: &str, units: &[(&str, u64)], allowed: &str) -> Result<u64, Inv
         .parse::<u64>()
         .ok()
         .and_then(|number| number.checked_mul(*factor))
-        .ok_or_else(|| Invalid::new(format!("{text:?} is out of range"), allowed))
+        .ok_or_else(|| {
+            Diagnostic::new(
+                Code::OutOfRange,
+                format!("{text:?} is out of range"),
+                allowed,
+            )
+        })
 }

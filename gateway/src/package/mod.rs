@@ -22,13 +22,12 @@ use std::{
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
-use wasmgate_common::NotPrivate;
+use wasmgate_common::{Code, Diagnostic, NotPrivate};
 
 use crate::{
     admission::Permits,
     config::PackageConfig,
     instance::OutputBudget,
-    invalid::Invalid,
     metrics::{Metrics, PackageMetrics},
 };
 
@@ -316,7 +315,26 @@ impl From<NotPrivate> for PackageError {
 }
 
 impl PackageError {
-    fn remedy(&self) -> &'static str {
+    fn code(&self) -> Code {
+        match self {
+            Self::Unreadable { error, .. } if error.kind() == std::io::ErrorKind::NotFound => Code::FileMissing,
+            Self::Unreadable { .. } => Code::FileUnreadable,
+            Self::NotWasm { .. } | Self::CoreModule { .. } | Self::Preview1 { .. } => Code::NotAComponent,
+            Self::Invalid { .. } => Code::InvalidComponent,
+            Self::OtherWasi { .. }
+            | Self::Spin { .. }
+            | Self::Command { .. }
+            | Self::NoHandler { .. }
+            | Self::MissingImports { .. } => Code::WrongWorld,
+            Self::Memory { .. } | Self::Beyond { .. } => Code::ComponentTooLarge,
+            Self::NotPrivate(_) => Code::NotPrivate,
+            Self::Cache { .. } | Self::CodeLost { .. } | Self::SourceChanged { .. } | Self::Load { .. } => {
+                Code::CacheUnusable
+            }
+        }
+    }
+
+    fn help(&self) -> &'static str {
         match self {
             Self::Unreadable { .. } => "build the package, or correct the path",
             Self::NotWasm { .. } => "name a component: its first bytes are 00 61 73 6d 0d 00 01 00",
@@ -357,8 +375,8 @@ impl PackageError {
     }
 }
 
-impl From<PackageError> for Invalid {
+impl From<PackageError> for Diagnostic {
     fn from(error: PackageError) -> Self {
-        Self::new(error.to_string(), error.remedy())
+        Self::new(error.code(), error.to_string(), error.help())
     }
 }

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-use crate::invalid::Invalid;
+use wasmgate_common::{Code, Diagnostic};
 
 /// The longest host name without its final dot (RFC 1035, 2.3.4, less length bytes and root).
 pub(super) const MAX_HOST: usize = 253;
@@ -27,7 +27,7 @@ impl HostPattern {
     ///
     /// # Errors
     /// When it is none of these.
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
+    pub fn parse(text: &str) -> Result<Self, Diagnostic> {
         let lower = text.to_ascii_lowercase();
         if let Some(inner) = lower.strip_prefix('[') {
             return match inner.strip_suffix(']').map(str::parse::<Ipv6Addr>) {
@@ -70,8 +70,9 @@ impl fmt::Display for HostPattern {
     }
 }
 
-fn bad(text: &str, why: &str) -> Invalid {
-    Invalid::new(
+fn bad(text: &str, why: &str) -> Diagnostic {
+    Diagnostic::new(
+        Code::InvalidValue,
         format!("the host {text:?} {why}"),
         "write a name such as \"shop.example.com\", \"*.example.com\" for all below it, or an address; \
          no scheme, port or path",

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::invalid::Invalid;
+use wasmgate_common::{Code, Diagnostic};
 
 use super::clean;
 
@@ -37,15 +37,17 @@ impl PathPattern {
     ///
     /// # Errors
     /// When it could never match, or not as it seems to say.
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
+    pub fn parse(text: &str) -> Result<Self, Diagnostic> {
         let Some(inner) = text.strip_prefix('/') else {
-            return Err(Invalid::new(
+            return Err(Diagnostic::new(
+                Code::InvalidValue,
                 format!("the path {text:?} does not start with a slash"),
                 format!("write {:?}", format!("/{text}")),
             ));
         };
         if text.len() > MAX_PATTERN {
-            return Err(Invalid::new(
+            return Err(Diagnostic::new(
+                Code::OutOfRange,
                 format!("the path is {} bytes long", text.len()),
                 format!("at most {MAX_PATTERN} are allowed"),
             ));
@@ -54,7 +56,8 @@ impl PathPattern {
             .chars()
             .find(|c| matches!(c, '?' | '#') || c.is_control())
         {
-            return Err(Invalid::new(
+            return Err(Diagnostic::new(
+                Code::InvalidValue,
                 format!("the path {text:?} has {bad:?} in it"),
                 "write the path alone: no query, fragment or control character; percent-encode what \
                  belongs to the path",
@@ -62,7 +65,8 @@ impl PathPattern {
         }
         let count = inner.split('/').count();
         if count > MAX_SEGMENTS {
-            return Err(Invalid::new(
+            return Err(Diagnostic::new(
+                Code::OutOfRange,
                 format!("the path has {count} segments"),
                 format!("at most {MAX_SEGMENTS} are allowed"),
             ));
@@ -74,7 +78,8 @@ impl PathPattern {
             if let Some(name) = segment.name()
                 && segments.iter().any(|other| other.name() == Some(name))
             {
-                return Err(Invalid::new(
+                return Err(Diagnostic::new(
+                    Code::Duplicate,
                     format!("the path {text:?} has two parameters named {name:?}"),
                     "give each its own name",
                 ));
@@ -104,26 +109,28 @@ impl PathPattern {
     ///
     /// # Errors
     /// When some request that the pattern matches would not have the prefix.
-    pub fn strips(&self, prefix: &str) -> Result<String, Invalid> {
+    pub fn strips(&self, prefix: &str) -> Result<String, Diagnostic> {
         let literal = self.literal_prefix();
-        let remedy = if literal.is_empty() {
+        let help = if literal.is_empty() {
             format!("remove strip_prefix: {self} has no static segment in front")
         } else {
             format!("write {literal:?}, which is what {self} has in front, or whole segments of it")
         };
         let trimmed = prefix.strip_suffix('/').unwrap_or(prefix);
         if trimmed.is_empty() || trimmed.len() != prefix.len() {
-            return Err(Invalid::new(
+            return Err(Diagnostic::new(
+                Code::InvalidValue,
                 format!("the prefix {prefix:?} ends with a slash or is empty"),
-                remedy,
+                help,
             ));
         }
         let clean = clean::encode(prefix);
         match literal.strip_prefix(clean.as_str()) {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => Ok(clean),
-            _ => Err(Invalid::new(
+            _ => Err(Diagnostic::new(
+                Code::InvalidValue,
                 format!("the path {self} does not have the prefix {prefix:?}"),
-                remedy,
+                help,
             )),
         }
     }
@@ -159,9 +166,10 @@ impl Segment {
     }
 }
 
-fn segment(text: &str, part: &str, last: bool) -> Result<Segment, Invalid> {
+fn segment(text: &str, part: &str, last: bool) -> Result<Segment, Diagnostic> {
     if part.is_empty() && !last {
-        return Err(Invalid::new(
+        return Err(Diagnostic::new(
+            Code::InvalidValue,
             format!("the path {text:?} has an empty segment (\"//\")"),
             "write one slash between two segments",
         ));
@@ -169,7 +177,8 @@ fn segment(text: &str, part: &str, last: bool) -> Result<Segment, Invalid> {
     if !part.contains(['{', '}']) {
         let clean = clean::encode(part);
         if clean == "." || clean == ".." {
-            return Err(Invalid::new(
+            return Err(Diagnostic::new(
+                Code::InvalidValue,
                 format!("the path {text:?} has the segment {part:?}"),
                 "write the path that it leads to: dot segments are resolved before routing",
             ));
@@ -177,7 +186,8 @@ fn segment(text: &str, part: &str, last: bool) -> Result<Segment, Invalid> {
         return Ok(Segment::Static(clean));
     }
     let Some(name) = part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) else {
-        return Err(Invalid::new(
+        return Err(Diagnostic::new(
+            Code::InvalidValue,
             format!("the path {text:?} has {part:?}, where braces do not span the whole segment"),
             "write a parameter as a segment of its own, such as /{id}/, and a brace of the path itself \
              as %7B or %7D",
@@ -192,7 +202,8 @@ fn segment(text: &str, part: &str, last: bool) -> Result<Segment, Invalid> {
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
     {
-        return Err(Invalid::new(
+        return Err(Diagnostic::new(
+            Code::InvalidValue,
             format!("the path {text:?} has the parameter {part:?}"),
             "name it with letters, digits, \"_\" and \"-\", such as {id} or {*rest}",
         ));
@@ -200,7 +211,8 @@ fn segment(text: &str, part: &str, last: bool) -> Result<Segment, Invalid> {
     match (rest, last) {
         (false, _) => Ok(Segment::Param(name.to_owned())),
         (true, true) => Ok(Segment::Rest(name.to_owned())),
-        (true, false) => Err(Invalid::new(
+        (true, false) => Err(Diagnostic::new(
+            Code::InvalidValue,
             format!("the path {text:?} goes on after {part:?}, which takes all that is left"),
             format!("write {{{name}}} for one segment, or end the path with {part}"),
         )),

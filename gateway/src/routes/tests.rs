@@ -303,7 +303,7 @@ fn a_bad_path_pattern_is_refused() {
         &deep,
     ] {
         let refused = PathPattern::parse(text).unwrap_err();
-        assert!(!refused.what.is_empty() && !refused.remedy.is_empty());
+        assert!(!refused.message.is_empty() && !refused.help.is_empty());
     }
 }
 

@@ -5,9 +5,9 @@ use std::{
     net::{SocketAddr, TcpListener},
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
+use wasmgate_common::{Code, Diagnostic};
 
-use crate::invalid::Invalid;
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections the kernel holds for a worker that is busy: what a burst brings within a few epoch ticks.
 const BACKLOG: i32 = 4096;
@@ -41,8 +41,8 @@ impl Listeners {
 }
 
 /// What to say of an address that cannot be listened on.
-pub fn refused(address: SocketAddr, error: &io::Error) -> Invalid {
-    let remedy = match error.kind() {
+pub fn refused(address: SocketAddr, error: &io::Error) -> Diagnostic {
+    let help = match error.kind() {
         io::ErrorKind::AddrInUse => "stop the process that has it, or choose another port",
         io::ErrorKind::PermissionDenied => {
             "ports below 1024 need a privilege: choose a higher port, or grant CAP_NET_BIND_SERVICE"
@@ -52,7 +52,11 @@ pub fn refused(address: SocketAddr, error: &io::Error) -> Invalid {
         }
         _ => "choose another address",
     };
-    Invalid::new(format!("cannot listen on {address}: {error}"), remedy)
+    Diagnostic::new(
+        Code::AddressUnavailable,
+        format!("cannot listen on {address}: {error}"),
+        help,
+    )
 }
 
 fn listening(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
