@@ -1,6 +1,4 @@
-//! Failures: those of opening the runtime, and those a caller sees.
-
-use std::{io, path::PathBuf};
+//! Failures that a caller sees.
 
 use axum::body::Body;
 use http::{
@@ -8,55 +6,6 @@ use http::{
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 use serde_json::json;
-use wasmgate_common::NotPrivate;
-
-use crate::{components::ComponentError, store::StoreError};
-
-/// Why the runtime could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The data folder cannot be made or written.
-    #[error("data folder {path}: {source}; name a folder this process may write")]
-    Data {
-        /// The folder of the settings.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Other users could read or change what is kept there.
-    #[error(transparent)]
-    NotPrivate(NotPrivate),
-    /// Another process holds the data folder.
-    #[error("data folder {path} is in use by another process; stop it or name another folder")]
-    InUse {
-        /// The folder of the settings.
-        path: PathBuf,
-    },
-    /// The database cannot be opened: damaged, not ours, locked by another program, or on a disk that is full or broken.
-    /// It is left as it is.
-    #[error("database {path}: {source}; {}", source.fault().remedy())]
-    Database {
-        /// The database file.
-        path: PathBuf,
-        /// What SQLite said.
-        source: StoreError,
-    },
-    /// The client for HTTP bindings cannot be made.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(#[source] rustls::Error),
-    /// Mistakes in the resource YAML, all of them.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Components(Vec<ComponentError>),
-}
-
-impl From<NotPrivate> for OpenError {
-    fn from(error: NotPrivate) -> Self {
-        match error {
-            NotPrivate::Io { path, source } => Self::Data { path, source },
-            shared => Self::NotPrivate(shared),
-        }
-    }
-}
 
 /// A failure as Dapr's API answers it: `{"errorCode", "message"}`.
 #[derive(Debug)]
@@ -145,23 +94,5 @@ impl ApiError {
             response.headers_mut().insert(RETRY_AFTER, after);
         }
         response
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::Fault;
-
-    #[test]
-    fn a_full_disk_is_no_reason_to_start_empty() {
-        let told = |fault| {
-            let reason = "no".into();
-            let source = StoreError::NotCommitted { fault, reason };
-            let path = PathBuf::from("dapr.db");
-            OpenError::Database { path, source }.to_string()
-        };
-        assert!(told(Fault::Full).ends_with("make room on its disk, where nothing is lost"));
-        assert!(told(Fault::Corrupt).contains("restore a backup"));
     }
 }

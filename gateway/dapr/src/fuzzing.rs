@@ -5,11 +5,11 @@ use http::{Request, request::Parts};
 use serde_json::Value;
 
 use crate::{
-    api::operation::Operation,
     event::{self, Event, Metadata, Publication},
     internal,
     jobs::JobSpec,
-    pubsub::subscription::{Spec, Subscription},
+    protocol::operation::Operation,
+    subscription::{Spec, Subscription},
     time::{Schedule, parse_duration, parse_moment},
 };
 

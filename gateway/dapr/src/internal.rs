@@ -6,10 +6,7 @@ use dashmap::DashMap;
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    app::AppId,
-    bindings::BindingKind,
-    pubsub::subscription::Subscription,
-    runtime::{Runtime, as_path},
+    app::AppId, protocol::path::as_path, providers::bindings::BindingKind, runtime::Runtime, subscription::Subscription,
 };
 
 /// The first segments of paths that are the runtime's in every app: subscriptions and events as the SDK routes them,

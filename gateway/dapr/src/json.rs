@@ -44,6 +44,15 @@ pub(crate) fn some_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     }
 }
 
+/// A field that is its type's default where it is null, for `deserialize_with`; the sidecar takes null so.
+pub(crate) fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 impl<'de> Deserialize<'de> for Plain {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Reader).map(Self)
@@ -115,7 +124,7 @@ impl<'de> Visitor<'de> for Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{pubsub::subscription::Spec, store::query::Query};
+    use crate::{store::query::Query, subscription::Spec};
     use serde_json::json;
 
     /// Texts within texts: 40,000 levels in 300 kB, of which no text has more than 101 itself.

@@ -24,10 +24,8 @@
 
 mod api;
 mod app;
-mod bindings;
 mod building_blocks;
 mod components;
-mod configuration;
 mod cron;
 mod error;
 mod event;
@@ -39,27 +37,30 @@ mod internal;
 mod jobs;
 mod json;
 mod notes;
+mod open_error;
 mod operator;
+mod protocol;
+mod providers;
 mod pubsub;
 mod runtime;
-mod secrets;
 mod settings;
 pub mod sidecar;
 mod start;
 mod store;
+mod subscription;
 mod tcp;
 mod time;
 
-pub use api::{ApiRequest, OperationName};
 pub use app::{
     AppChannel, AppId, AppIdError, DeliverError, DeliverFuture, DeliveryKind, DeliveryResult, HttpAppChannel,
 };
 pub use axum::body::Body;
 pub use building_blocks::{BuildingBlocks, Condition, not_granted};
 pub use components::ComponentError;
-pub use error::OpenError;
 pub use grants::{Globs, GrantError, Grants};
 pub use internal::is_dapr_path;
+pub use open_error::OpenError;
+pub use protocol::{ApiRequest, OperationName};
 pub use runtime::Dapr;
 pub use settings::{OutsideApp, Settings};
-pub use store::{Parked, ParkedFilter, ParkedState, QueueDepth, StoreError};
+pub use store::{DataError, Parked, ParkedFilter, ParkedState, QueueDepth, StoreError};

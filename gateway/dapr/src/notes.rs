@@ -6,9 +6,9 @@ use axum::body::Body;
 use parking_lot::Mutex;
 
 use crate::{
-    api::call::{bytes, no_content},
     app::AppId,
     error::{ApiError, ApiResult},
+    protocol::message::{bytes, no_content},
 };
 
 /// The notes of one app at most: each answer about its metadata has them all.

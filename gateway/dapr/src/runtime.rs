@@ -11,7 +11,7 @@ use axum::{
     Router,
     body::{Body, Bytes},
 };
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -26,13 +26,14 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    api::{self, ApiRequest},
+    api,
     app::{AppChannel, AppId, DeliverError, DeliveryKind, DeliveryResult, HttpAppChannel},
     components::{self, Components},
-    error::OpenError,
     grants::Grants,
     internal::DeliveryPaths,
     notes::Notes,
+    open_error::OpenError,
+    protocol::ApiRequest,
     pubsub::Broker,
     settings::{OutsideApp, Settings},
     start::start_bindings,
@@ -343,20 +344,6 @@ impl Runtime {
         let answer = tokio::time::timeout(timeout, exchange).await;
         answer.unwrap_or_else(|_| Err(DeliveryFailure::Failed(format!("no answer in {timeout:?}"))))
     }
-}
-
-/// A route as a path: with its leading slash.
-pub(crate) fn as_path(route: &str) -> String {
-    if route.starts_with('/') {
-        route.to_owned()
-    } else {
-        format!("/{route}")
-    }
-}
-
-/// A text as a header's value; what no header can carry is left out.
-pub(crate) fn header_value(text: &str) -> Option<HeaderValue> {
-    HeaderValue::from_str(text).ok()
 }
 
 /// Empties the stores that do not outlive the process.

@@ -12,13 +12,14 @@ use tokio::time::sleep;
 use crate::{
     api::configuration,
     app::{AppId, DeliveryKind, DeliveryResult},
-    bindings::BindingKind,
     components::BackOff,
     event::new_traceparent,
     jobs,
-    pubsub::subscription::Spec,
-    runtime::{DeliveryFailure, Runtime, as_path, clear_volatile},
+    protocol::path::as_path,
+    providers::bindings::BindingKind,
+    runtime::{DeliveryFailure, Runtime, clear_volatile},
     store::{StoreError, queue, state},
+    subscription::Spec,
     time::{Schedule, go_time, now_ms, until},
 };
 

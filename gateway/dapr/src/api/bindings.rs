@@ -3,15 +3,15 @@
 use axum::body::Body;
 use http::HeaderName;
 
-use super::{
-    body::{self, forms::Binding},
-    call::{Call, bytes, json_answer, no_content},
-};
+use super::call::Call;
 use crate::{
-    bindings::{Failure, Operation, Output},
     components::find,
     error::{ApiError, ApiResult},
-    runtime::header_value,
+    protocol::{
+        body::{self, forms::Binding},
+        message::{bytes, header_value, json_answer, no_content},
+    },
+    providers::bindings::{Failure, Operation, Output},
 };
 
 const FAILED: &str = "ERR_INVOKE_OUTPUT_BINDING";

@@ -1,8 +1,9 @@
 //! What a call wants changed, as it is checked.
 
-use super::{body::forms::SaveItem, call::full_key};
+use super::call::full_key;
 use crate::{
     error::ApiError,
+    protocol::body::forms::SaveItem,
     store::state::{Change, NO_ETAG},
     time::now_ms,
 };

@@ -8,13 +8,14 @@ use http::{Request, header::CONTENT_TYPE};
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::call::{Call, json_answer, no_content};
+use super::call::Call;
 use crate::{
     app::AppId,
     components::find,
-    configuration::{ConfigurationStore, Item, Items},
     error::{ApiError, ApiResult},
     grants::Grants,
+    protocol::message::{json_answer, no_content},
+    providers::configuration::{ConfigurationStore, Item, Items},
     runtime::Runtime,
 };
 

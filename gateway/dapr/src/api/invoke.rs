@@ -9,16 +9,18 @@ use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, BodyStream, Limited, StreamBody};
 use tokio::time::{sleep, timeout};
 
-use super::{
-    call::{Call, MAX_BODY, bytes},
-    operation::{APP_ID, addressed},
-};
+use super::call::Call;
 use crate::{
     app::{AppId, DeliverError},
     components::BackOff,
     error::{ApiError, ApiResult},
     event::new_traceparent,
-    runtime::{Runtime, header_value},
+    protocol::{
+        API_TOKEN,
+        message::{MAX_BODY, bytes, header_value},
+        operation::{APP_ID, addressed},
+    },
+    runtime::Runtime,
 };
 
 const FAILED: &str = "ERR_DIRECT_INVOKE";
@@ -43,7 +45,7 @@ const HOP_BY_HOP: [HeaderName; 10] = [
 /// Beginnings of headers by which a sidecar or this gateway says who calls whom.
 const VOUCHED: [&str; 5] = [
     APP_ID,
-    super::API_TOKEN,
+    API_TOKEN,
     "dapr-caller-",
     "dapr-callee-",
     "wasmgate-",

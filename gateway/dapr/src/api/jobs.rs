@@ -1,15 +1,17 @@
 //! Jobs: an app schedules its own.
 
-use super::{
-    body,
-    call::{Call, bytes, json, json_answer, no_content, store_error},
-};
+use super::call::Call;
 use crate::{
     error::{ApiError, ApiResult},
     jobs::{FAILED, JobSpec},
+    protocol::{
+        body,
+        message::{bytes, json, json_answer, no_content},
+    },
     store::{
         StoreError,
         jobs::{self, JobRow},
+        store_error,
     },
     time::now_ms,
 };

@@ -3,14 +3,15 @@
 use axum::body::Body;
 use serde_json::json;
 
-use super::{
-    body::{self, forms::Claim},
-    call::{Call, bytes, full_key, json_answer, store_error},
-};
+use super::call::{Call, full_key};
 use crate::{
     components::find,
     error::{ApiError, ApiResult},
-    store::{StoreError, locks},
+    protocol::{
+        body::{self, forms::Claim},
+        message::{bytes, json_answer},
+    },
+    store::{StoreError, locks, store_error},
     time::now_ms,
 };
 

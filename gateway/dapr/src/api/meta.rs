@@ -3,8 +3,11 @@
 use axum::body::Body;
 use serde_json::{Value, json};
 
-use super::call::{Call, json_answer, no_content};
-use crate::error::{ApiError, ApiResult};
+use super::call::Call;
+use crate::{
+    error::{ApiError, ApiResult},
+    protocol::message::{json_answer, no_content},
+};
 
 /// The Dapr version whose API this is: the one it is compared with, call by call.
 const RUNTIME_VERSION: &str = "1.18.1";

@@ -1,7 +1,6 @@
 //! The Dapr HTTP API, served by the embedded runtime.
 
 mod bindings;
-pub(crate) mod body;
 pub(crate) mod call;
 mod change;
 pub(crate) mod configuration;
@@ -9,12 +8,9 @@ pub(crate) mod invoke;
 mod jobs;
 mod lock;
 mod meta;
-pub(crate) mod operation;
 mod outbox;
-pub(crate) mod path;
 mod publish;
 mod query;
-mod request;
 mod secrets;
 mod state;
 mod transaction;
@@ -24,14 +20,14 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::Response;
 
-use crate::{app::AppId, error::ApiResult, grants::Grants, runtime::Runtime};
+use crate::{
+    app::AppId,
+    error::ApiResult,
+    grants::Grants,
+    protocol::{ApiRequest, operation::Operation},
+    runtime::Runtime,
+};
 use call::Call;
-pub(crate) use call::or_default;
-use operation::Operation;
-pub use request::{ApiRequest, OperationName};
-
-/// Header of the token that callers over TCP present.
-pub(crate) const API_TOKEN: &str = "dapr-api-token";
 
 /// Answers one call; every failure is an answer too.
 pub(crate) async fn handle(
@@ -81,9 +77,4 @@ async fn route(runtime: &Arc<Runtime>, caller: &AppId, grants: &Grants, request:
         Op::GetMetadata => meta::metadata(call),
         Op::SetMetadata { key } => meta::set(call, body, key).await,
     }
-}
-
-/// Compares in a time that does not tell where the texts differ.
-pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use super::{body::forms::SaveItem, call::Call};
+use super::call::Call;
 use crate::{
     components::Outbox,
     error::ApiError,
     event::{self, Event, Metadata, Publication},
+    protocol::body::forms::SaveItem,
 };
 
 /// Metadata of an operation whose value is not saved but published in the place of the one that is saved under its key.

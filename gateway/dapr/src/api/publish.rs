@@ -5,15 +5,16 @@ use std::collections::HashSet;
 use http::StatusCode;
 use serde_json::{json, value::RawValue};
 
-use super::{
-    body::{self, forms::BulkEntry},
-    call::{Call, bytes, json_answer, no_content, store_error},
-    change::expiry,
-};
+use super::{call::Call, change::expiry};
 use crate::{
     components::find,
     error::{ApiError, ApiResult},
     event::{self, Event, Metadata, Publication},
+    protocol::{
+        body::{self, forms::BulkEntry},
+        message::{bytes, json_answer, no_content},
+    },
+    store::store_error,
     time::rfc3339,
 };
 use axum::body::Body;

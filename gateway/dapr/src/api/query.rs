@@ -2,14 +2,17 @@
 
 use serde_json::json;
 
-use super::{
-    body,
-    call::{Call, bytes, json_answer, no_content, store_error},
-    state,
-};
+use super::{call::Call, state};
 use crate::{
     error::{ApiError, ApiResult},
-    store::query::{Query, QueryError, run},
+    protocol::{
+        body,
+        message::{bytes, json_answer, no_content},
+    },
+    store::{
+        query::{Query, QueryError, run},
+        store_error,
+    },
     time::now_ms,
 };
 use axum::body::Body;

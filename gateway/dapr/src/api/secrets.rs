@@ -2,11 +2,12 @@
 
 use serde_json::json;
 
-use super::call::{Call, json_answer};
+use super::call::Call;
 use crate::{
     components::find,
     error::{ApiError, ApiResult},
-    secrets::SecretStore,
+    protocol::message::json_answer,
+    providers::secrets::SecretStore,
 };
 
 pub(super) fn get(call: &Call<'_>, name: &str, key: &str) -> ApiResult {

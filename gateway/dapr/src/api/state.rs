@@ -4,18 +4,23 @@ use axum::body::Body;
 use http::HeaderValue;
 
 use super::{
-    body::{
-        self,
-        forms::{BulkGet, SaveItem},
-    },
-    call::{Call, bytes, full_key, json_answer, no_content, store_error},
+    call::{Call, full_key},
     change::{etag, is_first_write},
 };
 use crate::{
     components::{Component, KeyedStore, find},
     error::{ApiError, ApiResult},
-    runtime::header_value,
-    store::state::{self, Change, ChangeError, Item},
+    protocol::{
+        body::{
+            self,
+            forms::{BulkGet, SaveItem},
+        },
+        message::{bytes, header_value, json_answer, no_content},
+    },
+    store::{
+        state::{self, Change, ChangeError, Item},
+        store_error,
+    },
     time::{now_ms, rfc3339},
 };
 

@@ -3,11 +3,7 @@
 use axum::body::Body;
 
 use super::{
-    body::{
-        self,
-        forms::{self, Transaction},
-    },
-    call::{Call, bytes, full_key, no_content, store_error},
+    call::{Call, full_key},
     change::etag,
     outbox::Projections,
     state::{MAX_ITEMS, store},
@@ -16,9 +12,17 @@ use crate::{
     app::AppId,
     error::{ApiError, ApiResult},
     event::Event,
+    protocol::{
+        body::{
+            self,
+            forms::{self, Transaction},
+        },
+        message::{bytes, no_content},
+    },
     store::{
         queue,
         state::{self, Change, ChangeError},
+        store_error,
     },
     time::now_ms,
 };

@@ -11,11 +11,9 @@ use super::{
     document::{ComponentDocument, Document, Head, MetadataItem, read_folder, scalar},
 };
 use crate::{
-    bindings::Binding,
-    configuration::ConfigurationStore,
-    pubsub::subscription::{Spec, Subscription},
-    secrets::SecretStore,
+    providers::{bindings::Binding, configuration::ConfigurationStore, secrets::SecretStore},
     settings::Settings,
+    subscription::{Spec, Subscription},
 };
 
 /// Reads the folder of the settings, or makes the defaults.

@@ -13,8 +13,10 @@ pub(crate) use caveats::caveats;
 pub(crate) use resiliency::{BackOff, Resiliency};
 
 use crate::{
-    app::AppId, bindings::Binding, configuration::ConfigurationStore, pubsub::subscription::Spec, secrets::SecretStore,
+    app::AppId,
+    providers::{bindings::Binding, configuration::ConfigurationStore, secrets::SecretStore},
     settings::Settings,
+    subscription::Spec,
 };
 
 /// A mistake in the resource YAML.

@@ -177,7 +177,7 @@ async fn post(
     delivery: Option<&Delivery>,
 ) -> Result<(StatusCode, Bytes), DeliveryFailure> {
     let subscription = &queue.subscription;
-    let mut request = Request::post(crate::runtime::as_path(path)).header(
+    let mut request = Request::post(crate::protocol::path::as_path(path)).header(
         CONTENT_TYPE,
         if delivery.is_some() {
             CLOUD_EVENTS

@@ -14,9 +14,7 @@ use tokio::{
 use super::{
     Queue,
     deliver::{self, Outcome},
-    rules::TooLong,
     settle::settle,
-    subscription::BULK_MAX,
 };
 use crate::{
     components::BackOff,
@@ -26,6 +24,7 @@ use crate::{
         StoreError,
         queue::{self, Delivery, Due},
     },
+    subscription::{BULK_MAX, rules::TooLong},
     time::{later, now_ms, until},
 };
 

@@ -2,9 +2,7 @@
 
 pub(crate) mod deliver;
 mod dispatch;
-pub(crate) mod rules;
 mod settle;
-pub(crate) mod subscription;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -18,9 +16,9 @@ use crate::{
     event::Event,
     runtime::Runtime,
     store::{StoreError, queue},
+    subscription::{Spec, Subscription},
     time::now_ms,
 };
-use subscription::{Spec, Subscription};
 
 /// The subscriptions of all apps.
 #[derive(Default)]

@@ -6,9 +6,9 @@ use serde_json::value::RawValue;
 
 use super::{bodies::write, names::Names};
 use crate::{
-    api::{call::json, operation::Operation as Op},
     error::ApiError,
     grants::Grants,
+    protocol::{message::json, operation::Operation as Op},
 };
 
 /// A JSON object whose members are left as they are written.

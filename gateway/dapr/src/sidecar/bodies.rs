@@ -5,15 +5,15 @@ use serde::Serialize;
 
 use super::{allowed_metadata::is_allowed, names::Names};
 use crate::{
-    api::{
+    error::ApiError,
+    protocol::{
         body::{
             self,
             forms::{Binding, BulkEntry, BulkGet, Claim, Job, Metadata, Query, SaveItem, Transaction},
         },
-        call::bytes,
+        message::bytes,
         operation::Operation as Op,
     },
-    error::ApiError,
 };
 
 /// The body of the call to the sidecar: only what a published event carries is passed on as it is.

@@ -12,11 +12,11 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    api::{ApiRequest, invoke, operation::Operation},
+    api::invoke,
     app::AppId,
     error::{ApiError, ApiResult},
     grants::Grants,
-    runtime::header_value,
+    protocol::{ApiRequest, message::header_value, operation::Operation},
 };
 
 /// Configuration subscriptions remembered with their packages; a change under a forgotten one is

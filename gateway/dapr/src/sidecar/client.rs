@@ -13,8 +13,9 @@ use tokio::time::timeout;
 
 use super::settings::SidecarSettings;
 use crate::{
-    api::{API_TOKEN, call::MAX_BODY, invoke},
+    api::invoke,
     error::{ApiError, ApiResult},
+    protocol::{API_TOKEN, message::MAX_BODY},
 };
 
 /// How long a connection may take to be made: the sidecar is on this machine.

@@ -9,7 +9,7 @@ use crate::{
     app::AppId,
     grants::Grants,
     internal::plain,
-    pubsub::subscription::{Spec, Subscription},
+    subscription::{Spec, Subscription},
 };
 
 /// Where the sidecar sends events: `/events/{pubsub}/{topic}` below this.
@@ -229,7 +229,7 @@ impl FanOut {
 
 fn target(subscription: &Subscription, event: &Value) -> Option<Target> {
     match subscription.path_for(event) {
-        Ok(path) => Some(Ok(crate::runtime::as_path(path?))),
+        Ok(path) => Some(Ok(crate::protocol::path::as_path(path?))),
         Err(error) => Some(Err(error.to_string())),
     }
 }

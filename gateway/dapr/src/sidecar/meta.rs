@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::{answers::read, names::Names, shared::Shared};
 use crate::{
-    api::call::json_answer,
     error::{ApiError, ApiResult},
     grants::Grants,
+    protocol::message::json_answer,
 };
 
 /// The sidecar's metadata, as far as it is read.

@@ -49,10 +49,10 @@ use http::{Request, Response};
 use tokio::sync::watch;
 
 use crate::{
-    api::ApiRequest,
     app::{AppChannel, AppId},
     grants::Grants,
     internal::{has_prefix, plain},
+    protocol::ApiRequest,
 };
 pub use callbacks::Callback;
 pub use health::Readiness;

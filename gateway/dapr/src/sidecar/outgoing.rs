@@ -11,12 +11,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{allowed_metadata::is_allowed, bodies, names::Names};
 use crate::{
-    api::{
-        call::{pairs, queries},
-        operation::Operation as Op,
-    },
     error::ApiError,
     event::{CLOUD_EVENTS, media_type},
+    protocol::{
+        message::{pairs, queries},
+        operation::Operation as Op,
+    },
 };
 
 /// What every operation may carry: the trace, and what the answer is to be.

@@ -14,12 +14,12 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    api::{
+    error::{ApiError, ApiResult},
+    protocol::{
         body::{self, forms::Query},
-        call::{bytes, no_content},
+        message::{bytes, no_content},
         operation::Operation,
     },
-    error::{ApiError, ApiResult},
 };
 
 /// Results asked of the sidecar at once.

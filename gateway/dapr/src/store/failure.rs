@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rusqlite::ErrorCode;
 
 use super::SCHEMA_VERSION;
+use crate::error::ApiError;
 
 /// A failure of the database.
 #[derive(Debug, thiserror::Error)]
@@ -88,5 +89,38 @@ pub(crate) trait WriteError: From<StoreError> + Send + 'static {
 impl WriteError for StoreError {
     fn as_store(&self) -> Option<&StoreError> {
         Some(self)
+    }
+}
+
+/// The answer to a call that failed for the database, under the code of its operation: each kind of failure has its own.
+pub(crate) fn store_error(code: &'static str, error: &StoreError) -> ApiError {
+    tracing::error!(%error, fault = ?error.fault(), code, "the database failed");
+    match error.fault() {
+        Fault::Full => ApiError::new(
+            507,
+            code,
+            "the disk of the embedded runtime is full; nothing was stored",
+        ),
+        Fault::Busy => ApiError::new(
+            503,
+            code,
+            "the embedded runtime's database is short of what it needs; try again",
+        )
+        .retry_after(),
+        Fault::Io => ApiError::new(
+            500,
+            code,
+            "the embedded runtime's disk failed; nothing was stored",
+        ),
+        Fault::Corrupt => ApiError::new(
+            500,
+            code,
+            "the embedded runtime's database is damaged; a backup has to be restored",
+        ),
+        Fault::Other => ApiError::new(
+            500,
+            code,
+            format!("the embedded runtime's database failed: {error}"),
+        ),
     }
 }

@@ -9,6 +9,7 @@
 mod failure;
 pub(crate) mod jobs;
 pub(crate) mod locks;
+mod open;
 pub(crate) mod parked;
 pub(crate) mod query;
 pub(crate) mod queue;
@@ -21,9 +22,9 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
 use wasmgate_common::{check_private, create_private_dir, open_private};
 
-use crate::error::OpenError;
 pub use failure::StoreError;
-pub(crate) use failure::{Fault, WriteError};
+pub(crate) use failure::{Fault, WriteError, store_error};
+pub use open::DataError;
 pub use parked::{Parked, ParkedFilter, ParkedState};
 pub use queue::QueueDepth;
 use writer::Writer;
@@ -82,8 +83,8 @@ pub(crate) struct Store {
 
 impl Store {
     /// Opens or creates the database in folder `data`.
-    pub(crate) fn open(data: &Path) -> Result<Self, OpenError> {
-        let data_error = |source| OpenError::Data {
+    pub(crate) fn open(data: &Path) -> Result<Self, DataError> {
+        let data_error = |source| DataError::Folder {
             path: data.to_owned(),
             source,
         };
@@ -92,7 +93,7 @@ impl Store {
         match guard.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
-                return Err(OpenError::InUse {
+                return Err(DataError::InUse {
                     path: data.to_owned(),
                 });
             }
@@ -104,7 +105,7 @@ impl Store {
         for beside in ["dapr.db-wal", "dapr.db-shm"] {
             check_private(&data.join(beside))?;
         }
-        let database_error = |source| OpenError::Database {
+        let database_error = |source| DataError::Database {
             path: path.clone(),
             source,
         };

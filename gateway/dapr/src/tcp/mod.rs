@@ -8,9 +8,9 @@ use axum::{Router, body::Body};
 use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
 
 use crate::{
-    api::{API_TOKEN, same},
     app::AppId,
     grants::Grants,
+    protocol::{API_TOKEN, message::same},
     runtime::Dapr,
     settings::Settings,
 };

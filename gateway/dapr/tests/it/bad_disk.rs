@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::json;
-use wasmgate_dapr::{Dapr, OpenError, Settings};
+use wasmgate_dapr::{Dapr, DataError, OpenError, Settings};
 
 use crate::harness::{Apps, Kind, World, eventually};
 
@@ -107,7 +107,7 @@ async fn a_damaged_page_is_told_as_damage_and_never_as_a_full_disk() {
     world.dapr().stop().await;
     drop(world);
     eventually("the data is given back", || async {
-        !matches!(open(&data), Err(OpenError::InUse { .. }))
+        !matches!(open(&data), Err(OpenError::Data(DataError::InUse { .. })))
     })
     .await;
     damage(&data.join("dapr.db"));
@@ -160,11 +160,17 @@ fn data_that_others_could_have_prepared_is_refused() {
     let data = folder.path().join("data");
     std::fs::create_dir(&data).unwrap();
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(matches!(open(&data), Err(OpenError::NotPrivate(_))));
+    assert!(matches!(
+        open(&data),
+        Err(OpenError::Data(DataError::NotPrivate(_)))
+    ));
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o700)).unwrap();
     let elsewhere = folder.path().join("elsewhere");
     std::fs::write(&elsewhere, "").unwrap();
     std::os::unix::fs::symlink(&elsewhere, data.join("dapr.db")).unwrap();
-    assert!(matches!(open(&data), Err(OpenError::NotPrivate(_))));
+    assert!(matches!(
+        open(&data),
+        Err(OpenError::Data(DataError::NotPrivate(_)))
+    ));
     assert_eq!(std::fs::read(&elsewhere).unwrap(), b"");
 }

@@ -10,7 +10,7 @@ use std::{
 
 use http::Method;
 use serde_json::json;
-use wasmgate_dapr::{Dapr, Grants, OpenError, Settings};
+use wasmgate_dapr::{Dapr, DataError, Grants, OpenError, Settings};
 
 use crate::harness::{Apps, World, answer, app_id, eventually, start};
 
@@ -168,7 +168,10 @@ fn a_damaged_database_is_an_error_and_left_as_it_is() {
         data: folder.path().to_owned(),
         ..Settings::default()
     });
-    assert!(matches!(opened, Err(OpenError::Database { .. })));
+    assert!(matches!(
+        opened,
+        Err(OpenError::Data(DataError::Database { .. }))
+    ));
     assert_eq!(std::fs::read(&file).unwrap(), garbage);
 }
 
@@ -182,7 +185,7 @@ fn a_data_folder_has_one_process_at_a_time() {
     let first = Dapr::open(settings.clone()).unwrap();
     assert!(matches!(
         Dapr::open(settings.clone()),
-        Err(OpenError::InUse { .. })
+        Err(OpenError::Data(DataError::InUse { .. }))
     ));
     drop(first);
     assert!(Dapr::open(settings).is_ok());
@@ -198,7 +201,7 @@ fn a_data_folder_that_is_a_file_is_an_error() {
             data,
             ..Settings::default()
         }),
-        Err(OpenError::Data { .. })
+        Err(OpenError::Data(DataError::Folder { .. }))
     ));
 }
 

@@ -6,8 +6,8 @@ use http::{HeaderMap, Method, Response, StatusCode, request::Parts};
 
 use super::delivery::{Answer, collect, count, passed_on_answer, send, text_answer};
 use crate::{
-    api::path,
     app::{AppId, DeliveryKind},
+    protocol::path,
     sidecar::shared::Shared,
 };
 

@@ -6,7 +6,7 @@ use http::{Method, Response, StatusCode, request::Parts};
 use serde_json::{Map, Value};
 
 use super::delivery::{collect, send, text_answer};
-use crate::{api::path, app::AppId, grants::Grants, json, sidecar::shared::Shared};
+use crate::{app::AppId, grants::Grants, json, protocol::path, sidecar::shared::Shared};
 
 /// Sends a change to the package that subscribed to it.
 pub(super) async fn deliver(shared: &Shared, parts: &Parts, body: Body, store: &str, key: &str) -> Response<Body> {

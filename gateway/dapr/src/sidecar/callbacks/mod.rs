@@ -16,7 +16,10 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, request::Parts
 use serde_json::json;
 
 use super::{fanout::EVENTS, names::INVOKED_BY, settings::Topology, shared::Shared};
-use crate::api::{API_TOKEN, invoke, path, same};
+use crate::{
+    api::invoke,
+    protocol::{API_TOKEN, message::same, path},
+};
 use delivery::{json_answer, text_answer};
 pub(super) use subscriptions::fetch_subscriptions;
 

@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{json, value::RawValue};
 
 use super::{Operation, Output};
-use crate::api::body::forms::Metadata;
+use crate::protocol::body::forms::Metadata;
 
 #[derive(Debug)]
 pub(crate) struct LocalStorage {

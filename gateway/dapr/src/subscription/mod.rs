@@ -1,12 +1,19 @@
 //! Who wants which events, as apps answer on `GET /dapr/subscribe` and as YAML declares.
 
+pub(crate) mod rules;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::rules::{Rule, TooLong, first_that_holds};
-use crate::{api::or_default, app::AppId, json};
+use crate::{
+    app::AppId,
+    json::{self, or_default},
+};
+use rules::Rule;
+use rules::TooLong;
+use rules::first_that_holds;
 
 /// One entry of `GET /dapr/subscribe`, also the form in which it is remembered.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

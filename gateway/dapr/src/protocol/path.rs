@@ -92,6 +92,15 @@ pub(crate) fn written<S: AsRef<str>>(segments: &[S]) -> String {
     path
 }
 
+/// A route as a path: with its leading slash.
+pub(crate) fn as_path(route: &str) -> String {
+    if route.starts_with('/') {
+        route.to_owned()
+    } else {
+        format!("/{route}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION, request::Parts};
 
-use super::{call::queries, path};
+use super::{message::queries, path};
 use crate::{error::ApiError, event::lenient_unbase64, grants::Grants};
 
 /// Names the callee on any path.

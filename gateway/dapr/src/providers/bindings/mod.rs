@@ -8,7 +8,7 @@ use std::{collections::HashMap, path::Path};
 use axum::body::Bytes;
 use serde_json::value::RawValue;
 
-use crate::{api::body::forms::Metadata, time::Schedule};
+use crate::{protocol::body::forms::Metadata, time::Schedule};
 
 /// What an output binding is asked to do.
 pub(crate) struct Operation<'a> {

@@ -1,0 +1,13 @@
+//! Dapr's HTTP API as it is read and written: operations, paths, bodies and answers. The embedded runtime and the client
+//! of a sidecar stand on the same reading, so that what is checked is what is done.
+
+pub(crate) mod body;
+pub(crate) mod message;
+pub(crate) mod operation;
+pub(crate) mod path;
+mod request;
+
+pub use request::{ApiRequest, OperationName};
+
+/// The header of the token that callers present, and that a sidecar presents to apps.
+pub(crate) const API_TOKEN: &str = "dapr-api-token";

@@ -1,0 +1,66 @@
+//! Failures of opening the data folder and its database.
+
+use std::{io, path::PathBuf};
+
+use wasmgate_common::NotPrivate;
+
+use super::StoreError;
+
+/// Why the data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// It cannot be made or written.
+    #[error("data folder {path}: {source}; name a folder this process may write")]
+    Folder {
+        /// The folder of the settings.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Other users could read or change its files.
+    #[error(transparent)]
+    NotPrivate(NotPrivate),
+    /// Another process holds it.
+    #[error("data folder {path} is in use by another process; stop it or name another folder")]
+    InUse {
+        /// The folder of the settings.
+        path: PathBuf,
+    },
+    /// The database cannot be opened: damaged, not ours, locked by another program, or on a disk that is full or broken.
+    /// It is left as it is.
+    #[error("database {path}: {source}; {}", source.fault().remedy())]
+    Database {
+        /// The database file.
+        path: PathBuf,
+        /// SQLite's reason.
+        source: StoreError,
+    },
+}
+
+impl From<NotPrivate> for DataError {
+    fn from(error: NotPrivate) -> Self {
+        match error {
+            NotPrivate::Io { path, source } => Self::Folder { path, source },
+            shared => Self::NotPrivate(shared),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Fault;
+
+    #[test]
+    fn a_full_disk_is_no_reason_to_start_empty() {
+        let told = |fault| {
+            let reason = "no".into();
+            let source = StoreError::NotCommitted { fault, reason };
+            let path = PathBuf::from("dapr.db");
+            DataError::Database { path, source }.to_string()
+        };
+        assert!(told(Fault::Full).ends_with("make room on its disk, where nothing is lost"));
+        assert!(told(Fault::Corrupt).contains("restore a backup"));
+    }
+}
