@@ -12,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
+use subtle::ConstantTimeEq as _;
 
 use crate::config::Secret;
 use wasmgate_common::{is_loopback, is_ours, single};
@@ -106,21 +107,18 @@ fn has_token(headers: &HeaderMap, token: Option<&Secret>) -> Result<bool, Refuse
     }
     let sent = single(headers, header::AUTHORIZATION).ok_or(Refused::Token)?;
     let (scheme, sent) = sent.split_once(' ').unwrap_or_default();
-    let right = token.is_some_and(|token| is_same(token.reveal(), sent.trim()));
+    let right = token.is_some_and(|token| {
+        token
+            .reveal()
+            .as_bytes()
+            .ct_eq(sent.trim().as_bytes())
+            .into()
+    });
     if scheme.eq_ignore_ascii_case("bearer") && right {
         Ok(true)
     } else {
         Err(Refused::Token)
     }
-}
-
-/// Compares without telling by its time how much is right.
-fn is_same(right: &str, sent: &str) -> bool {
-    let differences = right
-        .bytes()
-        .zip(sent.bytes())
-        .fold(0, |seen, (a, b)| seen | (a ^ b));
-    right.len() == sent.len() && differences == 0
 }
 
 #[cfg(test)]

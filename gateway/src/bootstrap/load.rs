@@ -1,16 +1,16 @@
 //! From a checked configuration to a gateway that can handle requests.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
+use rayon::{
+    ThreadPoolBuilder,
+    iter::{Either, IntoParallelRefIterator as _, ParallelIterator as _},
+};
 use wasmgate_common::Code;
 
 use super::{StartError, dapr, machine, system};
 use crate::{
-    config::{Config, Source},
+    config::{Config, PackageConfig, Source},
     egress,
     engine::{self, EngineCollector, EngineLimits, Engines},
     gateway::Gateway,
@@ -58,36 +58,34 @@ pub fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError
 
 /// Checks the component files, and compiles what is not compiled yet, as many packages at once as there are cores.
 pub(super) fn register(config: &Config, loader: &Loader) -> Result<Vec<Registered>, StartError> {
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(config.packages.len()));
-    let wrong = dapr::check(config).into_iter();
-    let failed = wrong.map(|wrong| config.at_key("dapr.components", wrong));
-    let failed = Mutex::new(failed.collect::<Vec<_>>());
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(package) = config.packages.get(index) else {
-                        break;
-                    };
-                    let Source::File(path) = &package.source;
-                    match loader.register(path, package.engine, package.limits.memory) {
-                        Ok(registered) => done.lock().push((index, registered)),
-                        Err(error) => failed.lock().push(config.at_source(package, error.into())),
-                    }
-                }
-            });
-        }
+    let unfit = dapr::check(config).into_iter();
+    let mut unfit: Vec<_> = unfit
+        .map(|wrong| config.at_key("dapr.components", wrong))
+        .collect();
+    let register = |package: &PackageConfig| {
+        let PackageConfig {
+            source: Source::File(path),
+            engine,
+            limits,
+            ..
+        } = package;
+        loader
+            .register(path, *engine, limits.memory)
+            .map_err(|error| config.at_source(package, error.into()))
+    };
+    let (registered, failed): (Vec<_>, Vec<_>) = loader.threads().install(|| {
+        let packages = config.packages.par_iter().map(register);
+        packages.partition_map(|result| match result {
+            Ok(registered) => Either::Left(registered),
+            Err(mistake) => Either::Right(mistake),
+        })
     });
-    let failed = failed.into_inner();
-    if !failed.is_empty() {
-        return Err(StartError::Packages(config.diagnostics(failed)));
+    unfit.extend(failed);
+    if unfit.is_empty() {
+        Ok(registered)
+    } else {
+        Err(StartError::Packages(config.diagnostics(unfit)))
     }
-    let mut done = done.into_inner();
-    done.sort_by_key(|(index, _)| *index);
-    Ok(done.into_iter().map(|(_, registered)| registered).collect())
 }
 
 pub(super) fn loader(config: &Config, metrics: &Arc<Metrics>) -> Result<Loader, StartError> {
@@ -109,7 +107,18 @@ pub(super) fn loader(config: &Config, metrics: &Arc<Metrics>) -> Result<Loader, 
         memory: usize::try_from(memory).unwrap_or(usize::MAX),
     };
     let engines = Engines::new(limits).map_err(|error| StartError::Machine(format!("{error:#}")))?;
-    Loader::new(Arc::new(engines), &config.server.cache, Arc::clone(metrics)).map_err(|error| {
+    // Kept: code that is lost while the gateway serves is compiled on it too, and so are the functions of one component.
+    let threads = ThreadPoolBuilder::new()
+        .thread_name(|index| format!("compile-{index}"))
+        .build()
+        .map_err(|error| machine(&error))?;
+    Loader::new(
+        Arc::new(engines),
+        threads,
+        &config.server.cache,
+        Arc::clone(metrics),
+    )
+    .map_err(|error| {
         let mistake = config.at_key("server.cache", error.into());
         StartError::Cache(config.diagnostics(vec![mistake]))
     })

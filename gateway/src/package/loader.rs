@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use rayon::ThreadPool;
 use wasmtime::{
     Engine,
     component::{Component, Linker},
@@ -32,6 +33,7 @@ pub struct Loader {
     engines: Arc<Engines>,
     cache: CodeCache,
     metrics: Arc<Metrics>,
+    threads: ThreadPool,
     pub(super) remaking: Remaking,
     /// A linker is a table of some hundred host functions, made once for each engine.
     pool_linker: OnceLock<Linker<HostState>>,
@@ -56,16 +58,22 @@ pub struct Registered {
 }
 
 impl Loader {
-    /// A loader whose compiled code lies in `directory`.
+    /// A loader that compiles on `threads`, and whose compiled code lies in `directory`.
     ///
     /// # Errors
     /// When the directory cannot be used.
-    pub fn new(engines: Arc<Engines>, directory: &Path, metrics: Arc<Metrics>) -> Result<Self, PackageError> {
+    pub fn new(
+        engines: Arc<Engines>,
+        threads: ThreadPool,
+        directory: &Path,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, PackageError> {
         let cache = CodeCache::open(directory)?;
         Ok(Self {
             engines,
             cache,
             metrics,
+            threads,
             remaking: Remaking::default(),
             pool_linker: OnceLock::new(),
             copy_on_write_linker: OnceLock::new(),
@@ -75,6 +83,11 @@ impl Loader {
     /// The engines that instances of these components live in.
     pub fn engines(&self) -> &Arc<Engines> {
         &self.engines
+    }
+
+    /// The threads that packages are compiled on.
+    pub fn threads(&self) -> &ThreadPool {
+        &self.threads
     }
 
     /// Makes sure that compiled code of the component at `source` is on disk, compiling it if need be. The engine

@@ -1,4 +1,5 @@
-//! Compiled code that was lost is made again beside the requests: on one thread, one package after the other.
+//! Compiled code that was lost is made again beside the requests: on one of the threads for it, one
+//! package after the other.
 
 use std::{
     collections::VecDeque,
@@ -21,7 +22,7 @@ pub(super) struct Remaking(Mutex<Queue>);
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Arc<Package>>,
-    /// The one at work, as long as the thread lives.
+    /// The one at work, as long as there is one.
     at_work: Option<Arc<Package>>,
     resting: Vec<(Arc<Package>, Instant)>,
 }
@@ -39,13 +40,7 @@ impl Remaking {
         }
         queue.at_work = Some(Arc::clone(package));
         let worker = Arc::clone(loader);
-        let thread = std::thread::Builder::new().name("compile".to_owned());
-        let started = thread.spawn(move || worker.make_waiting());
-        if let Err(error) = started {
-            // The next request of the package tries again.
-            tracing::warn!(%error, "there is no thread to compile lost code on");
-            *queue = Queue::default();
-        }
+        loader.threads().spawn(move || worker.make_waiting());
     }
 
     fn next(&self) -> Option<Arc<Package>> {

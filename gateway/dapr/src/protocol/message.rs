@@ -70,8 +70,3 @@ pub(crate) fn json_answer(body: impl Into<Body>) -> ApiResult {
 pub(crate) fn header_value(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(text).ok()
 }
-
-/// Compares in a time that does not tell where the texts differ.
-pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
-}

@@ -6,14 +6,9 @@ use std::sync::Arc;
 
 use axum::{Router, body::Body};
 use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
+use subtle::ConstantTimeEq as _;
 
-use crate::{
-    app::AppId,
-    grants::Grants,
-    protocol::{API_TOKEN, message::same},
-    runtime::Dapr,
-    settings::Settings,
-};
+use crate::{app::AppId, grants::Grants, protocol::API_TOKEN, runtime::Dapr, settings::Settings};
 
 /// The paths that answer anybody, since probes carry no token.
 const OPEN: [&str; 2] = ["/v1.0/healthz", "/v1.0/healthz/outbound"];
@@ -41,7 +36,7 @@ fn check(settings: &Settings, request: &Request<Body>) -> Result<(), Box<Respons
         return pages::check(settings, request).map_err(|reason| refusal(StatusCode::FORBIDDEN, reason));
     };
     let given = request.headers().get(API_TOKEN).map(HeaderValue::as_bytes);
-    if given.is_some_and(|given| same(given, token.as_bytes())) {
+    if given.is_some_and(|given| given.ct_eq(token.as_bytes()).into()) {
         return Ok(());
     }
     Err(refusal(StatusCode::UNAUTHORIZED, "invalid api token"))

@@ -1,19 +1,33 @@
 //! `bindings.localstorage`: files below one folder.
+//!
+//! Every path is opened from the folder's own descriptor, and the kernel refuses to leave it (`openat2`, `RESOLVE_BENEATH`):
+//! a symbolic link is followed as long as it stays below, and one that is put there between a check and an opening
+//! leads nowhere else.
 
 use std::{
     fs, io,
     path::{Component, Path, PathBuf},
+    sync::Arc,
 };
 
 use axum::body::Bytes;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use cap_std::{ambient_authority, fs::Dir};
 use serde_json::{json, value::RawValue};
 
 use super::{Operation, Output};
 use crate::protocol::body::forms::Metadata;
 
+/// Files below one folder.
 #[derive(Debug)]
 pub(crate) struct LocalStorage {
+    folder: Arc<Folder>,
+}
+
+#[derive(Debug)]
+struct Folder {
+    dir: Dir,
+    /// Where it is, links resolved: `list` names files by it.
     root: PathBuf,
 }
 
@@ -22,11 +36,15 @@ const MAX_LISTED: usize = 10_000;
 
 impl LocalStorage {
     pub(super) fn new(root: PathBuf) -> Result<Self, String> {
-        let shown = root.display().to_string();
-        fs::create_dir_all(&root)
-            .and_then(|()| root.canonicalize())
-            .map(|root| Self { root })
-            .map_err(|error| format!("{shown}: {error}; name a folder this process may write"))
+        let folder = Folder::open(&root).map_err(|error| {
+            format!(
+                "{}: {error}; name a folder this process may write",
+                root.display()
+            )
+        })?;
+        Ok(Self {
+            folder: Arc::new(folder),
+        })
     }
 
     pub(super) async fn invoke(&self, operation: Operation<'_>) -> Result<Output, String> {
@@ -36,43 +54,87 @@ impl LocalStorage {
             metadata,
             ..
         } = operation;
-        let (root, name, data) = (self.root.clone(), name.to_owned(), payload(data));
-        let work = move || run(&root, &name, &data, &metadata);
+        let (folder, name, data) = (Arc::clone(&self.folder), name.to_owned(), payload(data));
+        let work = move || folder.run(&name, &data, &metadata);
         tokio::task::spawn_blocking(work)
             .await
             .unwrap_or_else(|error| Err(error.to_string()))
     }
 }
 
-fn run(root: &Path, operation: &str, data: &[u8], metadata: &Metadata) -> Result<Output, String> {
-    let name = metadata.get("fileName");
-    let named = || name.ok_or_else(|| "metadata fileName is missing".to_owned());
-    let told = |error: io::Error| error.to_string();
-    match operation {
-        "create" => {
-            let generated = uuid::Uuid::new_v4().to_string();
-            let name = name.unwrap_or(&generated);
-            let path = inside(root, name)?;
-            if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder).map_err(told)?;
+impl Folder {
+    fn open(root: &Path) -> io::Result<Self> {
+        fs::create_dir_all(root)?;
+        let root = root.canonicalize()?;
+        let dir = Dir::open_ambient_dir(&root, ambient_authority())?;
+        Ok(Self { dir, root })
+    }
+
+    fn run(&self, operation: &str, data: &[u8], metadata: &Metadata) -> Result<Output, String> {
+        let name = metadata.get("fileName");
+        let named = || name.ok_or_else(|| "metadata fileName is missing".to_owned());
+        let failed = |error: io::Error| error.to_string();
+        match operation {
+            "create" => {
+                let generated = uuid::Uuid::new_v4().to_string();
+                let path = relative(name.unwrap_or(&generated))?;
+                self.write(&path, data).map_err(failed)?;
+                let answer = json!({"fileName": path.display().to_string()});
+                Ok(some(answer.to_string()))
             }
-            write_whole(&path, data).map_err(told)?;
-            let below = path.strip_prefix(root).unwrap_or(&path);
-            let answer = json!({"fileName": below.display().to_string()});
-            Ok(some(answer.to_string()))
+            "get" => Ok(some(self.dir.read(relative(named()?)?).map_err(failed)?)),
+            "delete" => {
+                self.dir.remove_file(relative(named()?)?).map_err(failed)?;
+                Ok(Output::default())
+            }
+            "list" => {
+                let path = relative(name.map_or("", String::as_str))?;
+                let mut found = Vec::new();
+                self.list(&path, &mut found).map_err(failed)?;
+                found.sort();
+                Ok(some(json!(found).to_string()))
+            }
+            other => Err(format!("local storage knows no operation {other:?}")),
         }
-        "get" => Ok(some(fs::read(inside(root, named()?)?).map_err(told)?)),
-        "delete" => {
-            fs::remove_file(inside(root, named()?)?).map_err(told)?;
-            Ok(Output::default())
+    }
+
+    /// Writes beside and renames, so that nobody reads half a file.
+    fn write(&self, path: &Path, data: &[u8]) -> io::Result<()> {
+        if let Some(parent) = path.parent() {
+            self.dir.create_dir_all(parent)?;
         }
-        "list" => {
-            let mut found = Vec::new();
-            list(&inside(root, name.map_or("", String::as_str))?, &mut found).map_err(told)?;
-            found.sort();
-            Ok(some(json!(found).to_string()))
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{}.part", uuid::Uuid::new_v4().simple()));
+        let beside = PathBuf::from(beside);
+        let written = self
+            .dir
+            .create(&beside)
+            .and_then(|mut file| io::Write::write_all(&mut file, data).and_then(|()| file.sync_all()))
+            .and_then(|()| self.dir.rename(&beside, &self.dir, path));
+        if written.is_err() {
+            let _ = self.dir.remove_file(&beside);
         }
-        other => Err(format!("local storage knows no operation {other:?}")),
+        written
+    }
+
+    fn list(&self, below: &Path, found: &mut Vec<String>) -> io::Result<()> {
+        let entries = match below.as_os_str().is_empty() {
+            true => self.dir.entries()?,
+            false => self.dir.read_dir(below)?,
+        };
+        for entry in entries {
+            if found.len() >= MAX_LISTED {
+                break;
+            }
+            let entry = entry?;
+            let path = below.join(entry.file_name());
+            if entry.file_type()?.is_dir() {
+                self.list(&path, found)?;
+            } else {
+                found.push(self.root.join(path).display().to_string());
+            }
+        }
+        Ok(())
     }
 }
 
@@ -97,51 +159,94 @@ fn payload(data: Option<&RawValue>) -> Vec<u8> {
     STANDARD.decode(&bytes).unwrap_or(bytes)
 }
 
-/// A path below `root`, symbolic links resolved: nothing outside it can be named.
-fn inside(root: &Path, name: &str) -> Result<PathBuf, String> {
-    let outside = || format!("fileName {name:?} leaves the binding's folder");
-    let name = name.trim_start_matches('/');
-    let mut path = root.to_owned();
-    for part in Path::new(name).components() {
+/// A file's name as a path relative to the folder, without `.` and a `/` in front; one with `..` is refused.
+fn relative(name: &str) -> Result<PathBuf, String> {
+    let mut path = PathBuf::new();
+    for part in Path::new(name.trim_start_matches('/')).components() {
         match part {
             Component::Normal(part) => path.push(part),
             Component::CurDir => {}
             Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
-                return Err(outside());
+                return Err(format!("fileName {name:?} leaves the binding's folder"));
             }
-        }
-        if path.is_symlink() {
-            return Err(outside());
         }
     }
     Ok(path)
 }
 
-/// Writes beside and renames, so that nobody reads half a file.
-fn write_whole(path: &Path, data: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.part", uuid::Uuid::new_v4().simple()));
-    let beside = PathBuf::from(beside);
-    let written = fs::File::create(&beside)
-        .and_then(|mut file| io::Write::write_all(&mut file, data).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
-}
+#[cfg(test)]
+mod tests {
+    use std::{
+        os::unix::fs::symlink,
+        sync::atomic::{AtomicBool, Ordering},
+        thread,
+    };
 
-fn list(folder: &Path, found: &mut Vec<String>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        if found.len() >= MAX_LISTED {
-            break;
-        }
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            list(&entry.path(), found)?;
-        } else {
-            found.push(entry.path().display().to_string());
-        }
+    use super::*;
+
+    /// A folder to serve, and one beside it with a secret.
+    fn world() -> (tempfile::TempDir, Folder, PathBuf) {
+        let place = tempfile::tempdir().unwrap();
+        let outside = place.path().join("outside");
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("secret"), "hush").unwrap();
+        let folder = Folder::open(&place.path().join("files")).unwrap();
+        (place, folder, outside)
     }
-    Ok(())
+
+    fn run(folder: &Folder, operation: &str, name: &str) -> Result<Option<Bytes>, String> {
+        let metadata = Metadata::from_iter([("fileName".to_owned(), name.to_owned())]);
+        folder
+            .run(operation, b"data", &metadata)
+            .map(|output| output.data)
+    }
+
+    #[test]
+    fn links_are_followed_below_the_folder_and_nowhere_else() {
+        let (_place, folder, outside) = world();
+        run(&folder, "create", "inner/file").unwrap();
+        symlink("inner", folder.root.join("near")).unwrap();
+        assert_eq!(run(&folder, "get", "near/file").unwrap().unwrap(), "data");
+        symlink(&outside, folder.root.join("absolute")).unwrap();
+        symlink("../outside", folder.root.join("relative")).unwrap();
+        for link in ["absolute", "relative"] {
+            run(&folder, "get", &format!("{link}/secret")).unwrap_err();
+            run(&folder, "create", &format!("{link}/new")).unwrap_err();
+            run(&folder, "create", &format!("{link}/deep/new")).unwrap_err();
+            run(&folder, "delete", &format!("{link}/secret")).unwrap_err();
+            run(&folder, "list", link).unwrap_err();
+        }
+        let left = fs::read_dir(&outside).unwrap().count();
+        assert_eq!(
+            (left, fs::read(outside.join("secret")).unwrap()),
+            (1, b"hush".to_vec())
+        );
+    }
+
+    #[test]
+    fn a_folder_that_becomes_a_link_while_files_are_written_leads_nowhere_else() {
+        let (_place, folder, outside) = world();
+        let (path, aside) = (folder.root.join("d"), folder.root.join("aside"));
+        let over = AtomicBool::new(false);
+        let mut is_told = false;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    // Each step fails when `create` has just made the folder anew.
+                    let _ = fs::rename(&path, &aside);
+                    let _ = symlink(&outside, &path);
+                    let _ = fs::remove_file(&path);
+                    let _ = fs::remove_dir_all(&aside);
+                }
+            });
+            for _ in 0..2_000 {
+                // Whether it is there at the moment is not the question.
+                let _ = run(&folder, "create", "d/new");
+                is_told |= run(&folder, "get", "d/secret").is_ok();
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        assert!(!is_told);
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+    }
 }

@@ -14,11 +14,12 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, request::Parts};
 use serde_json::json;
+use subtle::ConstantTimeEq as _;
 
 use super::{fanout::EVENTS, names::INVOKED_BY, settings::Topology, shared::Shared};
 use crate::{
     api::invoke,
-    protocol::{API_TOKEN, message::same, path},
+    protocol::{API_TOKEN, path},
 };
 use delivery::{json_answer, text_answer};
 pub(super) use subscriptions::fetch_subscriptions;
@@ -94,5 +95,5 @@ fn may_call(shared: &Shared, headers: &HeaderMap) -> bool {
         return true;
     };
     let given = headers.get(API_TOKEN).map(HeaderValue::as_bytes);
-    given.is_some_and(|given| same(given, token.as_bytes()))
+    given.is_some_and(|given| given.ct_eq(token.as_bytes()).into())
 }
