@@ -2,13 +2,14 @@
 
 mod dapr;
 mod load;
+mod sockets;
 mod system;
 mod unmet;
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::net::TcpListener;
 use wasmgate_common::Diagnostics;
+use wasmgate_dapr::AppId;
 
 use crate::{
     admin::{self, Status},
@@ -17,12 +18,14 @@ use crate::{
     gateway::Gateway,
     metrics::Metrics,
     package::Registered,
-    server::{self, Listeners, Workers},
+    server::{RouterServer, Workers},
 };
+use sockets::Sockets;
 use system::{Signals, grow_descriptor_table, raise_descriptor_limit};
 
 pub use dapr::caveats;
 pub use load::load;
+pub use sockets::Addresses;
 
 /// How long a memory slot may be idle before its memory goes back: long enough for the next request of a package
 /// that is used at all.
@@ -55,17 +58,6 @@ pub enum Ended {
     Drained,
     /// Something in flight was cut: the drain time-out passed, or a second signal asked for an immediate end.
     Cut,
-}
-
-/// Where the gateway serves.
-#[derive(Debug, Clone, Copy)]
-pub struct Addresses {
-    /// The public listener.
-    pub listen: SocketAddr,
-    /// The admin listener.
-    pub admin: SocketAddr,
-    /// The Dapr API for other processes, if it is served.
-    pub dapr: Option<SocketAddr>,
 }
 
 /// Compiles and checks every package and the component files without listening; the packages in the order of the
@@ -111,78 +103,48 @@ pub fn up(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, StartE
 
 async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, StartError> {
     let mut signals = Signals::new().map_err(|error| machine(&error))?;
-    let (listen, admin) = (config.server.listen, config.server.admin);
-    let cannot_listen = |key, address, error| {
-        if system::is_out_of_descriptors(&error) {
-            return StartError::Machine(format!("cannot listen on {address}: {error}"));
-        }
-        let mistake = config.at_key(key, server::refused(address, &error));
-        StartError::Listen(config.diagnostics(vec![mistake]))
-    };
-    let listeners = Listeners::bind(listen, config.server.workers)
-        .map_err(|error| cannot_listen("server.listen", listen, error))?;
-    let admin = TcpListener::bind(admin)
-        .await
-        .map_err(|error| cannot_listen("server.admin", admin, error))?;
+    let sockets = Sockets::bind(&config)?;
+    let addresses = sockets.addresses()?;
     let metrics = Arc::new(metrics()?);
-    let status = Status::new(Arc::clone(&metrics), config.server.admin_token.clone());
-    let addresses = Addresses {
-        listen: listeners.address,
-        admin: admin.local_addr().map_err(|error| machine(&error))?,
-        dapr: None,
-    };
-    let (router, server) = (admin::router(status.clone()), config.server.clone());
-    tokio::spawn(async move { server::serve_router(admin, router, &server).await });
-    let dapr = config.dapr.clone();
-    let dapr_listener = match dapr.listen {
-        Some(address) => {
-            let bound = TcpListener::bind(address).await;
-            Some(bound.map_err(|error| cannot_listen("dapr.listen", address, error))?)
-        }
-        None => None,
-    };
-    let dapr_address = dapr_listener
-        .as_ref()
-        .and_then(|listener| listener.local_addr().ok());
+    let (server, app) = (config.server.clone(), config.dapr.app_id.clone());
+    let status = Status::new(Arc::clone(&metrics), server.admin_token.clone());
+    let router = admin::router(status.clone());
+    RouterServer::start(sockets.admin, router, &server).map_err(|error| machine(&error))?;
 
-    let server = config.server.clone();
     let loading = tokio::task::spawn_blocking(move || load(config, metrics));
     let gateway = tokio::select! {
         loaded = loading => Arc::new(loaded.map_err(|error| machine(&error))??),
         () = signals.next() => return Ok(Ended::Cut),
     };
     tokio::spawn(trim(Arc::clone(&gateway)));
-    let deliveries = Deliveries::start(&gateway, server.workers, &dapr, &server, dapr_listener)
-        .await
-        .map_err(|error| machine(&error))?;
-    let workers = Workers::start(listeners, &server, &gateway).map_err(|error| machine(&error))?;
+    let app = AppId::new(&app).map_err(|error| machine(&error))?;
+    let deliveries = Deliveries::start(&gateway, &server, app, sockets.dapr);
+    let deliveries = deliveries.await.map_err(|error| machine(&error))?;
+    let workers = Workers::start(sockets.public, &server, &gateway).map_err(|error| machine(&error))?;
     status.serving(Arc::clone(&gateway));
-    ready(Addresses {
-        dapr: dapr_address,
-        ..addresses
-    });
+    ready(addresses);
 
     signals.next().await;
     status.draining();
     tracing::info!("draining: no new connections are taken");
-    let drained = async {
-        let is_whole = workers.drain().await;
-        deliveries.drain().await;
-        is_whole
-    };
-    // The workers keep to the time-out themselves; this one is for both together.
+    let drained = tokio::time::timeout(server.drain_timeout, drain(workers, deliveries));
+    // The workers keep to the time-out themselves; this one is for all together.
     let ended = tokio::select! {
-        drained = tokio::time::timeout(server.drain_timeout, drained) => match drained {
-            Ok(true) => Ended::Drained,
-            Ok(false) | Err(_) => Ended::Cut,
-        },
+        drained = drained => drained.unwrap_or(Ended::Cut),
         () = signals.next() => Ended::Cut,
     };
     if ended == Ended::Cut {
         gateway.tell_cut();
     }
-    drop(deliveries);
     Ok(ended)
+}
+
+/// Ends the public listener before deliveries: what is in flight may still cause some.
+async fn drain(workers: Workers, mut deliveries: Deliveries) -> Ended {
+    deliveries.begin_drain();
+    let is_whole = workers.drain().await;
+    deliveries.drain().await;
+    if is_whole { Ended::Drained } else { Ended::Cut }
 }
 
 /// Gives memory of idle slots back, so that a burst does not keep what it took.

@@ -5,21 +5,21 @@ mod channel;
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, TcpListener},
     sync::Arc,
 };
 
 use axum::Router;
 use http::Request;
 use http_body_util::BodyExt as _;
-use tokio::{net::TcpListener, runtime::Runtime};
-use wasmgate_dapr::{AppId, AppIdError, Body, BuildingBlocks};
+use tokio::runtime::Runtime;
+use wasmgate_dapr::{AppId, Body, BuildingBlocks};
 
 use crate::{
-    config::{DaprConfig, Server as ServerConfig},
+    config::Server as ServerConfig,
     egress,
     gateway::{ConnectionInfo, Gateway},
-    server,
+    server::RouterServer,
 };
 use channel::Packages;
 
@@ -27,7 +27,9 @@ use channel::Packages;
 pub struct Deliveries {
     /// There until the end.
     runtime: Option<Runtime>,
-    gateway: Arc<Gateway>,
+    /// There until the drain, if `[dapr] listen` asks for one.
+    server: Option<RouterServer>,
+    building_blocks: Option<BuildingBlocks>,
 }
 
 /// Why there are no deliveries.
@@ -39,58 +41,66 @@ pub enum DeliveriesError {
     /// They were given up while they started.
     #[error(transparent)]
     GivenUp(#[from] tokio::task::JoinError),
-    /// A name is no app-id: configurations that were checked have none.
-    #[error(transparent)]
-    AppId(#[from] AppIdError),
 }
 
 impl Deliveries {
-    /// Starts the building blocks of `gateway` on `threads` threads; `listener` is what `[dapr] listen` asks for.
+    /// Starts the building blocks of `gateway`, on as many threads as there are workers; `listener` is what `[dapr] listen`
+    /// asks for, on which other processes call as `app`.
     ///
     /// # Errors
     /// When the system does not give what they need.
     pub async fn start(
         gateway: &Arc<Gateway>,
-        threads: usize,
-        config: &DaprConfig,
-        server: &ServerConfig,
+        config: &ServerConfig,
+        app: AppId,
         listener: Option<TcpListener>,
     ) -> Result<Self, DeliveriesError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads)
+            .worker_threads(config.workers)
             .thread_name("delivery")
             .enable_all()
             .build()?;
         let handle = runtime.handle().clone();
-        let deliveries = Self {
+        let mut deliveries = Self {
             runtime: Some(runtime),
-            gateway: Arc::clone(gateway),
+            server: None,
+            building_blocks: gateway.building_blocks().cloned(),
         };
-        if let Some(blocks) = gateway.building_blocks().cloned() {
-            let connection = ConnectionInfo {
-                peer: IpAddr::V4(Ipv4Addr::LOCALHOST).into(),
-                client: gateway.client(),
-                sidecar: true,
-            };
-            if let Some(listener) = listener {
-                let app = AppId::new(&config.app_id)?;
-                let router = blocks.router(app, public_routes(gateway, &connection));
-                let server = server.clone();
-                tokio::spawn(async move {
-                    server::serve_router(listener, router, &server).await;
-                });
-            }
-            let gateway = Arc::clone(gateway);
-            let started = handle.spawn(async move { start(&blocks, &gateway, connection).await });
-            started.await?;
+        let Some(building_blocks) = deliveries.building_blocks.clone() else {
+            return Ok(deliveries);
+        };
+        let connection = ConnectionInfo {
+            peer: IpAddr::V4(Ipv4Addr::LOCALHOST).into(),
+            client: gateway.client(),
+            sidecar: true,
+        };
+        if let Some(listener) = listener {
+            let router = building_blocks.router(app, public_routes(gateway, &connection));
+            // What comes in there runs guests: they may not take turns of the runtime that serves the admin listener.
+            let _here = handle.enter();
+            deliveries.server = Some(RouterServer::start(listener, router, config)?);
         }
+        let gateway = Arc::clone(gateway);
+        let started = handle.spawn(async move { start(&building_blocks, &gateway, connection).await });
+        started.await?;
         Ok(deliveries)
     }
 
+    /// Has every answer on the listener be the last one on its connection: the end has begun, but requests in flight
+    /// elsewhere may still cause deliveries.
+    pub fn begin_drain(&self) {
+        if let Some(server) = &self.server {
+            server.begin_drain();
+        }
+    }
+
     /// Takes up no more deliveries and waits for those under way.
-    pub async fn drain(&self) {
-        if let Some(blocks) = self.gateway.building_blocks() {
-            blocks.stop().await;
+    pub async fn drain(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.drain().await;
+        }
+        if let Some(building_blocks) = &self.building_blocks {
+            building_blocks.stop().await;
         }
     }
 }
@@ -104,7 +114,7 @@ impl Drop for Deliveries {
     }
 }
 
-async fn start(blocks: &BuildingBlocks, gateway: &Arc<Gateway>, connection: ConnectionInfo) {
+async fn start(building_blocks: &BuildingBlocks, gateway: &Arc<Gateway>, connection: ConnectionInfo) {
     let packages = gateway.packages().iter();
     for package in packages.filter(|package| package.grants.has_table()) {
         package.metrics().expect_deliveries();
@@ -112,7 +122,7 @@ async fn start(blocks: &BuildingBlocks, gateway: &Arc<Gateway>, connection: Conn
     let packages = gateway.packages().iter();
     let apps: Vec<_> = packages.map(|package| package.grants.to_pair()).collect();
     let channel = Packages::new(Arc::downgrade(gateway), connection.client);
-    blocks.start(Arc::new(channel), apps).await;
+    building_blocks.start(Arc::new(channel), apps).await;
 }
 
 /// Answers as the public listener does what a sidecar sends that is no callback: an invocation by another app.

@@ -20,10 +20,10 @@ use super::exchange::Exchange;
 pub(super) const GRACE: Duration = Duration::from_millis(100);
 
 /// Tells connections that the gateway ends.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Drain(Arc<Shared>);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Shared {
     /// The token's word for those who ask at every request.
     is_stopping: AtomicBool,

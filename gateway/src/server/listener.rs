@@ -1,4 +1,4 @@
-//! The public listening sockets: one a worker, on one address.
+//! Listening sockets: the public ones, one a worker on one address, and those of the gateway's own listeners.
 
 use std::{
     io,
@@ -40,7 +40,15 @@ impl Listeners {
     }
 }
 
-/// What to say of an address that cannot be listened on.
+/// Takes `address` for a listener of the gateway's own.
+///
+/// # Errors
+/// When the address is taken, is not ours, or needs a privilege.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    listening(address, false)
+}
+
+/// Tells why an address cannot be listened on, with help.
 pub fn refused(address: SocketAddr, error: &io::Error) -> Diagnostic {
     let help = match error.kind() {
         io::ErrorKind::AddrInUse => "stop the process that has it, or choose another port",

@@ -1,5 +1,6 @@
 //! Listeners, one worker per core, and the orderly end of both.
 
+mod accept;
 mod closing;
 mod connection;
 mod drain;
@@ -7,6 +8,7 @@ mod exchange;
 mod handler;
 mod limits;
 mod listener;
+mod router;
 mod seats;
 mod service;
 mod upload;
@@ -20,18 +22,13 @@ use std::{
     thread::JoinHandle,
 };
 
-use axum::Router;
-use tokio::net::{TcpListener, TcpStream};
-
 use crate::{config::Server as ServerConfig, gateway::Gateway};
-use connection::Connection;
 use drain::Drain;
-use limits::HeadLimits;
 use seats::Seats;
-use service::Own;
 use worker::Finished;
 
-pub use listener::{Listeners, refused};
+pub use listener::{Listeners, listen, refused};
+pub use router::RouterServer;
 
 /// The workers, serving.
 pub struct Workers {
@@ -97,24 +94,6 @@ impl Workers {
             false
         })
     }
-}
-
-/// Serves a listener of the gateway's own until the process ends, under the limits of the public one.
-pub async fn serve_router(listener: TcpListener, router: Router, config: &ServerConfig) {
-    let (limits, drain) = (HeadLimits::of(config), Drain::default());
-    let accept = |stream: TcpStream| {
-        let Ok(peer) = stream.peer_addr() else { return };
-        let connection = Connection {
-            service: Own {
-                router: router.clone(),
-                peer,
-            },
-            limits,
-            drain: drain.clone(),
-        };
-        tokio::spawn(connection.serve(stream));
-    };
-    worker::accept_until(&listener, std::future::pending(), accept).await;
 }
 
 /// An address as a client would write it.

@@ -1,21 +1,19 @@
 //! A worker: one thread, one event queue, its own listener and its own connections, from accept to drain.
 
 use std::{
-    future::Future,
     io,
     net::TcpListener as StdListener,
-    pin::pin,
     sync::{Arc, mpsc::Sender},
-    time::Duration,
 };
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::{Instant, sleep_until, timeout},
+    time::timeout_at,
 };
 use tokio_util::task::TaskTracker;
 
 use super::{
+    accept::accept_until_closed,
     closing,
     connection::Connection,
     drain::{Drain, GRACE},
@@ -30,10 +28,6 @@ use crate::{
     gateway::{ConnectionInfo, Gateway},
     identity::RequestId,
 };
-
-/// How long to wait when the process has no descriptor left for a connection: one closes sooner than this,
-/// and trying in a loop would only keep it from closing.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How many connections that there is no place for are answered at once; the others are only closed.
 const REFUSALS: usize = 64;
@@ -112,15 +106,11 @@ impl Worker {
                 drop(seat);
             });
         };
-        accept_until(&listener, self.drain.stopping(), accept).await;
-        // Clients whose connection the kernel has made already are served, and so are those that have not yet heard of
-        // the end: closing the socket resets them.
-        let deadline = Instant::now() + self.config.drain_timeout;
-        let grace = sleep_until((Instant::now() + GRACE).min(deadline));
-        accept_until(&listener, grace, accept).await;
-        close(listener, accept);
+        let grace = GRACE.min(self.config.drain_timeout);
+        let stopped = accept_until_closed(listener, self.drain.stopping(), grace, accept).await;
+        let deadline = stopped + self.config.drain_timeout;
         connections.close();
-        let whole = timeout(deadline - Instant::now(), connections.wait()).await;
+        let whole = timeout_at(deadline, connections.wait()).await;
         if whole.is_err() {
             let cut = connections.len();
             tracing::warn!(
@@ -139,37 +129,6 @@ async fn refuse(mut stream: TcpStream) {
     let document = document(&Failure::Overloaded, false, &RequestId::fresh());
     closing::answer(&mut stream, document).await;
     closing::linger(stream).await;
-}
-
-/// Takes connections until `end`.
-pub(super) async fn accept_until(listener: &TcpListener, end: impl Future<Output = ()>, accept: impl Fn(TcpStream)) {
-    let mut end = pin!(end);
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => accept(stream),
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            () = end.as_mut() => return,
-        }
-    }
-}
-
-/// Takes what the kernel still holds, as the kernel and not as the event queue knows it, and closes the socket.
-fn close(listener: TcpListener, accept: impl Fn(TcpStream)) {
-    let Ok(listener) = listener.into_std() else {
-        return;
-    };
-    while let Ok((stream, _)) = listener.accept() {
-        if stream.set_nonblocking(true).is_ok()
-            && let Ok(stream) = TcpStream::from_std(stream)
-        {
-            accept(stream);
-        }
-    }
 }
 
 /// Whoever started the worker may have given up on all of them already.

@@ -26,6 +26,7 @@ mod dapr_crash;
 mod dapr_etags;
 mod dapr_files;
 mod dapr_grants;
+mod dapr_listener;
 mod dapr_mistakes;
 mod dapr_outside;
 mod dapr_sidecar;

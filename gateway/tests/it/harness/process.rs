@@ -196,6 +196,24 @@ impl TestGateway {
         number.parse().unwrap()
     }
 
+    /// Processor time that threads of this name have taken so far, in the kernel's ticks of 10 ms (proc(5),
+    /// `/proc/PID/task/TID/stat`, fields 14 and 15). The main thread has the name of the binary.
+    pub(crate) fn processor_ticks(&self, name: &str) -> u64 {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let stats = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok());
+        let ticks = stats.filter_map(|stat| {
+            let (start, fields) = stat.rsplit_once(')')?;
+            let (_, thread) = start.split_once('(')?;
+            let mut times = fields
+                .split_whitespace()
+                .skip(11)
+                .map(|ticks| ticks.parse::<u64>().ok());
+            let ticks = times.next()?? + times.next()??;
+            (thread == name).then_some(ticks)
+        });
+        ticks.sum()
+    }
+
     /// Sends a signal; the standard library knows only the last resort.
     pub(crate) fn signal(&self, signal: Signal) {
         let name = match signal {

@@ -1,0 +1,66 @@
+//! The sockets of a gateway, taken before anything else is done: a second gateway is told so at once.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
+
+use super::{StartError, machine, system};
+use crate::{
+    config::Config,
+    server::{self, Listeners},
+};
+
+/// The addresses on which the gateway serves.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// The public listener.
+    pub listen: SocketAddr,
+    /// The admin listener.
+    pub admin: SocketAddr,
+    /// The listener of `[dapr] listen`, if there is one.
+    pub dapr: Option<SocketAddr>,
+}
+
+/// Listening sockets.
+pub(super) struct Sockets {
+    pub(super) public: Listeners,
+    pub(super) admin: TcpListener,
+    pub(super) dapr: Option<TcpListener>,
+}
+
+impl Sockets {
+    /// Takes every address of a configuration.
+    pub(super) fn bind(config: &Config) -> Result<Self, StartError> {
+        let server = &config.server;
+        let own = |key, address| server::listen(address).map_err(|error| refused(config, key, address, &error));
+        let public = Listeners::bind(server.listen, server.workers)
+            .map_err(|error| refused(config, "server.listen", server.listen, &error))?;
+        let dapr = config.dapr.listen;
+        Ok(Self {
+            public,
+            admin: own("server.admin", server.admin)?,
+            dapr: dapr
+                .map(|address| own("dapr.listen", address))
+                .transpose()?,
+        })
+    }
+
+    /// The addresses, with the ports that were really given.
+    pub(super) fn addresses(&self) -> Result<Addresses, StartError> {
+        let local = |listener: &TcpListener| listener.local_addr().map_err(|error| machine(&error));
+        Ok(Addresses {
+            listen: self.public.address,
+            admin: local(&self.admin)?,
+            dapr: self.dapr.as_ref().map(local).transpose()?,
+        })
+    }
+}
+
+fn refused(config: &Config, key: &str, address: SocketAddr, error: &io::Error) -> StartError {
+    if system::is_out_of_descriptors(error) {
+        return StartError::Machine(format!("cannot listen on {address}: {error}"));
+    }
+    let diagnostic = config.at_key(key, server::refused(address, error));
+    StartError::Listen(config.diagnostics(vec![diagnostic]))
+}

@@ -1,0 +1,86 @@
+//! Listeners of the gateway's own: the admin listener, and the one of `[dapr] listen`.
+
+use std::{io, net::TcpListener as StdListener};
+
+use axum::Router;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    accept::accept_until_closed,
+    connection::Connection,
+    drain::{Drain, GRACE},
+    limits::HeadLimits,
+    service::Own,
+};
+use crate::config::Server as ServerConfig;
+
+/// A router that is served under the limits of the public listener. One that is dropped without a drain is served until its
+/// runtime ends.
+#[derive(Debug)]
+pub struct RouterServer {
+    drain: Drain,
+    closing: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl RouterServer {
+    /// Serves `router` on the Tokio runtime that it is called in.
+    ///
+    /// # Errors
+    /// When the system does not let the runtime watch the socket.
+    pub fn start(listener: StdListener, router: Router, config: &ServerConfig) -> io::Result<Self> {
+        let listener = TcpListener::from_std(listener)?;
+        let (drain, closing) = (Drain::default(), CancellationToken::new());
+        let serving = serve(
+            listener,
+            router,
+            HeadLimits::of(config),
+            drain.clone(),
+            closing.clone(),
+        );
+        let serving = tokio::spawn(serving);
+        Ok(Self {
+            drain,
+            closing,
+            serving,
+        })
+    }
+
+    /// Tells every client from now on that its answer is the last one on its connection, and closes connections that are
+    /// quiet. New ones are taken: what drains elsewhere may still cause requests.
+    pub fn begin_drain(&self) {
+        self.drain.begin();
+    }
+
+    /// Stops accepting, and waits until every request that has begun to arrive is answered, however long that takes.
+    pub async fn drain(self) {
+        self.drain.begin();
+        self.closing.cancel();
+        if self.serving.await.is_err() {
+            tracing::error!("a listener ended abnormally");
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, router: Router, limits: HeadLimits, drain: Drain, closing: CancellationToken) {
+    let connections = TaskTracker::new();
+    let accept = |stream: TcpStream| {
+        let Ok(peer) = stream.peer_addr() else { return };
+        let connection = Connection {
+            service: Own {
+                router: router.clone(),
+                peer,
+            },
+            limits,
+            drain: drain.clone(),
+        };
+        connections.spawn(connection.serve(stream));
+    };
+    accept_until_closed(listener, closing.cancelled(), GRACE, accept).await;
+    connections.close();
+    connections.wait().await;
+}
