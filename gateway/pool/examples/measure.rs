@@ -1,4 +1,4 @@
-//! What one instance costs: instantiate, call, drop, with this pool, with wasmtime's own pool and
+//! Measures the cost of one instance: instantiate, call, drop, with this pool, with wasmtime's own pool and
 //! with neither.
 //!
 //! `cargo run --release --example measure -p wasmgate-pool [ITERATIONS] [ALLOCATOR]`;

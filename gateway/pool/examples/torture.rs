@@ -95,7 +95,7 @@ fn control() -> Result<Config> {
     Ok(config)
 }
 
-/// What the canaries saw.
+/// The canaries' counts.
 struct Tally {
     visits: u64,
     /// Visits that found a byte of an earlier instance.

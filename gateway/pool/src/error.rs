@@ -1,18 +1,19 @@
-//! What can go wrong, at set-up and for one memory or stack.
+//! Errors of set-up, and of one memory or stack.
 
 use std::io;
 
-/// Why a pool could not be set up.
+/// A failure to set a pool up.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A field of [`Settings`](crate::Settings) has a value that cannot work.
     #[error("setting `{name}` is {value}: it must be {rule}")]
     Setting {
         /// The field.
         name: &'static str,
-        /// What it was.
+        /// Its value.
         value: usize,
-        /// What it must be.
+        /// The rule for it.
         rule: &'static str,
     },
     /// Pages could not be mapped or were not zero after a reset: nothing safe can be built on that.
@@ -20,15 +21,16 @@ pub enum Error {
     SelfTest(#[source] io::Error),
 }
 
-/// Why a memory or a stack was refused. The instantiation or the call fails with it; nothing else
+/// A refusal of a memory or a stack. The instantiation or the call fails with it; nothing else
 /// is harmed. For stacks wasmtime's error can be downcast to this type, for memories it carries only
 /// the text; both are counted in [`Refusals`](crate::Refusals).
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Refusal {
     /// Every slot the limit allows is in use.
     #[error("all {limit} pooled {what} are in use: raise the limit or admit fewer instances")]
     Exhausted {
-        /// Of what there is none left.
+        /// The kind of slot that is used up.
         what: Exhausted,
         /// The limit in force.
         limit: usize,
@@ -36,9 +38,9 @@ pub enum Refusal {
     /// A memory larger than a slot at its start.
     #[error("a memory of {bytes} bytes does not fit the {reservation_bytes} bytes of a pooled memory")]
     TooLarge {
-        /// What was asked for.
+        /// The size asked for, in bytes.
         bytes: usize,
-        /// What a slot has.
+        /// Address space of a slot, in bytes.
         reservation_bytes: usize,
     },
     /// Shared memories outlive instances and are written by several threads: never pooled.
@@ -50,9 +52,9 @@ pub enum Refusal {
          the pool's: set the engine up with wasmgate_pool::configure and leave its sizes as they are"
     )]
     Mismatch {
-        /// What the engine expects reserved.
+        /// Bytes that the engine expects reserved.
         reservation_bytes: usize,
-        /// What the engine expects as a guard.
+        /// Bytes that the engine expects as a guard.
         guard_bytes: usize,
     },
     /// The kernel said no.
@@ -60,8 +62,9 @@ pub enum Refusal {
     Kernel(#[from] io::Error),
 }
 
-/// What a pool can run out of.
+/// A kind of slot that a pool can run out of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Exhausted {
     /// Linear memories.
     Memories,

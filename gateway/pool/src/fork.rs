@@ -1,4 +1,4 @@
-//! Knowing that this process is a fork of the one that set the pool up.
+//! A mark by which a process knows that it is a fork of the one that set the pool up.
 //!
 //! A child inherits the pool's memory and its open page map, but the page map still describes the
 //! parent: believing it would leave one instance's bytes for the next. A page marked
@@ -9,7 +9,9 @@ use std::{
     sync::atomic::{AtomicU8, Ordering},
 };
 
-use crate::region::{Region, page_bytes};
+use rustix::{mm::Advice, param::page_size};
+
+use crate::region::Region;
 
 /// Holds a mark that only the process that made it can see.
 #[derive(Debug)]
@@ -18,24 +20,23 @@ pub(crate) struct ForkSentinel {
 }
 
 impl ForkSentinel {
+    /// Marks this process.
+    ///
     /// # Errors
     /// If the kernel cannot map the page or does not know the advice (before Linux 4.14).
     pub(crate) fn new() -> io::Result<Self> {
-        let page = page_bytes();
+        let page = page_size();
         let mut region = Region::reserve(0, page, 0)?;
         region.set_accessible(page)?;
         // SAFETY: exactly the one private anonymous page of `region`; the advice affects only what
         // a later child sees.
-        let result = unsafe { libc::madvise(region.base().cast(), page, libc::MADV_WIPEONFORK) };
-        if result != 0 {
-            return Err(io::Error::last_os_error());
-        }
+        unsafe { rustix::mm::madvise(region.base().cast(), page, Advice::LinuxWipeOnFork) }?;
         let sentinel = Self { region };
         sentinel.mark().store(MARK, Ordering::Relaxed);
         Ok(sentinel)
     }
 
-    /// Whether this process is the one that made the sentinel.
+    /// Returns whether this process is the one that made the sentinel.
     pub(crate) fn is_same_process(&self) -> bool {
         self.mark().load(Ordering::Relaxed) == MARK
     }

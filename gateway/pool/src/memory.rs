@@ -1,13 +1,14 @@
 //! Linear memories for wasmtime.
 
+use rustix::param::page_size;
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
-use crate::{error::Refusal, pool::Pool, region::page_bytes, shard::Lease, slots::Key};
+use crate::{error::Refusal, pool::Pool, shard::Lease, slots::Key};
 
 /// A memory in use by one instance.
 struct PooledMemory {
     lease: Lease,
-    /// What the guest sees; the accessible part is this, rounded up to a page of the host.
+    /// The size that the guest sees; the accessible part is this, rounded up to a page of the host.
     bytes: usize,
 }
 
@@ -68,7 +69,7 @@ impl Pool {
 /// `bytes` rounded up to a page of the host, if a slot can hold that.
 fn accessible(bytes: usize, reservation_bytes: usize) -> Result<usize, Refusal> {
     bytes
-        .checked_next_multiple_of(page_bytes())
+        .checked_next_multiple_of(page_size())
         .filter(|accessible| *accessible <= reservation_bytes)
         .ok_or(Refusal::TooLarge {
             bytes,

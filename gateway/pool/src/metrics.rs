@@ -1,16 +1,16 @@
-//! What the pool tells about itself.
+//! Metrics of a pool.
 
 use std::ops::AddAssign;
 
 use crate::selftest::ResetMethod;
 
-/// A snapshot. Counters only rise; they are summed over workers that go on working, so two of them
+/// A snapshot of a pool. Counters only rise; they are summed over workers that go on working, so two of them
 /// may be a few events apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metrics {
-    /// How returned memories are found clean.
+    /// The method by which returned memories are made clean.
     pub reset_method: ResetMethod,
-    /// Why a better method is not in use; `None` for the best.
+    /// The reason why no better method is in use; `None` for the best.
     pub reset_method_reason: Option<String>,
     /// Linear memories and GC heaps.
     pub memories: Usage,
@@ -31,7 +31,7 @@ pub struct Usage {
     pub warm: usize,
     /// Bytes idle slots keep resident now, at most.
     pub warm_resident_bytes: usize,
-    /// What happened so far.
+    /// Counters since the pool was made.
     pub events: Events,
 }
 

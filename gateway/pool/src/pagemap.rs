@@ -1,4 +1,4 @@
-//! Asking the kernel which pages of a range may hold data.
+//! Questions to the kernel for the pages of a range that may hold data.
 //!
 //! Two ways over the same file, `/proc/self/pagemap`
 //! (<https://docs.kernel.org/admin-guide/mm/pagemap.html>): the `PAGEMAP_SCAN` request of Linux 6.7,
@@ -7,12 +7,9 @@
 //! The open file belongs to the address space of the process that opened it: after a fork the
 //! child's copy still describes the parent. [`crate::fork`] watches for that.
 
-use std::{
-    fs::File,
-    io,
-    ops::Range,
-    os::{fd::AsRawFd, unix::fs::FileExt},
-};
+use std::{ffi::c_void, fs::File, io, ops::Range, os::unix::fs::FileExt};
+
+use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, ioctl, opcode};
 
 /// Ranges fetched at a time: enough for a fragmented heap in one call, 1.5 KiB of stack.
 const RANGES_PER_CALL: usize = 64;
@@ -21,7 +18,7 @@ const RANGES_PER_CALL: usize = 64;
 const ENTRIES_PER_READ: usize = 512;
 
 /// `_IOWR('f', 16, struct pm_scan_arg)`.
-const PAGEMAP_SCAN: u64 = 0xC060_6610;
+const PAGEMAP_SCAN: Opcode = opcode::read_write::<ScanRequest>(b'f', 16);
 
 const PAGE_IS_PRESENT: u64 = 1 << 3;
 const PAGE_IS_SWAPPED: u64 = 1 << 4;
@@ -30,7 +27,7 @@ const PAGE_IS_PFNZERO: u64 = 1 << 5;
 /// Bits 63 (present) and 62 (swapped or being moved) of an entry.
 const ENTRY_HOLDS_DATA: u64 = 0b11 << 62;
 
-/// Why a scan could not be believed. Whatever it reported before stays true.
+/// A scan that cannot be believed. Whatever it reported before stays true.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScanError {
     #[error(transparent)]
@@ -41,7 +38,7 @@ pub(crate) enum ScanError {
     OutOfRange,
 }
 
-/// What a visitor wants next.
+/// A visitor's wish.
 pub(crate) enum Visit {
     Continue,
     Stop,
@@ -75,16 +72,7 @@ pub(crate) fn scan(
         // SAFETY: the request is the kernel's `struct pm_scan_arg` with its true size; `vec` points
         // to `vec_len` writable elements that outlive the call, laid out as `struct page_region`.
         // With no flags set the scan changes nothing but `walk_end` and those elements.
-        let count = unsafe {
-            libc::ioctl(
-                pagemap.as_raw_fd(),
-                PAGEMAP_SCAN as libc::Ioctl,
-                &raw mut request,
-            )
-        };
-        let Ok(count) = usize::try_from(count) else {
-            return Err(io::Error::last_os_error().into());
-        };
+        let count = unsafe { ioctl(pagemap, Scan(&mut request)) }.map_err(io::Error::from)?;
         let reported = found.get(..count).ok_or(ScanError::OutOfRange)?;
         let walked_to = request.walk_end as usize;
         let mut last = cursor;
@@ -106,7 +94,7 @@ pub(crate) fn scan(
     Ok(())
 }
 
-/// As [`scan`], by reading the entries of the pages. Cannot tell the shared zero page from a
+/// Does what [`scan`] does by reading the entries of the pages. Cannot tell the shared zero page from a
 /// private one, so it reports more.
 pub(crate) fn read(
     pagemap: &File,
@@ -163,6 +151,28 @@ struct ScanRequest {
     return_mask: u64,
 }
 
+/// The `PAGEMAP_SCAN` request; its output is the number of ranges. rustix has no call for it.
+struct Scan<'a>(&'a mut ScanRequest);
+
+// SAFETY: the opcode is that of `PAGEMAP_SCAN`, which reads and writes one `struct pm_scan_arg` and answers with a number.
+unsafe impl Ioctl for Scan<'_> {
+    type Output = usize;
+
+    const IS_MUTATING: bool = true;
+
+    fn opcode(&self) -> Opcode {
+        PAGEMAP_SCAN
+    }
+
+    fn as_ptr(&mut self) -> *mut c_void {
+        (&raw mut *self.0).cast()
+    }
+
+    unsafe fn output_from_ptr(count: IoctlOutput, _: *mut c_void) -> rustix::io::Result<usize> {
+        usize::try_from(count).map_err(|_| rustix::io::Errno::OVERFLOW)
+    }
+}
+
 /// The kernel's `struct page_region`.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
@@ -172,4 +182,4 @@ struct PageRegion {
     categories: u64,
 }
 
-const _: () = assert!(size_of::<ScanRequest>() == 96);
+const _: () = assert!(size_of::<ScanRequest>() == 96 && PAGEMAP_SCAN == 0xC060_6610);

@@ -99,7 +99,7 @@ impl Pool {
             .with_host_stack(Arc::new(self.clone()));
     }
 
-    /// What is in use, what is idle, and what happened so far. Takes each worker's lock for a
+    /// A snapshot of the slots in use and idle, and of the counters. Takes each worker's lock for a
     /// moment; meant for a scrape, not for every request.
     #[must_use]
     pub fn metrics(&self) -> Metrics {

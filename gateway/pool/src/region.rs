@@ -13,6 +13,8 @@ use std::{
     ptr::{self, NonNull},
 };
 
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
+
 /// Owned address space. Unmapped when dropped.
 ///
 /// A region hands out its base only as a raw pointer; whoever takes it promises, by the contract of
@@ -40,12 +42,9 @@ impl Region {
             .checked_add(capacity)
             .and_then(|bytes| bytes.checked_add(back_guard))
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a fresh anonymous mapping at an address of the kernel's choice overlaps nothing.
-        let map = unsafe { libc::mmap(ptr::null_mut(), map_bytes, libc::PROT_NONE, flags, -1, 0) };
-        if map == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
+        let map = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), map_bytes, ProtFlags::empty(), flags) }?;
         let map = NonNull::new(map.cast::<u8>()).ok_or_else(|| io::Error::other("the kernel mapped address zero"))?;
         let region = Self {
             map,
@@ -58,7 +57,13 @@ impl Region {
         // same flag so that the kernel can merge its parts again. Kernels without huge pages say
         // EINVAL, which is as good.
         // SAFETY: the range is exactly the mapping made above; the advice does not change contents.
-        unsafe { libc::madvise(region.map.as_ptr().cast(), map_bytes, libc::MADV_NOHUGEPAGE) };
+        let _ = unsafe {
+            rustix::mm::madvise(
+                region.map.as_ptr().cast(),
+                map_bytes,
+                Advice::LinuxNoHugepage,
+            )
+        };
         Ok(region)
     }
 
@@ -67,10 +72,12 @@ impl Region {
         self.map.as_ptr().wrapping_add(self.front_guard)
     }
 
+    /// The most bytes that may be made accessible.
     pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }
 
+    /// Bytes that are accessible now.
     pub(crate) fn accessible(&self) -> usize {
         self.accessible
     }
@@ -91,17 +98,17 @@ impl Region {
         }
         let (range, protection) = match bytes.cmp(&self.accessible) {
             std::cmp::Ordering::Equal => return Ok(()),
-            std::cmp::Ordering::Greater => (self.accessible..bytes, libc::PROT_READ | libc::PROT_WRITE),
-            std::cmp::Ordering::Less => (bytes..self.accessible, libc::PROT_NONE),
+            std::cmp::Ordering::Greater => (
+                self.accessible..bytes,
+                MprotectFlags::READ | MprotectFlags::WRITE,
+            ),
+            std::cmp::Ordering::Less => (bytes..self.accessible, MprotectFlags::empty()),
         };
         let start = self.base().wrapping_add(range.start).cast();
         // SAFETY: the range lies inside this region's own mapping (`bytes` and `accessible` are at
         // most `capacity`). Nothing in Rust holds a reference into it; the lease holder's accesses
         // beyond `bytes` are faults that wasmtime turns into traps.
-        let result = unsafe { libc::mprotect(start, range.len(), protection) };
-        if result != 0 {
-            return Err(io::Error::last_os_error());
-        }
+        unsafe { rustix::mm::mprotect(start, range.len(), protection) }?;
         self.accessible = bytes;
         Ok(())
     }
@@ -120,7 +127,7 @@ impl Region {
         Ok(())
     }
 
-    /// Whether every accessible byte is zero.
+    /// Returns whether every accessible byte is zero.
     pub(crate) fn is_zero(&mut self) -> bool {
         // SAFETY: the accessible prefix is readable and initialised by the kernel; `&mut self` on a
         // region without a lease means nobody writes to it while the slice lives.
@@ -133,7 +140,7 @@ impl Region {
         if range.start <= range.end && range.end <= self.capacity {
             let start = self.base().wrapping_add(range.start).cast();
             // SAFETY: the range lies inside this region's own mapping; contents are preserved.
-            unsafe { libc::madvise(start, range.len(), libc::MADV_PAGEOUT) };
+            let _ = unsafe { rustix::mm::madvise(start, range.len(), Advice::LinuxPageOut) };
         }
     }
 
@@ -152,12 +159,8 @@ impl Region {
         let start = self.base().wrapping_add(range.start).cast();
         // SAFETY: the range lies inside this region's own private anonymous mapping, for which
         // MADV_DONTNEED means zeros afterwards; `&mut self` means nobody is using the contents.
-        let result = unsafe { libc::madvise(start, range.len(), libc::MADV_DONTNEED) };
-        if result == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        unsafe { rustix::mm::madvise(start, range.len(), Advice::LinuxDontNeed) }?;
+        Ok(())
     }
 
     /// Unmaps the region.
@@ -172,12 +175,8 @@ impl Region {
 
     fn munmap(&self) -> io::Result<()> {
         // SAFETY: exactly the mapping made in `reserve`; both callers give the region up with it.
-        let result = unsafe { libc::munmap(self.map.as_ptr().cast(), self.map_bytes) };
-        if result == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        unsafe { rustix::mm::munmap(self.map.as_ptr().cast(), self.map_bytes) }?;
+        Ok(())
     }
 }
 
@@ -187,13 +186,3 @@ impl Drop for Region {
         let _ = self.munmap();
     }
 }
-
-/// The size of a page in bytes.
-pub(crate) fn page_bytes() -> usize {
-    // SAFETY: sysconf only reads a constant of the system.
-    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(bytes).unwrap_or(FALLBACK_PAGE_BYTES)
-}
-
-/// What every supported processor can have; used only if the system does not say.
-const FALLBACK_PAGE_BYTES: usize = 4096;

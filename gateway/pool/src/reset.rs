@@ -1,11 +1,13 @@
-//! Making a returned region read as zeros again.
+//! The reset: it makes a returned region read as zeros again.
 
 use std::{fs::File, io, ops::Range};
+
+use rustix::param::page_size;
 
 use crate::{
     fork::ForkSentinel,
     pagemap::{self, ScanError, Visit},
-    region::{Region, page_bytes},
+    region::Region,
 };
 
 /// A way to reset, proven by [`crate::selftest`] before it is used.
@@ -19,7 +21,7 @@ pub(crate) struct Reset {
     pub(crate) switched_off: bool,
 }
 
-/// How the pages that may hold data are found.
+/// A way to find the pages that may hold data.
 #[derive(Debug)]
 pub(crate) enum Finder {
     /// One `PAGEMAP_SCAN` request.
@@ -37,7 +39,7 @@ pub(crate) struct PageMap {
     sentinel: ForkSentinel,
 }
 
-/// What a reset did.
+/// The work of one reset.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     /// Resident bytes left below the floor, all zero.
@@ -49,7 +51,7 @@ pub(crate) struct Outcome {
     pub(crate) fallback: Option<Fallback>,
 }
 
-/// Why everything left went back to the kernel.
+/// The reason why everything left went back to the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fallback {
     ScanFailed,
@@ -60,7 +62,7 @@ pub(crate) enum Fallback {
 
 impl Reset {
     pub(crate) fn new(finder: Finder, keep_resident_bytes: usize) -> Self {
-        let page_bytes = page_bytes();
+        let page_bytes = page_size();
         Self {
             finder,
             keep_resident_bytes: keep_resident_bytes - keep_resident_bytes % page_bytes,
@@ -136,7 +138,7 @@ impl Reset {
     }
 }
 
-/// Why the pages could not be found.
+/// A reason why the pages could not be found.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FindError {
     #[error("this process is a fork of the one that opened the page map")]

@@ -1,16 +1,19 @@
-//! Choosing how to reset: the best way that is shown to work here.
+//! The choice of a reset method: the best that is shown to work here.
 
 use std::{io, ops::Range};
+
+use rustix::param::page_size;
 
 use crate::{
     error::Error,
     pagemap::Visit,
-    region::{Region, page_bytes},
+    region::Region,
     reset::{Finder, PageMap, Reset},
 };
 
-/// How returned memories are made clean, best first.
+/// The methods by which returned memories are made clean, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ResetMethod {
     /// `PAGEMAP_SCAN` finds the pages (Linux 6.7), which are zeroed in place.
     PagemapScan,
@@ -32,7 +35,7 @@ impl ResetMethod {
     }
 }
 
-/// What was chosen, and why not something better.
+/// The method in use, and the reason against a better one.
 #[derive(Debug)]
 pub(crate) struct Choice {
     pub(crate) reset: Reset,
@@ -47,7 +50,7 @@ pub(crate) fn choose(best: ResetMethod, keep_resident_bytes: usize) -> Result<Ch
         if (method as u8) < (best as u8) {
             continue;
         }
-        match tried(method, keep_resident_bytes) {
+        match try_method(method, keep_resident_bytes) {
             Ok(reset) => {
                 return Ok(Choice {
                     reset,
@@ -59,7 +62,7 @@ pub(crate) fn choose(best: ResetMethod, keep_resident_bytes: usize) -> Result<Ch
         }
     }
     let method = ResetMethod::Madvise;
-    let reset = tried(method, keep_resident_bytes).map_err(Error::SelfTest)?;
+    let reset = try_method(method, keep_resident_bytes).map_err(Error::SelfTest)?;
     Ok(Choice {
         reset,
         method,
@@ -71,13 +74,13 @@ fn reason(reasons: &[String]) -> Option<String> {
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
-fn tried(method: ResetMethod, keep_resident_bytes: usize) -> io::Result<Reset> {
+fn try_method(method: ResetMethod, keep_resident_bytes: usize) -> io::Result<Reset> {
     let finder = match method {
         ResetMethod::PagemapScan => Finder::Scan(PageMap::open()?),
         ResetMethod::PagemapRead => Finder::Read(PageMap::open()?),
         ResetMethod::Madvise => Finder::Blind,
     };
-    let page = page_bytes();
+    let page = page_size();
     let mut region = Region::reserve(0, PAGES * page, 0)?;
     region.set_accessible(PAGES * page)?;
     finds_every_dirty_page(&finder, &mut region, page)?;

@@ -1,6 +1,8 @@
-//! What an embedder can set, with defaults and their reasons.
+//! Settings of a pool, with defaults and their reasons.
 
-use crate::{error::Error, region::page_bytes, selftest::ResetMethod};
+use rustix::param::page_size;
+
+use crate::{error::Error, selftest::ResetMethod};
 
 /// Address space of one memory, in bytes: 4 GiB, so that a 32-bit index can never leave the slot and
 /// compiled code needs no bounds checks.
@@ -92,7 +94,7 @@ const MAPPINGS_DIVISOR: usize = 5;
 pub(crate) const WASM_PAGE_BYTES: usize = 64 << 10;
 
 fn must_be_aligned(name: &'static str, value: usize) -> Result<(), Error> {
-    let unit = WASM_PAGE_BYTES.max(page_bytes());
+    let unit = WASM_PAGE_BYTES.max(page_size());
     if value == 0 || !value.is_multiple_of(unit) {
         return Err(Error::Setting {
             name,

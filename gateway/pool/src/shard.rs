@@ -43,7 +43,7 @@ pub(crate) struct Slot {
     kept_bytes: usize,
     /// Zero pages kept, at most, in the part that an earlier instance grew into.
     tail_kept_bytes: usize,
-    /// How far that part goes.
+    /// The end of that part.
     tail_end: usize,
 }
 
@@ -98,7 +98,7 @@ impl Shard {
         Some(slot)
     }
 
-    /// As `pop` for another worker, which counts it; does not wait for this shard's own worker.
+    /// Pops for another worker, which counts it; does not wait for this shard's own worker.
     pub(crate) fn try_pop(&self, key: Key) -> Option<Slot> {
         self.state.try_lock()?.pop(key)
     }

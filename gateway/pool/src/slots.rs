@@ -25,7 +25,7 @@ pub(crate) struct Slots {
     shared: Arc<Shared>,
 }
 
-/// What all shards of one kind need.
+/// The state that all shards of one kind share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) kind: Kind,
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     total: AtomicUsize,
 }
 
-/// What the slots are for.
+/// The use of the slots.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     Memory {
@@ -48,12 +48,12 @@ pub(crate) enum Kind {
     },
 }
 
-/// What makes two idle regions interchangeable.
+/// The properties by which two idle regions are interchangeable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     /// Accessible bytes, a multiple of the page size.
     pub(crate) bytes: usize,
-    /// Whether it reads as zeros.
+    /// True if it reads as zeros.
     pub(crate) zeroed: bool,
 }
 

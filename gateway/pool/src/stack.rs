@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use rustix::param::page_size;
 use wasmtime::{StackCreator, StackMemory};
 
-use crate::{error::Refusal, pool::Pool, region::page_bytes, shard::Lease, slots::Key};
+use crate::{error::Refusal, pool::Pool, shard::Lease, slots::Key};
 
 /// A stack in use by one store.
 struct PooledStack {
@@ -26,7 +27,7 @@ unsafe impl StackCreator for Pool {
 /// `size` rounded up to a page of the host, at least one.
 fn stack_bytes(size: usize) -> Result<usize, Refusal> {
     size.max(1)
-        .checked_next_multiple_of(page_bytes())
+        .checked_next_multiple_of(page_size())
         .ok_or(Refusal::TooLarge {
             bytes: size,
             reservation_bytes: isize::MAX as usize,

@@ -1,8 +1,10 @@
 //! The reset itself, below wasmtime.
 
+use rustix::param::page_size;
+
 use crate::{
     pool::Pool,
-    region::{Region, page_bytes},
+    region::Region,
     reset::{Fallback, Finder, PageMap, Reset},
     selftest::{self, ResetMethod},
     settings::Settings,
@@ -11,8 +13,8 @@ use crate::{
 };
 
 fn region(pages: usize) -> Region {
-    let mut region = Region::reserve(0, pages * page_bytes(), 0).unwrap();
-    region.set_accessible(pages * page_bytes()).unwrap();
+    let mut region = Region::reserve(0, pages * page_size(), 0).unwrap();
+    region.set_accessible(pages * page_size()).unwrap();
     region
 }
 
@@ -21,7 +23,7 @@ fn scanning(keep_resident_bytes: usize) -> Reset {
 }
 
 fn take_soiled(pool: &Pool, pages: usize) -> Lease {
-    let bytes = pages * page_bytes();
+    let bytes = pages * page_size();
     let mut lease = pool
         .memories()
         .take(Key {
@@ -45,7 +47,7 @@ fn this_system_gets_a_method_and_a_reason_for_each_better_one_it_lacks() {
 
 #[test]
 fn more_dirty_stretches_than_one_scan_reports_are_all_found() {
-    let page = page_bytes();
+    let page = page_size();
     let mut region = region(1000);
     for index in (0..1000).step_by(2) {
         region.fill(index * page..index * page + 1, 9).unwrap();
@@ -60,7 +62,7 @@ fn more_dirty_stretches_than_one_scan_reports_are_all_found() {
 
 #[test]
 fn clean_pages_are_neither_zeroed_nor_made_resident() {
-    let page = page_bytes();
+    let page = page_size();
     let mut region = region(1000);
     assert!(region.is_zero(), "which reads every page");
     region.fill(page..2 * page, 9).unwrap();
@@ -70,7 +72,7 @@ fn clean_pages_are_neither_zeroed_nor_made_resident() {
 
 #[test]
 fn pages_beyond_the_budget_go_back_and_read_as_zeros() {
-    let page = page_bytes();
+    let page = page_size();
     let mut region = region(20);
     region.fill(0..20 * page, 9).unwrap();
     let outcome = scanning(5 * page + 1).reset(&mut region, 3 * page).unwrap();
@@ -85,7 +87,7 @@ fn pages_beyond_the_budget_go_back_and_read_as_zeros() {
 #[test]
 fn a_page_map_that_fails_sends_everything_back() {
     let mut region = region(20);
-    region.fill(0..20 * page_bytes(), 9).unwrap();
+    region.fill(0..20 * page_size(), 9).unwrap();
     let nothing = std::fs::File::open("/dev/null").unwrap();
     for broken in [Finder::Scan, Finder::Read] {
         let map = PageMap::with_file(nothing.try_clone().unwrap()).unwrap();
@@ -107,7 +109,7 @@ fn a_slot_that_cannot_be_cleaned_is_unmapped_and_never_used_again() {
     let lease = take_soiled(&pool, 1);
     // SAFETY: one page of a leased, accessible region; locking changes no contents. The kernel
     // refuses to drop locked pages.
-    let locked = unsafe { libc::mlock(lease.region().base().cast(), page_bytes()) };
+    let locked = unsafe { libc::mlock(lease.region().base().cast(), page_size()) };
     assert_eq!(locked, 0, "{}", std::io::Error::last_os_error());
     drop(lease);
     let memories = pool.metrics().memories;
@@ -122,7 +124,7 @@ fn a_slot_that_cannot_be_cleaned_is_unmapped_and_never_used_again() {
 #[test]
 fn a_forked_process_does_not_believe_its_parents_page_map() {
     let pool = Pool::new(Settings::default()).unwrap();
-    let bytes = 4 * page_bytes();
+    let bytes = 4 * page_size();
     let key = Key {
         bytes,
         zeroed: true,
