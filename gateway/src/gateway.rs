@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
 use http_body_util::{Either, Full};
-use wasmgate_dapr::{BuildingBlocks, is_dapr_path};
+use wasmgate_dapr::{AppId, BuildingBlocks, is_dapr_path};
 use wasmgate_pool::Pool;
 use wasmtime_wasi_http::Error;
 
@@ -93,11 +93,11 @@ impl Gateway {
         &self.packages
     }
 
-    /// The package of this name.
-    pub fn package(&self, name: &str) -> Option<&Arc<Package>> {
+    /// The package that is this app.
+    pub fn package(&self, app: &AppId) -> Option<&Arc<Package>> {
         let found = self
             .packages
-            .binary_search_by(|package| (*package.name).cmp(name));
+            .binary_search_by(|package| package.name().app_id().cmp(app));
         self.packages.get(found.ok()?)
     }
 
@@ -119,7 +119,7 @@ impl Gateway {
         for package in &self.packages {
             let requests = package.admission.taken();
             if requests > 0 {
-                tracing::warn!(package = %package.name, requests, "requests in flight are cut");
+                tracing::warn!(package = %package.name(), requests, "requests in flight are cut");
             }
         }
     }
@@ -206,7 +206,7 @@ impl Gateway {
     /// Whether a path of a package is for the building blocks alone.
     pub(crate) fn is_internal(&self, package: &Package, path: &str) -> bool {
         match &self.building_blocks {
-            Some(blocks) if package.grants.has_table() => blocks.is_internal(&package.grants.app, path),
+            Some(blocks) if !package.config.grants.is_none() => blocks.is_internal(package.name().app_id(), path),
             _ => is_dapr_path(path),
         }
     }
@@ -215,7 +215,7 @@ impl Gateway {
         let route = self.routes.routes().get(index)?;
         let made = self.route_metrics.get(index)?;
         Some(Arc::clone(made.get_or_init(|| {
-            Arc::new(self.metrics.route(&package.name, route.pattern()))
+            Arc::new(self.metrics.route(package.name().as_str(), route.pattern()))
         })))
     }
 

@@ -26,17 +26,31 @@ impl AppId {
     /// # Errors
     /// When `name` is empty, too long or has other characters.
     pub fn new(name: &str) -> Result<Self, AppIdError> {
-        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.len() > Self::MAX_LEN || !name.chars().all(legal) {
-            return Err(AppIdError(name.to_owned()));
+        if is_app_id(name) {
+            Ok(Self(name.into()))
+        } else {
+            Err(AppIdError(name.to_owned()))
         }
-        Ok(Self(name.into()))
+    }
+
+    /// An app-id of the program's own.
+    ///
+    /// # Panics
+    /// When it is none, which is a mistake in the program.
+    pub fn from_static(name: &'static str) -> Self {
+        assert!(is_app_id(name), "no app-id");
+        Self(name.into())
     }
 
     /// The app-id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+fn is_app_id(name: &str) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=AppId::MAX_LEN).contains(&name.len()) && name.bytes().all(is_legal)
 }
 
 impl TryFrom<String> for AppId {

@@ -55,29 +55,34 @@ impl Grants {
     /// Whether nothing at all is open, as for a package without a `dapr` table. Such an app can be invoked; it is asked
     /// for neither subscriptions nor input bindings.
     pub fn is_none(&self) -> bool {
-        let Self {
-            state,
-            publish,
-            subscribe,
-            invoke,
-            bindings,
-            secrets,
-            configuration,
-            lock,
-            jobs,
-            no_table,
-        } = self;
-        let lists = [
-            state,
-            publish,
-            subscribe,
-            invoke,
-            bindings,
-            secrets,
-            configuration,
-            lock,
-        ];
-        *no_table && !jobs && lists.into_iter().all(Globs::is_empty)
+        self.no_table && !self.jobs && self.lists().iter().all(|(_, globs, _)| globs.is_empty())
+    }
+
+    /// Every name by itself: the key of its list, the name, and grants of it alone.
+    pub fn singly(&self) -> impl Iterator<Item = (&'static str, &Glob, Self)> {
+        self.lists().into_iter().flat_map(|(key, globs, list)| {
+            globs.0.iter().map(move |glob| {
+                let mut alone = Self::none();
+                *list(&mut alone) = Globs(vec![glob.clone()]);
+                (key, glob, alone)
+            })
+        })
+    }
+
+    /// The lists: their keys in a package's `dapr` table, what is in them, and where they are.
+    fn lists(&self) -> [(&'static str, &Globs, ListOf); 8] {
+        [
+            ("state", &self.state, |of| &mut of.state),
+            ("publish", &self.publish, |of| &mut of.publish),
+            ("subscribe", &self.subscribe, |of| &mut of.subscribe),
+            ("invoke", &self.invoke, |of| &mut of.invoke),
+            ("bindings", &self.bindings, |of| &mut of.bindings),
+            ("secrets", &self.secrets, |of| &mut of.secrets),
+            ("configuration", &self.configuration, |of| {
+                &mut of.configuration
+            }),
+            ("lock", &self.lock, |of| &mut of.lock),
+        ]
     }
 
     /// Every grant: for ordinary processes that reach the API over TCP.
@@ -181,6 +186,9 @@ impl Grants {
     }
 }
 
+/// Finds one of the lists.
+type ListOf = fn(&mut Grants) -> &mut Globs;
+
 /// A list of names with globs.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(try_from = "Vec<String>")]
@@ -223,16 +231,20 @@ impl Globs {
 impl TryFrom<Vec<String>> for Globs {
     type Error = GrantError;
     fn try_from(names: Vec<String>) -> Result<Self, GrantError> {
-        if names.iter().any(|name| name.trim().is_empty()) {
-            return Err(GrantError);
-        }
-        Ok(Self(names.iter().map(|name| Glob::new(name)).collect()))
+        names.iter().map(|name| Glob::parse(name)).collect()
     }
 }
 
-/// One name, also split at its first slash: names of components hold none.
+impl FromIterator<Glob> for Globs {
+    fn from_iter<I: IntoIterator<Item = Glob>>(globs: I) -> Self {
+        Self(globs.into_iter().collect())
+    }
+}
+
+/// A name with globs, also split at its first slash: names of components hold none.
 #[derive(Clone, Debug)]
-struct Glob {
+pub struct Glob {
+    written: Box<str>,
     whole: WildMatch,
     component: WildMatch,
     /// As written, and as it matches.
@@ -246,12 +258,29 @@ const WILDCARDS: &[char] = &['*', '?', '['];
 const TOPIC_WILDCARDS: &[char] = &['*', '?', '[', '#', '+', '>'];
 
 impl Glob {
+    /// Reads a name with globs.
+    ///
+    /// # Errors
+    /// When nothing is written.
+    pub fn parse(name: &str) -> Result<Self, GrantError> {
+        if name.trim().is_empty() {
+            return Err(GrantError);
+        }
+        Ok(Self::new(name))
+    }
+
+    /// The name as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.written
+    }
+
     fn new(name: &str) -> Self {
         let (component, item) = match name.split_once('/') {
             Some((component, item)) => (component, Some((item.to_owned(), WildMatch::new(item)))),
             None => (name, None),
         };
         Self {
+            written: name.into(),
             whole: WildMatch::new(name),
             component: WildMatch::new(component),
             item,
@@ -364,6 +393,23 @@ mod tests {
         ] {
             assert!(!grants.allows_dead_letters("bus", "orders", dead), "{dead}");
         }
+    }
+
+    #[test]
+    fn every_grant_is_told_by_itself() {
+        let grants = Grants {
+            state: globs(&["a", "b*"]),
+            lock: globs(&["c"]),
+            ..Grants::none()
+        };
+        let told: Vec<_> = grants
+            .singly()
+            .map(|(key, glob, _)| (key, glob.as_str()))
+            .collect();
+        assert_eq!(told, [("state", "a"), ("state", "b*"), ("lock", "c")]);
+        let alone: Vec<_> = grants.singly().map(|(_, _, alone)| alone).collect();
+        assert!(alone[1].allows_state("bb") && !alone[1].allows_state("a") && !alone[1].allows_lock("c"));
+        assert!(alone[2].allows_lock("c") && !alone[2].allows_state("c"));
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub use app::{
 pub use axum::body::Body;
 pub use building_blocks::{BuildingBlocks, Condition, not_granted};
 pub use components::ComponentError;
-pub use grants::{Globs, GrantError, Grants};
+pub use grants::{Glob, Globs, GrantError, Grants};
 pub use internal::is_dapr_path;
 pub use open_error::OpenError;
 pub use protocol::{ApiRequest, OperationName};

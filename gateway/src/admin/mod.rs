@@ -113,7 +113,7 @@ struct PackageStatus {
 impl PackageStatus {
     fn of(package: &Arc<Package>) -> Self {
         Self {
-            name: package.name.to_string(),
+            name: package.name().to_string(),
             choice: package.registered.choice.clone(),
             loaded: package.is_loaded(),
             instances: package.admission.taken(),

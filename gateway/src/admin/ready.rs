@@ -93,7 +93,7 @@ pub(super) fn conditions(status: &Status) -> Vec<Condition> {
     conditions.extend(packages.filter_map(|package| {
         Some(Condition {
             reason: "package-unavailable",
-            package: Some(package.name.to_string()),
+            package: Some(package.name().to_string()),
             detail: package.unavailable()?,
             unready: false,
         })

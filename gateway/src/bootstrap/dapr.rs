@@ -1,34 +1,20 @@
 //! From `[dapr]` and the packages' grants to building blocks.
 
 use wasmgate_common::{Code, Diagnostic};
-use wasmgate_dapr::{
-    AppId, AppIdError, BuildingBlocks, Dapr, OpenError, OutsideApp, Settings,
-    sidecar::{SidecarSettings, Topology},
-};
+use wasmgate_dapr::{BuildingBlocks, Dapr, OpenError, OutsideApp, Settings, sidecar::SidecarSettings};
 
 use super::unmet::unmet;
 use crate::config::{Config, DaprConfig, DaprMode};
 
-/// Why there are no building blocks.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum BlocksError {
-    /// The embedded runtime's data or component files cannot be used.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// A name is no app-id: configurations that were checked have none.
-    #[error(transparent)]
-    AppId(#[from] AppIdError),
-}
-
 /// Opens the building blocks if the configuration has any use for them.
-pub(super) fn open(config: &Config) -> Result<Option<BuildingBlocks>, BlocksError> {
+pub(super) fn open(config: &Config) -> Result<Option<BuildingBlocks>, OpenError> {
     let dapr = &config.dapr;
     if !is_used(config) {
         return Ok(None);
     }
     Ok(Some(match dapr.mode {
         DaprMode::Embedded => BuildingBlocks::open(embedded(dapr))?,
-        DaprMode::Sidecar => BuildingBlocks::beside_sidecar(sidecar(dapr)?),
+        DaprMode::Sidecar => BuildingBlocks::beside_sidecar(sidecar(dapr)),
     }))
 }
 
@@ -71,7 +57,10 @@ pub(super) fn diagnostic(code: Code, error: &impl ToString) -> Diagnostic {
 
 /// Whether anybody may call the building blocks.
 fn is_used(config: &Config) -> bool {
-    let granted = config.packages.iter().any(|package| package.dapr.is_some());
+    let granted = config
+        .packages
+        .iter()
+        .any(|package| !package.grants.is_none());
     let outside = config.dapr.listen.is_some() || config.dapr.app_address.is_some();
     let served = config.dapr.mode == DaprMode::Embedded && outside;
     granted || served
@@ -95,22 +84,18 @@ fn embedded(dapr: &DaprConfig) -> Settings {
     }
 }
 
-/// The process that `[dapr] app_address` names. What was checked is an app-id, an authority and a header's value.
+/// The process that `[dapr] app_address` names.
 fn outside(dapr: &DaprConfig) -> Option<OutsideApp> {
     let token = dapr.app_token.as_ref();
     Some(OutsideApp {
-        app: AppId::new(&dapr.app_id).ok()?,
-        address: dapr.app_address?.to_string().parse().ok()?,
+        app: dapr.app_id.clone(),
+        address: dapr.app_address.clone()?,
         token: token.and_then(|token| token.reveal().parse().ok()),
     })
 }
 
-fn sidecar(dapr: &DaprConfig) -> Result<SidecarSettings, AppIdError> {
-    let topology = match &dapr.dedicated {
-        Some(package) => Topology::Dedicated(AppId::new(package)?),
-        None => Topology::Shared,
-    };
-    Ok(SidecarSettings {
+fn sidecar(dapr: &DaprConfig) -> SidecarSettings {
+    SidecarSettings {
         api_token: dapr
             .api_token
             .as_ref()
@@ -119,8 +104,8 @@ fn sidecar(dapr: &DaprConfig) -> Result<SidecarSettings, AppIdError> {
             .app_token
             .as_ref()
             .map(|token| token.reveal().to_owned()),
-        topology,
+        topology: dapr.topology.clone(),
         invoke_remotely: !dapr.invoke_local,
         ..SidecarSettings::new(dapr.sidecar.clone())
-    })
+    }
 }

@@ -42,9 +42,8 @@ pub fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError
         .packages
         .into_iter()
         .zip(registered)
-        .map(|(package, registered)| Package::new(package, registered, &metrics).map(Arc::new))
-        .collect::<Result<_, _>>()
-        .map_err(|error| machine(&error))?;
+        .map(|(package, registered)| Arc::new(Package::new(package, registered, &metrics)))
+        .collect();
     Ok(Gateway::new(
         config.routes,
         packages,

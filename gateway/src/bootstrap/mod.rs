@@ -9,7 +9,6 @@ mod unmet;
 use std::{fmt, sync::Arc, time::Duration};
 
 use wasmgate_common::Diagnostics;
-use wasmgate_dapr::AppId;
 
 use crate::{
     admin::{self, Status},
@@ -117,7 +116,6 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
         () = signals.next() => return Ok(Ended::Cut),
     };
     tokio::spawn(trim(Arc::clone(&gateway)));
-    let app = AppId::new(&app).map_err(|error| machine(&error))?;
     let deliveries = Deliveries::start(&gateway, &server, app, sockets.dapr);
     let deliveries = deliveries.await.map_err(|error| machine(&error))?;
     let workers = Workers::start(sockets.public, &server, &gateway).map_err(|error| machine(&error))?;

@@ -1,16 +1,18 @@
 //! `[dapr]`: where the building blocks are.
 
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
-use http::Uri;
-use wasmgate_common::{Code, Diagnostic};
+use http::{Uri, uri::Authority};
+use wasmgate_common::{AppId, Code, Diagnostic, Position};
+use wasmgate_dapr::sidecar::Topology;
 
 use super::{
     environment::Environment,
-    package::PackageName,
+    package::{PackageConfig, PackageName},
     reader::{Notes, Section},
     secret::{Secret, Variables},
     unit,
@@ -49,9 +51,9 @@ pub struct DaprConfig {
     /// Embedded, without a token: the origins of pages that may call `listen`.
     pub allowed_origins: Vec<String>,
     /// Embedded: as which app the processes that use `listen` call.
-    pub app_id: String,
+    pub app_id: AppId,
     /// Embedded: where the process that calls as `app_id` takes events, jobs, bindings and invocations; Dapr's app port.
-    pub app_address: Option<SocketAddr>,
+    pub app_address: Option<Authority>,
     /// Embedded: whether components of types that are not embedded get the embedded one of the same
     /// building block.
     pub substitute: bool,
@@ -61,8 +63,8 @@ pub struct DaprConfig {
     pub invoke_local: bool,
     /// Sent to the sidecar, and asked of other processes that use `listen` (`DAPR_API_TOKEN`).
     pub api_token: Option<Secret>,
-    /// Sidecar: the one package it stands beside, if it is not shared by all.
-    pub dedicated: Option<String>,
+    /// Sidecar: whether it is shared by all packages or stands beside one.
+    pub topology: Topology,
     /// Asked of the sidecar when it delivers (`APP_API_TOKEN`).
     pub app_token: Option<Secret>,
     /// Embedded: what `envRef` of component files and environment secret stores see.
@@ -121,15 +123,50 @@ impl DaprConfig {
             allowed_origins: listed("allowed_origins", "http://localhost:5173", origin),
             app_id: section
                 .and_then(|s| s.parsed("app_id", APP_ID, PackageName::parse))
-                .map_or_else(|| APP_ID.to_owned(), |name| name.as_str().to_owned()),
-            app_address: section.and_then(|s| s.parsed("app_address", "127.0.0.1:6001", unit::address)),
+                .map_or_else(|| AppId::from_static(APP_ID), |name| name.app_id().clone()),
+            app_address: section.and_then(|s| s.parsed("app_address", "127.0.0.1:6001", app_address)),
             substitute: section.and_then(|s| s.flag("substitute")).unwrap_or(false),
             sidecar: sidecar.unwrap_or_else(|| sidecar_of(notes, environment)),
             invoke_local: section.and_then(|s| s.flag("invoke_local")).unwrap_or(true),
             api_token: environment.dapr_api_token.clone(),
-            dedicated: dedicated.map(|name| name.as_str().to_owned()),
+            topology: dedicated.map_or(Topology::Shared, |name| {
+                Topology::Dedicated(name.app_id().clone())
+            }),
             app_token: environment.app_api_token.clone(),
             environment: environment.variables.clone(),
+        }
+    }
+}
+
+impl DaprConfig {
+    /// Notes apps that are named and are none of the `packages`, or are one of them and may not be.
+    pub(super) fn check_apps<'p>(
+        &self,
+        notes: &Notes<'_>,
+        positions: &BTreeMap<String, Position>,
+        packages: impl Iterator<Item = (&'p str, Option<&'p PackageConfig>)> + Clone,
+    ) {
+        let add = |key: &str, wrong| notes.add(positions.get(key).copied(), key, wrong);
+        let has_table = |package: Option<&PackageConfig>| package.is_some_and(|it| !it.grants.is_none());
+        let mut granted = packages.clone().filter(|(_, package)| has_table(*package));
+        if let Topology::Dedicated(app) = &self.topology
+            && !granted.any(|(name, _)| name == app.as_str())
+        {
+            let wrong = Diagnostic::new(
+                Code::UnknownName,
+                format!("{:?} is no package with a `dapr` table", app.as_str()),
+                "name the package that the sidecar stands beside, or remove the key to share the sidecar",
+            );
+            add("dapr.dedicated", wrong);
+        }
+        let app = self.app_id.as_str();
+        if self.app_address.is_some() && packages.clone().any(|(name, _)| name == app) {
+            let wrong = Diagnostic::new(
+                Code::Conflict,
+                format!("{app:?} is a package, and the process at app_address has the same app-id"),
+                "give the process another app-id with app_id",
+            );
+            add("dapr.app_address", wrong);
         }
     }
 }
@@ -164,9 +201,15 @@ fn components(section: Option<&Section<'_>>, folder: &Path) -> Option<PathBuf> {
     Some(path)
 }
 
+/// An address as the authority of requests to it.
+fn app_address(text: &str) -> Result<Authority, Diagnostic> {
+    let address = unit::address(text)?.to_string();
+    address.parse().map_err(|_| unit::not_an_address(text))
+}
+
 /// A host as clients name it, with or without a port.
 fn host(text: &str) -> Result<String, Diagnostic> {
-    let authority: Option<http::uri::Authority> = text.parse().ok();
+    let authority: Option<Authority> = text.parse().ok();
     let named = authority.filter(|named| !named.host().is_empty() && !text.contains(['@', '*']));
     named.map(|named| named.to_string()).ok_or_else(|| {
         Diagnostic::new(

@@ -1,31 +1,9 @@
-//! A package's `dapr` table: which building blocks it may use.
+//! A package's `dapr` table: the building blocks it may use.
 
 use wasmgate_common::{Code, Diagnostic};
+use wasmgate_dapr::{Glob, Globs, Grants};
 
 use super::reader::Section;
-
-/// What a package may use. Names may hold `*`, which stands for any run of characters.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct GrantsConfig {
-    /// State stores.
-    pub state: Vec<String>,
-    /// Topics to publish to, `pubsub/topic`.
-    pub publish: Vec<String>,
-    /// Topics to subscribe to, `pubsub/topic`; what a Subscription file declares needs none.
-    pub subscribe: Vec<String>,
-    /// App-ids to invoke.
-    pub invoke: Vec<String>,
-    /// Bindings.
-    pub bindings: Vec<String>,
-    /// Secret stores, or single secrets, `store/name`.
-    pub secrets: Vec<String>,
-    /// Configuration stores.
-    pub configuration: Vec<String>,
-    /// Lock stores.
-    pub lock: Vec<String>,
-    /// Whether it may schedule jobs.
-    pub jobs: bool,
-}
 
 /// The keys of a package's `dapr`.
 const GRANT_KEYS: [&str; 9] = [
@@ -40,51 +18,50 @@ const GRANT_KEYS: [&str; 9] = [
     "jobs",
 ];
 
-impl GrantsConfig {
-    /// Reads a package's table `dapr`.
-    pub(super) fn read(package: &Section<'_>) -> Option<Self> {
-        let section = package.section("dapr", &GRANT_KEYS)?;
-        let names = |key, example| names(&section, key, example, name);
-        let topics = |key| self::names(&section, key, "pubsub/orders", topic);
-        Some(Self {
-            state: names("state", "statestore"),
-            publish: topics("publish"),
-            subscribe: topics("subscribe"),
-            invoke: names("invoke", "product-api"),
-            bindings: names("bindings", "mailer"),
-            secrets: names("secrets", "secretstore"),
-            configuration: names("configuration", "configstore"),
-            lock: names("lock", "lockstore"),
-            jobs: section.flag("jobs").unwrap_or(false),
-        })
+/// Reads a package's table `dapr`. A package without one has no grant at all.
+pub(super) fn read(package: &Section<'_>) -> Grants {
+    let Some(section) = package.section("dapr", &GRANT_KEYS) else {
+        return Grants::none();
+    };
+    let names = |key, example| globs(&section, key, example, name);
+    let topics = |key| globs(&section, key, "pubsub/orders", topic);
+    Grants {
+        state: names("state", "statestore"),
+        publish: topics("publish"),
+        subscribe: topics("subscribe"),
+        invoke: names("invoke", "product-api"),
+        bindings: names("bindings", "mailer"),
+        secrets: names("secrets", "secretstore"),
+        configuration: names("configuration", "configstore"),
+        lock: names("lock", "lockstore"),
+        jobs: section.flag("jobs").unwrap_or(false),
+        no_table: false,
     }
 }
 
-fn names(
-    section: &Section<'_>,
-    key: &str,
-    example: &str,
-    check: fn(&str) -> Result<String, Diagnostic>,
-) -> Vec<String> {
+fn globs(section: &Section<'_>, key: &str, example: &str, parse: fn(&str) -> Result<Glob, Diagnostic>) -> Globs {
     let items = section.texts(key, example).unwrap_or_default();
-    items.iter().filter_map(|item| item.parsed(check)).collect()
+    items.iter().filter_map(|item| item.parsed(parse)).collect()
 }
 
-fn name(text: &str) -> Result<String, Diagnostic> {
-    if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Diagnostic::new(
+fn name(text: &str) -> Result<Glob, Diagnostic> {
+    let is_illegal = |c: char| c.is_whitespace() || c.is_control();
+    let glob = Glob::parse(text)
+        .ok()
+        .filter(|_| !text.contains(is_illegal));
+    glob.ok_or_else(|| {
+        Diagnostic::new(
             Code::InvalidValue,
             format!("{text:?} can be no name"),
             "write a name without spaces; \"*\" stands for any run of characters",
-        ));
-    }
-    Ok(text.to_owned())
+        )
+    })
 }
 
-fn topic(text: &str) -> Result<String, Diagnostic> {
-    let text = name(text)?;
+fn topic(text: &str) -> Result<Glob, Diagnostic> {
+    let glob = name(text)?;
     match text.split_once('/') {
-        Some((pubsub, topic)) if !pubsub.is_empty() && !topic.is_empty() => Ok(text),
+        Some((pubsub, topic)) if !pubsub.is_empty() && !topic.is_empty() => Ok(glob),
         _ => {
             let pubsub = text.trim_matches('/');
             let pubsub = if pubsub.is_empty() { "*" } else { pubsub };

@@ -38,7 +38,6 @@ use wasmgate_common::{Code, Diagnostic, Diagnostics, Place, Position};
 
 pub use dapr::{DaprConfig, DaprMode};
 pub use environment::Environment;
-pub use grants::GrantsConfig;
 pub use limits::Limits;
 pub use origin::Origin;
 pub use outbound::{OutboundConfig, Proxies};
@@ -124,38 +123,10 @@ pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Conf
         .map(|(i, (name, _))| (*name, i))
         .collect();
     let routes = route::read_all(&root, &indices);
-    if let Some(name) = &dapr.dedicated
-        && !packages
-            .iter()
-            .flat_map(|(_, package)| package)
-            .any(|p| p.name.as_str() == name && p.dapr.is_some())
-    {
-        let wrong = Diagnostic::new(
-            Code::UnknownName,
-            format!("{name:?} is no package with a `dapr` table"),
-            "name the package that the sidecar stands beside, or remove the key to share the sidecar",
-        );
-        notes.add(
-            positions.get("dapr.dedicated").copied(),
-            "dapr.dedicated",
-            wrong,
-        );
-    }
-    if dapr.app_address.is_some() && indices.contains_key(dapr.app_id.as_str()) {
-        let wrong = Diagnostic::new(
-            Code::Conflict,
-            format!(
-                "{:?} is a package, and the process at app_address has the same app-id",
-                dapr.app_id
-            ),
-            "give the process another app-id with app_id",
-        );
-        notes.add(
-            positions.get("dapr.app_address").copied(),
-            "dapr.app_address",
-            wrong,
-        );
-    }
+    let written = packages
+        .iter()
+        .map(|(name, package)| (*name, package.as_ref()));
+    dapr.check_apps(&notes, &positions, written);
     let config = Config {
         file: file.to_owned(),
         server,

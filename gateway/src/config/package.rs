@@ -6,10 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use wasmgate_common::{Code, Diagnostic, Position};
+use wasmgate_common::{AppId, Code, Diagnostic, Position};
+use wasmgate_dapr::Grants;
 
 use super::{
-    grants::GrantsConfig,
+    grants,
     limits::Limits,
     origin::Origin,
     reader::{Section, one_of},
@@ -39,13 +40,13 @@ pub struct PackageConfig {
     pub tls: Option<TlsConfig>,
     /// What it may use.
     pub limits: Limits,
-    /// Which Dapr building blocks it may use; `None` for no Dapr.
-    pub dapr: Option<GrantsConfig>,
+    /// Its use of Dapr's building blocks; [`Grants::none`] without a `dapr` table.
+    pub grants: Grants,
 }
 
-/// A package's name: lower-case letters, digits and `-`, a DNS label.
+/// A package's name: lower-case letters, digits and `-`, a DNS label. Cloning copies a pointer.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct PackageName(Box<str>);
+pub struct PackageName(AppId);
 
 /// Where a component comes from.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -73,7 +74,10 @@ impl PackageName {
         {
             "has characters other than a-z, 0-9 and \"-\""
         } else {
-            return Ok(Self(text.into()));
+            match AppId::new(text) {
+                Ok(app) => return Ok(Self(app)),
+                Err(_) => "is no app-id",
+            }
         };
         let likely: String = text
             .to_ascii_lowercase()
@@ -94,16 +98,20 @@ impl PackageName {
         ))
     }
 
-    /// The name.
-    #[must_use]
+    /// The name as text.
     pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The app that the package is to Dapr, which has its name.
+    pub fn app_id(&self) -> &AppId {
         &self.0
     }
 }
 
 impl fmt::Display for PackageName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        self.0.fmt(f)
     }
 }
 
@@ -144,7 +152,7 @@ impl PackageConfig {
             .collect();
         let tls = TlsConfig::read(section, folder);
         let limits = defaults.overridden_in(section);
-        let dapr = GrantsConfig::read(section);
+        let grants = grants::read(section);
         let engine = section.parsed("engine", AUTO_ENGINE, engine).flatten();
         Some(Self {
             name: name?,
@@ -155,7 +163,7 @@ impl PackageConfig {
             outbound,
             tls,
             limits,
-            dapr,
+            grants,
         })
     }
 }

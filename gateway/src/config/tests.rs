@@ -165,19 +165,23 @@ fn every_key_is_read() {
         ..Limits::default()
     };
     assert_eq!(package.limits, limits);
-    let texts = |text: &str| vec![text.to_owned()];
-    let grants = GrantsConfig {
-        state: texts("statestore"),
-        publish: texts("pubsub/*"),
-        subscribe: texts("pubsub/orders"),
-        invoke: texts("*"),
-        bindings: texts("mailer"),
-        secrets: texts("store/name"),
-        configuration: texts("configstore"),
-        lock: texts("lockstore"),
-        jobs: true,
-    };
-    assert_eq!(package.dapr.as_ref(), Some(&grants));
+    let granted: Vec<_> = package.grants.singly().collect();
+    let granted: Vec<_> = granted
+        .iter()
+        .map(|(key, glob, _)| (*key, glob.as_str()))
+        .collect();
+    let written = [
+        ("state", "statestore"),
+        ("publish", "pubsub/*"),
+        ("subscribe", "pubsub/orders"),
+        ("invoke", "*"),
+        ("bindings", "mailer"),
+        ("secrets", "store/name"),
+        ("configuration", "configstore"),
+        ("lock", "lockstore"),
+    ];
+    assert_eq!(granted, written);
+    assert!(package.grants.allows_jobs());
     let route = &config.routes[0];
     assert_eq!(route.pattern(), "*.example.com/c/{*rest}");
     assert_eq!(route.methods().unwrap().len(), 2);
@@ -605,11 +609,10 @@ fn a_grant_to_a_topic_names_pubsub_and_topic() {
 
 #[test]
 fn no_dapr_table_is_no_dapr_and_an_empty_one_grants_nothing() {
-    assert_eq!(accepted(HELLO).packages[0].dapr, None);
-    assert_eq!(
-        accepted(&format!("{HELLO}dapr = {{}}")).packages[0].dapr,
-        Some(GrantsConfig::default())
-    );
+    assert!(accepted(HELLO).packages[0].grants.is_none());
+    let empty = &accepted(&format!("{HELLO}dapr = {{}}")).packages[0].grants;
+    assert!(!empty.is_none() && !empty.allows_jobs());
+    assert_eq!(empty.singly().count(), 0);
 }
 
 #[test]

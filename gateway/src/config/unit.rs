@@ -57,21 +57,24 @@ pub(super) fn size(text: &str, range: &RangeInclusive<u64>) -> Result<u64, Diagn
 
 /// Reads where to listen: an address and a port.
 pub(super) fn address(text: &str) -> Result<SocketAddr, Diagnostic> {
-    text.parse().map_err(|_| {
-        let port = text
-            .rsplit(':')
-            .next()
-            .and_then(|port| port.parse::<u16>().ok())
-            .unwrap_or(3000);
-        Diagnostic::new(
-            Code::InvalidValue,
-            format!("{text:?} is not an address with a port"),
-            format!(
-                "write \"127.0.0.1:{port}\" for this machine only, \"0.0.0.0:{port}\" or \"[::]:{port}\" \
-                 for all networks; names are not resolved"
-            ),
-        )
-    })
+    text.parse().map_err(|_| not_an_address(text))
+}
+
+/// The mistake in what is no address with a port.
+pub(super) fn not_an_address(text: &str) -> Diagnostic {
+    let port = text
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.parse::<u16>().ok());
+    let port = port.unwrap_or(3000);
+    Diagnostic::new(
+        Code::InvalidValue,
+        format!("{text:?} is not an address with a port"),
+        format!(
+            "write \"127.0.0.1:{port}\" for this machine only, \"0.0.0.0:{port}\" or \"[::]:{port}\" for all networks; \
+             names are not resolved"
+        ),
+    )
 }
 
 /// A duration in the largest unit that shows it whole.

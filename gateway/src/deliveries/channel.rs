@@ -37,7 +37,7 @@ impl Packages {
     }
 
     fn package(&self, app: &AppId) -> Option<Arc<Package>> {
-        self.gateway.upgrade()?.package(app.as_str()).cloned()
+        self.gateway.upgrade()?.package(app).cloned()
     }
 }
 
@@ -77,7 +77,7 @@ async fn deliver(
     client: &Client,
 ) -> Result<Response<Body>, DeliverError> {
     let package = gateway
-        .package(app.as_str())
+        .package(app)
         .ok_or_else(|| DeliverError::NoSuchApp(app.clone()))?;
     let id = RequestId::of(request.headers());
     let is_head = request.method() == Method::HEAD;

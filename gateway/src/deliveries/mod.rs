@@ -116,11 +116,17 @@ impl Drop for Deliveries {
 
 async fn start(building_blocks: &BuildingBlocks, gateway: &Arc<Gateway>, connection: ConnectionInfo) {
     let packages = gateway.packages().iter();
-    for package in packages.filter(|package| package.grants.has_table()) {
+    for package in packages.filter(|package| !package.config.grants.is_none()) {
         package.metrics().expect_deliveries();
     }
     let packages = gateway.packages().iter();
-    let apps: Vec<_> = packages.map(|package| package.grants.to_pair()).collect();
+    let apps = packages.map(|package| {
+        (
+            package.name().app_id().clone(),
+            package.config.grants.clone(),
+        )
+    });
+    let apps: Vec<_> = apps.collect();
     let channel = Packages::new(Arc::downgrade(gateway), connection.client);
     building_blocks.start(Arc::new(channel), apps).await;
 }

@@ -121,16 +121,16 @@ impl Client {
     }
 
     fn key(&self, outgoing: &Outgoing) -> Key {
-        let (_, is_own) = self.0.settings.tls_of(&outgoing.package.name);
+        let (_, is_own) = self.0.settings.tls_of(outgoing.package.name());
         Key {
             to: outgoing.to.clone(),
-            of: is_own.then(|| Arc::clone(&outgoing.package.name)),
+            of: is_own.then(|| outgoing.package.name().clone()),
         }
     }
 
     async fn connect(&self, outgoing: &Outgoing, options: RequestOptions) -> Result<Connection, Failed> {
         let settings = &self.0.settings;
-        let (tls, _) = settings.tls_of(&outgoing.package.name);
+        let (tls, _) = settings.tls_of(outgoing.package.name());
         let limit = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
         let resolving = AtomicBool::new(true);
         let connecting = connect(

@@ -5,10 +5,7 @@ use http_body_util::BodyExt as _;
 use wasmgate_dapr::{ApiRequest, Body, BuildingBlocks, not_granted};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::{
-    identity::TRACEPARENT,
-    package::{AppGrants, Package},
-};
+use crate::{identity::TRACEPARENT, package::Package};
 
 /// Where guests find the Dapr API, as Dapr's own SDKs expect it.
 pub const DAPR_ENDPOINT: &str = "http://localhost:3500";
@@ -43,7 +40,7 @@ pub(super) async fn call(
     };
     let request = ApiRequest::parse(request.map(Body::new));
     let timer = package.metrics().block_call(request.operation());
-    let AppGrants { app, grants, .. } = &package.grants;
+    let (app, grants) = (package.name().app_id(), &package.config.grants);
     let response = building_blocks.call(app, grants, request).await;
     if let Some(timer) = timer {
         timer.answered(response.status());

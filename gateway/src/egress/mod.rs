@@ -98,7 +98,7 @@ impl Egress {
             return Ok(());
         };
         if self.package.may_log() {
-            tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(), origin = %to, why,
+            tracing::warn!(package = %self.package.name(), request_id = self.request_id.as_str(), origin = %to, why,
                 "an outbound request was refused");
         }
         self.package.metrics().refused("outbound-denied");
@@ -129,7 +129,7 @@ impl Egress {
         }
         let (limit, slots) = full.unwrap_or_default();
         if self.package.may_log() {
-            tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(), origin = %to, limit,
+            tracing::warn!(package = %self.package.name(), request_id = self.request_id.as_str(), origin = %to, limit,
                 slots, "an outbound request was refused: too many are under way");
         }
         self.package.metrics().refused("outbound-limit");

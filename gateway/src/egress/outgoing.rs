@@ -102,7 +102,7 @@ impl Outgoing {
             self.package.metrics().refused("outbound-denied");
         }
         if self.package.may_log() {
-            tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(), origin = %self.to,
+            tracing::warn!(package = %self.package.name(), request_id = self.request_id.as_str(), origin = %self.to,
                 error = failed::name(&code), detail, "an outbound request failed");
         }
         code

@@ -9,7 +9,10 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{connect::Connection, outgoing::Destination};
-use crate::admission::{Permit, Permits};
+use crate::{
+    admission::{Permit, Permits},
+    config::PackageName,
+};
 
 /// How long an idle connection is kept: a little less than the 60 s after which common servers close theirs.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
@@ -22,7 +25,7 @@ const IDLE_PER_HOST: usize = 64;
 pub(super) struct Key {
     pub(super) to: Destination,
     /// The package, if it speaks TLS in a way of its own.
-    pub(super) of: Option<Arc<str>>,
+    pub(super) of: Option<PackageName>,
 }
 
 /// A worker's idle connections. Cloning shares them.

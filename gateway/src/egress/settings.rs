@@ -8,7 +8,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider, sign::SingleCe
 use super::{outgoing::Destination, resolve::Resolver};
 use crate::{
     admission::Permits,
-    config::{Config, Proxies, TlsConfig},
+    config::{Config, PackageName, Proxies, TlsConfig},
 };
 
 /// The part of the process' descriptors that outgoing requests may take: the rest is for clients and code.
@@ -30,7 +30,7 @@ struct Shared {
     /// For packages that say nothing else.
     tls: Arc<ClientConfig>,
     /// By the names of packages with a `tls` table.
-    own_tls: HashMap<Box<str>, Arc<ClientConfig>>,
+    own_tls: HashMap<PackageName, Arc<ClientConfig>>,
     permits: Permits,
     idle: Permits,
 }
@@ -54,8 +54,7 @@ impl Settings {
         let mut own_tls = HashMap::new();
         for package in &config.packages {
             if let Some(own) = &package.tls {
-                let name = Box::from(package.name.as_str());
-                own_tls.insert(name, tls(roots.clone(), Some(own))?);
+                own_tls.insert(package.name.clone(), tls(roots.clone(), Some(own))?);
             }
         }
         Ok(Self(Arc::new(Shared {
@@ -69,7 +68,7 @@ impl Settings {
     }
 
     /// How a package speaks TLS, and whether that is its own way.
-    pub(super) fn tls_of(&self, package: &str) -> (&Arc<ClientConfig>, bool) {
+    pub(super) fn tls_of(&self, package: &PackageName) -> (&Arc<ClientConfig>, bool) {
         match self.0.own_tls.get(package) {
             Some(own) => (own, true),
             None => (&self.0.tls, false),

@@ -56,8 +56,8 @@ fn context(package: &Arc<Package>, request_id: &RequestId) -> WasiCtx {
         GuestOutput::new(package, request_id.clone(), stream, budget)
     };
     let mut wasi = WasiCtx::builder();
-    if package.grants.has_table() {
-        wasi.env("APP_ID", package.grants.app.as_str())
+    if !package.config.grants.is_none() {
+        wasi.env("APP_ID", package.name().as_str())
             .env("DAPR_HTTP_ENDPOINT", egress::DAPR_ENDPOINT);
     }
     wasi.envs(&package.config.env)

@@ -19,7 +19,7 @@ impl Label {
             Failure::GuestTrap | Failure::MemoryLimit => self.package.metrics().traps.inc(),
             _ => {}
         }
-        tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(),
+        tracing::warn!(package = %self.package.name(), request_id = self.request_id.as_str(),
             reason = failure.reason(), error, "the guest failed");
         failure
     }

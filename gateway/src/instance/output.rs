@@ -91,7 +91,7 @@ impl Lines {
     /// Says how much is not in the log, in one line for all requests of the package.
     fn tell_dropped(&self) {
         if let Some(lines) = self.package.output.to_tell() {
-            tracing::warn!(package = %self.package.name, request_id = self.request_id.as_str(), lines,
+            tracing::warn!(package = %self.package.name(), request_id = self.request_id.as_str(), lines,
                 "guests of the package print too much; lines are dropped");
         }
     }
@@ -104,7 +104,7 @@ impl Lines {
         if text.is_empty() {
             // A blank line says nothing.
         } else if of_request && self.package.output.admits(bytes) {
-            let (package, request_id) = (&*self.package.name, self.request_id.as_str());
+            let (package, request_id) = (self.package.name().as_str(), self.request_id.as_str());
             match self.stream {
                 Stream::Stdout => {
                     tracing::info!(target: "guest", package, request_id, stream = "stdout", "{text}");

@@ -3,7 +3,6 @@
 //! A package is registered once, at start: that is where its component is compiled, and refused if it cannot run
 //! here. It is loaded when a request first asks for it, which only maps what registration left on disk.
 
-mod app_grants;
 mod cache;
 mod check;
 mod loader;
@@ -26,12 +25,11 @@ use wasmgate_common::{Code, Diagnostic, NotPrivate};
 
 use crate::{
     admission::Permits,
-    config::PackageConfig,
+    config::{PackageConfig, PackageName},
     instance::OutputBudget,
     metrics::{Metrics, PackageMetrics},
 };
 
-pub use app_grants::{AppGrants, AppGrantsError};
 pub use cache::{CodeCache, CompiledCode};
 pub use loader::{Loaded, Loader, Registered};
 pub use residents::{Budget, Residents};
@@ -44,10 +42,6 @@ const LOOKUPS: usize = 16;
 pub struct Package {
     /// What the configuration says of it.
     pub config: PackageConfig,
-    /// Its name, which is its app-id.
-    pub name: Arc<str>,
-    /// Its app-id and what of the building blocks it may use.
-    pub grants: AppGrants,
     /// The permits of its instances.
     pub admission: Permits,
     /// The permits of requests that its instances have under way to other origins.
@@ -67,13 +61,8 @@ pub struct Package {
 
 impl Package {
     /// A package that is registered and not loaded.
-    ///
-    /// # Errors
-    /// Never for a configuration that was checked.
-    pub fn new(config: PackageConfig, registered: Registered, metrics: &Arc<Metrics>) -> Result<Self, AppGrantsError> {
-        Ok(Self {
-            grants: AppGrants::new(&config)?,
-            name: Arc::from(config.name.as_str()),
+    pub fn new(config: PackageConfig, registered: Registered, metrics: &Arc<Metrics>) -> Self {
+        Self {
             admission: Permits::new(config.limits.concurrency),
             outbound: Permits::new(config.limits.outbound_concurrency),
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
@@ -85,7 +74,12 @@ impl Package {
             unavailable: Mutex::new(None),
             output: OutputBudget::new(),
             used: AtomicBool::new(false),
-        })
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &PackageName {
+        &self.config.name
     }
 
     /// Whether the log takes a line of the gateway's own about what a guest did: one that does it in a loop has no more
@@ -102,7 +96,7 @@ impl Package {
     /// What is counted of it; made when first asked for, so that a package nobody asks for costs little.
     pub fn metrics(&self) -> &PackageMetrics {
         let (all, own) = &self.metrics;
-        own.get_or_init(|| all.package(&self.name, &self.admission))
+        own.get_or_init(|| all.package(self.name().as_str(), &self.admission))
     }
 
     /// The code of this package, loaded on the first call; callers that come meanwhile wait for that one load.
@@ -142,7 +136,7 @@ impl Package {
 
     fn recovered(&self) {
         if self.unavailable.lock().take().is_some() {
-            tracing::info!(package = %self.name, "the package is available again");
+            tracing::info!(package = %self.name(), "the package is available again");
         }
     }
 
@@ -151,7 +145,7 @@ impl Package {
         let reason = error.to_string();
         let mut unavailable = self.unavailable.lock();
         if unavailable.as_ref() != Some(&reason) {
-            tracing::error!(package = %self.name, error = reason, "the package cannot be loaded");
+            tracing::error!(package = %self.name(), error = reason, "the package cannot be loaded");
             *unavailable = Some(reason);
         }
     }

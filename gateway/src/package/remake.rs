@@ -69,7 +69,7 @@ impl Loader {
         while let Some(package) = self.remaking.next() {
             match self.make(&package) {
                 Ok(()) => {
-                    tracing::info!(package = %package.name, "lost code was compiled again");
+                    tracing::info!(package = %package.name(), "lost code was compiled again");
                     package.recovered();
                 }
                 Err(error) => {
