@@ -1,8 +1,8 @@
 //! The paths by which the runtime calls apps. Nobody else may: whoever could would forge events and jobs.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
-use dashmap::DashMap;
+use arc_swap::ArcSwap;
 use percent_encoding::percent_decode_str;
 
 use crate::{
@@ -13,13 +13,14 @@ use crate::{
 /// jobs, and configuration updates.
 const PREFIXES: [&str; 3] = ["dapr", "job", "configuration"];
 
-/// Each app's own delivery paths. Every public request asks, on every worker, so there is no one lock.
+/// Each app's own delivery paths. Every public request asks, on every worker, so reading takes no lock.
 #[derive(Debug, Default)]
-pub(crate) struct DeliveryPaths(DashMap<AppId, Vec<String>>);
+pub(crate) struct DeliveryPaths(ArcSwap<HashMap<AppId, Vec<String>>>);
 
 impl DeliveryPaths {
     fn has(&self, app: &AppId, path: &str) -> bool {
-        let paths = self.0.get(app);
+        let all = self.0.load();
+        let paths = all.get(app);
         paths.is_some_and(|paths| paths.iter().any(|own| *own == path))
     }
 }
@@ -42,7 +43,12 @@ impl Runtime {
             .filter(|binding| matches!(binding.it.kind, BindingKind::Cron(_)) && binding.scopes.include(app))
             .map(|binding| as_path(binding.it.route.as_ref().unwrap_or(&binding.name)));
         let paths = events.chain(bindings).map(|path| plain(&path).into_owned());
-        self.delivery_paths.0.insert(app.clone(), paths.collect());
+        let paths: Vec<String> = paths.collect();
+        self.delivery_paths.0.rcu(|all| {
+            let mut all = HashMap::clone(all);
+            all.insert(app.clone(), paths.clone());
+            all
+        });
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) async fn settled(shared: &Shared) {
 pub(super) async fn wait_for_subscribers(shared: &Shared, pubsub: &str, topic: &str) {
     let mut subscribed = shared.subscribed.subscribe();
     let is_known = *shared.subscriptions_known.borrow();
-    let is_wanted = !is_known || shared.fan_out.read().has_topic(pubsub, topic);
+    let is_wanted = !is_known || shared.fan_out.load().has_topic(pubsub, topic);
     if *subscribed.borrow() || !is_wanted || !*shared.healthy.borrow() {
         return;
     }
@@ -127,7 +127,7 @@ async fn has_subscribed(shared: &Shared) -> bool {
     if !*shared.subscriptions_known.borrow() {
         return false;
     }
-    let wanted = shared.fan_out.read().topics();
+    let wanted = shared.fan_out.load().topics();
     if wanted.is_empty() {
         return true;
     }

@@ -36,7 +36,7 @@ pub(super) fn answer(shared: &Shared, names: &Names<'_>, grants: &Grants, body: 
         };
         grants.sees_component(text("type"), text("name"))
     });
-    let subscriptions = shared.fan_out.read().of_app(names.app());
+    let subscriptions = shared.fan_out.load().of_app(names.app());
     let notes = shared.notes.of(names.app());
     let answer = json!({
         "id": names.app().as_str(),

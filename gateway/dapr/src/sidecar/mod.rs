@@ -123,12 +123,11 @@ impl Sidecar {
     /// Routes of subscriptions that are declared in the cluster alone are not known here.
     pub fn is_internal(&self, app: &AppId, path: &str) -> bool {
         let path = plain(path);
-        let bindings = self.shared.bindings.lock();
+        let bindings = self.shared.bindings.load();
         let binding = bindings
             .iter()
             .any(|(name, apps)| plain(name) == path && apps.contains(app));
-        drop(bindings);
-        has_prefix(&path) || binding || self.shared.fan_out.read().has_path(app, &path)
+        has_prefix(&path) || binding || self.shared.fan_out.load().has_path(app, &path)
     }
 
     /// Answers what the sidecar asks of the app it stands beside: subscriptions, events, jobs,

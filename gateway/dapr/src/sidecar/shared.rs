@@ -6,8 +6,9 @@ use std::{
     time::Instant,
 };
 
+use arc_swap::ArcSwap;
 use axum::body::Bytes;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::{
@@ -29,12 +30,13 @@ pub(super) struct Shared {
     pub(super) channel: Arc<dyn AppChannel>,
     pub(super) apps: BTreeMap<AppId, Grants>,
     pub(super) client: Client,
-    pub(super) fan_out: RwLock<Arc<FanOut>>,
+    pub(super) fan_out: ArcSwap<FanOut>,
     pub(super) delivered: Mutex<Delivered>,
     /// App-ids by configuration subscription.
     pub(super) watchers: Mutex<BTreeMap<String, AppId>>,
-    /// App-ids by path of an input binding.
-    pub(super) bindings: Mutex<BTreeMap<String, Vec<AppId>>>,
+    /// App-ids by path of an input binding. Like the subscriptions, every public request asks for them, on every worker, so
+    /// reading takes no lock.
+    pub(super) bindings: ArcSwap<BTreeMap<String, Vec<AppId>>>,
     /// The subscriptions of every app are known.
     pub(super) subscriptions_known: watch::Sender<bool>,
     /// The answer of each app that was asked for its subscriptions.
@@ -59,10 +61,10 @@ impl Shared {
             settings,
             channel,
             apps,
-            fan_out: RwLock::default(),
+            fan_out: ArcSwap::default(),
             delivered: Mutex::default(),
             watchers: Mutex::default(),
-            bindings: Mutex::default(),
+            bindings: ArcSwap::default(),
             subscriptions_known: watch::Sender::new(false),
             subscriptions: watch::Sender::default(),
             healthy: watch::Sender::new(false),

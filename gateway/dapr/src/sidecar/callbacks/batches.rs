@@ -51,7 +51,7 @@ pub(super) async fn joined(
     (pubsub, topic): (&str, &str),
 ) -> Option<Response<Body>> {
     let batch: Batch = serde_json::from_slice(body).ok()?;
-    let fan_out = shared.fan_out.read().clone();
+    let fan_out = shared.fan_out.load_full();
     let delivery = Delivery {
         shared,
         fan_out: &fan_out,

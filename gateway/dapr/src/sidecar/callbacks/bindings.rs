@@ -1,5 +1,7 @@
 //! Input bindings from the sidecar.
 
+use std::collections::BTreeMap;
+
 use axum::body::{Body, Bytes};
 use futures_util::future::join_all;
 use http::{HeaderMap, Method, Response, StatusCode, request::Parts};
@@ -43,7 +45,7 @@ pub(super) async fn deliver(shared: &Shared, parts: &Parts, body: Body, name: &s
 
 /// Returns the packages that have a route for a binding, asked once.
 pub(super) async fn apps(shared: &Shared, name: &str) -> Vec<AppId> {
-    if let Some(apps) = shared.bindings.lock().get(name) {
+    if let Some(apps) = shared.bindings.load().get(name) {
         return apps.clone();
     }
     let path = path::written(&[name]);
@@ -65,7 +67,11 @@ pub(super) async fn apps(shared: &Shared, name: &str) -> Vec<AppId> {
     });
     let apps: Vec<AppId> = join_all(asked).await.into_iter().flatten().collect();
     if !apps.is_empty() {
-        shared.bindings.lock().insert(name.to_owned(), apps.clone());
+        shared.bindings.rcu(|all| {
+            let mut all = BTreeMap::clone(all);
+            all.insert(name.to_owned(), apps.clone());
+            all
+        });
     }
     apps
 }

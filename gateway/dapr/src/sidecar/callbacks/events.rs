@@ -32,7 +32,7 @@ pub(super) async fn joined(shared: &Shared, parts: &Parts, body: Body, pubsub: &
         return answer;
     }
     let event = json::from_slice(&body).unwrap_or_default();
-    let targets = shared.fan_out.read().targets(pubsub, topic, &event);
+    let targets = shared.fan_out.load().targets(pubsub, topic, &event);
     deliver(shared, parts, &event, &body, (pubsub, topic), targets).await
 }
 
@@ -68,7 +68,7 @@ pub(super) async fn declared(shared: &Shared, parts: &Parts, body: Body) -> Resp
     }
     let mut targets = match &shared.settings.topology {
         Topology::Dedicated(app) => vec![(app.clone(), Ok(path.to_owned()))],
-        Topology::Shared => shared.fan_out.read().targets(&pubsub, &topic, &event),
+        Topology::Shared => shared.fan_out.load().targets(&pubsub, &topic, &event),
     };
     if targets.is_empty() {
         let mut apps: Vec<&AppId> = shared.granted_apps().collect();
@@ -129,7 +129,7 @@ async fn deliver(
             }
         };
         if let Outcome::Drop(_) = outcome {
-            let fan_out = shared.fan_out.read().clone();
+            let fan_out = shared.fan_out.load_full();
             if let Some(dead_letter) = fan_out.own_dead_letter(&app, pubsub, topic) {
                 outcome = publish_dead_letter(shared, pubsub, dead_letter, body.clone()).await;
             }

@@ -48,7 +48,7 @@ fn take_answer(shared: &Shared, app: &AppId, answer: Bytes) {
         for error in errors.iter().filter(|error| error.app == *app) {
             tracing::error!(%error, "a subscription is left out");
         }
-        *shared.fan_out.write() = Arc::new(fan_out);
+        shared.fan_out.store(Arc::new(fan_out));
     });
 }
 
@@ -87,7 +87,7 @@ pub(super) async fn answer(shared: &Shared) -> Response<Body> {
             "packages are still starting",
         );
     }
-    let fan_out = shared.fan_out.read().clone();
+    let fan_out = shared.fan_out.load_full();
     json_answer(&fan_out.document())
 }
 
