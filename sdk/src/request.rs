@@ -155,16 +155,6 @@ impl Request {
     }
 
     #[cfg(not(target_family = "wasm"))]
-    pub(crate) fn target(&self) -> &str {
-        &self.target
-    }
-
-    #[cfg(not(target_family = "wasm"))]
-    pub(crate) fn set_target(&mut self, target: String) {
-        self.target = target;
-    }
-
-    #[cfg(not(target_family = "wasm"))]
     pub(crate) fn incoming_mut(&mut self) -> &mut host::Incoming {
         &mut self.incoming
     }

@@ -24,7 +24,7 @@ use crate::{BodyWriter, Error, EventWriter, Headers, stream::Payload};
 pub struct Response {
     status: u16,
     headers: Headers,
-    payload: Payload,
+    pub(crate) payload: Payload,
 }
 
 impl Response {

@@ -85,12 +85,15 @@ impl World {
             let mut next = 0;
             // Not borrowed while the app runs: it publishes.
             let waiting = |next| self.events.borrow().next(next, app, &subscription);
-            while let Some((index, event)) = waiting(next) {
-                let request = Request::post(subscription.path(&event)).with_json(&event);
+            while let Some((index, event, headers)) = waiting(next) {
+                let mut request = Request::post(subscription.path(&event)).with_body(event.to_string());
+                for (name, value) in &headers {
+                    request = request.with_header(name, value);
+                }
                 let attempt = Attempt {
                     app: app.to_owned(),
                     topic: subscription.topic.clone(),
-                    reply: testing::call(router, request),
+                    reply: self.run(app, || testing::call(router, request)),
                     event,
                 };
                 let mut events = self.events.borrow_mut();

@@ -1,12 +1,17 @@
 //! Dapr in memory, for tests.
 
 mod answer;
+mod clock;
 mod deliver;
 mod events;
+mod invoke;
+mod jobs;
+mod locks;
+mod path;
 mod state;
 mod world;
 
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
 use serde_json::{Value, json};
 
@@ -82,7 +87,7 @@ impl Dapr {
     /// When there is no such app.
     pub fn call(&self, id: &str, request: Request) -> Reply {
         match self.world.router(id) {
-            Some(router) => super::call(&router, request),
+            Some(router) => self.world.run(id, || super::call(&router, request)),
             None => super::fail(&format!("there is no app `{id}`")),
         }
     }
@@ -117,7 +122,7 @@ impl Dapr {
     pub fn publish(&self, pubsub: &str, topic: &str, data: Value) {
         let envelope = json!({"data": data, "datacontenttype": "application/json"});
         let mut events = self.world.events.borrow_mut();
-        events.publish(pubsub, topic, envelope);
+        events.publish((pubsub, topic), "test", envelope, BTreeMap::new());
     }
 
     /// Offers each event that waits, and each that is published meanwhile, once to a router that is
@@ -135,12 +140,12 @@ impl Dapr {
 
     /// A job as it was scheduled.
     pub fn job(&self, name: &str) -> Option<Value> {
-        self.world.jobs.borrow().get(name).cloned()
+        self.world.jobs.borrow().0.get(name).cloned()
     }
 
     /// The names of the jobs that are scheduled.
     pub fn jobs(&self) -> Vec<String> {
-        self.world.jobs.borrow().keys().cloned().collect()
+        self.world.jobs.borrow().0.keys().cloned().collect()
     }
 
     /// Brings a job that is due to a router; a job without a schedule is then done.
@@ -155,7 +160,7 @@ impl Dapr {
         let reply = super::call(router, request.with_json(&job.get("data")));
         let done = (200..300).contains(&reply.status());
         if done && job.get("schedule").is_none() {
-            self.world.jobs.borrow_mut().remove(name);
+            self.world.jobs.borrow_mut().0.remove(name);
         }
         reply
     }

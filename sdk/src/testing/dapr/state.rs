@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
-use super::answer::{Answer, answer_json, refuse, text};
+use super::{
+    answer::{Answer, answer_json, refuse, text},
+    clock::later,
+};
 use crate::{Method, Request, Response};
 
 #[derive(Default)]
@@ -20,6 +23,8 @@ type Store = BTreeMap<String, Row>;
 struct Row {
     json: String,
     etag: u64,
+    /// When it would expire, if time went on.
+    expiry: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -37,10 +42,12 @@ struct Write {
 #[serde(default)]
 struct Options {
     concurrency: String,
+    consistency: String,
 }
 
 #[derive(Deserialize)]
 struct Transaction {
+    #[serde(default)]
     operations: Vec<Operation>,
 }
 
@@ -49,6 +56,9 @@ struct Operation {
     operation: String,
     request: Write,
 }
+
+/// Metadata that says for how many seconds a value is kept.
+const TTL: &str = "ttlInSeconds";
 
 /// Metadata of what is not saved but published in place of what is saved under its key.
 const PROJECTION: &str = "outbox.projection";
@@ -81,6 +91,7 @@ impl States {
         let row = Row {
             json: value.to_string(),
             etag: self.last_etag,
+            expiry: None,
         };
         let store = self.stores.entry(store.to_owned()).or_default();
         store.insert(key.to_owned(), row);
@@ -96,24 +107,29 @@ impl States {
     ) -> Answer {
         match (method, rest) {
             (Method::Post, []) => {
-                let writes: Vec<Write> = answer_json(body)?;
-                for write in writes {
-                    self.write(store, write, "ERR_STATE_SAVE")?;
+                let writes: Option<Vec<Write>> = answer_json(body)?;
+                for mut write in writes.unwrap_or_default() {
+                    if let Some(ttl) = request.query_param(&format!("metadata.{TTL}")) {
+                        write.metadata.insert(TTL.to_owned(), ttl.into_owned());
+                    }
+                    self.save(store, write, "ERR_STATE_SAVE")?;
                 }
                 Ok(Response::new(204))
             }
             (Method::Post, ["bulk"]) => self.bulk(store, body),
             (Method::Post, ["transaction"]) => self.transaction(store, body),
             (Method::Get, [key]) => {
-                check(key, "ERR_STATE_GET")?;
-                Ok(
-                    match self.stores.get(store).and_then(|rows| rows.get(*key)) {
-                        Some(row) => Response::bytes(row.json.clone().into_bytes())
-                            .with_header("content-type", "application/json")
-                            .with_header("etag", row.etag.to_string()),
-                        None => Response::new(204),
-                    },
-                )
+                check(key)?;
+                let Some(row) = self.stores.get(store).and_then(|rows| rows.get(*key)) else {
+                    return Ok(Response::new(204));
+                };
+                let response = Response::bytes(row.json.clone().into_bytes())
+                    .with_header("content-type", "application/json")
+                    .with_header("etag", row.etag.to_string());
+                Ok(match &row.expiry {
+                    Some(expiry) => response.with_header("metadata.ttlExpireTime", expiry.as_str()),
+                    None => response,
+                })
             }
             (Method::Delete, [key]) => {
                 let delete = Write {
@@ -125,10 +141,14 @@ impl States {
                             .query_param("concurrency")
                             .unwrap_or_default()
                             .into_owned(),
+                        consistency: request
+                            .query_param("consistency")
+                            .unwrap_or_default()
+                            .into_owned(),
                     },
                     metadata: BTreeMap::new(),
                 };
-                self.write(store, delete, "ERR_STATE_DELETE")?;
+                self.write(store, delete, None, "ERR_STATE_DELETE")?;
                 Ok(Response::new(204))
             }
             _ => refuse(404, "ERR_DIRECT_INVOKE", "no such call of state"),
@@ -138,14 +158,20 @@ impl States {
     fn bulk(&self, store: &str, body: &[u8]) -> Answer {
         #[derive(Deserialize)]
         struct Bulk {
+            #[serde(default)]
             keys: Vec<String>,
         }
         let Bulk { keys } = answer_json(body)?;
+        keys.iter().try_for_each(|key| check(key))?;
         let rows = self.stores.get(store);
         let item = |key: &String| match rows.and_then(|rows| rows.get(key)) {
             Some(row) => {
                 let data: Value = serde_json::from_str(&row.json).unwrap_or_default();
-                json!({"key": key, "data": data, "etag": row.etag.to_string()})
+                let mut item = json!({"key": key, "data": data, "etag": row.etag.to_string()});
+                if let Some(expiry) = &row.expiry {
+                    item["metadata"] = json!({"ttlExpireTime": expiry});
+                }
+                item
             }
             None => json!({"key": key}),
         };
@@ -158,18 +184,16 @@ impl States {
     fn transaction(&mut self, store: &str, body: &[u8]) -> Answer {
         let Transaction { operations } = answer_json(body)?;
         let before = self.stores.get(store).cloned();
-        for Operation {
-            operation,
-            mut request,
-        } in operations
-        {
-            match operation.as_str() {
+        for Operation { operation, request } in operations {
+            check(&request.key)?;
+            const FAILED: &str = "ERR_STATE_TRANSACTION";
+            let written = match operation.as_str() {
                 "upsert" if request.is_projection() => continue,
-                "upsert" => {}
-                "delete" => request.value = None,
+                "upsert" => self.save(store, request, FAILED),
+                "delete" => self.write(store, request, None, FAILED),
                 _ => return refuse(400, "ERR_NOT_SUPPORTED_STATE_OPERATION", &operation),
-            }
-            if let Err(refusal) = self.write(store, request, "ERR_STATE_TRANSACTION") {
+            };
+            if let Err(refusal) = written {
                 self.stores
                     .insert(store.to_owned(), before.unwrap_or_default());
                 return Err(refusal.with_status(500));
@@ -178,9 +202,34 @@ impl States {
         Ok(Response::new(204))
     }
 
-    /// Saves, or deletes when there is no value.
-    fn write(&mut self, store: &str, write: Write, code: &str) -> Result<(), Response> {
-        check(&write.key, code)?;
+    /// Saves a value; none is `null`.
+    fn save(&mut self, store: &str, mut write: Write, code: &str) -> Result<(), Response> {
+        let expiry = match write.metadata.get(TTL).map(|ttl| ttl.parse::<i64>().ok()) {
+            None => None,
+            Some(Some(seconds)) => (seconds > 0).then(|| later(seconds.unsigned_abs())),
+            Some(None) => return refuse(500, code, &format!("{TTL} is no number")),
+        };
+        let json = write
+            .value
+            .take()
+            .map_or("null".to_owned(), |value| value.get().to_owned());
+        self.last_etag += 1;
+        let etag = self.last_etag;
+        self.write(store, write, Some(Row { json, etag, expiry }), code)
+    }
+
+    /// Puts a row in place of the one there is, or deletes that.
+    fn write(&mut self, store: &str, write: Write, row: Option<Row>, code: &str) -> Result<(), Response> {
+        check(&write.key)?;
+        let Options {
+            concurrency,
+            consistency,
+        } = &write.options;
+        if !matches!(concurrency.as_str(), "" | "first-write" | "last-write")
+            || !matches!(consistency.as_str(), "" | "eventual" | "strong")
+        {
+            return refuse(500, code, "unrecognized concurrency or consistency");
+        }
         let rows = self.stores.entry(store.to_owned()).or_default();
         let found = rows.get(&write.key).map(|row| row.etag);
         let given = write.etag.as_deref().filter(|etag| !etag.is_empty());
@@ -192,12 +241,8 @@ impl States {
         if !matches {
             return refuse(409, code, &mismatch(code, store, &write.key));
         }
-        match write.value {
-            Some(value) => {
-                self.last_etag += 1;
-                let (json, etag) = (value.get().to_owned(), self.last_etag);
-                rows.insert(write.key, Row { json, etag });
-            }
+        match row {
+            Some(row) => drop(rows.insert(write.key, row)),
             None => drop(rows.remove(&write.key)),
         }
         Ok(())
@@ -214,9 +259,13 @@ fn mismatch(code: &str, store: &str, key: &str) -> String {
     }
 }
 
-fn check(key: &str, code: &str) -> Result<(), Response> {
-    if key.contains("||") {
-        return refuse(400, code, "a key may not contain `||`");
+/// The longest key, in bytes, that the embedded runtime takes.
+const KEY_MAX: usize = 1024;
+
+fn check(key: &str) -> Result<(), Response> {
+    if key.is_empty() || key.contains("||") || key.len() > KEY_MAX {
+        let message = format!("a key has 1 to {KEY_MAX} bytes and no `||`");
+        return refuse(400, "ERR_MALFORMED_REQUEST", &message);
     }
     Ok(())
 }

@@ -1,9 +1,8 @@
 //! All that the stand-in holds, and which part of it a call is for.
 
 use std::{
-    borrow::Cow,
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
@@ -11,15 +10,16 @@ use serde_json::{Value, json};
 
 use super::{
     answer::{Answer, answer_json, failure, refuse, text},
-    events::Events,
+    events::{Events, uuid},
+    jobs::Jobs,
+    locks::Locks,
+    path::{decode, raw_segments},
     state::{States, is_projection},
 };
-use crate::{
-    Method, Request, Response, Router, client, params,
-    pattern::cut,
-    percent,
-    testing::{block_on, respond},
-};
+use crate::{Method, Request, Response, Router, client, params, testing::block_on};
+
+/// The longest body of a call but an invocation: the sidecar's own default.
+const BODY_MAX: usize = 4 * 1024 * 1024;
 
 type Names<T> = RefCell<BTreeMap<String, T>>;
 type Intercept = Rc<dyn Fn(&Request) -> Option<Result<Response, client::Error>>>;
@@ -32,19 +32,35 @@ pub(super) struct World {
     pub(super) events: RefCell<Events>,
     /// By store: pub/sub component and topic.
     pub(super) outboxes: Names<(String, String)>,
-    pub(super) jobs: Names<Value>,
+    pub(super) jobs: RefCell<Jobs>,
     pub(super) secrets: Names<BTreeMap<String, String>>,
     pub(super) configuration: Names<BTreeMap<String, String>>,
     pub(super) bindings: Names<Binding>,
     pub(super) intercept: RefCell<Option<Intercept>>,
-    /// By store and resource: the owner.
-    locks: RefCell<BTreeMap<(String, String), String>>,
+    locks: RefCell<Locks>,
+    /// Subscriptions to configuration: how many there ever were, and those that there are.
     watches: Cell<u64>,
+    watching: RefCell<BTreeSet<String>>,
+    /// The apps that run: each was called by the one before.
+    running: RefCell<Vec<String>>,
 }
 
 impl World {
     pub(super) fn router(&self, id: &str) -> Option<Rc<Router>> {
         self.apps.borrow().get(id).cloned()
+    }
+
+    /// The app that is running, if one is.
+    pub(super) fn running(&self) -> Option<String> {
+        self.running.borrow().last().cloned()
+    }
+
+    /// Does something as an app.
+    pub(super) fn run<T>(&self, app: &str, run: impl FnOnce() -> T) -> T {
+        self.running.borrow_mut().push(app.to_owned());
+        let done = run();
+        self.running.borrow_mut().pop();
+        done
     }
 
     pub(super) fn answer(&self, mut request: Request) -> Result<Response, client::Error> {
@@ -53,26 +69,61 @@ impl World {
         if let Some(answer) = intercept.and_then(|look| look(&request)) {
             return answer;
         }
-        if let Some(rest) = request.path().strip_prefix("/v1.0/invoke/") {
-            let app = percent::decode(cut(rest, b'/').0).into_owned();
-            return self.invoke(&app, request);
-        }
-        let path = request.path().to_owned();
-        let segments: Vec<Cow<'_, str>> = path.split('/').skip(1).map(percent::decode).collect();
-        let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
-        let body = match block_on(request.bytes()) {
-            Ok(body) => body,
-            Err(error) => return Err(client::Error::Other(error.to_string())),
+        let is_head = *request.method() == Method::Head;
+        let answer = match self.invoke(&mut request) {
+            Some(answer) => answer?,
+            None => {
+                request.limit_body(BODY_MAX);
+                let body = block_on(request.bytes());
+                let answer = body
+                    .map_err(|_| failure(413, "ERR_BODY_TOO_LARGE", "the body is too long"))
+                    .and_then(|body| self.block(&request, &body));
+                answer.unwrap_or_else(|refusal| refusal)
+            }
         };
-        let answer = self.block(&request, &segments, &body);
-        Ok(answer.unwrap_or_else(|refusal| refusal))
+        Ok(if is_head {
+            answer.with_body("")
+        } else {
+            answer
+        })
     }
 
-    fn block(&self, request: &Request, segments: &[&str], body: &[u8]) -> Answer {
-        let method = match request.method() {
-            Method::Put => &Method::Post,
-            method => method,
+    fn block(&self, request: &Request, body: &[u8]) -> Answer {
+        let path = request.path().to_owned();
+        let segments = raw_segments(&path).into_iter();
+        let segments: Vec<String> = segments
+            .map(|one| decode(&one.replace('+', "%20")))
+            .collect::<Result<_, _>>()?;
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let method = request.method();
+        // These were alpha once, and still answer there.
+        let segments = match segments.as_slice() {
+            ["v1.0-alpha1", rest @ ..]
+                if matches!(
+                    rest,
+                    ["configuration" | "jobs", ..] | ["publish", "bulk", ..]
+                ) =>
+            {
+                [&["v1.0"], rest].concat()
+            }
+            segments => segments.to_vec(),
         };
+        match (method, segments.as_slice()) {
+            (_, ["v1.0", "healthz"] | ["v1.0", "healthz", "outbound"]) => self.health(request),
+            (Method::Put, ["v1.0", "metadata", _]) => Ok(Response::new(204)),
+            (Method::Post, ["v1.0-alpha1", "lock", store]) => self.locks.borrow_mut().lock(store, body),
+            (Method::Post, ["v1.0-alpha1", "unlock", store]) => self.locks.borrow_mut().unlock(store, body),
+            (_, ["v1.0", "jobs", name]) => self.jobs.borrow_mut().answer(method, name, body),
+            (Method::Post, ["v1.0-alpha1", "state", _, "query"]) => {
+                let message = "state store does not support querying";
+                refuse(500, "ERR_STATE_STORE_NOT_SUPPORTED", message)
+            }
+            (Method::Put, segments) => self.component(&Method::Post, segments, request, body),
+            (method, segments) => self.component(method, segments, request, body),
+        }
+    }
+
+    fn component(&self, method: &Method, segments: &[&str], request: &Request, body: &[u8]) -> Answer {
         match (method, segments) {
             (_, ["v1.0", "state", store, rest @ ..]) => {
                 let mut states = self.state.borrow_mut();
@@ -83,40 +134,42 @@ impl World {
                 Ok(answer)
             }
             (Method::Post, ["v1.0", "publish", "bulk", pubsub, topic @ ..]) => {
+                let source = self.source();
                 let mut events = self.events.borrow_mut();
-                events.take_bulk(pubsub, &topic.join("/"), body)
+                events.take_bulk((pubsub, &topic.join("/")), &source, request, body)
             }
             (Method::Post, ["v1.0", "publish", pubsub, topic @ ..]) => {
+                let source = self.source();
                 let mut events = self.events.borrow_mut();
-                events.take(pubsub, &topic.join("/"), request, body)
+                events.take((pubsub, &topic.join("/")), &source, request, body)
             }
             (Method::Post, ["v1.0", "bindings", name]) => self.bind(name, body),
             (Method::Get, ["v1.0", "secrets", store, name]) => self.secret(store, name),
             (Method::Get, ["v1.0", "configuration", store, rest @ ..]) => {
                 self.configure(store, rest, request.query_string())
             }
-            (Method::Post, ["v1.0-alpha1", "lock", store]) => self.lock(store, body),
-            (Method::Post, ["v1.0-alpha1", "unlock", store]) => self.unlock(store, body),
-            (_, ["v1.0", "jobs", name]) => self.schedule(method, name, body),
             _ => refuse(404, "ERR_DIRECT_INVOKE", "no such call"),
         }
     }
 
-    fn invoke(&self, app: &str, mut request: Request) -> Result<Response, client::Error> {
-        let target = match request.target().split_once("/method") {
-            Some((_, "")) | None => "/".to_owned(),
-            Some((_, target)) => target.to_owned(),
-        };
-        match self.router(app) {
-            Some(router) => {
-                request.set_target(target);
-                respond(&router, request)
-            }
-            None => {
-                let message = format!("failed to invoke, id: {app}, err: couldn't find service: {app}");
-                Ok(failure(500, "ERR_DIRECT_INVOKE", &message))
-            }
+    fn health(&self, request: &Request) -> Answer {
+        if *request.method() != Method::Get {
+            return refuse(404, "ERR_DIRECT_INVOKE", "no such call");
         }
+        let (asked, running) = (request.query_param("appid"), self.running());
+        match (asked, running) {
+            (Some(asked), Some(running)) if *asked != running => refuse(
+                500,
+                "ERR_HEALTH_APPID_NOT_MATCH",
+                "dapr app-id does not match",
+            ),
+            _ => Ok(Response::new(204)),
+        }
+    }
+
+    /// The source of what is published now: the app that publishes it.
+    pub(super) fn source(&self) -> String {
+        self.running().unwrap_or_else(|| "test".to_owned())
     }
 
     /// Publishes what a transaction has saved, if its store has an outbox; a deletion is no event.
@@ -138,11 +191,18 @@ impl World {
             let shown = saves
                 .iter()
                 .rfind(|other| is_projection(other) && key(other) == key(save));
-            let envelope = json!({
+            let mut envelope = json!({
                 "data": shown.unwrap_or(save).get("value"),
                 "datacontenttype": "application/json",
             });
-            self.events.borrow_mut().publish(pubsub, topic, envelope);
+            let metadata = save.get("metadata").and_then(Value::as_object);
+            let attributes = metadata.into_iter().flatten();
+            for (name, value) in attributes.filter(|(name, _)| name.starts_with("cloudevent.")) {
+                envelope[name.as_str()] = value.clone();
+            }
+            let source = self.source();
+            let mut events = self.events.borrow_mut();
+            events.publish((pubsub, topic), &source, envelope, BTreeMap::new());
         }
     }
 
@@ -183,11 +243,17 @@ impl World {
         match rest {
             ["subscribe"] => {
                 self.watches.set(self.watches.get() + 1);
-                Ok(Response::json(
-                    &json!({"id": self.watches.get().to_string()}),
-                ))
+                let id = uuid(self.watches.get());
+                self.watching.borrow_mut().insert(id.clone());
+                Ok(Response::json(&json!({"id": id})))
             }
-            [_, "unsubscribe"] => Ok(Response::json(&json!({"ok": true}))),
+            [id, "unsubscribe"] => match self.watching.borrow_mut().remove(*id) {
+                true => Ok(Response::json(&json!({"ok": true}))),
+                false => {
+                    let message = format!("there is no subscription {id:?}");
+                    Ok(Response::json(&json!({"message": message})).with_status(500))
+                }
+            },
             _ => {
                 let configuration = self.configuration.borrow();
                 let keys: Vec<_> = params::query_pairs(query)
@@ -196,10 +262,9 @@ impl World {
                     .collect();
                 let wanted = |key: &&String| keys.is_empty() || keys.iter().any(|k| k == key.as_str());
                 let items = configuration.get(store).into_iter().flatten();
-                let items = items.filter(|(key, _)| wanted(key)).map(|(key, value)| {
-                    let item = json!({"value": value, "version": "1"});
-                    (key.clone(), item)
-                });
+                let items = items
+                    .filter(|(key, _)| wanted(key))
+                    .map(|(key, value)| (key.clone(), json!({"value": value})));
                 let items: serde_json::Map<_, _> = items.collect();
                 Ok(match items.is_empty() {
                     true => Response::new(204),
@@ -208,60 +273,4 @@ impl World {
             }
         }
     }
-
-    fn lock(&self, store: &str, body: &[u8]) -> Answer {
-        let (lock, owner) = lock_of(store, body)?;
-        let mut locks = self.locks.borrow_mut();
-        let free = !locks.contains_key(&lock);
-        if free {
-            locks.insert(lock, owner);
-        }
-        Ok(Response::json(&json!({"success": free})))
-    }
-
-    fn unlock(&self, store: &str, body: &[u8]) -> Answer {
-        let (lock, owner) = lock_of(store, body)?;
-        let mut locks = self.locks.borrow_mut();
-        let status = match locks.get(&lock) {
-            None => 1,
-            Some(holder) if *holder != owner => 2,
-            Some(_) => {
-                locks.remove(&lock);
-                0
-            }
-        };
-        Ok(Response::json(&json!({"status": status})))
-    }
-
-    fn schedule(&self, method: &Method, name: &str, body: &[u8]) -> Answer {
-        let mut jobs = self.jobs.borrow_mut();
-        match method {
-            Method::Get => match jobs.get(name) {
-                Some(job) => Ok(Response::json(job)),
-                None => {
-                    let message = format!("rpc error: code = NotFound desc = job not found: {name}");
-                    refuse(500, "DAPR_SCHEDULER_GET_JOB", &message)
-                }
-            },
-            Method::Delete => {
-                jobs.remove(name);
-                Ok(Response::new(204))
-            }
-            _ => {
-                let job: Value = answer_json(body)?;
-                if jobs.contains_key(name) && job.get("overwrite") != Some(&Value::Bool(true)) {
-                    let message = format!("rpc error: code = AlreadyExists desc = job already exists: '{name}'");
-                    return refuse(500, "DAPR_SCHEDULER_SCHEDULE_JOB", &message);
-                }
-                jobs.insert(name.to_owned(), job);
-                Ok(Response::new(204))
-            }
-        }
-    }
-}
-
-fn lock_of(store: &str, body: &[u8]) -> Result<((String, String), String), Response> {
-    let body: Value = answer_json(body)?;
-    let lock = (store.to_owned(), text(&body, "resourceId").to_owned());
-    Ok((lock, text(&body, "lockOwner").to_owned()))
 }

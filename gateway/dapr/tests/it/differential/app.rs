@@ -88,7 +88,7 @@ impl App {
 }
 
 /// The app's whole sense: `/echo` tells what arrived, `/status/N` answers so, and so on.
-fn answer(got: &Got) -> Response<Body> {
+pub(super) fn answer(got: &Got) -> Response<Body> {
     let path = got.uri.path();
     let build = Response::builder();
     let text = |text: String| Body::from(text);

@@ -14,6 +14,9 @@ struct File {
     /// Whether they are made through the gateway's client too.
     #[serde(default = "yes")]
     relay: bool,
+    /// Whether they are made of the SDK's stand-in too.
+    #[serde(default = "yes")]
+    stand_in: bool,
     cases: Vec<Raw>,
 }
 
@@ -38,6 +41,8 @@ struct Raw {
     sent: Option<Sent>,
     #[serde(default = "yes")]
     relay: bool,
+    #[serde(default)]
+    stand_in: Option<bool>,
 }
 
 /// What the app is sent because of a call.
@@ -62,6 +67,7 @@ fn once() -> usize {
 pub(super) struct Case {
     pub(super) name: String,
     pub(super) relay: bool,
+    pub(super) stand_in: bool,
     pub(super) keep: BTreeMap<String, String>,
     call: String,
     headers: BTreeMap<String, String>,
@@ -70,7 +76,7 @@ pub(super) struct Case {
 }
 
 /// A call as it is made, with what earlier answers brought.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Step {
     pub(super) name: String,
     pub(super) method: String,
@@ -100,14 +106,15 @@ fn read(path: &PathBuf) -> Vec<Case> {
         [] => vec![None],
         stores => stores.iter().map(Some).collect(),
     };
-    let cases = stores.into_iter().flat_map(|store| {
+    let file = &file;
+    let cases = stores.into_iter().flat_map(|store: Option<&String>| {
         let cases = file.cases.iter();
-        cases.map(move |raw| case(block, store.map(String::as_str), raw, file.relay))
+        cases.map(move |raw| case(block, store.map(String::as_str), raw, file))
     });
     cases.collect()
 }
 
-fn case(block: &str, store: Option<&str>, raw: &Raw, relay: bool) -> Case {
+fn case(block: &str, store: Option<&str>, raw: &Raw, file: &File) -> Case {
     let place = |text: &str| text.replace("<store>", store.unwrap_or("<store>"));
     let name = match store {
         Some(store) => format!("{block}/{store}/{}", raw.is),
@@ -116,7 +123,9 @@ fn case(block: &str, store: Option<&str>, raw: &Raw, relay: bool) -> Case {
     let headers = raw.headers.iter();
     Case {
         name,
-        relay: relay && raw.relay,
+        relay: file.relay && raw.relay,
+        // All its stores are of one kind.
+        stand_in: raw.stand_in.unwrap_or(file.stand_in) && store.is_none_or(|store| store == "statestore"),
         keep: raw.keep.clone(),
         call: place(&raw.call),
         headers: headers

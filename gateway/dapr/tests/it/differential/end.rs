@@ -1,4 +1,4 @@
-//! The three ends of which the calls are made.
+//! The ends of which the calls are made.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,14 +15,20 @@ use wasmgate_dapr::{
 };
 use wasmgate_real_dapr::{Daprd, Postgres, Redis, Resources, Scheduler};
 
-use super::{app::App, case::Step, seen::Seen};
+use super::{app::App, case::Step, seen::Seen, stand_in::StandIn};
 use crate::harness::{Answer, app_id, whole};
 
 /// What has to stay alive for the end to answer.
 type Held = Box<dyn std::any::Any>;
 
 /// Something that answers Dapr's calls.
-pub(super) struct End {
+pub(super) enum End {
+    InMemory(StandIn),
+    OverHttp(OverHttp),
+}
+
+/// An end with an app that listens.
+pub(super) struct OverHttp {
     way: Way,
     app: App,
     folder: TempDir,
@@ -104,12 +110,12 @@ impl End {
         let router = dapr.tcp_router(app_id("shop"), Grants::all());
         tokio::spawn(async move { axum::serve(listener, router).await });
         let client = client();
-        Self {
+        Self::OverHttp(OverHttp {
             way: Way::Tcp(base, Box::new(client)),
             app,
             folder,
             _held: vec![Box::new(dapr)],
-        }
+        })
     }
 
     /// A real sidecar of `shop`, and one of `menu` for it to invoke.
@@ -133,12 +139,12 @@ impl End {
             Box::new(scheduler),
         ]);
         let client = client();
-        Self {
+        Self::OverHttp(OverHttp {
             way: Way::Tcp(base, Box::new(client)),
             app,
             folder,
             _held: held,
-        }
+        })
     }
 
     /// A real sidecar through the client by which a gateway's package reaches it.
@@ -171,16 +177,31 @@ impl End {
         daprd.ready().await;
         sidecar.readiness().wait_for(|ready| *ready).await.unwrap();
         held.push(Box::new(daprd));
-        Self {
+        Self::OverHttp(OverHttp {
             way: Way::Client(sidecar),
             app,
             folder,
             _held: held,
-        }
+        })
+    }
+
+    /// The stand-in of the SDK.
+    pub(super) fn stand_in() -> Self {
+        Self::InMemory(StandIn::new())
     }
 
     /// Makes a call, and waits for what the app is sent because of it.
     pub(super) async fn call(&self, step: &Step) -> Seen {
+        match self {
+            Self::InMemory(stand_in) => stand_in.call(step),
+            Self::OverHttp(end) => end.call(step).await,
+        }
+    }
+}
+
+impl OverHttp {
+    /// Makes a call, and waits for what the app is sent because of it.
+    async fn call(&self, step: &Step) -> Seen {
         let mark = self.app.mark();
         let mut answer = self.answer(step).await;
         // Files are named below the folder of the end, and the app by its address.

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use wildmatch::WildMatch;
 
-/// Those of the embedded runtime, and those of the gateway's client of a sidecar.
+/// Those of the embedded runtime and of the gateway's client of a sidecar from a sidecar, and those of the SDK's stand-in
+/// from the embedded runtime.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Known {
     pub(super) embedded: Vec<Row>,
     pub(super) relayed: Vec<Row>,
+    pub(super) stand_in: Vec<Row>,
 }
 
 /// A difference: a row of the table in `README.md`, and the calls that show it.

@@ -1,5 +1,6 @@
-//! The same calls, made of the embedded runtime, of a real sidecar, and of that sidecar through the gateway's client:
-//! status, error code, body, headers and what the app is sent have to be alike, but for the known differences.
+//! The same calls, made of the embedded runtime, of a real sidecar, of that sidecar through the gateway's client, and of
+//! the SDK's stand-in: status, error code, body, headers and what the app is sent have to be alike, but for the known
+//! differences.
 //!
 //! The calls are in `tests/differential/*.yaml`, the differences in `tests/differential/known.yaml`.
 
@@ -8,6 +9,7 @@ mod case;
 mod end;
 mod known;
 mod seen;
+mod stand_in;
 
 use std::collections::BTreeMap;
 
@@ -37,27 +39,53 @@ mod beside_dapr {
                 replay(&End::relayed().await, &relayed).await
             },
         );
+        let stand_in: Vec<_> = cases.iter().filter(|case| case.stand_in).cloned().collect();
+        let stand_in = replay(&End::stand_in(), &stand_in).await;
         let known = Known::read();
         let mut wrong = compare("embedded", &known.embedded, &embedded, &real);
         wrong.extend(compare("relayed", &known.relayed, &relayed, &real));
+        // The stand-in may differ where the embedded runtime does, and where it differs from that.
+        let rows = || known.embedded.iter().chain(&known.stand_in);
+        let apart = stand_in.iter().filter(|(name, here)| {
+            let differs = real
+                .get(*name)
+                .is_some_and(|real| !real.differences(here).is_empty());
+            differs && !rows().any(|row| row.covers(name))
+        });
+        wrong.extend(apart.map(|(name, _)| format!("stand-in {name}: differs from the sidecar")));
         assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_stand_in_of_the_sdk_answers_as_the_embedded_runtime_but_for_the_known_differences() {
+    let cases: Vec<_> = case::read_all()
+        .into_iter()
+        .filter(|case| case.stand_in)
+        .collect();
+    let embedded = replay(&End::embedded().await, &cases).await;
+    let stand_in = replay(&End::stand_in(), &cases).await;
+    let wrong = compare("stand-in", &Known::read().stand_in, &stand_in, &embedded);
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 #[test]
 fn the_readme_has_every_known_difference() {
     let known = Known::read();
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = std::fs::read_to_string(readme).unwrap();
-    for row in known.embedded.iter().chain(&known.relayed) {
-        let line = format!(
-            "| {} | {} | {} | {} |",
-            row.what, row.sidecar, row.here, row.why
-        );
-        assert!(
-            readme.contains(&line),
-            "gateway/dapr/README.md lacks the row\n{line}"
-        );
+    let here: Vec<_> = known.embedded.iter().chain(&known.relayed).collect();
+    for (readme, rows) in [
+        ("README.md", here),
+        ("../../sdk/README.md", known.stand_in.iter().collect()),
+    ] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(readme);
+        let text = std::fs::read_to_string(path).unwrap();
+        for row in rows {
+            let line = format!(
+                "| {} | {} | {} | {} |",
+                row.what, row.sidecar, row.here, row.why
+            );
+            assert!(text.contains(&line), "{readme} lacks the row\n{line}");
+        }
     }
 }
 
