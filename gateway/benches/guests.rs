@@ -8,13 +8,13 @@
     reason = "a bench that cannot run says so loudest by a panic"
 )]
 
-use std::{net::IpAddr, path::Path, sync::Arc};
+use std::{net::IpAddr, path::Path};
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::Request;
 use http_body_util::{BodyExt as _, Empty};
-use wasmgate::{bootstrap, config, gateway::ConnectionInfo, metrics::Metrics};
+use wasmgate::{bootstrap, config};
 
 fn guests(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
@@ -37,14 +37,8 @@ fn guests(criterion: &mut Criterion) {
         .enable_all()
         .build()
         .unwrap();
-    let metrics = Arc::new(Metrics::new().unwrap());
-    let gateway = bootstrap::load(config::load(&file).unwrap(), metrics).unwrap();
-    let client = gateway.client();
-    let connection = ConnectionInfo {
-        peer: IpAddr::from([127, 0, 0, 1]).into(),
-        client,
-        sidecar: false,
-    };
+    let gateway = bootstrap::load(config::load(&file).unwrap()).unwrap();
+    let connection = gateway.connection(IpAddr::from([127, 0, 0, 1]));
     for (name, _) in &packages {
         criterion.bench_function(&format!("hello on {name}"), |bencher| {
             bencher.iter(|| {

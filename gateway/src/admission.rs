@@ -11,7 +11,7 @@ use std::sync::{
 /// A counter rather than a semaphore: nobody waits here, since a queue in front of something full only turns an honest
 /// refusal into a late one.
 #[derive(Debug, Clone)]
-pub struct Permits(Arc<Counted>);
+pub(crate) struct Permits(Arc<Counted>);
 
 #[derive(Debug)]
 struct Counted {
@@ -21,7 +21,7 @@ struct Counted {
 
 impl Permits {
     /// Up to `limit` permits at once.
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self(Arc::new(Counted {
             taken: AtomicUsize::new(0),
             limit,
@@ -29,7 +29,7 @@ impl Permits {
     }
 
     /// Takes a permit, or `None` when all are taken.
-    pub fn take(&self) -> Option<Permit> {
+    pub(crate) fn take(&self) -> Option<Permit> {
         let Counted { taken, limit } = &*self.0;
         let free = |now: usize| (now < *limit).then_some(now + 1);
         taken
@@ -39,19 +39,19 @@ impl Permits {
     }
 
     /// How many are taken.
-    pub fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         self.0.taken.load(Ordering::Relaxed)
     }
 
     /// How many there are.
-    pub fn limit(&self) -> usize {
+    pub(crate) fn limit(&self) -> usize {
         self.0.limit
     }
 }
 
 /// The right to run one instance or to have one request under way; dropping it gives it back.
 #[derive(Debug)]
-pub struct Permit(Permits);
+pub(crate) struct Permit(Permits);
 
 impl Drop for Permit {
     fn drop(&mut self) {

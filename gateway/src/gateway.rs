@@ -1,8 +1,11 @@
 //! The spine: route, admit, run, respond.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -45,17 +48,16 @@ pub struct Gateway {
 /// The connection that a request came in on.
 #[derive(Clone)]
 pub struct ConnectionInfo {
-    /// The other end of the connection.
-    pub peer: Peer,
-    /// The client of the worker that owns the connection.
-    pub client: Client,
-    /// Whether the other end is the sidecar, whose word `dapr-*` headers are.
-    pub sidecar: bool,
+    pub(crate) peer: Peer,
+    /// The client of the thread that owns the connection, for the requests of guests.
+    pub(crate) client: Client,
+    /// True for a sidecar, whose word `dapr-*` headers are.
+    pub(crate) is_sidecar: bool,
 }
 
 impl Gateway {
     /// A gateway for these routes, whose package indices point into `packages`.
-    pub fn new(
+    pub(crate) fn new(
         routes: Vec<Route>,
         packages: Vec<Arc<Package>>,
         loader: Loader,
@@ -78,23 +80,32 @@ impl Gateway {
         }
     }
 
+    /// A connection from `peer` whose guests' requests go out by a client of its own.
+    pub fn connection(&self, peer: IpAddr) -> ConnectionInfo {
+        ConnectionInfo {
+            peer: peer.into(),
+            client: self.client(),
+            is_sidecar: false,
+        }
+    }
+
     /// A client for the requests of guests, with connections of its own.
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::new(self.outbound.clone())
     }
 
     /// The building blocks, if any package uses them.
-    pub fn building_blocks(&self) -> Option<&BuildingBlocks> {
+    pub(crate) fn building_blocks(&self) -> Option<&BuildingBlocks> {
         self.building_blocks.as_ref()
     }
 
     /// The packages, in the order of the configuration.
-    pub fn packages(&self) -> &[Arc<Package>] {
+    pub(crate) fn packages(&self) -> &[Arc<Package>] {
         &self.packages
     }
 
     /// The package that is this app.
-    pub fn package(&self, app: &AppId) -> Option<&Arc<Package>> {
+    pub(crate) fn package(&self, app: &AppId) -> Option<&Arc<Package>> {
         let found = self
             .packages
             .binary_search_by(|package| package.name().app_id().cmp(app));
@@ -102,17 +113,17 @@ impl Gateway {
     }
 
     /// Which packages are loaded.
-    pub fn residents(&self) -> &Residents {
+    pub(crate) fn residents(&self) -> &Residents {
         &self.residents
     }
 
     /// Where the memory of most instances comes from.
-    pub fn pool(&self) -> &Pool {
+    pub(crate) fn pool(&self) -> &Pool {
         self.loader.engines().pool()
     }
 
     /// Says whose requests are cut at the end; what is said once is not said again.
-    pub fn tell_cut(&self) {
+    pub(crate) fn tell_cut(&self) {
         if self.is_cut.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -145,7 +156,7 @@ impl Gateway {
     }
 
     /// Counts a request that was refused before it came here.
-    pub fn refused(&self, failure: &Failure) {
+    pub(crate) fn refused(&self, failure: &Failure) {
         self.metrics.unrouted(failure.reason());
     }
 
@@ -161,7 +172,7 @@ impl Gateway {
     {
         let found = self.find(&mut request);
         let (index, package, prefix) = found.inspect_err(|failure| self.metrics.unrouted(failure.reason()))?;
-        if !connection.sidecar {
+        if !connection.is_sidecar {
             identity::remove_dapr_headers(request.headers_mut());
         }
         identity::stamp(request.headers_mut(), id, &connection.peer, prefix.as_ref());

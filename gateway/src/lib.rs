@@ -8,20 +8,20 @@
 compile_error!("the gateway runs on 64-bit Linux only; packages are built and tested anywhere, see README.md");
 
 pub mod admin;
-pub mod admission;
+mod admission;
 pub mod bootstrap;
 pub mod config;
 pub mod content;
-pub mod deliveries;
-pub mod egress;
-pub mod engine;
+mod deliveries;
+mod egress;
+mod engine;
 pub mod error;
 pub mod gateway;
 pub mod identity;
-pub mod instance;
+mod instance;
 pub mod log;
-pub mod metrics;
-pub mod package;
+mod metrics;
+mod package;
 pub mod routes;
-pub mod server;
+mod server;
 pub mod target;

@@ -16,7 +16,6 @@ use wasmgate::{
     bootstrap::{self, Ended, StartError},
     config::{self, Config},
     log::Log,
-    server::url,
 };
 
 #[global_allocator]
@@ -171,6 +170,11 @@ fn run(command: Command) -> Result<ExitCode, Exit> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// An address as a client would write it.
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
 }
 
 /// A number of things, each called `thing`.

@@ -28,7 +28,7 @@ pub use parked::{MAX_LISTED, Order};
 
 /// What the admin listener tells, from before the first package is loaded to the end of the drain.
 #[derive(Clone)]
-pub struct Status(Arc<Shared>);
+pub(crate) struct Status(Arc<Shared>);
 
 struct Shared {
     metrics: Arc<Metrics>,
@@ -40,7 +40,7 @@ struct Shared {
 
 impl Status {
     /// Of a gateway that is not ready yet; calls from other machines that change something need `token`.
-    pub fn new(metrics: Arc<Metrics>, token: Option<Secret>) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, token: Option<Secret>) -> Self {
         Self(Arc::new(Shared {
             metrics,
             token,
@@ -50,13 +50,13 @@ impl Status {
     }
 
     /// From now on the gateway is ready.
-    pub fn serving(&self, gateway: Arc<Gateway>) {
+    pub(crate) fn serving(&self, gateway: Arc<Gateway>) {
         // It is said once; a second gateway would have a status of its own.
         let _ = self.0.gateway.set(gateway);
     }
 
     /// From now on the gateway is not ready any more.
-    pub fn draining(&self) {
+    pub(crate) fn draining(&self) {
         self.0.draining.store(true, Ordering::Release);
     }
 
@@ -74,7 +74,7 @@ impl Status {
 }
 
 /// `/livez`, `/readyz`, `/metrics`, `/packages`, `/queues` and `/parked`.
-pub fn router(status: Status) -> Router {
+pub(crate) fn router(status: Status) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready::answer))

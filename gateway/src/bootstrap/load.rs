@@ -8,7 +8,7 @@ use rayon::{
 };
 use wasmgate_common::Code;
 
-use super::{StartError, dapr, machine, system};
+use super::{StartError, dapr, machine, metrics, system};
 use crate::{
     config::{Config, PackageConfig, Source},
     egress,
@@ -18,11 +18,16 @@ use crate::{
     package::{Budget, Loader, Package, Registered, Residents},
 };
 
-/// Registers every package and puts the gateway together, ready to handle requests.
+/// Registers every package and puts the gateway together, ready to handle requests, with metrics of its own.
 ///
 /// # Errors
 /// With every package that cannot be served.
-pub fn load(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError> {
+pub fn load(config: Config) -> Result<Gateway, StartError> {
+    load_with(config, Arc::new(metrics()?))
+}
+
+/// The same with metrics that are shown already.
+pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError> {
     let loader = loader(&config, &metrics)?;
     let collector = EngineCollector::new(Arc::clone(loader.engines())).map_err(|error| machine(&error))?;
     metrics

@@ -110,7 +110,7 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
     let router = admin::router(status.clone());
     RouterServer::start(sockets.admin, router, &server).map_err(|error| machine(&error))?;
 
-    let loading = tokio::task::spawn_blocking(move || load(config, metrics));
+    let loading = tokio::task::spawn_blocking(move || load::load_with(config, metrics));
     let gateway = tokio::select! {
         loaded = loading => Arc::new(loaded.map_err(|error| machine(&error))??),
         () = signals.next() => return Ok(Ended::Cut),

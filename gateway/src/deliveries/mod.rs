@@ -5,7 +5,7 @@ mod channel;
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, TcpListener},
     sync::Arc,
 };
 
@@ -24,7 +24,7 @@ use crate::{
 use channel::Packages;
 
 /// Deliveries under way.
-pub struct Deliveries {
+pub(crate) struct Deliveries {
     /// There until the end.
     runtime: Option<Runtime>,
     /// There until the drain, if `[dapr] listen` asks for one.
@@ -34,7 +34,7 @@ pub struct Deliveries {
 
 /// Why there are no deliveries.
 #[derive(Debug, thiserror::Error)]
-pub enum DeliveriesError {
+pub(crate) enum DeliveriesError {
     /// The system gives no threads or no descriptors for them.
     #[error(transparent)]
     System(#[from] io::Error),
@@ -49,7 +49,7 @@ impl Deliveries {
     ///
     /// # Errors
     /// When the system does not give what they need.
-    pub async fn start(
+    pub(crate) async fn start(
         gateway: &Arc<Gateway>,
         config: &ServerConfig,
         app: AppId,
@@ -70,9 +70,8 @@ impl Deliveries {
             return Ok(deliveries);
         };
         let connection = ConnectionInfo {
-            peer: IpAddr::V4(Ipv4Addr::LOCALHOST).into(),
-            client: gateway.client(),
-            sidecar: true,
+            is_sidecar: true,
+            ..gateway.connection(Ipv4Addr::LOCALHOST.into())
         };
         if let Some(listener) = listener {
             let router = building_blocks.router(app, public_routes(gateway, &connection));
@@ -88,14 +87,14 @@ impl Deliveries {
 
     /// Has every answer on the listener be the last one on its connection: the end has begun, but requests in flight
     /// elsewhere may still cause deliveries.
-    pub fn begin_drain(&self) {
+    pub(crate) fn begin_drain(&self) {
         if let Some(server) = &self.server {
             server.begin_drain();
         }
     }
 
     /// Takes up no more deliveries and waits for those under way.
-    pub async fn drain(&mut self) {
+    pub(crate) async fn drain(&mut self) {
         if let Some(server) = self.server.take() {
             server.drain().await;
         }

@@ -39,7 +39,7 @@ const PRIVATE_V6: [(Ipv6Addr, u8); 4] = [
 ];
 
 /// Whether a range is one of private addresses, which names may not resolve to unless it is opened.
-pub fn is_private_range(range: &IpNet) -> bool {
+pub(crate) fn is_private_range(range: &IpNet) -> bool {
     private().any(|private| private.contains(range))
 }
 

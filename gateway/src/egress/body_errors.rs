@@ -22,7 +22,7 @@ const TYPES: &str = "wasi:http/types@0.2.12";
 ///
 /// # Errors
 /// When shadowing is not allowed.
-pub fn add_to_linker<T: IoView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+pub(crate) fn add_to_linker<T: IoView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut types = linker.instance(TYPES)?;
     types.func_wrap(
         "http-error-code",

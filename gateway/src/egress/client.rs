@@ -28,7 +28,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A worker's client; clones share its connections.
 #[derive(Clone)]
-pub struct Client(Arc<Shared>);
+pub(crate) struct Client(Arc<Shared>);
 
 struct Shared {
     settings: Settings,
@@ -44,7 +44,7 @@ struct Unanswered {
 
 impl Client {
     /// A client with no connections yet.
-    pub fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         let idle = Idle::new(settings.idle().clone());
         Self(Arc::new(Shared { settings, idle }))
     }

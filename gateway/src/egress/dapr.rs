@@ -8,7 +8,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use crate::{identity::TRACEPARENT, package::Package};
 
 /// Where guests find the Dapr API, as Dapr's own SDKs expect it.
-pub const DAPR_ENDPOINT: &str = "http://localhost:3500";
+pub(crate) const DAPR_ENDPOINT: &str = "http://localhost:3500";
 
 /// The authorities that mean [`DAPR_ENDPOINT`].
 const AUTHORITIES: [&str; 2] = ["localhost:3500", "127.0.0.1:3500"];

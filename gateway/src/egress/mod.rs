@@ -30,15 +30,15 @@ use crate::{
 };
 use outgoing::{Destination, Outgoing};
 
-pub use address::is_private_range;
-pub use body_errors::add_to_linker;
-pub use client::Client;
-pub use dapr::DAPR_ENDPOINT;
+pub(crate) use address::is_private_range;
+pub(crate) use body_errors::add_to_linker;
+pub(crate) use client::Client;
+pub(crate) use dapr::DAPR_ENDPOINT;
 pub(crate) use dapr::broken;
-pub use settings::Settings;
+pub(crate) use settings::Settings;
 
 /// One guest's door to the outside.
-pub struct Egress {
+pub(crate) struct Egress {
     package: Arc<Package>,
     request_id: RequestId,
     client: Client,
@@ -55,7 +55,7 @@ type Sent = Result<(http::Response<WasiBody>, SendIo), Error>;
 impl Egress {
     /// A door for one instance of `package`, on the worker that `client` belongs to; what it sends belongs to the request
     /// of this id and `trace`.
-    pub fn new(
+    pub(crate) fn new(
         package: Arc<Package>,
         request_id: RequestId,
         client: Client,

@@ -22,7 +22,7 @@ const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// Shared by the clients of all workers. Cloning copies a pointer.
 #[derive(Clone)]
-pub struct Settings(Arc<Shared>);
+pub(crate) struct Settings(Arc<Shared>);
 
 struct Shared {
     resolver: Resolver,
@@ -40,7 +40,7 @@ impl Settings {
     ///
     /// # Errors
     /// When the cryptography has no usable protocol version: a mistake in how this program was built.
-    pub fn new(config: &Config, descriptors: usize) -> Result<Self, rustls::Error> {
+    pub(crate) fn new(config: &Config, descriptors: usize) -> Result<Self, rustls::Error> {
         let is_needed = config.packages.iter().any(|package| {
             let mut outbound = package.outbound.iter();
             package.tls.is_some() || outbound.any(|origin| origin.scheme == http::uri::Scheme::HTTPS)

@@ -25,7 +25,7 @@ impl fmt::Display for Choice {
 
 /// The engine for a component with so many bytes of data to copy for each instance, unless the configuration asks for
 /// one.
-pub fn choose(active_data: u64, wanted: Option<EngineKind>) -> Choice {
+pub(crate) fn choose(active_data: u64, wanted: Option<EngineKind>) -> Choice {
     if let Some(engine) = wanted {
         return Choice {
             engine,

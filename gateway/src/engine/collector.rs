@@ -13,7 +13,7 @@ use super::{EngineKind, Engines, SlotUse};
 use crate::metrics::{Family, description};
 
 /// Shows the engines on `/metrics`.
-pub struct EngineCollector {
+pub(crate) struct EngineCollector {
     engines: Arc<Engines>,
     description: Desc,
 }
@@ -23,7 +23,7 @@ impl EngineCollector {
     ///
     /// # Errors
     /// When a name is no metric name: a mistake in this file.
-    pub fn new(engines: Arc<Engines>) -> prometheus::Result<Self> {
+    pub(crate) fn new(engines: Arc<Engines>) -> prometheus::Result<Self> {
         Ok(Self {
             engines,
             description: description("wasmgate_pool")?,

@@ -24,7 +24,7 @@ const TABLE_ELEMENTS: usize = 100_000;
 
 /// How the slots of one kind are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SlotUse {
+pub(crate) struct SlotUse {
     /// What the slots are for.
     pub kind: &'static str,
     /// How many there may be.

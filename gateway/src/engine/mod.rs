@@ -14,9 +14,9 @@ use std::sync::OnceLock;
 use wasmgate_pool::Pool;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
-pub use choice::{Choice, choose};
-pub use collector::EngineCollector;
-pub use copy_on_write::SlotUse;
+pub(crate) use choice::{Choice, choose};
+pub(crate) use collector::EngineCollector;
+pub(crate) use copy_on_write::SlotUse;
 
 /// Stack of one guest call, host frames included. Wasmtime's default of 2 MiB is address space only, but a smaller
 /// stack is one that more instances can have.
@@ -27,17 +27,17 @@ const WASM_STACK_BYTES: usize = 256 << 10;
 
 /// Instances alive at once over all packages: each reserves a memory's address space, 4 GiB of the 128 TiB that a
 /// process has. The pool lowers it to what the kernel's limit on mappings allows.
-pub const MAX_INSTANCES: u32 = 10_000;
+pub(crate) const MAX_INSTANCES: u32 = 10_000;
 
 /// Core modules that one component may instantiate: an interpreter whose libraries are linked as modules of their own, such
 /// as Python's with its extensions, has about a hundred.
-pub const MAX_CORE_INSTANCES: u32 = 1_000;
+pub(crate) const MAX_CORE_INSTANCES: u32 = 1_000;
 
 /// Memories of one component: each takes a slot of the pool, and a component composed of several has one or two for each.
-pub const MAX_MEMORIES: u32 = 20;
+pub(crate) const MAX_MEMORIES: u32 = 20;
 
 /// Tables of one component, for the same reason.
-pub const MAX_TABLES: u32 = 40;
+pub(crate) const MAX_TABLES: u32 = 40;
 
 /// Where the memory of a package's instances comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -62,7 +62,7 @@ impl EngineKind {
 
 /// What the engines may hold at once, over all packages.
 #[derive(Debug, Clone, Copy)]
-pub struct EngineLimits {
+pub(crate) struct EngineLimits {
     /// Instances alive at once.
     pub instances: u32,
     /// Largest linear memory of any package, in bytes.
@@ -70,7 +70,7 @@ pub struct EngineLimits {
 }
 
 /// The engines; the second is made when a package first needs it.
-pub struct Engines {
+pub(crate) struct Engines {
     limits: EngineLimits,
     pool: (Engine, Pool),
     copy_on_write: OnceLock<Engine>,
@@ -81,7 +81,7 @@ impl Engines {
     ///
     /// # Errors
     /// When the machine cannot give the pool what it needs.
-    pub fn new(limits: EngineLimits) -> wasmtime::Result<Self> {
+    pub(crate) fn new(limits: EngineLimits) -> wasmtime::Result<Self> {
         let mut config = common();
         let pool = pool::configure(&mut config, limits)?;
         let engine = Engine::new(&config)?;
@@ -97,7 +97,7 @@ impl Engines {
     ///
     /// # Errors
     /// When the machine cannot give the second pool its address space.
-    pub fn get(&self, kind: EngineKind) -> wasmtime::Result<&Engine> {
+    pub(crate) fn get(&self, kind: EngineKind) -> wasmtime::Result<&Engine> {
         match kind {
             EngineKind::Pool => Ok(&self.pool.0),
             EngineKind::CopyOnWrite => {
@@ -114,12 +114,12 @@ impl Engines {
     }
 
     /// How the second engine's slots are used; none of them if no package has needed it yet.
-    pub fn copy_on_write_slots(&self) -> Vec<SlotUse> {
+    pub(crate) fn copy_on_write_slots(&self) -> Vec<SlotUse> {
         copy_on_write::slots(self.copy_on_write.get(), self.limits)
     }
 
     /// The memory pool of the first engine.
-    pub fn pool(&self) -> &Pool {
+    pub(crate) fn pool(&self) -> &Pool {
         &self.pool.1
     }
 }

@@ -105,7 +105,7 @@ impl HostState {
 ///
 /// # Errors
 /// When the linker does not take it.
-pub fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let made = linker.instance(TYPES)?.func_wrap(
         "[method]outgoing-response.body",

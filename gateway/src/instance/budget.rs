@@ -28,7 +28,7 @@ const TELL_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a package may still put into the log.
 #[derive(Debug)]
-pub struct OutputBudget {
+pub(crate) struct OutputBudget {
     bucket: Mutex<Bucket>,
     /// Lines dropped since the last word about it.
     untold: AtomicU64,
@@ -47,7 +47,7 @@ pub(super) struct RequestBudget(AtomicUsize);
 
 impl OutputBudget {
     /// A budget of which nothing is used.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             bucket: Mutex::new(Bucket {
                 bytes: PACKAGE_BURST_BYTES,

@@ -46,7 +46,7 @@ const EPOCHS_BETWEEN_YIELDS: u64 = 1;
 const ROUNDS_TO_OTHERS: u32 = 2;
 
 /// Everything one request needs besides the request itself.
-pub struct Call {
+pub(crate) struct Call {
     /// Whose code runs.
     pub package: Arc<Package>,
     /// That code, loaded.
@@ -69,7 +69,7 @@ type Head = Result<Response<HyperOutgoingBody>, ErrorCode>;
 ///
 /// # Errors
 /// Whatever kept the guest from answering.
-pub async fn run<B>(call: Call, request: Request<RequestBody<B>>) -> Result<Response<GuestBody>, Failure>
+pub(crate) async fn run<B>(call: Call, request: Request<RequestBody<B>>) -> Result<Response<GuestBody>, Failure>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Error>,

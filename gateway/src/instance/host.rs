@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The state of one store, owned by one request.
-pub struct HostState {
+pub(crate) struct HostState {
     pub(super) memory: MemoryLimit,
     pub(super) answer: Answer,
     package: Arc<Package>,

@@ -11,9 +11,9 @@ mod request_body;
 mod response_body;
 mod unread;
 
-pub use answer::link;
-pub use budget::OutputBudget;
-pub use call::{Call, run};
-pub use host::HostState;
-pub use request_body::RequestBody;
-pub use response_body::{GuestBody, RouteTimer};
+pub(crate) use answer::link;
+pub(crate) use budget::OutputBudget;
+pub(crate) use call::{Call, run};
+pub(crate) use host::HostState;
+pub(crate) use request_body::RequestBody;
+pub(crate) use response_body::{GuestBody, RouteTimer};

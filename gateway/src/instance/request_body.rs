@@ -40,7 +40,7 @@ impl Progress {
 }
 
 /// A body that may not be longer than its limit.
-pub struct RequestBody<B> {
+pub(crate) struct RequestBody<B> {
     inner: B,
     left: u64,
     limit: u64,
@@ -49,7 +49,7 @@ pub struct RequestBody<B> {
 
 impl<B: Body> RequestBody<B> {
     /// Takes up to `limit` bytes of `inner`; `None` when it says from the start that it has more.
-    pub fn new(inner: B, limit: u64) -> Option<Self> {
+    pub(crate) fn new(inner: B, limit: u64) -> Option<Self> {
         if inner.size_hint().lower() > limit {
             return None;
         }

@@ -30,14 +30,14 @@ pub enum BodyError {
 
 /// Observes a request's duration when the response is over, however it ends.
 #[derive(Debug)]
-pub struct RouteTimer {
+pub(crate) struct RouteTimer {
     metrics: std::sync::Arc<RouteMetrics>,
     started: Instant,
 }
 
 impl RouteTimer {
     /// Starts at the request's head.
-    pub fn start(metrics: std::sync::Arc<RouteMetrics>) -> Self {
+    pub(crate) fn start(metrics: std::sync::Arc<RouteMetrics>) -> Self {
         Self {
             metrics,
             started: Instant::now(),

@@ -18,8 +18,8 @@ use crate::admission::Permits;
 use package::Families;
 
 pub(crate) use family::{Family, description};
-pub use package::{CallTimer, PackageMetrics};
-pub use route::RouteMetrics;
+pub(crate) use package::PackageMetrics;
+pub(crate) use route::RouteMetrics;
 
 /// Upper bounds in seconds, from an instance that answers at once to one that meets the default time-out: from 1 ms to
 /// 30 s no bucket is wider than a factor of 3.
@@ -43,7 +43,7 @@ const LOAD_BUCKETS: [f64; 9] = [
 
 /// Everything the gateway exposes on `/metrics`.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     duration: HistogramVec,
@@ -68,7 +68,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When two metrics have one name: a mistake in this file.
-    pub fn new() -> prometheus::Result<Self> {
+    pub(crate) fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let make = Maker(&registry);
         registry.register(Box::new(process::Process::new()?))?;
@@ -124,14 +124,14 @@ impl Metrics {
     }
 
     /// The handles of the package `name`, whose instances `admission` counts.
-    pub fn package(&self, name: &str, admission: &Permits) -> PackageMetrics {
+    pub(crate) fn package(&self, name: &str, admission: &Permits) -> PackageMetrics {
         let gauge = self.in_flight.with_label_values(&[name]);
         self.admissions.lock().push((gauge, admission.clone()));
         PackageMetrics::new(&self.packages, name)
     }
 
     /// Counts a request that was refused for `reason` before it had a route.
-    pub fn unrouted(&self, reason: &str) {
+    pub(crate) fn unrouted(&self, reason: &str) {
         self.packages
             .refusals
             .with_label_values(&["", reason])
@@ -142,12 +142,12 @@ impl Metrics {
     ///
     /// # Errors
     /// When one of its names is taken: a mistake in this program.
-    pub fn register(&self, collector: impl Collector + 'static) -> prometheus::Result<()> {
+    pub(crate) fn register(&self, collector: impl Collector + 'static) -> prometheus::Result<()> {
         self.registry.register(Box::new(collector))
     }
 
     /// The handles of the route `pattern` of the package `name`.
-    pub fn route(&self, name: &str, pattern: &str) -> RouteMetrics {
+    pub(crate) fn route(&self, name: &str, pattern: &str) -> RouteMetrics {
         let duration = self.duration.with_label_values(&[name, pattern]);
         RouteMetrics::new(self.requests.clone(), duration, name, pattern)
     }

@@ -33,7 +33,7 @@ pub(super) struct Families {
 
 /// The handles of one package.
 #[derive(Debug)]
-pub struct PackageMetrics {
+pub(crate) struct PackageMetrics {
     /// Seconds to make an instance.
     pub instantiation: Histogram,
     /// Guests that trapped.
@@ -73,7 +73,7 @@ impl PackageMetrics {
     }
 
     /// Counts a request that the gateway refused before an instance was made, or a call that an instance may not make.
-    pub fn refused(&self, reason: &'static str) {
+    pub(crate) fn refused(&self, reason: &'static str) {
         self.refusals.count(reason, || {
             let labels = [self.name.as_str(), reason];
             self.families.refusals.with_label_values(&labels)
@@ -81,13 +81,13 @@ impl PackageMetrics {
     }
 
     /// Counts what became of a delivery.
-    pub fn delivered(&self, kind: DeliveryKind, result: DeliveryResult) {
+    pub(crate) fn delivered(&self, kind: DeliveryKind, result: DeliveryResult) {
         let labels = [self.name.as_str(), kind.name(), result.name()];
         self.families.deliveries.with_label_values(&labels).inc();
     }
 
     /// Shows deliveries of every kind and result with 0, for a package that gets deliveries.
-    pub fn expect_deliveries(&self) {
+    pub(crate) fn expect_deliveries(&self) {
         for kind in DeliveryKind::ALL {
             for result in DeliveryResult::ALL {
                 let labels = [self.name.as_str(), kind.name(), result.name()];
@@ -97,7 +97,7 @@ impl PackageMetrics {
     }
 
     /// Starts to time an outbound request.
-    pub fn outbound(&self) -> CallTimer<'_> {
+    pub(crate) fn outbound(&self) -> CallTimer<'_> {
         let metrics = self.outbound.get_or_init(|| {
             Box::new(CallMetrics {
                 results: Few::new(),
@@ -111,7 +111,7 @@ impl PackageMetrics {
     }
 
     /// Starts to time a call of a building block.
-    pub fn block_call(&self, operation: OperationName) -> Option<CallTimer<'_>> {
+    pub(crate) fn block_call(&self, operation: OperationName) -> Option<CallTimer<'_>> {
         let metrics = self.blocks.get(operation.index())?.get_or_init(|| {
             let labels = [&*self.name, operation.block(), operation.name()];
             Box::new(CallMetrics {
@@ -138,7 +138,7 @@ impl PackageMetrics {
 
 /// One call under way: counted and timed when it has its answer's head, or when it is given up.
 #[derive(Debug)]
-pub struct CallTimer<'a> {
+pub(crate) struct CallTimer<'a> {
     package: &'a PackageMetrics,
     operation: Option<OperationName>,
     metrics: &'a CallMetrics,
@@ -158,7 +158,7 @@ impl<'a> CallTimer<'a> {
     }
 
     /// The call has an answer.
-    pub fn answered(self, status: StatusCode) {
+    pub(crate) fn answered(self, status: StatusCode) {
         self.ended(match status.as_u16() {
             ..300 => "2xx",
             300..400 => "3xx",
@@ -168,7 +168,7 @@ impl<'a> CallTimer<'a> {
     }
 
     /// The call has ended with a result that is one of a few words.
-    pub fn ended(mut self, result: &'static str) {
+    pub(crate) fn ended(mut self, result: &'static str) {
         self.result = result;
     }
 }

@@ -13,7 +13,7 @@ const NO_STATUS: &str = "other";
 
 /// The handles of one route.
 #[derive(Debug)]
-pub struct RouteMetrics {
+pub(crate) struct RouteMetrics {
     by_status: Few<StatusCode, USUAL_STATUSES>,
     requests: IntCounterVec,
     package: String,
@@ -34,7 +34,7 @@ impl RouteMetrics {
     }
 
     /// Counts one response.
-    pub fn count(&self, status: StatusCode) {
+    pub(crate) fn count(&self, status: StatusCode) {
         self.by_status.count(status, || {
             let label = match status.as_u16() {
                 100..=599 => status.as_str(),

@@ -21,7 +21,7 @@ const SEAL_BYTES: usize = 32;
 
 /// The directory of compiled code.
 #[derive(Debug)]
-pub struct CodeCache {
+pub(super) struct CodeCache {
     directory: PathBuf,
 }
 
@@ -56,7 +56,7 @@ impl CodeCache {
     ///
     /// # Errors
     /// When the directory cannot be made, closed to others, or written.
-    pub fn open(directory: &Path) -> Result<Self, PackageError> {
+    pub(super) fn open(directory: &Path) -> Result<Self, PackageError> {
         create_private_dir(directory)?;
         tempfile::tempfile_in(directory).map_err(|error| PackageError::Cache {
             path: directory.to_owned(),
@@ -68,7 +68,7 @@ impl CodeCache {
     }
 
     /// Code compiled earlier from `source` by `engine`, if it is there and whole.
-    pub fn find(&self, source: &[u8], engine: &str) -> Option<CompiledCode> {
+    pub(super) fn find(&self, source: &[u8], engine: &str) -> Option<CompiledCode> {
         let path = self.path(source, engine);
         if let Err(error) = check_private(&path) {
             tracing::warn!(%error, "compiled code that is not ours will be compiled again");
@@ -93,7 +93,7 @@ impl CodeCache {
     ///
     /// # Errors
     /// When it cannot be written; what was there before is still there then.
-    pub fn keep(&self, source: &[u8], engine: &str, code: &[u8]) -> Result<CompiledCode, PackageError> {
+    pub(super) fn keep(&self, source: &[u8], engine: &str, code: &[u8]) -> Result<CompiledCode, PackageError> {
         let path = self.path(source, engine);
         let write = || {
             let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;

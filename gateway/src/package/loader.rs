@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Compiles, keeps and loads components.
-pub struct Loader {
+pub(crate) struct Loader {
     engines: Arc<Engines>,
     cache: CodeCache,
     metrics: Arc<Metrics>,
@@ -41,7 +41,7 @@ pub struct Loader {
 }
 
 /// A component ready to be instantiated.
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// Its imports are resolved; an instance costs microseconds.
     pub handler: ProxyPre<HostState>,
     /// What its compiled code takes, in bytes.
@@ -62,7 +62,7 @@ impl Loader {
     ///
     /// # Errors
     /// When the directory cannot be used.
-    pub fn new(
+    pub(crate) fn new(
         engines: Arc<Engines>,
         threads: ThreadPool,
         directory: &Path,
@@ -81,12 +81,12 @@ impl Loader {
     }
 
     /// The engines that instances of these components live in.
-    pub fn engines(&self) -> &Arc<Engines> {
+    pub(crate) fn engines(&self) -> &Arc<Engines> {
         &self.engines
     }
 
     /// The threads that packages are compiled on.
-    pub fn threads(&self) -> &ThreadPool {
+    pub(crate) fn threads(&self) -> &ThreadPool {
         &self.threads
     }
 
@@ -95,7 +95,12 @@ impl Loader {
     ///
     /// # Errors
     /// When the file is not a component that this gateway can serve; the error says what to do.
-    pub fn register(&self, source: &Path, wanted: Option<EngineKind>, memory: u64) -> Result<Registered, PackageError> {
+    pub(crate) fn register(
+        &self,
+        source: &Path,
+        wanted: Option<EngineKind>,
+        memory: u64,
+    ) -> Result<Registered, PackageError> {
         let bytes = fs::read(source).map_err(|error| PackageError::Unreadable {
             path: source.to_owned(),
             error,
@@ -134,7 +139,7 @@ impl Loader {
     /// # Errors
     /// When the file is gone or proven to be damaged, which is discarded then; or when it cannot be loaded now, as
     /// without a free descriptor or mapping, which a later try may change.
-    pub fn load(&self, registered: &Registered) -> Result<Loaded, PackageError> {
+    pub(crate) fn load(&self, registered: &Registered) -> Result<Loaded, PackageError> {
         let (kind, code) = (registered.choice.engine, &registered.code);
         let _loading = self.metrics.load.start_timer();
         code.check().map_err(|unfit| lost(code, unfit))?;

@@ -30,16 +30,15 @@ use crate::{
     metrics::{Metrics, PackageMetrics},
 };
 
-pub use cache::{CodeCache, CompiledCode};
-pub use loader::{Loaded, Loader, Registered};
-pub use residents::{Budget, Residents};
+pub(crate) use loader::{Loaded, Loader, Registered};
+pub(crate) use residents::{Budget, Residents};
 
 /// Names that one package may have looked up at once, of all that are: names that its guests choose, under a wildcard, may
 /// have servers that are silent, and other packages' names are looked up beside them.
 const LOOKUPS: usize = 16;
 
 /// A registered package: what the configuration grants it, and where its compiled code lies.
-pub struct Package {
+pub(crate) struct Package {
     /// What the configuration says of it.
     pub config: PackageConfig,
     /// The permits of its instances.
@@ -61,7 +60,7 @@ pub struct Package {
 
 impl Package {
     /// A package that is registered and not loaded.
-    pub fn new(config: PackageConfig, registered: Registered, metrics: &Arc<Metrics>) -> Self {
+    pub(crate) fn new(config: PackageConfig, registered: Registered, metrics: &Arc<Metrics>) -> Self {
         Self {
             admission: Permits::new(config.limits.concurrency),
             outbound: Permits::new(config.limits.outbound_concurrency),
@@ -78,13 +77,13 @@ impl Package {
     }
 
     /// Its name.
-    pub fn name(&self) -> &PackageName {
+    pub(crate) fn name(&self) -> &PackageName {
         &self.config.name
     }
 
     /// Whether the log takes a line of the gateway's own about what a guest did: one that does it in a loop has no more
     /// room there than one that prints.
-    pub fn may_log(&self) -> bool {
+    pub(crate) fn may_log(&self) -> bool {
         let may = self.output.admits(0);
         if !may {
             self.output.dropped(1);
@@ -94,7 +93,7 @@ impl Package {
     }
 
     /// What is counted of it; made when first asked for, so that a package nobody asks for costs little.
-    pub fn metrics(&self) -> &PackageMetrics {
+    pub(crate) fn metrics(&self) -> &PackageMetrics {
         let (all, own) = &self.metrics;
         own.get_or_init(|| all.package(self.name().as_str(), &self.admission))
     }
@@ -104,7 +103,11 @@ impl Package {
     /// # Errors
     /// When the compiled code on disk is gone or damaged, which is made again in the background, or when the machine
     /// does not let it be loaded now.
-    pub fn get(self: &Arc<Self>, loader: &Arc<Loader>, residents: &Residents) -> Result<Arc<Loaded>, PackageError> {
+    pub(crate) fn get(
+        self: &Arc<Self>,
+        loader: &Arc<Loader>,
+        residents: &Residents,
+    ) -> Result<Arc<Loaded>, PackageError> {
         // Read first: a flag that is set already stays in every worker's cache.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
@@ -130,7 +133,7 @@ impl Package {
     }
 
     /// Why it could not be loaded when it was last asked for, if it could not.
-    pub fn unavailable(&self) -> Option<String> {
+    pub(crate) fn unavailable(&self) -> Option<String> {
         self.unavailable.lock().clone()
     }
 
@@ -151,7 +154,7 @@ impl Package {
     }
 
     /// Whether it is loaded now.
-    pub fn is_loaded(&self) -> bool {
+    pub(crate) fn is_loaded(&self) -> bool {
         self.loaded.load().is_some()
     }
 

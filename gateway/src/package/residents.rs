@@ -23,7 +23,7 @@ const MAPPINGS_TENTHS: u64 = 3;
 
 /// How much of something may be loaded at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Budget {
+pub(crate) struct Budget {
     /// Packages.
     pub packages: usize,
     /// Bytes of compiled code.
@@ -32,7 +32,7 @@ pub struct Budget {
 
 impl Budget {
     /// What the limits of this machine allow: a third of the mappings and half of the descriptors.
-    pub fn of_this_machine(code_bytes: u64) -> Self {
+    pub(crate) fn of_this_machine(code_bytes: u64) -> Self {
         let mappings = read_number("/proc/sys/vm/max_map_count").unwrap_or(DEFAULT_MAX_MAPPINGS);
         let by_mappings = mappings * MAPPINGS_TENTHS / 10 / MAPPINGS_PER_PACKAGE;
         let by_descriptors = descriptor_limit() / 2;
@@ -51,7 +51,7 @@ impl Budget {
 }
 
 /// The loaded packages.
-pub struct Residents {
+pub(crate) struct Residents {
     budget: Budget,
     evictions: IntCounter,
     clock: Mutex<Clock>,
@@ -65,7 +65,7 @@ struct Clock {
 
 impl Residents {
     /// Nothing is loaded yet; `evictions` counts what is unloaded to make room.
-    pub fn new(budget: Budget, evictions: IntCounter) -> Self {
+    pub(crate) fn new(budget: Budget, evictions: IntCounter) -> Self {
         Self {
             budget,
             evictions,
@@ -74,7 +74,7 @@ impl Residents {
     }
 
     /// Takes a package that has just been loaded in, and unloads others if there are too many.
-    pub fn admit(&self, package: Arc<Package>, bytes: usize) {
+    pub(crate) fn admit(&self, package: Arc<Package>, bytes: usize) {
         let mut clock = self.clock.lock();
         clock.bytes = clock.bytes.saturating_add(bytes);
         clock.packages.push_back((package, bytes));
@@ -96,7 +96,7 @@ impl Residents {
     }
 
     /// How many packages are loaded, and the bytes of their code.
-    pub fn loaded(&self) -> (usize, usize) {
+    pub(crate) fn loaded(&self) -> (usize, usize) {
         let clock = self.clock.lock();
         (clock.packages.len(), clock.bytes)
     }

@@ -14,7 +14,7 @@ const BACKLOG: i32 = 4096;
 
 /// Listening sockets; connections wait in the kernel until a worker takes them.
 #[derive(Debug)]
-pub struct Listeners {
+pub(crate) struct Listeners {
     /// One for each worker.
     pub(super) sockets: Vec<TcpListener>,
     /// The address of all of them, with the port that was really given.
@@ -26,7 +26,7 @@ impl Listeners {
     ///
     /// # Errors
     /// When the address is taken, is not ours, or needs a privilege.
-    pub fn bind(address: SocketAddr, count: usize) -> io::Result<Self> {
+    pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<Self> {
         // Sockets that share a port share it with any other process of the same user too: one that does not
         // share finds out first whether the address is free.
         drop(listening(address, false)?);
@@ -44,12 +44,12 @@ impl Listeners {
 ///
 /// # Errors
 /// When the address is taken, is not ours, or needs a privilege.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     listening(address, false)
 }
 
 /// Tells why an address cannot be listened on, with help.
-pub fn refused(address: SocketAddr, error: &io::Error) -> Diagnostic {
+pub(crate) fn refused(address: SocketAddr, error: &io::Error) -> Diagnostic {
     let help = match error.kind() {
         io::ErrorKind::AddrInUse => "stop the process that has it, or choose another port",
         io::ErrorKind::PermissionDenied => {

@@ -17,7 +17,6 @@ mod worker;
 
 use std::{
     io,
-    net::SocketAddr,
     sync::{Arc, mpsc},
     thread::JoinHandle,
 };
@@ -27,11 +26,11 @@ use drain::Drain;
 use seats::Seats;
 use worker::Finished;
 
-pub use listener::{Listeners, listen, refused};
-pub use router::RouterServer;
+pub(crate) use listener::{Listeners, listen, refused};
+pub(crate) use router::RouterServer;
 
 /// The workers, serving.
-pub struct Workers {
+pub(crate) struct Workers {
     threads: Vec<JoinHandle<Finished>>,
     drain: Drain,
 }
@@ -41,7 +40,7 @@ impl Workers {
     ///
     /// # Errors
     /// When the system gives a worker no thread, no event queue or no descriptor. Those that have started end then.
-    pub fn start(listeners: Listeners, config: &ServerConfig, gateway: &Arc<Gateway>) -> io::Result<Self> {
+    pub(crate) fn start(listeners: Listeners, config: &ServerConfig, gateway: &Arc<Gateway>) -> io::Result<Self> {
         let (drain, seats) = (Drain::default(), Seats::of(config));
         let unless_all = drain.guard();
         let (told, started) = mpsc::channel();
@@ -74,7 +73,7 @@ impl Workers {
 
     /// Stops accepting, lets what is in flight finish for up to the drain time-out, and waits for the end. Says whether
     /// nothing was cut.
-    pub async fn drain(self) -> bool {
+    pub(crate) async fn drain(self) -> bool {
         self.drain.begin();
         let joined = tokio::task::spawn_blocking(move || {
             let mut is_whole = true;
@@ -94,9 +93,4 @@ impl Workers {
             false
         })
     }
-}
-
-/// An address as a client would write it.
-pub fn url(address: SocketAddr) -> String {
-    format!("http://{address}")
 }

@@ -21,7 +21,7 @@ use crate::config::Server as ServerConfig;
 /// A router that is served under the limits of the public listener. One that is dropped without a drain is served until its
 /// runtime ends.
 #[derive(Debug)]
-pub struct RouterServer {
+pub(crate) struct RouterServer {
     drain: Drain,
     closing: CancellationToken,
     serving: JoinHandle<()>,
@@ -32,7 +32,7 @@ impl RouterServer {
     ///
     /// # Errors
     /// When the system does not let the runtime watch the socket.
-    pub fn start(listener: StdListener, router: Router, config: &ServerConfig) -> io::Result<Self> {
+    pub(crate) fn start(listener: StdListener, router: Router, config: &ServerConfig) -> io::Result<Self> {
         let listener = TcpListener::from_std(listener)?;
         let (drain, closing) = (Drain::default(), CancellationToken::new());
         let serving = serve(
@@ -52,12 +52,12 @@ impl RouterServer {
 
     /// Tells every client from now on that its answer is the last one on its connection, and closes connections that are
     /// quiet. New ones are taken: what drains elsewhere may still cause requests.
-    pub fn begin_drain(&self) {
+    pub(crate) fn begin_drain(&self) {
         self.drain.begin();
     }
 
     /// Stops accepting, and waits until every request that has begun to arrive is answered, however long that takes.
-    pub async fn drain(self) {
+    pub(crate) async fn drain(self) {
         self.drain.begin();
         self.closing.cancel();
         if self.serving.await.is_err() {

@@ -91,7 +91,7 @@ impl Worker {
             let info = ConnectionInfo {
                 peer: peer.ip().into(),
                 client: client.clone(),
-                sidecar: false,
+                is_sidecar: false,
             };
             let connection = Connection {
                 service: Routes {

@@ -9,7 +9,6 @@ use tokio::runtime::Runtime;
 use wasmgate::{
     bootstrap, config,
     gateway::{ConnectionInfo, Gateway},
-    metrics::Metrics,
 };
 
 use crate::{Scenario, record::Measured};
@@ -55,17 +54,12 @@ impl Bench {
             .build()
             .unwrap();
         let config = config::load(&folder.join("wasmgate.toml")).unwrap();
-        let metrics = Arc::new(Metrics::new().unwrap());
-        let gateway = Arc::new(bootstrap::load(config, metrics).unwrap());
-        let client = gateway.client();
+        let gateway = Arc::new(bootstrap::load(config).unwrap());
+        let connection = gateway.connection(IpAddr::from([127, 0, 0, 1]));
         Self {
             runtime,
             gateway,
-            connection: ConnectionInfo {
-                peer: IpAddr::from([127, 0, 0, 1]).into(),
-                client,
-                sidecar: false,
-            },
+            connection,
         }
     }
 
