@@ -1,5 +1,5 @@
-//! Permits: how many instances of one package may live at once, how many requests may be under way to outside, and what is
-//! refused when they are.
+//! Permits: how many instances of one package may live at once, how many requests may be under way to outside, and what
+//! is refused when they are.
 
 use std::sync::{
     Arc,
@@ -38,12 +38,12 @@ impl Permits {
         Some(Permit(self.clone()))
     }
 
-    /// How many are taken.
+    /// The number of those that are taken.
     pub(crate) fn taken(&self) -> usize {
         self.0.taken.load(Ordering::Relaxed)
     }
 
-    /// How many there are.
+    /// The number of permits.
     pub(crate) fn limit(&self) -> usize {
         self.0.limit
     }

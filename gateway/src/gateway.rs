@@ -27,7 +27,7 @@ use crate::{
     target::Target,
 };
 
-/// What a client gets: a guest's body as it comes, or a problem document.
+/// The body that a client gets: a guest's as it comes, or a problem document.
 pub type ResponseBody = Either<GuestBody, Full<Bytes>>;
 
 /// Everything requests share; nothing in it changes while they run.
@@ -112,18 +112,18 @@ impl Gateway {
         self.packages.get(found.ok()?)
     }
 
-    /// Which packages are loaded.
+    /// The packages that are loaded.
     pub(crate) fn residents(&self) -> &Residents {
         &self.residents
     }
 
-    /// Where the memory of most instances comes from.
+    /// The pool that the memory of most instances comes from.
     pub(crate) fn pool(&self) -> &Pool {
         self.loader.engines().pool()
     }
 
     /// Says whose requests are cut at the end; what is said once is not said again.
-    pub(crate) fn tell_cut(&self) {
+    pub(crate) fn warn_of_cut_requests(&self) {
         if self.is_cut.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -191,7 +191,7 @@ impl Gateway {
         answered
     }
 
-    /// Which route takes this request. The request's path becomes the one that the guest is to see.
+    /// Finds the route that takes this request. The request's path becomes the one that the guest is to see.
     fn find<B>(&self, request: &mut Request<B>) -> Result<(usize, &Arc<Package>, Option<HeaderValue>), Failure> {
         let target = Target::of(request)?;
         let path = target.path();
@@ -214,7 +214,7 @@ impl Gateway {
         Ok((index, package, prefix))
     }
 
-    /// Whether a path of a package is for the building blocks alone.
+    /// Returns whether a path of a package is for the building blocks alone.
     pub(crate) fn is_internal(&self, package: &Package, path: &str) -> bool {
         match &self.building_blocks {
             Some(blocks) if !package.config.grants.is_none() => blocks.is_internal(package.name().app_id(), path),

@@ -12,12 +12,12 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// What may wait to be written, in bytes: some ten thousand lines, which a reader that is alive takes in a fraction of a
-/// second. What comes when it is full is dropped and counted.
+/// The bytes that may wait to be written: some ten thousand lines, which a reader that is alive takes in a fraction of
+/// a second. What comes when it is full is dropped and counted.
 const MAX_WAITING: usize = 4 << 20;
 
-/// How long the end waits for the last lines to be taken: a reader that has stopped does not keep the process from
-/// ending.
+/// The time for which the end waits for the last lines to be taken: a reader that has stopped does not keep the process
+/// from ending.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
 /// Lines of this process that are not in its log.
@@ -29,7 +29,7 @@ pub fn dropped_lines() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
-/// Where the lines of the log go. Cloning copies a pointer.
+/// The way that lines of the log take. Cloning copies a pointer.
 #[derive(Clone)]
 pub struct Log(Arc<Queue>);
 

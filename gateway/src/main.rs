@@ -36,7 +36,7 @@ const IO_ERROR: u8 = 74;
 /// A running gateway does not do what is asked of it (`EX_NOPERM`).
 const REFUSED: u8 = 77;
 
-/// What is logged unless RUST_LOG says otherwise.
+/// The filter of the log unless RUST_LOG says otherwise.
 const LOG_FILTER: &str = "info";
 
 /// A serverless HTTP platform: HTTP routes to Wasm components, a fresh instance for every request.
@@ -121,7 +121,7 @@ fn run(command: Command) -> Result<ExitCode, Exit> {
                     .dapr
                     .map(|address| format!("dapr on {}\n", url(address)));
                 let dapr = dapr.unwrap_or_default();
-                say(&format!(
+                print(&format!(
                     "listening on {}\nadmin on {}\n{dapr}\n{table}",
                     url(addresses.listen),
                     url(addresses.admin)
@@ -136,15 +136,15 @@ fn run(command: Command) -> Result<ExitCode, Exit> {
             let config = load(&file)?;
             let registered = bootstrap::check(&config)?;
             for (package, registered) in config.packages.iter().zip(&registered) {
-                say(&format!(
+                print(&format!(
                     "{} runs in engine {}\n",
                     package.name, registered.choice
                 ));
             }
             for caveat in bootstrap::caveats(&config) {
-                say(&format!("note: {caveat}\n"));
+                print(&format!("note: {caveat}\n"));
             }
-            say(&format!(
+            print(&format!(
                 "{}: {} and {} are right\n",
                 file.file.display(),
                 counted(config.packages.len(), "package"),
@@ -155,18 +155,18 @@ fn run(command: Command) -> Result<ExitCode, Exit> {
         Command::Compile(file) => {
             let config = load(&file)?;
             let compiled = counted(bootstrap::check(&config)?.len(), "package");
-            say(&format!(
+            print(&format!(
                 "compiled in {}: {compiled}\n",
                 config.server.cache.display()
             ));
             Ok(ExitCode::SUCCESS)
         }
         Command::Routes(file) => {
-            say(&config::table(&load(&file)?));
+            print(&config::table(&load(&file)?));
             Ok(ExitCode::SUCCESS)
         }
         Command::Parked(parked) => {
-            say(&ask(parked)?);
+            print(&operate(parked)?);
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -183,8 +183,8 @@ fn counted(number: usize, thing: &str) -> String {
     format!("{number} {thing}{plural}")
 }
 
-/// Has a running gateway do something.
-fn ask(parked: parked::Parked) -> Result<String, Exit> {
+/// Has a running gateway do what an operator wants.
+fn operate(parked: parked::Parked) -> Result<String, Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -208,8 +208,8 @@ fn load(file: &File) -> Result<Config, Exit> {
     })
 }
 
-/// What a user asked to see goes to standard output; whoever closed it does not want it.
-fn say(text: &str) {
+/// Prints what a user asked to see on standard output; whoever closed it does not want it.
+fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
@@ -235,7 +235,7 @@ fn start_logging() -> Option<Log> {
     queue
 }
 
-/// Why the process ends, and with which code.
+/// The end of the process, with its code.
 struct Exit {
     code: u8,
     message: String,

@@ -12,7 +12,7 @@ use wasmgate::{
     config,
 };
 
-/// What is done about them.
+/// The commands.
 #[derive(Subcommand)]
 pub(crate) enum Parked {
     /// List events whose retries are used up, and dead letters that nobody subscribes to
@@ -38,7 +38,7 @@ pub(crate) enum Parked {
     },
 }
 
-/// Which events are meant; what is not given means any.
+/// The choice of events; what is not given means any.
 #[derive(Args)]
 pub(crate) struct Which {
     /// Of this subscribing package
@@ -88,18 +88,18 @@ impl Parked {
     pub(crate) async fn run(self) -> Result<String, CallError> {
         match self {
             Self::List { which, limit } => {
-                let (client, order) = which.of(Some(limit), false);
+                let (client, order) = which.into_order(Some(limit), false);
                 let query = query(&order);
                 let events: Vec<Event> = client.get(&format!("/parked?{query}")).await?;
                 Ok(table(&events))
             }
             Self::Release { which } => {
-                let (client, order) = which.of(None, false);
+                let (client, order) = which.into_order(None, false);
                 let Released { released } = client.post("/parked/release", &order).await?;
                 Ok(format!("released: {released}\n"))
             }
             Self::Drop { which, all } => {
-                let (client, order) = which.of(None, all);
+                let (client, order) = which.into_order(None, all);
                 let Dropped { dropped } = client.post("/parked/drop", &order).await?;
                 Ok(format!("dropped: {dropped}\n"))
             }
@@ -108,7 +108,7 @@ impl Parked {
 }
 
 impl Which {
-    fn of(self, limit: Option<usize>, all: bool) -> (Client, Order) {
+    fn into_order(self, limit: Option<usize>, all: bool) -> (Client, Order) {
         let order = Order {
             package: self.package,
             pubsub: self.pubsub,

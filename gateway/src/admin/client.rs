@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::config::Secret;
 
-/// How long a call may take: releasing a million events takes some seconds.
+/// The time that a call may take: releasing a million events takes some seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A gateway's admin listener.
@@ -22,7 +22,7 @@ pub struct Client {
     token: Option<Secret>,
 }
 
-/// Why a call brought nothing.
+/// A call that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// Nobody answers there.
@@ -30,7 +30,7 @@ pub enum CallError {
     Unreachable {
         /// The address that was tried.
         address: String,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// The connection or its answer broke.
@@ -81,8 +81,10 @@ impl Client {
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(broken);
         }
-        let told: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
-        let message = told.as_ref().and_then(|told| told.get("message")?.as_str());
+        let problem: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
+        let message = problem
+            .as_ref()
+            .and_then(|problem| problem.get("message")?.as_str());
         Err(CallError::Refused {
             status,
             message: message.unwrap_or("it gave no reason").to_owned(),

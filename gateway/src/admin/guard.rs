@@ -1,4 +1,5 @@
-//! Who may call what changes something: somebody on this machine or with the token, and never a page in a browser.
+//! The guard before calls that change something: somebody on this machine or with the token, and never a page in a
+//! browser.
 //!
 //! A page can send a request to any address that its browser reaches, also to a loopback one, and by a name of its own
 //! that it lets resolve to one (DNS rebinding). It cannot send JSON to another origin unasked, cannot hide its own
@@ -17,7 +18,7 @@ use subtle::ConstantTimeEq as _;
 use crate::config::Secret;
 use wasmgate_common::{is_loopback, is_ours, single};
 
-/// Why a call was refused.
+/// The reason for which a call was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
     /// It comes from another machine, and there is no token.
@@ -33,7 +34,7 @@ pub(super) enum Refused {
 }
 
 impl Refused {
-    fn told(self) -> (StatusCode, &'static str) {
+    fn describe(self) -> (StatusCode, &'static str) {
         match self {
             Self::NotLocal => (
                 StatusCode::FORBIDDEN,
@@ -61,7 +62,7 @@ impl Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let (status, message) = self.told();
+        let (status, message) = self.describe();
         let mut response = (status, Json(json!({ "message": message }))).into_response();
         if self == Self::Token {
             response
@@ -100,7 +101,7 @@ pub(super) fn check(headers: &HeaderMap, uri: &Uri, peer: SocketAddr, token: Opt
     Ok(())
 }
 
-/// Whether the right token is there; a wrong one is refused wherever it comes from.
+/// Returns whether the right token is there; a wrong one is refused wherever it comes from.
 fn has_token(headers: &HeaderMap, token: Option<&Secret>) -> Result<bool, Refused> {
     if !headers.contains_key(header::AUTHORIZATION) {
         return Ok(false);

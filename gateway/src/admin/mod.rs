@@ -26,7 +26,7 @@ use crate::{config::Secret, engine::Choice, gateway::Gateway, metrics::Metrics, 
 
 pub use parked::{MAX_LISTED, Order};
 
-/// What the admin listener tells, from before the first package is loaded to the end of the drain.
+/// The state that the admin listener shows, from before the first package is loaded to the end of the drain.
 #[derive(Clone)]
 pub(crate) struct Status(Arc<Shared>);
 
@@ -111,7 +111,7 @@ struct PackageStatus {
 }
 
 impl PackageStatus {
-    fn of(package: &Arc<Package>) -> Self {
+    fn new(package: &Arc<Package>) -> Self {
         Self {
             name: package.name().to_string(),
             choice: package.registered.choice.clone(),
@@ -126,5 +126,5 @@ async fn packages(State(status): State<Status>) -> Json<Vec<PackageStatus>> {
     let packages = status
         .gateway()
         .map_or(&[][..], |gateway| gateway.packages());
-    Json(packages.iter().map(PackageStatus::of).collect())
+    Json(packages.iter().map(PackageStatus::new).collect())
 }

@@ -20,7 +20,7 @@ use super::{Status, guard};
 const LISTED: usize = 100;
 pub const MAX_LISTED: usize = 10_000;
 
-/// Which events an operator means.
+/// A choice of events by an operator.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Order {
@@ -139,7 +139,7 @@ fn queues_of(status: &Status) -> Result<Option<&Dapr>, Failed> {
     }
 }
 
-/// Why an operator did not get what was asked for.
+/// A call of an operator that failed.
 pub(super) enum Failed {
     Refused(guard::Refused),
     /// The body is no order.

@@ -18,9 +18,9 @@ pub(super) struct Condition {
     /// The package that it is about, if it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package: Option<String>,
-    /// What it is, for people.
+    /// A sentence for people.
     pub detail: String,
-    /// Whether requests should go elsewhere because of it.
+    /// True if requests should go elsewhere because of it.
     #[serde(skip)]
     pub unready: bool,
 }
@@ -40,9 +40,9 @@ impl From<wasmgate_dapr::Condition> for Condition {
 #[derive(Serialize)]
 struct Readiness {
     ready: bool,
-    /// Why not.
+    /// The conditions that keep it from being ready.
     reasons: Vec<Condition>,
-    /// What else is amiss.
+    /// Conditions that an operator should know of besides.
     details: Vec<Condition>,
 }
 
@@ -118,7 +118,7 @@ fn text(readiness: &Readiness) -> String {
     text
 }
 
-/// Whether the client would rather have JSON than anything else: probes ask for `*/*` and get text.
+/// Returns whether the client would rather have JSON than anything else: probes ask for `*/*` and get text.
 fn wants_json(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter();
     accepted

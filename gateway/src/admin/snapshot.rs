@@ -1,4 +1,4 @@
-//! What is not recorded but looked at when metrics are asked for: queues, packages, readiness.
+//! Metrics that are not recorded but taken when they are asked for: queues, packages, readiness.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -55,7 +55,7 @@ pub(super) fn diagnostic(code: Code, error: &impl ToString) -> Diagnostic {
     }
 }
 
-/// Whether anybody may call the building blocks.
+/// Returns whether anybody may call the building blocks.
 fn is_used(config: &Config) -> bool {
     let granted = config
         .packages

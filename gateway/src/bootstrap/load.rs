@@ -111,7 +111,8 @@ pub(super) fn loader(config: &Config, metrics: &Arc<Metrics>) -> Result<Loader, 
         memory: usize::try_from(memory).unwrap_or(usize::MAX),
     };
     let engines = Engines::new(limits).map_err(|error| StartError::Machine(format!("{error:#}")))?;
-    // Kept: code that is lost while the gateway serves is compiled on it too, and so are the functions of one component.
+    // Kept: code that is lost while the gateway serves is compiled on it too, and so are the functions of one
+    // component.
     let threads = ThreadPoolBuilder::new()
         .thread_name(|index| format!("compile-{index}"))
         .build()

@@ -26,11 +26,11 @@ pub use dapr::caveats;
 pub use load::load;
 pub use sockets::Addresses;
 
-/// How long a memory slot may be idle before its memory goes back: long enough for the next request of a package
-/// that is used at all.
+/// The time for which a memory slot may be idle before its memory goes back: long enough for the next request of a
+/// package that is used at all.
 const TRIM_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Why the gateway cannot start.
+/// A start that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Packages that cannot be served and component files that cannot be used, all of them.
@@ -50,7 +50,7 @@ pub enum StartError {
     Machine(String),
 }
 
-/// How serving ended.
+/// The end of serving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// Everything in flight was finished.
@@ -132,7 +132,7 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
         () = signals.next() => Ended::Cut,
     };
     if ended == Ended::Cut {
-        gateway.tell_cut();
+        gateway.warn_of_cut_requests();
     }
     Ok(ended)
 }

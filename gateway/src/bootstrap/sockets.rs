@@ -61,6 +61,6 @@ fn refused(config: &Config, key: &str, address: SocketAddr, error: &io::Error) -
     if system::is_out_of_descriptors(error) {
         return StartError::Machine(format!("cannot listen on {address}: {error}"));
     }
-    let diagnostic = config.at_key(key, server::refused(address, error));
+    let diagnostic = config.at_key(key, server::diagnose(address, error));
     StartError::Listen(config.diagnostics(vec![diagnostic]))
 }

@@ -1,4 +1,4 @@
-//! What the process asks of the system: descriptors and signals.
+//! Descriptors and signals, which the process asks of the system.
 
 use std::{fs::File, io};
 
@@ -23,7 +23,7 @@ pub(super) fn raise_descriptor_limit() {
     }
 }
 
-/// How many descriptors this process may have.
+/// Returns the number of descriptors that this process may have.
 pub(super) fn descriptors() -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     usize::try_from(limit).unwrap_or(usize::MAX)
@@ -33,9 +33,9 @@ pub(super) fn descriptors() -> usize {
 /// eight bytes for each, kept as long as the process lives.
 const EXPECTED_DESCRIPTORS: u64 = 65_536;
 
-/// Has the kernel's table of descriptors grow now. It doubles whenever it is full, and in a process with several threads
-/// the one that needs the next descriptor then waits some milliseconds for a grace period of all processors: that one
-/// would be a request that loads a package or opens a connection.
+/// Has the kernel's table of descriptors grow now. It doubles whenever it is full, and in a process with several
+/// threads the one that needs the next descriptor then waits some milliseconds for a grace period of all processors:
+/// that one would be a request that loads a package or opens a connection.
 pub(super) fn grow_descriptor_table() {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let last = i32::try_from(limit.min(EXPECTED_DESCRIPTORS).saturating_sub(1)).unwrap_or(i32::MAX);
@@ -50,7 +50,7 @@ pub(super) fn grow_descriptor_table() {
     }
 }
 
-/// Whether the process, or the machine, has no descriptor left.
+/// Returns whether the process, or the machine, has no descriptor left.
 pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
     let errno = io::Error::raw_os_error(error).map(Errno::from_raw_os_error);
     matches!(errno, Some(Errno::MFILE | Errno::NFILE))

@@ -19,14 +19,14 @@ pub(super) fn unmet(config: &Config, settings: &Settings) -> Vec<String> {
             let sees = |(kind, name): &(String, String)| grants.sees_component(kind, name);
             let invokes = |app: &&str| grants.allows_invoke(app);
             if !components.iter().any(sees) && !apps.iter().any(invokes) {
-                found.push(told(package.name.as_str(), key, glob.as_str()));
+                found.push(describe(package.name.as_str(), key, glob.as_str()));
             }
         }
     }
     found
 }
 
-fn told(package: &str, key: &str, name: &str) -> String {
+fn describe(package: &str, key: &str, name: &str) -> String {
     let what = match key {
         "invoke" => "no package has this name",
         _ => "no component that it may use has this name",

@@ -1,4 +1,4 @@
-//! How the building blocks reach packages: as an instance of their own, with no route and no socket.
+//! The channel by which the building blocks reach packages: as an instance of their own, with no route and no socket.
 
 use std::{
     sync::{Arc, Weak},
@@ -17,8 +17,8 @@ use crate::{
     package::Package,
 };
 
-/// How much longer than an instance may live its answer is waited for: its deadline is noticed by a timer on a machine
-/// that may be busy.
+/// The time for which an answer is waited for beyond the life of its instance: its deadline is noticed by a timer on a
+/// machine that may be busy.
 const AFTER_THE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Says that a request is an invocation by another app, which may not do what the building blocks do.

@@ -1,5 +1,5 @@
-//! Events, jobs, bindings and invocations into packages, on a runtime of their own beside the workers, so that a flood of
-//! events takes turns with requests instead of standing in front of them.
+//! Events, jobs, bindings and invocations into packages, on a runtime of their own beside the workers, so that a flood
+//! of events takes turns with requests instead of standing in front of them.
 
 mod channel;
 
@@ -32,7 +32,7 @@ pub(crate) struct Deliveries {
     building_blocks: Option<BuildingBlocks>,
 }
 
-/// Why there are no deliveries.
+/// A start of deliveries that failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeliveriesError {
     /// The system gives no threads or no descriptors for them.
@@ -44,8 +44,8 @@ pub(crate) enum DeliveriesError {
 }
 
 impl Deliveries {
-    /// Starts the building blocks of `gateway`, on as many threads as there are workers; `listener` is what `[dapr] listen`
-    /// asks for, on which other processes call as `app`.
+    /// Starts the building blocks of `gateway`, on as many threads as there are workers; `listener` is what `[dapr]
+    /// listen` asks for, on which other processes call as `app`.
     ///
     /// # Errors
     /// When the system does not give what they need.

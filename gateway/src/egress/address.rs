@@ -1,4 +1,4 @@
-//! Which addresses stay closed, whatever name led to them.
+//! The addresses that stay closed, whatever name led to them.
 //!
 //! A public name can be made to resolve to an address inside (DNS rebinding), so the check is on the address that
 //! is about to be connected to, after resolution.
@@ -20,8 +20,8 @@ const METADATA_V6: [Ipv6Addr; 2] = [
 ];
 
 /// The ranges of somebody's own network, by first address and length of the prefix: private use (RFC 1918), carriers'
-/// (RFC 6598), protocol assignments (RFC 6890), benchmarks (RFC 2544), reserved (RFC 1112); unique local (RFC 4193) and,
-/// deprecated, site-local ones, local NAT64 (RFC 8215) and Teredo (RFC 4380), whose other end is an IPv4 address.
+/// (RFC 6598), protocol assignments (RFC 6890), benchmarks (RFC 2544), reserved (RFC 1112); unique local (RFC 4193)
+/// and, deprecated, site-local ones, local NAT64 (RFC 8215) and Teredo (RFC 4380), whose other end is an IPv4 address.
 const PRIVATE_V4: [(Ipv4Addr, u8); 7] = [
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(172, 16, 0, 0), 12),
@@ -38,12 +38,12 @@ const PRIVATE_V6: [(Ipv6Addr, u8); 4] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32),
 ];
 
-/// Whether a range is one of private addresses, which names may not resolve to unless it is opened.
+/// Returns whether a range is one of private addresses, which names may not resolve to unless it is opened.
 pub(crate) fn is_private_range(range: &IpNet) -> bool {
     private().any(|private| private.contains(range))
 }
 
-/// Whether an address may be connected to after resolving a name, with these private ranges open.
+/// Returns whether an address may be connected to after resolving a name, with these private ranges open.
 pub(super) fn may_be_resolved_to(address: IpAddr, open: &[IpNet]) -> bool {
     let address = address.to_canonical();
     if is_never_open(address) {
@@ -59,13 +59,13 @@ pub(super) fn may_be_resolved_to(address: IpAddr, open: &[IpNet]) -> bool {
     }
 }
 
-/// Whether a host in a request may be connected to at all: a name may, and is checked again when it is resolved.
-/// The operator who lists a loopback or private address itself, or `localhost`, means it.
+/// Returns whether a host in a request may be connected to at all: a name may, and is checked again when it is
+/// resolved. The operator who lists a loopback or private address itself, or `localhost`, means it.
 pub(super) fn may_be_named(host: &str) -> bool {
     literal(host).is_none_or(|address| !is_never_open(address.to_canonical()))
 }
 
-/// Whether a host means this machine by its very name.
+/// Returns whether a host means this machine by its very name.
 pub(super) fn is_localhost(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
 }

@@ -130,7 +130,7 @@ impl Body for Held {
 pub(super) struct Paced {
     body: Incoming,
     outgoing: Arc<Outgoing>,
-    /// How long the next bytes may take, from when they are asked for.
+    /// The time that the next bytes may take, from when they are asked for.
     limit: Option<Duration>,
     /// The same once the first ones are here.
     between: Option<Duration>,
@@ -168,7 +168,7 @@ impl Body for Paced {
             self.limit = self.between;
             let outgoing = &self.outgoing;
             let failed = |error: hyper::Error| {
-                let failed = Failed::of(&error, Error::HttpProtocolError).after_a_part();
+                let failed = Failed::from_error(&error, Error::HttpProtocolError).after_a_part();
                 outgoing.failed(failed)
             };
             return Poll::Ready(frame.map(|frame| frame.map_err(failed)));

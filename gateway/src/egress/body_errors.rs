@@ -1,4 +1,4 @@
-//! What a guest is told of an error that a body ended in.
+//! The errors that a guest sees of a body that broke off.
 //!
 //! `wasi:http/types.http-error-code` of wasmtime-wasi-http looks for an error of another type than its bodies end in, and
 //! finds none.
@@ -38,7 +38,7 @@ pub(crate) fn add_to_linker<T: IoView + 'static>(linker: &mut Linker<T>) -> wasm
 fn code_of(error: &Error) -> Option<ErrorCode> {
     Some(match error {
         Error::Hyper(error) => {
-            return code_of(&Failed::of(error, Error::HttpProtocolError).code);
+            return code_of(&Failed::from_error(error, Error::HttpProtocolError).code);
         }
         Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
         Error::ConnectionTerminated => ErrorCode::ConnectionTerminated,

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::admission::Permits;
 
-/// How long a connection may take in all, from its name's addresses to TLS, unless the guest says otherwise.
+/// The time that a connection may take in all, from its name's addresses to TLS, unless the guest says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A worker's client; clones share its connections.
@@ -35,7 +35,7 @@ struct Shared {
     idle: Idle,
 }
 
-/// How far a request came that has no answer.
+/// A request without an answer.
 struct Unanswered {
     failed: Failed,
     /// The request, when nothing of it was sent.
@@ -177,7 +177,7 @@ impl Client {
             }
             Err(mut error) => {
                 let unsent = error.take_message();
-                let failed = Failed::of(error.error(), Error::HttpProtocolError);
+                let failed = Failed::from_error(error.error(), Error::HttpProtocolError);
                 let failed = if connection.has_received() {
                     failed.after_a_part()
                 } else {
@@ -242,7 +242,7 @@ impl Connection {
         }
     }
 
-    /// Whether the other end has said anything since the last request was sent.
+    /// Returns whether the other end has said anything since the last request was sent.
     fn has_received(&self) -> bool {
         match self {
             Self::Http1 { watch, .. } => watch.has_received(),
@@ -250,7 +250,7 @@ impl Connection {
         }
     }
 
-    /// Whether it can take a request now.
+    /// Returns whether it can take a request now.
     pub(super) fn is_open(&self) -> bool {
         match self {
             Self::Http1 { sender, .. } => sender.is_ready(),
@@ -258,7 +258,7 @@ impl Connection {
         }
     }
 
-    /// Whether it takes many requests at once.
+    /// Returns whether it takes many requests at once.
     pub(super) fn is_shared(&self) -> bool {
         matches!(self, Self::Http2(_))
     }
@@ -281,7 +281,7 @@ impl Connection {
     }
 }
 
-/// Whether an absent body has to be said (RFC 9110, 8.6).
+/// Returns whether an absent body has to be said (RFC 9110, 8.6).
 fn expects_a_body(method: &Method) -> bool {
     [Method::POST, Method::PUT, Method::PATCH].contains(method)
 }

@@ -34,7 +34,7 @@ use super::{
     watched::{Watch, Watched},
 };
 
-/// How long one address has before the next one is tried beside it (RFC 8305, section 8).
+/// The time that one address has before the next one is tried beside it (RFC 8305, section 8).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
 /// The most bytes of a response's head, and what is read at once of its body.
@@ -43,7 +43,8 @@ const HEAD_BYTES: usize = 128 << 10;
 /// The most header fields of a response: several times what servers send.
 const MAX_HEADERS: usize = 512;
 
-/// How often a shared connection with requests under way is asked whether it is alive, and how long the answer may take.
+/// The time after which a shared connection with requests under way is asked whether it is alive, and the time for the
+/// answer.
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 
 /// A connection that is ready for a request.
@@ -59,7 +60,7 @@ pub(super) enum Connection {
     Http2(http2::SendRequest<WasiBody>),
 }
 
-/// What a stream of bytes must do.
+/// A stream of bytes.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
@@ -122,7 +123,7 @@ async fn tcp(addresses: &[SocketAddr]) -> Result<TcpStream, Failed> {
         }
     }
     Err(match last {
-        Some(error) => Failed::of(&error, Error::DestinationUnavailable),
+        Some(error) => Failed::from_error(&error, Error::DestinationUnavailable),
         None => Failed::new(Error::DestinationUnavailable, "there is no address"),
     })
 }
@@ -146,7 +147,7 @@ async fn over_tls(
     TlsConnector::from(Arc::clone(config))
         .connect(name, stream)
         .await
-        .map_err(|error| Failed::of(&error, Error::TlsProtocolError))
+        .map_err(|error| Failed::from_error(&error, Error::TlsProtocolError))
 }
 
 /// Starts the version of HTTP that both sides chose.
@@ -167,13 +168,13 @@ async fn http1(stream: Box<dyn Stream>, proxy: Option<Option<HeaderValue>>) -> R
         .max_headers(MAX_HEADERS)
         .handshake(stream)
         .await
-        .map_err(|error| Failed::of(&error, Error::HttpProtocolError))?;
+        .map_err(|error| Failed::from_error(&error, Error::HttpProtocolError))?;
     // Its errors reach whoever waits for an answer.
     tokio::spawn(connection);
     sender
         .ready()
         .await
-        .map_err(|error| Failed::of(&error, Error::ConnectionTerminated))?;
+        .map_err(|error| Failed::from_error(&error, Error::ConnectionTerminated))?;
     Ok(Connection::Http1 {
         sender,
         watch,
@@ -182,7 +183,7 @@ async fn http1(stream: Box<dyn Stream>, proxy: Option<Option<HeaderValue>>) -> R
 }
 
 async fn http2(stream: Box<dyn Stream>) -> Result<Connection, Failed> {
-    let failed = |error: hyper::Error| Failed::of(&error, Error::HttpProtocolError);
+    let failed = |error: hyper::Error| Failed::from_error(&error, Error::HttpProtocolError);
     let (every, patience) = PING;
     let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -230,7 +231,7 @@ async fn tunnel(
     to: &Destination,
     credentials: Option<HeaderValue>,
 ) -> Result<Box<dyn Stream>, Failed> {
-    let failed = |error: hyper::Error| Failed::of(&error, Error::ConnectionTerminated);
+    let failed = |error: hyper::Error| Failed::from_error(&error, Error::ConnectionTerminated);
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(failed)?;

@@ -7,13 +7,13 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::{identity::TRACEPARENT, package::Package};
 
-/// Where guests find the Dapr API, as Dapr's own SDKs expect it.
+/// The place of the Dapr API for guests, as Dapr's own SDKs expect it.
 pub(crate) const DAPR_ENDPOINT: &str = "http://localhost:3500";
 
 /// The authorities that mean [`DAPR_ENDPOINT`].
 const AUTHORITIES: [&str; 2] = ["localhost:3500", "127.0.0.1:3500"];
 
-/// Whether a request of a guest is meant for the Dapr API.
+/// Returns whether a request of a guest is meant for the Dapr API.
 pub(super) fn is_dapr(uri: &Uri) -> bool {
     uri.authority()
         .is_some_and(|authority| AUTHORITIES.contains(&authority.as_str()))

@@ -1,4 +1,4 @@
-//! Why a request of a guest had no answer: in the words that WASI has for it, and in those for the log.
+//! Failures of guests' requests, in the words that WASI has for them, and in those for the log.
 
 use std::{error::Error as StdError, fmt::Write as _, io};
 
@@ -15,9 +15,9 @@ pub(super) struct TooManyInterim;
 /// The codes of WASI are the proxy error types of RFC 9209, and mean what that says of them.
 #[derive(Debug)]
 pub(super) struct Failed {
-    /// What the guest is told.
+    /// The error that the guest sees.
     pub(super) code: Error,
-    /// What the log is told besides.
+    /// More of it for the log.
     pub(super) detail: String,
 }
 
@@ -30,7 +30,7 @@ impl Failed {
     }
 
     /// Finds the code for an error in its causes; `otherwise` when none of them has one.
-    pub(super) fn of(error: &(dyn StdError + 'static), otherwise: Error) -> Self {
+    pub(super) fn from_error(error: &(dyn StdError + 'static), otherwise: Error) -> Self {
         let (mut code, mut detail) = (None, String::new());
         let mut cause = Some(error);
         while let Some(error) = cause {
@@ -75,7 +75,7 @@ pub(super) fn name(code: &Error) -> String {
     name.replace("-ip-", "-IP-").replace("-uri-", "-URI-")
 }
 
-/// What a certificate is refused for, where the library says it in inner names.
+/// Explains the refusal of a certificate where the library says it in inner names.
 fn explained(error: &(dyn StdError + 'static)) -> Option<&'static str> {
     let error = match error.downcast_ref::<io::Error>() {
         Some(error) => error.get_ref()?.downcast_ref::<rustls::Error>()?,
@@ -100,13 +100,13 @@ fn code_of(error: &(dyn StdError + 'static)) -> Option<Error> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         // An error of TLS or of this gateway, in the dress of input and output.
         let inner = error.get_ref().and_then(|inner| code_of(inner));
-        return inner.or_else(|| of_input_and_output(error));
+        return inner.or_else(|| io_code(error));
     }
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
-        return Some(of_tls(error));
+        return Some(tls_code(error));
     }
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
-        return of_http(error);
+        return http_code(error);
     }
     if let Some(error) = error.downcast_ref::<h2::Error>() {
         let closed = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
@@ -121,7 +121,7 @@ fn code_of(error: &(dyn StdError + 'static)) -> Option<Error> {
         .then_some(Error::HttpProtocolError)
 }
 
-fn of_input_and_output(error: &io::Error) -> Option<Error> {
+fn io_code(error: &io::Error) -> Option<Error> {
     Some(match error.kind() {
         io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
         io::ErrorKind::TimedOut => Error::ConnectionTimeout,
@@ -145,7 +145,7 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
         .is_some_and(|code| full.iter().any(|errno| errno.raw_os_error() == code))
 }
 
-fn of_tls(error: &rustls::Error) -> Error {
+fn tls_code(error: &rustls::Error) -> Error {
     match error {
         rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Error::TlsCertificateError,
         rustls::Error::AlertReceived(alert) => Error::TlsAlertReceived {
@@ -156,7 +156,7 @@ fn of_tls(error: &rustls::Error) -> Error {
     }
 }
 
-fn of_http(error: &hyper::Error) -> Option<Error> {
+fn http_code(error: &hyper::Error) -> Option<Error> {
     if error.is_parse_too_large() {
         Some(Error::HttpResponseHeaderSectionSize(None))
     } else if error.is_parse() {

@@ -1,4 +1,4 @@
-//! What a guest may call outside: nothing, unless its package's `outbound` names the origin.
+//! The way of guests to the outside, which is closed unless its package's `outbound` names the origin.
 
 mod address;
 mod body;
@@ -53,8 +53,8 @@ type SendIo = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Result<(http::Response<WasiBody>, SendIo), Error>;
 
 impl Egress {
-    /// A door for one instance of `package`, on the worker that `client` belongs to; what it sends belongs to the request
-    /// of this id and `trace`.
+    /// A door for one instance of `package`, on the worker that `client` belongs to; what it sends belongs to the
+    /// request of this id and `trace`.
     pub(crate) fn new(
         package: Arc<Package>,
         request_id: RequestId,
@@ -74,7 +74,7 @@ impl Egress {
 
     /// Lets a request out, if the package may send it and has not too many under way.
     fn let_out(&mut self, method: &Method, uri: &http::Uri) -> Result<Arc<Outgoing>, Error> {
-        let to = Destination::of(uri).ok_or(Error::HttpRequestUriInvalid)?;
+        let to = Destination::parse(uri).ok_or(Error::HttpRequestUriInvalid)?;
         self.allows(method, &to)?;
         Ok(Arc::new(Outgoing {
             package: Arc::clone(&self.package),

@@ -21,8 +21,8 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// Where a request goes. Credentials before the host are no part of it.
-    pub(super) fn of(uri: &Uri) -> Option<Self> {
+    /// Reads the destination of a request. Credentials before the host are no part of it.
+    pub(super) fn parse(uri: &Uri) -> Option<Self> {
         let https = *uri.scheme()? == Scheme::HTTPS;
         let host = uri.host().filter(|host| !host.is_empty())?;
         let authority = uri.authority().map(Authority::as_str)?;
@@ -85,7 +85,7 @@ impl fmt::Display for Destination {
     }
 }
 
-/// What a request and its bodies share.
+/// The state that a request and its bodies share.
 pub(super) struct Outgoing {
     pub(super) package: Arc<Package>,
     pub(super) request_id: RequestId,
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_destination_has_one_spelling() {
-        let of = |uri: &str| Destination::of(&uri.parse().unwrap()).map(|to| to.to_string());
+        let of = |uri: &str| Destination::parse(&uri.parse().unwrap()).map(|to| to.to_string());
         for (uri, shown) in [
             ("https://API.example.com:443/x", "https://api.example.com"),
             ("http://user:pw@example.com/", "http://example.com"),

@@ -14,13 +14,13 @@ use crate::{
     config::PackageName,
 };
 
-/// How long an idle connection is kept: a little less than the 60 s after which common servers close theirs.
+/// The time for which an idle connection is kept: a little less than the 60 s after which common servers close theirs.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 
 /// Idle connections kept to one host, per worker.
 const IDLE_PER_HOST: usize = 64;
 
-/// Which requests a connection is good for.
+/// The requests that a connection is good for.
 #[derive(Debug, Clone, Eq, Hash, PartialEq)]
 pub(super) struct Key {
     pub(super) to: Destination,

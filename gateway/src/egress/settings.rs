@@ -1,4 +1,4 @@
-//! What outgoing requests have in common: whom they trust, what they go through, and how many there may be.
+//! The settings that all outgoing requests share: authorities, proxies, and how many requests there may be.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -67,7 +67,7 @@ impl Settings {
         })))
     }
 
-    /// How a package speaks TLS, and whether that is its own way.
+    /// The TLS settings of a package, and whether they are its own.
     pub(super) fn tls_of(&self, package: &PackageName) -> (&Arc<ClientConfig>, bool) {
         match self.0.own_tls.get(package) {
             Some(own) => (own, true),
@@ -75,7 +75,7 @@ impl Settings {
         }
     }
 
-    /// How a proxy is spoken to.
+    /// The TLS settings for proxies.
     pub(super) fn proxy_tls(&self) -> &Arc<ClientConfig> {
         &self.0.tls
     }
@@ -86,7 +86,7 @@ impl Settings {
         self.0.proxies.intercept(&uri)
     }
 
-    /// Where names are looked up.
+    /// The resolver of names.
     pub(super) fn resolver(&self) -> &Resolver {
         &self.0.resolver
     }

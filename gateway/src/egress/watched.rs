@@ -17,7 +17,7 @@ use super::failed::TooManyInterim;
 /// Interim responses (1xx) to one request: a server that has something to say by them says it in a few.
 const MAX_INTERIM: usize = 64;
 
-/// What is seen of a stream.
+/// The state of a watched stream.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     received: AtomicBool,
@@ -31,7 +31,7 @@ impl Watch {
         self.interim.store(0, Ordering::Relaxed);
     }
 
-    /// Whether anything came since.
+    /// Returns whether anything came since.
     pub(super) fn has_received(&self) -> bool {
         self.received.load(Ordering::Relaxed)
     }

@@ -165,7 +165,7 @@ impl Families {
         } = self;
         [slots, resident, events, refusals, method]
             .into_iter()
-            .filter_map(Family::done)
+            .filter_map(Family::finish)
             .collect()
     }
 }

@@ -55,15 +55,15 @@ impl Family {
     }
 
     /// The family as it is gathered; none without a series.
-    pub(crate) fn done(self) -> Option<MetricFamily> {
+    pub(crate) fn finish(self) -> Option<MetricFamily> {
         let Self(mut family, series) = self;
         family.set_metric(series);
         (!family.get_metric().is_empty()).then_some(family)
     }
 }
 
-/// What a registry keeps two collectors apart by: one description stands for all families of a collector, since
-/// their names are its own.
+/// Makes the description by which a registry keeps two collectors apart: one description stands for all families of a
+/// collector, since their names are its own.
 pub(crate) fn description(name: &str) -> prometheus::Result<Desc> {
     Desc::new(
         name.to_owned(),

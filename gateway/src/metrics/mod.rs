@@ -1,6 +1,10 @@
-//! What the gateway counts. Labels come from the configuration and from short lists of words alone (package, route
-//! pattern, status, reason, operation, result), so their number is bounded; handles are looked up once, never per
-//! request.
+//! Counters and timers of everything: a module that the others use, and that the admin listener shows.
+//!
+//! Labels come from the configuration and from short lists of words alone (package, route pattern, status, reason,
+//! operation, result), so their number is bounded. A request finds its handles without a lock: those of its package and
+//! of its route are made when they are first asked for, and one more for each status, reason and result that comes up
+//! (`few.rs`). Only a rare one is looked up each time: a ninth status of one route, a refusal before there was a route,
+//! and what becomes of a delivery.
 
 mod family;
 mod few;
@@ -158,7 +162,7 @@ impl Metrics {
             gauge.set(i64::try_from(admission.taken()).unwrap_or(i64::MAX));
         }
         let mut families = self.registry.gather();
-        families.extend(more.into_iter().filter_map(Family::done));
+        families.extend(more.into_iter().filter_map(Family::finish));
         TextEncoder::new()
             .encode_to_string(&families)
             .unwrap_or_default()

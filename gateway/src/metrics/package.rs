@@ -1,4 +1,4 @@
-//! What is counted of one package, and of the calls that its instances make.
+//! Counters and timers of one package, and of the calls that its instances make.
 
 use std::{sync::OnceLock, time::Instant};
 

@@ -86,7 +86,7 @@ impl Collector for Process {
         families
             .into_iter()
             .flatten()
-            .filter_map(Family::done)
+            .filter_map(Family::finish)
             .collect()
     }
 }
@@ -107,7 +107,7 @@ const START: usize = 19;
 /// Ticks a second of that time: what the kernel tells programs is the same on every machine this runs on.
 const TICKS_A_SECOND: f64 = 100.0;
 
-/// When this process started, in seconds since 1970.
+/// Returns the time at which this process started, in seconds since 1970.
 fn started() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let uptime = fs::read_to_string("/proc/uptime").ok()?;

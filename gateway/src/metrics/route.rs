@@ -1,4 +1,4 @@
-//! What is counted of one route.
+//! Counters and timers of one route.
 
 use http::StatusCode;
 use prometheus::{Histogram, IntCounterVec};

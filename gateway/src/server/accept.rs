@@ -7,12 +7,12 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-/// How long to wait when the process has no descriptor left for a connection: one closes sooner than this,
+/// The pause when the process has no descriptor left for a connection: one closes sooner than this,
 /// and trying in a loop would only keep it from closing.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Takes connections until `end`, and for the time of `grace` those of clients that have not yet heard of it; then closes
-/// the socket, with nobody left in the kernel's queue: closing it resets them. Returns when `end` came.
+/// Takes connections until `end`, and for the time of `grace` those of clients that have not yet heard of it; then
+/// closes the socket, with nobody left in the kernel's queue: closing it resets them. Returns when `end` came.
 pub(super) async fn accept_until_closed(
     listener: TcpListener,
     end: impl Future<Output = ()>,

@@ -14,17 +14,18 @@ use tokio::{
     time::timeout,
 };
 
-/// How long a client may go on sending after our end. A socket that is closed while bytes come in resets the connection, and
-/// what the client has not read by then is lost (RFC 9112, 9.6); so we read on until it has seen the answer.
+/// The time for which a client may go on sending after our end. A socket that is closed while bytes come in resets the
+/// connection, and what the client has not read by then is lost (RFC 9112, 9.6); so we read on until it has seen the
+/// answer.
 pub(super) const LINGER_TIME: Duration = Duration::from_secs(10);
 
-/// How long it may be silent meanwhile without closing its side.
+/// The time for which it may be silent meanwhile without closing its side.
 pub(super) const LINGER_PAUSE: Duration = Duration::from_secs(2);
 
-/// How much it may send meanwhile: more than most uploads that come to an early answer.
+/// The bytes that it may send meanwhile: more than most uploads that come to an early answer.
 pub(super) const LINGER_BYTES: u64 = 256 << 20;
 
-/// How much of it is read at once.
+/// The bytes that are read at once.
 const LINGER_BUFFER: usize = 16 << 10;
 
 /// Closes our side and reads on until the client closes its own, or a limit is reached.
@@ -50,7 +51,7 @@ pub(super) fn reset(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// Whether bytes have come that nobody has read.
+/// Returns whether bytes have come that nobody has read.
 pub(super) fn has_unread(stream: &TcpStream) -> bool {
     let mut byte = [std::mem::MaybeUninit::uninit()];
     SockRef::from(stream)

@@ -19,13 +19,14 @@ use super::{
 };
 use crate::{error::Failure, identity::RequestId};
 
-/// How HTTP/2's preface begins (RFC 9113, 3.4); no request of HTTP/1 does, although a method may begin with the same letters.
+/// The beginning of HTTP/2's preface (RFC 9113, 3.4); no request of HTTP/1 does, although a method may begin with the
+/// same letters.
 const PREFACE: [u8; 6] = *b"PRI * ";
 
-/// How long to wait for the rest of a preface of which less has come.
+/// The time between two looks at a preface of which less has come.
 const PREFACE_PAUSE: Duration = Duration::from_millis(5);
 
-/// What an HTTP/2 client sends at least before its first request: the preface and an empty SETTINGS frame.
+/// The bytes that an HTTP/2 client sends at least before its first request: the preface and an empty SETTINGS frame.
 const GREETING_BYTES: u32 = 24 + 9;
 
 /// Requests at once on one HTTP/2 connection: what browsers and proxies expect at least (RFC 9113, 6.5.2).
@@ -56,7 +57,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Which of the two it is, unless the client says nothing at all.
+    /// Returns which of the two it is, unless the client says nothing at all.
     async fn opens_with_preface(&self, stream: &TcpStream) -> Option<bool> {
         let peeked = tokio::time::timeout(self.limits.time, opens_with_preface(stream));
         let silent = async {
@@ -130,7 +131,7 @@ impl<S: Service> Connection<S> {
     }
 
     async fn http2(&self, stream: TcpStream) {
-        let exchange = Arc::new(Exchange::of_many());
+        let exchange = Arc::new(Exchange::multiplexed());
         let io = TokioIo::new(Wire::new(stream, Arc::clone(&exchange), Bytes::new()));
         {
             let connection = http2::Builder::new(TokioExecutor::new())
@@ -183,7 +184,7 @@ impl<S: Service> Connection<S> {
     }
 }
 
-/// What a client is told whose request hyper did not understand, or that did not come in time.
+/// Returns the answer to a request that hyper did not understand, or that did not come in time.
 fn misunderstood(exchange: &Exchange, error: &hyper::Error) -> Option<Failure> {
     match exchange.refused() {
         Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => Some(Failure::RequestHeadTooLarge),

@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::exchange::Exchange;
 
-/// How long after the signal connections are still taken, and how long a connection must be quiet to be closed: what a
-/// request that was on its way when the signal came needs to arrive, and no restart is noticeably longer for it.
+/// The time for which connections are still taken after the signal, and for which one must be quiet to be closed: what
+/// a request that was on its way when the signal came needs to arrive, and no restart is noticeably longer for it.
 pub(super) const GRACE: Duration = Duration::from_millis(100);
 
 /// Tells connections that the gateway ends.
@@ -37,12 +37,13 @@ impl Drain {
         self.0.token.cancel();
     }
 
-    /// Begins the end when it is dropped, unless it is disarmed: where a part of the workers cannot start, the others end.
+    /// Begins the end when it is dropped, unless it is disarmed: where a part of the workers cannot start, the others
+    /// end.
     pub(super) fn guard(&self) -> Guard {
         Guard(Some(self.clone()))
     }
 
-    /// Whether the end has begun.
+    /// Returns whether the end has begun.
     pub(super) fn is_stopping(&self) -> bool {
         self.0.is_stopping.load(Ordering::Acquire)
     }

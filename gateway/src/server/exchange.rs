@@ -1,4 +1,4 @@
-//! What one connection is at, as its service and its bytes tell it: hyper does not.
+//! The state of one connection, as its service and its bytes tell it: hyper does not.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
@@ -18,7 +18,7 @@ pub(super) struct Exchange {
     returned: Mutex<Option<TcpStream>>,
 }
 
-/// How much is kept of what hyper answers of itself: enough for its status.
+/// The bytes that are kept of what hyper answers of itself: enough for its status.
 const REFUSED_BYTES: usize = 16;
 
 /// No byte of a request is here.
@@ -34,7 +34,7 @@ const MANY: u8 = 4;
 
 impl Exchange {
     /// Of an HTTP/2 connection.
-    pub(super) fn of_many() -> Self {
+    pub(super) fn multiplexed() -> Self {
         Self {
             phase: AtomicU8::new(MANY),
             ..Self::default()
@@ -82,28 +82,28 @@ impl Exchange {
         self.unread.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the connection cannot go on because of such a body.
+    /// Returns whether the connection cannot go on because of such a body.
     pub(super) fn is_unread(&self) -> bool {
         self.unread.load(Ordering::Relaxed)
     }
 
-    /// Whether only the end of the connection ends the answer (HTTP/1.0).
+    /// Returns whether only the end of the connection ends the answer (HTTP/1.0).
     pub(super) fn is_close_delimited(&self) -> bool {
         self.close_delimited.load(Ordering::Relaxed)
     }
 
-    /// Whether no request has begun to come.
+    /// Returns whether no request has begun to come.
     pub(super) fn is_idle(&self) -> bool {
         self.phase() == IDLE
     }
 
-    /// Whether a request's head has begun to come, and has not ended.
+    /// Returns whether a request's head has begun to come, and has not ended.
     pub(super) fn is_head(&self) -> bool {
         self.phase() == HEAD
     }
 
-    /// Whether what is written now is no answer of the service.
-    pub(super) fn is_unasked(&self) -> bool {
+    /// Returns whether what is written now is no answer of the service.
+    pub(super) fn is_unsolicited(&self) -> bool {
         matches!(self.phase(), IDLE | HEAD)
     }
 
@@ -121,12 +121,12 @@ impl Exchange {
         StatusCode::from_bytes(status).ok()
     }
 
-    /// How many requests have begun.
+    /// The number of requests that have begun.
     pub(super) fn requests(&self) -> u32 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// How many bytes have come, as far as that can be counted.
+    /// The number of bytes that have come, as far as that can be counted.
     pub(super) fn received(&self) -> u32 {
         self.received.load(Ordering::Relaxed)
     }
@@ -157,16 +157,16 @@ mod tests {
     #[test]
     fn what_is_written_before_a_request_is_handed_over_or_after_its_answer_is_unasked() {
         let exchange = Exchange::default();
-        assert!(exchange.is_idle() && exchange.is_unasked());
+        assert!(exchange.is_idle() && exchange.is_unsolicited());
         exchange.read(1);
-        assert!(exchange.is_head() && exchange.is_unasked());
+        assert!(exchange.is_head() && exchange.is_unsolicited());
         exchange.begin(false);
         exchange.flushed();
-        assert!(!exchange.is_unasked(), "a flush within an answer");
+        assert!(!exchange.is_unsolicited(), "a flush within an answer");
         exchange.end();
-        assert!(!exchange.is_unasked(), "its last bytes");
+        assert!(!exchange.is_unsolicited(), "its last bytes");
         exchange.flushed();
-        assert!(exchange.is_idle() && exchange.is_unasked());
+        assert!(exchange.is_idle() && exchange.is_unsolicited());
         assert_eq!((exchange.requests(), exchange.received()), (1, 1));
     }
 }

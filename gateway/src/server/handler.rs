@@ -23,7 +23,7 @@ use crate::{
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// What the requests of one connection share.
+/// The state that the requests of one connection share.
 pub(super) struct Handler<S> {
     pub(super) service: S,
     pub(super) limits: HeadLimits,
@@ -31,7 +31,7 @@ pub(super) struct Handler<S> {
     pub(super) exchange: Arc<Exchange>,
 }
 
-/// What hyper makes of a connection's requests.
+/// A connection's service as hyper wants it.
 pub(super) trait Answering<S: Service>:
     hyper::service::Service<Request<Incoming>, Response = Answered<S>, Error = Infallible, Future: Send> + Send + Unpin
 {
@@ -69,11 +69,11 @@ impl<S: Service> Handler<S> {
                 let id = RequestId::of(request.headers());
                 let is_head = request.method() == Method::HEAD;
                 // The body is given up as any other is.
-                drop(Upload::of(request, &self.exchange));
+                drop(Upload::wrap(request, &self.exchange));
                 document(&failure, is_head, &id).map(S::document)
             }
             None => {
-                let request = Upload::of(request, &self.exchange);
+                let request = Upload::wrap(request, &self.exchange);
                 self.service.answer(request).await
             }
         };
@@ -115,7 +115,8 @@ impl<S: Service> Handler<S> {
     }
 }
 
-/// Whether only the end of the connection can end an answer to an HTTP/1.0 client, which hyper keeps telling `keep-alive`.
+/// Returns whether only the end of the connection can end an answer to an HTTP/1.0 client, which hyper keeps telling
+/// `keep-alive`.
 fn is_close_delimited<B: Body>(response: &Response<B>) -> bool {
     response.body().size_hint().exact().is_none() && !response.headers().contains_key(CONTENT_LENGTH)
 }
@@ -129,8 +130,9 @@ pub(super) fn document(failure: &Failure, is_head: bool, id: &RequestId) -> Resp
     response
 }
 
-/// Whether a body came through more than one `chunked` (RFC 9112, 6.1). hyper looks at the last coding alone: a guest would get
-/// the others' bytes as the body, and a proxy that reads the list in another way would see another end of it.
+/// Returns whether a body came through more than one `chunked` (RFC 9112, 6.1). hyper looks at the last coding alone: a
+/// guest would get the others' bytes as the body, and a proxy that reads the list in another way would see another end
+/// of it.
 fn has_foreign_coding<B: Body>(request: &Request<B>) -> bool {
     // Every other body has a length, and most requests have none.
     if request.body().size_hint().exact().is_some() {
@@ -143,8 +145,8 @@ fn has_foreign_coding<B: Body>(request: &Request<B>) -> bool {
         || codings.next().is_some()
 }
 
-/// Whether a request cannot be answered in HTTP (RFC 6455, 4.1). Every other protocol is an offer, and a server that does not
-/// take it answers as if it were not there (RFC 9110, 7.8).
+/// Returns whether a request cannot be answered in HTTP (RFC 6455, 4.1). Every other protocol is an offer, and a server
+/// that does not take it answers as if it were not there (RFC 9110, 7.8).
 fn wants_websocket<B>(request: &Request<B>) -> bool {
     request.method() == Method::GET
         && has_token(request.headers(), &CONNECTION, "upgrade")

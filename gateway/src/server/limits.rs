@@ -1,4 +1,4 @@
-//! How large a request's head may be, and how long it may take.
+//! Limits on the size of a request's head, and on its time.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use http::Request;
 
 use crate::config::Server as ServerConfig;
 
-/// What HTTP/1.1 writes around a field: a colon, a space and the end of the line. HTTP/2 has nothing of the kind; a head that
-/// fits in one version fits in the other.
+/// The bytes that HTTP/1.1 writes around a field: a colon, a space and the end of the line. HTTP/2 has nothing of the
+/// kind; a head that fits in one version fits in the other.
 const FIELD_BYTES: usize = ": \r\n".len();
 
-/// What HTTP/2 counts for a field beyond its bytes (RFC 9113, 6.5.2).
+/// The bytes that HTTP/2 counts for a field beyond its own (RFC 9113, 6.5.2).
 const HTTP2_FIELD_BYTES: usize = 32;
 
-/// How many times the limit an HTTP/2 head may be that is read to its end, so that its sender is answered with a document.
-/// What is larger still, the library refuses with a bare 431.
+/// The factor by which an HTTP/2 head may exceed the limit and is read to its end, so that its sender gets a document.
+/// One that is larger still, the library refuses with a bare 431.
 const HTTP2_EXCESS: usize = 4;
 
 /// Limits of a request's head.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HeadLimits {
-    /// How long a client may take over it.
+    /// The time that a client may take over it.
     pub(super) time: Duration,
     /// The most bytes.
     pub(super) bytes: usize,
@@ -29,7 +29,7 @@ pub(super) struct HeadLimits {
 }
 
 impl HeadLimits {
-    pub(super) fn of(config: &ServerConfig) -> Self {
+    pub(super) fn from_config(config: &ServerConfig) -> Self {
         Self {
             time: config.header_timeout,
             bytes: config.request_head,
@@ -37,14 +37,14 @@ impl HeadLimits {
         }
     }
 
-    /// What HTTP/2 is told.
+    /// The limit as HTTP/2 counts.
     pub(super) fn http2_list(&self) -> u32 {
         let fields = self.fields.saturating_mul(HTTP2_FIELD_BYTES);
         let list = self.bytes.saturating_add(fields);
         u32::try_from(list.saturating_mul(HTTP2_EXCESS)).unwrap_or(u32::MAX)
     }
 
-    /// Whether a head keeps to them; HTTP/1.1's is checked while it is read.
+    /// Returns whether a head keeps to them; HTTP/1.1's is checked while it is read.
     pub(super) fn admit<B>(&self, request: &Request<B>) -> bool {
         let headers = request.headers();
         let target = request.uri().path_and_query();

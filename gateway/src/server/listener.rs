@@ -49,7 +49,7 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Tells why an address cannot be listened on, with help.
-pub(crate) fn refused(address: SocketAddr, error: &io::Error) -> Diagnostic {
+pub(crate) fn diagnose(address: SocketAddr, error: &io::Error) -> Diagnostic {
     let help = match error.kind() {
         io::ErrorKind::AddrInUse => "stop the process that has it, or choose another port",
         io::ErrorKind::PermissionDenied => {

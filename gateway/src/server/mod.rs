@@ -26,7 +26,7 @@ use drain::Drain;
 use seats::Seats;
 use worker::Finished;
 
-pub(crate) use listener::{Listeners, listen, refused};
+pub(crate) use listener::{Listeners, diagnose, listen};
 pub(crate) use router::RouterServer;
 
 /// The workers, serving.
@@ -41,9 +41,9 @@ impl Workers {
     /// # Errors
     /// When the system gives a worker no thread, no event queue or no descriptor. Those that have started end then.
     pub(crate) fn start(listeners: Listeners, config: &ServerConfig, gateway: &Arc<Gateway>) -> io::Result<Self> {
-        let (drain, seats) = (Drain::default(), Seats::of(config));
+        let (drain, seats) = (Drain::default(), Seats::from_config(config));
         let unless_all = drain.guard();
-        let (told, started) = mpsc::channel();
+        let (starting, started) = mpsc::channel();
         let threads = listeners
             .sockets
             .into_iter()
@@ -55,13 +55,13 @@ impl Workers {
                     drain: drain.clone(),
                     seats: Arc::clone(&seats),
                 };
-                let told = told.clone();
+                let starting = starting.clone();
                 std::thread::Builder::new()
                     .name(format!("worker-{number}"))
-                    .spawn(move || worker.run(listener, &told))
+                    .spawn(move || worker.run(listener, &starting))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        drop(told);
+        drop(starting);
         for _ in &threads {
             // One that ends without a word has panicked.
             let ended = || io::Error::other("a worker ended while it started");

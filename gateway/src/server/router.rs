@@ -14,12 +14,12 @@ use super::{
     connection::Connection,
     drain::{Drain, GRACE},
     limits::HeadLimits,
-    service::Own,
+    service::RouterService,
 };
 use crate::config::Server as ServerConfig;
 
-/// A router that is served under the limits of the public listener. One that is dropped without a drain is served until its
-/// runtime ends.
+/// A router that is served under the limits of the public listener. One that is dropped without a drain is served until
+/// its runtime ends.
 #[derive(Debug)]
 pub(crate) struct RouterServer {
     drain: Drain,
@@ -38,7 +38,7 @@ impl RouterServer {
         let serving = serve(
             listener,
             router,
-            HeadLimits::of(config),
+            HeadLimits::from_config(config),
             drain.clone(),
             closing.clone(),
         );
@@ -50,8 +50,8 @@ impl RouterServer {
         })
     }
 
-    /// Tells every client from now on that its answer is the last one on its connection, and closes connections that are
-    /// quiet. New ones are taken: what drains elsewhere may still cause requests.
+    /// Tells every client from now on that its answer is the last one on its connection, and closes connections that
+    /// are quiet. New ones are taken: what drains elsewhere may still cause requests.
     pub(crate) fn begin_drain(&self) {
         self.drain.begin();
     }
@@ -71,7 +71,7 @@ async fn serve(listener: TcpListener, router: Router, limits: HeadLimits, drain:
     let accept = |stream: TcpStream| {
         let Ok(peer) = stream.peer_addr() else { return };
         let connection = Connection {
-            service: Own {
+            service: RouterService {
                 router: router.clone(),
                 peer,
             },

@@ -1,4 +1,4 @@
-//! How many connections there may be: in all, and of one client, so that idle ones can take neither the descriptors that
+//! The places for connections: in all, and of one client, so that idle ones can take neither the descriptors that
 //! everything else needs nor the places of others.
 
 use std::{
@@ -27,11 +27,11 @@ pub(super) struct Seats {
 struct Taken {
     seats: usize,
     by_client: HashMap<IpAddr, usize>,
-    /// Whether the operator has been told since there was room.
-    is_told: bool,
+    /// True if the operator has been told since there was room.
+    is_warned: bool,
 }
 
-/// What has no place left.
+/// The one that has no place left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
     /// The gateway.
@@ -44,9 +44,9 @@ pub(super) enum Full {
 const MOST: u64 = 100_000;
 
 impl Seats {
-    /// The places that the configuration asks for. Without a word of it they are three eighths of the descriptors: half of
-    /// them may go to loaded packages, and the rest is for what guests call, the admin listener and files.
-    pub(super) fn of(config: &ServerConfig) -> Arc<Self> {
+    /// The places that the configuration asks for. Without a word of it they are three eighths of the descriptors: half
+    /// of them may go to loaded packages, and the rest is for what guests call, the admin listener and files.
+    pub(super) fn from_config(config: &ServerConfig) -> Arc<Self> {
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let most = config
             .connections
@@ -72,8 +72,8 @@ impl Seats {
         let client = client(address);
         let mut taken = self.taken.lock();
         if taken.seats >= self.most {
-            if !taken.is_told {
-                taken.is_told = true;
+            if !taken.is_warned {
+                taken.is_warned = true;
                 tracing::warn!(
                     connections = self.most,
                     "there are as many connections as `server.connections` allows; more are refused"
@@ -106,7 +106,7 @@ impl Drop for Seat {
         let mut taken = self.seats.taken.lock();
         taken.seats = taken.seats.saturating_sub(1);
         // Half of the places free again is an end of what was told of.
-        taken.is_told &= taken.seats > self.seats.most / 2;
+        taken.is_warned &= taken.seats > self.seats.most / 2;
         if let Some(of_one) = taken.by_client.get_mut(&self.client) {
             *of_one = of_one.saturating_sub(1);
             if *of_one == 0 {

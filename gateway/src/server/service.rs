@@ -1,4 +1,4 @@
-//! What is served on a connection: the packages' routes, or a listener of the gateway's own.
+//! The services behind a connection: the packages' routes, or a listener of the gateway's own.
 
 use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc};
 
@@ -56,12 +56,12 @@ impl Service for Routes {
 
 /// A listener of the gateway's own.
 #[derive(Clone)]
-pub(super) struct Own {
+pub(super) struct RouterService {
     pub(super) router: Router,
     pub(super) peer: SocketAddr,
 }
 
-impl Service for Own {
+impl Service for RouterService {
     type Body = axum::body::Body;
 
     async fn answer(&self, mut request: Request<Upload>) -> Response<axum::body::Body> {

@@ -19,10 +19,11 @@ use super::{
     exchange::Exchange,
 };
 
-/// How much of a body that nobody wants is read so that the connection can serve another request: what Go's server reads.
+/// The bytes that are read of a body that nobody wants, so that the connection can serve another request: what Go's
+/// server reads.
 const DRAIN_BYTES: u64 = 256 << 10;
 
-/// How long that may take: beyond it another connection is cheaper.
+/// The time that this may take: beyond it another connection is cheaper.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// The body of a request; dropped before its end, it is read to its end if that is near.
@@ -33,15 +34,15 @@ pub(super) struct Upload {
     rest: Rest,
 }
 
-/// What the rest of a body is worth once its owner is gone.
+/// The worth of the rest of a body once its owner is gone.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
     /// It is read within the budget.
     Drained,
     /// It is left: the client waits for our word before it sends it (RFC 9110, 10.1.1).
     Expected,
-    /// It is read as long as a closed connection would be: HTTP/2 ends the stream alone, with a reset (RFC 9113, 8.1), and not
-    /// every client takes the answer from a stream that is reset while it sends.
+    /// It is read as long as a closed connection would be: HTTP/2 ends the stream alone, with a reset (RFC 9113, 8.1),
+    /// and not every client takes the answer from a stream that is reset while it sends.
     Lingering,
     /// There is none.
     Ended,
@@ -49,7 +50,7 @@ enum Rest {
 
 impl Upload {
     /// Puts the body of a request under these rules.
-    pub(super) fn of(request: Request<Incoming>, exchange: &Arc<Exchange>) -> Request<Self> {
+    pub(super) fn wrap(request: Request<Incoming>, exchange: &Arc<Exchange>) -> Request<Self> {
         let rest = if request.body().is_end_stream() {
             Rest::Ended
         } else if request.version() == Version::HTTP_2 {

@@ -1,7 +1,7 @@
 //! The bytes of one connection between hyper and the socket.
 //!
-//! It tells the connection's [`Exchange`] what passes, keeps back what hyper answers of itself, which is no problem document,
-//! and gives the socket back in place of closing it.
+//! It tells the connection's [`Exchange`] what passes, keeps back what hyper answers of itself, which is no problem
+//! document, and gives the socket back in place of closing it.
 
 use std::{
     io::{self, IoSlice},
@@ -22,7 +22,7 @@ pub(super) struct Wire {
     /// There until it is given back.
     stream: Option<TcpStream>,
     exchange: Arc<Exchange>,
-    /// What has been read before.
+    /// Bytes that have been read before.
     read: Bytes,
     is_closed: bool,
 }
@@ -77,7 +77,7 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.exchange.is_unasked() {
+        if self.exchange.is_unsolicited() {
             self.exchange.refuse(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
@@ -89,7 +89,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.exchange.is_unasked() {
+        if self.exchange.is_unsolicited() {
             let mut bytes = 0_usize;
             for piece in pieces {
                 self.exchange.refuse(piece);

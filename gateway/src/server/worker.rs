@@ -29,7 +29,7 @@ use crate::{
     identity::RequestId,
 };
 
-/// How many connections that there is no place for are answered at once; the others are only closed.
+/// The number of connections without a place that are answered at once; the others are only closed.
 const REFUSALS: usize = 64;
 
 pub(super) struct Worker {
@@ -39,7 +39,7 @@ pub(super) struct Worker {
     pub(super) seats: Arc<Seats>,
 }
 
-/// How a worker ended.
+/// The end of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Finished {
     /// With everything answered.
@@ -58,18 +58,18 @@ impl Worker {
         let runtime = match runtime {
             Ok(runtime) => runtime,
             Err(error) => {
-                tell(started, Err(error));
+                report(started, Err(error));
                 return Finished::Cut;
             }
         };
         runtime.block_on(async {
             match TcpListener::from_std(listener) {
                 Ok(listener) => {
-                    tell(started, Ok(()));
+                    report(started, Ok(()));
                     self.serve(listener).await
                 }
                 Err(error) => {
-                    tell(started, Err(error));
+                    report(started, Err(error));
                     Finished::Cut
                 }
             }
@@ -98,7 +98,7 @@ impl Worker {
                     gateway: Arc::clone(&self.gateway),
                     info,
                 },
-                limits: HeadLimits::of(&self.config),
+                limits: HeadLimits::from_config(&self.config),
                 drain: self.drain.clone(),
             };
             connections.spawn(async move {
@@ -117,7 +117,7 @@ impl Worker {
                 connections = cut,
                 "the drain time-out has passed; connections are cut"
             );
-            self.gateway.tell_cut();
+            self.gateway.warn_of_cut_requests();
             return Finished::Cut;
         }
         Finished::Whole
@@ -132,6 +132,6 @@ async fn refuse(mut stream: TcpStream) {
 }
 
 /// Whoever started the worker may have given up on all of them already.
-fn tell(started: &Sender<io::Result<()>>, outcome: io::Result<()>) {
+fn report(started: &Sender<io::Result<()>>, outcome: io::Result<()>) {
     let _ = started.send(outcome);
 }
