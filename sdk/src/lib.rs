@@ -28,6 +28,7 @@
 //! assert_eq!((reply.status(), reply.text()), (200, "Hello from Wasmgate!\n"));
 //! ```
 
+mod answer;
 mod body;
 pub mod client;
 pub mod dapr;
@@ -35,6 +36,7 @@ mod error;
 mod events;
 mod headers;
 mod host;
+pub mod marker;
 mod method;
 mod params;
 mod pattern;
@@ -48,6 +50,7 @@ pub mod testing;
 mod threads;
 pub mod time;
 
+pub use answer::{Answer, IntoAnswer};
 pub use body::{Body, BodyError, DEFAULT_BODY_LIMIT};
 pub use error::Error;
 pub use events::{Event, EventWriter};
@@ -56,7 +59,7 @@ pub use method::Method;
 pub use percent::percent_encode;
 pub use request::Request;
 pub use response::{IntoResponse, Response};
-pub use router::{Answer, AtOnce, InTime, IntoAnswer, Router};
+pub use router::Router;
 pub use stream::BodyWriter;
 
 /// Exports a function that builds a [`Router`] as the package's `wasi:http/incoming-handler`.

@@ -43,7 +43,7 @@ impl Response {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
         };
-        Response::whole("text/plain; charset=utf-8", bytes)
+        Response::from_bytes("text/plain; charset=utf-8", bytes)
     }
 
     /// 200 with HTML in UTF-8.
@@ -54,14 +54,14 @@ impl Response {
     /// 200 with a value as JSON; 500, with the reason on stderr, when it cannot be written as such.
     pub fn json(value: &impl Serialize) -> Self {
         match serde_json::to_vec(value) {
-            Ok(bytes) => Response::whole("application/json", Cow::Owned(bytes)),
+            Ok(bytes) => Response::from_bytes("application/json", Cow::Owned(bytes)),
             Err(error) => Error::from(error).into_response(),
         }
     }
 
     /// 200 with bytes, as `application/octet-stream` until told otherwise.
     pub fn bytes(bytes: impl Into<Cow<'static, [u8]>>) -> Self {
-        Response::whole("application/octet-stream", bytes.into())
+        Response::from_bytes("application/octet-stream", bytes.into())
     }
 
     /// A redirect: 303 to a page made by a POST, 307 or 308 to the same request elsewhere.
@@ -152,7 +152,7 @@ impl Response {
         (self.status, self.headers, self.payload)
     }
 
-    fn whole(content_type: &str, bytes: Cow<'static, [u8]>) -> Self {
+    fn from_bytes(content_type: &str, bytes: Cow<'static, [u8]>) -> Self {
         // Two fields are all most answers have: this one and content-length.
         let mut headers = Headers(Vec::with_capacity(2));
         headers.append("content-type", content_type);

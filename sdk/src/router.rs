@@ -1,9 +1,9 @@
-//! Which handler answers a request.
+//! The table of routes, which finds the handler of a request.
 
-use std::{fmt, pin::Pin};
+use std::fmt;
 
 use crate::{
-    Error, IntoResponse, Method, Request, Response,
+    Answer, Error, IntoAnswer, Method, Request,
     dapr::{Deliveries, DeliverySource},
     pattern::Pattern,
 };
@@ -162,7 +162,7 @@ impl Router {
                 request.set_pattern(route.pattern);
                 (route.handler)(request)
             }
-            None => Answer::now(self.refuse(path).into_response()),
+            None => self.refuse(path).into_answer(),
         }
     }
 
@@ -251,49 +251,5 @@ impl fmt::Debug for Router {
         f.debug_list()
             .entries(self.routes.iter().map(line))
             .finish()
-    }
-}
-
-/// A handler's answer: there already, or to be waited for.
-pub struct Answer(pub(crate) Outcome);
-
-pub(crate) enum Outcome {
-    Now(Response),
-    Later(Pin<Box<dyn Future<Output = Response>>>),
-}
-
-impl Answer {
-    pub(crate) fn now(response: Response) -> Self {
-        Answer(Outcome::Now(response))
-    }
-}
-
-/// What a handler returns: [`IntoResponse`], or a future of it. `M` only tells the two apart.
-pub trait IntoAnswer<M> {
-    /// The answer.
-    fn into_answer(self) -> Answer;
-}
-
-/// Marks handlers that answer at once.
-pub struct AtOnce;
-
-/// Marks handlers that return a future.
-pub struct InTime;
-
-impl<T: IntoResponse> IntoAnswer<AtOnce> for T {
-    fn into_answer(self) -> Answer {
-        Answer::now(self.into_response())
-    }
-}
-
-impl<F> IntoAnswer<InTime> for F
-where
-    F: Future + 'static,
-    F::Output: IntoResponse,
-{
-    fn into_answer(self) -> Answer {
-        Answer(Outcome::Later(Box::pin(async move {
-            self.await.into_response()
-        })))
     }
 }

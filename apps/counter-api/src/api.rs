@@ -19,10 +19,10 @@ const LOOKS_TO_KEEP_ALIVE: u32 = 50;
 
 /// `POST /v1/api/orders`: 202, as the order is made while the client goes on.
 pub(crate) async fn place(mut request: Request) -> Result<Response, Error> {
-    let key = IdempotencyKey::of(&request)?;
+    let key = IdempotencyKey::from_request(&request)?;
     request.limit_body(ORDER_BYTES_MAX);
     let placing: PlaceOrder = request.json().await?;
-    let id = match before(key.as_ref(), &placing).await? {
+    let id = match find_placed(key.as_ref(), &placing).await? {
         Some(id) => id,
         None => {
             let lines = placing.lines(&Catalogue::fetch().await?)?;
@@ -36,9 +36,9 @@ pub(crate) async fn place(mut request: Request) -> Result<Response, Error> {
         .with_header("location", location))
 }
 
-async fn before(key: Option<&IdempotencyKey>, placing: &PlaceOrder) -> Result<Option<OrderId>, Error> {
+async fn find_placed(key: Option<&IdempotencyKey>, placing: &PlaceOrder) -> Result<Option<OrderId>, Error> {
     match key {
-        Some(key) => key.claimed(placing).await,
+        Some(key) => key.find_claimed(placing).await,
         None => Ok(None),
     }
 }

@@ -30,7 +30,7 @@ struct Claim<P> {
 
 impl IdempotencyKey {
     /// The request's key, if it has one; 400 when it is unfit.
-    pub(crate) fn of(request: &Request) -> Result<Option<Self>, Error> {
+    pub(crate) fn from_request(request: &Request) -> Result<Option<Self>, Error> {
         let values = request.headers();
         let Some(value) = values.get("idempotency-key") else {
             return Ok(None);
@@ -46,7 +46,7 @@ impl IdempotencyKey {
     }
 
     /// The order that was placed with the key before, if any; 422 when it was another order.
-    pub(crate) async fn claimed(&self, placing: &PlaceOrder) -> Result<Option<OrderId>, Error> {
+    pub(crate) async fn find_claimed(&self, placing: &PlaceOrder) -> Result<Option<OrderId>, Error> {
         let claim: Option<Claim<PlaceOrder>> = dapr::state(STORE).get(&self.state_key()).await?;
         match claim {
             None => Ok(None),

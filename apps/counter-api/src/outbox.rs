@@ -21,7 +21,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// The events of a new order, one for each station with something to make.
-    pub(crate) fn of(order: &Order) -> Self {
+    pub(crate) fn from_order(order: &Order) -> Self {
         Outbox {
             order_id: order.id,
             barista: order.placed_at_station(Station::Barista),
@@ -30,7 +30,7 @@ impl Outbox {
     }
 
     /// What is left in an order's outbox, if anything.
-    pub(crate) async fn of_id(id: OrderId) -> Result<Option<Self>, dapr::Error> {
+    pub(crate) async fn load(id: OrderId) -> Result<Option<Self>, dapr::Error> {
         dapr::state(STORE).get(&key(id)).await
     }
 

@@ -60,7 +60,7 @@ pub(crate) async fn place(order: &Order, placing: &PlaceOrder, key: Option<&Idem
     if id == order.id {
         notify(order.id, order.order_status);
         // The order is taken, so the client is told so: what is still to publish, the job does.
-        if let Err(error) = publish(Outbox::of(order)).await {
+        if let Err(error) = publish(Outbox::from_order(order)).await {
             eprintln!("order {id}: its events are published later: {error}");
         }
     }
@@ -86,14 +86,14 @@ async fn save(order: &Order, placing: &PlaceOrder, key: Option<&IdempotencyKey>)
     let store = dapr::state(STORE);
     let saved = state::retry_mismatches(async || {
         if let Some(key) = key
-            && let Some(before) = key.claimed(placing).await?
+            && let Some(before) = key.find_claimed(placing).await?
         {
             return Ok(before);
         }
         let mut transaction = store
             .transaction()
             .save(Save::new(order.id.key(), order).first_write())
-            .save(Outbox::of(order).save());
+            .save(Outbox::from_order(order).save());
         for save in OrderList::read().await?.append(order.id) {
             transaction = transaction.save(save);
         }
@@ -160,7 +160,7 @@ pub(crate) async fn see_through(job: DueJob<SeeThrough>) -> Result<(), Error> {
         refund(id).await?;
         return forget(id).await;
     }
-    match Outbox::of_id(id).await? {
+    match Outbox::load(id).await? {
         Some(outbox) => publish(outbox).await,
         None => Ok(()),
     }
@@ -179,7 +179,7 @@ async fn refund(id: OrderId) -> Result<(), Error> {
 async fn forget(id: OrderId) -> Result<(), Error> {
     let forget = async || {
         // Left over when something ended between publishing and this; most often it is not there.
-        if let Some(outbox) = Outbox::of_id(id).await? {
+        if let Some(outbox) = Outbox::load(id).await? {
             outbox.delete().await?;
         }
         dapr::job(job_name(id)).delete().await

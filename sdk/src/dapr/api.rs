@@ -116,7 +116,7 @@ impl Api {
         if response.status() < 400 {
             return Ok(response);
         }
-        Err(Error::of_answer(response).await)
+        Err(Error::from_response(response).await)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
-    Error, IntoVerdict,
+    Error, IntoOutcome,
     api::Api,
     delivery::{Accepted, Handler, Source},
     metadata::Metadata,
@@ -190,14 +190,14 @@ impl Router {
     /// ```
     pub fn binding<R, M>(self, name: &'static str, handler: impl Fn(BindingEvent) -> R + 'static) -> Self
     where
-        R: IntoVerdict<M>,
+        R: IntoOutcome<M>,
     {
         let handler: Handler = Rc::new(move |delivered| {
             let event = BindingEvent {
                 bytes: delivered.body,
                 headers: delivered.headers,
             };
-            Ok(handler(event).into_verdict())
+            Ok(handler(event).into_outcome())
         });
         self.deliver_to(Input { name, handler })
     }

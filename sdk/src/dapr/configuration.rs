@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, rc::Rc};
 use serde::Deserialize;
 
 use super::{
-    Error, IntoVerdict,
+    Error, IntoOutcome,
     api::Api,
     delivery::{Accepted, Handler, Source},
 };
@@ -155,12 +155,12 @@ impl Router {
     /// ```
     pub fn configuration<R, M>(self, store: &'static str, handler: impl Fn(ConfigurationUpdate) -> R + 'static) -> Self
     where
-        R: IntoVerdict<M>,
+        R: IntoOutcome<M>,
     {
         let handler: Handler = Rc::new(move |delivered| {
             let update = serde_json::from_slice(&delivered.body)
                 .map_err(|error| crate::Error::new(422, format!("the change of configuration: {error}")))?;
-            Ok(handler(update).into_verdict())
+            Ok(handler(update).into_outcome())
         });
         self.deliver_to(Changes { store, handler })
     }

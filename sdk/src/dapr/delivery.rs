@@ -13,10 +13,7 @@
 
 use std::{pin::Pin, rc::Rc};
 
-use crate::{
-    AtOnce, Error, Headers, InTime, Method, Request, Response,
-    router::{Answer, Outcome},
-};
+use crate::{Answer, Error, Headers, Method, Request, Response, answer::AnswerKind, marker};
 
 /// What becomes of something that was delivered.
 ///
@@ -84,12 +81,12 @@ impl<T: IntoDelivery, E: Into<Error>> IntoDelivery for Result<T, E> {
     }
 }
 
-/// A handler's verdict: there already, or to be waited for; see [`IntoVerdict`].
-pub struct Verdict(VerdictKind);
+/// The outcome of a delivery, ready or as a future; see [`IntoOutcome`].
+pub struct Outcome(OutcomeKind);
 
-enum VerdictKind {
-    Now(Result<Delivery, Error>),
-    Later(Pin<Box<dyn Future<Output = Result<Delivery, Error>>>>),
+enum OutcomeKind {
+    Ready(Result<Delivery, Error>),
+    Future(Pin<Box<dyn Future<Output = Result<Delivery, Error>>>>),
 }
 
 /// What the handler of a delivery returns: [`IntoDelivery`], or a future of it. `M` only tells the
@@ -105,24 +102,24 @@ enum VerdictKind {
 ///     .job("later", later);
 /// # let _ = app;
 /// ```
-pub trait IntoVerdict<M> {
-    /// The verdict.
-    fn into_verdict(self) -> Verdict;
+pub trait IntoOutcome<M> {
+    /// Converts it into the outcome.
+    fn into_outcome(self) -> Outcome;
 }
 
-impl<T: IntoDelivery> IntoVerdict<AtOnce> for T {
-    fn into_verdict(self) -> Verdict {
-        Verdict(VerdictKind::Now(self.into_delivery()))
+impl<T: IntoDelivery> IntoOutcome<marker::Sync> for T {
+    fn into_outcome(self) -> Outcome {
+        Outcome(OutcomeKind::Ready(self.into_delivery()))
     }
 }
 
-impl<F> IntoVerdict<InTime> for F
+impl<F> IntoOutcome<marker::Async> for F
 where
     F: Future + 'static,
     F::Output: IntoDelivery,
 {
-    fn into_verdict(self) -> Verdict {
-        Verdict(VerdictKind::Later(Box::pin(async move {
+    fn into_outcome(self) -> Outcome {
+        Outcome(OutcomeKind::Future(Box::pin(async move {
             self.await.into_delivery()
         })))
     }
@@ -137,7 +134,7 @@ pub(crate) struct Delivered {
 }
 
 /// A handler whatever its types: what does not fit them is its error.
-pub(crate) type Handler = Rc<dyn Fn(Delivered) -> Result<Verdict, Error>>;
+pub(crate) type Handler = Rc<dyn Fn(Delivered) -> Result<Outcome, Error>>;
 
 /// One thing a router takes deliveries of.
 pub(crate) trait Source {
@@ -209,14 +206,14 @@ fn find(deliveries: &Deliveries, request: &Request) -> Option<Respond> {
     let (method, path) = (request.method(), request.path());
     if path == "/dapr/subscribe" && *method == Method::Get {
         let list = subscriptions(&deliveries.sources);
-        return Some(Box::new(|_| Answer::now(list)));
+        return Some(Box::new(|_| Answer::ready(list)));
     }
     let accepted = deliveries
         .sources
         .iter()
         .find_map(|source| source.accept(method, path))?;
     Some(Box::new(|request| match accepted {
-        Accepted::Asked => Answer::now(Response::new(204)),
+        Accepted::Asked => Answer::ready(Response::new(204)),
         Accepted::Delivered(handler, name) => deliver(request, handler, name, by_status),
         Accepted::Event(handler) => deliver(request, handler, String::new(), in_words),
     }))
@@ -237,7 +234,7 @@ fn subscriptions(sources: &[Box<dyn Source>]) -> Response {
 }
 
 fn deliver(mut request: Request, handler: Handler, name: String, answer: fn(Delivery) -> Response) -> Answer {
-    Answer(Outcome::Later(Box::pin(async move {
+    Answer(AnswerKind::Future(Box::pin(async move {
         match run(&mut request, &handler, name).await {
             Ok(delivery) => answer(delivery),
             Err(error) => failed(error),
@@ -254,8 +251,8 @@ async fn run(request: &mut Request, handler: &Handler, name: String) -> Result<D
         name,
     };
     match handler(delivered)?.0 {
-        VerdictKind::Now(result) => result,
-        VerdictKind::Later(future) => future.await,
+        OutcomeKind::Ready(result) => result,
+        OutcomeKind::Future(future) => future.await,
     }
 }
 

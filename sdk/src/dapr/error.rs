@@ -137,17 +137,17 @@ impl Error {
     }
 
     /// What an answer of 400 or above means.
-    pub(super) async fn of_answer(response: client::Response) -> Self {
+    pub(super) async fn from_response(response: client::Response) -> Self {
         let status = response.status();
         let body = match response.into_body().bytes(REPORT_BYTES).await {
             Ok(body) => body,
             Err(error) => return client::Error::from(error).into(),
         };
-        Error::of_report(status, &body)
+        Error::from_report(status, &body)
     }
 
     /// What a failed invocation means: Dapr's errors have its code, the app's do not.
-    pub(super) async fn of_invocation(response: client::Response) -> Self {
+    pub(super) async fn from_invocation(response: client::Response) -> Self {
         let status = response.status();
         let body = match response.into_body().bytes(REPORT_BYTES).await {
             Ok(body) => body,
@@ -155,7 +155,7 @@ impl Error {
         };
         let code = serde_json::from_slice(&body).map(|report: Report| report.code);
         if code.is_ok_and(|code| code.starts_with("ERR_")) {
-            return Error::of_report(status, &body);
+            return Error::from_report(status, &body);
         }
         let body = text(body);
         Error::App { status, body }
@@ -173,7 +173,7 @@ impl Error {
         }
     }
 
-    fn of_report(status: u16, body: &[u8]) -> Self {
+    fn from_report(status: u16, body: &[u8]) -> Self {
         let report: Report = serde_json::from_slice(body).unwrap_or_default();
         let Report { code, failed, .. } = report;
         let said = [report.message, report.detail, report.title];

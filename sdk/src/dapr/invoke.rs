@@ -155,5 +155,5 @@ pub async fn check(answer: client::Response) -> Result<client::Response, Error> 
     if answer.status() < 400 {
         return Ok(answer);
     }
-    Err(Error::of_invocation(answer).await)
+    Err(Error::from_invocation(answer).await)
 }

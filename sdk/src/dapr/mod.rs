@@ -65,7 +65,7 @@ pub mod secrets;
 pub mod state;
 mod words;
 
-pub use delivery::{Delivery, IntoDelivery, IntoVerdict, Verdict};
+pub use delivery::{Delivery, IntoDelivery, IntoOutcome, Outcome};
 pub use error::Error;
 
 pub(crate) use delivery::{Deliveries, Source as DeliverySource};

@@ -82,21 +82,21 @@ pub(super) fn refusal(code: &str, status: u16, message: &str) -> Option<Refusal>
             &["couldn't find output binding"],
             Refusal::Missing,
         ),
-        _ if code.starts_with("DAPR_SCHEDULER_") => of_scheduler(&message),
-        _ if code.starts_with("ERR_STATE_") => of_state(code, status, &message),
+        _ if code.starts_with("DAPR_SCHEDULER_") => scheduler_refusal(&message),
+        _ if code.starts_with("ERR_STATE_") => state_refusal(code, status, &message),
         _ => None,
     }
 }
 
 /// The scheduler speaks gRPC, and Dapr answers 500 with its status as text.
-fn of_scheduler(message: &str) -> Option<Refusal> {
+fn scheduler_refusal(message: &str) -> Option<Refusal> {
     any(message, &["code = notfound"], Refusal::Missing)
         .or_else(|| any(message, &["code = alreadyexists"], Refusal::Exists))
         .or_else(|| any(message, &["code = unavailable"], Refusal::Unreachable))
         .or_else(|| any(message, &["code = deadlineexceeded"], Refusal::TimedOut))
 }
 
-fn of_state(code: &str, status: u16, message: &str) -> Option<Refusal> {
+fn state_refusal(code: &str, status: u16, message: &str) -> Option<Refusal> {
     let writes = matches!(
         code,
         "ERR_STATE_SAVE" | "ERR_STATE_DELETE" | "ERR_STATE_TRANSACTION"

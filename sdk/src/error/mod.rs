@@ -33,9 +33,9 @@ pub struct Error(Box<Problem>);
 impl Error {
     /// A problem with a status and a detail for the client.
     pub fn new(status: u16, detail: impl Into<Cow<'static, str>>) -> Self {
-        Error::of(Problem {
+        Error::from_problem(Problem {
             detail: Some(detail.into()),
-            ..Problem::bare(status)
+            ..Problem::new(status)
         })
     }
 
@@ -56,9 +56,9 @@ impl Error {
 
     /// 500 for the client, the message for the log only.
     pub fn internal(message: impl Into<String>) -> Self {
-        Error::of(Problem {
+        Error::from_problem(Problem {
             source: Some(message.into().into()),
-            ..Problem::bare(500)
+            ..Problem::new(500)
         })
     }
 
@@ -120,7 +120,7 @@ impl Error {
         response
     }
 
-    fn of(problem: Problem) -> Self {
+    fn from_problem(problem: Problem) -> Self {
         Error(Box::new(problem))
     }
 }
@@ -154,9 +154,9 @@ impl<E: StdError + 'static> From<E> for Error {
         let client = any.downcast_ref().map(client::Error::gateway_status);
         let dapr = || any.downcast_ref().map(dapr::Error::gateway_status);
         let status = client.or_else(dapr).unwrap_or(500);
-        Error::of(Problem {
+        Error::from_problem(Problem {
             source: Some(Box::new(error)),
-            ..Problem::bare(status)
+            ..Problem::new(status)
         })
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    pub(super) fn bare(status: u16) -> Self {
+    pub(super) fn new(status: u16) -> Self {
         Problem {
             status,
             kind: Cow::Borrowed("about:blank"),

@@ -35,9 +35,10 @@ pub use dapr::{Attempt, Dapr, dapr};
 pub use reply::Reply;
 
 use crate::{
-    BodyWriter, Error, Headers, Method, Request, Response, Router, client,
+    BodyWriter, Error, Headers, Method, Request, Response, Router,
+    answer::AnswerKind,
+    client,
     host::Sink,
-    router::Outcome,
     stream::{Payload, Trailers},
 };
 
@@ -125,8 +126,8 @@ pub(crate) async fn collect(payload: Payload) -> Result<(VecDeque<Vec<u8>>, Head
 
 fn run(router: &Router, request: Request) -> Response {
     match router.dispatch(request).0 {
-        Outcome::Now(response) => response,
-        Outcome::Later(future) => block_on(future),
+        AnswerKind::Ready(response) => response,
+        AnswerKind::Future(future) => block_on(future),
     }
 }
 

@@ -83,7 +83,7 @@ fn an_etag_of_any_form_is_a_mismatch_and_never_an_internal_error() {
     ];
     let app = Router::new()
         .put("/k", |request: Request| async move {
-            let etag = Etag::of_request(&request).ok_or_else(|| Error::new(428, "if-match"))?;
+            let etag = Etag::from_request(&request).ok_or_else(|| Error::new(428, "if-match"))?;
             Ok::<_, Error>(store().replace("k", &2, &etag).await?)
         })
         .delete("/k", |request: Request| async move {
@@ -138,7 +138,7 @@ fn clients_get_and_send_etags_in_quotes() {
     let etag = Etag::from("b1f0");
     assert_eq!(etag.quoted(), "\"b1f0\"");
     let app = Router::new().get("/", |request: Request| {
-        Etag::of_request(&request).map_or_else(String::new, |etag| etag.as_str().to_owned())
+        Etag::from_request(&request).map_or_else(String::new, |etag| etag.as_str().to_owned())
     });
     for (header, read) in [
         ("\"b1f0\"", "b1f0"),

@@ -28,7 +28,7 @@ fn store() -> Store {
 }
 
 fn etag(request: &Request) -> Result<Etag, Error> {
-    Etag::of_request(request).ok_or_else(|| Error::new(428, "send if-match"))
+    Etag::from_request(request).ok_or_else(|| Error::new(428, "send if-match"))
 }
 
 async fn show(_: Request) -> Result<Response, Error> {

@@ -35,22 +35,22 @@ pub struct Message {
 impl Message {
     /// A value as JSON.
     pub fn json(value: &(impl Serialize + ?Sized)) -> Self {
-        Message::of(JSON, serde_json::to_vec(value))
+        Message::from_encoded(JSON, serde_json::to_vec(value))
     }
 
     /// Text.
     pub fn text(text: impl Into<String>) -> Self {
-        Message::of("text/plain", Ok(text.into().into_bytes()))
+        Message::from_encoded("text/plain", Ok(text.into().into_bytes()))
     }
 
     /// Bytes, as `application/octet-stream` until told otherwise.
     pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
-        Message::of("application/octet-stream", Ok(bytes.into()))
+        Message::from_encoded("application/octet-stream", Ok(bytes.into()))
     }
 
     /// An event in its CloudEvents envelope, as JSON; Dapr adds only what is missing.
     pub fn cloud_event(envelope: &(impl Serialize + ?Sized)) -> Self {
-        Message::of(CLOUD_EVENTS, serde_json::to_vec(envelope))
+        Message::from_encoded(CLOUD_EVENTS, serde_json::to_vec(envelope))
     }
 
     /// Another content type.
@@ -124,7 +124,7 @@ impl Message {
         })
     }
 
-    fn of(content_type: &'static str, body: Result<Vec<u8>, serde_json::Error>) -> Self {
+    fn from_encoded(content_type: &'static str, body: Result<Vec<u8>, serde_json::Error>) -> Self {
         Message {
             content_type: Cow::Borrowed(content_type),
             body,

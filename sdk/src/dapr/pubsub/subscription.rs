@@ -8,7 +8,7 @@ use super::CloudEvent;
 use crate::{
     Method, Router,
     dapr::{
-        IntoVerdict,
+        IntoOutcome,
         delivery::{Accepted, Handler, Source},
         metadata::Metadata,
     },
@@ -72,7 +72,7 @@ impl Subscription {
     ) -> Self
     where
         T: DeserializeOwned,
-        R: IntoVerdict<M>,
+        R: IntoOutcome<M>,
     {
         Subscription {
             pubsub,
@@ -92,7 +92,7 @@ impl Subscription {
     ) -> Self
     where
         T: DeserializeOwned,
-        R: IntoVerdict<M>,
+        R: IntoOutcome<M>,
     {
         self.rules.push(Rule {
             condition: condition.into(),
@@ -167,7 +167,7 @@ impl Router {
     ) -> Self
     where
         T: DeserializeOwned,
-        R: IntoVerdict<M>,
+        R: IntoOutcome<M>,
     {
         self.subscription(Subscription::new(pubsub, topic, handler))
     }
@@ -249,10 +249,10 @@ struct WireRule {
 fn typed<T, R, M>(handler: impl Fn(CloudEvent<T>) -> R + 'static) -> Handler
 where
     T: DeserializeOwned,
-    R: IntoVerdict<M>,
+    R: IntoOutcome<M>,
 {
     Rc::new(move |delivered| {
         let event = CloudEvent::from_json(&delivered.body)?;
-        Ok(handler(event).into_verdict())
+        Ok(handler(event).into_outcome())
     })
 }

@@ -8,7 +8,7 @@ const BYTES_MAX: usize = 1024;
 /// The version of a value: every write makes a new one.
 ///
 /// Between a package and its clients it is an entity tag (RFC 9110, section 8.8.3), in quotes:
-/// [`quoted`](Etag::quoted) goes into the header `etag`, and [`of_request`](Etag::of_request) reads `if-match`. One
+/// [`quoted`](Etag::quoted) goes into the header `etag`, and [`from_request`](Etag::from_request) reads `if-match`. One
 /// that is made up, or of a form that the store does not know, is the version of nothing, so that a write with it fails
 /// with [`Error::EtagMismatch`].
 ///
@@ -21,7 +21,7 @@ const BYTES_MAX: usize = 1024;
 ///     Ok(Response::json(&entry.value).with_header("etag", entry.etag.quoted()))
 /// }
 /// async fn change(mut request: Request) -> Result<(), Error> {
-///     let etag = Etag::of_request(&request).ok_or_else(|| Error::new(428, "send if-match"))?;
+///     let etag = Etag::from_request(&request).ok_or_else(|| Error::new(428, "send if-match"))?;
 ///     let price: u32 = request.json().await?;
 ///     Ok(dapr::state("statestore").replace("price", &price, &etag).await?) // 409 if it has changed
 /// }
@@ -42,7 +42,7 @@ impl Etag {
     /// What a client's `if-match` asks for, without its quotes; `None` when there is no such header.
     ///
     /// A list, `*` and a weak tag (`W/"…"`) name no one version, so nothing matches them here.
-    pub fn of_request(request: &Request) -> Option<Self> {
+    pub fn from_request(request: &Request) -> Option<Self> {
         let mut values = request.headers().get_all("if-match");
         let text = values.next()?;
         // Several are a list, and text that is not UTF-8 is nothing that a store has given.

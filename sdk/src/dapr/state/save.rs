@@ -86,12 +86,12 @@ pub struct Save {
 impl Save {
     /// A value as JSON.
     pub fn new(key: impl Into<String>, value: &(impl Serialize + ?Sized)) -> Self {
-        Save::of(key.into(), to_raw_value(value))
+        Save::from_encoded(key.into(), to_raw_value(value))
     }
 
     /// JSON text as it stands; text that is not JSON is refused when it is sent.
     pub fn raw(key: impl Into<String>, json: impl Into<String>) -> Self {
-        Save::of(key.into(), RawValue::from_string(json.into()))
+        Save::from_encoded(key.into(), RawValue::from_string(json.into()))
     }
 
     /// Only in place of the value that has the ETag; [`Error::EtagMismatch`] if there is none, also of an ETag that
@@ -139,7 +139,7 @@ impl Save {
         Ok(request)
     }
 
-    fn of(key: String, value: Result<Box<RawValue>, serde_json::Error>) -> Self {
+    fn from_encoded(key: String, value: Result<Box<RawValue>, serde_json::Error>) -> Self {
         Save {
             key,
             value,

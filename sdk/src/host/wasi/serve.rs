@@ -7,7 +7,7 @@ use wasip2::http::types::{Fields, HeaderError, IncomingRequest, OutgoingBody, Ou
 use super::{Incoming, Sink, body::is_disconnect, executor::block_on};
 use crate::{
     BodyWriter, Error, Headers, Method, Response, Router,
-    router::Outcome,
+    answer::AnswerKind,
     stream::{Payload, Trailers},
 };
 
@@ -16,8 +16,8 @@ pub fn serve(app: fn() -> Router, request: IncomingRequest, outparam: ResponseOu
     let request = Incoming::request(request);
     let to_head = *request.method() == Method::Head;
     let response = match app().dispatch(request).0 {
-        Outcome::Now(response) => response,
-        Outcome::Later(future) => block_on(future),
+        AnswerKind::Ready(response) => response,
+        AnswerKind::Future(future) => block_on(future),
     };
     let (response, payload) = prepare(response, to_head);
     // A client that has gone away is no news.

@@ -1,16 +1,15 @@
 //! Jobs: something to be done later, once or again and again.
 
-use std::{borrow::Cow, rc::Rc, time::Duration};
+mod due;
+
+use std::{borrow::Cow, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{
-    Error, IntoVerdict,
-    api::Api,
-    delivery::{Accepted, Handler, Source},
-};
-use crate::{Method, Router, percent};
+use super::{Error, api::Api};
+use crate::Method;
+pub use due::DueJob;
 
 /// A job of this app, from [`dapr::job`](crate::dapr::job). What is scheduled survives restarts;
 /// when it is due it comes to [`Router::job`].
@@ -88,24 +87,6 @@ enum FailurePolicy {
         interval: String,
         max_retries: u32,
     },
-}
-
-/// A job that is due, to a handler of [`Router::job`].
-///
-/// ```
-/// use wasmgate_sdk::{Router, dapr::jobs::DueJob};
-///
-/// let app = Router::new().job("remind-*", |job: DueJob<String>| {
-///     println!("{}: {}", job.name, job.data);
-/// });
-/// # let _ = app;
-/// ```
-#[derive(Clone, Debug)]
-pub struct DueJob<T> {
-    /// The job's name.
-    pub name: String,
-    /// The data it was scheduled with; JSON null when there was none.
-    pub data: T,
 }
 
 impl Job {
@@ -209,81 +190,9 @@ impl Job {
 impl JobSpec {
     /// The data it was scheduled with.
     pub fn data<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        Ok(read(self.data.as_deref().map_or("null", RawValue::get))?)
-    }
-}
-
-/// Jobs.
-impl Router {
-    /// Takes a job when it is due, on `POST /job/{name}`. A name that ends in `*` stands for all
-    /// that begin so; the first route that fits wins. An error is tried again as
-    /// [`Job::retries`] says.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use wasmgate_sdk::{Error, Router, dapr::{self, jobs::DueJob}, testing};
-    ///
-    /// async fn time_out(job: DueJob<u32>) -> Result<(), Error> {
-    ///     dapr::state("statestore").save(&format!("order-{}", job.data), &"REFUNDED").await?;
-    ///     Ok(())
-    /// }
-    /// let app = Router::new().job("time-out-*", time_out);
-    ///
-    /// let dapr = testing::dapr();
-    /// let job = dapr::job("time-out-7").due_in(Duration::from_secs(30)).data(&7);
-    /// testing::block_on(job.schedule()).unwrap();
-    /// assert_eq!(dapr.run_job(&app, "time-out-7").status(), 200);
-    /// assert_eq!(dapr.state("statestore", "order-7").unwrap(), "REFUNDED");
-    /// ```
-    pub fn job<T, R, M>(self, name: &'static str, handler: impl Fn(DueJob<T>) -> R + 'static) -> Self
-    where
-        T: DeserializeOwned,
-        R: IntoVerdict<M>,
-    {
-        let handler: Handler = Rc::new(move |delivered| {
-            let name = delivered.name;
-            let text = str::from_utf8(&delivered.body).unwrap_or_default().trim();
-            let data = read(if text.is_empty() { "null" } else { text })
-                .map_err(|error| crate::Error::new(422, format!("the data of job `{name}`: {error}")))?;
-            Ok(handler(DueJob { name, data }).into_verdict())
-        });
-        self.deliver_to(Due { name, handler })
-    }
-}
-
-struct Due {
-    name: &'static str,
-    handler: Handler,
-}
-
-impl Source for Due {
-    fn accept(&self, method: &Method, path: &str) -> Option<Accepted> {
-        let name = percent::decode(path.strip_prefix("/job/")?);
-        let fits = match self.name.strip_suffix('*') {
-            Some(start) => name.starts_with(start),
-            None => name == self.name,
-        };
-        (fits && *method == Method::Post).then(|| Accepted::Delivered(Rc::clone(&self.handler), name.into_owned()))
-    }
-
-    #[cfg(not(target_family = "wasm"))]
-    fn path(&self) -> Option<String> {
-        Some(format!("/job/{}", self.name))
-    }
-}
-
-/// Reads data, also within the protobuf `Any` in which Dapr shows a job's JSON. Any other kind of `Any` is data.
-fn read<T: DeserializeOwned>(json: &str) -> Result<T, serde_json::Error> {
-    #[derive(Deserialize)]
-    struct Any<'a> {
-        #[serde(rename = "@type")]
-        kind: &'a str,
-        #[serde(borrow)]
-        value: &'a RawValue,
-    }
-    match serde_json::from_str::<Any<'_>>(json) {
-        Ok(any) if any.kind == "type.googleapis.com/google.protobuf.Value" => serde_json::from_str(any.value.get()),
-        _ => serde_json::from_str(json),
+        Ok(due::read(
+            self.data.as_deref().map_or("null", RawValue::get),
+        )?)
     }
 }
 
@@ -326,16 +235,5 @@ mod tests {
         for (duration, text) in [(1000, "1s"), (500, "0.5s"), (61_250, "61.25s")] {
             assert_eq!(seconds(Duration::from_millis(duration)), text);
         }
-    }
-
-    #[test]
-    fn only_the_any_that_dapr_shows_is_taken_off() {
-        let shown = r#"{"@type":"type.googleapis.com/google.protobuf.Value","value":{"a":1}}"#;
-        assert_eq!(
-            read::<serde_json::Value>(shown).unwrap(),
-            serde_json::json!({"a": 1})
-        );
-        let own = r#"{"@type":"order","value":1}"#;
-        assert_eq!(read::<serde_json::Value>(own).unwrap()["value"], 1);
     }
 }
