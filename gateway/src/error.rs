@@ -5,6 +5,7 @@
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
+use wasmgate_common::Problem;
 
 use crate::content;
 
@@ -104,21 +105,11 @@ impl Failure {
 
     /// The problem document as a whole response.
     fn document(&self, request_id: &str) -> http::Response<bytes::Bytes> {
-        let status = self.status();
-        let problem = Problem {
-            r#type: format!("urn:wasmgate:error:{}", self.reason()),
-            title: self.title(),
-            status: status.as_u16(),
-            request_id,
-        };
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let mut response = http::Response::new(body.into());
-        *response.status_mut() = status;
+        let kind = format!("urn:wasmgate:error:{}", self.reason());
+        let members = Members { request_id };
+        let problem = Problem::with(&kind, self.status(), self.title(), members);
+        let mut response: http::Response<bytes::Bytes> = problem.into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
         headers.insert(ERROR_HEADER, HeaderValue::from_static(self.reason()));
         match self {
             Self::MethodNotAllowed(allow) => {
@@ -153,10 +144,8 @@ impl Failure {
     }
 }
 
+/// The members of a document beside those that every problem has.
 #[derive(Serialize)]
-struct Problem<'a> {
-    r#type: String,
-    title: &'a str,
-    status: u16,
+struct Members<'a> {
     request_id: &'a str,
 }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
 use http_body_util::{Either, Full};
+use wasmgate_common::TRACEPARENT;
 use wasmgate_dapr::{AppId, BuildingBlocks, is_dapr_path};
 use wasmgate_pool::Pool;
 use wasmtime_wasi_http::Error;
@@ -19,7 +20,7 @@ use wasmtime_wasi_http::Error;
 use crate::{
     egress::{self, Client, Egress},
     error::Failure,
-    identity::{self, Peer, REQUEST_ID, RequestId, TRACEPARENT},
+    identity::{self, Peer, REQUEST_ID, RequestId},
     instance::{self, Call, GuestBody, RequestBody, RouteTimer},
     metrics::{Metrics, RouteMetrics},
     package::{Loader, Package, Residents},

@@ -3,12 +3,10 @@
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use wasmgate_common::{ensure_traceparent, remove_connection_options};
 
 /// Identity of a request in answers and logs: kept from the client when it is sane, made otherwise.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// W3C Trace Context, level 1.
-pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -72,9 +70,10 @@ fn is_sane(id: &[u8]) -> bool {
 
 /// Writes what the guest is told of the request: its id, its trace, who asked for what, and the stripped prefix.
 pub fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: &Peer, prefix: Option<&HeaderValue>) {
-    drop_hop_by_hop(headers);
+    // The fields that are always for one hop never reach a guest.
+    remove_connection_options(headers);
     headers.insert(REQUEST_ID, id.header().clone());
-    stamp_trace(headers);
+    ensure_traceparent(headers);
     stamp_forwarded(headers, peer);
     match prefix {
         Some(prefix) => headers.insert(FORWARDED_PREFIX, prefix.clone()),
@@ -94,75 +93,10 @@ pub fn remove_dapr_headers(headers: &mut HeaderMap) {
 /// The same for a request that the building blocks make: there is no client, and the host is the app.
 pub fn stamp_delivery(headers: &mut HeaderMap, id: &RequestId, app: &str) {
     headers.insert(REQUEST_ID, id.header().clone());
-    stamp_trace(headers);
+    ensure_traceparent(headers);
     if let Ok(host) = HeaderValue::from_str(app) {
         headers.insert(header::HOST, host);
     }
-}
-
-/// Takes out what `Connection` names: it is meant for this hop (RFC 9110, 7.6.1). The fields that are always for
-/// one hop never reach a guest.
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
-        .filter(|name| *name != header::HOST)
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
-}
-
-/// Passes a well-formed `traceparent` on; starts a trace where there is none, and then drops `tracestate`,
-/// which belongs to the trace that was not understood.
-fn stamp_trace(headers: &mut HeaderMap) {
-    let known = headers
-        .get(TRACEPARENT)
-        .is_some_and(|value| is_traceparent(value.as_bytes()));
-    if known {
-        return;
-    }
-    headers.insert(TRACEPARENT, fresh_traceparent());
-    headers.remove(TRACESTATE);
-}
-
-/// A trace of our own, not sampled.
-fn fresh_traceparent() -> HeaderValue {
-    let trace = uuid::Uuid::new_v4();
-    let (parent, _) = uuid::Uuid::new_v4().as_u64_pair();
-    let mut text = *b"00-tttttttttttttttttttttttttttttttt-pppppppppppppppp-00";
-    // The places are as long as what is written to them; parent ids may not be zero.
-    if let Some(place) = text.get_mut(3..35) {
-        let _ = hex::encode_to_slice(trace.as_bytes(), place);
-    }
-    if let Some(place) = text.get_mut(36..52) {
-        let _ = hex::encode_to_slice((parent | 1).to_be_bytes(), place);
-    }
-    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
-}
-
-/// `version-traceid-parentid-flags`, with the lengths and the non-zero rules of the specification.
-fn is_traceparent(value: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(value) else {
-        return false;
-    };
-    let mut parts = text.split('-');
-    let mut hex = |length: usize| {
-        parts
-            .next()
-            .filter(|part| part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
-    };
-    let (version, trace, parent, flags) = (hex(2), hex(32), hex(16), hex(2));
-    let nonzero = |part: Option<&str>| part.is_some_and(|part| part.bytes().any(|b| b != b'0'));
-    let version_fits = match version {
-        Some("ff") | None => false,
-        Some("00") => parts.next().is_none(),
-        Some(_) => true,
-    };
-    version_fits && nonzero(trace) && nonzero(parent) && flags.is_some()
 }
 
 /// Appends the peer to `x-forwarded-for`; keeps the protocol and the host that a proxy before us has set.
@@ -219,36 +153,6 @@ mod tests {
             assert_ne!(headers["x-request-id"], *bad);
             assert_eq!(headers["x-request-id"].len(), 36);
         }
-    }
-
-    #[test]
-    fn a_well_formed_trace_passes_and_a_broken_one_is_replaced_with_its_state() {
-        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert_eq!(stamped(&[("traceparent", good)])["traceparent"], good);
-        for bad in [
-            "",
-            "00-0-0-0",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
-            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
-        ] {
-            let headers = stamped(&[("traceparent", bad), ("tracestate", "a=b")]);
-            assert!(is_traceparent(headers["traceparent"].as_bytes()), "{bad}");
-            assert_ne!(headers["traceparent"], *bad);
-            assert!(!headers.contains_key("tracestate"));
-        }
-    }
-
-    #[test]
-    fn headers_of_the_building_blocks_are_removed_and_others_stay() {
-        let mut headers = HeaderMap::new();
-        for name in ["dapr-app-id", "dapr-api-token", "x-dapr", "accept"] {
-            headers.insert(name, HeaderValue::from_static("1"));
-        }
-        remove_dapr_headers(&mut headers);
-        assert_eq!(headers.len(), 2);
-        assert!(headers.contains_key("x-dapr") && headers.contains_key("accept"));
     }
 
     #[test]

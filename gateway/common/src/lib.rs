@@ -2,10 +2,16 @@
 
 mod app_id;
 mod diagnostic;
+mod hop_by_hop;
 mod local;
 mod private;
+mod problem;
+mod trace_context;
 
 pub use app_id::{AppId, AppIdError};
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Place, Position};
+pub use hop_by_hop::{is_hop_by_hop, remove_connection_options, remove_hop_by_hop};
 pub use local::{is_loopback, is_ours, single};
 pub use private::{NotPrivate, check_private, create_private_dir, open_private};
+pub use problem::{NoMembers, Problem};
+pub use trace_context::{TRACEPARENT, TRACESTATE, TraceParent, ensure_traceparent, is_traceparent};

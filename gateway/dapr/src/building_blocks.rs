@@ -6,7 +6,8 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::Request as Incoming, middleware};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{Response, StatusCode};
+use wasmgate_common::Problem;
 
 use crate::{
     ApiRequest, AppChannel, AppId, Dapr, Grants, OpenError, QueueDepth, Settings,
@@ -104,10 +105,11 @@ impl BuildingBlocks {
             Provider::Embedded(dapr) => dapr.answer(caller, grants, request).await,
             Provider::Sidecar { client, .. } => match client.get() {
                 Some(sidecar) => sidecar.answer(caller, grants, request).await,
-                None => problem(
+                None => Problem::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "The sidecar is not there yet.",
-                ),
+                )
+                .into_response(),
             },
         }
     }
@@ -215,7 +217,7 @@ impl BuildingBlocks {
 
 /// The answer to an app without a `dapr` table, also where there are no building blocks at all.
 pub fn not_granted() -> Response<Body> {
-    problem(StatusCode::FORBIDDEN, "This package has no `dapr` table.")
+    Problem::new(StatusCode::FORBIDDEN, "This package has no `dapr` table.").into_response()
 }
 
 fn unknown_subscriptions(dapr: &Dapr) -> Vec<Condition> {
@@ -236,17 +238,6 @@ fn unknown_subscriptions(dapr: &Dapr) -> Vec<Condition> {
         unknown(Some(app), detail)
     });
     silent.collect()
-}
-
-fn problem(status: StatusCode, title: &str) -> Response<Body> {
-    let problem = serde_json::json!({ "type": "about:blank", "title": title, "status": status.as_u16() });
-    let mut response = Response::new(Body::from(problem.to_string()));
-    *response.status_mut() = status;
-    let content_type = HeaderValue::from_static("application/problem+json");
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, content_type);
-    response
 }
 
 #[cfg(test)]

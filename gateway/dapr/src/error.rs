@@ -5,7 +5,8 @@ use http::{
     HeaderValue, Response, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
-use serde_json::json;
+use serde::Serialize;
+use wasmgate_common::Problem;
 
 /// A failure as Dapr's API answers it: `{"errorCode", "message"}`.
 #[derive(Debug)]
@@ -22,7 +23,27 @@ pub(crate) struct ApiError {
 /// What `Retry-After` says, in seconds: a sidecar starts about that fast.
 const RETRY_AFTER_SECONDS: &str = "1";
 
+/// The kind of problem that a missing grant is.
+const NOT_GRANTED: &str = "urn:wasmgate:problem:not-granted";
+
 pub(crate) type ApiResult = Result<Response<Body>, ApiError>;
+
+/// A failure as Dapr's SDKs read it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    error_code: &'a str,
+    message: &'a str,
+}
+
+/// What a problem document says of a missing grant, beside what Dapr's SDKs read.
+#[derive(Serialize)]
+struct NotGranted<'a> {
+    detail: &'a str,
+    grant: &'a str,
+    #[serde(flatten)]
+    error: Answer<'a>,
+}
 
 impl ApiError {
     pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
@@ -70,25 +91,29 @@ impl ApiError {
     }
 
     pub(crate) fn into_response(self) -> Response<Body> {
-        let (kind, body) = match self.grant {
-            Some(grant) => (
-                "application/problem+json",
-                json!({
-                    "type": "urn:wasmgate:problem:not-granted", "title": "not granted",
-                    "status": self.status.as_u16(), "detail": self.message, "grant": grant,
-                    "errorCode": self.code, "message": self.message,
-                }),
-            ),
-            None => (
-                "application/json",
-                json!({"errorCode": self.code, "message": self.message}),
-            ),
+        let error = Answer {
+            error_code: self.code,
+            message: &self.message,
         };
-        let mut response = Response::new(Body::from(body.to_string()));
-        *response.status_mut() = self.status;
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        let mut response: Response<Body> = match &self.grant {
+            Some(grant) => {
+                let detail = &self.message;
+                let members = NotGranted {
+                    detail,
+                    grant,
+                    error,
+                };
+                Problem::with(NOT_GRANTED, self.status, "not granted", members).into_response()
+            }
+            None => {
+                let body = serde_json::to_vec(&error).unwrap_or_default();
+                let mut response = Response::new(Body::from(body));
+                *response.status_mut() = self.status;
+                let json = HeaderValue::from_static("application/json");
+                response.headers_mut().insert(CONTENT_TYPE, json);
+                response
+            }
+        };
         if self.retry {
             let after = HeaderValue::from_static(RETRY_AFTER_SECONDS);
             response.headers_mut().insert(RETRY_AFTER, after);

@@ -192,12 +192,6 @@ pub(crate) fn media_type(content_type: &str) -> String {
         .to_ascii_lowercase()
 }
 
-/// A `traceparent` for a call that came without one (W3C Trace Context, not sampled).
-pub(crate) fn new_traceparent() -> String {
-    let span = uuid::Uuid::new_v4().as_u64_pair().0;
-    format!("00-{}-{span:016x}-00", uuid::Uuid::new_v4().simple())
-}
-
 pub(crate) fn base64(bytes: &[u8]) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(bytes)

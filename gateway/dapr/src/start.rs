@@ -8,12 +8,12 @@ use http::{
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 use tokio::time::sleep;
+use wasmgate_common::{TRACEPARENT, TraceParent};
 
 use crate::{
     api::configuration,
     app::{AppId, DeliveryKind, DeliveryResult},
     components::BackOff,
-    event::new_traceparent,
     jobs,
     protocol::path::as_path,
     providers::bindings::BindingKind,
@@ -240,7 +240,7 @@ async fn tick(runtime: Arc<Runtime>, app: AppId, path: String, schedule: Schedul
         let request = Request::post(&path)
             .header(CONTENT_TYPE, "application/json")
             .header(CONTENT_LENGTH, 0)
-            .header("traceparent", new_traceparent())
+            .header(TRACEPARENT, TraceParent::random().to_header())
             .header("readtimeutc", go_time(now_ms()))
             .header("timezone", "UTC")
             .body(Body::empty());

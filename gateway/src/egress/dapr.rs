@@ -2,10 +2,11 @@
 
 use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::BodyExt as _;
+use wasmgate_common::TRACEPARENT;
 use wasmgate_dapr::{ApiRequest, Body, BuildingBlocks, not_granted};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::{identity::TRACEPARENT, package::Package};
+use crate::package::Package;
 
 /// The place of the Dapr API for guests, as Dapr's own SDKs expect it.
 pub(crate) const DAPR_ENDPOINT: &str = "http://localhost:3500";

@@ -25,7 +25,7 @@ pub(super) async fn invoke(call: &Call<'_>, body: Body, name: &str) -> ApiResult
     let runtime = call.runtime;
     let binding = find(&runtime.components.bindings, name, call.caller)
         .ok_or_else(|| ApiError::new(500, FAILED, format!("couldn't find output binding {name}")))?;
-    let trace = call.traceparent();
+    let (trace, _) = call.trace();
     let operation = Operation {
         name: &operation,
         data: data.as_deref(),

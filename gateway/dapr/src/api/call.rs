@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use http::request::Parts;
+use wasmgate_common::{TraceParent, is_traceparent};
 
 use crate::{
     app::AppId,
     error::ApiError,
-    event::new_traceparent,
     grants::Grants,
     protocol::message::{pairs, queries},
     runtime::Runtime,
@@ -43,10 +43,16 @@ impl Call<'_> {
             .and_then(|value| value.to_str().ok())
     }
 
-    /// The caller's trace, or a new one.
-    pub(crate) fn traceparent(&self) -> String {
-        self.header("traceparent")
-            .map_or_else(new_traceparent, str::to_owned)
+    /// The caller's trace as `traceparent` and `tracestate`, or a new one where it has none that is well-formed.
+    pub(crate) fn trace(&self) -> (String, &str) {
+        let given = self.header("traceparent");
+        match given.filter(|given| is_traceparent(given.as_bytes())) {
+            Some(given) => (
+                given.to_owned(),
+                self.header("tracestate").unwrap_or_default(),
+            ),
+            None => (TraceParent::random().as_str().to_owned(), ""),
+        }
     }
 }
 

@@ -8,13 +8,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, header, r
 use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, BodyStream, Limited, StreamBody};
 use tokio::time::{sleep, timeout};
+use wasmgate_common::{ensure_traceparent, remove_hop_by_hop};
 
 use super::call::Call;
 use crate::{
     app::{AppId, DeliverError},
     components::BackOff,
     error::{ApiError, ApiResult},
-    event::new_traceparent,
     protocol::{
         API_TOKEN,
         message::{MAX_BODY, bytes, header_value},
@@ -27,20 +27,6 @@ const FAILED: &str = "ERR_DIRECT_INVOKE";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const BYTES: &str = "application/octet-stream";
-
-/// Headers that belong to one connection (RFC 9110, section 7.6.1), and those that nobody should have sent on.
-const HOP_BY_HOP: [HeaderName; 10] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("http2-settings"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
 
 /// Beginnings of headers by which a sidecar or this gateway says who calls whom.
 const VOUCHED: [&str; 5] = [
@@ -210,11 +196,7 @@ pub(crate) fn outgoing(
             headers.insert(name, value);
         }
     }
-    if !headers.contains_key("traceparent")
-        && let Some(trace) = header_value(&new_traceparent())
-    {
-        headers.insert("traceparent", trace);
-    }
+    ensure_traceparent(headers);
     Ok(request)
 }
 
@@ -250,17 +232,4 @@ pub(crate) fn passed_on(headers: &HeaderMap) -> HeaderMap {
         }
     }
     headers
-}
-
-pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
 }

@@ -66,8 +66,7 @@ impl Projections {
             "application/json" => json.to_owned(),
             _ => text().unwrap_or_else(|| json.to_owned()),
         };
-        let traceparent = call.traceparent();
-        let tracestate = call.header("tracestate").unwrap_or_default();
+        let (traceparent, tracestate) = call.trace();
         let publication = Publication {
             source: call.caller.as_str(),
             pubsub: &outbox.pubsub,

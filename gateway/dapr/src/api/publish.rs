@@ -173,10 +173,7 @@ fn make(
         .transpose()
         .map_err(|error| ApiError::new(400, METADATA, error.message()))?
         .flatten();
-    let (traceparent, tracestate) = (
-        call.traceparent(),
-        call.header("tracestate").unwrap_or_default(),
-    );
+    let (traceparent, tracestate) = call.trace();
     let publication = Publication {
         source: call.caller.as_str(),
         pubsub,

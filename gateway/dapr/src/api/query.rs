@@ -1,8 +1,12 @@
 //! The alpha state query.
 
-use serde_json::json;
+use axum::body::Body;
+use serde::Serialize;
 
-use super::{call::Call, state};
+use super::{
+    call::Call,
+    state::{self, Entry, not_json},
+};
 use crate::{
     error::{ApiError, ApiResult},
     protocol::{
@@ -15,7 +19,13 @@ use crate::{
     },
     time::now_ms,
 };
-use axum::body::Body;
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    results: Vec<Entry<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
 
 pub(super) async fn query(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
     let body = bytes(body).await?;
@@ -36,18 +46,16 @@ pub(super) async fn query(call: &Call<'_>, body: Body, name: &str) -> ApiResult 
     if page.rows.is_empty() {
         return no_content();
     }
-    let results = page.rows.iter().map(|(key, item)| {
-        let key = key.get(length..).unwrap_or(key);
-        let (key, etag) = (json!(key), item.etag);
-        format!(
-            "{{\"key\":{key},\"data\":{},\"etag\":\"{etag}\"}}",
-            item.value
-        )
+    let entries = page
+        .rows
+        .iter()
+        .map(|(key, item)| Entry::of_query(key.get(length..).unwrap_or(key), item));
+    let entries = entries.collect::<Result<Vec<_>, _>>();
+    let answer = entries.and_then(|results| {
+        serde_json::to_vec(&Answer {
+            results,
+            token: page.token.map(|token| token.to_string()),
+        })
     });
-    let results = results.collect::<Vec<_>>().join(",");
-    let token = page
-        .token
-        .map(|token| format!(",\"token\":\"{token}\""))
-        .unwrap_or_default();
-    json_answer(format!("{{\"results\":[{results}]{token}}}"))
+    json_answer(answer.map_err(|error| not_json("ERR_STATE_QUERY", &error))?)
 }

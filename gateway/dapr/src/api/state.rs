@@ -2,6 +2,8 @@
 
 use axum::body::Body;
 use http::HeaderValue;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::{
     call::{Call, full_key},
@@ -118,22 +120,65 @@ pub(crate) async fn bulk_get(call: &Call<'_>, body: Body, name: &str) -> ApiResu
     let entries = keys
         .iter()
         .zip(&found)
-        .map(|(key, item)| bulk_entry(key, item.as_ref()));
-    json_answer(format!("[{}]", entries.collect::<Vec<_>>().join(",")))
+        .map(|(key, item)| Entry::new(key, item.as_ref()));
+    let entries = entries.collect::<Result<Vec<_>, _>>();
+    let answer = entries.and_then(|entries| serde_json::to_vec(&entries));
+    json_answer(answer.map_err(|error| not_json("ERR_STATE_BULK_GET", &error))?)
 }
 
-fn bulk_entry(key: &str, item: Option<&Item>) -> String {
-    let key = serde_json::Value::from(key);
-    match item {
-        None => format!("{{\"key\":{key}}}"),
-        Some(item) => {
-            let expiry = item
-                .expires_at
-                .map(|at| format!(",\"metadata\":{{\"ttlExpireTime\":\"{}\"}}", rfc3339(at)));
-            let (data, etag, expiry) = (&item.value, item.etag, expiry.unwrap_or_default());
-            format!("{{\"key\":{key},\"data\":{data},\"etag\":\"{etag}\"{expiry}}}")
-        }
+/// An item as bulk reads and queries answer it; the key alone where there is none.
+#[derive(Serialize)]
+pub(super) struct Entry<'a> {
+    key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Expiry>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Expiry {
+    ttl_expire_time: String,
+}
+
+impl<'a> Entry<'a> {
+    fn new(key: &'a str, item: Option<&'a Item>) -> serde_json::Result<Self> {
+        let Some(item) = item else {
+            return Ok(Self {
+                key,
+                data: None,
+                etag: None,
+                metadata: None,
+            });
+        };
+        let entry = Self::of_query(key, item)?;
+        let metadata = item.expires_at.map(|at| Expiry {
+            ttl_expire_time: rfc3339(at),
+        });
+        Ok(Self { metadata, ..entry })
     }
+
+    /// A query tells no metadata.
+    pub(super) fn of_query(key: &'a str, item: &'a Item) -> serde_json::Result<Self> {
+        Ok(Self {
+            key,
+            data: Some(serde_json::from_str(&item.value)?),
+            etag: Some(item.etag.to_string()),
+            metadata: None,
+        })
+    }
+}
+
+/// The answer where a value that is kept as JSON is none, which another program must have written.
+pub(super) fn not_json(code: &'static str, error: &serde_json::Error) -> ApiError {
+    ApiError::new(
+        500,
+        code,
+        format!("a value in the store is no JSON: {error}"),
+    )
 }
 
 async fn write(call: &Call<'_>, name: &str, changes: Vec<Change>, code: &'static str) -> ApiResult {

@@ -15,6 +15,7 @@ use tokio::{
 };
 
 pub(crate) use spec::{FAILED, JobSpec};
+use wasmgate_common::{TRACEPARENT, TraceParent};
 
 use crate::{
     app::{AppId, DeliveryKind, DeliveryResult},
@@ -120,7 +121,7 @@ async fn deliver(runtime: &Arc<Runtime>, job: &JobRow, spec: &JobSpec) -> Result
     let app = AppId::new(&job.app_id).map_err(|error| DeliveryFailure::Unreachable(error.to_string()))?;
     let request = Request::post(path(&job.name))
         .header(CONTENT_TYPE, "application/json")
-        .header("traceparent", crate::event::new_traceparent())
+        .header(TRACEPARENT, TraceParent::random().to_header())
         .body(Body::from(spec.payload()))
         .map_err(|error| DeliveryFailure::Failed(error.to_string()))?;
     match runtime.deliver_whole(&app, request, None).await? {

@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use http::{HeaderName, HeaderValue, Request, StatusCode, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
+use wasmgate_common::is_hop_by_hop;
 
 use super::Queue;
 use crate::{
@@ -223,25 +224,18 @@ fn headers_of(metadata: &Metadata) -> impl Iterator<Item = (HeaderName, HeaderVa
 
 fn is_reserved(name: &str) -> bool {
     const PREFIXES: [&str; 5] = ["content-", "dapr-", "proxy-", "x-forwarded-", "x-wasmgate-"];
-    const NAMES: [&str; 16] = [
+    const NAMES: [&str; 9] = [
         "authorization",
-        "connection",
         "cookie",
         "expect",
         "forwarded",
         "host",
-        "http2-settings",
-        "keep-alive",
         "pubsubname",
-        "te",
         "traceparent",
         "tracestate",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
         "x-request-id",
     ];
-    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name)
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || NAMES.contains(&name) || is_hop_by_hop(name)
 }
 
 fn failed(failure: DeliveryFailure) -> Outcome {

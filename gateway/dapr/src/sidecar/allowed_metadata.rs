@@ -1,17 +1,10 @@
 //! Metadata of calls and events that is sent on.
 
-/// Headers that metadata of an event may not become at its subscribers: they would break the delivery, or vouch for it.
-const NO_METADATA: [&str; 9] = [
-    "connection",
-    "content-length",
-    "host",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "expect",
-];
+use wasmgate_common::is_hop_by_hop;
+
+/// Headers that metadata of an event may not become at its subscribers: they would break the delivery, or vouch for it. Those that
+/// are hop by hop may not either.
+const NO_METADATA: [&str; 3] = ["content-length", "host", "expect"];
 
 /// Returns whether metadata of this name is sent on: a plain word, as all that Dapr knows are, and no header that is not its own.
 pub(super) fn is_allowed(key: &str) -> bool {
@@ -22,4 +15,5 @@ pub(super) fn is_allowed(key: &str) -> bool {
         && !lower.starts_with("dapr-")
         && !lower.starts_with("wasmgate-")
         && !NO_METADATA.contains(&lower.as_str())
+        && !is_hop_by_hop(&lower)
 }

@@ -10,10 +10,10 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use tokio::time::timeout;
+use wasmgate_common::remove_hop_by_hop;
 
 use super::settings::SidecarSettings;
 use crate::{
-    api::invoke,
     error::{ApiError, ApiResult},
     protocol::{API_TOKEN, message::MAX_BODY},
 };
@@ -79,7 +79,7 @@ impl Client {
         match timeout(limit, self.http.request(request)).await {
             Ok(Ok(response)) => {
                 let mut response = response.map(Body::new);
-                invoke::remove_hop_by_hop(response.headers_mut());
+                remove_hop_by_hop(response.headers_mut());
                 Ok(response)
             }
             Ok(Err(error)) => {
