@@ -43,8 +43,10 @@ test-page: guests ## Order a coffee in headless Chromium; pictures are kept in t
 	cargo build -p wasmgate
 	cd apps/shop/tests/page && npm ci --silent && npm test
 
-lint: toolchain ## Check the formatting and the lints
+lint: toolchain ## Check the formatting, the lints, and the licences and sources of crates
 	cargo fmt --all --check
+	@$(call if-there,python3,imports and comments are not checked,.ci/check-source)
+	@$(call if-there,cargo-deny,licences and sources of crates are not checked,cargo deny check licenses sources bans)
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --target $(GUEST_TARGET) -p wasmgate-sdk $(GUESTS) -- -D warnings
 	cargo clippy --target $(GUEST_TARGET) -p wasmgate-test-guests --examples -- -D warnings

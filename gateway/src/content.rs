@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-/// Whether a response to `method` has no content, whatever its sender wrote (RFC 9110: 9.3.2 for HEAD, 15.3.5, 15.3.6 and
-/// 15.4.5 for the statuses).
+/// Whether a response to `method` has no content, whatever its sender wrote (RFC 9110: 9.3.2 for HEAD, 15.3.5, 15.3.6
+/// and 15.4.5 for the statuses).
 pub fn is_forbidden(method: &Method, status: StatusCode) -> bool {
     method == Method::HEAD || is_forbidden_by(status)
 }
@@ -16,8 +16,8 @@ pub fn is_forbidden_by(status: StatusCode) -> bool {
     )
 }
 
-/// Makes the head of a response without content say nothing that is not so. What it says of the content that GET would have
-/// brought stands; `length` is what is known of it if the head does not say.
+/// Makes the head of a response without content say nothing that is not so. What it says of the content that GET would
+/// have brought stands; `length` is what is known of it if the head does not say.
 pub fn fit(headers: &mut HeaderMap, status: StatusCode, length: Option<u64>) {
     match status {
         // RFC 9110, 8.6: a length would only be mistaken for that of a body.

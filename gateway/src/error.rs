@@ -39,7 +39,8 @@ pub enum Failure {
     GuestTrap,
     /// The guest ended without a response, set an error in place of one, or exited with a failure.
     GuestNoResponse,
-    /// The guest's response cannot be sent: its status is none, its head is too large, or its body is not what its head says.
+    /// The guest's response cannot be sent: its status is none, its head is too large, or its body is not what its head
+    /// says.
     GuestBadResponse,
     /// The guest was refused memory beyond the package's `memory`, and died of it.
     MemoryLimit,

@@ -63,7 +63,8 @@ impl Target {
         CleanPath::new(self.path.path())
     }
 
-    /// Gives the request the path that the guest is to see, made of its clean `path`, and returns the prefix that was taken off.
+    /// Gives the request the path that the guest is to see, made of its clean `path`, and returns the prefix that was
+    /// taken off.
     ///
     /// # Errors
     /// [`Failure::BadRequest`] when what is left is no path, which no route makes of a path that matched it.

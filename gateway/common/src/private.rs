@@ -83,7 +83,8 @@ pub fn check_private(path: &Path) -> Result<(), NotPrivate> {
     }
 }
 
-/// Opens the file `path` for reading and writing, as it is; makes it, empty and for its owner alone, if it is not there.
+/// Opens the file `path` for reading and writing, as it is; makes it, empty and for its owner alone, if it is not
+/// there.
 ///
 /// # Errors
 /// When it cannot be opened, or another user could have prepared it or may change it.

@@ -37,8 +37,8 @@ pub struct Grants {
     pub lock: Globs,
     /// Whether it may schedule jobs (always its own).
     pub jobs: bool,
-    /// Whether the package has no `dapr` table at all; an empty table grants nothing either, but its package takes input
-    /// bindings and what an operator declares for it.
+    /// Whether the package has no `dapr` table at all; an empty table grants nothing either, but its package takes
+    /// input bindings and what an operator declares for it.
     #[serde(skip)]
     pub no_table: bool,
 }
@@ -112,8 +112,8 @@ impl Grants {
         self.publish.matches_item(pubsub, topic)
     }
 
-    /// Whether what the package drops of `topic` may go to topic `dead`: it may publish there, or that topic is by its name
-    /// the first one's own (`orders-dead`, `orders.dlq` or `orders-poison` of `orders`).
+    /// Whether what the package drops of `topic` may go to topic `dead`: it may publish there, or that topic is by its
+    /// name the first one's own (`orders-dead`, `orders.dlq` or `orders-poison` of `orders`).
     pub fn allows_dead_letters(&self, pubsub: &str, topic: &str, dead: &str) -> bool {
         let rest = dead.strip_prefix(topic).unwrap_or_default();
         let says_so = |rest: &str| {

@@ -102,8 +102,8 @@ impl Dapr {
             .map_err(OpenError::Components)
     }
 
-    /// What the resource YAML's components do here and not beside a sidecar, a sentence for each. Nothing is said of the
-    /// components that there are without a folder, or of files with mistakes.
+    /// What the resource YAML's components do here and not beside a sidecar, a sentence for each. Nothing is said of
+    /// the components that there are without a folder, or of files with mistakes.
     pub fn caveats(settings: &Settings) -> Vec<String> {
         match (&settings.components, components::load(settings)) {
             (Some(_), Ok(components)) => components::caveats(&components),

@@ -154,7 +154,8 @@ struct ScanRequest {
 /// The `PAGEMAP_SCAN` request; its output is the number of ranges. rustix has no call for it.
 struct Scan<'a>(&'a mut ScanRequest);
 
-// SAFETY: the opcode is that of `PAGEMAP_SCAN`, which reads and writes one `struct pm_scan_arg` and answers with a number.
+// SAFETY: the opcode is that of `PAGEMAP_SCAN`, which reads and writes one `struct pm_scan_arg` and answers with a
+// number.
 unsafe impl Ioctl for Scan<'_> {
     type Output = usize;
 

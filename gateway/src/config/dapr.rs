@@ -45,14 +45,15 @@ pub struct DaprConfig {
     pub components: Option<PathBuf>,
     /// Embedded: where other processes reach the same API, if they may. Sidecar: where it calls back, its app port.
     pub listen: Option<SocketAddr>,
-    /// Embedded, without a token: the hosts by which `listen` may be called beside this machine's own, each with or without
-    /// a port.
+    /// Embedded, without a token: the hosts by which `listen` may be called beside this machine's own, each with or
+    /// without a port.
     pub allowed_hosts: Vec<String>,
     /// Embedded, without a token: the origins of pages that may call `listen`.
     pub allowed_origins: Vec<String>,
     /// Embedded: as which app the processes that use `listen` call.
     pub app_id: AppId,
-    /// Embedded: where the process that calls as `app_id` takes events, jobs, bindings and invocations; Dapr's app port.
+    /// Embedded: where the process that calls as `app_id` takes events, jobs, bindings and invocations; Dapr's app
+    /// port.
     pub app_address: Option<Authority>,
     /// Embedded: whether components of types that are not embedded get the embedded one of the same
     /// building block.

@@ -149,8 +149,8 @@ pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Conf
 }
 
 impl Config {
-    /// Gives a mistake that was found later, such as a port in use, its place: `key` is a key of `[server]` or `[dapr]` with
-    /// its table, such as `server.listen`.
+    /// Gives a mistake that was found later, such as a port in use, its place: `key` is a key of `[server]` or `[dapr]`
+    /// with its table, such as `server.listen`.
     pub fn at_key(&self, key: &str, wrong: Diagnostic) -> Diagnostic {
         let position = self.positions.get(key).copied();
         wrong.at(Place::in_file(self.file.as_path().into(), position, key))

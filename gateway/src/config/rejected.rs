@@ -12,8 +12,8 @@ use super::Config;
 pub struct Rejected {
     /// Every mistake in it.
     pub diagnostics: Diagnostics,
-    /// The part of the file that is right, without the routes and packages that are wrong: good for checking its packages,
-    /// not for serving. `None` when the file could not be read as a whole.
+    /// The part of the file that is right, without the routes and packages that are wrong: good for checking its
+    /// packages, not for serving. `None` when the file could not be read as a whole.
     pub sound: Option<Box<Config>>,
 }
 

@@ -39,8 +39,8 @@ const REQUEST_HEAD: u64 = 64 * 1024;
 /// memory that any client could claim.
 const REQUEST_HEADS: RangeInclusive<u64> = 8 * 1024..=1024 * 1024;
 
-/// The most fields of a request's head: more than any browser or proxy sends, and the last number for which hyper reads a
-/// head without allocating.
+/// The most fields of a request's head: more than any browser or proxy sends, and the last number for which hyper reads
+/// a head without allocating.
 const REQUEST_HEADERS: usize = 100;
 
 /// What `request_headers` may be: what a browser sends at least, and what a map of fields can hold with ease.

@@ -1,7 +1,7 @@
 //! The errors that a guest sees of a body that broke off.
 //!
-//! `wasi:http/types.http-error-code` of wasmtime-wasi-http looks for an error of another type than its bodies end in, and
-//! finds none.
+//! `wasi:http/types.http-error-code` of wasmtime-wasi-http looks for an error of another type than its bodies end in,
+//! and finds none.
 
 use wasmtime::{
     StoreContextMut,

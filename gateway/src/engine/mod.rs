@@ -29,11 +29,12 @@ const WASM_STACK_BYTES: usize = 256 << 10;
 /// process has. The pool lowers it to what the kernel's limit on mappings allows.
 pub(crate) const MAX_INSTANCES: u32 = 10_000;
 
-/// Core modules that one component may instantiate: an interpreter whose libraries are linked as modules of their own, such
-/// as Python's with its extensions, has about a hundred.
+/// Core modules that one component may instantiate: an interpreter whose libraries are linked as modules of their own,
+/// such as Python's with its extensions, has about a hundred.
 pub(crate) const MAX_CORE_INSTANCES: u32 = 1_000;
 
-/// Memories of one component: each takes a slot of the pool, and a component composed of several has one or two for each.
+/// Memories of one component: each takes a slot of the pool, and a component composed of several has one or two for
+/// each.
 pub(crate) const MAX_MEMORIES: u32 = 20;
 
 /// Tables of one component, for the same reason.

@@ -17,8 +17,8 @@ use wasmtime_wasi_http::{
 use super::host::HostState;
 use crate::content;
 
-/// The most bytes of the fields of a response's head, names and values: what proxies and clients take at most (most take 8 to
-/// 64 KiB).
+/// The most bytes of the fields of a response's head, names and values: what proxies and clients take at most (most
+/// take 8 to 64 KiB).
 const RESPONSE_HEAD: usize = 64 * 1024;
 
 /// The interface whose function is replaced, in the version that wasmtime offers; it serves all of 0.2.
@@ -76,8 +76,8 @@ impl HostState {
         self.http().table.get(&body).is_ok()
     }
 
-    /// Gives the guest the body of a response, as wasmtime does; but the `content-length` of a response that has no content
-    /// is that of another response, so that a guest which writes none of it has done nothing wrong.
+    /// Gives the guest the body of a response, as wasmtime does; but the `content-length` of a response that has no
+    /// content is that of another response, so that a guest which writes none of it has done nothing wrong.
     fn body(
         &mut self,
         response: Resource<HostOutgoingResponse>,

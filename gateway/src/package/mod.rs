@@ -33,8 +33,8 @@ use crate::{
 pub(crate) use loader::{Loaded, Loader, Registered};
 pub(crate) use residents::{Budget, Residents};
 
-/// Names that one package may have looked up at once, of all that are: names that its guests choose, under a wildcard, may
-/// have servers that are silent, and other packages' names are looked up beside them.
+/// Names that one package may have looked up at once, of all that are: names that its guests choose, under a wildcard,
+/// may have servers that are silent, and other packages' names are looked up beside them.
 const LOOKUPS: usize = 16;
 
 /// A registered package: what the configuration grants it, and where its compiled code lies.

@@ -1,5 +1,5 @@
-//! Answers that are given before a request's body has been read: they arrive, whatever the client is, and a connection goes
-//! on where the rest is not worth another one.
+//! Answers that are given before a request's body has been read: they arrive, whatever the client is, and a connection
+//! goes on where the rest is not worth another one.
 
 use std::process::Command;
 

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use crate::harness::{TestGateway, within};
 
-/// A connection that begins with no preface of HTTP/2 is HTTP/1.1 on a port that speaks both, and gets its answer in that before
-/// it is closed; the program expects the end alone.
+/// A connection that begins with no preface of HTTP/2 is HTTP/1.1 on a port that speaks both, and gets its answer in
+/// that before it is closed; the program expects the end alone.
 const NOT_HTTP2: &str = "Sends invalid connection preface";
 
 #[tokio::test]

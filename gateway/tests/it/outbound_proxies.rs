@@ -7,8 +7,8 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::harness::{Authority, OpenSsl, Peer, Scripted, TestGateway, Upstream, command, until};
 
-/// A proxy that opens every tunnel to one address, whatever name is asked for, if it is shown these credentials; heads go
-/// to the channel.
+/// A proxy that opens every tunnel to one address, whatever name is asked for, if it is shown these credentials; heads
+/// go to the channel.
 async fn tunnels_to(
     port: u16,
     credentials: Option<&'static str>,

@@ -219,8 +219,8 @@ fn wrong_files_are_mistakes_of_the_configuration_at_their_place() {
     }
 }
 
-/// Node's own HTTP/2 server, which answers with the number of connections so far, and closes each of them after a request
-/// to `/last`.
+/// Node's own HTTP/2 server, which answers with the number of connections so far, and closes each of them after a
+/// request to `/last`.
 struct NodeHttp2 {
     child: std::process::Child,
     port: u16,

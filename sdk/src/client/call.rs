@@ -124,8 +124,8 @@ impl Call {
         }
     }
 
-    /// A method that most often has a body says so when it has none (RFC 9110, section 8.6): without a length some servers
-    /// answer 411, or wait for more.
+    /// A method that most often has a body says so when it has none (RFC 9110, section 8.6): without a length some
+    /// servers answer 411, or wait for more.
     fn say_that_nothing_follows(&mut self) {
         let expects = matches!(self.method, Method::Post | Method::Put | Method::Patch);
         let empty = matches!(&self.payload, Payload::Full(bytes) if bytes.is_empty());

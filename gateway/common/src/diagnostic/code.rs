@@ -40,7 +40,8 @@ pub enum Code {
     NotAComponent,
     /// `invalid-component`: a package's component is broken, or uses what this gateway does not have.
     InvalidComponent,
-    /// `wrong-world`: a package's component imports or exports other interfaces than those of a handler of HTTP requests.
+    /// `wrong-world`: a package's component imports or exports other interfaces than those of a handler of HTTP
+    /// requests.
     WrongWorld,
     /// `component-too-large`: a package's component needs more than one may have.
     ComponentTooLarge,

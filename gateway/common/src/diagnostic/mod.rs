@@ -48,8 +48,8 @@ impl Diagnostic {
         }
     }
 
-    /// Gives the mistake its place. One that has a place already, such as one in a file that is named at `place`, keeps it
-    /// in its message.
+    /// Gives the mistake its place. One that has a place already, such as one in a file that is named at `place`, keeps
+    /// it in its message.
     #[must_use]
     pub fn at(self, place: Place) -> Self {
         let message = format!("{}{}", Prefix(&self.place), self.message);

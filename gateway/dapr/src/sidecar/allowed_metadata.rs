@@ -6,7 +6,8 @@ use wasmgate_common::is_hop_by_hop;
 /// are hop by hop may not either.
 const NO_METADATA: [&str; 3] = ["content-length", "host", "expect"];
 
-/// Returns whether metadata of this name is sent on: a plain word, as all that Dapr knows are, and no header that is not its own.
+/// Returns whether metadata of this name is sent on: a plain word, as all that Dapr knows are, and no header that is
+/// not its own.
 pub(super) fn is_allowed(key: &str) -> bool {
     let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let lower = key.to_ascii_lowercase();

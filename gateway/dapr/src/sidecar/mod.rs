@@ -89,8 +89,8 @@ impl Sidecar {
         health::state(&self.shared)
     }
 
-    /// Returns when the sidecar delivers what the packages subscribe to, when it cannot be reached, or when it takes too
-    /// long: see [`Sidecar::state`].
+    /// Returns when the sidecar delivers what the packages subscribe to, when it cannot be reached, or when it takes
+    /// too long: see [`Sidecar::state`].
     pub async fn settled(&self) {
         health::settled(&self.shared).await;
     }
@@ -119,8 +119,9 @@ impl Sidecar {
         }
     }
 
-    /// Returns whether `path` of `app` is one by which the sidecar's callbacks reach it, as [`crate::Dapr::is_internal`] says.
-    /// Routes of subscriptions that are declared in the cluster alone are not known here.
+    /// Returns whether `path` of `app` is one by which the sidecar's callbacks reach it, as
+    /// [`crate::Dapr::is_internal`] says. Routes of subscriptions that are declared in the cluster alone are not known
+    /// here.
     pub fn is_internal(&self, app: &AppId, path: &str) -> bool {
         let path = plain(path);
         let bindings = self.shared.bindings.load();

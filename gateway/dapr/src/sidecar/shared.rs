@@ -34,8 +34,8 @@ pub(super) struct Shared {
     pub(super) delivered: Mutex<Delivered>,
     /// App-ids by configuration subscription.
     pub(super) watchers: Mutex<BTreeMap<String, AppId>>,
-    /// App-ids by path of an input binding. Like the subscriptions, every public request asks for them, on every worker, so
-    /// reading takes no lock.
+    /// App-ids by path of an input binding. Like the subscriptions, every public request asks for them, on every
+    /// worker, so reading takes no lock.
     pub(super) bindings: ArcSwap<BTreeMap<String, Vec<AppId>>>,
     /// The subscriptions of every app are known.
     pub(super) subscriptions_known: watch::Sender<bool>,

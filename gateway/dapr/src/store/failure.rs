@@ -92,7 +92,8 @@ impl WriteError for StoreError {
     }
 }
 
-/// The answer to a call that failed for the database, under the code of its operation: each kind of failure has its own.
+/// The answer to a call that failed for the database, under the code of its operation: each kind of failure has its
+/// own.
 pub(crate) fn store_error(code: &'static str, error: &StoreError) -> ApiError {
     tracing::error!(%error, fault = ?error.fault(), code, "the database failed");
     match error.fault() {

@@ -27,8 +27,8 @@ pub enum DataError {
         /// The folder of the settings.
         path: PathBuf,
     },
-    /// The database cannot be opened: damaged, not ours, locked by another program, or on a disk that is full or broken.
-    /// It is left as it is.
+    /// The database cannot be opened: damaged, not ours, locked by another program, or on a disk that is full or
+    /// broken. It is left as it is.
     #[error("database {path}: {source}; {}", source.fault().remedy())]
     Database {
         /// The database file.

@@ -11,9 +11,7 @@ use crate::{
     app::AppId,
     json::{self, or_default},
 };
-use rules::Rule;
-use rules::TooLong;
-use rules::first_that_holds;
+use rules::{Rule, TooLong, first_that_holds};
 
 /// One entry of `GET /dapr/subscribe`, also the form in which it is remembered.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]

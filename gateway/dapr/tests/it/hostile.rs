@@ -1,5 +1,5 @@
-//! A package with grants for its own things alone tries to reach others' through a shared sidecar, by every spelling that
-//! one reads otherwise than another: each call is refused, or asks the sidecar for nothing but what is granted.
+//! A package with grants for its own things alone tries to reach others' through a shared sidecar, by every spelling
+//! that one reads otherwise than another: each call is refused, or asks the sidecar for nothing but what is granted.
 
 mod beside_dapr;
 mod calls;

@@ -1,5 +1,5 @@
-//! Answers `?status=` with the `content-length` of another response and an empty body, as frameworks answer HEAD and 304, and
-//! insists that this is right; `?body=none` does not even take the body.
+//! Answers `?status=` with the `content-length` of another response and an empty body, as frameworks answer HEAD and
+//! 304, and insists that this is right; `?body=none` does not even take the body.
 #![cfg(target_arch = "wasm32")]
 #![allow(
     clippy::expect_used,

@@ -1,4 +1,5 @@
-//! Calls the Dapr API as the header `x-call` says, with its own method, body and `x-send-` headers, and answers what came back.
+//! Calls the Dapr API as the header `x-call` says, with its own method, body and `x-send-` headers, and answers what
+//! came back.
 #![cfg(target_arch = "wasm32")]
 
 use wasip2::http::types::{IncomingRequest, ResponseOutparam};

@@ -1,4 +1,5 @@
-//! Answers `?status=` and writes `?bytes=` of body, whether the response may have one or not; `?length=` announces others.
+//! Answers `?status=` and writes `?bytes=` of body, whether the response may have one or not; `?length=` announces
+//! others.
 #![cfg(target_arch = "wasm32")]
 
 use wasip2::http::types::{IncomingRequest, ResponseOutparam};

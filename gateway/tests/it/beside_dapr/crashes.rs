@@ -1,4 +1,5 @@
-//! Whatever ends in the middle of orders and comes back: what was acknowledged is neither lost nor refunded nor doubled.
+//! Whatever ends in the middle of orders and comes back: what was acknowledged is neither lost nor refunded nor
+//! doubled.
 
 use std::time::Instant;
 

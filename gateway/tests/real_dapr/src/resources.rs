@@ -38,7 +38,8 @@ impl Resources {
         self
     }
 
-    /// Writes each document into a file of its own: of a file with several the sidecar reads no Resiliency but the first.
+    /// Writes each document into a file of its own: of a file with several the sidecar reads no Resiliency but the
+    /// first.
     pub(crate) fn write_to(&self, folder: &Path) {
         let mut text = self.text.clone();
         for (named, own) in &self.replaced {

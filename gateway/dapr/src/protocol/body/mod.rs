@@ -3,10 +3,11 @@
 //! Two readers, each for any `Deserialize` type. They differ from plain JSON where Dapr does, and whoever checks a body
 //! must not read it otherwise than whoever acts on it:
 //!
-//! - [`go`] is Go's `encoding/json`: names of members count without regard to case (by Unicode's simple folding, so that
-//!   `ſ` is an `s` and the Kelvin sign a `k`), the last of several wins, and `null` is as if the member were not there.
-//! - [`proto`] is protobuf's JSON: a name is written in camel case or in snake case, twice is an error, `null` is as if the
-//!   member were not there, whole numbers may be texts, and an empty body is an empty message.
+//! - [`go`] is Go's `encoding/json`: names of members count without regard to case (by Unicode's simple folding, so
+//!   that `ſ` is an `s` and the Kelvin sign a `k`), the last of several wins, and `null` is as if the member were not
+//!   there.
+//! - [`proto`] is protobuf's JSON: a name is written in camel case or in snake case, twice is an error, `null` is as if
+//!   the member were not there, whole numbers may be texts, and an empty body is an empty message.
 //!
 //! Members that the type does not know are left out by both.
 

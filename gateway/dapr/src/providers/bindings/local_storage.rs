@@ -1,8 +1,8 @@
 //! `bindings.localstorage`: files below one folder.
 //!
-//! Every path is opened from the folder's own descriptor, and the kernel refuses to leave it (`openat2`, `RESOLVE_BENEATH`):
-//! a symbolic link is followed as long as it stays below, and one that is put there between a check and an opening
-//! leads nowhere else.
+//! Every path is opened from the folder's own descriptor, and the kernel refuses to leave it (`openat2`,
+//! `RESOLVE_BENEATH`): a symbolic link is followed as long as it stays below, and one that is put there between a check
+//! and an opening leads nowhere else.
 
 use std::{
     fs, io,

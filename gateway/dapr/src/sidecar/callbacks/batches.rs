@@ -1,5 +1,5 @@
-//! Batches of events from the sidecar, for topics that some package subscribes to in bulk: those get them as batches, the
-//! others one by one, and the sidecar is told of each event.
+//! Batches of events from the sidecar, for topics that some package subscribes to in bulk: those get them as batches,
+//! the others one by one, and the sidecar is told of each event.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -45,9 +45,9 @@ pub(super) fn is_event(parts: &Parts) -> bool {
     kind.is_some_and(|kind| media_type(kind) == CLOUD_EVENTS)
 }
 
-/// Delivers an event of a subscription that only the sidecar knows, from a Subscription resource: the operator's word, which needs no
-/// grant. Its path is one of a package: of the only one, of one that subscribes to the topic itself, or of whichever has such
-/// a route, among those that are granted the topic if there are any.
+/// Delivers an event of a subscription that only the sidecar knows, from a Subscription resource: the operator's word,
+/// which needs no grant. Its path is one of a package: of the only one, of one that subscribes to the topic itself, or
+/// of whichever has such a route, among those that are granted the topic if there are any.
 ///
 /// What topic it is of is the sidecar's word: an event's own could be anything that its publisher wrote.
 pub(super) async fn declared(shared: &Shared, parts: &Parts, body: Body) -> Response<Body> {
@@ -82,7 +82,8 @@ pub(super) async fn declared(shared: &Shared, parts: &Parts, body: Body) -> Resp
     deliver(shared, parts, &event, &body, (&pubsub, &topic), targets).await
 }
 
-/// Returns pub/sub and topic of the subscription that leads to `path`: the one that the event names, if it is one of them.
+/// Returns pub/sub and topic of the subscription that leads to `path`: the one that the event names, if it is one of
+/// them.
 async fn topic_of(shared: &Shared, path: &str, event: &Value) -> Option<(String, String)> {
     let text = |name| event.get(name).and_then(Value::as_str).unwrap_or_default();
     let named = (text("pubsubname").to_owned(), text("topic").to_owned());

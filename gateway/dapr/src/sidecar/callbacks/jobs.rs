@@ -10,8 +10,8 @@ use crate::{
     sidecar::{names::job_owner, settings::Topology, shared::Shared},
 };
 
-/// Sends a job to its package. A 404 would end it for good to the sidecar, so what nobody takes is told as a failure: the
-/// job's own policy says what comes then.
+/// Sends a job to its package. A 404 would end it for good to the sidecar, so what nobody takes is told as a failure:
+/// the job's own policy says what comes then.
 pub(super) async fn deliver(shared: &Shared, parts: &Parts, body: Body, name: &str) -> Response<Body> {
     let owner = match &shared.settings.topology {
         Topology::Dedicated(app) => Some((app.clone(), name)),

@@ -21,7 +21,8 @@ pub(super) fn joint_status(outcomes: &[(AppId, Outcome)]) -> &'static str {
     }
 }
 
-/// Returns what an event is known by when it comes again: within its topic, source and id are one event's alone (CloudEvents 1.0).
+/// Returns what an event is known by when it comes again: within its topic, source and id are one event's alone
+/// (CloudEvents 1.0).
 pub(super) fn event_id(pubsub: &str, topic: &str, event: &Value) -> Option<String> {
     let text = |name| event.get(name).and_then(Value::as_str);
     let source = text("source").unwrap_or_default();

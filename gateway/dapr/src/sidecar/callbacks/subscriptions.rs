@@ -17,8 +17,8 @@ use crate::{
 /// The sidecar asks once, so an early answer would miss some for good.
 const SUBSCRIPTIONS_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long an event waits until the packages that may want it have told their subscriptions. Shorter than what a sidecar may give one
-/// try of a delivery, such as the 5 s of the shipped overlay.
+/// How long an event waits until the packages that may want it have told their subscriptions. Shorter than what a
+/// sidecar may give one try of a delivery, such as the 5 s of the shipped overlay.
 const EVENT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Between two tries to ask a package for its subscriptions.
@@ -28,8 +28,8 @@ const FETCH_PERIOD: Duration = Duration::from_millis(500);
 /// package must not keep events from all others.
 const FETCH_TRIES: u32 = 60;
 
-/// Asks every package for its subscriptions until it answers. Those of one that has answered hold at once: one that does
-/// not may not keep the events of the others waiting.
+/// Asks every package for its subscriptions until it answers. Those of one that has answered hold at once: one that
+/// does not may not keep the events of the others waiting.
 pub(in crate::sidecar) async fn fetch_subscriptions(shared: Arc<Shared>) {
     let asked = shared.granted_apps().map(|app| async {
         let answer = fetch(&shared, app).await;
@@ -91,8 +91,8 @@ pub(super) async fn answer(shared: &Shared) -> Response<Body> {
     json_answer(&fan_out.document())
 }
 
-/// Returns whether every package that may subscribe to a topic has told its subscriptions. A sidecar that has subscribed
-/// already sends events to a gateway that has just started: taken before, they would be nobody's, and gone.
+/// Returns whether every package that may subscribe to a topic has told its subscriptions. A sidecar that has
+/// subscribed already sends events to a gateway that has just started: taken before, they would be nobody's, and gone.
 pub(super) async fn are_known(shared: &Shared, pubsub: &str, topic: &str) -> bool {
     let apps = shared.granted_apps();
     let may: Vec<_> = apps

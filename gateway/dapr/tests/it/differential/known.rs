@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use wildmatch::WildMatch;
 
-/// Those of the embedded runtime and of the gateway's client of a sidecar from a sidecar, and those of the SDK's stand-in
-/// from the embedded runtime.
+/// Those of the embedded runtime and of the gateway's client of a sidecar from a sidecar, and those of the SDK's
+/// stand-in from the embedded runtime.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Known {

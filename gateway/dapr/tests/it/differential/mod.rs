@@ -1,6 +1,6 @@
-//! The same calls, made of the embedded runtime, of a real sidecar, of that sidecar through the gateway's client, and of
-//! the SDK's stand-in: status, error code, body, headers and what the app is sent have to be alike, but for the known
-//! differences.
+//! The same calls, made of the embedded runtime, of a real sidecar, of that sidecar through the gateway's client, and
+//! of the SDK's stand-in: status, error code, body, headers and what the app is sent have to be alike, but for the
+//! known differences.
 //!
 //! The calls are in `tests/differential/*.yaml`, the differences in `tests/differential/known.yaml`.
 
