@@ -24,16 +24,27 @@ guests: toolchain ## Build the example packages
 run: guests ## Build everything and serve wasmgate.toml
 	cargo run --profile $(GATEWAY_PROFILE) -p wasmgate -- up
 
-test: toolchain ## Run every test; what needs a tool that is not there is left out with a word
+# Here a test that lacks something says so: a line with its name and the reason.
+LEFT_OUT := $(CURDIR)/target/left-out
+export WASMGATE_LEFT_OUT := $(LEFT_OUT)
+define tell-left-out
+	@echo "Tests left out: $$(cat $(LEFT_OUT) 2>/dev/null | wc -l)"
+	@[ ! -e $(LEFT_OUT) ] || cut -f 2 $(LEFT_OUT) | sort | uniq -c
+endef
+
+test: toolchain ## Run every test; what needs a tool that is not there is left out with a word, and counted
+	@rm -f $(LEFT_OUT)
 	$(BUILD_GUESTS) $(GUESTS)
 	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples
 	cargo test --workspace --exclude wasmgate-test-guests --no-fail-fast
 	@$(call if-there,python3 curl openssl,the READMEs are not tried,$(MAKE) test-readme)
 	@$(call if-there,node npm chromium,the coffee shop's page is not tried,$(MAKE) test-page)
 	@$(call if-there,python3 go,deploy/ is not checked,$(MAKE) test-deploy)
+	$(tell-left-out)
 
 # $(call if-there,TOOLS,what is left out without them,command)
-if-there = for tool in $(1); do command -v $$tool >/dev/null || { echo "$(2): $$tool is not there"; exit 0; }; done; $(3)
+if-there = for tool in $(1); do command -v $$tool >/dev/null || \
+	{ echo "$(2): $$tool is not there"; printf 'make\t%s\n' "$(2): $$tool is not there" >> $(LEFT_OUT); exit 0; }; done; $(3)
 
 test-readme: guests ## Run the commands of README.md, sdk/README.md and apps/README.md, and build the first package outside
 	cargo build -p wasmgate
@@ -124,7 +135,9 @@ dapr: $(DAPRD) $(SCHEDULER) ## Build Dapr's sidecar and scheduler for the tests
 # Debian keeps PostgreSQL's programs out of the PATH.
 test-dapr-sidecar: export PATH := $(PATH):$(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
 test-dapr-sidecar: toolchain ## Build a real Dapr and run the shop and the scenarios beside it, with Redis and PostgreSQL
+	@rm -f $(LEFT_OUT)
 	@$(call if-there,go redis-server postgres setpriv,nothing is tried beside a real Dapr,$(MAKE) beside-dapr)
+	$(tell-left-out)
 
 # All packages at once, as `make test` has them: nothing is built anew.
 beside-dapr: dapr

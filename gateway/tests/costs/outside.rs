@@ -6,6 +6,7 @@ use std::{
     path::Path,
     process::{Command, Stdio},
 };
+use wasmgate_real_dapr::left_out;
 
 use crate::{ONLY_REQUESTS, Scenario, record::Measured};
 
@@ -19,10 +20,10 @@ const LONG_INSTRUCTIONS: usize = 250;
 
 pub(crate) fn system_calls(scenario: &Scenario, folder: &Path) -> Measured {
     if !is_there("strace") {
-        println!(
-            "{}: system calls are left out: strace is not there",
+        left_out(format_args!(
+            "system calls of {}: strace is not there",
             scenario.name
-        );
+        ));
         return Vec::new();
     }
     let count = |requests| {
@@ -122,10 +123,10 @@ fn read_response(connection: &mut TcpStream) {
 
 pub(crate) fn instructions(scenario: &Scenario) -> Measured {
     if !is_there("valgrind") {
-        println!(
-            "{}: instructions are left out: valgrind is not there",
+        left_out(format_args!(
+            "instructions of {}: valgrind is not there",
             scenario.name
-        );
+        ));
         return Vec::new();
     }
     let count = |requests: usize| {
@@ -158,10 +159,10 @@ pub(crate) fn instructions(scenario: &Scenario) -> Measured {
             )]
         }
         _ => {
-            println!(
-                "{}: instructions are left out: valgrind cannot run the gateway here",
+            left_out(format_args!(
+                "instructions of {}: valgrind cannot run the gateway here",
                 scenario.name
-            );
+            ));
             Vec::new()
         }
     }

@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 
 use http::Request;
 use serde_json::json;
+use wasmgate_real_dapr::Place;
 
 use crate::{
-    dapr_sidecar::{beside, free_address, sidecar},
+    dapr_sidecar::{SIDECAR, beside, sidecar},
     harness::{Reply, TestGateway, full, send_to},
 };
 
@@ -21,7 +22,8 @@ struct Called {
 
 impl Called {
     async fn start() -> Self {
-        let address = free_address();
+        let place = Place::new();
+        let address = place.at(SIDECAR);
         let sidecar = sidecar(address).start();
         let takes = |route: &str| {
             format!(

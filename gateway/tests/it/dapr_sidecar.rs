@@ -10,6 +10,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
 };
+use wasmgate_real_dapr::Place;
 
 use crate::{
     dapr_blocks::SUBSCRIBES,
@@ -17,11 +18,8 @@ use crate::{
     harness::{Builder, TestGateway, until},
 };
 
-/// An address that nobody listens on yet.
-pub(crate) fn free_address() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
+/// The port of a sidecar, as everywhere; the address is the test's own.
+pub(crate) const SIDECAR: u16 = 3500;
 
 /// The sidecar, with a subscriber of its own.
 pub(crate) fn sidecar(address: SocketAddr) -> Builder {
@@ -45,7 +43,8 @@ pub(crate) fn beside(address: SocketAddr) -> Builder {
 
 #[tokio::test]
 async fn state_through_a_sidecar_is_as_embedded() {
-    let address = free_address();
+    let place = Place::new();
+    let address = place.at(SIDECAR);
     let _sidecar = sidecar(address).start();
     let gateway = beside(address).start();
     gateway.ready().await;
@@ -54,7 +53,8 @@ async fn state_through_a_sidecar_is_as_embedded() {
 
 #[tokio::test]
 async fn packages_behind_one_sidecar_do_not_see_each_others_state_and_locks() {
-    let address = free_address();
+    let place = Place::new();
+    let address = place.at(SIDECAR);
     let _sidecar = sidecar(address).start();
     let gateway = beside(address)
         .guest_as(
@@ -83,7 +83,8 @@ async fn packages_behind_one_sidecar_do_not_see_each_others_state_and_locks() {
 
 #[tokio::test]
 async fn an_event_published_through_the_sidecar_reaches_its_subscribers() {
-    let address = free_address();
+    let place = Place::new();
+    let address = place.at(SIDECAR);
     let sidecar = sidecar(address).start();
     sidecar.ready().await;
     let gateway = beside(address).start();
@@ -109,7 +110,8 @@ async fn an_event_published_through_the_sidecar_reaches_its_subscribers() {
 
 #[tokio::test]
 async fn a_package_without_a_dapr_table_is_invoked_in_process_and_not_asked_for_anything_else() {
-    let address = free_address();
+    let place = Place::new();
+    let address = place.at(SIDECAR);
     let _sidecar = sidecar(address).start();
     for (builder, place) in [
         (beside(address), "beside a sidecar"),
@@ -136,7 +138,8 @@ async fn a_package_without_a_dapr_table_is_invoked_in_process_and_not_asked_for_
 
 #[tokio::test]
 async fn a_grant_is_asked_for_beside_a_sidecar_too() {
-    let gateway = beside(free_address()).start();
+    let place = Place::new();
+    let gateway = beside(place.at(SIDECAR)).start();
     let denied = gateway
         .call("shop", "GET", "/v1.0/secrets/secretstore/k", "")
         .await;
@@ -147,7 +150,8 @@ async fn a_grant_is_asked_for_beside_a_sidecar_too() {
 #[tokio::test]
 async fn a_sidecar_that_is_late_or_restarts_is_waited_for() {
     const KEY: &str = "/v1.0/state/statestore/k";
-    let address = free_address();
+    let place = Place::new();
+    let address = place.at(SIDECAR);
     let gateway = beside(address).start();
     let not_there = async |status: u16| {
         until("a gateway that says so", || async {

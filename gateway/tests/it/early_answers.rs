@@ -5,6 +5,7 @@ use std::process::Command;
 
 use bytes::Bytes;
 use http_body::Frame;
+use wasmgate_real_dapr::left_out;
 
 use crate::harness::{Reply, TestGateway, channel, empty, within};
 
@@ -215,7 +216,7 @@ async fn node_gets_its_answer_every_time() {
             let told = match within("node", told).await.unwrap() {
                 Ok(told) => told,
                 Err(error) => {
-                    println!("left out: node cannot be run ({error})");
+                    left_out(format_args!("node cannot be run ({error})"));
                     return;
                 }
             };
@@ -262,7 +263,7 @@ async fn python_gets_its_answer_every_time() {
     let told = match within("python3", told).await.unwrap() {
         Ok(told) => told,
         Err(error) => {
-            println!("left out: python3 cannot be run ({error})");
+            left_out(format_args!("python3 cannot be run ({error})"));
             return;
         }
     };

@@ -1,6 +1,7 @@
 //! What a guest may call: what its package lists, and nothing that only looks like it.
 
 use std::net::SocketAddr;
+use wasmgate_real_dapr::Place;
 
 use crate::harness::{TestGateway, Upstream, full};
 
@@ -177,10 +178,8 @@ async fn connections_are_shared_by_the_instances() {
 
 #[tokio::test]
 async fn a_call_to_a_port_where_nobody_listens_is_an_error_for_the_guest() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let place = Place::new();
+    let free = place.at(3000);
     let gateway = allowed(&[origin(free)]);
     let answer = call(&gateway, &format!("{}/", origin(free))).await;
     assert!(

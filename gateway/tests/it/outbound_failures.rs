@@ -1,6 +1,7 @@
 //! What a guest is told when the other side fails it: time-outs and errors, each in its own word, and all in the log.
 
 use std::net::SocketAddr;
+use wasmgate_real_dapr::Place;
 
 use crate::harness::{Peer, Scripted, TestGateway, full, within};
 
@@ -181,9 +182,8 @@ async fn each_failure_of_the_other_side_has_its_own_word() {
 
 #[tokio::test]
 async fn a_port_where_nobody_listens_is_a_refused_connection() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let origin = format!("http://{}", free.local_addr().unwrap());
-    drop(free);
+    let place = Place::new();
+    let origin = format!("http://{}", place.at(3000));
     let gateway = allowed(std::slice::from_ref(&origin));
     let told = call(&gateway, &origin, "").await;
     assert!(told.contains("ErrorCode::ConnectionRefused"), "{told}");

@@ -1,9 +1,13 @@
 //! Outgoing requests through a proxy, as the environment says.
 
-use std::process::{Child, Command, Stdio};
+use std::{
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+};
 
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use wasmgate_real_dapr::{Place, left_out};
 
 use crate::harness::{Authority, OpenSsl, Peer, Scripted, TestGateway, Upstream, command, until};
 
@@ -114,23 +118,23 @@ fn a_proxy_that_cannot_be_used_is_a_mistake_that_keeps_its_password() {
     }
 }
 
-/// Debian's tinyproxy on a port that was free, and its folder.
-struct TinyProxy(Child, TempDir, u16);
+/// Debian's tinyproxy, its folder, and where it listens.
+struct TinyProxy(Child, TempDir, Place);
 
 impl TinyProxy {
     async fn start() -> Option<Self> {
         if Command::new("tinyproxy").arg("-v").output().is_err() {
-            println!("left out: there is no tinyproxy (Debian's package of this name)");
+            left_out("there is no tinyproxy (Debian's package of this name)");
             return None;
         }
         let folder = TempDir::new().unwrap();
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
+        let place = Place::new();
         let file = folder.path().join("tinyproxy.conf");
         let log = folder.path().join("log");
         let config = format!(
-            "Port {port}\nListen 127.0.0.1\nTimeout 60\nAllow 127.0.0.1\nLogFile \"{}\"\nLogLevel Connect\n",
+            "Port {}\nListen {}\nTimeout 60\nAllow 127.0.0.1\nLogFile \"{}\"\nLogLevel Connect\n",
+            Self::PORT,
+            place.address(),
             log.display()
         );
         std::fs::write(&file, config).unwrap();
@@ -143,12 +147,18 @@ impl TinyProxy {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let proxy = Self(child, folder, port);
+        let proxy = Self(child, folder, place);
         until("tinyproxy", || async {
-            TcpStream::connect(("127.0.0.1", port)).await.is_ok()
+            TcpStream::connect(proxy.address()).await.is_ok()
         })
         .await;
         Some(proxy)
+    }
+
+    const PORT: u16 = 8888;
+
+    fn address(&self) -> SocketAddr {
+        self.2.at(Self::PORT)
     }
 
     fn log(&self) -> String {
@@ -181,7 +191,7 @@ async fn a_real_proxy_carries_both_schemes_and_is_passed_by_where_the_environmen
         server.port,
         ca.display()
     );
-    let url = format!("http://127.0.0.1:{}", proxy.2);
+    let url = format!("http://{}", proxy.address());
     let gateway = TestGateway::builder()
         .guest_with("calls_out", &lines)
         .environment("HTTP_PROXY", &url)

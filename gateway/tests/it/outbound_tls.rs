@@ -1,4 +1,5 @@
 //! TLS of outgoing requests against OpenSSL's own server: whom a guest's requests trust, and as whom they come.
+use wasmgate_real_dapr::left_out;
 
 use crate::harness::{Authority, OpenSsl, Scripted, TestGateway, run};
 
@@ -254,7 +255,7 @@ impl NodeHttp2 {
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .spawn()
-            .inspect_err(|_| println!("left out: there is no node (Debian's nodejs)"))
+            .inspect_err(|_| left_out("there is no node (Debian's nodejs)"))
             .ok()?;
         let mut line = String::new();
         let stdout = child.stdout.take().unwrap();

@@ -2,9 +2,10 @@
 
 use http::Request;
 use serde_json::{Value, json};
+use wasmgate_real_dapr::Place;
 
 use crate::{
-    dapr_sidecar::{beside, free_address},
+    dapr_sidecar::{SIDECAR, beside},
     harness::{Reply, Signal, TestGateway, empty, send_to, until},
 };
 
@@ -74,7 +75,8 @@ async fn a_package_that_fails_to_tell_its_subscriptions_is_a_detail_and_no_reaso
 
 #[tokio::test]
 async fn a_sidecar_that_is_not_there_is_named_with_its_address() {
-    let address = free_address();
+    let place = Place::new();
+    let address = place.at(SIDECAR);
     let gateway = beside(address).start();
     let reasons = reasons(&gateway).await;
     assert_eq!(reasons[0]["reason"], "sidecar-missing", "{reasons:?}");

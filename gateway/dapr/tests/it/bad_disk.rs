@@ -8,6 +8,7 @@ use std::{
 
 use serde_json::json;
 use wasmgate_dapr::{Dapr, DataError, OpenError, Settings};
+use wasmgate_real_dapr::left_out;
 
 use crate::harness::{Apps, Kind, World, eventually};
 
@@ -28,7 +29,7 @@ impl SmallDisk {
         if mounted.is_ok_and(|status| status.success()) {
             return Some(Self(folder));
         }
-        println!("left out: there is no right to mount a small disk here");
+        left_out("there is no right to mount a small disk");
         None
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{
 
 use serde_json::{Value, json};
 use wasmgate_dapr::{AppChannel, Grants, OutsideApp, Settings};
+use wasmgate_real_dapr::Place;
 
 use crate::harness::{Apps, Kind, UNAVAILABLE, World, answer, app_id, eventually, start};
 
@@ -317,10 +318,9 @@ async fn jobs_and_events_reach_a_process_beside_the_gateway_even_if_it_comes_lat
         "/dapr/subscribe" => answer(200, &list),
         _ => answer(200, ""),
     });
-    // A port of its own that nobody listens on yet; the start does not wait for it.
-    let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = reserved.local_addr().unwrap();
-    drop(reserved);
+    // Nobody listens there yet; the start does not wait for it.
+    let place = Place::new();
+    let address = place.at(3000);
     let world = World::with(Kind::InProcess, apps(200), |settings| {
         settings.outside = outside(address.to_string().parse().unwrap());
     })

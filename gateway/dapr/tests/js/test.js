@@ -1,6 +1,6 @@
 // The official SDK, over HTTP, against the embedded runtime. Exits 0 if everything holds.
 //
-// DAPR_PORT is where the runtime listens, APP_PORT where this app does. The runtime knows it as
+// DAPR_PORT is where the runtime listens, APP_HOST and APP_PORT where this app does. The runtime knows it as
 // app `js`; a second app `echo` answers with the body it gets.
 const assert = require("node:assert/strict");
 const { CommunicationProtocolEnum, DaprClient, DaprServer, HttpMethod } = require("@dapr/dapr");
@@ -50,7 +50,7 @@ async function state(client) {
 
 async function main() {
   const server = new DaprServer({
-    serverHost: "127.0.0.1",
+    serverHost: process.env.APP_HOST,
     serverPort: process.env.APP_PORT,
     communicationProtocol: CommunicationProtocolEnum.HTTP,
     clientOptions: common,

@@ -4,6 +4,8 @@
 //! log when the test fails. Each listens at a loopback address of its own ([`Place`]) on the port it has everywhere, so
 //! that no two runs meet on a port and a process that was killed comes back where it was.
 //!
+//! What else a test may lack is told and counted by [`left_out()`].
+//!
 //! The binaries of Dapr are built by `make dapr`; [`there`] says whether a test has them.
 
 #![allow(
@@ -15,6 +17,7 @@
 )]
 
 mod daprd;
+mod left_out;
 mod place;
 mod postgres;
 mod process;
@@ -32,6 +35,7 @@ use std::{
 use tokio::sync::Mutex;
 
 pub use daprd::Daprd;
+pub use left_out::left_out;
 pub use place::Place;
 pub use postgres::Postgres;
 pub use redis::Redis;
@@ -47,11 +51,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Pause between two looks at a condition that announces itself in no other way.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Whether this run has a real Dapr; says so when it has none. A test without it ends here.
+/// Returns whether this run has a real Dapr, and says so when it has none. A test without it ends here.
 pub fn there() -> bool {
     let there = std::env::var_os(BINARIES).is_some();
     if !there {
-        println!("left out: `make test-dapr-sidecar` runs it beside a real Dapr");
+        left_out("`make test-dapr-sidecar` runs it beside a real Dapr");
     }
     there
 }
