@@ -18,6 +18,7 @@ use wasmgate_pool::Pool;
 use wasmtime_wasi_http::Error;
 
 use crate::{
+    account::Account,
     egress::{self, Client, Egress},
     error::Failure,
     identity::{self, Peer, REQUEST_ID, RequestId},
@@ -129,7 +130,7 @@ impl Gateway {
             return;
         }
         for package in &self.packages {
-            let requests = package.admission.taken();
+            let requests = package.account.admission.taken();
             if requests > 0 {
                 tracing::warn!(package = %package.name(), requests, "requests in flight are cut");
             }
@@ -209,16 +210,16 @@ impl Gateway {
             .ok_or(Failure::NoRoute)?;
         let (index, route) = (found.index, found.route);
         let prefix = target.apply(route, &path, request)?;
-        if self.is_internal(package, request.uri().path()) {
+        if self.is_internal(&package.account, request.uri().path()) {
             return Err(Failure::NoRoute);
         }
         Ok((index, package, prefix))
     }
 
     /// Returns whether a path of a package is for the building blocks alone.
-    pub(crate) fn is_internal(&self, package: &Package, path: &str) -> bool {
+    pub(crate) fn is_internal(&self, account: &Account, path: &str) -> bool {
         match &self.building_blocks {
-            Some(blocks) if !package.config.grants.is_none() => blocks.is_internal(package.name().app_id(), path),
+            Some(blocks) if !account.config.grants.is_none() => blocks.is_internal(account.name().app_id(), path),
             _ => is_dapr_path(path),
         }
     }
@@ -244,15 +245,16 @@ impl Gateway {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Error>,
     {
+        let account = &package.account;
         let refused = |failure: Failure| {
-            package.metrics().refused(failure.reason());
+            account.metrics().refused(failure.reason());
             failure
         };
         let (parts, body) = request.into_parts();
         let trace = parts.headers.get(TRACEPARENT).cloned();
         let body =
-            RequestBody::new(body, package.config.limits.request_body).ok_or_else(|| refused(Failure::BodyTooLarge))?;
-        let permit = package
+            RequestBody::new(body, account.config.limits.request_body).ok_or_else(|| refused(Failure::BodyTooLarge))?;
+        let permit = account
             .admission
             .take()
             .ok_or_else(|| refused(Failure::Overloaded))?;
@@ -260,11 +262,11 @@ impl Gateway {
             .get(&self.loader, &self.residents)
             .map_err(|_| refused(Failure::PackageUnavailable))?;
         let call = Call {
-            package: Arc::clone(package),
+            account: Arc::clone(account),
             loaded,
             permit,
             egress: Egress::new(
-                Arc::clone(package),
+                Arc::clone(account),
                 id.clone(),
                 client.clone(),
                 self.building_blocks.clone(),

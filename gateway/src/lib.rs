@@ -7,6 +7,8 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
 compile_error!("the gateway runs on 64-bit Linux only; packages are built and tested anywhere, see README.md");
 
+mod account;
+mod address;
 pub mod admin;
 mod admission;
 pub mod bootstrap;

@@ -116,7 +116,7 @@ impl PackageStatus {
             name: package.name().to_string(),
             choice: package.registered.choice.clone(),
             loaded: package.is_loaded(),
-            instances: package.admission.taken(),
+            instances: package.account.admission.taken(),
             unavailable: package.unavailable(),
         }
     }

@@ -10,6 +10,7 @@ use wasmgate_common::Code;
 
 use super::{StartError, dapr, machine, metrics, system};
 use crate::{
+    account::Account,
     config::{Config, PackageConfig, Source},
     egress,
     engine::{self, EngineCollector, EngineLimits, Engines},
@@ -47,7 +48,7 @@ pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway
         .packages
         .into_iter()
         .zip(registered)
-        .map(|(package, registered)| Arc::new(Package::new(package, registered, &metrics)))
+        .map(|(package, registered)| Arc::new(Package::new(Account::new(package, &metrics), registered)))
         .collect();
     Ok(Gateway::new(
         config.routes,

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use wasmgate_common::{Code, Diagnostic};
 
 use super::{environment::Environment, reader::Section, secret::Secret, unit};
-use crate::egress;
+use crate::address;
 
 /// The public listener unless configured: this machine only, so that nothing is exposed by accident.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
@@ -172,7 +172,7 @@ fn private_range(text: &str) -> Result<IpNet, Diagnostic> {
             help,
         )
     })?;
-    if egress::is_private_range(&range) {
+    if address::is_private_range(&range) {
         Ok(range)
     } else {
         Err(Diagnostic::new(

@@ -10,11 +10,11 @@ use http_body_util::BodyExt as _;
 use wasmgate_dapr::{AppChannel, AppId, Body, DeliverError, DeliverFuture, DeliveryKind, DeliveryResult};
 
 use crate::{
+    account::Account,
     egress::{self, Client},
     error::Failure,
     gateway::Gateway,
     identity::{self, RequestId},
-    package::Package,
 };
 
 /// The time for which an answer is waited for beyond the life of its instance: its deadline is noticed by a timer on a
@@ -36,8 +36,9 @@ impl Packages {
         Self { gateway, client }
     }
 
-    fn package(&self, app: &AppId) -> Option<Arc<Package>> {
-        self.gateway.upgrade()?.package(app).cloned()
+    fn account(&self, app: &AppId) -> Option<Arc<Account>> {
+        let gateway = self.gateway.upgrade()?;
+        Some(Arc::clone(&gateway.package(app)?.account))
     }
 }
 
@@ -57,14 +58,14 @@ impl AppChannel for Packages {
 
     /// As long as the package's own limit allows: the instance meets its deadline first, and says so.
     fn patience(&self, app: &AppId) -> Duration {
-        let package = self.package(app);
-        let limit = package.map_or(Duration::ZERO, |package| package.config.limits.timeout);
+        let account = self.account(app);
+        let limit = account.map_or(Duration::ZERO, |account| account.config.limits.timeout);
         limit.saturating_add(AFTER_THE_DEADLINE)
     }
 
     fn settled(&self, app: &AppId, kind: DeliveryKind, result: DeliveryResult) {
-        if let Some(package) = self.package(app) {
-            package.metrics().delivered(kind, result);
+        if let Some(account) = self.account(app) {
+            account.metrics().delivered(kind, result);
         }
     }
 }
@@ -82,7 +83,7 @@ async fn deliver(
     let id = RequestId::of(request.headers());
     let is_head = request.method() == Method::HEAD;
     let is_invoked = request.headers().contains_key(CALLER);
-    if is_invoked && gateway.is_internal(package, request.uri().path()) {
+    if is_invoked && gateway.is_internal(&package.account, request.uri().path()) {
         return Ok(Failure::NoRoute
             .answer(is_head, id.as_str())
             .map(Body::from));

@@ -115,14 +115,14 @@ impl Drop for Deliveries {
 
 async fn start(building_blocks: &BuildingBlocks, gateway: &Arc<Gateway>, connection: ConnectionInfo) {
     let packages = gateway.packages().iter();
-    for package in packages.filter(|package| !package.config.grants.is_none()) {
-        package.metrics().expect_deliveries();
+    for package in packages.filter(|package| !package.account.config.grants.is_none()) {
+        package.account.metrics().expect_deliveries();
     }
     let packages = gateway.packages().iter();
     let apps = packages.map(|package| {
         (
             package.name().app_id().clone(),
-            package.config.grants.clone(),
+            package.account.config.grants.clone(),
         )
     });
     let apps: Vec<_> = apps.collect();

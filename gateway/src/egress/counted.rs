@@ -5,14 +5,14 @@ use std::future::Future;
 use http::Response;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::package::Package;
+use crate::account::Account;
 
 /// Sends a request outside by way of `sending`.
 pub(super) async fn outbound(
-    package: &Package,
+    account: &Account,
     sending: impl Future<Output = Result<Response<WasiBody>, Error>>,
 ) -> Result<Response<WasiBody>, Error> {
-    let timer = package.metrics().outbound();
+    let timer = account.metrics().outbound();
     let answer = sending.await;
     match &answer {
         Ok(response) => timer.answered(response.status()),

@@ -6,7 +6,7 @@ use wasmgate_common::TRACEPARENT;
 use wasmgate_dapr::{ApiRequest, Body, BuildingBlocks, not_granted};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::package::Package;
+use crate::account::Account;
 
 /// The place of the Dapr API for guests, as Dapr's own SDKs expect it.
 pub(crate) const DAPR_ENDPOINT: &str = "http://localhost:3500";
@@ -32,7 +32,7 @@ pub(super) fn continue_trace<B>(request: &mut Request<B>, trace: Option<&HeaderV
 
 /// Answers a call of the Dapr API, counted by its result and timed to the head of its answer.
 pub(super) async fn call(
-    package: &Package,
+    account: &Account,
     building_blocks: Option<&BuildingBlocks>,
     request: Request<WasiBody>,
 ) -> Response<WasiBody> {
@@ -40,8 +40,8 @@ pub(super) async fn call(
         return to_guest(not_granted());
     };
     let request = ApiRequest::parse(request.map(Body::new));
-    let timer = package.metrics().block_call(request.operation());
-    let (app, grants) = (package.name().app_id(), &package.config.grants);
+    let timer = account.metrics().block_call(request.operation());
+    let (app, grants) = (account.name().app_id(), &account.config.grants);
     let response = building_blocks.call(app, grants, request).await;
     if let Some(timer) = timer {
         timer.answered(response.status());

@@ -1,6 +1,5 @@
 //! The way of guests to the outside, which is closed unless its package's `outbound` names the origin.
 
-mod address;
 mod body;
 mod body_errors;
 mod client;
@@ -23,14 +22,14 @@ use wasmtime_wasi_http::{
 };
 
 use crate::{
+    account::Account,
+    address,
     admission::{Permit, Permits},
     error::ERROR_HEADER,
     identity::RequestId,
-    package::Package,
 };
 use outgoing::{Destination, Outgoing};
 
-pub(crate) use address::is_private_range;
 pub(crate) use body_errors::add_to_linker;
 pub(crate) use client::Client;
 pub(crate) use dapr::DAPR_ENDPOINT;
@@ -39,7 +38,7 @@ pub(crate) use settings::Settings;
 
 /// One guest's door to the outside.
 pub(crate) struct Egress {
-    package: Arc<Package>,
+    account: Arc<Account>,
     request_id: RequestId,
     client: Client,
     building_blocks: Option<BuildingBlocks>,
@@ -56,14 +55,14 @@ impl Egress {
     /// A door for one instance of `package`, on the worker that `client` belongs to; what it sends belongs to the
     /// request of this id and `trace`.
     pub(crate) fn new(
-        package: Arc<Package>,
+        account: Arc<Account>,
         request_id: RequestId,
         client: Client,
         building_blocks: Option<BuildingBlocks>,
         trace: Option<HeaderValue>,
     ) -> Self {
         Self {
-            package,
+            account,
             request_id,
             client,
             building_blocks,
@@ -77,7 +76,7 @@ impl Egress {
         let to = Destination::parse(uri).ok_or(Error::HttpRequestUriInvalid)?;
         self.allows(method, &to)?;
         Ok(Arc::new(Outgoing {
-            package: Arc::clone(&self.package),
+            account: Arc::clone(&self.account),
             request_id: self.request_id.clone(),
             _permits: self.permits(&to)?,
             to,
@@ -85,7 +84,7 @@ impl Egress {
     }
 
     fn allows(&self, method: &Method, to: &Destination) -> Result<(), Error> {
-        let (scheme, mut outbound) = (to.scheme(), self.package.config.outbound.iter());
+        let (scheme, mut outbound) = (to.scheme(), self.account.config.outbound.iter());
         let listed = outbound.any(|origin| origin.allows(&scheme, &to.host, to.port));
         let why = if !listed {
             "not in `outbound`"
@@ -97,22 +96,22 @@ impl Egress {
         } else {
             return Ok(());
         };
-        if self.package.may_log() {
-            tracing::warn!(package = %self.package.name(), request_id = self.request_id.as_str(), origin = %to, why,
+        if self.account.may_log() {
+            tracing::warn!(package = %self.account.name(), request_id = self.request_id.as_str(), origin = %to, why,
                 "an outbound request was refused");
         }
-        self.package.metrics().refused("outbound-denied");
+        self.account.metrics().refused("outbound-denied");
         Err(Error::HttpRequestDenied)
     }
 
     fn permits(&mut self, to: &Destination) -> Result<[Permit; 3], Error> {
-        let per_instance = self.package.config.limits.outbound_per_instance;
+        let per_instance = self.account.config.limits.outbound_per_instance;
         let own = self
             .permits
             .get_or_insert_with(|| Permits::new(per_instance));
         let all = [
             ("outbound_per_instance", &*own),
-            ("outbound_concurrency", &self.package.outbound),
+            ("outbound_concurrency", &self.account.outbound),
             ("descriptors", self.client.permits()),
         ];
         let mut full = None;
@@ -128,11 +127,11 @@ impl Egress {
             return Ok([a, b, c]);
         }
         let (limit, slots) = full.unwrap_or_default();
-        if self.package.may_log() {
-            tracing::warn!(package = %self.package.name(), request_id = self.request_id.as_str(), origin = %to, limit,
+        if self.account.may_log() {
+            tracing::warn!(package = %self.account.name(), request_id = self.request_id.as_str(), origin = %to, limit,
                 slots, "an outbound request was refused: too many are under way");
         }
-        self.package.metrics().refused("outbound-limit");
+        self.account.metrics().refused("outbound-limit");
         Err(Error::ConnectionLimitReached)
     }
 }
@@ -162,16 +161,16 @@ impl WasiHttpHooks for Egress {
     ) -> Box<dyn Future<Output = Sent> + Send> {
         dapr::continue_trace(&mut request, self.trace.as_ref());
         if dapr::is_dapr(request.uri()) {
-            let (package, building_blocks) = (Arc::clone(&self.package), self.building_blocks.clone());
+            let (account, building_blocks) = (Arc::clone(&self.account), self.building_blocks.clone());
             return Box::new(async move {
-                let response = dapr::call(&package, building_blocks.as_ref(), request).await;
+                let response = dapr::call(&account, building_blocks.as_ref(), request).await;
                 Ok((response, nothing_left()))
             });
         }
         let let_out = self.let_out(request.method(), request.uri());
-        let (package, client) = (Arc::clone(&self.package), self.client.clone());
+        let (account, client) = (Arc::clone(&self.account), self.client.clone());
         Box::new(async move {
-            let response = counted::outbound(&package, async {
+            let response = counted::outbound(&account, async {
                 let options = options.unwrap_or_default();
                 client.send(request, options, let_out?).await
             });

@@ -9,7 +9,7 @@ use http::{
 use wasmtime_wasi_http::Error;
 
 use super::failed::{self, Failed};
-use crate::{admission::Permit, identity::RequestId, package::Package};
+use crate::{account::Account, admission::Permit, identity::RequestId};
 
 /// Scheme, host and port of a request, in one spelling.
 #[derive(Debug, Clone, Eq, Hash, PartialEq)]
@@ -87,7 +87,7 @@ impl fmt::Display for Destination {
 
 /// The state that a request and its bodies share.
 pub(super) struct Outgoing {
-    pub(super) package: Arc<Package>,
+    pub(super) account: Arc<Account>,
     pub(super) request_id: RequestId,
     pub(super) to: Destination,
     /// Held until the last body has ended.
@@ -99,10 +99,10 @@ impl Outgoing {
     pub(super) fn failed(&self, failed: Failed) -> Error {
         let Failed { code, detail } = failed;
         if matches!(code, Error::DestinationIpProhibited) {
-            self.package.metrics().refused("outbound-denied");
+            self.account.metrics().refused("outbound-denied");
         }
-        if self.package.may_log() {
-            tracing::warn!(package = %self.package.name(), request_id = self.request_id.as_str(), origin = %self.to,
+        if self.account.may_log() {
+            tracing::warn!(package = %self.account.name(), request_id = self.request_id.as_str(), origin = %self.to,
                 error = failed::name(&code), detail, "an outbound request failed");
         }
         code

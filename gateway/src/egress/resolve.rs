@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::Error;
 
-use super::{address, failed::Failed};
+use super::failed::Failed;
+use crate::address;
 
 /// Addresses that are tried of those that a name has: the system lists the best ones first.
 const MAX_ADDRESSES: usize = 8;

@@ -20,18 +20,12 @@ use super::{
     answer::{self, Answer},
     host::HostState,
     label::Label,
+    loaded::Loaded,
     request_body::{Progress, RequestBody},
     response_body::{GuestBody, GuestTask, RouteTimer},
     unread::Unread,
 };
-use crate::{
-    admission::Permit,
-    content,
-    egress::Egress,
-    error::Failure,
-    identity::RequestId,
-    package::{Loaded, Package},
-};
+use crate::{account::Account, admission::Permit, content, egress::Egress, error::Failure, identity::RequestId};
 
 /// Ticks until a guest yields for the first time: not the very next one, which may be due at once, so that a guest
 /// of a few microseconds is never interrupted.
@@ -48,7 +42,7 @@ const ROUNDS_TO_OTHERS: u32 = 2;
 /// Everything one request needs besides the request itself.
 pub(crate) struct Call {
     /// Whose code runs.
-    pub package: Arc<Package>,
+    pub account: Arc<Account>,
     /// That code, loaded.
     pub loaded: Arc<Loaded>,
     /// The slot it runs in.
@@ -75,7 +69,7 @@ where
     B::Error: Into<Error>,
 {
     let Call {
-        package,
+        account,
         loaded,
         permit,
         egress,
@@ -85,12 +79,12 @@ where
     let progress = request.body().progress();
     let method = request.method().clone();
     let label = Label {
-        package: Arc::clone(&package),
+        account: Arc::clone(&account),
         request_id: request_id.clone(),
     };
     let (answer, head) = oneshot::channel();
     let guest = Guest {
-        package,
+        account,
         loaded,
         egress,
         request_id,
@@ -153,7 +147,7 @@ fn announces_content(headers: &HeaderMap) -> bool {
 }
 
 struct Guest {
-    package: Arc<Package>,
+    account: Arc<Account>,
     loaded: Arc<Loaded>,
     egress: Egress,
     request_id: RequestId,
@@ -168,18 +162,18 @@ impl Guest {
         B::Error: Into<Error>,
     {
         let Self {
-            package,
+            account,
             loaded,
             egress,
             request_id,
             progress,
         } = self;
         let label = Label {
-            package: Arc::clone(&package),
+            account: Arc::clone(&account),
             request_id: request_id.clone(),
         };
         let state = HostState::new(
-            Arc::clone(&package),
+            Arc::clone(&account),
             egress,
             request_id,
             Answer::to(request.method()),
@@ -193,8 +187,8 @@ impl Guest {
             let turn = Box::pin(give_way());
             Ok(UpdateDeadline::YieldCustom(EPOCHS_BETWEEN_YIELDS, turn))
         });
-        let work = handle(&mut store, &package, &loaded, request, answer);
-        let failure = match tokio::time::timeout(package.config.limits.timeout, work).await {
+        let work = handle(&mut store, &account, &loaded, request, answer);
+        let failure = match tokio::time::timeout(account.config.limits.timeout, work).await {
             Ok(Ok(())) => return Ok(()),
             // What ends with 0 has done what it was to do; whether that was an answer is seen where one is waited for.
             Ok(Err(error)) if is_success(&error) && !store.data_mut().has_unfinished_body() => {
@@ -219,7 +213,7 @@ async fn give_way() {
 
 async fn handle<B>(
     store: &mut Store<HostState>,
-    package: &Package,
+    account: &Account,
     loaded: &Loaded,
     request: Request<RequestBody<B>>,
     answer: oneshot::Sender<Head>,
@@ -231,7 +225,7 @@ where
     let started = Instant::now();
     let instance = loaded.handler.instantiate_async(&mut *store).await;
     let instance = instance.map_err(|error| error.context(NoInstance))?;
-    package
+    account
         .metrics()
         .instantiation
         .observe(started.elapsed().as_secs_f64());

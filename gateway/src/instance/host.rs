@@ -15,16 +15,16 @@ use super::{
     output::{GuestOutput, Stream},
 };
 use crate::{
+    account::Account,
     egress::{self, Egress},
     identity::RequestId,
-    package::Package,
 };
 
 /// The state of one store, owned by one request.
 pub(crate) struct HostState {
     pub(super) memory: MemoryLimit,
     pub(super) answer: Answer,
-    package: Arc<Package>,
+    account: Arc<Account>,
     request_id: RequestId,
     /// Made when the guest first asks for something of it: most never do, and making it takes a dozen allocations.
     wasi: Option<WasiCtx>,
@@ -34,11 +34,11 @@ pub(crate) struct HostState {
 }
 
 impl HostState {
-    pub(super) fn new(package: Arc<Package>, egress: Egress, request_id: RequestId, answer: Answer) -> Self {
+    pub(super) fn new(account: Arc<Account>, egress: Egress, request_id: RequestId, answer: Answer) -> Self {
         Self {
-            memory: MemoryLimit::new(package.config.limits.memory),
+            memory: MemoryLimit::new(account.config.limits.memory),
             answer,
-            package,
+            account,
             request_id,
             wasi: None,
             http: WasiHttpCtx::new(),
@@ -49,18 +49,18 @@ impl HostState {
 }
 
 /// What is closed here is closed by not being named: there are no arguments, no files and no addresses to reach.
-fn context(package: &Arc<Package>, request_id: &RequestId) -> WasiCtx {
+fn context(account: &Arc<Account>, request_id: &RequestId) -> WasiCtx {
     let budget = Arc::new(RequestBudget::default());
     let output = |stream| {
-        let (package, budget) = (Arc::clone(package), Arc::clone(&budget));
-        GuestOutput::new(package, request_id.clone(), stream, budget)
+        let (account, budget) = (Arc::clone(account), Arc::clone(&budget));
+        GuestOutput::new(account, request_id.clone(), stream, budget)
     };
     let mut wasi = WasiCtx::builder();
-    if !package.config.grants.is_none() {
-        wasi.env("APP_ID", package.name().as_str())
+    if !account.config.grants.is_none() {
+        wasi.env("APP_ID", account.name().as_str())
             .env("DAPR_HTTP_ENDPOINT", egress::DAPR_ENDPOINT);
     }
-    wasi.envs(&package.config.env)
+    wasi.envs(&account.config.env)
         .stdout(output(Stream::Stdout))
         .stderr(output(Stream::Stderr))
         .allow_tcp(false)
@@ -72,13 +72,13 @@ impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let Self {
             wasi,
-            package,
+            account,
             request_id,
             table,
             ..
         } = self;
         WasiCtxView {
-            ctx: wasi.get_or_insert_with(|| context(package, request_id)),
+            ctx: wasi.get_or_insert_with(|| context(account, request_id)),
             table,
         }
     }

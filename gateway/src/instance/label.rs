@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::{error::Failure, identity::RequestId, package::Package};
+use crate::{account::Account, error::Failure, identity::RequestId};
 
 /// One request of one package.
 #[derive(Clone)]
 pub(super) struct Label {
-    pub(super) package: Arc<Package>,
+    pub(super) account: Arc<Account>,
     pub(super) request_id: RequestId,
 }
 
@@ -15,11 +15,11 @@ impl Label {
     /// Counts and logs that the guest has failed; `error` is what is known beyond the reason.
     pub(super) fn failed(&self, failure: Failure, error: &str) -> Failure {
         match failure {
-            Failure::Deadline | Failure::RequestTimeout => self.package.metrics().timeouts.inc(),
-            Failure::GuestTrap | Failure::MemoryLimit => self.package.metrics().traps.inc(),
+            Failure::Deadline | Failure::RequestTimeout => self.account.metrics().timeouts.inc(),
+            Failure::GuestTrap | Failure::MemoryLimit => self.account.metrics().traps.inc(),
             _ => {}
         }
-        tracing::warn!(package = %self.package.name(), request_id = self.request_id.as_str(),
+        tracing::warn!(package = %self.account.name(), request_id = self.request_id.as_str(),
             reason = failure.reason(), error, "the guest failed");
         failure
     }

@@ -5,6 +5,7 @@ mod budget;
 mod call;
 mod host;
 mod label;
+mod loaded;
 mod memory;
 mod output;
 mod request_body;
@@ -12,8 +13,8 @@ mod response_body;
 mod unread;
 
 pub(crate) use answer::link;
-pub(crate) use budget::OutputBudget;
 pub(crate) use call::{Call, run};
 pub(crate) use host::HostState;
+pub(crate) use loaded::Loaded;
 pub(crate) use request_body::RequestBody;
 pub(crate) use response_body::{GuestBody, RouteTimer};

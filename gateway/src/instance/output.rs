@@ -17,7 +17,7 @@ use wasmtime_wasi::{
 };
 
 use super::budget::{RequestBudget, in_log};
-use crate::{identity::RequestId, package::Package};
+use crate::{account::Account, identity::RequestId};
 
 /// A longer line is cut into events of this size, so that a guest cannot make the gateway hold its output.
 const MAX_LINE_BYTES: usize = 8 << 10;
@@ -37,7 +37,7 @@ pub(super) enum Stream {
 pub(super) struct GuestOutput(Arc<Mutex<Lines>>);
 
 struct Lines {
-    package: Arc<Package>,
+    account: Arc<Account>,
     request_id: RequestId,
     stream: Stream,
     line: Vec<u8>,
@@ -46,13 +46,13 @@ struct Lines {
 
 impl GuestOutput {
     pub(super) fn new(
-        package: Arc<Package>,
+        account: Arc<Account>,
         request_id: RequestId,
         stream: Stream,
         budget: Arc<RequestBudget>,
     ) -> Self {
         Self(Arc::new(Mutex::new(Lines {
-            package,
+            account,
             request_id,
             stream,
             line: Vec::new(),
@@ -84,14 +84,14 @@ impl Lines {
     }
 
     fn drop_lines(&self, lines: u64) {
-        self.package.metrics().output_dropped.inc_by(lines);
-        self.package.output.dropped(lines);
+        self.account.metrics().output_dropped.inc_by(lines);
+        self.account.log.dropped(lines);
     }
 
     /// Says how much is not in the log, in one line for all requests of the package.
     fn tell_dropped(&self) {
-        if let Some(lines) = self.package.output.to_tell() {
-            tracing::warn!(package = %self.package.name(), request_id = self.request_id.as_str(), lines,
+        if let Some(lines) = self.account.log.to_tell() {
+            tracing::warn!(package = %self.account.name(), request_id = self.request_id.as_str(), lines,
                 "guests of the package print too much; lines are dropped");
         }
     }
@@ -103,8 +103,8 @@ impl Lines {
         let text = text.trim_end_matches(['\n', '\r']);
         if text.is_empty() {
             // A blank line says nothing.
-        } else if of_request && self.package.output.admits(bytes) {
-            let (package, request_id) = (self.package.name().as_str(), self.request_id.as_str());
+        } else if of_request && self.account.log.admits(bytes) {
+            let (package, request_id) = (self.account.name().as_str(), self.request_id.as_str());
             match self.stream {
                 Stream::Stdout => {
                     tracing::info!(target: "guest", package, request_id, stream = "stdout", "{text}");

@@ -3,8 +3,8 @@
 //! Labels come from the configuration and from short lists of words alone (package, route pattern, status, reason,
 //! operation, result), so their number is bounded. A request finds its handles without a lock: those of its package and
 //! of its route are made when they are first asked for, and one more for each status, reason and result that comes up
-//! (`few.rs`). Only a rare one is looked up each time: a ninth status of one route, a refusal before there was a route,
-//! and what becomes of a delivery.
+//! (`few.rs`). Only a rare one, such as a ninth status of one route, is looked up each time, and so is what becomes of a
+//! delivery.
 
 mod family;
 mod few;
@@ -19,6 +19,7 @@ use prometheus::{
 };
 
 use crate::admission::Permits;
+use few::Few;
 use package::Families;
 
 pub(crate) use family::{Family, description};
@@ -45,6 +46,9 @@ const LOAD_BUCKETS: [f64; 9] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.1, 1.0,
 ];
 
+/// Reasons for which a request is refused before it has a route.
+const UNROUTED_REASONS: usize = 8;
+
 /// Everything the gateway exposes on `/metrics`.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -53,6 +57,7 @@ pub(crate) struct Metrics {
     duration: HistogramVec,
     in_flight: IntGaugeVec,
     packages: Families,
+    unrouted: Few<&'static str, UNROUTED_REASONS>,
     /// Components compiled because no usable compiled code was on disk.
     pub compilations: IntCounter,
     /// Seconds that compiling a component took.
@@ -103,6 +108,7 @@ impl Metrics {
                 &["package"],
             )?,
             packages,
+            unrouted: Few::new(),
             compilations: make.counter("wasmgate_compilations_total", "Components compiled")?,
             compilation: make.histogram(
                 "wasmgate_compilation_duration_seconds",
@@ -135,11 +141,10 @@ impl Metrics {
     }
 
     /// Counts a request that was refused for `reason` before it had a route.
-    pub(crate) fn unrouted(&self, reason: &str) {
-        self.packages
-            .refusals
-            .with_label_values(&["", reason])
-            .inc();
+    pub(crate) fn unrouted(&self, reason: &'static str) {
+        let refusals = &self.packages.refusals;
+        self.unrouted
+            .count(reason, || refusals.with_label_values(&["", reason]));
     }
 
     /// Adds what another part of the gateway counts.

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     egress,
     engine::{self, Choice, EngineKind, Engines},
-    instance::{self, HostState},
+    instance::{self, HostState, Loaded},
     metrics::Metrics,
 };
 
@@ -38,14 +38,6 @@ pub(crate) struct Loader {
     /// A linker is a table of some hundred host functions, made once for each engine.
     pool_linker: OnceLock<Linker<HostState>>,
     copy_on_write_linker: OnceLock<Linker<HostState>>,
-}
-
-/// A component ready to be instantiated.
-pub(crate) struct Loaded {
-    /// Its imports are resolved; an instance costs microseconds.
-    pub handler: ProxyPre<HostState>,
-    /// What its compiled code takes, in bytes.
-    pub bytes: usize,
 }
 
 /// A component that is compiled and was found fit to be served.

@@ -13,89 +13,48 @@ mod survey;
 use std::{
     path::PathBuf,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 use wasmgate_common::{Code, Diagnostic, NotPrivate};
 
-use crate::{
-    admission::Permits,
-    config::{PackageConfig, PackageName},
-    instance::OutputBudget,
-    metrics::{Metrics, PackageMetrics},
-};
+use crate::{account::Account, config::PackageName, instance::Loaded};
 
-pub(crate) use loader::{Loaded, Loader, Registered};
+pub(crate) use loader::{Loader, Registered};
 pub(crate) use residents::{Budget, Residents};
 
-/// Names that one package may have looked up at once, of all that are: names that its guests choose, under a wildcard,
-/// may have servers that are silent, and other packages' names are looked up beside them.
-const LOOKUPS: usize = 16;
-
-/// A registered package: what the configuration grants it, and where its compiled code lies.
+/// A registered package: its account, and its compiled code.
 pub(crate) struct Package {
-    /// What the configuration says of it.
-    pub config: PackageConfig,
-    /// The permits of its instances.
-    pub admission: Permits,
-    /// The permits of requests that its instances have under way to other origins.
-    pub outbound: Permits,
-    /// The permits for looking names up for them.
-    pub lookups: Arc<Semaphore>,
+    /// What it may use, and what it has used.
+    pub account: Arc<Account>,
     /// Its compiled code and the engine for it.
     pub registered: Registered,
-    metrics: (Arc<Metrics>, OnceLock<PackageMetrics>),
     loaded: ArcSwapOption<Loaded>,
     loading: Mutex<()>,
     unavailable: Mutex<Option<String>>,
-    /// What its guests may still print.
-    pub output: OutputBudget,
     used: AtomicBool,
 }
 
 impl Package {
     /// A package that is registered and not loaded.
-    pub(crate) fn new(config: PackageConfig, registered: Registered, metrics: &Arc<Metrics>) -> Self {
+    pub(crate) fn new(account: Account, registered: Registered) -> Self {
         Self {
-            admission: Permits::new(config.limits.concurrency),
-            outbound: Permits::new(config.limits.outbound_concurrency),
-            lookups: Arc::new(Semaphore::new(LOOKUPS)),
-            config,
+            account: Arc::new(account),
             registered,
-            metrics: (Arc::clone(metrics), OnceLock::new()),
             loaded: ArcSwapOption::empty(),
             loading: Mutex::new(()),
             unavailable: Mutex::new(None),
-            output: OutputBudget::new(),
             used: AtomicBool::new(false),
         }
     }
 
     /// Its name.
     pub(crate) fn name(&self) -> &PackageName {
-        &self.config.name
-    }
-
-    /// Whether the log takes a line of the gateway's own about what a guest did: one that does it in a loop has no more
-    /// room there than one that prints.
-    pub(crate) fn may_log(&self) -> bool {
-        let may = self.output.admits(0);
-        if !may {
-            self.output.dropped(1);
-            self.metrics().output_dropped.inc();
-        }
-        may
-    }
-
-    /// What is counted of it; made when first asked for, so that a package nobody asks for costs little.
-    pub(crate) fn metrics(&self) -> &PackageMetrics {
-        let (all, own) = &self.metrics;
-        own.get_or_init(|| all.package(self.name().as_str(), &self.admission))
+        self.account.name()
     }
 
     /// The code of this package, loaded on the first call; callers that come meanwhile wait for that one load.

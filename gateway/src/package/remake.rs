@@ -81,9 +81,9 @@ impl Loader {
     }
 
     fn make(&self, package: &Package) -> Result<(), PackageError> {
-        let Source::File(source) = &package.config.source;
+        let Source::File(source) = &package.account.config.source;
         let (wanted, before) = (package.registered.choice.engine, &package.registered.code);
-        let made = self.register(source, Some(wanted), package.config.limits.memory)?;
+        let made = self.register(source, Some(wanted), package.account.config.limits.memory)?;
         // The name of compiled code is the digest of its source.
         if made.code.path() != before.path() {
             return Err(PackageError::SourceChanged {

@@ -44,7 +44,7 @@ pub(crate) fn is_private_range(range: &IpNet) -> bool {
 }
 
 /// Returns whether an address may be connected to after resolving a name, with these private ranges open.
-pub(super) fn may_be_resolved_to(address: IpAddr, open: &[IpNet]) -> bool {
+pub(crate) fn may_be_resolved_to(address: IpAddr, open: &[IpNet]) -> bool {
     let address = address.to_canonical();
     if is_never_open(address) {
         return false;
@@ -61,17 +61,17 @@ pub(super) fn may_be_resolved_to(address: IpAddr, open: &[IpNet]) -> bool {
 
 /// Returns whether a host in a request may be connected to at all: a name may, and is checked again when it is
 /// resolved. The operator who lists a loopback or private address itself, or `localhost`, means it.
-pub(super) fn may_be_named(host: &str) -> bool {
+pub(crate) fn may_be_named(host: &str) -> bool {
     literal(host).is_none_or(|address| !is_never_open(address.to_canonical()))
 }
 
 /// Returns whether a host means this machine by its very name.
-pub(super) fn is_localhost(host: &str) -> bool {
+pub(crate) fn is_localhost(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
 }
 
 /// The address that a host is, an IPv6 one in brackets; `None` for a name.
-pub(super) fn literal(host: &str) -> Option<IpAddr> {
+pub(crate) fn literal(host: &str) -> Option<IpAddr> {
     let host = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))

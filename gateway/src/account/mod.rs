@@ -1,0 +1,70 @@
+//! The account of a package: what its instances may use (configuration, grants, permits, lines of the log), and what they
+//! have used (metrics). It knows nothing of code, so that instances and what they call stand on it.
+
+mod log_budget;
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::Semaphore;
+
+use crate::{
+    admission::Permits,
+    config::{PackageConfig, PackageName},
+    metrics::{Metrics, PackageMetrics},
+};
+use log_budget::LogBudget;
+
+/// Names that one package may have looked up at once, of all that are: names that its guests choose, under a wildcard, may
+/// have servers that are silent, and other packages' names are looked up beside them.
+const LOOKUPS: usize = 16;
+
+/// A package as its instances know it.
+pub(crate) struct Account {
+    /// The package's configuration.
+    pub config: PackageConfig,
+    /// The permits of its instances.
+    pub admission: Permits,
+    /// The permits of requests that its instances have under way to other origins.
+    pub outbound: Permits,
+    /// The permits for looking names up for them.
+    pub lookups: Arc<Semaphore>,
+    /// The part of the log that its guests may still fill.
+    pub log: LogBudget,
+    metrics: (Arc<Metrics>, OnceLock<PackageMetrics>),
+}
+
+impl Account {
+    /// An account of which nothing is used.
+    pub(crate) fn new(config: PackageConfig, metrics: &Arc<Metrics>) -> Self {
+        Self {
+            admission: Permits::new(config.limits.concurrency),
+            outbound: Permits::new(config.limits.outbound_concurrency),
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            config,
+            log: LogBudget::new(),
+            metrics: (Arc::clone(metrics), OnceLock::new()),
+        }
+    }
+
+    /// The package's name, which is its app-id.
+    pub(crate) fn name(&self) -> &PackageName {
+        &self.config.name
+    }
+
+    /// Returns whether the log takes a line of the gateway's own about what a guest did: one that does it in a loop has no
+    /// more room there than one that prints.
+    pub(crate) fn may_log(&self) -> bool {
+        let may = self.log.admits(0);
+        if !may {
+            self.log.dropped(1);
+            self.metrics().output_dropped.inc();
+        }
+        may
+    }
+
+    /// The package's metrics; made when first asked for, so that a package nobody asks for costs little.
+    pub(crate) fn metrics(&self) -> &PackageMetrics {
+        let (all, own) = &self.metrics;
+        own.get_or_init(|| all.package(self.name().as_str(), &self.admission))
+    }
+}
