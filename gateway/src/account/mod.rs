@@ -1,5 +1,5 @@
-//! The account of a package: what its instances may use (configuration, grants, permits, lines of the log), and what they
-//! have used (metrics). It knows nothing of code, so that instances and what they call stand on it.
+//! The account of a package: what its instances may use (configuration, grants, permits, lines of the log), and what
+//! they have used (metrics). It knows nothing of code, so that instances and what they call stand on it.
 
 mod log_budget;
 
@@ -14,8 +14,8 @@ use crate::{
 };
 use log_budget::LogBudget;
 
-/// Names that one package may have looked up at once, of all that are: names that its guests choose, under a wildcard, may
-/// have servers that are silent, and other packages' names are looked up beside them.
+/// Names that one package may have looked up at once, of all that are: names that its guests choose, under a wildcard,
+/// may have servers that are silent, and other packages' names are looked up beside them.
 const LOOKUPS: usize = 16;
 
 /// A package as its instances know it.
@@ -51,8 +51,8 @@ impl Account {
         &self.config.name
     }
 
-    /// Returns whether the log takes a line of the gateway's own about what a guest did: one that does it in a loop has no
-    /// more room there than one that prints.
+    /// Returns whether the log takes a line of the gateway's own about what a guest did: one that does it in a loop has
+    /// no more room there than one that prints.
     pub(crate) fn may_log(&self) -> bool {
         let may = self.log.admits(0);
         if !may {

@@ -3,8 +3,8 @@
 //! Labels come from the configuration and from short lists of words alone (package, route pattern, status, reason,
 //! operation, result), so their number is bounded. A request finds its handles without a lock: those of its package and
 //! of its route are made when they are first asked for, and one more for each status, reason and result that comes up
-//! (`few.rs`). Only a rare one, such as a ninth status of one route, is looked up each time, and so is what becomes of a
-//! delivery.
+//! (`few.rs`). Only a rare one, such as a ninth status of one route, is looked up each time, and so is what becomes of
+//! a delivery.
 
 mod family;
 mod few;
