@@ -91,7 +91,7 @@ pub fn invocation<B>(request: Request<B>) -> Option<(String, String)> {
 
 /// A path as the most lenient app reads it, and whether it is the runtime's in every app.
 pub fn plain(path: &str) -> (String, bool) {
-    let plain = internal::plain(path).into_owned();
+    let plain = internal::normalize(path).into_owned();
     let internal = internal::has_prefix(&plain);
     (plain, internal)
 }

@@ -5,9 +5,7 @@ use std::{borrow::Cow, collections::HashMap};
 use arc_swap::ArcSwap;
 use percent_encoding::percent_decode_str;
 
-use crate::{
-    app::AppId, protocol::path::as_path, providers::bindings::BindingKind, runtime::Runtime, subscription::Subscription,
-};
+use crate::app::AppId;
 
 /// The first segments of paths that are the runtime's in every app: subscriptions and events as the SDK routes them,
 /// jobs, and configuration updates.
@@ -15,49 +13,56 @@ const PREFIXES: [&str; 3] = ["dapr", "job", "configuration"];
 
 /// Each app's own delivery paths. Every public request asks, on every worker, so reading takes no lock.
 #[derive(Debug, Default)]
-pub(crate) struct DeliveryPaths(ArcSwap<HashMap<AppId, Vec<String>>>);
+pub(crate) struct DeliveryPaths(ArcSwap<HashMap<AppId, Paths>>);
 
-impl DeliveryPaths {
-    fn has(&self, app: &AppId, path: &str) -> bool {
-        let all = self.0.load();
-        let paths = all.get(app);
-        paths.is_some_and(|paths| paths.iter().any(|own| *own == path))
-    }
+/// The paths of one app, normalized.
+#[derive(Clone, Debug, Default)]
+struct Paths {
+    events: Vec<String>,
+    bindings: Vec<String>,
 }
 
-impl Runtime {
-    /// Whether `path` of `app` is for the runtime alone, however it is written.
+impl DeliveryPaths {
+    /// True if `path` of `app` is for the building blocks alone, however it is written.
     pub(crate) fn is_internal(&self, app: &AppId, path: &str) -> bool {
-        let path = plain(path);
-        has_prefix(&path) || self.delivery_paths.has(app, &path)
+        let path = normalize(path);
+        has_prefix(&path) || self.0.load().get(app).is_some_and(|paths| paths.has(&path))
     }
 
-    /// Notes where the runtime will call `app`: for these subscriptions, and for the input bindings in its scope.
-    pub(crate) fn note_delivery_paths(&self, app: &AppId, subscriptions: &[Subscription]) {
-        let events = subscriptions
-            .iter()
-            .flat_map(Subscription::paths)
-            .map(str::to_owned);
-        let bindings = self.components.bindings.values();
-        let bindings = bindings
-            .filter(|binding| matches!(binding.it.kind, BindingKind::Cron(_)) && binding.scopes.include(app))
-            .map(|binding| as_path(binding.it.route.as_ref().unwrap_or(&binding.name)));
-        let paths = events.chain(bindings).map(|path| plain(&path).into_owned());
-        let paths: Vec<String> = paths.collect();
-        self.delivery_paths.0.rcu(|all| {
+    /// Notes the paths of all subscriptions of `app`.
+    pub(crate) fn note_events<'a>(&self, app: &AppId, paths: impl Iterator<Item = &'a str>) {
+        let events: Vec<String> = paths.map(|path| normalize(path).into_owned()).collect();
+        self.update(app, |paths| paths.events.clone_from(&events));
+    }
+
+    /// Notes the paths of all input bindings of `app`.
+    pub(crate) fn note_bindings(&self, app: &AppId, paths: impl Iterator<Item = String>) {
+        let bindings: Vec<String> = paths.map(|path| normalize(&path).into_owned()).collect();
+        self.update(app, |paths| paths.bindings.clone_from(&bindings));
+    }
+
+    fn update(&self, app: &AppId, change: impl Fn(&mut Paths)) {
+        self.0.rcu(|all| {
             let mut all = HashMap::clone(all);
-            all.insert(app.clone(), paths.clone());
+            change(all.entry(app.clone()).or_default());
             all
         });
     }
 }
 
-/// Whether a path is Dapr's own in every app, even in one that has nothing to do with it: `/dapr/…`.
-pub fn is_dapr_path(path: &str) -> bool {
-    first_segment(&plain(path)).eq_ignore_ascii_case("dapr")
+impl Paths {
+    fn has(&self, path: &str) -> bool {
+        let mut all = self.events.iter().chain(&self.bindings);
+        all.any(|own| *own == path)
+    }
 }
 
-/// Whether a [`plain`] path is the runtime's in every app.
+/// True for a path that is Dapr's own in every app, even in one that has nothing to do with it: `/dapr/…`.
+pub fn is_dapr_path(path: &str) -> bool {
+    first_segment(&normalize(path)).eq_ignore_ascii_case("dapr")
+}
+
+/// True for a [normalized](normalize) path that is the runtime's in every app.
 pub(crate) fn has_prefix(path: &str) -> bool {
     let first = first_segment(path);
     PREFIXES
@@ -65,8 +70,8 @@ pub(crate) fn has_prefix(path: &str) -> bool {
         .any(|prefix| first.eq_ignore_ascii_case(prefix))
 }
 
-/// A path as the most lenient app reads it: decoded, and without empty, `.` and `..` segments or slashes around it.
-pub(crate) fn plain(path: &str) -> Cow<'_, str> {
+/// Writes a path as the most lenient app reads it: decoded, and without empty, `.` and `..` segments or slashes around it.
+pub(crate) fn normalize(path: &str) -> Cow<'_, str> {
     let bare = path.trim_matches('/');
     let has_dots = bare.starts_with('.') || bare.contains("/.");
     if !has_dots && !bare.contains('%') && !bare.contains("//") {
@@ -107,10 +112,10 @@ mod tests {
             "/./job/refund",
             "/configuration/a/b",
         ] {
-            assert!(has_prefix(&plain(path)), "{path}");
+            assert!(has_prefix(&normalize(path)), "{path}");
         }
         for path in ["/", "/daprx", "/v1/dapr", "/jobs/1", "/hello", "/a%2Fjob"] {
-            assert!(!has_prefix(&plain(path)), "{path}");
+            assert!(!has_prefix(&normalize(path)), "{path}");
         }
     }
 

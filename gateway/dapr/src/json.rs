@@ -124,7 +124,7 @@ impl<'de> Visitor<'de> for Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{store::query::Query, subscription::Spec};
+    use crate::{state::Query, subscription::Spec};
     use serde_json::json;
 
     /// Texts within texts: 40,000 levels in 300 kB, of which no text has more than 101 itself.

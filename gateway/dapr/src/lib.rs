@@ -24,9 +24,15 @@
 
 mod api;
 mod app;
+mod back_off;
+mod background;
+mod bindings;
+mod broker;
 mod building_blocks;
 mod components;
+mod configuration;
 mod cron;
+mod dapr;
 mod error;
 mod event;
 #[cfg(feature = "fuzzing")]
@@ -34,18 +40,20 @@ mod event;
 pub mod fuzzing;
 mod grants;
 mod internal;
+mod invoke;
 mod jobs;
 mod json;
+mod key;
+mod lock;
 mod notes;
 mod open_error;
-mod operator;
 mod protocol;
 mod providers;
 mod pubsub;
-mod runtime;
+mod secrets;
 mod settings;
 pub mod sidecar;
-mod start;
+mod state;
 mod store;
 mod subscription;
 mod tcp;
@@ -55,12 +63,13 @@ pub use app::{
     AppChannel, AppId, AppIdError, DeliverError, DeliverFuture, DeliveryKind, DeliveryResult, HttpAppChannel,
 };
 pub use axum::body::Body;
+pub use broker::{Parked, ParkedFilter, ParkedState, QueueDepth};
 pub use building_blocks::{BuildingBlocks, Condition, not_granted};
 pub use components::ComponentError;
+pub use dapr::Dapr;
 pub use grants::{Glob, Globs, GrantError, Grants};
 pub use internal::is_dapr_path;
 pub use open_error::OpenError;
 pub use protocol::{ApiRequest, OperationName};
-pub use runtime::Dapr;
 pub use settings::{OutsideApp, Settings};
-pub use store::{DataError, Parked, ParkedFilter, ParkedState, QueueDepth, StoreError};
+pub use store::{DataError, StoreError};

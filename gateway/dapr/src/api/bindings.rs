@@ -5,7 +5,7 @@ use http::HeaderName;
 
 use super::call::Call;
 use crate::{
-    components::find,
+    bindings::FAILED,
     error::{ApiError, ApiResult},
     protocol::{
         body::{self, forms::Binding},
@@ -14,32 +14,24 @@ use crate::{
     providers::bindings::{Failure, Operation, Output},
 };
 
-const FAILED: &str = "ERR_INVOKE_OUTPUT_BINDING";
-
 pub(super) async fn invoke(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
     let Binding {
         operation,
         data,
         metadata,
     } = body::go(&bytes(body).await?)?;
-    let runtime = call.runtime;
-    let binding = find(&runtime.components.bindings, name, call.caller)
-        .ok_or_else(|| ApiError::new(500, FAILED, format!("couldn't find output binding {name}")))?;
-    let (trace, _) = call.trace();
+    let trace = call.trace().parent_or_new();
     let operation = Operation {
         name: &operation,
         data: data.as_deref(),
         metadata,
         traceparent: Some(&trace),
     };
-    let policy = runtime.components.resiliency.outbound(call.caller, name);
-    let work = binding.it.invoke(&runtime.client, operation);
-    let output = match policy.timeout {
-        Some(limit) => tokio::time::timeout(limit, work)
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {limit:?}").into())),
-        None => work.await,
-    };
+    let output = call
+        .api
+        .bindings
+        .invoke(call.caller, name, operation)
+        .await?;
     let (mut response, metadata) = match output {
         Ok(Output {
             data: None,

@@ -1,23 +1,19 @@
 //! One call on its way through the API, and what the operations share.
 
-use std::sync::Arc;
-
 use http::request::Parts;
-use wasmgate_common::{TraceParent, is_traceparent};
 
+use super::Api;
 use crate::{
     app::AppId,
-    error::ApiError,
     grants::Grants,
-    protocol::message::{pairs, queries},
-    runtime::Runtime,
+    protocol::{
+        message::{pairs, queries},
+        trace::Trace,
+    },
 };
 
-/// The longest key: far above what an app needs, and below what an index copes with badly.
-const MAX_KEY: usize = 1024;
-
 pub(crate) struct Call<'a> {
-    pub(crate) runtime: &'a Arc<Runtime>,
+    pub(crate) api: &'a Api,
     pub(crate) caller: &'a AppId,
     pub(crate) grants: &'a Grants,
     pub(crate) parts: &'a Parts,
@@ -43,33 +39,8 @@ impl Call<'_> {
             .and_then(|value| value.to_str().ok())
     }
 
-    /// The caller's trace as `traceparent` and `tracestate`, or a new one where it has none that is well-formed.
-    pub(crate) fn trace(&self) -> (String, &str) {
-        let given = self.header("traceparent");
-        match given.filter(|given| is_traceparent(given.as_bytes())) {
-            Some(given) => (
-                given.to_owned(),
-                self.header("tracestate").unwrap_or_default(),
-            ),
-            None => (TraceParent::random().as_str().to_owned(), ""),
-        }
+    /// The caller's trace.
+    pub(crate) fn trace(&self) -> Trace<'_> {
+        Trace::from_headers(&self.parts.headers)
     }
-}
-
-/// Checks a key and puts the store's prefix before it.
-pub(crate) fn full_key(prefix: &str, key: &str) -> Result<String, ApiError> {
-    if key.is_empty() {
-        return Err(ApiError::malformed("the key is empty; give one"));
-    }
-    if key.contains("||") {
-        return Err(ApiError::malformed(format!(
-            "key {key:?} may not contain '||'"
-        )));
-    }
-    if key.len() > MAX_KEY {
-        return Err(ApiError::malformed(format!(
-            "the key is longer than {MAX_KEY} bytes"
-        )));
-    }
-    Ok(format!("{prefix}{key}"))
 }

@@ -19,7 +19,7 @@ pub(super) fn health(call: &Call<'_>) -> ApiResult {
     if path.ends_with("/outbound") {
         return no_content();
     }
-    if !call.runtime.is_ready() {
+    if !*call.api.ready.borrow() {
         let message = "dapr is not ready";
         return Err(ApiError::new(500, "ERR_HEALTH_NOT_READY", message));
     }
@@ -32,14 +32,14 @@ pub(super) fn health(call: &Call<'_>) -> ApiResult {
 }
 
 pub(super) fn metadata(call: &Call<'_>) -> ApiResult {
-    let components = call.runtime.components.list(call.caller);
+    let components = call.api.components.list(call.caller);
     let components: Vec<Value> = components
         .into_iter()
         .map(|(name, kind, version, capabilities)| {
             json!({"name": name, "type": kind, "version": version, "capabilities": capabilities})
         })
         .collect();
-    let mut extended = call.runtime.notes.of(call.caller);
+    let mut extended = call.api.notes.of(call.caller);
     extended.insert("daprRuntimeVersion".to_owned(), RUNTIME_VERSION.to_owned());
     let body = json!({
         "id": call.caller.as_str(), "runtimeVersion": RUNTIME_VERSION, "enabledFeatures": [],
@@ -50,30 +50,24 @@ pub(super) fn metadata(call: &Call<'_>) -> ApiResult {
 }
 
 fn subscriptions(call: &Call<'_>) -> Vec<Value> {
-    let declared = &call.runtime.components.subscriptions;
-    let queues = call.runtime.broker.of_app(call.caller);
-    let queues = queues.iter().map(|queue| {
+    let subscriptions = call.api.pubsub.subscriptions(call.caller).into_iter();
+    let subscriptions = subscriptions.map(|(queue, is_declared)| {
         let subscription = &queue.subscription;
         let rules = subscription.rules.iter();
         let rules = rules.map(|rule| json!({"match": rule.text, "path": rule.path}));
         let default = subscription.default_path.iter();
         let default = default.map(|path| json!({"path": path}));
         let rules: Vec<Value> = rules.chain(default).collect();
-        let declared = declared.iter().any(|declared| {
-            declared.scopes.include(call.caller)
-                && declared.spec.pubsubname == subscription.pubsub
-                && declared.spec.topic == subscription.topic
-        });
         json!({
             "pubsubname": subscription.pubsub, "topic": subscription.topic, "rules": rules,
             "deadLetterTopic": subscription.dead_letter_topic.as_deref().unwrap_or_default(),
-            "type": if declared { "DECLARATIVE" } else { "PROGRAMMATIC" },
+            "type": if is_declared { "DECLARATIVE" } else { "PROGRAMMATIC" },
         })
     });
-    queues.collect()
+    subscriptions.collect()
 }
 
 /// Keeps an item of the app's extended metadata for as long as the process lives.
 pub(super) async fn set(call: &Call<'_>, body: Body, key: &str) -> ApiResult {
-    call.runtime.notes.set(call.caller, key, body).await
+    call.api.notes.set(call.caller, key, body).await
 }

@@ -1,53 +1,74 @@
 //! The Dapr HTTP API, served by the embedded runtime.
 
 mod bindings;
-pub(crate) mod call;
-mod change;
-pub(crate) mod configuration;
-pub(crate) mod invoke;
+mod call;
+mod configuration;
 mod jobs;
 mod lock;
 mod meta;
-mod outbox;
 mod publish;
-mod query;
 mod secrets;
 mod state;
-mod transaction;
 
 use std::sync::Arc;
 
 use axum::body::Body;
 use http::Response;
+use tokio::sync::watch;
+
+use call::Call;
 
 use crate::{
     app::AppId,
+    bindings::Bindings,
+    components::Components,
+    configuration::Configuration,
     error::ApiResult,
     grants::Grants,
+    invoke::Invocation,
+    jobs::Jobs,
+    lock::Locks,
+    notes::Notes,
     protocol::{ApiRequest, operation::Operation},
-    runtime::Runtime,
+    pubsub::PubSub,
+    secrets::Secrets,
+    state::State,
 };
-use call::Call;
 
-/// Answers one call; every failure is an answer too.
-pub(crate) async fn handle(
-    runtime: &Arc<Runtime>,
-    caller: &AppId,
-    grants: &Grants,
-    request: ApiRequest,
-) -> Response<Body> {
-    match route(runtime, caller, grants, request).await {
-        Ok(response) => response,
-        Err(error) => error.into_response(),
+/// The API: the building blocks that answer its calls, and the little that is of the API itself.
+pub(crate) struct Api {
+    pub(crate) state: State,
+    pub(crate) pubsub: Arc<PubSub>,
+    pub(crate) jobs: Arc<Jobs>,
+    pub(crate) configuration: Arc<Configuration>,
+    pub(crate) bindings: Arc<Bindings>,
+    pub(crate) secrets: Secrets,
+    pub(crate) locks: Locks,
+    pub(crate) invocation: Invocation,
+    /// For the metadata.
+    pub(crate) components: Arc<Components>,
+    /// Extended metadata by app.
+    pub(crate) notes: Notes,
+    /// The apps have been asked for their subscriptions.
+    pub(crate) ready: watch::Sender<bool>,
+}
+
+impl Api {
+    /// Answers one call; every failure is an answer too.
+    pub(crate) async fn answer(&self, caller: &AppId, grants: &Grants, request: ApiRequest) -> Response<Body> {
+        match route(self, caller, grants, request).await {
+            Ok(response) => response,
+            Err(error) => error.into_response(),
+        }
     }
 }
 
-async fn route(runtime: &Arc<Runtime>, caller: &AppId, grants: &Grants, request: ApiRequest) -> ApiResult {
+async fn route(api: &Api, caller: &AppId, grants: &Grants, request: ApiRequest) -> ApiResult {
     use Operation as Op;
     let (operation, parts, body) = request.into_parts()?;
     operation.check(grants)?;
     let call = &Call {
-        runtime,
+        api,
         caller,
         grants,
         parts: &parts,
@@ -57,11 +78,15 @@ async fn route(runtime: &Arc<Runtime>, caller: &AppId, grants: &Grants, request:
         Op::SaveState { store } => state::save(call, body, store).await,
         Op::DeleteState { store, key } => state::delete(call, store, key).await,
         Op::BulkGetState { store } => state::bulk_get(call, body, store).await,
-        Op::Transact { store } => transaction::transact(call, body, store).await,
-        Op::QueryState { store } => query::query(call, body, store).await,
+        Op::Transact { store } => state::transact(call, body, store).await,
+        Op::QueryState { store } => state::query(call, body, store).await,
         Op::Publish { pubsub, topic } => publish::publish(call, body, pubsub, topic).await,
         Op::BulkPublish { pubsub, topic } => publish::bulk(call, body, pubsub, topic).await,
-        Op::Invoke { app, method } => invoke::invoke(call, body, app, method).await,
+        Op::Invoke { app, method } => {
+            api.invocation
+                .invoke(caller, &parts, body, app, method)
+                .await
+        }
         Op::Bind { name } => bindings::invoke(call, body, name).await,
         Op::GetSecret { store, key } => secrets::get(call, store, key),
         Op::BulkSecrets { store } => secrets::bulk(call, store),

@@ -2,22 +2,21 @@
 
 use std::collections::HashSet;
 
+use axum::body::Body;
 use http::StatusCode;
 use serde_json::{json, value::RawValue};
 
-use super::{call::Call, change::expiry};
+use super::call::Call;
 use crate::{
-    components::find,
     error::{ApiError, ApiResult},
-    event::{self, Event, Metadata, Publication},
+    event::{self, Metadata},
     protocol::{
         body::{self, forms::BulkEntry},
         message::{bytes, json_answer, no_content},
     },
+    pubsub::Publisher,
     store::store_error,
-    time::rfc3339,
 };
-use axum::body::Body;
 
 const FAILED: &str = "ERR_PUBSUB_PUBLISH_MESSAGE";
 const METADATA: &str = "ERR_PUBSUB_REQUEST_METADATA";
@@ -29,23 +28,17 @@ const MAX_METADATA: usize = 8 * 1024;
 const MAX_EVENTS: usize = 10_000;
 
 pub(super) async fn publish(call: &Call<'_>, body: Body, pubsub: &str, topic: &str) -> ApiResult {
-    check(call, pubsub, topic)?;
+    call.api.pubsub.check(call.caller, pubsub, topic)?;
     let body = bytes(body).await?;
     let content_type = call.header("content-type").unwrap_or_default();
-    let event = make(
-        call,
-        (pubsub, topic),
-        content_type,
-        metadata(call, None)?,
-        &body,
-    )?;
-    let published = call.runtime.publish(vec![event]).await;
+    let event = publisher(call, pubsub, topic).event(content_type, metadata(call, None)?, &body)?;
+    let published = call.api.pubsub.publish(vec![event]).await;
     published.map_err(|error| store_error(FAILED, &error))?;
     no_content()
 }
 
 pub(super) async fn bulk(call: &Call<'_>, body: Body, pubsub: &str, topic: &str) -> ApiResult {
-    check(call, pubsub, topic)?;
+    call.api.pubsub.check(call.caller, pubsub, topic)?;
     let body = bytes(body).await?;
     let wrong = |message: String| ApiError::new(400, "ERR_PUBSUB_EVENTS_SER", message);
     let entries: Vec<BulkEntry> = body::go(&body).map_err(|error| {
@@ -70,15 +63,9 @@ pub(super) async fn bulk(call: &Call<'_>, body: Body, pubsub: &str, topic: &str)
             .bytes()
             .map_err(|message| wrong(format!("entry {id:?}: {message}")))?;
         let metadata = metadata(call, Some(&entry.metadata))?;
-        events.push(make(
-            call,
-            (pubsub, topic),
-            &entry.content_type,
-            metadata,
-            &body,
-        )?);
+        events.push(publisher(call, pubsub, topic).event(&entry.content_type, metadata, &body)?);
     }
-    let Err(error) = call.runtime.publish(events).await else {
+    let Err(error) = call.api.pubsub.publish(events).await else {
         return no_content();
     };
     let error = store_error(FAILED, &error);
@@ -89,6 +76,15 @@ pub(super) async fn bulk(call: &Call<'_>, body: Body, pubsub: &str, topic: &str)
     let mut response = json_answer(body.to_string())?;
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     Ok(response)
+}
+
+fn publisher<'a>(call: &'a Call<'_>, pubsub: &'a str, topic: &'a str) -> Publisher<'a> {
+    Publisher {
+        app: call.caller,
+        pubsub,
+        topic,
+        trace: call.trace(),
+    }
 }
 
 impl BulkEntry {
@@ -109,25 +105,6 @@ impl BulkEntry {
             )),
         }
     }
-}
-
-fn check(call: &Call<'_>, pubsub: &str, topic: &str) -> Result<(), ApiError> {
-    if call.runtime.components.pubsub.is_empty() {
-        let message = "no pub/sub is configured; add a component of type pubsub.in-memory";
-        return Err(ApiError::new(400, "ERR_PUBSUB_NOT_CONFIGURED", message));
-    }
-    let Some(component) = find(&call.runtime.components.pubsub, pubsub, call.caller) else {
-        let message = format!("pubsub {pubsub:?} is not found");
-        return Err(ApiError::new(404, "ERR_PUBSUB_NOT_FOUND", message));
-    };
-    if !component.it.may_publish(call.caller, topic) {
-        let message = format!(
-            "topic {topic:?} is not allowed for app {} by its component",
-            call.caller
-        );
-        return Err(ApiError::new(403, "ERR_PUBSUB_FORBIDDEN", message));
-    }
-    Ok(())
 }
 
 /// The metadata of one event: the call's, and before it the entry's.
@@ -152,74 +129,4 @@ fn metadata(call: &Call<'_>, entry: Option<&Metadata>) -> Result<Metadata, ApiEr
         return Err(ApiError::new(400, METADATA, message));
     }
     Ok(metadata)
-}
-
-fn make(
-    call: &Call<'_>,
-    (pubsub, topic): (&str, &str),
-    content_type: &str,
-    metadata: Metadata,
-    body: &[u8],
-) -> Result<Event, ApiError> {
-    let of = |name: &str| {
-        let found = metadata
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
-    };
-    let raw = flag(of("rawPayload"))?;
-    let expires_at = of("ttlInSeconds").map(|ttl| expiry(ttl, METADATA));
-    let expires_at = expires_at
-        .transpose()
-        .map_err(|error| ApiError::new(400, METADATA, error.message()))?
-        .flatten();
-    let (traceparent, tracestate) = call.trace();
-    let publication = Publication {
-        source: call.caller.as_str(),
-        pubsub,
-        topic,
-        content_type,
-        traceparent: &traceparent,
-        tracestate,
-        metadata: &metadata,
-    };
-    let data = if raw {
-        body.to_vec().into()
-    } else {
-        let envelope = event::wrap(&publication, body).and_then(|mut event| {
-            if let Some(at) = expires_at {
-                let at = serde_json::value::to_raw_value(&rfc3339(at))?;
-                event.insert("expiration".to_owned(), at);
-            }
-            Ok(event::json_of(&event)?)
-        });
-        envelope.map_err(|error| ApiError::new(400, "ERR_PUBSUB_CLOUD_EVENTS_SER", error.to_string()))?
-    };
-    let traceparent = publication
-        .overridden("traceparent")
-        .unwrap_or(&traceparent)
-        .to_owned();
-    Ok(Event {
-        pubsub: pubsub.to_owned(),
-        topic: topic.to_owned(),
-        data,
-        content_type: content_type.to_owned(),
-        raw,
-        traceparent: Some(traceparent),
-        tracestate: Some(tracestate.to_owned()),
-        expires_at,
-        metadata,
-    })
-}
-
-/// A flag as Go reads it.
-fn flag(text: Option<&str>) -> Result<bool, ApiError> {
-    match text {
-        None | Some("0" | "f" | "F" | "false" | "False" | "FALSE") => Ok(false),
-        Some("1" | "t" | "T" | "true" | "True" | "TRUE") => Ok(true),
-        Some(other) => {
-            let message = format!("rawPayload {other:?} is neither true nor false");
-            Err(ApiError::new(400, METADATA, message))
-        }
-    }
 }

@@ -1,60 +1,26 @@
-//! State: get, save, delete and bulk get.
+//! State.
 
 use axum::body::Body;
 use http::HeaderValue;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{
-    call::{Call, full_key},
-    change::{etag, is_first_write},
-};
+use super::call::Call;
 use crate::{
-    components::{Component, KeyedStore, find},
     error::{ApiError, ApiResult},
     protocol::{
         body::{
             self,
-            forms::{BulkGet, SaveItem},
+            forms::{BulkGet, Options, SaveItem, Transaction},
         },
         message::{bytes, header_value, json_answer, no_content},
     },
-    store::{
-        state::{self, Change, ChangeError, Item},
-        store_error,
-    },
-    time::{now_ms, rfc3339},
+    state::{Item, Query},
+    time::rfc3339,
 };
 
-/// Keys of one bulk get, and operations of one transaction, at most: one call must not hold the
-/// database for long.
-pub(super) const MAX_ITEMS: usize = 10_000;
-
-/// The state store, if it exists and the caller may use it.
-pub(crate) fn store<'a>(call: &'a Call<'_>, name: &str) -> Result<&'a Component<KeyedStore>, ApiError> {
-    let stores = &call.runtime.components.state;
-    if stores.is_empty() {
-        let message = "no state store is configured; add a component of type state.sqlite";
-        return Err(ApiError::new(
-            500,
-            "ERR_STATE_STORE_NOT_CONFIGURED",
-            message,
-        ));
-    }
-    find(stores, name, call.caller).ok_or_else(|| {
-        let message = format!("state store {name:?} is not found");
-        ApiError::new(400, "ERR_STATE_STORE_NOT_FOUND", message)
-    })
-}
-
-pub(crate) fn get(call: &Call<'_>, name: &str, key: &str) -> ApiResult {
-    let store = store(call, name)?;
-    let key = full_key(&store.it.prefix.of(name, call.caller), key)?;
-    let found = call
-        .runtime
-        .store
-        .read(|conn| state::get(conn, name, &key, now_ms()));
-    let Some(item) = found.map_err(|error| store_error("ERR_STATE_GET", &error))? else {
+pub(super) fn get(call: &Call<'_>, name: &str, key: &str) -> ApiResult {
+    let Some(item) = call.api.state.store(name, call.caller)?.get(key)? else {
         return no_content();
     };
     let mut response = json_answer(item.value)?;
@@ -66,57 +32,30 @@ pub(crate) fn get(call: &Call<'_>, name: &str, key: &str) -> ApiResult {
     Ok(response)
 }
 
-pub(crate) async fn save(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
+pub(super) async fn save(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
     let body = bytes(body).await?;
-    let prefix = store(call, name)?.it.prefix.of(name, call.caller);
+    let store = call.api.state.store(name, call.caller)?;
     let items: Vec<SaveItem> = body::go(&body)?;
-    let metadata = call.metadata();
-    let changes = items
-        .into_iter()
-        .map(|item| item.change(&prefix, &metadata, "ERR_STATE_SAVE"))
-        .collect::<Result<Vec<_>, _>>()?;
-    write(call, name, changes, "ERR_STATE_SAVE").await
+    store.save(items, &call.metadata()).await?;
+    no_content()
 }
 
-pub(crate) async fn delete(call: &Call<'_>, name: &str, key: &str) -> ApiResult {
-    let prefix = store(call, name)?.it.prefix.of(name, call.caller);
-    let key = full_key(&prefix, key)?;
+pub(super) async fn delete(call: &Call<'_>, name: &str, key: &str) -> ApiResult {
     let option = |name| call.queries(name).into_iter().next().unwrap_or_default();
-    let (concurrency, consistency) = (option("concurrency"), option("consistency"));
-    is_first_write(&concurrency, &consistency, "ERR_STATE_DELETE")?;
-    let etag = etag(call.header("if-match"));
-    write(
-        call,
-        name,
-        vec![Change::Delete { key, etag }],
-        "ERR_STATE_DELETE",
-    )
-    .await
+    let options = Options {
+        concurrency: option("concurrency"),
+        consistency: option("consistency"),
+    };
+    let store = call.api.state.store(name, call.caller)?;
+    store.delete(key, &options, call.header("if-match")).await?;
+    no_content()
 }
 
-pub(crate) async fn bulk_get(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
+pub(super) async fn bulk_get(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
     let body = bytes(body).await?;
-    let prefix = store(call, name)?.it.prefix.of(name, call.caller);
+    let store = call.api.state.store(name, call.caller)?;
     let BulkGet { keys, .. } = body::go(&body)?;
-    if keys.len() > MAX_ITEMS {
-        return Err(ApiError::malformed(format!(
-            "more than {MAX_ITEMS} keys in one bulk get"
-        )));
-    }
-    let full: Vec<String> = keys
-        .iter()
-        .map(|key| full_key(&prefix, key))
-        .collect::<Result<_, _>>()?;
-    let table = name.to_owned();
-    let found = call.runtime.store.scan(move |conn| {
-        let now = now_ms();
-        full.iter()
-            .map(|key| state::get(conn, &table, key, now))
-            .collect::<Result<Vec<_>, _>>()
-    });
-    let found = found
-        .await
-        .map_err(|error| store_error("ERR_STATE_BULK_GET", &error))?;
+    let found = store.bulk_get(&keys).await?;
     let entries = keys
         .iter()
         .zip(&found)
@@ -128,7 +67,7 @@ pub(crate) async fn bulk_get(call: &Call<'_>, body: Body, name: &str) -> ApiResu
 
 /// An item as bulk reads and queries answer it; the key alone where there is none.
 #[derive(Serialize)]
-pub(super) struct Entry<'a> {
+struct Entry<'a> {
     key: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
@@ -154,7 +93,7 @@ impl<'a> Entry<'a> {
                 metadata: None,
             });
         };
-        let entry = Self::of_query(key, item)?;
+        let entry = Self::from_query(key, item)?;
         let metadata = item.expires_at.map(|at| Expiry {
             ttl_expire_time: rfc3339(at),
         });
@@ -162,7 +101,7 @@ impl<'a> Entry<'a> {
     }
 
     /// A query tells no metadata.
-    pub(super) fn of_query(key: &'a str, item: &'a Item) -> serde_json::Result<Self> {
+    fn from_query(key: &'a str, item: &'a Item) -> serde_json::Result<Self> {
         Ok(Self {
             key,
             data: Some(serde_json::from_str(&item.value)?),
@@ -172,8 +111,16 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// The answer to a query.
+#[derive(Serialize)]
+struct Page<'a> {
+    results: Vec<Entry<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
 /// The answer where a value that is kept as JSON is none, which another program must have written.
-pub(super) fn not_json(code: &'static str, error: &serde_json::Error) -> ApiError {
+fn not_json(code: &'static str, error: &serde_json::Error) -> ApiError {
     ApiError::new(
         500,
         code,
@@ -181,17 +128,34 @@ pub(super) fn not_json(code: &'static str, error: &serde_json::Error) -> ApiErro
     )
 }
 
-async fn write(call: &Call<'_>, name: &str, changes: Vec<Change>, code: &'static str) -> ApiResult {
-    let store = name.to_owned();
-    let outcome = call.runtime.store.write(move |conn| {
-        let now = now_ms();
-        changes
-            .iter()
-            .try_for_each(|change| state::apply(conn, &store, change, now))
-    });
-    match outcome.await {
-        Ok(()) => no_content(),
-        Err(error @ ChangeError::Mismatch(_)) => Err(ApiError::new(409, code, error.to_string())),
-        Err(ChangeError::Store(error)) => Err(store_error(code, &error)),
+pub(super) async fn transact(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
+    let body = bytes(body).await?;
+    let store = call.api.state.store(name, call.caller)?;
+    let transaction: Transaction = body::go(&body)?;
+    store
+        .transact(transaction, &call.metadata(), call.trace())
+        .await?;
+    no_content()
+}
+
+pub(super) async fn query(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
+    let body = bytes(body).await?;
+    let store = call.api.state.store(name, call.caller)?;
+    let query: Query = body::go(&body)?;
+    let found = store.query(query).await?;
+    if found.rows.is_empty() {
+        return no_content();
     }
+    let entries = found
+        .rows
+        .iter()
+        .map(|(key, item)| Entry::from_query(key, item));
+    let entries = entries.collect::<Result<Vec<_>, _>>();
+    let answer = entries.and_then(|results| {
+        serde_json::to_vec(&Page {
+            results,
+            token: found.token.map(|token| token.to_string()),
+        })
+    });
+    json_answer(answer.map_err(|error| not_json("ERR_STATE_QUERY", &error))?)
 }

@@ -10,7 +10,7 @@ use std::{collections::HashMap, path::PathBuf};
 
 pub(crate) use build::load;
 pub(crate) use caveats::caveats;
-pub(crate) use resiliency::{BackOff, Resiliency};
+pub(crate) use resiliency::Resiliency;
 
 use crate::{
     app::AppId,

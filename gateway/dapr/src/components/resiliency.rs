@@ -5,43 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use serde::Deserialize;
 
 use super::{ComponentError, Scopes, document::Document};
-use crate::{app::AppId, time::parse_duration};
-
-/// How often and how fast something is tried again.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct BackOff {
-    pub(crate) first: Duration,
-    /// 1 for a constant pause.
-    pub(crate) factor: f64,
-    pub(crate) longest: Duration,
-    /// None: for ever.
-    pub(crate) max_retries: Option<u32>,
-}
-
-impl BackOff {
-    /// How events are delivered again unless a policy says otherwise: quickly at first, as most
-    /// failures pass, and for about 25 s in all before the dead-letter topic.
-    pub(crate) const DELIVERY: Self = Self {
-        first: Duration::from_millis(100),
-        factor: 2.0,
-        longest: Duration::from_secs(10),
-        max_retries: Some(8),
-    };
-
-    /// The pause before retry number `retry` (from 0), shortened by up to a fifth at random so
-    /// that many failing at once do not come back at once; none if there is to be no more.
-    pub(crate) fn pause(&self, retry: u32) -> Option<Duration> {
-        if self.max_retries.is_some_and(|most| retry >= most) {
-            return None;
-        }
-        let exponent = i32::try_from(retry).unwrap_or(i32::MAX);
-        let pause = self.first.as_secs_f64() * self.factor.powi(exponent);
-        let pause = pause.min(self.longest.as_secs_f64());
-        Some(Duration::from_secs_f64(
-            pause * (0.8 + 0.2 * fastrand::f64()),
-        ))
-    }
-}
+use crate::{app::AppId, back_off::BackOff, time::parse_duration};
 
 /// What applies to one target.
 #[derive(Clone, Debug, Default, PartialEq)]

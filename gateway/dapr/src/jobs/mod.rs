@@ -3,136 +3,131 @@
 //! A time that passed while nothing ran is made up for once: the job fires at the next start, and
 //! then at its next time.
 
+mod run;
 mod spec;
+mod table;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use axum::body::Body;
-use http::{Request, StatusCode, header::CONTENT_TYPE};
-use tokio::{
-    task::{self, JoinSet},
-    time::sleep,
-};
+use tokio::sync::Notify;
 
-pub(crate) use spec::{FAILED, JobSpec};
-use wasmgate_common::{TRACEPARENT, TraceParent};
+use spec::FAILED;
+pub(crate) use spec::JobSpec;
+use table::JobRow;
 
 use crate::{
-    app::{AppId, DeliveryKind, DeliveryResult},
-    runtime::{DeliveryFailure, Runtime},
-    store::{
-        StoreError,
-        jobs::{self, JobRow},
-    },
-    time::{later, now_ms, until},
+    app::{AppId, Apps},
+    background::Background,
+    error::ApiError,
+    store::{Store, StoreError, store_error},
+    time::now_ms,
 };
 
-/// Jobs that fire at once; more wait their turn. As with events, a share of what the gateway
-/// admits.
-const MAX_IN_FLIGHT: usize = 64;
+/// The longest name of a job, in bytes: it becomes part of a path.
+const MAX_NAME: usize = 256;
 
-/// The pause after an app could not be reached, which counts as no failure of the job. Each pause
-/// is a write, so jobs of an app that is gone for good must not be many a second.
-const UNREACHABLE_PAUSE: Duration = Duration::from_secs(2);
+/// The block's surroundings.
+pub(crate) struct Options {
+    pub(crate) store: Arc<Store>,
+    pub(crate) apps: Arc<Apps>,
+    pub(crate) background: Background,
+}
 
-/// The longest sleep without looking: clocks are set, machines are suspended.
-const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+/// The building block.
+pub(crate) struct Jobs {
+    store: Arc<Store>,
+    apps: Arc<Apps>,
+    background: Background,
+    /// A job has been scheduled.
+    scheduled: Notify,
+}
 
-type Name = (String, String);
+impl Jobs {
+    pub(crate) fn new(options: Options) -> Self {
+        let Options {
+            store,
+            apps,
+            background,
+        } = options;
+        Self {
+            store,
+            apps,
+            background,
+            scheduled: Notify::new(),
+        }
+    }
 
-/// Fires jobs when they are due, until the runtime stops.
-pub(crate) async fn run(runtime: Arc<Runtime>) {
-    let mut under_way = JoinSet::new();
-    // By task, so that a job is free again even if its task dies.
-    let mut in_flight: HashMap<task::Id, Name> = HashMap::new();
-    loop {
-        let pause = match fire_due(&runtime, &mut in_flight, &mut under_way) {
-            Ok(pause) => pause,
-            Err(error) => {
-                tracing::error!(%error, "jobs could not be read");
-                UNREACHABLE_PAUSE
-            }
+    /// Fires jobs in the background when they are due.
+    pub(crate) fn start(self: &Arc<Self>) {
+        self.background.spawn(run::run(Arc::clone(self)));
+    }
+
+    /// Refuses a name that no job may have, and an app that has nowhere to take a job.
+    pub(crate) fn check(&self, app: &AppId, name: &str) -> Result<(), ApiError> {
+        check_name(name)?;
+        if !self.apps.can_reach(app) {
+            let message =
+                format!("app {app} has nowhere to take a job; set app_address in [dapr] to where its process listens");
+            return Err(ApiError::new(400, FAILED, message));
+        }
+        Ok(())
+    }
+
+    /// Schedules a job of `app` under a name that was checked.
+    pub(crate) async fn schedule(&self, app: &AppId, name: &str, spec: &JobSpec) -> Result<(), ApiError> {
+        let (due_at, expires_at) = spec.begin(now_ms())?;
+        let text = serde_json::to_string(spec);
+        let text = text.map_err(|error| ApiError::new(400, FAILED, error.to_string()))?;
+        let job = JobRow {
+            app_id: app.to_string(),
+            name: name.to_owned(),
+            spec: text,
+            due_at,
+            fired: 0,
+            attempts: 0,
+            generation: 0,
+            expires_at,
         };
-        tokio::select! {
-            Some(finished) = under_way.join_next_with_id() => {
-                let id = finished.map_or_else(|died| died.id(), |(id, ())| id);
-                in_flight.remove(&id);
-            }
-            () = runtime.jobs.notified() => {}
-            () = sleep(pause) => {}
-            () = runtime.stopping.cancelled() => break,
+        let overwrite = spec.overwrite.unwrap_or(false);
+        let put = self
+            .store
+            .write(move |conn| table::put(conn, &job, overwrite));
+        let put = put
+            .await
+            .map_err(|error: StoreError| store_error(FAILED, &error))?;
+        if !put {
+            let message = format!("job {name:?} exists already; set overwrite to replace it");
+            return Err(ApiError::new(409, FAILED, message));
         }
+        self.scheduled.notify_one();
+        Ok(())
     }
-    while under_way.join_next().await.is_some() {}
-}
 
-fn fire_due(
-    runtime: &Arc<Runtime>,
-    in_flight: &mut HashMap<task::Id, Name>,
-    under_way: &mut JoinSet<()>,
-) -> Result<Duration, StoreError> {
-    if in_flight.len() >= MAX_IN_FLIGHT {
-        return Ok(LONGEST_SLEEP);
+    /// The job `name` of `app` in JSON.
+    pub(crate) fn get(&self, app: &AppId, name: &str) -> Result<String, ApiError> {
+        const FAILED: &str = "DAPR_SCHEDULER_GET_JOB";
+        check_name(name)?;
+        let job = self.store.read(|conn| table::get(conn, app.as_str(), name));
+        let Some(job) = job.map_err(|error| store_error(FAILED, &error))? else {
+            let message = format!("there is no job {name:?} of this app");
+            return Err(ApiError::new(404, FAILED, message));
+        };
+        let spec: JobSpec =
+            serde_json::from_str(&job.spec).map_err(|error| ApiError::malformed(format!("bad JSON: {error}")))?;
+        let shown = spec.shown(&job.name);
+        shown.map_err(|error| ApiError::new(500, FAILED, error.to_string()))
     }
-    let now = now_ms();
-    // Those in flight are still in the table, and are due: they are asked for and left out.
-    let due = runtime
-        .store
-        .read(|conn| jobs::due(conn, now, MAX_IN_FLIGHT + in_flight.len()))?;
-    for job in due {
-        let name = (job.app_id.clone(), job.name.clone());
-        if in_flight.len() < MAX_IN_FLIGHT && !in_flight.values().any(|known| *known == name) {
-            let task = under_way.spawn(fire(runtime.clone(), job));
-            in_flight.insert(task.id(), name);
-        }
-    }
-    let next = runtime.store.read(|conn| jobs::next_due(conn, now))?;
-    Ok(next
-        .map_or(LONGEST_SLEEP, |at| until(at, now))
-        .min(LONGEST_SLEEP))
-}
 
-/// Fires one job once and writes down what comes of it.
-async fn fire(runtime: Arc<Runtime>, job: JobRow) {
-    let settled = match serde_json::from_str::<JobSpec>(&job.spec) {
-        Err(error) => {
-            tracing::error!(app_id = job.app_id, job = job.name, %error, "a job is unreadable");
-            finish(&runtime, job).await
-        }
-        Ok(spec) => {
-            let outcome = deliver(&runtime, &job, &spec).await;
-            settle(&runtime, job, &spec, outcome).await
-        }
-    };
-    if let Err(error) = settled {
-        // It stays due and fires again.
-        tracing::error!(%error, "a job could not be settled");
-        sleep(UNREACHABLE_PAUSE).await;
-    }
-}
-
-async fn deliver(runtime: &Arc<Runtime>, job: &JobRow, spec: &JobSpec) -> Result<(), DeliveryFailure> {
-    if job
-        .expires_at
-        .is_some_and(|expires_at| expires_at <= now_ms())
-    {
-        return Ok(());
-    }
-    let app = AppId::new(&job.app_id).map_err(|error| DeliveryFailure::Unreachable(error.to_string()))?;
-    let request = Request::post(path(&job.name))
-        .header(CONTENT_TYPE, "application/json")
-        .header(TRACEPARENT, TraceParent::random().to_header())
-        .body(Body::from(spec.payload()))
-        .map_err(|error| DeliveryFailure::Failed(error.to_string()))?;
-    match runtime.deliver_whole(&app, request, None).await? {
-        (status, _) if status.is_success() => Ok(()),
-        // Dapr takes it for done, and the job is lost. It may be that a new version has the route.
-        (StatusCode::NOT_FOUND, _) => Err(DeliveryFailure::Failed(
-            "the app has no route for it (404)".to_owned(),
-        )),
-        (status, _) => Err(DeliveryFailure::Failed(format!(
-            "the app answered {status}"
-        ))),
+    /// Deletes the job `name` of `app`; one that is not there is as the app wants it.
+    pub(crate) async fn delete(&self, app: &AppId, name: &str) -> Result<(), ApiError> {
+        check_name(name)?;
+        let (app, name) = (app.to_string(), name.to_owned());
+        let deleted = self
+            .store
+            .write(move |conn| table::delete(conn, &app, &name));
+        let deleted = deleted.await;
+        deleted.map_err(|error: StoreError| store_error("DAPR_SCHEDULER_DELETE_JOB", &error))?;
+        Ok(())
     }
 }
 
@@ -162,64 +157,23 @@ pub(crate) fn path(name: &str) -> String {
     )
 }
 
-async fn settle(
-    runtime: &Arc<Runtime>,
-    mut job: JobRow,
-    spec: &JobSpec,
-    outcome: Result<(), DeliveryFailure>,
-) -> Result<(), StoreError> {
-    let now = now_ms();
-    let count = |result| {
-        if let Ok(app) = AppId::new(&job.app_id) {
-            runtime.settled(&app, DeliveryKind::Job, result);
-        }
+fn check_name(name: &str) -> Result<(), ApiError> {
+    let wrong = |what: &str| {
+        let message = format!("{name:?} is no name of a job: {what}");
+        Err(ApiError::new(400, "DAPR_SCHEDULER_JOB_NAME_EMPTY", message))
     };
-    match outcome {
-        Err(DeliveryFailure::Unreachable(reason)) => {
-            count(DeliveryResult::Unreachable);
-            tracing::debug!(
-                app_id = job.app_id,
-                job = job.name,
-                reason,
-                "a job waits for its app"
-            );
-            job.due_at = later(now, UNREACHABLE_PAUSE);
-            return reschedule(runtime, job).await;
-        }
-        Err(DeliveryFailure::Failed(reason)) => {
-            tracing::warn!(app_id = job.app_id, job = job.name, reason, "a job failed");
-            let pause = spec.retry_pause(job.attempts);
-            count(pause.map_or(DeliveryResult::Dropped, |_| DeliveryResult::Retry));
-            if let Some(pause) = pause {
-                job.attempts += 1;
-                job.due_at = later(now, pause);
-                return reschedule(runtime, job).await;
-            }
-        }
-        Ok(()) => count(DeliveryResult::Done),
+    if name.is_empty() || name.len() > MAX_NAME {
+        return wrong(&format!("give 1 to {MAX_NAME} bytes"));
     }
-    job.attempts = 0;
-    job.fired += 1;
-    let next = spec.next_after(&job, now);
-    match next.filter(|next| job.expires_at.is_none_or(|expires_at| *next < expires_at)) {
-        Some(next) => {
-            job.due_at = next;
-            reschedule(runtime, job).await
-        }
-        None => finish(runtime, job).await,
+    if name.contains('|') {
+        return wrong("it may hold no |");
     }
-}
-
-async fn reschedule(runtime: &Arc<Runtime>, job: JobRow) -> Result<(), StoreError> {
-    runtime
-        .store
-        .write(move |conn| jobs::reschedule(conn, &job))
-        .await
-}
-
-async fn finish(runtime: &Arc<Runtime>, job: JobRow) -> Result<(), StoreError> {
-    runtime
-        .store
-        .write(move |conn| jobs::finish(conn, &job))
-        .await
+    // It becomes the end of a path.
+    if name
+        .split('/')
+        .any(|segment| matches!(segment, "" | "." | ".."))
+    {
+        return wrong("no part between slashes may be empty, . or ..");
+    }
+    Ok(())
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::value::RawValue;
 
+use super::table::JobRow;
 use crate::{
     error::ApiError,
-    store::jobs::JobRow,
     time::{Schedule, TimeError, parse_duration, parse_moment},
 };
 

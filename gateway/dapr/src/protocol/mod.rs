@@ -3,9 +3,11 @@
 
 pub(crate) mod body;
 pub(crate) mod message;
+pub(crate) mod metadata;
 pub(crate) mod operation;
 pub(crate) mod path;
 mod request;
+pub(crate) mod trace;
 
 pub use request::{ApiRequest, OperationName};
 

@@ -3,4 +3,5 @@
 
 pub(crate) mod bindings;
 pub(crate) mod configuration;
+pub(crate) mod https;
 pub(crate) mod secrets;

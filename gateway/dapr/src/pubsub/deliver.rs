@@ -1,39 +1,22 @@
 //! One delivery: from queued events to what the app made of them.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::BTreeMap;
 
 use axum::body::{Body, Bytes};
 use http::{HeaderName, HeaderValue, Request, StatusCode, header::CONTENT_TYPE};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use wasmgate_common::is_hop_by_hop;
 
-use super::Queue;
-use crate::{
-    event::{CLOUD_EVENTS, Envelope, Metadata, base64, wrap_raw},
-    runtime::{DeliveryFailure, Runtime},
-    store::queue::Delivery,
+use super::{
+    PubSub,
+    outcome::{BulkAnswer, Outcome, by_word, outcome},
 };
-
-/// What is to become of a queued event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Taken.
-    Done,
-    /// Not delivered, since its time to live has passed.
-    Expired,
-    /// Failed; to be tried again.
-    Retry(String),
-    /// Refused for good; to the dead-letter topic if there is one.
-    Drop(String),
-    /// Where it goes cannot be told; it stays for an operator.
-    Park(String),
-    /// The app could not be reached, which is no failure of the app with this event.
-    Unreachable(String),
-}
+use crate::{
+    app::DeliveryFailure,
+    broker::{Queue, queue::Delivery},
+    event::{CLOUD_EVENTS, Envelope, Metadata, base64, wrap_raw},
+};
 
 /// The envelope that `queue`'s app gets for a queued event.
 pub(crate) fn envelope(queue: &Queue, delivery: &Delivery) -> Bytes {
@@ -48,12 +31,12 @@ pub(crate) fn envelope(queue: &Queue, delivery: &Delivery) -> Bytes {
 
 /// Delivers one event to `path`.
 pub(crate) async fn single(
-    runtime: &Arc<Runtime>,
+    block: &PubSub,
     queue: &Queue,
     path: &str,
     (delivery, event): &(Delivery, Bytes),
 ) -> Outcome {
-    let answer = post(runtime, queue, path, event.clone(), Some(delivery)).await;
+    let answer = post(block, queue, path, event.clone(), Some(delivery)).await;
     match answer {
         Ok((status, body)) => outcome(status, &body),
         Err(failure) => failed(failure),
@@ -61,35 +44,26 @@ pub(crate) async fn single(
 }
 
 /// Delivers several events to `path` at once; answers for each in turn.
-pub(crate) async fn bulk(
-    runtime: &Arc<Runtime>,
-    queue: &Queue,
-    path: &str,
-    events: &[(Delivery, Bytes)],
-) -> Vec<Outcome> {
+pub(crate) async fn bulk(block: &PubSub, queue: &Queue, path: &str, events: &[(Delivery, Bytes)]) -> Vec<Outcome> {
     let body = match bulk_body(queue, events) {
         Ok(body) => body,
         Err(error) => return vec![Outcome::Park(error.to_string()); events.len()],
     };
     let everyone = |outcome: Outcome| vec![outcome; events.len()];
-    match post(runtime, queue, path, body, None).await {
+    match post(block, queue, path, body, None).await {
         Err(failure) => everyone(failed(failure)),
         Ok((status, _)) if !status.is_success() => everyone(outcome(status, b"")),
         Ok((_, body)) => {
             let Ok(answer) = serde_json::from_slice::<BulkAnswer>(&body) else {
                 return everyone(Outcome::Retry("the answer has no statuses".to_owned()));
             };
-            let statuses: HashMap<String, String> = answer
-                .statuses
-                .into_iter()
-                .map(|status| (status.entry_id, status.status))
-                .collect();
-            let each = events.iter().map(
-                |(delivery, _)| match statuses.get(&delivery.id.to_string()) {
+            let words = answer.into_words();
+            let each = events
+                .iter()
+                .map(|(delivery, _)| match words.get(&delivery.id.to_string()) {
                     Some(status) if !status.is_empty() => by_word(status),
                     _ => Outcome::Retry("the answer does not mention it".to_owned()),
-                },
-            );
+                });
             each.collect()
         }
     }
@@ -147,31 +121,8 @@ struct BulkEntry<'a> {
     metadata: &'a Metadata,
 }
 
-/// What an app makes of each event of a batch.
-#[derive(Deserialize)]
-pub(crate) struct BulkAnswer {
-    statuses: Vec<BulkStatus>,
-}
-
-impl BulkAnswer {
-    /// The word for one event, if there is one.
-    pub(crate) fn status(&self, entry: &str) -> Option<&str> {
-        let mut statuses = self.statuses.iter();
-        let found = statuses.find(|status| status.entry_id == entry)?;
-        Some(found.status.as_str()).filter(|status| !status.is_empty())
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct BulkStatus {
-    #[serde(alias = "entryID")]
-    entry_id: String,
-    status: String,
-}
-
 async fn post(
-    runtime: &Arc<Runtime>,
+    block: &PubSub,
     queue: &Queue,
     path: &str,
     body: Bytes,
@@ -204,11 +155,12 @@ async fn post(
         .header("pubsubname", &subscription.pubsub)
         .body(Body::from(body))
         .map_err(|error| DeliveryFailure::Failed(format!("route {path:?}: {error}")))?;
-    let policy = runtime
+    let policy = block
         .components
         .resiliency
         .inbound(&subscription.app, &subscription.pubsub);
-    runtime
+    block
+        .apps
         .deliver_whole(&subscription.app, request, policy.timeout)
         .await
 }
@@ -242,60 +194,5 @@ fn failed(failure: DeliveryFailure) -> Outcome {
     match failure {
         DeliveryFailure::Unreachable(reason) => Outcome::Unreachable(reason),
         DeliveryFailure::Failed(reason) => Outcome::Retry(reason),
-    }
-}
-
-/// What Dapr reads from the answer to an event.
-pub(crate) fn outcome(status: StatusCode, body: &[u8]) -> Outcome {
-    #[derive(Deserialize)]
-    struct Answer {
-        #[serde(default)]
-        status: String,
-    }
-    match status {
-        status if status.is_success() => match serde_json::from_slice::<Answer>(body) {
-            Ok(answer) => by_word(&answer.status),
-            Err(_) => Outcome::Done,
-        },
-        StatusCode::NOT_FOUND => Outcome::Drop("the app has no such route (404)".to_owned()),
-        status => Outcome::Retry(format!("the app answered {}", status.as_u16())),
-    }
-}
-
-pub(crate) fn by_word(status: &str) -> Outcome {
-    match status {
-        "" | "SUCCESS" => Outcome::Done,
-        "DROP" => Outcome::Drop("the app dropped it".to_owned()),
-        "RETRY" => Outcome::Retry("the app asked for a retry".to_owned()),
-        other => Outcome::Retry(format!("the app answered the unknown status {other:?}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kind(status: u16, body: &str) -> &'static str {
-        match outcome(StatusCode::from_u16(status).unwrap(), body.as_bytes()) {
-            Outcome::Done => "done",
-            Outcome::Expired => "expired",
-            Outcome::Retry(_) => "retry",
-            Outcome::Drop(_) => "drop",
-            Outcome::Park(_) => "park",
-            Outcome::Unreachable(_) => "unreachable",
-        }
-    }
-
-    #[test]
-    fn answers_are_read_as_the_sidecar_reads_them() {
-        assert_eq!(kind(200, ""), "done");
-        assert_eq!(kind(204, "not json"), "done");
-        assert_eq!(kind(200, r#"{"status":"SUCCESS"}"#), "done");
-        assert_eq!(kind(200, r#"{"status":"RETRY"}"#), "retry");
-        assert_eq!(kind(200, r#"{"status":"DROP"}"#), "drop");
-        assert_eq!(kind(200, r#"{"status":"OTHER"}"#), "retry");
-        assert_eq!(kind(404, ""), "drop");
-        assert_eq!(kind(500, ""), "retry");
-        assert_eq!(kind(400, ""), "retry");
     }
 }

@@ -11,19 +11,15 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{
-    Queue,
-    deliver::{self, Outcome},
-    settle::settle,
-};
+use super::{PubSub, deliver, outcome::Outcome, settle::settle};
 use crate::{
-    components::BackOff,
-    json,
-    runtime::Runtime,
-    store::{
-        StoreError,
+    back_off::BackOff,
+    broker::{
+        Queue,
         queue::{self, Delivery, Due},
     },
+    json,
+    store::StoreError,
     subscription::{BULK_MAX, rules::TooLong},
     time::{later, now_ms, until},
 };
@@ -54,13 +50,13 @@ const DATABASE_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// Runs the queue until it is closed.
-pub(super) async fn run(runtime: Arc<Runtime>, queue: Arc<Queue>) {
+pub(super) async fn run(block: Arc<PubSub>, queue: Arc<Queue>) {
     let mut flight = InFlight::default();
     let mut hold = Hold::default();
     loop {
         let pause = match hold.left() {
             Some(pause) => pause,
-            None => take_due(&runtime, &queue, &mut flight)
+            None => take_due(&block, &queue, &mut flight)
                 .await
                 .unwrap_or_else(|error| {
                     tracing::error!(%error, "a queue could not be read");
@@ -68,15 +64,15 @@ pub(super) async fn run(runtime: Arc<Runtime>, queue: Arc<Queue>) {
                 }),
         };
         tokio::select! {
-            Some(reached) = flight.landed() => hold.learn(reached),
+            Some(reached) = flight.collect() => hold.learn(reached),
             () = queue.wake.notified() => {}
             () = sleep(pause) => {}
             () = queue.closed.cancelled() => break,
-            () = runtime.stopping.cancelled() => break,
+            () = block.background.stopped() => break,
         }
     }
     // What is under way is finished, so that it is not delivered a second time for nothing.
-    while flight.landed().await.is_some() {}
+    while flight.collect().await.is_some() {}
 }
 
 /// The deliveries under way.
@@ -128,13 +124,13 @@ impl InFlight {
         self.bytes -= self.events.remove(&event).unwrap_or_default();
     }
 
-    fn take_off(&mut self, ids: Vec<i64>, work: impl Future<Output = Reached> + Send + 'static) {
+    fn spawn(&mut self, ids: Vec<i64>, work: impl Future<Output = Reached> + Send + 'static) {
         let task = self.tasks.spawn(work);
         self.by_task.insert(task.id(), ids);
     }
 
     /// Waits for a delivery to end; none if there is none.
-    async fn landed(&mut self) -> Option<Reached> {
+    async fn collect(&mut self) -> Option<Reached> {
         let (id, reached) = match self.tasks.join_next_with_id().await? {
             Ok((id, reached)) => (id, reached),
             Err(died) => {
@@ -176,7 +172,7 @@ impl Hold {
 }
 
 /// Starts what is due, and answers how long nothing else will be.
-async fn take_due(runtime: &Arc<Runtime>, queue: &Arc<Queue>, flight: &mut InFlight) -> Result<Duration, StoreError> {
+async fn take_due(block: &Arc<PubSub>, queue: &Arc<Queue>, flight: &mut InFlight) -> Result<Duration, StoreError> {
     let bulk = queue.subscription.bulk;
     let at_once = bulk.map_or(1, |bulk| bulk.most);
     let room = flight.room(at_once);
@@ -187,12 +183,10 @@ async fn take_due(runtime: &Arc<Runtime>, queue: &Arc<Queue>, flight: &mut InFli
     let key = queue.subscription.key();
     // Those in flight are still in the table, and are due: they are asked for and left out.
     let limit = room + flight.events.len();
-    let mut due = runtime
-        .store
-        .read(|conn| queue::due(conn, key, now, limit))?;
+    let mut due = block.store.read(|conn| queue::due(conn, key, now, limit))?;
     due.retain(|event| !flight.events.contains_key(&event.id));
     let Some(oldest) = due.first() else {
-        let next = runtime.store.read(|conn| queue::next_due(conn, key, now))?;
+        let next = block.store.read(|conn| queue::next_due(conn, key, now))?;
         return Ok(next
             .map_or(LONGEST_SLEEP, |at| until(at, now))
             .min(LONGEST_SLEEP));
@@ -209,7 +203,7 @@ async fn take_due(runtime: &Arc<Runtime>, queue: &Arc<Queue>, flight: &mut InFli
         .take(room)
         .take_while(|event| flight.reserve(event) != Reserved::NoRoom);
     let ids: Vec<i64> = fits.map(|event| event.id).collect();
-    let loaded = runtime.store.read(|conn| queue::load(conn, &ids));
+    let loaded = block.store.read(|conn| queue::load(conn, &ids));
     let loaded = loaded.inspect_err(|_| ids.iter().for_each(|id| flight.release(*id)))?;
     for id in &ids {
         if !loaded.iter().any(|delivery| delivery.id == *id) {
@@ -219,9 +213,9 @@ async fn take_due(runtime: &Arc<Runtime>, queue: &Arc<Queue>, flight: &mut InFli
     for (route, events) in by_route(queue, loaded).await {
         for some in chunks(events, at_once) {
             let ids = some.iter().map(|(delivery, _)| delivery.id).collect();
-            flight.take_off(
+            flight.spawn(
                 ids,
-                handle(runtime.clone(), queue.clone(), route.clone(), some),
+                handle(block.clone(), queue.clone(), route.clone(), some),
             );
         }
     }
@@ -270,7 +264,7 @@ fn chunks<T>(mut items: Vec<T>, size: usize) -> Vec<Vec<T>> {
 }
 
 /// Delivers some events and settles them.
-async fn handle(runtime: Arc<Runtime>, queue: Arc<Queue>, route: Route, events: Vec<(Delivery, Bytes)>) -> Reached {
+async fn handle(block: Arc<PubSub>, queue: Arc<Queue>, route: Route, events: Vec<(Delivery, Bytes)>) -> Reached {
     let (alive, expired): (Vec<_>, Vec<_>) = events.into_iter().partition(|(delivery, _)| {
         delivery
             .event
@@ -286,11 +280,11 @@ async fn handle(runtime: Arc<Runtime>, queue: Arc<Queue>, route: Route, events: 
         // No rule holds and there is no default: the app does not want it.
         (Ok(None), alive, _) => vec![Outcome::Done; alive.len()],
         (Ok(Some(_)), [], _) => Vec::new(),
-        (Ok(Some(path)), alive, Some(_)) => deliver::bulk(&runtime, &queue, path, alive).await,
+        (Ok(Some(path)), alive, Some(_)) => deliver::bulk(&block, &queue, path, alive).await,
         (Ok(Some(path)), alive, None) => {
             let mut outcomes = Vec::new();
             for event in alive {
-                outcomes.push(deliver::single(&runtime, &queue, path, event).await);
+                outcomes.push(deliver::single(&block, &queue, path, event).await);
             }
             outcomes
         }
@@ -303,7 +297,7 @@ async fn handle(runtime: Arc<Runtime>, queue: Arc<Queue>, route: Route, events: 
     );
     let unreachable = |(_, outcome): &(Delivery, Outcome)| matches!(outcome, Outcome::Unreachable(_));
     let reached = !settled.iter().any(unreachable);
-    if let Err(error) = settle(&runtime, &queue, settled).await {
+    if let Err(error) = settle(&block, &queue, settled).await {
         // They stay queued and are delivered again.
         tracing::error!(%error, "deliveries could not be settled");
         sleep(DATABASE_PAUSE).await;

@@ -1,31 +1,25 @@
 //! What becomes of events after a delivery: gone, tried again later, or dead letters.
 
-use std::sync::Arc;
-
-use super::{Queue, deliver::Outcome};
+use super::{PubSub, outcome::Outcome};
 use crate::{
     app::{AppId, DeliveryKind, DeliveryResult},
-    components::BackOff,
-    runtime::Runtime,
-    store::{
-        StoreError,
+    back_off::BackOff,
+    broker::{
+        Queue,
         queue::{self, Delivery, PARKED},
     },
+    store::StoreError,
     time::{later, now_ms},
 };
 
 /// Writes down what became of deliveries.
-pub(super) async fn settle(
-    runtime: &Arc<Runtime>,
-    queue: &Queue,
-    settled: Vec<(Delivery, Outcome)>,
-) -> Result<(), StoreError> {
+pub(super) async fn settle(block: &PubSub, queue: &Queue, settled: Vec<(Delivery, Outcome)>) -> Result<(), StoreError> {
     let subscription = &queue.subscription;
     let (pubsub, dead_letter) = (&subscription.pubsub, subscription.dead_letter_topic.clone());
     let readers = dead_letter
         .as_ref()
-        .map(|topic| runtime.broker.subscribers(pubsub, topic));
-    let policy = runtime
+        .map(|topic| block.broker.subscribers(pubsub, topic));
+    let policy = block
         .components
         .resiliency
         .inbound(&subscription.app, pubsub);
@@ -33,7 +27,11 @@ pub(super) async fn settle(
     for (delivery, outcome) in &settled {
         log(queue, delivery, outcome);
     }
-    let count = |result| runtime.settled(&subscription.app, DeliveryKind::Event, result);
+    let count = |result| {
+        block
+            .apps
+            .settled(&subscription.app, DeliveryKind::Event, result)
+    };
     if settled
         .iter()
         .all(|(_, outcome)| matches!(outcome, Outcome::Unreachable(_)))
@@ -108,7 +106,7 @@ pub(super) async fn settle(
         }
         Ok::<_, StoreError>((results, given_up))
     };
-    let (results, given_up) = runtime.store.write(settle_all).await?;
+    let (results, given_up) = block.store.write(settle_all).await?;
     for result in results {
         count(result);
     }
@@ -116,7 +114,7 @@ pub(super) async fn settle(
         log_end(queue, id, result, dead_letter.as_deref());
     }
     if let Some(topic) = dead_letter {
-        runtime.broker.wake(pubsub, &topic);
+        block.broker.wake(pubsub, &topic);
     }
     Ok(())
 }

@@ -12,10 +12,10 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    api::invoke,
     app::AppId,
     error::{ApiError, ApiResult},
     grants::Grants,
+    invoke,
     protocol::{ApiRequest, message::header_value, operation::Operation},
 };
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     app::AppId,
     grants::Grants,
-    internal::plain,
+    internal::normalize,
     subscription::{Spec, Subscription},
 };
 
@@ -178,7 +178,7 @@ impl FanOut {
             .flatten()
             .filter(|subscription| subscription.app == *app);
         own.flat_map(Subscription::paths)
-            .any(|own| plain(own) == path)
+            .any(|own| normalize(own) == path)
     }
 
     /// The apps that subscribe to `topic`, and whether they want its events in bulk.

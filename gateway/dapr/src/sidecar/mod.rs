@@ -51,7 +51,7 @@ use tokio::sync::watch;
 use crate::{
     app::{AppChannel, AppId},
     grants::Grants,
-    internal::{has_prefix, plain},
+    internal::{has_prefix, normalize},
     protocol::ApiRequest,
 };
 pub use callbacks::Callback;
@@ -123,11 +123,11 @@ impl Sidecar {
     /// [`crate::Dapr::is_internal`] says. Routes of subscriptions that are declared in the cluster alone are not known
     /// here.
     pub fn is_internal(&self, app: &AppId, path: &str) -> bool {
-        let path = plain(path);
+        let path = normalize(path);
         let bindings = self.shared.bindings.load();
         let binding = bindings
             .iter()
-            .any(|(name, apps)| plain(name) == path && apps.contains(app));
+            .any(|(name, apps)| normalize(name) == path && apps.contains(app));
         has_prefix(&path) || binding || self.shared.fan_out.load().has_path(app, &path)
     }
 

@@ -7,13 +7,7 @@
 //! connections in the caller's thread: a point read costs microseconds, less than a hop.
 
 mod failure;
-pub(crate) mod jobs;
-pub(crate) mod locks;
 mod open;
-pub(crate) mod parked;
-pub(crate) mod query;
-pub(crate) mod queue;
-pub(crate) mod state;
 mod writer;
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
@@ -25,8 +19,6 @@ use wasmgate_common::{check_private, create_private_dir, open_private};
 pub use failure::StoreError;
 pub(crate) use failure::{Fault, WriteError, store_error};
 pub use open::DataError;
-pub use parked::{Parked, ParkedFilter, ParkedState};
-pub use queue::QueueDepth;
 use writer::Writer;
 
 /// How long a connection waits for a lock that another program holds. Ours never hold one long.

@@ -2,33 +2,17 @@
 
 mod pages;
 
-use std::sync::Arc;
-
-use axum::{Router, body::Body};
+use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
 use subtle::ConstantTimeEq as _;
 
-use crate::{app::AppId, grants::Grants, protocol::API_TOKEN, runtime::Dapr, settings::Settings};
+use crate::{protocol::API_TOKEN, settings::Settings};
 
 /// The paths that answer anybody, since probes carry no token.
 const OPEN: [&str; 2] = ["/v1.0/healthz", "/v1.0/healthz/outbound"];
 
-/// A router on which every request is a call of `app`.
-pub(crate) fn router(dapr: Dapr, app: AppId, grants: Grants) -> Router {
-    let caller = Arc::new((app, grants));
-    Router::new().fallback(move |request: Request<Body>| {
-        let (dapr, caller) = (dapr.clone(), caller.clone());
-        async move {
-            match check(&dapr.runtime.settings, &request) {
-                Ok(()) => dapr.call(&caller.0, &caller.1, request).await,
-                Err(refusal) => *refusal,
-            }
-        }
-    })
-}
-
 /// Refuses a request without the token, or where there is none what a page in a browser may have sent.
-fn check(settings: &Settings, request: &Request<Body>) -> Result<(), Box<Response<Body>>> {
+pub(crate) fn check(settings: &Settings, request: &Request<Body>) -> Result<(), Box<Response<Body>>> {
     if OPEN.contains(&request.uri().path().trim_end_matches('/')) {
         return Ok(());
     }

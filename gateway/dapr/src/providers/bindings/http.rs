@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Limited};
 use serde_json::value::RawValue;
 
 use super::{Failure, Operation, Output, is_truthy};
-use crate::{runtime::HttpsClient, time::parse_duration};
+use crate::{providers::https::HttpsClient, time::parse_duration};
 
 /// An answer is kept whole in memory; Dapr's own limit for bodies.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;

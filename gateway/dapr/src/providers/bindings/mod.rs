@@ -102,7 +102,7 @@ impl Binding {
     /// Does what an app asks of an output binding.
     pub(crate) async fn invoke(
         &self,
-        client: &crate::runtime::HttpsClient,
+        client: &crate::providers::https::HttpsClient,
         operation: Operation<'_>,
     ) -> Result<Output, Failure> {
         match &self.kind {

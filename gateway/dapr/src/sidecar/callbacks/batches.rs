@@ -17,7 +17,7 @@ use crate::{
     app::AppId,
     event::CLOUD_EVENTS,
     json::{self, Plain},
-    pubsub::deliver::{BulkAnswer, Outcome, by_word, outcome},
+    pubsub::outcome::{BulkAnswer, Outcome, by_word, outcome},
     sidecar::{allowed_metadata::is_allowed, fanout::FanOut, shared::Shared},
 };
 

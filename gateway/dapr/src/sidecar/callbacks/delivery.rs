@@ -11,10 +11,10 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::{
-    api::invoke::passed_on,
     app::{AppId, DeliverError, DeliveryKind, DeliveryResult},
     event::CLOUD_EVENTS,
-    pubsub::deliver::Outcome,
+    invoke::passed_on,
+    pubsub::outcome::Outcome,
     sidecar::shared::Shared,
 };
 

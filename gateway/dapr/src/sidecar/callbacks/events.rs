@@ -14,9 +14,9 @@ use super::{
 use crate::{
     app::AppId,
     event::{CLOUD_EVENTS, media_type},
-    internal::plain,
+    internal::normalize,
     json,
-    pubsub::deliver::{Outcome, outcome},
+    pubsub::outcome::{Outcome, outcome},
     sidecar::{fanout::Target, listed::Listed, settings::Topology, shared::Shared},
 };
 
@@ -90,7 +90,7 @@ async fn topic_of(shared: &Shared, path: &str, event: &Value) -> Option<(String,
     let listed = shared.listed.recent(&shared.client).await?;
     let leads_here = |listed: &Listed| {
         let mut rules = listed.rules.iter();
-        rules.any(|rule| plain(&rule.path) == plain(path))
+        rules.any(|rule| normalize(&rule.path) == normalize(path))
     };
     let mut topics = listed.iter().filter(|listed| leads_here(listed));
     let first = topics.next()?;

@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::{fanout::EVENTS, names::INVOKED_BY, settings::Topology, shared::Shared};
 use crate::{
-    api::invoke,
+    invoke,
     protocol::{API_TOKEN, path},
 };
 use delivery::{json_answer, text_answer};

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     app::{AppId, DeliveryKind, DeliveryResult},
-    pubsub::deliver::Outcome,
+    pubsub::outcome::Outcome,
     sidecar::shared::Shared,
 };
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{StoreError, WriteError, next};
+use crate::store::{StoreError, WriteError, next};
 
 /// A value as it is stored: JSON text, verbatim as it was saved.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::StoreError;
+use crate::store::StoreError;
 
 /// What became of an unlock; the numbers are those of Dapr's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use super::Dapr;
 use crate::{
-    runtime::Dapr,
-    store::{Parked, ParkedFilter, QueueDepth, StoreError, parked, queue},
+    broker::{Parked, ParkedFilter, QueueDepth, parked, queue},
+    store::StoreError,
     time::now_ms,
 };
 
 impl Dapr {
     /// What waits in each queue; queues in which nothing waits are left out.
     pub async fn queues(&self) -> Vec<QueueDepth> {
-        let depths = self.runtime.store.scan(queue::depths).await;
+        let depths = self.0.store.scan(queue::depths).await;
         depths.unwrap_or_else(|error| {
             tracing::error!(%error, "the queues could not be read");
             Vec::new()
@@ -25,7 +26,7 @@ impl Dapr {
             .iter()
             .map(|queue| (&*queue.app_id, &*queue.pubsub, &*queue.topic))
             .collect();
-        let subscriptions = self.runtime.broker.all();
+        let subscriptions = self.0.broker.all();
         let idle: Vec<_> = subscriptions
             .iter()
             .map(|queue| queue.subscription.key())
@@ -50,7 +51,7 @@ impl Dapr {
     /// When the database cannot be read.
     pub async fn parked(&self, filter: ParkedFilter, limit: usize) -> Result<Vec<Parked>, StoreError> {
         let list = move |conn: &rusqlite::Connection| parked::list(conn, &filter, limit);
-        self.runtime.store.scan(list).await
+        self.0.store.scan(list).await
     }
 
     /// Delivers parked events again, as after their app was mended; answers how many there were.
@@ -63,13 +64,13 @@ impl Dapr {
         loop {
             let filter = filter.clone();
             let release = move |conn: &rusqlite::Connection| parked::release(conn, &filter, now, after);
-            let some = self.runtime.store.write(release).await?;
+            let some = self.0.store.write(release).await?;
             released += some.len() as u64;
             let last = some.len() < parked::BATCH;
             after = some.iter().map(|(id, ..)| *id).max().unwrap_or(after);
             let topics = some.into_iter().map(|(_, pubsub, topic)| (pubsub, topic));
             for (pubsub, topic) in topics.collect::<BTreeSet<_>>() {
-                self.runtime.broker.wake(&pubsub, &topic);
+                self.0.broker.wake(&pubsub, &topic);
             }
             if last {
                 return Ok(released);
@@ -87,7 +88,7 @@ impl Dapr {
         loop {
             let filter = filter.clone();
             let drop_some = move |conn: &rusqlite::Connection| parked::drop_some(conn, &filter);
-            let some: usize = self.runtime.store.write(drop_some).await?;
+            let some: usize = self.0.store.write(drop_some).await?;
             dropped += some as u64;
             if some < parked::BATCH {
                 return Ok(dropped);

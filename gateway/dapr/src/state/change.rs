@@ -1,11 +1,10 @@
 //! What a call wants changed, as it is checked.
 
-use super::call::full_key;
+use super::table::{Change, NO_ETAG};
 use crate::{
     error::ApiError,
-    protocol::body::forms::SaveItem,
-    store::state::{Change, NO_ETAG},
-    time::now_ms,
+    key::full_key,
+    protocol::{body::forms::SaveItem, metadata::expiry},
 };
 
 impl SaveItem {
@@ -53,22 +52,6 @@ pub(super) fn is_first_write(concurrency: &str, consistency: &str, code: &'stati
             Err(ApiError::new(500, code, message))
         }
     }
-}
-
-/// When something of `ttl` seconds expires; never if that is zero, -1 or empty.
-pub(super) fn expiry(ttl: &str, code: &'static str) -> Result<Option<i64>, ApiError> {
-    if ttl.is_empty() {
-        return Ok(None);
-    }
-    let seconds = ttl.parse::<i32>().ok().filter(|seconds| *seconds >= -1);
-    let seconds = seconds.ok_or_else(|| {
-        let message = format!(
-            "ttlInSeconds {ttl:?} is no whole number of seconds from -1 to {}",
-            i32::MAX
-        );
-        ApiError::new(500, code, message)
-    })?;
-    Ok((seconds > 0).then(|| now_ms().saturating_add(i64::from(seconds) * 1000)))
 }
 
 /// Reads an ETag; an empty one is none. What this store never gave out is an ETag that no row has.

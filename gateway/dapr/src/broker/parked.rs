@@ -3,7 +3,8 @@
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, queue::PARKED};
+use super::queue::PARKED;
+use crate::store::StoreError;
 
 /// Rows that one transaction changes at most, so that other writers wait no longer for an operator
 /// than for each other.

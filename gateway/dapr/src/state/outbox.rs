@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use super::call::Call;
 use crate::{
+    app::AppId,
     components::Outbox,
     error::ApiError,
     event::{self, Event, Metadata, Publication},
-    protocol::body::forms::SaveItem,
+    protocol::{body::forms::SaveItem, trace::Trace},
 };
 
 /// Metadata of an operation whose value is not saved but published in the place of the one that is saved under its key.
@@ -52,7 +52,13 @@ impl Projections {
     }
 
     /// The event that the saving of `item` is published as.
-    pub(super) fn event(&self, call: &Call<'_>, outbox: &Outbox, item: &SaveItem) -> Result<Event, ApiError> {
+    pub(super) fn event(
+        &self,
+        app: &AppId,
+        trace: Trace<'_>,
+        outbox: &Outbox,
+        item: &SaveItem,
+    ) -> Result<Event, ApiError> {
         let shown = self.0.get(&item.key).unwrap_or(item);
         let json = shown.value.as_deref().map_or("null", RawValue::get);
         let given = shown
@@ -66,9 +72,9 @@ impl Projections {
             "application/json" => json.to_owned(),
             _ => text().unwrap_or_else(|| json.to_owned()),
         };
-        let (traceparent, tracestate) = call.trace();
+        let (traceparent, tracestate) = (trace.parent_or_new(), trace.state);
         let publication = Publication {
-            source: call.caller.as_str(),
+            source: app.as_str(),
             pubsub: &outbox.pubsub,
             topic: &outbox.topic,
             content_type,

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{StoreError, next};
+use crate::store::{StoreError, next};
 
 /// A job as it is stored.
 #[derive(Clone, Debug)]

@@ -7,8 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
-use super::StoreError;
-use crate::event::Event;
+use crate::{event::Event, store::StoreError};
 
 /// The due time of an event that is not tried again.
 pub(crate) const PARKED: i64 = i64::MAX;

@@ -4,8 +4,8 @@ use rusqlite::{Connection, params_from_iter, types::Value as SqlValue};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{StoreError, state::Item};
-use crate::json;
+use super::table::Item;
+use crate::{json, store::StoreError};
 
 /// The body of a state query.
 #[derive(Debug, Default, Deserialize)]

@@ -1,0 +1,97 @@
+//! Bindings: output bindings do what apps ask of them, input bindings call apps.
+
+mod input;
+
+use std::sync::Arc;
+
+use crate::{
+    app::{AppId, Apps},
+    background::Background,
+    components::{Components, find},
+    error::ApiError,
+    internal::DeliveryPaths,
+    protocol::path::as_path,
+    providers::{
+        bindings::{BindingKind, Failure, Operation, Output},
+        https::HttpsClient,
+    },
+    time::Schedule,
+};
+
+/// The code of an output binding that failed.
+pub(crate) const FAILED: &str = "ERR_INVOKE_OUTPUT_BINDING";
+
+/// The block's surroundings.
+pub(crate) struct Options {
+    pub(crate) components: Arc<Components>,
+    pub(crate) apps: Arc<Apps>,
+    /// Where it notes the paths of input bindings.
+    pub(crate) paths: Arc<DeliveryPaths>,
+    pub(crate) client: HttpsClient,
+    pub(crate) background: Background,
+}
+
+/// The building block.
+pub(crate) struct Bindings {
+    components: Arc<Components>,
+    apps: Arc<Apps>,
+    paths: Arc<DeliveryPaths>,
+    client: HttpsClient,
+    background: Background,
+}
+
+impl Bindings {
+    pub(crate) fn new(options: Options) -> Self {
+        let Options {
+            components,
+            apps,
+            paths,
+            client,
+            background,
+        } = options;
+        Self {
+            components,
+            apps,
+            paths,
+            client,
+            background,
+        }
+    }
+
+    /// Has a binding do what `app` asks of it, in the time that its policy allows.
+    pub(crate) async fn invoke(
+        &self,
+        app: &AppId,
+        name: &str,
+        operation: Operation<'_>,
+    ) -> Result<Result<Output, Failure>, ApiError> {
+        let binding = find(&self.components.bindings, name, app)
+            .ok_or_else(|| ApiError::new(500, FAILED, format!("couldn't find output binding {name}")))?;
+        let policy = self.components.resiliency.outbound(app, name);
+        let work = binding.it.invoke(&self.client, operation);
+        Ok(match policy.timeout {
+            Some(limit) => tokio::time::timeout(limit, work)
+                .await
+                .unwrap_or_else(|_| Err(format!("no answer within {limit:?}").into())),
+            None => work.await,
+        })
+    }
+
+    /// Notes where `app` will be called, before it is.
+    pub(crate) fn note_paths(&self, app: &AppId) {
+        self.paths
+            .note_bindings(app, self.inputs(app).map(|(path, _)| path));
+    }
+
+    /// Paths and schedules of the input bindings that `app` may have a route for.
+    fn inputs<'a>(&'a self, app: &'a AppId) -> impl Iterator<Item = (String, &'a Schedule)> {
+        let bindings = self.components.bindings.values();
+        bindings.filter_map(|binding| match &binding.it.kind {
+            BindingKind::Cron(schedule) if binding.scopes.include(app) => {
+                let path = as_path(binding.it.route.as_deref().unwrap_or(&binding.name));
+                Some((path, schedule))
+            }
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,160 @@
+//! The broker: who subscribes to which topic, and the queue of each subscription, on disk. Whoever publishes stands on
+//! it: publishing itself, dead letters, and the outbox of a transaction.
+
+pub(crate) mod parked;
+pub(crate) mod queue;
+
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::RwLock;
+use rusqlite::Connection;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+pub use parked::{Parked, ParkedFilter, ParkedState};
+pub use queue::QueueDepth;
+
+use crate::{app::AppId, event::Event, store::StoreError, subscription::Subscription};
+
+/// The subscriptions of all apps.
+#[derive(Default)]
+pub(crate) struct Broker {
+    table: RwLock<Table>,
+}
+
+type Key = (String, String, String);
+
+#[derive(Default)]
+struct Table {
+    queues: HashMap<Key, Arc<Queue>>,
+    /// Subscribing app-ids by pub/sub component, then topic.
+    by_topic: HashMap<String, HashMap<String, Vec<AppId>>>,
+}
+
+/// One subscription's queue at work.
+pub(crate) struct Queue {
+    pub(crate) subscription: Subscription,
+    /// Something has been queued.
+    pub(crate) wake: Notify,
+    /// The subscription is gone or replaced.
+    pub(crate) closed: CancellationToken,
+}
+
+/// Events with the apps that get them.
+pub(crate) struct Addressed(Vec<(Event, Vec<AppId>)>);
+
+impl Addressed {
+    /// True if nobody gets any of them.
+    pub(crate) fn is_for_nobody(&self) -> bool {
+        self.0.iter().all(|(_, apps)| apps.is_empty())
+    }
+
+    /// Pub/sub component and topic of each.
+    pub(crate) fn topics(&self) -> Vec<(String, String)> {
+        let events = self.0.iter();
+        events
+            .map(|(event, _)| (event.pubsub.clone(), event.topic.clone()))
+            .collect()
+    }
+
+    /// Queues them for their apps.
+    pub(crate) fn push(&self, conn: &Connection, now: i64) -> Result<(), StoreError> {
+        self.0
+            .iter()
+            .try_for_each(|(event, apps)| queue::push(conn, event, apps.iter().map(AppId::as_str), now))
+    }
+}
+
+impl Broker {
+    /// Looks up who gets these events.
+    pub(crate) fn address(&self, events: Vec<Event>) -> Addressed {
+        let addressed = events.into_iter().map(|event| {
+            let apps = self.subscribers(&event.pubsub, &event.topic);
+            (event, apps)
+        });
+        Addressed(addressed.collect())
+    }
+
+    /// The apps that subscribe to `topic`.
+    pub(crate) fn subscribers(&self, pubsub: &str, topic: &str) -> Vec<AppId> {
+        let table = self.table.read();
+        let topics = table.by_topic.get(pubsub);
+        topics
+            .and_then(|topics| topics.get(topic))
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Tells the queues of `topic` that something came.
+    pub(crate) fn wake(&self, pubsub: &str, topic: &str) {
+        let table = self.table.read();
+        let apps = table
+            .by_topic
+            .get(pubsub)
+            .and_then(|topics| topics.get(topic));
+        for app in apps.into_iter().flatten() {
+            let key = (app.to_string(), pubsub.to_owned(), topic.to_owned());
+            if let Some(queue) = table.queues.get(&key) {
+                queue.wake.notify_one();
+            }
+        }
+    }
+
+    /// Tells the queues of these topics that something came.
+    pub(crate) fn wake_all(&self, topics: &[(String, String)]) {
+        for (pubsub, topic) in topics {
+            self.wake(pubsub, topic);
+        }
+    }
+
+    /// The subscriptions of `app`.
+    pub(crate) fn of_app(&self, app: &AppId) -> Vec<Arc<Queue>> {
+        let table = self.table.read();
+        let of_app = |queue: &&Arc<Queue>| queue.subscription.app == *app;
+        table.queues.values().filter(of_app).cloned().collect()
+    }
+
+    /// Every subscription of every app.
+    pub(crate) fn all(&self) -> Vec<Arc<Queue>> {
+        self.table.read().queues.values().cloned().collect()
+    }
+
+    /// Puts `subscriptions` in the place of all that `app` had, and answers with their queues.
+    pub(crate) fn replace(&self, app: &AppId, subscriptions: Vec<Subscription>) -> Vec<Arc<Queue>> {
+        let mut table = self.table.write();
+        table.queues.retain(|(owner, ..), queue| {
+            if owner == app.as_str() {
+                queue.closed.cancel();
+            }
+            owner != app.as_str()
+        });
+        for apps in table.by_topic.values_mut().flat_map(HashMap::values_mut) {
+            apps.retain(|other| other != app);
+        }
+        let mut queues = Vec::new();
+        for subscription in subscriptions {
+            let (pubsub, topic) = (subscription.pubsub.clone(), subscription.topic.clone());
+            let key = (app.to_string(), pubsub.clone(), topic.clone());
+            if table.queues.contains_key(&key) {
+                tracing::warn!(app_id = %app, %pubsub, %topic, "a second subscription to a topic is ignored");
+                continue;
+            }
+            let closed = CancellationToken::new();
+            let queue = Arc::new(Queue {
+                subscription,
+                wake: Notify::new(),
+                closed,
+            });
+            table.queues.insert(key, queue.clone());
+            table
+                .by_topic
+                .entry(pubsub)
+                .or_default()
+                .entry(topic)
+                .or_default()
+                .push(app.clone());
+            queues.push(queue);
+        }
+        queues
+    }
+}

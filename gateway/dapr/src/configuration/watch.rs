@@ -1,0 +1,107 @@
+//! Notices of changes: files are looked at again and again, and apps told.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use futures_util::future::join_all;
+use http::{Request, header::CONTENT_TYPE};
+use serde_json::json;
+
+use super::Configuration;
+use crate::{
+    app::AppId,
+    grants::Grants,
+    providers::configuration::{ConfigurationStore, Item, Items},
+};
+
+/// How often a watched file is looked at. Looking is one system call.
+const WATCH_PERIOD: Duration = Duration::from_millis(500);
+
+/// How long an app may take for a notice; it is told again in the next round.
+const NOTICE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A subscription to changes.
+#[derive(Clone)]
+pub(super) struct Watcher {
+    pub(super) app: AppId,
+    pub(super) store: String,
+    pub(super) grants: Grants,
+    /// Empty: every item.
+    pub(super) keys: Vec<String>,
+    /// The items that the app has been told last.
+    pub(super) known: Items,
+}
+
+/// Tells subscribers of changes, until the runtime stops.
+pub(super) async fn run(block: Arc<Configuration>) {
+    while block.background.sleep(WATCH_PERIOD).await {
+        let watchers: BTreeMap<String, Watcher> = block.watchers.lock().clone();
+        // All at once, and none for long: an app that hangs does not hold up the others.
+        join_all(
+            watchers
+                .iter()
+                .map(|(id, watcher)| tell_changes(&block, id, watcher)),
+        )
+        .await;
+    }
+}
+
+async fn tell_changes(block: &Configuration, id: &str, watcher: &Watcher) {
+    let Some(store) = block.components.configuration.get(&watcher.store) else {
+        return;
+    };
+    for (key, item) in changes(&store.it, watcher) {
+        if tell(block, watcher, id, &key, &item).await
+            && let Some(watcher) = block.watchers.lock().get_mut(id)
+        {
+            watcher.known.insert(key, item);
+        }
+    }
+}
+
+fn changes(store: &ConfigurationStore, watcher: &Watcher) -> Items {
+    let items = match store.items() {
+        Ok(items) => items,
+        Err(reason) => {
+            tracing::warn!(
+                store = watcher.store,
+                reason,
+                "a configuration file is unreadable"
+            );
+            return Items::new();
+        }
+    };
+    let wanted = |key: &String| {
+        (watcher.keys.is_empty() || watcher.keys.contains(key))
+            && watcher.grants.allows_configuration(&watcher.store, key)
+    };
+    let changed = items
+        .iter()
+        .filter(|(key, item)| wanted(key) && watcher.known.get(*key) != Some(*item))
+        .map(|(key, item)| (key.clone(), item.clone()));
+    // What is gone is told as an empty item, once.
+    let known = watcher.known.iter();
+    let gone = known
+        .filter(|(key, item)| wanted(key) && !items.contains_key(*key) && **item != Item::default())
+        .map(|(key, _)| (key.clone(), Item::default()));
+    changed.chain(gone).collect()
+}
+
+/// Whether the app took the notice; otherwise it is told again.
+async fn tell(block: &Configuration, watcher: &Watcher, id: &str, key: &str, item: &Item) -> bool {
+    let encode = |text| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let path = format!("/configuration/{}/{}", encode(&watcher.store), encode(key));
+    let body = json!({"id": id, "items": {key: item}}).to_string();
+    let request = Request::post(path)
+        .header(CONTENT_TYPE, "application/json")
+        .body(Body::from(body));
+    let Ok(request) = request else { return true };
+    match block
+        .apps
+        .deliver_whole(&watcher.app, request, Some(NOTICE_TIMEOUT))
+        .await
+    {
+        Ok((status, _)) => !status.is_server_error(),
+        Err(_) => false,
+    }
+}

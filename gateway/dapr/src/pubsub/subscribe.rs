@@ -1,0 +1,103 @@
+//! From what apps and operators want to queues at work.
+
+use std::sync::Arc;
+
+use super::{PubSub, dispatch};
+use crate::{
+    app::AppId,
+    broker::queue,
+    components::{Declared, find},
+    subscription::{Spec, Subscription},
+};
+
+impl PubSub {
+    /// Puts the subscriptions `specs` and those declared for `app` in the place of what it had,
+    /// and starts to deliver. Unusable ones are logged and left out.
+    pub(crate) async fn subscribe(self: &Arc<Self>, app: &AppId, specs: &[Spec]) {
+        let mut subscriptions = Vec::new();
+        for spec in specs {
+            let granted = self.check_grant(app, spec);
+            match granted.and_then(|()| self.check_subscription(app, spec)) {
+                Ok(subscription) => subscriptions.push(self.within_grants(app, subscription)),
+                Err(reason) => {
+                    let (pubsub, topic) = (&spec.pubsubname, &spec.topic);
+                    tracing::error!(app_id = %app, %pubsub, %topic, %reason, "a subscription is left out");
+                }
+            }
+        }
+        let declared = self.components.subscriptions.iter();
+        for Declared { spec, scopes } in declared.filter(|declared| declared.scopes.include(app)) {
+            let (pubsub, topic) = (&spec.pubsubname, &spec.topic);
+            // Without scopes it is for the apps that are granted its topic, and if none is, for all that may have it.
+            let is_for_others = scopes.0.is_empty()
+                && self.apps.is_granted_topic(pubsub, topic)
+                && self.check_grant(app, spec).is_err();
+            if is_for_others {
+                tracing::debug!(app_id = %app, %pubsub, %topic, "a subscription is for those with a grant");
+                continue;
+            }
+            match self.check_subscription(app, spec) {
+                Ok(subscription) => subscriptions.push(subscription),
+                Err(reason) if scopes.0.is_empty() => {
+                    tracing::debug!(app_id = %app, %topic, %reason, "a subscription is not for this app");
+                }
+                Err(reason) => {
+                    tracing::error!(app_id = %app, %topic, %reason, "a subscription is left out");
+                }
+            }
+        }
+        let events = subscriptions.iter().flat_map(Subscription::paths);
+        self.paths.note_events(app, events);
+        let queues = self.broker.replace(app, subscriptions);
+        for queue in queues {
+            let adopted = {
+                let queue = queue.clone();
+                let adopt = move |conn: &rusqlite::Connection| {
+                    let (app, pubsub, topic) = queue.subscription.key();
+                    queue::adopt(conn, app, pubsub, topic)
+                };
+                self.store.write(adopt).await
+            };
+            if let Err(error) = adopted {
+                tracing::error!(%error, "dead letters could not be given to their subscriber");
+            }
+            self.background.spawn(dispatch::run(self.clone(), queue));
+        }
+    }
+
+    /// Leaves out a dead-letter topic to which the app may not publish: what it drops would be an event there. What an
+    /// operator declares needs no grant.
+    fn within_grants(&self, app: &AppId, mut subscription: Subscription) -> Subscription {
+        let (pubsub, topic) = (&subscription.pubsub, &subscription.topic);
+        let denied = subscription.dead_letter_topic.take_if(|dead| {
+            let grants = self.apps.grants_of(app);
+            !grants.allows_dead_letters(pubsub, topic, dead)
+        });
+        if let Some(dead) = denied {
+            tracing::error!(app_id = %app, %pubsub, %topic,
+                "its dead-letter topic {dead:?} is left out: add publish = [\"{pubsub}/{dead}\"]");
+        }
+        subscription
+    }
+
+    /// Whether the app may subscribe by itself.
+    fn check_grant(&self, app: &AppId, spec: &Spec) -> Result<(), String> {
+        let (pubsub, topic) = (spec.pubsubname.as_str(), spec.topic.as_str());
+        if self.apps.grants_of(app).allows_subscribe(pubsub, topic) {
+            return Ok(());
+        }
+        Err(format!(
+            "not granted; add subscribe = [\"{pubsub}/{topic}\"] to [package.{app}.dapr]"
+        ))
+    }
+
+    fn check_subscription(&self, app: &AppId, spec: &Spec) -> Result<Subscription, String> {
+        let (pubsub, topic) = (spec.pubsubname.as_str(), spec.topic.as_str());
+        let component = find(&self.components.pubsub, pubsub, app)
+            .ok_or_else(|| format!("there is no pub/sub component {pubsub:?} for this app"))?;
+        if !component.it.may_subscribe(app, topic) {
+            return Err("the component's scopes do not allow it".to_owned());
+        }
+        Subscription::new(app, spec).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,203 @@
+//! State: keys and values of apps, transactions with their outbox, and queries.
+
+mod change;
+mod outbox;
+mod query;
+mod table;
+mod transaction;
+
+use std::sync::Arc;
+
+use change::{etag, is_first_write};
+pub(crate) use query::{Found, Query};
+use table::{Change, ChangeError};
+pub(crate) use table::{Item, sweep};
+
+use crate::{
+    app::AppId,
+    broker::Broker,
+    components::{Components, KeyedStore, find},
+    error::ApiError,
+    key::full_key,
+    protocol::body::forms::{Options as WriteOptions, SaveItem},
+    store::{Store, StoreError, store_error},
+    time::now_ms,
+};
+
+/// Keys of one bulk get, and operations of one transaction, at most: one call must not hold the
+/// database for long.
+const MAX_ITEMS: usize = 10_000;
+
+/// The block's surroundings.
+pub(crate) struct Options {
+    pub(crate) store: Arc<Store>,
+    pub(crate) components: Arc<Components>,
+    /// Where transactions publish what they save.
+    pub(crate) broker: Arc<Broker>,
+}
+
+/// The building block.
+pub(crate) struct State {
+    store: Arc<Store>,
+    components: Arc<Components>,
+    broker: Arc<Broker>,
+}
+
+/// One state store, as one app sees it.
+pub(crate) struct StateStore<'a> {
+    block: &'a State,
+    name: &'a str,
+    settings: &'a KeyedStore,
+    app: &'a AppId,
+    /// Stands before all keys of the app.
+    prefix: String,
+}
+
+impl State {
+    pub(crate) fn new(options: Options) -> Self {
+        let Options {
+            store,
+            components,
+            broker,
+        } = options;
+        Self {
+            store,
+            components,
+            broker,
+        }
+    }
+
+    /// The state store `name`, if it exists and `app` may use it.
+    pub(crate) fn store<'a>(&'a self, name: &'a str, app: &'a AppId) -> Result<StateStore<'a>, ApiError> {
+        let stores = &self.components.state;
+        if stores.is_empty() {
+            let message = "no state store is configured; add a component of type state.sqlite";
+            return Err(ApiError::new(
+                500,
+                "ERR_STATE_STORE_NOT_CONFIGURED",
+                message,
+            ));
+        }
+        let component = find(stores, name, app).ok_or_else(|| {
+            let message = format!("state store {name:?} is not found");
+            ApiError::new(400, "ERR_STATE_STORE_NOT_FOUND", message)
+        })?;
+        Ok(StateStore {
+            block: self,
+            name,
+            settings: &component.it,
+            app,
+            prefix: component.it.prefix.of(name, app),
+        })
+    }
+
+    /// Empties the stores that do not outlive the process.
+    pub(crate) async fn clear_volatile(&self) -> Result<(), StoreError> {
+        let stores = self.components.state.values();
+        let volatile: Vec<String> = stores
+            .filter(|store| store.it.volatile)
+            .map(|store| store.name.clone())
+            .collect();
+        let clear = move |conn: &rusqlite::Connection| {
+            let mut stores = volatile.iter();
+            stores.try_for_each(|store| table::clear(conn, store).map(drop))
+        };
+        self.store.write(clear).await
+    }
+}
+
+impl StateStore<'_> {
+    /// The value under `key`.
+    pub(crate) fn get(&self, key: &str) -> Result<Option<Item>, ApiError> {
+        let key = full_key(&self.prefix, key)?;
+        let found = self
+            .block
+            .store
+            .read(|conn| table::get(conn, self.name, &key, now_ms()));
+        found.map_err(|error| store_error("ERR_STATE_GET", &error))
+    }
+
+    /// The values under `keys`, in their order.
+    pub(crate) async fn bulk_get(&self, keys: &[String]) -> Result<Vec<Option<Item>>, ApiError> {
+        if keys.len() > MAX_ITEMS {
+            return Err(ApiError::malformed(format!(
+                "more than {MAX_ITEMS} keys in one bulk get"
+            )));
+        }
+        let full: Vec<String> = keys
+            .iter()
+            .map(|key| full_key(&self.prefix, key))
+            .collect::<Result<_, _>>()?;
+        let name = self.name.to_owned();
+        let found = self.block.store.scan(move |conn| {
+            let now = now_ms();
+            let items = full.iter().map(|key| table::get(conn, &name, key, now));
+            items.collect::<Result<Vec<_>, _>>()
+        });
+        let found = found.await;
+        found.map_err(|error| store_error("ERR_STATE_BULK_GET", &error))
+    }
+
+    /// Saves all items or none; the call's metadata goes before their own.
+    pub(crate) async fn save(&self, items: Vec<SaveItem>, metadata: &[(String, String)]) -> Result<(), ApiError> {
+        let changes = items
+            .into_iter()
+            .map(|item| item.change(&self.prefix, metadata, "ERR_STATE_SAVE"))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.write(changes, "ERR_STATE_SAVE").await
+    }
+
+    /// Deletes `key`, if it has the ETag `if_match` or none is given.
+    pub(crate) async fn delete(
+        &self,
+        key: &str,
+        options: &WriteOptions,
+        if_match: Option<&str>,
+    ) -> Result<(), ApiError> {
+        let key = full_key(&self.prefix, key)?;
+        is_first_write(
+            &options.concurrency,
+            &options.consistency,
+            "ERR_STATE_DELETE",
+        )?;
+        let etag = etag(if_match);
+        self.write(vec![Change::Delete { key, etag }], "ERR_STATE_DELETE")
+            .await
+    }
+
+    /// The values that a query finds, under the app's own keys.
+    pub(crate) async fn query(&self, query: Query) -> Result<Found, ApiError> {
+        let (name, prefix) = (self.name.to_owned(), self.prefix.clone());
+        let found = self
+            .block
+            .store
+            .scan(move |conn| Ok(query::run(conn, &name, &prefix, &query, now_ms())));
+        let mut found = match found.await {
+            Ok(Ok(found)) => found,
+            Ok(Err(query::QueryError::Malformed(message))) => return Err(ApiError::malformed(message)),
+            Ok(Err(query::QueryError::Store(error))) | Err(error) => {
+                return Err(store_error("ERR_STATE_QUERY", &error));
+            }
+        };
+        for (key, _) in &mut found.rows {
+            if let Some(own) = key.strip_prefix(&self.prefix) {
+                *key = own.to_owned();
+            }
+        }
+        Ok(found)
+    }
+
+    async fn write(&self, changes: Vec<Change>, code: &'static str) -> Result<(), ApiError> {
+        let name = self.name.to_owned();
+        let outcome = self.block.store.write(move |conn| {
+            let now = now_ms();
+            let mut changes = changes.iter();
+            changes.try_for_each(|change| table::apply(conn, &name, change, now))
+        });
+        match outcome.await {
+            Ok(()) => Ok(()),
+            Err(error @ ChangeError::Mismatch(_)) => Err(ApiError::new(409, code, error.to_string())),
+            Err(ChangeError::Store(error)) => Err(store_error(code, &error)),
+        }
+    }
+}
