@@ -38,7 +38,7 @@ pub struct Gateway {
     folder: tempfile::TempDir,
 }
 
-/// Why there is no gateway.
+/// A reason why there is no gateway.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     #[error(transparent)]

@@ -24,7 +24,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Pending connections; a load opens all of its own at once.
 const BACKLOG: i32 = 1024;
 
-/// How the server uses the cores.
+/// The server's use of the cores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Runtime {
     /// One single-threaded runtime per core, each with its own listener on

@@ -24,12 +24,12 @@ const START_LIMIT: Duration = Duration::from_secs(600);
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// Lines of a server's output kept for the message when it fails.
 const KEPT_LINES: usize = 30;
-/// How often a server that is being waited for is looked at.
+/// The interval at which a server that is being waited for is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// The hidden subcommand that ties a child to this process.
 pub const LEASH: &str = "leash";
 
-/// Why a server is not there to be measured.
+/// A reason why a server is not there to be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
     #[error("{name} is not there: {looked}; {remedy}")]
@@ -54,13 +54,13 @@ pub struct Peer {
     child: Child,
 }
 
-/// What to start.
+/// A program to start.
 #[derive(Debug, Clone)]
 pub struct Launch {
     pub name: String,
     pub program: PathBuf,
     pub arguments: Vec<OsString>,
-    /// Where to start it: a server finds its configuration there.
+    /// The folder to start it in: a server finds its configuration there.
     pub directory: Option<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! How much load, how long, and when each request is due.
+//! The plan of a load: its size, its length, and when each request is due.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub enum Protocol {
     Http2,
 }
 
-/// When requests are sent.
+/// The times at which requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pace {
@@ -51,7 +51,7 @@ pub struct Plan {
     pub timeout: Duration,
 }
 
-/// Why a plan cannot be run.
+/// A reason why a plan cannot be run.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum PlanError {
     #[error("--{flag} {given} is outside {allowed}")]

@@ -1,4 +1,4 @@
-//! What the kernel says about a process: processor time, faults, switches, memory (proc(5)).
+//! The kernel's figures of a process: processor time, faults, switches, memory (proc(5)).
 
 use std::{fs, io};
 
@@ -40,7 +40,7 @@ impl Usage {
         })
     }
 
-    /// What was used since `before`, for each of `requests`.
+    /// Returns what was used since `before`, for each of `requests`.
     #[must_use]
     pub fn per_request(&self, before: &Self, requests: u64) -> Self {
         let each = |now: f64, then: f64| (now - then).max(0.0) / requests.max(1) as f64;
@@ -60,7 +60,7 @@ impl Memory {
         Self::parse(&rollup).ok_or_else(|| unexpected("smaps_rollup"))
     }
 
-    /// What each of `extra` more packages added to what there was `before`.
+    /// Returns what each of `extra` more packages added to what there was `before`.
     #[must_use]
     pub fn each_since(&self, before: &Self, extra: usize) -> Self {
         let share = |now: u64, then: u64| now.saturating_sub(then) / extra.max(1) as u64;

@@ -33,7 +33,7 @@ impl Live {
     }
 }
 
-/// Whether there is a progress line.
+/// The progress line, if there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     Silent,
@@ -42,7 +42,7 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// How often the line is drawn.
+    /// The interval at which the line is drawn.
     pub const INTERVAL: Duration = Duration::from_millis(250);
 
     /// A line if a person is watching.

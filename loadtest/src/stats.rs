@@ -1,4 +1,4 @@
-//! What a load measured: latencies in HDR histograms, answers and errors counted apart.
+//! Measurements of a load: latencies in HDR histograms, answers and errors counted apart.
 
 use std::time::Duration;
 
@@ -110,7 +110,7 @@ impl Measurement {
         }
     }
 
-    /// How long after its due time a request was written: the server's
+    /// Records how long after its due time a request was written: the server's
     /// backlog together with the generator's own lateness.
     pub fn record_send_delay(&mut self, delay: Duration) {
         self.send_delay.saturating_record(nanos(delay));

@@ -1,4 +1,4 @@
-//! Where a load goes: a plain-HTTP address on this machine, and nowhere else.
+//! The target of a load: a plain-HTTP address on this machine, and nowhere else.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
@@ -7,15 +7,15 @@ use http::Uri;
 /// A checked target: every address it stands for is loopback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Where connections go.
+    /// The address of connections.
     pub address: SocketAddr,
-    /// What the `host` header and `:authority` say.
+    /// The value of the `host` header and of `:authority`.
     pub authority: String,
     /// Path and query, at least `/`.
     pub path: String,
 }
 
-/// Why a URL is not taken.
+/// A reason why a URL is not taken.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TargetError {
     #[error("`{0}` is not a URL; write it as http://127.0.0.1:3000/path")]

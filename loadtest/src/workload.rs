@@ -1,11 +1,11 @@
-//! What is asked and which answer counts as right.
+//! The requests of a load, and the answers that count as right.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Method;
 
-/// What a response body must be.
+/// The expectation of a response body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExpectedBody {
     Any,

@@ -4,7 +4,7 @@ use std::{fmt, marker::PhantomData, rc::Rc};
 
 use crate::{Headers, host};
 
-/// How much of a body [`Request::bytes`](crate::Request::bytes) and its kin take unless told
+/// The bytes of a body that [`Request::bytes`](crate::Request::bytes) and its kin take unless told
 /// otherwise: 8 MiB, the gateway's own default, so that what the gateway lets in is not refused here.
 pub const DEFAULT_BODY_LIMIT: usize = 8 << 20;
 
@@ -33,7 +33,7 @@ pub struct Body {
     thread_bound: PhantomData<Rc<()>>,
 }
 
-/// Why a body could not be read or written.
+/// A reason why a body could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// The other side has gone away.

@@ -48,7 +48,7 @@ impl Event {
         self
     }
 
-    /// How long a browser waits before it connects again; whole milliseconds.
+    /// Sets how long a browser waits before it connects again; whole milliseconds.
     pub fn retry(mut self, delay: Duration) -> Self {
         self.retry = Some(delay);
         self

@@ -43,7 +43,7 @@ impl Headers {
             .map(|(_, value)| value)
     }
 
-    /// Whether a field is there.
+    /// Returns whether a field is there.
     pub fn contains(&self, name: &str) -> bool {
         self.get_bytes(name).is_some()
     }
@@ -71,7 +71,7 @@ impl Headers {
             .map(|(name, value)| (name.as_str(), value.as_slice()))
     }
 
-    /// Whether there are no fields.
+    /// Returns whether there are no fields.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -30,7 +30,7 @@ pub(crate) fn query_pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Co
         })
 }
 
-/// Why the values do not fit the type.
+/// A reason why the values do not fit the type.
 #[derive(Debug)]
 pub(crate) struct ParamError(String);
 

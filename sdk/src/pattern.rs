@@ -21,7 +21,7 @@ enum Segment {
 }
 
 impl Pattern {
-    /// Whether the path, as it stands in the request line, is one of the pattern's.
+    /// Returns whether the path, as it stands in the request line, is one of the pattern's.
     pub(crate) fn matches(self, path: &str) -> bool {
         // Most routes are static: one comparison.
         if self.0 == path && !self.0.as_bytes().contains(&b'{') {
@@ -45,7 +45,7 @@ impl Pattern {
         rest.is_none()
     }
 
-    /// Which of two patterns that match one path is the more specific: `Less` is.
+    /// Compares two patterns that match one path: the more specific is `Less`.
     pub(crate) fn specificity(self, other: Pattern) -> Ordering {
         let ranks = |pattern: Pattern| pattern.segments().map(Segment::rank);
         ranks(self).cmp(ranks(other))
@@ -66,7 +66,7 @@ impl Pattern {
         })
     }
 
-    /// What is wrong with the pattern, if anything; asked by tests, never on a request's path.
+    /// Finds what is wrong with the pattern, if anything; for tests, never on a request's path.
     #[cfg(not(target_family = "wasm"))]
     pub(crate) fn mistake(self) -> Option<&'static str> {
         if !self.0.starts_with('/') {
@@ -123,7 +123,7 @@ impl Segment {
         }
     }
 
-    /// Whether the segment fits one of a path's, as it stands in the request line.
+    /// Returns whether the segment fits one of a path's, as it stands in the request line.
     fn takes(self, part: &str) -> bool {
         match self {
             Segment::Static(text) => text == part || percent::decode(text) == percent::decode(part),
@@ -141,7 +141,7 @@ impl Segment {
     }
 }
 
-/// What stands before the first of an ASCII character, and what follows it if it is there. Byte by
+/// Splits a text at the first of an ASCII character, if it is there. Byte by
 /// byte: on texts this short it beats a general search, in time and in size.
 pub(crate) fn cut(text: &str, at: u8) -> (&str, Option<&str>) {
     match text.bytes().position(|byte| byte == at) {

@@ -1,4 +1,4 @@
-//! What a handler is asked.
+//! Requests to a handler.
 
 use std::{borrow::Cow, cell::OnceCell, fmt};
 

@@ -1,4 +1,4 @@
-//! What a handler answers.
+//! Responses of a handler.
 
 use std::{borrow::Cow, fmt};
 
@@ -173,7 +173,7 @@ impl fmt::Debug for Response {
     }
 }
 
-/// What a handler may return.
+/// A value that a handler may return.
 pub trait IntoResponse {
     /// The answer.
     fn into_response(self) -> Response;

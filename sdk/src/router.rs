@@ -40,7 +40,7 @@ use crate::{
 #[derive(Default)]
 pub struct Router {
     routes: Vec<Route>,
-    /// What Dapr brings, ahead of the routes.
+    /// Dapr's deliveries, ahead of the routes.
     deliveries: Option<Box<Deliveries>>,
 }
 
@@ -166,7 +166,7 @@ impl Router {
         }
     }
 
-    /// What is wrong with the table; asked by tests, never on a request's path.
+    /// Finds what is wrong with the table; for tests, never on a request's path.
     #[cfg(not(target_family = "wasm"))]
     pub(crate) fn mistakes(&self) -> Vec<String> {
         let mistake = |route: &Route| {
@@ -231,7 +231,7 @@ impl Router {
 }
 
 impl Route {
-    /// Whether the route takes the method, and how closely: less is closer.
+    /// Returns how closely the route takes the method, if it does: less is closer.
     fn fit(&self, method: &Method) -> Option<u8> {
         match &self.method {
             Some(own) if own == method => Some(0),

@@ -1,5 +1,6 @@
-//! What may go to another thread, the same natively and in a component: otherwise code would pass `cargo test` and not
-//! build for the gateway, or the other way round. Nothing here runs; it compiles for both, or for neither.
+//! The types that may go to another thread, the same natively and in a component: otherwise code would pass `cargo
+//! test` and not build for the gateway, or the other way round. Nothing here runs; it compiles for both, or for
+//! neither.
 
 use crate::{
     Answer, Body, BodyError, BodyWriter, Error, Event, EventWriter, Headers, Method, Request, Response, Router, client,

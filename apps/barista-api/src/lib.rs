@@ -1,6 +1,6 @@
 //! Makes the coffee shop's drinks.
 
-use coffeeshop::Station;
+use coffeeshop_common::Station;
 use wasmgate_sdk::{Router, serve};
 
 /// What is delivered to it; nothing is routed here from outside.

@@ -1,8 +1,8 @@
-//! What clients do with one order: place it, look at it, follow it.
+//! Calls of clients about one order: to place it, look at it, follow it.
 
 use std::time::{Duration, SystemTime};
 
-use coffeeshop::{OrderId, STORE};
+use coffeeshop_common::{OrderId, STORE};
 use serde_json::json;
 use wasmgate_sdk::{Error, Event, EventWriter, Request, Response, dapr, time};
 
@@ -11,10 +11,10 @@ use crate::{catalogue::Catalogue, claim::IdempotencyKey, order::Order, placing::
 /// The longest order, in bytes: ten times what 50 items need.
 const ORDER_BYTES_MAX: usize = 64 << 10;
 
-/// How often a followed order is looked at.
+/// The interval at which a followed order is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How many looks without news before a comment keeps the connection open: five seconds.
+/// Looks without news before a comment keeps the connection open: five seconds.
 const LOOKS_TO_KEEP_ALIVE: u32 = 50;
 
 /// `POST /v1/api/orders`: 202, as the order is made while the client goes on.

@@ -1,6 +1,6 @@
 //! All orders, newest first, a page at a time.
 
-use coffeeshop::{OrderId, STORE};
+use coffeeshop_common::{OrderId, STORE};
 use serde::Deserialize;
 use wasmgate_sdk::{Error, Request, Response, dapr};
 

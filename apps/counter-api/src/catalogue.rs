@@ -1,4 +1,4 @@
-//! What can be ordered, as product-api tells.
+//! The items that can be ordered, as product-api tells.
 
 use serde::Deserialize;
 use wasmgate_sdk::{Error, dapr};

@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use coffeeshop::{OrderId, STORE};
+use coffeeshop_common::{OrderId, STORE};
 use serde::{Deserialize, Serialize};
 use wasmgate_sdk::{Error, Request, dapr, dapr::state::Save, percent_encode};
 
 use crate::placing::PlaceOrder;
 
-/// How long a key is remembered: longer than any client retries.
+/// The time for which a key is remembered: longer than any client retries.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The longest key, in bytes: a UUID is 36, and a state store's key has to have room for it.
@@ -20,7 +20,7 @@ const KEY_BYTES_MAX: usize = 128;
 /// A key a client has sent.
 pub(crate) struct IdempotencyKey(String);
 
-/// What is remembered of a key.
+/// The record of a key.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Claim<P> {

@@ -14,7 +14,7 @@ mod placing;
 mod saga;
 mod settings;
 
-use coffeeshop::{OrderUpdated, STATIONS, Station};
+use coffeeshop_common::{OrderUpdated, STATIONS, Station};
 use wasmgate_sdk::{
     Router,
     dapr::pubsub::{CloudEvent, Subscription},

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use coffeeshop::{MadeLine, OrderId, OrderPlaced, PlacedLine, Station, Status};
+use coffeeshop_common::{MadeLine, OrderId, OrderPlaced, PlacedLine, Station, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::{catalogue::Item, placing::PlaceOrder};
@@ -21,7 +21,7 @@ pub(crate) struct Order {
     total: f64,
     /// RFC 3339.
     placed_at: String,
-    /// When the status changed last (RFC 3339).
+    /// The time of the last change of status (RFC 3339).
     updated_at: String,
 }
 
@@ -67,7 +67,7 @@ impl Order {
         }
     }
 
-    /// What a station is asked to make; `None` when nothing is for it.
+    /// The event that asks a station for its lines; `None` when nothing is for it.
     pub(crate) fn placed_at_station(&self, station: Station) -> Option<OrderPlaced> {
         let lines = self.item_lines.iter();
         let item_lines: Vec<_> = lines
@@ -122,7 +122,7 @@ impl Order {
         Some(self.with_status(Status::Refunded, now))
     }
 
-    /// Whether it was placed this long ago. An unreadable time is long ago.
+    /// Returns whether it was placed this long ago. An unreadable time is long ago.
     pub(crate) fn is_older_than(&self, age: Duration, now: SystemTime) -> bool {
         match humantime::parse_rfc3339(&self.placed_at) {
             Ok(placed) => now.duration_since(placed).is_ok_and(|since| since >= age),

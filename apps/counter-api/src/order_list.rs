@@ -4,7 +4,7 @@
 //! `order-list-0`, `order-list-1` and so on, so that an append costs the same however many orders
 //! there are. `order-list-pages` counts the pages that have moved.
 
-use coffeeshop::{OrderId, STORE};
+use coffeeshop_common::{OrderId, STORE};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use wasmgate_sdk::{

@@ -4,7 +4,7 @@
 //! published at least once if the order is saved, and never if it is not. Each keeps its id when it
 //! is published again.
 
-use coffeeshop::{OrderId, OrderPlaced, STATIONS, STORE, Station};
+use coffeeshop_common::{OrderId, OrderPlaced, STATIONS, STORE, Station};
 use serde::{Deserialize, Serialize};
 use wasmgate_sdk::dapr::{self, pubsub::Message, state::Save};
 
@@ -29,7 +29,7 @@ impl Outbox {
         }
     }
 
-    /// What is left in an order's outbox, if anything.
+    /// Loads what is left in an order's outbox, if anything.
     pub(crate) async fn load(id: OrderId) -> Result<Option<Self>, dapr::Error> {
         dapr::state(STORE).get(&key(id)).await
     }

@@ -1,6 +1,6 @@
 //! An order as a client writes it, and what is wrong with it.
 
-use coffeeshop::Station;
+use coffeeshop_common::Station;
 use serde::{Deserialize, Serialize};
 use wasmgate_sdk::Error;
 
@@ -12,10 +12,10 @@ const ITEMS_MAX: usize = 50;
 /// The longest loyalty member's id, in bytes: a UUID is 36.
 const MEMBER_BYTES_MAX: usize = 64;
 
-/// How many order sources there are: 0 COUNTER, 1 WEB.
+/// The number of order sources: 0 COUNTER, 1 WEB.
 const SOURCES: u8 = 2;
 
-/// How many locations there are: 0 ATLANTA, 1 CHARLOTTE, 2 RALEIGH.
+/// The number of locations: 0 ATLANTA, 1 CHARLOTTE, 2 RALEIGH.
 const LOCATIONS: u8 = 3;
 
 /// The body of `POST /v1/api/orders`. The reference's `commandType` and `timestamp` may be there
@@ -72,7 +72,7 @@ impl PlaceOrder {
         Err(Error::bad_request(first.unwrap_or_default()).with("errors", mistakes))
     }
 
-    /// What is wrong whatever is on the menu.
+    /// Mistakes whatever is on the menu.
     fn mistakes(&self) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
         let mut check = |good: bool, pointer: &str, detail: String| {

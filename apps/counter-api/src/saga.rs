@@ -12,7 +12,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use coffeeshop::{OrderId, OrderUpdated, STORE, Status};
+use coffeeshop_common::{OrderId, OrderUpdated, STORE, Status};
 use serde::{Deserialize, Serialize};
 use wasmgate_sdk::{
     Error,
@@ -30,16 +30,16 @@ use crate::{
 /// The jobs that see orders through, one for each order.
 pub(crate) const JOBS: &str = "order-*";
 
-/// How often an order that has not ended is looked at: a tenth of its time-out, so that a refund
+/// The interval at which an order that has not ended is looked at: a tenth of its time-out, so that a refund
 /// is late by no more than that, within these bounds.
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(200);
 const LOOK_AGAIN_MAX: Duration = Duration::from_secs(3);
 
-/// How long after its job was scheduled an order may still be saved: longer than a request to this
+/// The time after its job was scheduled in which an order may be saved: longer than a request to this
 /// package may take.
 const SAVED_WITHIN: Duration = Duration::from_secs(300);
 
-/// How often a step is tried when Dapr cannot be reached, and the first pause; it doubles.
+/// Tries of a step when Dapr cannot be reached, and the first pause; it doubles.
 const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 

@@ -6,7 +6,7 @@ mod saga;
 
 use std::{cell::Cell, rc::Rc};
 
-use coffeeshop::{STATIONS, STORE, Station};
+use coffeeshop_common::{STATIONS, STORE, Station};
 use serde_json::{Value, json};
 use wasmgate_sdk::{
     Request, Response, Router, client,

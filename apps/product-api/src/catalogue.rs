@@ -1,4 +1,4 @@
-//! What the shop sells. Types 0 to 5 are drinks, 6 to 9 are food.
+//! The shop's items. Types 0 to 5 are drinks, 6 to 9 are food.
 
 use serde::Serialize;
 

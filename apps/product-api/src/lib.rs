@@ -16,7 +16,7 @@ pub fn app() -> Router {
 
 serve!(app);
 
-/// Which items are asked for: item types as numbers with commas between them.
+/// The items asked for: item types as numbers with commas between them.
 #[derive(Deserialize)]
 struct Wanted {
     types: String,

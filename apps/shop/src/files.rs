@@ -2,7 +2,7 @@
 
 /// A file of the page.
 pub(crate) struct File {
-    /// Where it is served.
+    /// The path that it is served on.
     pub(crate) path: &'static str,
     pub(crate) bytes: &'static [u8],
     /// Of the bytes, made when the package is compiled.

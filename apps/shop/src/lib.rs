@@ -6,7 +6,7 @@ use wasmgate_sdk::{Request, Response, Router, serve};
 
 use crate::files::{FILES, File};
 
-/// What the page may load: only what comes with it, and the shop's own API. No script or style in
+/// The page's policy: it loads only what comes with it, and the shop's own API. No script or style in
 /// the page itself, no frame around it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; \
@@ -41,7 +41,7 @@ fn serve_file(request: &Request, file: &File) -> Response {
         .with_header("x-content-type-options", "nosniff")
 }
 
-/// Whether the client has the file as it is (RFC 9110, 13.1.2).
+/// Returns whether the client has the file as it is (RFC 9110, 13.1.2).
 fn is_known(request: &Request, file: &File) -> bool {
     let known = request.header("if-none-match").unwrap_or_default();
     let etag = file.etag();

@@ -72,8 +72,8 @@ pub fn is_traceparent(value: &[u8]) -> bool {
     version_fits && nonzero(trace) && nonzero(parent) && flags.is_some()
 }
 
-/// Passes a well-formed `traceparent` on. Starts a trace where there is none, and then drops `tracestate`, which belongs to
-/// the trace that was not understood.
+/// Passes a well-formed `traceparent` on. Starts a trace where there is none, and then drops `tracestate`, which
+/// belongs to the trace that was not understood.
 pub fn ensure_traceparent(headers: &mut HeaderMap) {
     let known = headers
         .get(TRACEPARENT)

@@ -16,11 +16,11 @@ use crate::{
     workload::{Chooser, Exchange, Workload},
 };
 
-/// How often what was begun is looked at, and so how exact its end is: seldom
+/// The interval at which what was begun is looked at, and so the exactness of its end: seldom
 /// enough that the looking is a small part of the load.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What a look at something begun shows.
+/// The result of a look at something begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
     Unfinished,
@@ -30,15 +30,15 @@ pub enum Look {
     Wrong,
 }
 
-/// How something begun is watched.
+/// A way to watch something begun.
 #[derive(Debug, Clone, Copy)]
 pub struct Watch {
-    /// Where to look, from the answer to the request that began it; `None`
+    /// The path to look at, from the answer to the request that began it; `None`
     /// when the answer does not say.
     pub path: fn(request: &Exchange, answer: &[u8]) -> Option<String>,
-    /// What a look's answer means.
+    /// The meaning of a look's answer.
     pub judge: fn(answer: &[u8]) -> Look,
-    /// What has not ended after this long counts as timed out.
+    /// The time after which what has not ended counts as timed out.
     pub limit: Duration,
 }
 
@@ -85,7 +85,7 @@ pub fn follow(target: &Target, workload: &Arc<Workload>, plan: &Plan, watch: Wat
     })
 }
 
-/// What the connections share.
+/// State that the connections share.
 struct Lane {
     pacer: Pacer,
     chooser: RefCell<Chooser>,

@@ -66,7 +66,7 @@ impl Connection {
         Ok(response.status)
     }
 
-    /// Whether the server takes another request on it.
+    /// Returns whether the server takes another request on it.
     pub(super) fn is_kept_alive(&self) -> bool {
         self.keep_alive
     }

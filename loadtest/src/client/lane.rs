@@ -22,7 +22,7 @@ use crate::{
 /// A closed loop that cannot connect would spin; an open one is paced anyway.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(20);
 
-/// What one thread is given.
+/// One thread's part of the load.
 pub(super) struct Share {
     pub(super) index: usize,
     pub(super) threads: usize,
@@ -47,7 +47,7 @@ pub(super) struct Lane {
     seen: Measurement,
 }
 
-/// What the connections of a thread share while the load runs.
+/// State that the connections of a thread share while the load runs.
 pub(super) struct Running {
     pub(super) target: Target,
     pub(super) timeout: Duration,
@@ -169,7 +169,7 @@ impl Running {
 }
 
 impl Prepared {
-    /// Whether a complete answer is the expected one; its body's length if so.
+    /// Checks a complete answer against the expected one, and returns its body's length.
     pub(super) fn judge(&self, status: u16, body: &BodyCheck<'_>) -> Result<u64, Failure> {
         if status != self.exchange.expected.status {
             return Err(Failure::Status);

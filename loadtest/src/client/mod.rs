@@ -27,7 +27,7 @@ use crate::{
     workload::{Exchange, Workload},
 };
 
-/// Why a load could not be run at all. Failed requests are no reason: they
+/// A reason why a load could not be run at all. Failed requests are none: they
 /// are counted in the [`Measurement`].
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {

@@ -100,7 +100,7 @@ impl Pacer {
         Some(due)
     }
 
-    /// How long each due time that nobody took has been waiting.
+    /// The waiting time of each due time that nobody took.
     pub(super) fn unsent(&self) -> Vec<Duration> {
         let now = Instant::now();
         let Some(schedule) = &self.schedule else {

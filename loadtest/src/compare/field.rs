@@ -36,7 +36,7 @@ use crate::{
 pub const TUNED_WASMTIME: &str = "-O pooling-allocator=y -O pooling-memory-keep-resident=1048576 \
     -O pooling-table-keep-resident=65536 -O pooling-async-stack-keep-resident=65536";
 
-/// How often `wasmtime serve` uses an instance; 1 is a fresh one per request.
+/// The flag for how often `wasmtime serve` uses an instance; 1 is a fresh one per request.
 const REUSE_FLAG: &str = "--max-instance-reuse-count";
 
 /// A server as the rounds see it.
@@ -211,7 +211,7 @@ fn wasmtime_serve(program: &Path, suffix: &str, tuning: &str, arguments: &Compar
     })
 }
 
-/// What the arguments say about using instances again.
+/// Finds what the arguments say about using instances again.
 fn reuse_count(tuning: &str) -> Option<&str> {
     let mut words = tuning.split_whitespace();
     let given = words.find_map(|word| word.strip_prefix(REUSE_FLAG))?;
@@ -227,7 +227,7 @@ fn answers(peer: &Peer, path: &str, answer: &str, plan: &Plan) -> bool {
         .is_ok_and(|given| given.status == 200 && given.body == answer)
 }
 
-/// What `--version` prints, for the report.
+/// Runs `--version`, for the report.
 fn version(program: &Path) -> Option<String> {
     let output = Command::new(program).arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

@@ -40,7 +40,7 @@ pub struct Comparison {
     pub left_out: Vec<String>,
 }
 
-/// What a reader needs to know to repeat it.
+/// The facts a reader needs to repeat it.
 #[derive(Debug, serde::Serialize)]
 pub struct About {
     pub path: String,
@@ -169,7 +169,7 @@ fn measure(arguments: &CompareArgs, plan: &Plan, mut field: Field) -> anyhow::Re
     })
 }
 
-/// Why a server is not measured at a rate: one that cannot keep up would only
+/// Explains why a server is not measured at a rate: one that cannot keep up would only
 /// show how long its queue became.
 fn too_slow(standing: &Standing, rate: f64) -> Option<String> {
     let maximum = standing.medians.requests_per_second;

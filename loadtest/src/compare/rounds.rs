@@ -37,7 +37,7 @@ impl Rounds<'_> {
     }
 }
 
-/// What a request cost on both sides.
+/// The cost of a request on both sides.
 struct Used {
     server: Usage,
     load: Usage,

@@ -22,14 +22,14 @@ use crate::{
 const MAX_PACKAGES: usize = 100_000;
 /// A process that used less processor time than this in one look is at rest.
 const REST_CPU_US: f64 = 20_000.0;
-/// How often a process is looked at, and how often in a row it must be at
+/// The interval at which a process is looked at, and how often in a row it must be at
 /// rest: packages are compiled in the background after the gateway listens.
 const REST_INTERVAL: Duration = Duration::from_millis(250);
 const REST_LOOKS: usize = 4;
 /// Compiling ten thousand packages takes minutes; more is taken as hung.
 const REST_LIMIT: Duration = Duration::from_secs(1800);
 
-/// Where the spinning package is.
+/// The path of the spinning package.
 pub(super) const SPIN_PATH: &str = "/spin";
 
 /// A running gateway and its packages.

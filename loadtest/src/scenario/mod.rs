@@ -40,7 +40,7 @@ pub enum Scenario {
     NoisyNeighbour,
 }
 
-/// Why a scenario's name is not one.
+/// A name that is none of a scenario's.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "no scenario `{0}`; there are: hello, json, body-1k to body-1m (body-4k, body-64k, …), \

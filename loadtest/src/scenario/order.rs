@@ -18,7 +18,7 @@ use crate::{
     workload::{Exchange, Workload},
 };
 
-/// Where `make run` serves.
+/// The address that `make run` serves.
 const DEFAULT_URL: &str = "http://127.0.0.1:3000";
 const PATH: &str = "/c/v1/api/orders";
 /// The rate of followed orders unless one is given: below what a laptop's
@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     print(arguments, &plan, &accepted.summary(), Some(&done.summary()))
 }
 
-/// What is wrong with the address shows before a load of errors does.
+/// Asks once, so that what is wrong with the address shows before a load of errors does.
 fn ask_once(target: &Target, orders: &[Exchange], arguments: &RunArgs) -> anyhow::Result<()> {
     let plan = arguments.load.plan();
     let first = orders.first().context("no order")?;

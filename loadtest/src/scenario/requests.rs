@@ -30,7 +30,7 @@ pub enum Direction {
     Post,
 }
 
-/// Why a server's first answer cannot stand for the right one.
+/// A reason why a server's first answer cannot stand for the right one.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LearnError {
     #[error(transparent)]

@@ -18,7 +18,7 @@ pub struct Call {
     mistake: Option<Error>,
 }
 
-/// How long to wait for what; the host's own limits hold where nothing is said.
+/// The times to wait; the host's own limits hold where nothing is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Timeouts {
     pub(crate) connect: Option<Duration>,
@@ -95,19 +95,19 @@ impl Call {
         self
     }
 
-    /// How long the connection may take to be made.
+    /// Sets the longest time to make the connection.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.connect = Some(timeout);
         self
     }
 
-    /// How long the head of the answer may take.
+    /// Sets the longest time to the head of the answer.
     pub fn first_byte_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.first_byte = Some(timeout);
         self
     }
 
-    /// How long the body may pause between two pieces.
+    /// Sets the longest pause between two pieces of the body.
     pub fn between_bytes_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.between_bytes = Some(timeout);
         self

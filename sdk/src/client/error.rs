@@ -1,8 +1,8 @@
-//! How a call outward fails.
+//! Failures of calls outward.
 
 use crate::BodyError;
 
-/// Why a call outward gave no usable answer.
+/// A reason why a call outward gave no usable answer.
 ///
 /// Returned from a handler with `?` it is answered with 504 for [`Error::Timeout`] and 502
 /// otherwise, and its message goes to the log.
@@ -13,7 +13,7 @@ pub enum Error {
     InvalidUrl {
         /// The URL as given.
         url: String,
-        /// What is wrong with it.
+        /// The fault of it.
         reason: &'static str,
     },
     /// The method, a header or the URL is not HTTP.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Error, metadata::Metadata};
 use crate::{Method, client, host, percent_encode};
 
-/// Where Dapr answers when the environment does not say: its own convention.
+/// Dapr's address when the environment does not say: its own convention.
 const DEFAULT_ENDPOINT: &str = "http://localhost:3500";
 
 /// A call that is being put together.

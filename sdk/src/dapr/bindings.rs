@@ -52,7 +52,7 @@ pub struct Operation {
     metadata: Metadata,
 }
 
-/// What an output binding answered, from [`Operation::send`].
+/// An output binding's answer, from [`Operation::send`].
 ///
 /// ```
 /// # use wasmgate_sdk::{Error, dapr};
@@ -69,7 +69,7 @@ pub struct Operation {
 pub struct BindingAnswer {
     /// The answer, empty if the operation has none.
     pub bytes: Vec<u8>,
-    /// What the binding says about it, as `metadata.*` headers.
+    /// The binding's metadata about it, as `metadata.*` headers.
     pub headers: Headers,
 }
 
@@ -141,7 +141,7 @@ impl BindingAnswer {
     }
 }
 
-/// What an input binding brings, to a handler of [`Router::binding`].
+/// An input binding's event, for a handler of [`Router::binding`].
 ///
 /// ```
 /// use wasmgate_sdk::{Error, Router, dapr::bindings::BindingEvent};

@@ -51,7 +51,7 @@ pub struct ConfigurationItem {
     /// Its version, if the store has any.
     #[serde(default)]
     pub version: String,
-    /// What the store says about it.
+    /// The store's metadata about it.
     #[serde(default)]
     pub metadata: BTreeMap<String, String>,
 }
@@ -72,7 +72,7 @@ pub struct ConfigurationItem {
 pub struct ConfigurationUpdate {
     /// Of which subscription they are.
     pub id: String,
-    /// What has changed, by key.
+    /// The changed items, by key.
     #[serde(default)]
     pub items: BTreeMap<String, ConfigurationItem>,
 }

@@ -1,4 +1,4 @@
-//! What Dapr brings to a package: events, jobs, bindings and changes of configuration.
+//! Deliveries from Dapr to a package: events, jobs, bindings and changes of configuration.
 //!
 //! They come as ordinary requests, on paths that are never routed from outside:
 //!
@@ -15,7 +15,7 @@ use std::{pin::Pin, rc::Rc};
 
 use crate::{Answer, Error, Headers, Method, Request, Response, answer::AnswerKind, marker};
 
-/// What becomes of something that was delivered.
+/// The fate of something that was delivered.
 ///
 /// ```
 /// use wasmgate_sdk::{Router, dapr::{Delivery, pubsub::CloudEvent}};
@@ -41,7 +41,7 @@ pub enum Delivery {
     Drop,
 }
 
-/// What the handler of a delivery may return: nothing, a [`Delivery`], or a `Result` of either,
+/// A value that the handler of a delivery may return: nothing, a [`Delivery`], or a `Result` of either,
 /// whose error is logged and stands for [`Delivery::Retry`].
 ///
 /// ```
@@ -59,7 +59,7 @@ pub enum Delivery {
 /// # let _ = app;
 /// ```
 pub trait IntoDelivery {
-    /// What becomes of it.
+    /// Converts it into the fate of what was delivered.
     fn into_delivery(self) -> Result<Delivery, Error>;
 }
 
@@ -89,7 +89,7 @@ enum OutcomeKind {
     Future(Pin<Box<dyn Future<Output = Result<Delivery, Error>>>>),
 }
 
-/// What the handler of a delivery returns: [`IntoDelivery`], or a future of it. `M` only tells the
+/// The return value of a delivery's handler: [`IntoDelivery`], or a future of it. `M` only tells the
 /// two apart.
 ///
 /// ```
@@ -125,7 +125,7 @@ where
     }
 }
 
-/// What has come, before it is read as a type.
+/// A delivery before it is read as a type.
 pub(crate) struct Delivered {
     pub(crate) body: Vec<u8>,
     pub(crate) headers: Headers,
@@ -138,7 +138,7 @@ pub(crate) type Handler = Rc<dyn Fn(Delivered) -> Result<Outcome, Error>>;
 
 /// One thing a router takes deliveries of.
 pub(crate) trait Source {
-    /// What answers a request, if it is for this one.
+    /// Returns what answers a request, if it is for this one.
     fn accept(&self, method: &Method, path: &str) -> Option<Accepted>;
 
     /// This one in the answer to `GET /dapr/subscribe`, as JSON.
@@ -154,7 +154,7 @@ pub(crate) trait Source {
     }
 }
 
-/// What is to be done with a request that a [`Source`] takes.
+/// The treatment of a request that a [`Source`] takes.
 pub(crate) enum Accepted {
     /// Only asked whether it would be taken.
     Asked,
@@ -167,7 +167,7 @@ pub(crate) enum Accepted {
 /// Answers a delivery.
 type Respond = Box<dyn FnOnce(Request) -> Answer>;
 
-/// What a router takes deliveries of.
+/// The sources of a router's deliveries.
 pub(crate) struct Deliveries {
     /// The way in. A pointer, so that a package without deliveries does not carry what is behind it.
     find: fn(&Deliveries, &Request) -> Option<Respond>,
@@ -190,7 +190,7 @@ impl Deliveries {
         self.sources.extend(other.sources);
     }
 
-    /// What answers a request, if it is a delivery.
+    /// Returns what answers a request, if it is a delivery.
     pub(crate) fn find(&self, request: &Request) -> Option<Respond> {
         (self.find)(self, request)
     }

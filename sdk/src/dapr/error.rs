@@ -1,4 +1,4 @@
-//! How a Dapr call fails, and what to do about it.
+//! Failures of Dapr calls, and what to do about them.
 
 use serde::Deserialize;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::client;
 
-/// Why a Dapr call failed.
+/// A failure of a Dapr call.
 ///
 /// Returned from a handler with `?` it is answered with 409 for [`EtagMismatch`] and
 /// [`AlreadyExists`], 503 for [`Unavailable`], 504 for [`Timeout`], 500 for mistakes of the package
@@ -41,7 +41,7 @@ pub enum Error {
     /// The package may not do this: name it in the package's `dapr` table, or mend the token.
     #[error("not granted: {message}")]
     NotGranted {
-        /// What is missing, in Dapr's or the gateway's words.
+        /// The missing grant or token, in Dapr's or the gateway's words.
         message: String,
     },
     /// There is no such component, app, secret, job or topic: correct the name, or add it. A
@@ -71,7 +71,7 @@ pub enum Error {
     /// it and the delivery is retried.
     #[error("unavailable: {message}")]
     Unavailable {
-        /// What is not there.
+        /// The missing thing.
         message: String,
     },
     /// It took too long, and may or may not have had its effect: try again if that is harmless.
@@ -112,7 +112,7 @@ pub enum Error {
     Call(client::Error),
 }
 
-/// What both Dapr's errors and problem documents (RFC 9457) have.
+/// The members that both Dapr's errors and problem documents (RFC 9457) have.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Report {
@@ -130,13 +130,13 @@ struct Report {
 const REPORT_BYTES: usize = 256 << 10;
 
 impl Error {
-    /// Whether the same call may succeed later: [`Unavailable`](Error::Unavailable) and
+    /// Returns whether the same call may succeed later: [`Unavailable`](Error::Unavailable) and
     /// [`Timeout`](Error::Timeout). An [`EtagMismatch`](Error::EtagMismatch) needs a new read.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Error::Unavailable { .. } | Error::Timeout)
     }
 
-    /// What an answer of 400 or above means.
+    /// Reads an answer of 400 or above.
     pub(super) async fn from_response(response: client::Response) -> Self {
         let status = response.status();
         let body = match response.into_body().bytes(REPORT_BYTES).await {
@@ -146,7 +146,7 @@ impl Error {
         Error::from_report(status, &body)
     }
 
-    /// What a failed invocation means: Dapr's errors have its code, the app's do not.
+    /// Reads the answer of a failed invocation: Dapr's errors have its code, the app's do not.
     pub(super) async fn from_invocation(response: client::Response) -> Self {
         let status = response.status();
         let body = match response.into_body().bytes(REPORT_BYTES).await {

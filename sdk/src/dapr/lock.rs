@@ -54,7 +54,7 @@ pub struct Lock {
     owner: String,
 }
 
-/// What became of an unlock; see [`LockStore::unlock`].
+/// The result of an unlock; see [`LockStore::unlock`].
 ///
 /// ```
 /// # use wasmgate_sdk::{Error, dapr::{self, lock::Unlock}};
@@ -160,12 +160,12 @@ struct Request<'a> {
 }
 
 impl Lock {
-    /// What is locked.
+    /// The resource that is locked.
     pub fn resource(&self) -> &str {
         &self.resource
     }
 
-    /// Who holds it.
+    /// The owner that holds it.
     pub fn owner(&self) -> &str {
         &self.owner
     }

@@ -1,7 +1,7 @@
-//! What only words tell: failures for which Dapr has no status and no code, in the words of its components. They
+//! Failures that only words tell: Dapr has no status and no code for them. The words of its components
 //! stand in the sources of Dapr 1.18's components, and Redis' in what Redis 6 and 7 answer.
 
-/// What a failure means that only words tell.
+/// The meaning of a failure that only words tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// There is nothing of the name.
@@ -16,7 +16,7 @@ pub(super) enum Refusal {
     TimedOut,
 }
 
-/// How stores say that what a write rests on does not hold, in lower case.
+/// Stores' words for a failed precondition of a write, in lower case.
 const MISMATCH: &[&str] = &[
     // Dapr, for every store that tells it so: `state.ETagMismatch`, `state.ETagInvalid`.
     "possible etag mismatch",
@@ -45,7 +45,7 @@ const MISMATCH: &[&str] = &[
     "writeconflict",
 ];
 
-/// How a store's client says that it found nobody.
+/// Words of a store's client that found nobody.
 const UNREACHABLE: &[&str] = &[
     "dial tcp",
     "dial unix",
@@ -65,14 +65,14 @@ const UNREACHABLE: &[&str] = &[
     "loading redis is loading",
 ];
 
-/// How a store's client says that it waited for too long.
+/// Words of a store's client that waited for too long.
 const TIMED_OUT: &[&str] = &[
     "i/o timeout",
     "deadline exceeded",
     "connection pool timeout",
 ];
 
-/// What a failure means, if its words tell.
+/// Reads the meaning of a failure, if its words tell.
 pub(super) fn refusal(code: &str, status: u16, message: &str) -> Option<Refusal> {
     let message = message.to_ascii_lowercase();
     match code {

@@ -1,4 +1,4 @@
-//! What a handler fails with, and the problem document the client sees.
+//! A handler's error, and the problem document the client sees.
 
 mod problem;
 
@@ -90,7 +90,7 @@ impl Error {
         self
     }
 
-    /// What lies behind, for the log only.
+    /// Sets the cause, for the log only.
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError>>) -> Self {
         self.0.source = Some(source.into());
         self
@@ -101,7 +101,7 @@ impl Error {
         self.0.status
     }
 
-    /// What lies behind, if anything: the error `?` was used on.
+    /// The cause, if there is one: the error `?` was used on.
     pub fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref()
     }

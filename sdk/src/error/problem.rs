@@ -4,7 +4,7 @@ use std::{borrow::Cow, error::Error as StdError};
 
 use crate::response::json_text;
 
-/// What an error holds, apart so that a `Result` that fails seldom stays small.
+/// An error's contents, apart so that a `Result` that fails seldom stays small.
 pub(super) struct Problem {
     pub(super) status: u16,
     /// The member `type`.
@@ -14,7 +14,7 @@ pub(super) struct Problem {
     /// Further members: name, and value as JSON text.
     pub(super) members: Vec<(Cow<'static, str>, String)>,
     pub(super) headers: Vec<(&'static str, String)>,
-    /// What only the log may know.
+    /// The cause, which only the log may know.
     pub(super) source: Option<Box<dyn StdError>>,
 }
 

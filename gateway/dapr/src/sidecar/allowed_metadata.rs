@@ -2,8 +2,8 @@
 
 use wasmgate_common::is_hop_by_hop;
 
-/// Headers that metadata of an event may not become at its subscribers: they would break the delivery, or vouch for it. Those that
-/// are hop by hop may not either.
+/// Headers that metadata of an event may not become at its subscribers: they would break the delivery, or vouch for it.
+/// Those that are hop by hop may not either.
 const NO_METADATA: [&str; 3] = ["content-length", "host", "expect"];
 
 /// Returns whether metadata of this name is sent on: a plain word, as all that Dapr knows are, and no header that is

@@ -57,16 +57,16 @@ pub struct Job {
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct JobSpec {
-    /// How often: a cron of six fields, `@every 5s`, `@daily` and its like.
+    /// The schedule: a cron of six fields, `@every 5s`, `@daily` and its like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
-    /// When first: RFC 3339, or a duration from when it was scheduled.
+    /// The first time: RFC 3339, or a duration from when it was scheduled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due_time: Option<String>,
-    /// How many times at most.
+    /// The most runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repeats: Option<u32>,
-    /// Until when: RFC 3339, or a duration.
+    /// The end: RFC 3339, or a duration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<String>,
     /// Always sent: a job without data, Dapr takes and never brings.
@@ -77,7 +77,7 @@ pub struct JobSpec {
     failure_policy: Option<FailurePolicy>,
 }
 
-/// What happens with a job that fails; see [`Job::retries`].
+/// The treatment of a job that fails; see [`Job::retries`].
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum FailurePolicy {
@@ -98,7 +98,7 @@ impl Job {
         }
     }
 
-    /// What the job's handler gets.
+    /// Sets the data that the job's handler gets.
     pub fn data(mut self, data: &(impl Serialize + ?Sized)) -> Self {
         match to_raw_value(data) {
             Ok(data) => self.spec.data = Some(data),
@@ -148,7 +148,7 @@ impl Job {
         self
     }
 
-    /// How often a run that fails is tried again, and after how long; 3 times after a second where
+    /// Sets how often a run that fails is tried again, and after how long; 3 times after a second where
     /// nothing is said. Zero times: a run that fails is dropped.
     pub fn retries(mut self, times: u32, interval: Duration) -> Self {
         self.spec.failure_policy = Some(match times {

@@ -1,4 +1,4 @@
-//! What a subscriber gets.
+//! Events, as a subscriber gets them.
 
 use std::fmt;
 
@@ -35,17 +35,17 @@ pub struct CloudEvent<T> {
     /// Unique for its source; the same when the event is delivered again. Empty, as the next two, when the publisher
     /// made the envelope and left it out.
     pub id: String,
-    /// Who made it: the app-id where the publisher does not say otherwise.
+    /// The origin: the publisher's app-id where it does not say otherwise.
     pub source: String,
-    /// What kind of event it is; `com.dapr.event.sent` where the publisher does not say otherwise.
+    /// The kind of event; `com.dapr.event.sent` where the publisher does not say otherwise.
     pub event_type: String,
     /// The pub/sub component it came through.
     pub pubsub_name: String,
     /// The topic it came through.
     pub topic: String,
-    /// What it is about, if it says.
+    /// The subject, if it says.
     pub subject: Option<String>,
-    /// When it was made (RFC 3339), if it says.
+    /// The time at which it was made (RFC 3339), if it says.
     pub time: Option<String>,
     /// The data's content type, if it says.
     pub data_content_type: Option<String>,
@@ -53,7 +53,7 @@ pub struct CloudEvent<T> {
     pub trace_parent: Option<String>,
     /// Goes with the trace context.
     pub trace_state: Option<String>,
-    /// What it says.
+    /// The event's data.
     pub data: T,
 }
 
@@ -73,7 +73,7 @@ pub struct Bytes(pub Vec<u8>);
 /// The envelope as it stands on the wire.
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    /// What tells an envelope from other JSON.
+    /// The member that tells an envelope from other JSON.
     #[serde(rename = "specversion")]
     _version: String,
     // Dapr hands on what a publisher left out, or set to null.

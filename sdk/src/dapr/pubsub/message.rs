@@ -1,4 +1,4 @@
-//! What is published.
+//! Messages to publish.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -74,7 +74,7 @@ impl Message {
         self.metadata("cloudevent.type", event_type)
     }
 
-    /// What the event is about.
+    /// Sets the event's subject.
     pub fn subject(self, subject: impl Into<String>) -> Self {
         self.metadata("cloudevent.subject", subject)
     }

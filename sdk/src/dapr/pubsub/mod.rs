@@ -59,7 +59,7 @@ pub struct FailedEntry {
     /// The entry's id: its place in the bulk, from 0.
     #[serde(rename = "entryId")]
     pub entry_id: String,
-    /// Why it was not taken.
+    /// The reason why it was not taken.
     #[serde(default)]
     pub error: String,
 }

@@ -1,4 +1,4 @@
-//! What a router subscribes to.
+//! Subscriptions of a router.
 
 use std::{borrow::Cow, rc::Rc};
 
@@ -15,10 +15,10 @@ use crate::{
     percent, percent_encode,
 };
 
-/// Where events come that no rule takes.
+/// The path of events that no rule takes.
 const EVENTS: &str = "/dapr/events/";
 
-/// Where the events of a rule come, below its number.
+/// The path of a rule's events, below its number.
 const RULES: &str = "/dapr/rules/";
 
 /// A topic with its handler, and what is to happen with events that it cannot take; for
@@ -101,7 +101,7 @@ impl Subscription {
         self
     }
 
-    /// Where events go that are dropped, or fail after all retries; without one they are lost.
+    /// Sets the topic of events that are dropped, or fail after all retries; without one they are lost.
     pub fn dead_letter_topic(mut self, topic: impl Into<Cow<'static, str>>) -> Self {
         self.dead_letter_topic = Some(topic.into());
         self
@@ -114,7 +114,7 @@ impl Subscription {
         self
     }
 
-    /// Whether a path's rest names this topic. Whoever delivers may have decoded it.
+    /// Returns whether a path's rest names this topic. Whoever delivers may have decoded it.
     fn is_named(&self, rest: &str) -> bool {
         let rest = percent::decode(rest);
         let topic = rest

@@ -39,7 +39,7 @@ const BYTES_MAX: usize = 1024;
 pub struct Etag(String);
 
 impl Etag {
-    /// What a client's `if-match` asks for, without its quotes; `None` when there is no such header.
+    /// Reads a client's `if-match`, without its quotes; `None` when there is no such header.
     ///
     /// A list, `*` and a weak tag (`W/"…"`) name no one version, so nothing matches them here.
     pub fn from_request(request: &Request) -> Option<Self> {

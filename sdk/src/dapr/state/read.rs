@@ -28,11 +28,11 @@ pub struct Entry<T> {
     pub value: T,
     /// Its version.
     pub etag: Etag,
-    /// When it is gone (RFC 3339), if it has an expiry and the store tells.
+    /// The time of its end (RFC 3339), if it has an expiry and the store tells.
     pub expires: Option<String>,
 }
 
-/// How many keys of a bulk the component reads at the same time, if it does not read them all in
+/// Keys of a bulk that the component reads at the same time, if it does not read them all in
 /// one go: Dapr's own default.
 const PARALLELISM: u32 = 10;
 

@@ -1,4 +1,4 @@
-//! What a write asks for.
+//! Options of a write.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -8,7 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::Etag;
 use crate::dapr::{Error, metadata::Metadata};
 
-/// Which of two writers wins.
+/// The winner of two writers.
 ///
 /// ```
 /// # use wasmgate_sdk::dapr::state::{Concurrency, Save};
@@ -32,7 +32,7 @@ impl Concurrency {
     }
 }
 
-/// What a store with several copies promises.
+/// The promise of a store with several copies.
 ///
 /// ```
 /// # use wasmgate_sdk::dapr::{self, state::Consistency};
@@ -106,13 +106,13 @@ impl Save {
         self.concurrency(Concurrency::FirstWrite)
     }
 
-    /// Which writer wins; the component's default, most often the last, where nothing is said.
+    /// Sets which writer wins; the component's default, most often the last, where nothing is said.
     pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
         self.concurrency = Some(concurrency);
         self
     }
 
-    /// What the write waits for.
+    /// Sets what the write waits for.
     pub fn consistency(mut self, consistency: Consistency) -> Self {
         self.consistency = Some(consistency);
         self

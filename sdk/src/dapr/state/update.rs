@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{Save, Store};
 use crate::{dapr::Error, host, time};
 
-/// How often an ETag may not match before [`Store::update`] and its kin give up. Of any number
+/// Mismatches of an ETag after which [`Store::update`] and its kin give up. Of any number
 /// of writers one gets through in every round, and the pauses spread the rest, so that many
 /// writers on one key need far fewer.
 pub const MISMATCHES_MAX: u32 = 100;
@@ -144,7 +144,7 @@ pub async fn retry_mismatches<T>(mut attempt: impl AsyncFnMut() -> Result<T, cra
     }
 }
 
-/// How often an ETag has not matched so far.
+/// The number of mismatches so far.
 #[derive(Default)]
 struct Mismatches(u32);
 

@@ -19,7 +19,7 @@ pub(crate) struct Source {
     // The order of the fields is the order of dropping: a stream goes before its body.
     stream: Option<InputStream>,
     body: Option<IncomingBody>,
-    /// What is still being sent while this arrives, for calls outward.
+    /// The upload that goes on while this arrives, for calls outward.
     upload: Option<Production>,
 }
 
@@ -115,7 +115,7 @@ impl Sink {
         self.room().await.map(|_| ())
     }
 
-    /// How many bytes may be written now, at least one.
+    /// Waits until bytes may be written, and returns how many: at least one.
     async fn room(&self) -> Result<usize, BodyError> {
         loop {
             match self.0.check_write().map_err(failure)? {
@@ -148,7 +148,7 @@ pub(super) async fn beside<T>(upload: &mut Option<Production>, future: impl Futu
     .await
 }
 
-/// Whether the failure is only that the other side has gone away.
+/// Returns whether the failure is only that the other side has gone away.
 pub(super) fn is_disconnect(error: &Error) -> bool {
     let source = error
         .source()

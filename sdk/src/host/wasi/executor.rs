@@ -16,7 +16,7 @@ use std::{
 use wasip2::io::poll::{self, Pollable};
 
 thread_local! {
-    /// What is waited for.
+    /// The pollables that are waited for.
     static WAITING: RefCell<Waiting> = const { RefCell::new(Waiting { last_key: 0, entries: Vec::new() }) };
 }
 

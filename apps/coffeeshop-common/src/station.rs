@@ -1,4 +1,4 @@
-//! Where things are made: barista and kitchen, which differ in their names and in what they make.
+//! The stations, barista and kitchen, which differ in their names and in what they make.
 
 use wasmgate_sdk::{
     Error, Router,
@@ -53,7 +53,7 @@ impl Station {
         }
     }
 
-    /// Where orders go that it cannot take.
+    /// The topic of orders that it cannot take.
     #[must_use]
     pub const fn placed_dead_letter_topic(self) -> &'static str {
         match self {
@@ -71,7 +71,7 @@ impl Station {
         }
     }
 
-    /// Where its reports go if the counter cannot take them.
+    /// The topic of its reports that the counter cannot take.
     #[must_use]
     pub const fn updated_dead_letter_topic(self) -> &'static str {
         match self {
@@ -80,7 +80,7 @@ impl Station {
         }
     }
 
-    /// Whether an item of this type is made here.
+    /// Returns whether an item of this type is made here.
     #[must_use]
     pub const fn makes(self, item_type: u32) -> bool {
         match self {

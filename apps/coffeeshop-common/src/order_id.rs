@@ -1,4 +1,4 @@
-//! How orders are named.
+//! Names of orders.
 
 use std::{fmt, str::FromStr};
 

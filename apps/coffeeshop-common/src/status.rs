@@ -1,8 +1,8 @@
-//! How far an order, or a line of it, has come.
+//! The progress of an order, or of a line of it.
 
 use serde::{Deserialize, Serialize};
 
-/// How far an order, or a line of it, has come; a number on the wire.
+/// The progress of an order, or of a line of it; a number on the wire.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(try_from = "u8", into = "u8")]
 pub enum Status {
@@ -17,7 +17,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Whether nothing will change any more.
+    /// Returns whether nothing will change any more.
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! What the coffee shop's packages say to each other, and what barista and kitchen have in common.
+//! Messages between the coffee shop's packages, and the code that barista and kitchen share.
 
 mod message;
 mod order_id;
@@ -10,5 +10,5 @@ pub use order_id::{OrderId, ParseOrderIdError};
 pub use station::{STATIONS, Station};
 pub use status::Status;
 
-/// Where every package of the shop keeps its state; each sees only its own keys.
+/// The state store of every package of the shop; each sees only its own keys.
 pub const STORE: &str = "statestore";

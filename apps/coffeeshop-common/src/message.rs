@@ -20,9 +20,9 @@ pub struct OrderPlaced {
 pub struct PlacedLine {
     /// Unique in its order.
     pub item_line_id: String,
-    /// What, by its number in the catalogue.
+    /// The item's number in the catalogue.
     pub item_type: u32,
-    /// How far it has come.
+    /// Its progress.
     pub item_status: Status,
 }
 
@@ -42,16 +42,16 @@ pub struct OrderUpdated {
 pub struct MadeLine {
     /// Unique in its order.
     pub item_line_id: String,
-    /// What, by its number in the catalogue.
+    /// The item's number in the catalogue.
     pub item_type: u32,
 }
 
-/// What a station writes into its own books, under `{station}-order-{order id}`.
+/// An entry in a station's own books, under `{station}-order-{order id}`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Made {
-    /// When the event came, as its publisher dated it (RFC 3339).
+    /// The time of the event, as its publisher dated it (RFC 3339).
     pub ordered_at: Option<String>,
-    /// What was made.
+    /// The lines that were made.
     pub item_lines: Vec<MadeLine>,
 }
