@@ -1,4 +1,4 @@
-//! What one request costs in things that do not depend on the machine: allocations, page faults, system calls and
+//! The costs of one request in things that do not depend on the machine: allocations, page faults, system calls and
 //! instructions, for hello and for reading a key of a state store.
 //!
 //! The figures on record are in `recorded.toml`. A measure that grew beyond its tolerance fails the test by name; set

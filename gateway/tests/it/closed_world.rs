@@ -1,4 +1,4 @@
-//! What a guest sees of the machine: what the configuration gives it, clocks and chance, no more.
+//! The machine as a guest sees it: what the configuration gives it, clocks and chance, no more.
 
 use crate::harness::{TestGateway, guest, run};
 

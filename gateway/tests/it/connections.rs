@@ -1,4 +1,4 @@
-//! How many connections there may be: in all and of one client.
+//! The bounds on connections: in all and of one client.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 

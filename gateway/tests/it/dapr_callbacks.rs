@@ -1,4 +1,4 @@
-//! What a sidecar calls back on the app port: to the packages it is for, for nobody else, and not in public.
+//! A sidecar's callbacks on the app port: to the packages it is for, for nobody else, and not in public.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! What was acknowledged survives the end of the process at any moment, and writers that compete all count.
+//! Crashes: what was acknowledged survives the end of the process at any moment, and writers that compete all count.
 
 use std::{
     collections::BTreeSet,
@@ -25,7 +25,7 @@ use crate::{
 /// Saves, and as many publishes, that have to be acknowledged.
 const EACH: usize = 1000;
 
-/// How often the process ends meanwhile.
+/// The number of times that the process ends meanwhile.
 const KILLS: usize = 10;
 
 /// Clients at work at once, half of them saving and half publishing.

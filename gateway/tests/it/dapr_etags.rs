@@ -1,4 +1,4 @@
-//! What a client may put into `if-match`, through a package with the SDK, down to the store.
+//! The values that a client may put into `if-match`, through a package with the SDK, down to the store.
 
 use crate::harness::{Reply, TestGateway, full};
 
@@ -14,7 +14,7 @@ async fn an_if_match_of_any_form_is_a_conflict_and_never_an_internal_error() {
     etag_scenario(&gateway, "till").await;
 }
 
-/// What clients do with a price, at whatever store it is kept.
+/// Does what clients do with a price, at whatever store it is kept.
 pub(crate) async fn etag_scenario(gateway: &TestGateway, package: &str) {
     let send = async |method: &str, etag: &str, price: &str| put_price(gateway, package, method, etag, price).await;
     let path = format!("/{package}");

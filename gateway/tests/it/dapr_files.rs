@@ -13,8 +13,8 @@ const USAGE: i32 = 64;
 /// `EX_IOERR`.
 const IO_ERROR: i32 = 74;
 
-/// What `check` and `up` say of these component files.
-fn told(files: &[(&str, &str)]) -> String {
+/// Returns what `check` and `up` say of these component files.
+fn report_on(files: &[(&str, &str)]) -> String {
     let folder = TempDir::new().unwrap();
     let mut builder = shop();
     for (name, text) in files {
@@ -117,7 +117,7 @@ fn mistakes_in_component_files_are_all_told_with_file_and_remedy() {
         "{name: keyPrefix, secretKeyRef: {name: a, key: a}}",
     );
     let cron = component("c", "bindings.cron", "{name: schedule, value: sometimes}");
-    let told = told(&[
+    let told = report_on(&[
         ("unknown.yaml", &unknown),
         ("nonsense.yaml", &nonsense),
         ("twice.yaml", &twice),
@@ -149,7 +149,7 @@ fn component_files_that_nobody_uses_are_not_read() {
     assert_eq!(run(folder.path(), &["check"]).status.code(), Some(0));
 }
 
-/// What `up` says of a database file, which it is to leave alone.
+/// Returns what `up` says of a database file, which it is to leave alone.
 fn refused(database: &[u8]) -> String {
     let folder = TempDir::new().unwrap();
     shop().write_to(folder.path());

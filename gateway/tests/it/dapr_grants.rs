@@ -1,4 +1,4 @@
-//! What a package may reach: what its `dapr` table names, and nothing without one.
+//! The reach of a package: what its `dapr` table names, and nothing without one.
 
 use crate::harness::{Reply, TestGateway};
 

@@ -12,7 +12,7 @@ use crate::harness::{Reply, TestGateway, channel, empty, within};
 /// An upload far above all buffers on the way.
 const UPLOAD: usize = 48 << 20;
 
-/// How often each is tried: it was a matter of luck once.
+/// The times that each is tried: it was a matter of luck once.
 const TRIES: usize = 8;
 
 fn gateway() -> TestGateway {
@@ -157,7 +157,7 @@ async fn over_http2_the_stream_is_answered_and_the_connection_goes_on() {
     assert_eq!(response.unwrap().status(), 200);
 }
 
-/// What Node makes of an upload: a line for each try, the status or the error.
+/// Has Node send an upload: a line for each try, the status or the error.
 const NODE: &str = r#"
 const http = require("http"), http2 = require("http2");
 const [version, address, path, tries, bytes] = process.argv.slice(1);

@@ -1,4 +1,5 @@
-//! Which engine a package runs in, which packages are loaded, and that no engine lets one request see another's bytes.
+//! The engine that a package runs in, the packages that are loaded, and that no engine lets one request see another's
+//! bytes.
 
 use std::path::Path;
 

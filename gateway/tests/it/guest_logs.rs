@@ -1,4 +1,4 @@
-//! What a guest writes appears in the gateway's log: a line an event, with package and request id.
+//! The output of a guest appears in the gateway's log: a line an event, with package and request id.
 
 use std::time::Instant;
 

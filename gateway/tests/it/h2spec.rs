@@ -1,4 +1,4 @@
-//! What others say of our HTTP/2: every case of `h2spec` (a Go program, `go install
+//! The judgement of others on our HTTP/2: every case of `h2spec` (a Go program, `go install
 //! github.com/summerwind/h2spec/cmd/h2spec`) but one.
 
 use std::process::Command;

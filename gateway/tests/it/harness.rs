@@ -1,4 +1,4 @@
-//! What every test stands on: a gateway process, clients for it, and its metrics and log.
+//! The harness that every test stands on: a gateway process, clients for it, and its metrics and log.
 
 mod builder;
 mod certificates;
@@ -27,7 +27,7 @@ pub(crate) use raw::{RawConnection, status};
 pub(crate) use scripted::{Peer, Scripted};
 pub(crate) use upstream::Upstream;
 
-/// How long any wait in a test may last: far above what a slow, busy machine needs, so that reaching
+/// The time that any wait in a test may last: far above what a slow, busy machine needs, so that reaching
 /// it is a failure and never a matter of speed.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -1,4 +1,4 @@
-//! Who asked, and under which name: request ids, trace context, and where the request came from.
+//! The headers by which a request is known: its id, its trace context, and where it came from.
 
 use crate::harness::{Reply, TestGateway, empty};
 
@@ -17,7 +17,7 @@ fn gateway() -> TestGateway {
         .start()
 }
 
-/// What the guest saw of a header.
+/// Returns what the guest saw of a header.
 fn seen(reply: &Reply, name: &str) -> Option<String> {
     let prefix = format!("header {name}: ");
     reply
@@ -117,7 +117,7 @@ async fn trace_context_is_made_when_there_is_none_or_it_makes_no_sense() {
     }
 }
 
-/// Whether a value is `00-<32 hex>-<16 hex>-<2 hex>` with ids that are not all zeros.
+/// Returns whether a value is `00-<32 hex>-<16 hex>-<2 hex>` with ids that are not all zeros.
 fn is_traceparent(value: &str) -> bool {
     let parts: Vec<&str> = value.split('-').collect();
     let [version, trace, parent, flags] = parts.as_slice() else {

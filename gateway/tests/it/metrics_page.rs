@@ -26,7 +26,8 @@ fn gateway() -> TestGateway {
         .start()
 }
 
-/// What `promtool check metrics` has to say of a page, or none where there is no promtool (Debian's `prometheus`).
+/// Returns what `promtool check metrics` has to say of a page, or none where there is no promtool (Debian's
+/// `prometheus`).
 fn lint(page: &str) -> Option<(bool, String)> {
     let promtool = Command::new("promtool")
         .args(["check", "metrics"])

@@ -9,8 +9,8 @@ use crate::harness::{guest, run};
 /// `EX_USAGE`.
 const USAGE: i32 = 64;
 
-/// What `wasmgate check` (and `up`, the same) says of this file.
-fn told(toml: impl AsRef<[u8]>) -> String {
+/// Returns what `wasmgate check` (and `up`, the same) says of this file.
+fn report_on(toml: impl AsRef<[u8]>) -> String {
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("wasmgate.toml"), toml).unwrap();
     let mut told = String::new();
@@ -49,7 +49,7 @@ fn around(server: &str, package: &str, routes: &str) -> String {
 
 #[track_caller]
 fn assert_tells(toml: &str, marked: &str, words: &[&str]) {
-    let told = told(toml);
+    let told = report_on(toml);
     let line = 1 + toml.lines().position(|line| line.contains(marked)).unwrap();
     assert!(
         lines_named(&told).contains(&line),
@@ -72,7 +72,7 @@ fn all_mistakes_are_told_in_one_run_each_with_its_line() {
         "[[route]]\npath = \"/a\"\npackage = \"helo\" # mistake\n\
          [[route]]\npath = \"no-slash\" # mistake\npackage = \"hello\"\n",
     );
-    let named = lines_named(&told(&toml));
+    let named = lines_named(&report_on(&toml));
     for (index, line) in toml
         .lines()
         .enumerate()
@@ -175,7 +175,7 @@ fn routes_that_collide_are_told() {
                  [[route]]\npath = \"{other}\" # again\npackage = \"hello\"",
             ),
         );
-        let told = told(&toml);
+        let told = report_on(&toml);
         assert!(told.contains(one), "{told}");
         assert!(!lines_named(&told).is_empty(), "{told}");
     }
@@ -247,7 +247,7 @@ fn a_key_given_twice_is_told() {
 
 #[test]
 fn a_file_that_is_not_utf_8_is_told_as_such() {
-    let told = told(b"[server]\nlisten = \"\xff\xfe\"\n");
+    let told = report_on(b"[server]\nlisten = \"\xff\xfe\"\n");
     assert!(
         told.contains("UTF-8") && told.contains("wasmgate.toml"),
         "{told}"

@@ -1,11 +1,11 @@
-//! What a guest may call: what its package lists, and nothing that only looks like it.
+//! The reach of a guest's requests: what its package lists, and nothing that only looks like it.
 
 use std::net::SocketAddr;
 use wasmgate_real_dapr::Place;
 
 use crate::harness::{TestGateway, Upstream, full};
 
-/// What a guest is told when a call is not allowed.
+/// The error that a guest sees when a call is not allowed.
 const DENIED: &str = "HttpRequestDenied";
 
 /// A gateway whose caller may reach these origins.
@@ -194,7 +194,7 @@ fn an_origin_without_a_scheme_is_a_mistake_in_the_configuration() {
     assert!(told.contains("api.example.com"), "{told}");
 }
 
-/// What `wasmgate check` says against an origin, if it does.
+/// Returns what `wasmgate check` says against an origin, if it does.
 fn mistakes_in(origin: &str) -> Option<String> {
     let folder = tempfile::tempdir().unwrap();
     let toml = TestGateway::builder()

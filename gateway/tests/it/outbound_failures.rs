@@ -1,4 +1,5 @@
-//! What a guest is told when the other side fails it: time-outs and errors, each in its own word, and all in the log.
+//! The errors that a guest sees when the other side fails it: time-outs and errors, each in its own word, and all in
+//! the log.
 
 use std::net::SocketAddr;
 use wasmgate_real_dapr::Place;

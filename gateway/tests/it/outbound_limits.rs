@@ -1,4 +1,4 @@
-//! How many requests guests may have under way to others.
+//! The bounds on requests that guests have under way to others.
 
 use crate::harness::{Scripted, TestGateway};
 

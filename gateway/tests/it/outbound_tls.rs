@@ -166,7 +166,7 @@ async fn a_handshake_that_is_never_answered_ends_with_the_time_to_connect() {
     assert!(told.contains("ErrorCode::ConnectionTimeout"), "{told}");
 }
 
-/// What `wasmgate check` says of a table `tls`.
+/// Returns what `wasmgate check` says of a table `tls`.
 fn mistakes(authority: &Authority, table: &str) -> String {
     let toml = gateway(443, &format!("tls = {{ {table} }}")).toml();
     let folder = authority.file("");

@@ -1,4 +1,4 @@
-//! What is accepted as a package, and how the rest is refused: before the socket opens, by name.
+//! The files that are accepted as packages, and the refusal of all others: before the socket opens, by name.
 
 use std::{path::Path, process::Output};
 

@@ -1,4 +1,4 @@
-//! Which package a request reaches, and what it is told when there is none.
+//! Routing: the package that a request reaches, and the answer where there is none.
 
 use std::path::Path;
 

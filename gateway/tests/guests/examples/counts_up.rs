@@ -24,7 +24,7 @@ fn handle(request: IncomingRequest, out: ResponseOutparam) {
     }
 }
 
-/// Whether nobody was faster.
+/// Returns whether nobody was faster.
 fn count_up() -> Result<bool, String> {
     let (count, etag) = read()?;
     let mut item = json!({

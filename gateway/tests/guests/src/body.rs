@@ -126,13 +126,13 @@ impl RequestBody {
         }
     }
 
-    /// Whether the body ended in an error.
+    /// True if the body ended in an error.
     #[must_use]
     pub fn was_cut_short(&self) -> bool {
         self.cut_short
     }
 
-    /// What the host says of the error that the body ended in.
+    /// Returns what the host says of the error that the body ended in.
     #[must_use]
     pub fn error(&self) -> Option<&ErrorCode> {
         self.error.as_ref()

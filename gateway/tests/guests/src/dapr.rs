@@ -7,10 +7,10 @@ use wasip2::http::{
 
 use crate::{Answer, OutgoingBodyWriter, RequestBody, answer, header, response_of};
 
-/// What stands before the names of headers that a relayed call is to carry.
+/// The prefix before the names of headers that a relayed call is to carry.
 const RELAYED: &str = "x-send-";
 
-/// What the API answered.
+/// An answer of the API.
 pub struct Reply {
     pub status: u16,
     pub headers: Vec<(String, Vec<u8>)>,
@@ -29,7 +29,7 @@ impl Reply {
 /// Calls the API.
 ///
 /// # Errors
-/// What the host says went wrong, such as a body that broke off.
+/// The host's word for what went wrong, such as a body that broke off.
 pub fn call(method: &Method, path: &str, headers: &[(&str, String)], body: &[u8]) -> Result<Reply, String> {
     let endpoint = variable("DAPR_HTTP_ENDPOINT").unwrap_or_else(|| "http://localhost:3500".to_owned());
     let fields = Fields::new();

@@ -1,4 +1,4 @@
-//! What every test guest needs of `wasi:http`, so that each guest shows only its own behaviour.
+//! The parts that every test guest needs of `wasi:http`, so that each guest shows only its own behaviour.
 //!
 //! Nothing here panics because of a client: a write to a client that has gone answers `false`, and
 //! a body that was cut short says so.
@@ -79,7 +79,7 @@ pub fn header(request: &IncomingRequest, name: &str) -> Option<String> {
 /// Waits for the answer to an outgoing request.
 ///
 /// # Errors
-/// What the host says went wrong with the call.
+/// The host's word for what went wrong with the call.
 pub fn response_of(pending: &FutureIncomingResponse) -> Result<IncomingResponse, ErrorCode> {
     pending.subscribe().block();
     pending

@@ -1,4 +1,4 @@
-//! What the SDK makes of every store's own words for a write that came too late, and for a store that is gone.
+//! The SDK's reading of every store's own words for a write that came too late, and for a store that is gone.
 
 use wasmgate_real_dapr::{Daprd, Place, Postgres, Redis, Resources};
 

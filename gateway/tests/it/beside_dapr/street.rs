@@ -15,14 +15,14 @@ use crate::{
     harness::{TestGateway, command, example_packages},
 };
 
-/// What the overlay configures, relative to the repository.
+/// The components that the overlay configures, relative to the repository.
 const OVERLAY: &str = "deploy/overlays/dapr";
 
 /// The token that the overlay has the sidecar send to the gateway.
 const APP_TOKEN: &str = "of-the-gateway";
 
-/// How long an order may take to its end: a redelivery after a crash (`processingTimeout` and `redeliverInterval` of
-/// the overlay), on a busy machine. The order's own time-out comes later.
+/// The time that an order may take to its end: a redelivery after a crash (`processingTimeout` and `redeliverInterval`
+/// of the overlay), on a busy machine. The order's own time-out comes later.
 const PATIENCE: Duration = Duration::from_secs(110);
 
 /// The gateway and its shop, and what it stands beside. Each can be ended and started again where it was.
@@ -33,7 +33,7 @@ pub(super) struct Street {
     pub(super) postgres: Postgres,
     pub(super) scheduler: Scheduler,
     place: Place,
-    /// What gateways logged that were killed.
+    /// The logs of gateways that were killed.
     earlier: String,
 }
 
@@ -66,7 +66,7 @@ impl Street {
         street
     }
 
-    /// Where the gateway serves, through all restarts.
+    /// The address of the gateway, through all restarts.
     pub(super) fn address(&self) -> SocketAddr {
         self.place.at(3000)
     }
@@ -124,7 +124,7 @@ impl Street {
         }
     }
 
-    /// What is known of an order, for whoever reads why a test failed.
+    /// Collects what is known of an order, for whoever reads why a test failed.
     fn history(&self, id: &str) -> String {
         let log = format!("{}\n{}", self.earlier, self.gateway.log());
         let logged: Vec<_> = log.lines().filter(|line| line.contains(id)).collect();

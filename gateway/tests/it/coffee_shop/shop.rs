@@ -86,7 +86,7 @@ impl Shop {
         )
     }
 
-    /// What is in the closed shop's books.
+    /// Returns the closed shop's books.
     pub(crate) fn books(&self) -> Books {
         let settings = Settings {
             data: self.data(),

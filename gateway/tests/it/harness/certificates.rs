@@ -55,7 +55,7 @@ impl Authority {
     }
 }
 
-/// Who a certificate is for: one that had its authority's name would pass for that.
+/// The subject of a certificate: one that had its authority's name would pass for that.
 fn named(name: &str) -> DistinguishedName {
     let mut named = DistinguishedName::new();
     named.push(DnType::CommonName, name);

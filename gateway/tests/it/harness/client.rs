@@ -183,7 +183,7 @@ pub(crate) fn channel() -> (mpsc::Sender<Frame<Bytes>>, Body) {
     (sender, StreamBody::new(frames).boxed_unsync())
 }
 
-/// Whether a client can tell that an answer is not the whole one: no head, or a body that breaks off.
+/// Returns whether a client can tell that an answer is not the whole one: no head, or a body that breaks off.
 pub(crate) async fn is_broken(response: hyper::Result<Response<Incoming>>) -> bool {
     match response {
         Ok(response) => Reply::of(response).await.is_err(),

@@ -14,7 +14,7 @@ impl TestGateway {
         .await;
     }
 
-    /// What the package at `/PACKAGE` gets for a call of the Dapr API.
+    /// Has the package at `/PACKAGE` call the Dapr API, and returns the answer.
     pub(crate) async fn call(&self, package: &str, method: &str, path: &str, body: impl Into<Bytes>) -> Reply {
         self.call_with(package, method, path, &[], body).await
     }
@@ -37,7 +37,7 @@ impl TestGateway {
         self.send(request.body(full(body)).unwrap()).await
     }
 
-    /// What a package that takes deliveries kept under an event's id or a path, if it was delivered.
+    /// Returns what a package that takes deliveries kept under an event's id or a path, if it was delivered.
     pub(crate) async fn delivered(&self, package: &str, id: &str) -> Option<Value> {
         let key = id.replace('/', "%2F");
         let path = format!("/v1.0/state/statestore/seen:{key}");

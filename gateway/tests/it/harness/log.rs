@@ -1,4 +1,4 @@
-//! What a process writes, collected line by line while it runs.
+//! The output of a process, collected line by line while it runs.
 
 use std::{
     io::{BufRead as _, BufReader, Read},
@@ -87,7 +87,7 @@ impl Event {
             .as_str()
     }
 
-    /// Whether the fields have these values.
+    /// Returns whether the fields have these values.
     pub(crate) fn has(&self, fields: &[(&str, &str)]) -> bool {
         fields
             .iter()

@@ -30,7 +30,7 @@ impl Metrics {
         values.map(|(_, value)| value).reduce(|a, b| a + b)
     }
 
-    /// How many series a metric has.
+    /// Returns the number of series that a metric has.
     pub(crate) fn count(&self, name: &str) -> usize {
         self.series(name).count()
     }

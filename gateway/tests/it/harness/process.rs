@@ -97,12 +97,12 @@ impl TestGateway {
         }
     }
 
-    /// Where the folder of its own is, which holds the configuration and the data.
+    /// The folder of its own, which holds the configuration and the data.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.as_ref().expect("a folder of its own").path()
     }
 
-    /// Where `[dapr] listen` is, once it is printed.
+    /// The address of `[dapr] listen`, once it is printed.
     pub(crate) async fn dapr_address(&self) -> SocketAddr {
         let announced = || announced(&self.stdout.all(), "dapr on");
         until("the address of `[dapr] listen`", || async {
@@ -112,7 +112,7 @@ impl TestGateway {
         announced().unwrap()
     }
 
-    /// What the gateway printed at its start.
+    /// The lines that the gateway printed at its start.
     pub(crate) fn printed(&self) -> String {
         self.stdout.all().join("\n")
     }

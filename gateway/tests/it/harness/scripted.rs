@@ -46,7 +46,7 @@ impl Scripted {
         format!("http://{}", self.address)
     }
 
-    /// How many connections were made so far.
+    /// Returns the number of connections that were made so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }

@@ -53,7 +53,7 @@ impl Upstream {
         self.seen.lock().unwrap().clone()
     }
 
-    /// How many connections were made so far.
+    /// Returns the number of connections that were made so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }

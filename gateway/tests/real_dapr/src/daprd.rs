@@ -53,7 +53,7 @@ impl Daprd {
         daprd.names(names)
     }
 
-    /// Where the app listens; nothing is asked of an app without it.
+    /// Sets the address of the app; nothing is asked of an app without it.
     pub fn app(mut self, address: SocketAddr) -> Self {
         self.program
             .arguments(["--app-channel-address", &address.ip().to_string()]);
@@ -94,7 +94,7 @@ impl Daprd {
         self
     }
 
-    /// Where its HTTP API is, or will be.
+    /// The address of its HTTP API, now or later.
     pub fn http(&self) -> SocketAddr {
         self.place.at(HTTP)
     }
@@ -130,7 +130,7 @@ impl Daprd {
         self.program.kill();
     }
 
-    /// What it has written, of all its processes.
+    /// The output of all its processes.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.program.log()).unwrap_or_default()
     }

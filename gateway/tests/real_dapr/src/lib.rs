@@ -45,7 +45,7 @@ pub use scheduler::Scheduler;
 /// The variable by which `make test-dapr-sidecar` names the folder of Dapr's binaries.
 const BINARIES: &str = "WASMGATE_REAL_DAPR";
 
-/// How long any wait may last: far above what a slow, busy machine needs.
+/// The time that any wait may last: far above what a slow, busy machine needs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Pause between two looks at a condition that announces itself in no other way.
@@ -60,7 +60,7 @@ pub fn there() -> bool {
     there
 }
 
-/// What tests at work together share: made by the first, ended with the last.
+/// The state that tests at work together share: made by the first, ended with the last.
 struct Shared<T>(Mutex<Weak<T>>);
 
 impl<T> Shared<T> {

@@ -1,4 +1,4 @@
-//! Where a test's processes listen and keep their files.
+//! The places where a test's processes listen and keep their files.
 
 use std::{
     hash::{BuildHasher as _, RandomState},

@@ -10,7 +10,7 @@ use crate::{
 /// PostgreSQL's own port.
 const PORT: u16 = 5432;
 
-/// Where Debian keeps the programs of each version.
+/// The folder in which Debian keeps the programs of each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
 /// A PostgreSQL with one database and no password.
@@ -52,12 +52,12 @@ impl Postgres {
         SHARED.get(Self::start()).await
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.place.at(PORT)
     }
 
-    /// What Dapr's components call `connectionString`.
+    /// The value of `connectionString` in Dapr's components.
     pub fn connection_string(&self) -> String {
         format!(
             "host={} port={PORT} user=postgres dbname=postgres sslmode=disable",

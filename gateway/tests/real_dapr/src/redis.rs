@@ -45,7 +45,7 @@ impl Redis {
         redis
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.place.at(PORT)
     }

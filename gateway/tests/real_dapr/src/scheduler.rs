@@ -47,7 +47,7 @@ impl Scheduler {
         SHARED.get(Self::start()).await
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.place.at(PORT)
     }
