@@ -1,6 +1,6 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help toolchain guests run test lint check dist bench bench-peers bench-parts record-costs torture fuzz \
+.PHONY: help toolchain guests run test lint check dist bench bench-peers bench-parts record-costs torture torturers faults fuzz \
 	dapr test-readme test-page test-deploy test-dapr-sidecar beside-dapr image
 
 GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop -p wasmgate-loadtest-guest
@@ -113,9 +113,21 @@ fuzz: target/tools/bin/cargo-fuzz ## Look for findings: FUZZ_SECONDS for each of
 target/tools/bin/cargo-fuzz:
 	cargo +nightly install cargo-fuzz --version 0.13.2 --locked --root target/tools
 
-torture: ## Look for bytes of earlier requests under memory compaction, as root (5 minutes)
-	cargo build --release --workspace --exclude wasmgate-test-guests --examples
-	target/release/examples/torture 300
+TORTURE := target/release/wasmgate-torture
+torture: torturers ## Try hostile guests and clients beside a good package, and look for others' bytes, as root (10 minutes)
+	target/release/examples/torture 120
+	$(TORTURE) shapes
+	$(TORTURE) cases
+
+# The same seed brings the same requests and faults.
+FAULT_REQUESTS ?= 200000
+FAULT_SEED ?= 1
+faults: torturers ## Send FAULT_REQUESTS requests while everything fails now and then, as root (10 minutes)
+	$(TORTURE) faults --requests $(FAULT_REQUESTS) --seed $(FAULT_SEED)
+
+torturers: toolchain
+	cargo build --release --workspace --exclude wasmgate-test-guests --bins --examples
+	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples
 
 test-deploy: guests ## Check deploy/: schemas, Dapr's resources, and that all of it agrees
 	cargo build -p wasmgate
