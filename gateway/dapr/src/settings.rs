@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use http::{HeaderValue, uri::Authority};
 
-use crate::app::AppId;
+use wasmgate_common::AppId;
 
 /// Settings of the embedded runtime.
 #[derive(Clone, Debug, Default)]

@@ -41,6 +41,7 @@ mod guest_logs;
 mod h2spec;
 mod heads;
 mod identity;
+mod import_circles;
 mod isolation;
 mod limits;
 mod lost_code;
