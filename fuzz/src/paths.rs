@@ -9,7 +9,7 @@ pub fn target(data: &[u8]) {
     let Some(mut request) = std::str::from_utf8(data).ok().and_then(input::request) else {
         return;
     };
-    let Ok(target) = Target::of(&mut request) else {
+    let Ok(target) = Target::from_request(&mut request) else {
         return;
     };
     let host = target.host();

@@ -1,14 +1,14 @@
-//! Which responses have no content, and what becomes of those that have some all the same.
+//! Responses that have no content, and the heads of those that had some all the same.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-/// Whether a response to `method` has no content, whatever its sender wrote (RFC 9110: 9.3.2 for HEAD, 15.3.5, 15.3.6
-/// and 15.4.5 for the statuses).
+/// Returns whether a response to `method` has no content, whatever its sender wrote (RFC 9110: 9.3.2 for HEAD, 15.3.5,
+/// 15.3.6 and 15.4.5 for the statuses).
 pub fn is_forbidden(method: &Method, status: StatusCode) -> bool {
     method == Method::HEAD || is_forbidden_by(status)
 }
 
-/// Whether a response with this status has no content, whatever the method.
+/// Returns whether a response with this status has no content, whatever the method.
 pub fn is_forbidden_by(status: StatusCode) -> bool {
     matches!(
         status,

@@ -12,11 +12,11 @@ use crate::content;
 /// Tells the gateway's own errors from the guest's.
 pub const ERROR_HEADER: HeaderName = HeaderName::from_static("x-wasmgate-error");
 
-/// How long a client is asked to wait before it tries again, in seconds: an overload passes as soon as one
+/// The time that a client is asked to wait before it tries again, in seconds: an overload passes as soon as one
 /// instance ends.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-/// Why the gateway, rather than the guest, answered a request.
+/// The reason for which the gateway, rather than the guest, answered a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// The request cannot be understood, for example it names no host.

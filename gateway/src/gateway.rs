@@ -21,10 +21,10 @@ use crate::{
     account::Account,
     egress::{self, Client, Egress},
     error::Failure,
-    identity::{self, Peer, REQUEST_ID, RequestId},
     instance::{self, Call, GuestBody, RequestBody, RouteTimer},
     metrics::{Metrics, RouteMetrics},
-    package::{Loader, Package, Residents},
+    package::{LoadedPackages, Loader, Package},
+    request_headers::{self, Peer, REQUEST_ID, RequestId},
     routes::{NoMatch, Route, RouteTable},
     target::Target,
 };
@@ -40,7 +40,7 @@ pub struct Gateway {
     /// By the package's index in the configuration.
     packages: Vec<Arc<Package>>,
     loader: Arc<Loader>,
-    residents: Residents,
+    loaded_packages: LoadedPackages,
     building_blocks: Option<BuildingBlocks>,
     outbound: egress::Settings,
     metrics: Arc<Metrics>,
@@ -63,7 +63,7 @@ impl Gateway {
         routes: Vec<Route>,
         packages: Vec<Arc<Package>>,
         loader: Loader,
-        residents: Residents,
+        loaded_packages: LoadedPackages,
         building_blocks: Option<BuildingBlocks>,
         outbound: egress::Settings,
         metrics: Arc<Metrics>,
@@ -74,7 +74,7 @@ impl Gateway {
             route_metrics,
             packages,
             loader: Arc::new(loader),
-            residents,
+            loaded_packages,
             building_blocks,
             outbound,
             metrics,
@@ -115,8 +115,8 @@ impl Gateway {
     }
 
     /// The packages that are loaded.
-    pub(crate) fn residents(&self) -> &Residents {
-        &self.residents
+    pub(crate) fn loaded_packages(&self) -> &LoadedPackages {
+        &self.loaded_packages
     }
 
     /// The pool that the memory of most instances comes from.
@@ -143,7 +143,7 @@ impl Gateway {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Error>,
     {
-        let id = RequestId::of(request.headers());
+        let id = RequestId::from_headers(request.headers());
         let is_head = request.method() == Method::HEAD;
         let mut response = match self.route(request, &id, connection).await {
             Ok(response) => response.map(Either::Left),
@@ -175,9 +175,9 @@ impl Gateway {
         let found = self.find(&mut request);
         let (index, package, prefix) = found.inspect_err(|failure| self.metrics.unrouted(failure.reason()))?;
         if !connection.is_sidecar {
-            identity::remove_dapr_headers(request.headers_mut());
+            request_headers::remove_dapr_headers(request.headers_mut());
         }
-        identity::stamp(request.headers_mut(), id, &connection.peer, prefix.as_ref());
+        request_headers::stamp(request.headers_mut(), id, &connection.peer, prefix.as_ref());
         let metrics = self.route_metrics(index, package);
         let timer = metrics.clone().map(RouteTimer::start);
         let answered = self
@@ -195,7 +195,7 @@ impl Gateway {
 
     /// Finds the route that takes this request. The request's path becomes the one that the guest is to see.
     fn find<B>(&self, request: &mut Request<B>) -> Result<(usize, &Arc<Package>, Option<HeaderValue>), Failure> {
-        let target = Target::of(request)?;
+        let target = Target::from_request(request)?;
         let path = target.path();
         let found = self
             .routes
@@ -259,7 +259,7 @@ impl Gateway {
             .take()
             .ok_or_else(|| refused(Failure::Overloaded))?;
         let loaded = package
-            .get(&self.loader, &self.residents)
+            .get(&self.loader, &self.loaded_packages)
             .map_err(|_| refused(Failure::PackageUnavailable))?;
         let call = Call {
             account: Arc::clone(account),

@@ -1,4 +1,4 @@
-//! What a request is for: its host and path in every form that HTTP allows, and what of it the guest will see.
+//! The target of a request: its host and path in every form that HTTP allows, and the part of it that the guest will see.
 
 use http::{
     HeaderValue, Request, Uri, Version,
@@ -26,7 +26,7 @@ impl Target {
     ///
     /// # Errors
     /// [`Failure::BadRequest`] when it names no host, two hosts or an impossible one.
-    pub fn of<B>(request: &mut Request<B>) -> Result<Self, Failure> {
+    pub fn from_request<B>(request: &mut Request<B>) -> Result<Self, Failure> {
         let named = request.uri().authority().cloned();
         let authority = match &named {
             // HTTP/2 has no need of a `Host` beside its `:authority`.
@@ -107,7 +107,7 @@ fn host_header<B>(request: &Request<B>) -> Result<Authority, Failure> {
         .ok_or(Failure::BadRequest)
 }
 
-/// Whether there is nothing but a host, and a port if any (RFC 9112, 3.2): no user, and a port is a number.
+/// Returns whether there is nothing but a host, and a port if any (RFC 9112, 3.2): no user, and a port is a number.
 fn is_host_and_port(authority: &Authority) -> bool {
     let Some(rest) = authority.as_str().strip_prefix(authority.host()) else {
         return false;

@@ -1,4 +1,4 @@
-//! What the gateway and its Dapr runtime both stand on, so that neither has a copy of its own.
+//! The ground floor of the gateway and its Dapr runtime: what both need is here once.
 
 mod app_id;
 mod diagnostic;

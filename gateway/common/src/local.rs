@@ -1,4 +1,4 @@
-//! What tells a program on this machine from a page in its browser.
+//! The difference between a program on this machine and a page in its browser.
 //!
 //! A page can send a request to any address that its browser reaches, also to a loopback one, and by a name of its own
 //! that it lets resolve to one (DNS rebinding). It cannot hide its own origin, and cannot choose `Host`.

@@ -20,7 +20,7 @@ const OTHERS_WRITE: u32 = 0o002;
 const GROUP_WRITE: u32 = 0o020;
 const ROOT: u32 = 0;
 
-/// Why a file or folder is not used.
+/// A file or folder that is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum NotPrivate {
     /// It is a symbolic link, which another user may have put there.
@@ -47,7 +47,7 @@ pub enum NotPrivate {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }

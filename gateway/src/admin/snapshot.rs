@@ -11,7 +11,7 @@ use crate::metrics::Family;
 pub(super) async fn take(status: &Status) -> Vec<Family> {
     let mut families = vec![ready(status), log()];
     if let Some(gateway) = status.gateway() {
-        let (loaded, bytes) = gateway.residents().loaded();
+        let (loaded, bytes) = gateway.loaded_packages().loaded();
         let unavailable = gateway.packages().iter();
         let unavailable = unavailable.filter(|package| package.unavailable().is_some());
         let registered = gateway.packages().len();

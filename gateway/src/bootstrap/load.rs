@@ -16,7 +16,7 @@ use crate::{
     engine::{self, EngineCollector, EngineLimits, Engines},
     gateway::Gateway,
     metrics::Metrics,
-    package::{Budget, Loader, Package, Registered, Residents},
+    package::{Budget, LoadedPackages, Loader, Package, Registered},
 };
 
 /// Registers every package and puts the gateway together, ready to handle requests, with metrics of its own.
@@ -39,8 +39,8 @@ pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway
         let mistake = config.at_key("dapr.data", dapr::diagnostic(Code::DataUnusable, &error));
         StartError::Data(config.diagnostics(vec![mistake]))
     })?;
-    let residents = Residents::new(
-        Budget::of_this_machine(config.server.loaded_code),
+    let loaded_packages = LoadedPackages::new(
+        Budget::from_system(config.server.loaded_code),
         metrics.evictions.clone(),
     );
     let outbound = egress::Settings::new(&config, system::descriptors()).map_err(|error| machine(&error))?;
@@ -54,7 +54,7 @@ pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway
         config.routes,
         packages,
         loader,
-        residents,
+        loaded_packages,
         blocks,
         outbound,
         metrics,

@@ -18,16 +18,17 @@ use super::{
     unit,
 };
 
-/// Where embedded building blocks keep their data unless configured.
+/// The folder of embedded building blocks' data unless configured.
 const DATA: &str = ".wasmgate";
 
-/// Where component files are looked for unless configured.
+/// The folder of component files unless configured.
 const COMPONENTS: &str = "components";
 
-/// As which app other processes call unless configured.
+/// The app as which other processes call unless configured.
 const APP_ID: &str = "wasmgate";
 
-/// Where a sidecar calls back unless configured: this machine only, since whoever reaches it can deliver events.
+/// The address at which a sidecar calls back unless configured: this machine only, since whoever reaches it can deliver
+/// events.
 const APP_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3001);
 
 /// Dapr's own default for the sidecar's HTTP API.
@@ -36,7 +37,7 @@ const SIDECAR: &str = "http://localhost:3500";
 /// Checked `[dapr]`.
 #[derive(Clone, Debug)]
 pub struct DaprConfig {
-    /// Who serves the building blocks.
+    /// The provider of the building blocks.
     pub mode: DaprMode,
     /// Embedded: the folder for state, queues and jobs.
     pub data: PathBuf,
@@ -72,7 +73,7 @@ pub struct DaprConfig {
     pub environment: Variables,
 }
 
-/// Who serves the building blocks.
+/// The provider of the building blocks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum DaprMode {
     /// The gateway itself.

@@ -36,7 +36,6 @@ pub struct Environment {
 
 impl Environment {
     /// Reads the variables of this process. An empty one counts as not set.
-    #[must_use]
     pub fn read() -> Self {
         let text = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
         // In lower case first, as curl and others have it.

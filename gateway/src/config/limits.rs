@@ -4,30 +4,31 @@ use std::{ops::RangeInclusive, time::Duration};
 
 use super::{reader::Section, unit};
 
-/// How long a request may take unless configured: what proxies in front commonly wait.
+/// The time that a request may take unless configured: what proxies in front commonly wait.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What `timeout` may be: a millisecond is one tick of the epoch; a day is for long streams.
+/// The range of `timeout`: below a millisecond nothing is answered, though a guest that spins is stopped by the epoch's
+/// next tick only; a day is for long streams.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
 
 /// The memory of one instance unless configured: generous for a service, and a few hundred instances
 /// fit into a small machine, since untouched pages cost nothing.
 const MEMORY: u64 = 128 << 20;
 
-/// What `memory` may be: one page of WebAssembly to all that 32-bit addresses reach.
+/// The range of `memory`: one page of WebAssembly to all that 32-bit addresses reach.
 const MEMORIES: RangeInclusive<u64> = 64 << 10..=4 << 30;
 
 /// The body of one request unless configured: larger than most JSON, smaller than an upload.
 const REQUEST_BODY: u64 = 8 << 20;
 
-/// What `request_body` may be. Bodies are streamed, so the upper end is only a guard against typing
+/// The range of `request_body`. Bodies are streamed, so the upper end is only a guard against typing
 /// errors.
 const REQUEST_BODIES: RangeInclusive<u64> = 1..=1 << 40;
 
 /// Instances of one package at once unless configured.
 const CONCURRENCY: usize = 1000;
 
-/// What `concurrency` may be: each instance reserves address space, of which a process has room for
+/// The range of `concurrency`: each instance reserves address space, of which a process has room for
 /// some tens of thousands.
 const CONCURRENCIES: RangeInclusive<usize> = 1..=100_000;
 
@@ -37,10 +38,10 @@ const OUTBOUND_PER_INSTANCE: usize = 100;
 /// Outgoing requests of one package at once unless configured: one for each instance.
 const OUTBOUND_CONCURRENCY: usize = 1000;
 
-/// What the two may be: each request takes a descriptor, of which a process may have a million.
+/// The range of the two: each request takes a descriptor, of which a process may have a million.
 const OUTBOUND_CONCURRENCIES: RangeInclusive<usize> = 1..=1_000_000;
 
-/// What one instance of a package may use, and how many there may be.
+/// The limits of one instance of a package, and of their number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// Wall time of one request, from its head to the end of its response.

@@ -32,7 +32,7 @@ pub(super) fn check(notes: &Notes<'_>, positions: &BTreeMap<String, Position>, s
     }
 }
 
-/// Whether two listeners cannot be open at once: one port, and one address or one for all addresses.
+/// Returns whether two listeners cannot be open at once: one port, and one address or one for all addresses.
 fn clash(a: SocketAddr, b: SocketAddr) -> bool {
     let same_address = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
     a.port() != 0 && a.port() == b.port() && same_address

@@ -63,11 +63,11 @@ const KEYS: [&str; 5] = ["server", "limits", "dapr", "package", "route"];
 pub struct Config {
     /// The file it was read from.
     pub file: PathBuf,
-    /// Where the gateway listens and how it treats connections.
+    /// The listeners, and the limits of connections.
     pub server: Server,
-    /// Where Dapr's building blocks are.
+    /// Dapr's building blocks.
     pub dapr: DaprConfig,
-    /// What outgoing requests go through, and whom they trust.
+    /// The ways of outgoing requests: the proxies they go through, and the authorities they trust.
     pub outbound: OutboundConfig,
     /// The packages, in the order of names.
     pub packages: Vec<PackageConfig>,

@@ -57,9 +57,8 @@ impl Origin {
         Ok(Self { scheme, host, port })
     }
 
-    /// Whether a request to this scheme, host and port may go out. The host has no port; its case does
+    /// Returns whether a request to this scheme, host and port may go out. The host has no port; its case does
     /// not matter.
-    #[must_use]
     pub fn allows(&self, scheme: &Scheme, host: &str, port: u16) -> bool {
         self.port == port
             && self.scheme == *scheme

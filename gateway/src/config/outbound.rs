@@ -1,4 +1,4 @@
-//! What the environment says of outgoing requests: the proxies they go through, and the authorities they trust.
+//! Outgoing requests by the environment: the proxies they go through, and the authorities they trust.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use wasmgate_common::{Code, Diagnostic};
 
 use super::{environment::Environment, reader::Notes, secret::Secret};
 
-/// What outgoing requests go through, and whom they trust.
+/// The ways of outgoing requests: the proxies they go through, and the authorities they trust.
 #[derive(Clone, Debug, Default)]
 pub struct OutboundConfig {
     /// The proxies.
@@ -24,13 +24,13 @@ pub struct Proxies {
     pub http: Option<Secret>,
     /// For `https` origins.
     pub https: Option<Secret>,
-    /// Where none is used: names with their subdomains, addresses and ranges, with commas between them.
+    /// The destinations for which none is used: names with their subdomains, addresses and ranges, with commas between
+    /// them.
     pub except: String,
 }
 
 impl Proxies {
-    /// Whether there is any.
-    #[must_use]
+    /// Returns whether there is any.
     pub fn any(&self) -> bool {
         self.http.is_some() || self.https.is_some()
     }

@@ -26,19 +26,19 @@ const MAX_NAME: usize = 63;
 pub struct PackageConfig {
     /// The name, which is the Dapr app-id.
     pub name: PackageName,
-    /// Where the component comes from.
+    /// The source of the component.
     pub source: Source,
-    /// Where `source` is written, for what is found wrong with the component itself.
+    /// The position of `source`, for what is found wrong with the component itself.
     pub source_at: Position,
     /// The engine it is to run in; `None` for the one that suits its component.
     pub engine: Option<EngineKind>,
     /// The guest's environment, in the order of names.
     pub env: Vec<(String, String)>,
-    /// Where the guest may send requests.
+    /// The origins that the guest may send requests to.
     pub outbound: Vec<Origin>,
-    /// How it speaks TLS there; `None` for the usual way.
+    /// Its own way of TLS there; `None` for the usual one.
     pub tls: Option<TlsConfig>,
-    /// What it may use.
+    /// Its limits.
     pub limits: Limits,
     /// Its use of Dapr's building blocks; [`Grants::none`] without a `dapr` table.
     pub grants: Grants,
@@ -48,7 +48,7 @@ pub struct PackageConfig {
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct PackageName(AppId);
 
-/// Where a component comes from.
+/// The source of a component.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Source {

@@ -1,4 +1,4 @@
-//! What the environment says that is not for everyone's eyes.
+//! Values of the environment that are not for everyone's eyes.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -8,13 +8,11 @@ pub struct Secret(String);
 
 impl Secret {
     /// Keeps a text.
-    #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
     /// The text itself.
-    #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -32,13 +30,11 @@ pub struct Variables(BTreeMap<String, String>);
 
 impl Variables {
     /// Keeps variables.
-    #[must_use]
     pub fn new(variables: BTreeMap<String, String>) -> Self {
         Self(variables)
     }
 
     /// The variables themselves.
-    #[must_use]
     pub fn reveal(&self) -> &BTreeMap<String, String> {
         &self.0
     }

@@ -22,20 +22,20 @@ const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090)
 /// The most workers: one a core is best, and no machine we know of has more cores.
 const MAX_WORKERS: usize = 1024;
 
-/// How long requests in flight may take to finish after SIGTERM: the grace period of Kubernetes, 30 s.
+/// The time that requests in flight have to finish after SIGTERM: the grace period of Kubernetes, 30 s.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a client may take over a request's head. Ten seconds carry a head over any working
+/// The time that a client may take over a request's head. Ten seconds carry a head over any working
 /// network, and a client that feeds it by the byte holds a connection no longer.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the two time-outs may be: an hour is longer than any restart or client should be waited for.
+/// The range of the two time-outs: an hour is longer than any restart or client should be waited for.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 
 /// The most bytes of a request's head: room for large cookies and tokens (most servers take 8 to 64 KiB).
 const REQUEST_HEAD: u64 = 64 * 1024;
 
-/// What `request_head` may be: hyper takes no buffer below 8 KiB, and a megabyte a connection is
+/// The range of `request_head`: hyper takes no buffer below 8 KiB, and a megabyte a connection is
 /// memory that any client could claim.
 const REQUEST_HEADS: RangeInclusive<u64> = 8 * 1024..=1024 * 1024;
 
@@ -43,20 +43,20 @@ const REQUEST_HEADS: RangeInclusive<u64> = 8 * 1024..=1024 * 1024;
 /// a head without allocating.
 const REQUEST_HEADERS: usize = 100;
 
-/// What `request_headers` may be: what a browser sends at least, and what a map of fields can hold with ease.
+/// The range of `request_headers`: what a browser sends at least, and what a map of fields can hold with ease.
 const REQUEST_HEADER_COUNTS: RangeInclusive<usize> = 16..=10_000;
 
-/// What `connections` and `connections_per_client` may be.
+/// The range of `connections` and `connections_per_client`.
 const CONNECTIONS: RangeInclusive<usize> = 1..=10_000_000;
 
-/// Where compiled code is kept unless configured.
+/// The folder of compiled code unless configured.
 const CACHE: &str = ".wasmgate/cache";
 
 /// Compiled code that may be loaded at once unless configured: some thousand small packages. It is mapped from files,
 /// so the kernel can take back what is not used.
 const LOADED_CODE: u64 = 2 << 30;
 
-/// What `loaded_code` may be: one small package to more than the memory of any machine we know of.
+/// The range of `loaded_code`: one small package to more than the memory of any machine we know of.
 const LOADED_CODES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 
 /// Checked `[server]`.
@@ -68,9 +68,9 @@ pub struct Server {
     pub admin: SocketAddr,
     /// Worker threads, at least one.
     pub workers: usize,
-    /// How long requests in flight may take to finish after SIGTERM.
+    /// The time that requests in flight have to finish after SIGTERM.
     pub drain_timeout: Duration,
-    /// How long a client may take over a request's head.
+    /// The time that a client may take over a request's head.
     pub header_timeout: Duration,
     /// The most bytes of a request's head.
     pub request_head: usize,

@@ -3,7 +3,6 @@
 use super::Config;
 
 /// A line for each route in the order of the file, under the heads METHODS, HOST, PATH and PACKAGE.
-#[must_use]
 pub fn table(config: &Config) -> String {
     let mut rows = vec![["METHODS", "HOST", "PATH", "PACKAGE"].map(str::to_owned)];
     rows.extend(config.routes.iter().map(|route| {

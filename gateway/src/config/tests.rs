@@ -1,4 +1,4 @@
-//! What is accepted, and what is said about what is not.
+//! Configurations that are accepted, and the mistakes that others are refused for.
 
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 

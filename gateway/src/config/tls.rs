@@ -1,4 +1,5 @@
-//! `[package.NAME.tls]`: whom a package's outgoing requests trust besides the usual authorities, and as whom they come.
+//! `[package.NAME.tls]`: the authorities that a package's outgoing requests trust besides the usual ones, and the client
+//! certificate that they show.
 
 use std::{path::Path, sync::Arc};
 
@@ -19,7 +20,7 @@ use super::{
 pub struct TlsConfig {
     /// Authorities that are trusted besides the usual ones.
     pub authorities: Vec<CertificateDer<'static>>,
-    /// What is shown to a server that asks who calls: a chain of certificates and the key of the first one.
+    /// The answer to a server that asks who calls: a chain of certificates and the key of the first one.
     pub identity: Option<Arc<CertifiedKey>>,
 }
 

@@ -14,7 +14,7 @@ use crate::{
     egress::{self, Client},
     error::Failure,
     gateway::Gateway,
-    identity::{self, RequestId},
+    request_headers::{self, RequestId},
 };
 
 /// The time for which an answer is waited for beyond the life of its instance: its deadline is noticed by a timer on a
@@ -80,7 +80,7 @@ async fn deliver(
     let package = gateway
         .package(app)
         .ok_or_else(|| DeliverError::NoSuchApp(app.clone()))?;
-    let id = RequestId::of(request.headers());
+    let id = RequestId::from_headers(request.headers());
     let is_head = request.method() == Method::HEAD;
     let is_invoked = request.headers().contains_key(CALLER);
     if is_invoked && gateway.is_internal(&package.account, request.uri().path()) {
@@ -88,7 +88,7 @@ async fn deliver(
             .answer(is_head, id.as_str())
             .map(Body::from));
     }
-    identity::stamp_delivery(request.headers_mut(), &id, app.as_str());
+    request_headers::stamp_delivery(request.headers_mut(), &id, app.as_str());
     let request = request.map(|body| body.map_err(egress::broken));
     match gateway.dispatch(package, request, &id, client, None).await {
         Ok(response) => Ok(response.map(Body::new)),

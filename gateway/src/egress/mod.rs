@@ -26,7 +26,7 @@ use crate::{
     address,
     admission::{Permit, Permits},
     error::ERROR_HEADER,
-    identity::RequestId,
+    request_headers::RequestId,
 };
 use outgoing::{Destination, Outgoing};
 

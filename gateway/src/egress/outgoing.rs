@@ -9,7 +9,7 @@ use http::{
 use wasmtime_wasi_http::Error;
 
 use super::failed::{self, Failed};
-use crate::{account::Account, admission::Permit, identity::RequestId};
+use crate::{account::Account, admission::Permit, request_headers::RequestId};
 
 /// Scheme, host and port of a request, in one spelling.
 #[derive(Debug, Clone, Eq, Hash, PartialEq)]

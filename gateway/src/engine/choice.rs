@@ -1,4 +1,4 @@
-//! Which engine suits a component.
+//! The choice of the engine for a component.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ const COPY_ON_WRITE_BYTES: u64 = 1 << 20;
 pub struct Choice {
     /// The engine.
     pub engine: EngineKind,
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: String,
 }
 

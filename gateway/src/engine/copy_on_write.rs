@@ -22,12 +22,12 @@ const INSTANCE_BYTES: usize = 16 << 20;
 /// Elements of one table, for the same reason.
 const TABLE_ELEMENTS: usize = 100_000;
 
-/// How the slots of one kind are used.
+/// The use of the slots of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SlotUse {
-    /// What the slots are for.
+    /// The kind of the slots.
     pub kind: &'static str,
-    /// How many there may be.
+    /// The most there may be.
     pub limit: usize,
     /// In use by an instance now.
     pub live: usize,
@@ -43,7 +43,7 @@ fn totals(limits: EngineLimits) -> (u32, u32) {
     (instances, instances.saturating_mul(PARTS_PER_INSTANCE))
 }
 
-/// How the slots of an engine made by [`configure`] are used, or of one that is not made yet.
+/// The use of the slots of an engine made by [`configure`], or of one that is not made yet.
 pub(super) fn slots(engine: Option<&Engine>, limits: EngineLimits) -> Vec<SlotUse> {
     let (instances, parts) = totals(limits);
     let metrics = engine.and_then(Engine::pooling_allocator_metrics);

@@ -1,4 +1,4 @@
-//! The ticker: how often a running guest can be made to yield.
+//! The ticker, at whose ticks a running guest can be made to yield.
 
 use std::{thread, time::Duration};
 

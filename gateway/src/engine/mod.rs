@@ -22,7 +22,7 @@ pub(crate) use copy_on_write::SlotUse;
 /// stack is one that more instances can have.
 const ASYNC_STACK_BYTES: usize = 512 << 10;
 
-/// What of that stack a guest itself may use: the rest is for the host functions it calls.
+/// The part of that stack that a guest itself may use: the rest is for the host functions it calls.
 const WASM_STACK_BYTES: usize = 256 << 10;
 
 /// Instances alive at once over all packages: each reserves a memory's address space, 4 GiB of the 128 TiB that a
@@ -40,7 +40,7 @@ pub(crate) const MAX_MEMORIES: u32 = 20;
 /// Tables of one component, for the same reason.
 pub(crate) const MAX_TABLES: u32 = 40;
 
-/// Where the memory of a package's instances comes from.
+/// The kind of an engine, by where the memory of a package's instances comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EngineKind {
@@ -61,7 +61,7 @@ impl EngineKind {
     }
 }
 
-/// What the engines may hold at once, over all packages.
+/// The most that the engines may hold at once, over all packages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EngineLimits {
     /// Instances alive at once.
@@ -114,7 +114,7 @@ impl Engines {
         }
     }
 
-    /// How the second engine's slots are used; none of them if no package has needed it yet.
+    /// The use of the second engine's slots; none of them if no package has needed it yet.
     pub(crate) fn copy_on_write_slots(&self) -> Vec<SlotUse> {
         copy_on_write::slots(self.copy_on_write.get(), self.limits)
     }
@@ -125,7 +125,7 @@ impl Engines {
     }
 }
 
-/// What the engines have in common.
+/// The settings that the engines have in common.
 fn common() -> Config {
     let mut config = Config::new();
     config

@@ -1,30 +1,12 @@
-//! What a guest answers: the head that may be sent on, and the body that the host gives it to write.
+//! The answer of a guest: the head that may be sent on, and what the host notes of the body.
 
 use http::{Method, response::Parts};
-use wasmtime::{
-    StoreContextMut,
-    component::{Linker, Resource},
-};
-use wasmtime_wasi_http::{
-    WasiHttpView as _,
-    p2::{
-        bindings::http::types::HostOutgoingResponse as _,
-        body::{HostOutgoingBody, StreamContext},
-        types::HostOutgoingResponse,
-    },
-};
-
-use super::host::HostState;
-use crate::content;
 
 /// The most bytes of the fields of a response's head, names and values: what proxies and clients take at most (most
 /// take 8 to 64 KiB).
 const RESPONSE_HEAD: usize = 64 * 1024;
 
-/// The interface whose function is replaced, in the version that wasmtime offers; it serves all of 0.2.
-const TYPES: &str = "wasi:http/types@0.2.12";
-
-/// Says why a guest's head cannot be sent on.
+/// Refuses the head of a guest's response that cannot be sent on.
 ///
 /// # Errors
 /// With what is wrong, for the log.
@@ -48,71 +30,21 @@ pub(super) fn check(head: &Parts) -> Result<(), String> {
     Ok(())
 }
 
-/// How the guest answers, as far as the host has seen.
+/// The guest's answer, as far as the host has seen.
 #[derive(Debug)]
 pub(super) struct Answer {
-    is_head: bool,
+    /// The request was HEAD.
+    pub(super) is_head: bool,
     /// The table's name for the body that the guest writes.
-    body: Option<u32>,
+    pub(super) body: Option<u32>,
 }
 
 impl Answer {
     /// To a request with this method.
-    pub(super) fn to(method: &Method) -> Self {
+    pub(super) fn new(method: &Method) -> Self {
         Self {
             is_head: method == Method::HEAD,
             body: None,
         }
     }
-}
-
-impl HostState {
-    /// Whether the guest has left a body that it took without its end.
-    pub(super) fn has_unfinished_body(&mut self) -> bool {
-        let Some(body) = self.answer.body else {
-            return false;
-        };
-        let body = Resource::<HostOutgoingBody>::new_borrow(body);
-        self.http().table.get(&body).is_ok()
-    }
-
-    /// Gives the guest the body of a response, as wasmtime does; but the `content-length` of a response that has no
-    /// content is that of another response, so that a guest which writes none of it has done nothing wrong.
-    fn body(
-        &mut self,
-        response: Resource<HostOutgoingResponse>,
-    ) -> wasmtime::Result<Result<Resource<HostOutgoingBody>, ()>> {
-        let is_head = self.answer.is_head;
-        let mut http = self.http();
-        let head = http.table.get(&response)?;
-        let made = if head.body.is_none() && (is_head || content::is_forbidden_by(head.status)) {
-            let (chunks, bytes) = (
-                http.hooks.p2_outgoing_body_buffer_chunks(),
-                http.hooks.p2_outgoing_body_chunk_size(),
-            );
-            let (host, body) = HostOutgoingBody::new(StreamContext::Response, None, chunks, bytes);
-            http.table.get_mut(&response)?.body = Some(body);
-            Ok(http.table.push(host)?)
-        } else {
-            http.body(response)?
-        };
-        self.answer.body = made.as_ref().ok().map(Resource::rep);
-        Ok(made)
-    }
-}
-
-/// Puts what is particular to responses into the linker, which has `wasi:http` already.
-///
-/// # Errors
-/// When the linker does not take it.
-pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    let made = linker.instance(TYPES)?.func_wrap(
-        "[method]outgoing-response.body",
-        |mut store: StoreContextMut<'_, HostState>, (response,): (Resource<HostOutgoingResponse>,)| {
-            Ok((store.data_mut().body(response)?,))
-        },
-    );
-    linker.allow_shadowing(false);
-    made
 }

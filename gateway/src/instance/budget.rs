@@ -2,32 +2,32 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What one request may put into the log, in bytes, so that a guest that prints in a loop is seen and does not fill the
-/// disk.
+/// The most that one request may put into the log, in bytes, so that a guest that prints in a loop is seen and does not
+/// fill the disk.
 const REQUEST_BYTES: usize = 1 << 20;
 
-/// What a line takes of that besides its text: a worker makes a thousand lines in some milliseconds, and its other
+/// The cost of a line in that budget besides its text: a worker makes a thousand lines in some milliseconds, and its other
 /// requests wait no longer.
 const REQUEST_LINE_BYTES: usize = 1 << 10;
 
-/// What one request may still put into the log: its two streams together.
+/// The rest of what one request may put into the log: its two streams together.
 #[derive(Debug, Default)]
 pub(super) struct RequestBudget(AtomicUsize);
 
 impl RequestBudget {
-    /// Whether a line of so many bytes may go into the log.
+    /// Takes a line of so many bytes from the budget, if there is room for it.
     pub(super) fn admits(&self, line: usize) -> bool {
         let cost = line.saturating_add(REQUEST_LINE_BYTES);
         self.0.fetch_add(cost, Ordering::Relaxed) < REQUEST_BYTES
     }
 
-    /// Whether nothing more may go into the log.
+    /// Returns whether nothing more may go into the log.
     pub(super) fn is_spent(&self) -> bool {
         self.0.load(Ordering::Relaxed) >= REQUEST_BYTES
     }
 }
 
-/// How long a text may become in the log at most, where JSON writes control characters as six bytes and what is not
+/// The most bytes that a text may become in the log, where JSON writes control characters as six bytes and what is not
 /// UTF-8 as a character of three.
 pub(super) fn in_log(text: &[u8]) -> usize {
     let byte = |byte: &u8| match byte {

@@ -25,7 +25,7 @@ use super::{
     response_body::{GuestBody, GuestTask, RouteTimer},
     unread::Unread,
 };
-use crate::{account::Account, admission::Permit, content, egress::Egress, error::Failure, identity::RequestId};
+use crate::{account::Account, admission::Permit, content, egress::Egress, error::Failure, request_headers::RequestId};
 
 /// Ticks until a guest yields for the first time: not the very next one, which may be due at once, so that a guest
 /// of a few microseconds is never interrupted.
@@ -41,15 +41,15 @@ const ROUNDS_TO_OTHERS: u32 = 2;
 
 /// Everything one request needs besides the request itself.
 pub(crate) struct Call {
-    /// Whose code runs.
+    /// The package.
     pub account: Arc<Account>,
-    /// That code, loaded.
+    /// Its code, loaded.
     pub loaded: Arc<Loaded>,
     /// The slot it runs in.
     pub permit: Permit,
-    /// What it may ask of others.
+    /// The door for its own requests to others.
     pub egress: Egress,
-    /// What it is called in the log.
+    /// Its name in the log.
     pub request_id: RequestId,
     /// Observes how long it took; none for requests that came by no route.
     pub timer: Option<RouteTimer>,
@@ -139,7 +139,7 @@ where
     Ok(Response::from_parts(head, body))
 }
 
-/// Whether a head says that there is more than an empty body.
+/// Returns whether a head says that there is more than an empty body.
 fn announces_content(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_LENGTH)
@@ -176,7 +176,7 @@ impl Guest {
             Arc::clone(&account),
             egress,
             request_id,
-            Answer::to(request.method()),
+            Answer::new(request.method()),
         );
         let mut store = Store::new(loaded.handler.engine(), state);
         store.limiter(|state| &mut state.memory);
@@ -243,7 +243,7 @@ where
 #[error("no instance could be made")]
 struct NoInstance;
 
-/// What a guest's error means to the client, and what of it belongs into the log.
+/// Turns a guest's error into the failure that the client sees and the text for the log.
 fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<String>) {
     let detail = Some(format!("{error:#}"));
     if state.memory.refused() {
@@ -262,7 +262,7 @@ fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<Stri
     (Failure::GuestTrap, detail)
 }
 
-/// Whether a guest called `exit` with 0.
+/// Returns whether a guest called `exit` with 0.
 fn is_success(error: &wasmtime::Error) -> bool {
     matches!(error.downcast_ref(), Some(I32Exit(0)))
 }

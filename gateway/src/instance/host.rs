@@ -1,4 +1,4 @@
-//! What one guest sees of the world: an environment from the configuration, clocks, randomness, a log, the
+//! The world as one guest sees it: an environment from the configuration, clocks, randomness, a log, the
 //! requests it may send, and nothing else.
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     account::Account,
     egress::{self, Egress},
-    identity::RequestId,
+    request_headers::RequestId,
 };
 
 /// The state of one store, owned by one request.
@@ -48,7 +48,8 @@ impl HostState {
     }
 }
 
-/// What is closed here is closed by not being named: there are no arguments, no files and no addresses to reach.
+/// The WASI context of one guest. What is closed is closed by not being named: there are no arguments, no files and no
+/// addresses to reach.
 fn context(account: &Arc<Account>, request_id: &RequestId) -> WasiCtx {
     let budget = Arc::new(RequestBudget::default());
     let output = |stream| {

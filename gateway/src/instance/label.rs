@@ -1,8 +1,8 @@
-//! Which request of which package the log and the metrics speak of.
+//! The request and the package that the log and the metrics speak of.
 
 use std::sync::Arc;
 
-use crate::{account::Account, error::Failure, identity::RequestId};
+use crate::{account::Account, error::Failure, request_headers::RequestId};
 
 /// One request of one package.
 #[derive(Clone)]

@@ -8,6 +8,6 @@ use super::host::HostState;
 pub(crate) struct Loaded {
     /// Its imports are resolved; an instance costs microseconds.
     pub handler: ProxyPre<HostState>,
-    /// What its compiled code takes, in bytes.
+    /// The length of its compiled code, in bytes.
     pub bytes: usize,
 }

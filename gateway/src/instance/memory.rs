@@ -2,7 +2,7 @@
 
 use wasmtime::ResourceLimiter;
 
-/// What a table element costs the host, in bytes: a pointer.
+/// The cost of a table element to the host, in bytes: a pointer.
 const TABLE_ELEMENT_BYTES: usize = 8;
 
 /// Adds up what an instance has and refuses what goes beyond its limit.
@@ -23,7 +23,7 @@ impl MemoryLimit {
         }
     }
 
-    /// Whether the instance was ever refused what it asked for.
+    /// Returns whether the instance was ever refused what it asked for.
     pub(super) fn refused(&self) -> bool {
         self.refused
     }

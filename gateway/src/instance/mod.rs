@@ -7,14 +7,15 @@ mod host;
 mod label;
 mod loaded;
 mod memory;
+mod outgoing_response;
 mod output;
 mod request_body;
 mod response_body;
 mod unread;
 
-pub(crate) use answer::link;
 pub(crate) use call::{Call, run};
 pub(crate) use host::HostState;
 pub(crate) use loaded::Loaded;
+pub(crate) use outgoing_response::link;
 pub(crate) use request_body::RequestBody;
 pub(crate) use response_body::{GuestBody, RouteTimer};

@@ -1,4 +1,4 @@
-//! What a guest prints: each line of its stdout and stderr becomes an event in the gateway's log, under the
+//! The output of a guest: each line of its stdout and stderr becomes an event in the gateway's log, under the
 //! package and the request.
 
 use std::{
@@ -17,15 +17,15 @@ use wasmtime_wasi::{
 };
 
 use super::budget::{RequestBudget, in_log};
-use crate::{account::Account, identity::RequestId};
+use crate::{account::Account, request_headers::RequestId};
 
 /// A longer line is cut into events of this size, so that a guest cannot make the gateway hold its output.
 const MAX_LINE_BYTES: usize = 8 << 10;
 
-/// What a guest may write at once: wasmtime hands it over whole.
+/// The most that a guest may write at once: wasmtime hands it over whole.
 const MAX_WRITE_BYTES: usize = 1 << 20;
 
-/// Which of the two streams.
+/// One of the two streams.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Stream {
     Stdout,

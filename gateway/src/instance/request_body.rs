@@ -14,7 +14,7 @@ use bytes::{Buf as _, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use wasmtime_wasi_http::Error;
 
-/// How far a request's body has come.
+/// The progress of a request's body.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Progress(Arc<AtomicU8>);
 
@@ -24,12 +24,12 @@ const ENDED: u8 = 2;
 const TOO_LARGE: u8 = 3;
 
 impl Progress {
-    /// Whether the guest was waiting for the client when last seen.
+    /// Returns whether the guest was waiting for the client when last seen.
     pub(super) fn is_awaited(&self) -> bool {
         self.0.load(Ordering::Relaxed) == AWAITED
     }
 
-    /// Whether the client sent more than the package takes.
+    /// Returns whether the client sent more than the package takes.
     pub(super) fn is_too_large(&self) -> bool {
         self.0.load(Ordering::Relaxed) == TOO_LARGE
     }

@@ -17,7 +17,7 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use super::label::Label;
 use crate::{error::Failure, metrics::RouteMetrics};
 
-/// Why a body ended before its end: the connection is cut, since the head is already with the client.
+/// A body that ended before its end: the connection is cut, since the head is already with the client.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// The guest failed after its head.
@@ -103,7 +103,7 @@ fn flatten(joined: Result<Result<(), Failure>, tokio::task::JoinError>) -> Resul
     })
 }
 
-/// What the log says of a body that was given up, or is longer or shorter than its head says.
+/// The log's word on a body that was given up, or is longer or shorter than its head says.
 fn broken(error: &wasmtime_wasi_http::Error) -> String {
     format!("its body ended in an error: {error}")
 }
@@ -112,7 +112,7 @@ fn broken(error: &wasmtime_wasi_http::Error) -> String {
 pub struct GuestBody {
     /// Frames that were ready when the head was.
     ready: VecDeque<Frame<Bytes>>,
-    /// What is still to come, with the guest that makes it.
+    /// The rest of the body, with the guest that makes it.
     rest: Option<Rest>,
     _timer: Option<RouteTimer>,
 }

@@ -32,7 +32,7 @@ pub struct CompiledCode {
     stamp: Stamp,
 }
 
-/// Why compiled code cannot be used.
+/// Compiled code that cannot be used.
 #[derive(Debug)]
 pub enum Unfit {
     /// The file is not there.
@@ -43,7 +43,7 @@ pub enum Unfit {
     Unreadable(io::Error),
 }
 
-/// What tells a file from one that was put in its place.
+/// The marks by which a file is told from one that was put in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -118,11 +118,11 @@ impl CodeCache {
 
 impl CompiledCode {
     fn at(path: PathBuf) -> io::Result<Self> {
-        let stamp = Stamp::of(&path)?;
+        let stamp = Stamp::read(&path)?;
         Ok(Self { path, stamp })
     }
 
-    /// Where it lies.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -133,7 +133,7 @@ impl CompiledCode {
     /// # Errors
     /// When it is not, or when that cannot be told now.
     pub fn check(&self) -> Result<(), Unfit> {
-        match Stamp::of(&self.path) {
+        match Stamp::read(&self.path) {
             Ok(stamp) if stamp == self.stamp => Ok(()),
             Ok(_) => self.verify(),
             Err(error) => Err(error.into()),
@@ -170,7 +170,7 @@ impl From<io::Error> for Unfit {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> io::Result<Self> {
+    fn read(path: &Path) -> io::Result<Self> {
         let metadata = fs::metadata(path)?;
         Ok(Self {
             inode: metadata.ino(),
@@ -180,7 +180,7 @@ impl Stamp {
     }
 }
 
-/// What says that `code` belongs at `path`; the directory may be moved as a whole.
+/// The seal by which `code` belongs at `path`; the directory may be moved as a whole.
 fn seal(path: &Path, code: &[u8]) -> [u8; SEAL_BYTES] {
     let name = path.file_name().unwrap_or_default();
     Sha256::new()

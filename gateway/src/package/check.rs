@@ -1,4 +1,4 @@
-//! What a component must be before it is compiled or served, told apart so that each mistake has its remedy.
+//! The demands on a component before it is compiled or served, told apart so that each mistake has its help.
 
 use std::path::{Path, PathBuf};
 

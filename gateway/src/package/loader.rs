@@ -18,7 +18,7 @@ use super::{
     Package, PackageError,
     cache::{CodeCache, CompiledCode, Unfit},
     check,
-    remake::Remaking,
+    recompile::Recompilation,
     survey::Survey,
 };
 use crate::{
@@ -34,7 +34,7 @@ pub(crate) struct Loader {
     cache: CodeCache,
     metrics: Arc<Metrics>,
     threads: ThreadPool,
-    pub(super) remaking: Remaking,
+    pub(super) recompilation: Recompilation,
     /// A linker is a table of some hundred host functions, made once for each engine.
     pool_linker: OnceLock<Linker<HostState>>,
     copy_on_write_linker: OnceLock<Linker<HostState>>,
@@ -66,7 +66,7 @@ impl Loader {
             cache,
             metrics,
             threads,
-            remaking: Remaking::default(),
+            recompilation: Recompilation::default(),
             pool_linker: OnceLock::new(),
             copy_on_write_linker: OnceLock::new(),
         })
@@ -102,7 +102,7 @@ impl Loader {
             path: source.to_owned(),
             error,
         };
-        let survey = Survey::of(&bytes).map_err(|error| invalid(error.to_string()))?;
+        let survey = Survey::parse(&bytes).map_err(|error| invalid(error.to_string()))?;
         check::world(&survey, source)?;
         check::start(&survey.start, memory, source)?;
         let choice = engine::choose(survey.active_data, wanted);
@@ -154,9 +154,9 @@ impl Loader {
         })
     }
 
-    /// Has lost code of a package made again, beside the requests.
-    pub(super) fn make_again(self: &Arc<Self>, package: &Arc<Package>) {
-        self.remaking.add(self, package);
+    /// Compiles lost code of a package again, beside the requests.
+    pub(super) fn recompile(self: &Arc<Self>, package: &Arc<Package>) {
+        self.recompilation.add(self, package);
     }
 
     fn engine(&self, kind: EngineKind, path: &Path) -> Result<&Engine, PackageError> {
@@ -182,7 +182,7 @@ impl Loader {
     }
 }
 
-/// What it means that code is unfit; damaged code is out of the way then.
+/// Turns unfit code into the package's error, and takes damaged code out of the way.
 fn lost(code: &CompiledCode, unfit: Unfit) -> PackageError {
     let path = code.path().to_owned();
     match unfit {

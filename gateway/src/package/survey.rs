@@ -1,11 +1,12 @@
-//! What can be told of a component without compiling it: what it imports and exports, and what an instance begins with.
+//! A component as far as it can be told without compiling it: its imports and exports, and the memory that an instance
+//! begins with.
 
 use wasmparser::{
     BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, DataKind,
     Encoding, Instance, Parser, Payload,
 };
 
-/// What a table element costs the host, in bytes: a pointer.
+/// The cost of a table element to the host, in bytes: a pointer.
 const TABLE_ELEMENT_BYTES: u64 = 8;
 
 /// Bytes of a page of a memory that says no other size.
@@ -20,13 +21,13 @@ pub(super) struct Survey {
     pub(super) exports: Vec<String>,
     /// Bytes of all data segments that are copied at instantiation, over all modules in the component.
     pub(super) active_data: u64,
-    /// What every instance has at its start, at the least: what is not told by the bytes alone counts as nothing.
+    /// The start of every instance, at the least: what is not told by the bytes alone counts as nothing.
     pub(super) start: Start,
-    /// Whether there is any code in it.
+    /// There is code in it.
     pub(super) has_code: bool,
 }
 
-/// What an instance has before any of its code has run.
+/// The size of an instance before any of its code has run.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Start {
     /// Bytes of its memories and tables.
@@ -50,7 +51,7 @@ impl Survey {
     ///
     /// # Errors
     /// When they cannot be read as WebAssembly; the compiler will say it better.
-    pub(super) fn of(bytes: &[u8]) -> Result<Self, BinaryReaderError> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, BinaryReaderError> {
         let mut survey = Self::default();
         let mut open = Vec::<Open>::new();
         for payload in Parser::new(0).parse_all(bytes) {
@@ -227,7 +228,7 @@ mod tests {
     use super::*;
 
     fn survey(text: &str) -> Survey {
-        Survey::of(&wat::parse_str(text).unwrap()).unwrap()
+        Survey::parse(&wat::parse_str(text).unwrap()).unwrap()
     }
 
     #[test]

@@ -19,7 +19,6 @@ pub struct CleanPath<'p>(Cow<'p, str>);
 
 impl<'p> CleanPath<'p> {
     /// Cleans the path of a request target; no query or fragment may be in it.
-    #[must_use]
     pub fn new(raw: &'p str) -> Self {
         if is_clean(raw.as_bytes()) {
             Self(Cow::Borrowed(raw))
@@ -29,13 +28,11 @@ impl<'p> CleanPath<'p> {
     }
 
     /// The path.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether the path differs from the one that was asked for.
-    #[must_use]
+    /// Returns whether the path differs from the one that was asked for.
     pub fn changed(&self) -> bool {
         matches!(self.0, Cow::Owned(_))
     }
@@ -64,7 +61,7 @@ pub(super) fn encode(raw: &str) -> String {
     out
 }
 
-/// Whether cleaning would change nothing. Errs only towards `false`.
+/// Returns whether cleaning would change nothing. Errs only towards `false`.
 fn is_clean(raw: &[u8]) -> bool {
     let mut previous = 0;
     for &byte in raw {

@@ -28,7 +28,7 @@ enum SegmentShape<'r> {
     Rest,
 }
 
-/// Who takes what among the routes of one shape.
+/// The routes of one shape by the methods they take.
 #[derive(Default)]
 struct Takers {
     any: Option<usize>,
@@ -39,7 +39,6 @@ struct Takers {
 /// difference. HEAD beside GET is no collision: a route that names HEAD is preferred for it.
 ///
 /// Takes time in proportion to the number of routes and methods.
-#[must_use]
 pub fn collisions(routes: &[Route]) -> Vec<Collision> {
     let mut shapes: HashMap<Shape<'_>, Takers> = HashMap::new();
     let mut found = Vec::new();
@@ -48,7 +47,7 @@ pub fn collisions(routes: &[Route]) -> Vec<Collision> {
             .path()
             .segments()
             .iter()
-            .map(SegmentShape::of)
+            .map(SegmentShape::from)
             .collect();
         let takers = shapes.entry((route.host(), segments)).or_default();
         if let Some((first, method)) = takers.add(second, route.methods()) {
@@ -62,8 +61,8 @@ pub fn collisions(routes: &[Route]) -> Vec<Collision> {
     found
 }
 
-impl<'r> SegmentShape<'r> {
-    fn of(segment: &'r Segment) -> Self {
+impl<'r> From<&'r Segment> for SegmentShape<'r> {
+    fn from(segment: &'r Segment) -> Self {
         match segment {
             Segment::Static(text) => Self::Static(text),
             Segment::Param(_) => Self::Param,

@@ -49,8 +49,7 @@ impl HostPattern {
         Ok(Self::Exact(lower))
     }
 
-    /// Whether a host, lower case and without a port, is one of these.
-    #[must_use]
+    /// Returns whether a host, lower case and without a port, is one of these.
     pub fn matches(&self, host: &str) -> bool {
         match self {
             Self::Exact(name) => name == host,
@@ -113,7 +112,7 @@ fn name(host: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Whether the last label is a number, which makes the whole an IPv4 address (WHATWG URL, host parsing).
+/// Returns whether the last label is a number, which makes the whole an IPv4 address (WHATWG URL, host parsing).
 fn numeric(host: &str) -> bool {
     host.rsplit('.')
         .next()

@@ -21,7 +21,7 @@ pub struct PathPattern {
     segments: Vec<Segment>,
 }
 
-/// What stands between two slashes.
+/// The part of a pattern between two slashes.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub enum Segment {
     /// Text, in the form of a [`CleanPath`](super::CleanPath); empty only after a trailing slash.
@@ -93,13 +93,11 @@ impl PathPattern {
     }
 
     /// The pattern as it was written.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
     /// The segments, left to right; `/` is one empty static segment.
-    #[must_use]
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }

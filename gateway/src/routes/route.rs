@@ -24,7 +24,7 @@ pub struct Match<'t> {
     pub route: &'t Route,
 }
 
-/// Why no route answers a request.
+/// The reason for which no route answers a request.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NoMatch {
     /// No route has this host and path.
@@ -43,7 +43,6 @@ impl Route {
     ///
     /// `methods` of `None` takes every method. `strip_prefix` is in the form of a [`CleanPath`] and
     /// covers whole static segments of `path`; see [`PathPattern::strips`].
-    #[must_use]
     pub fn new(
         path: PathPattern,
         host: Option<HostPattern>,
@@ -66,43 +65,36 @@ impl Route {
     }
 
     /// The path as it was configured.
-    #[must_use]
     pub fn path(&self) -> &PathPattern {
         &self.path
     }
 
     /// The host; `None` for any.
-    #[must_use]
     pub fn host(&self) -> Option<&HostPattern> {
         self.host.as_ref()
     }
 
     /// The methods; `None` for all.
-    #[must_use]
     pub fn methods(&self) -> Option<&[Method]> {
         self.methods.as_deref()
     }
 
     /// The package that answers, as an index into the configuration's packages.
-    #[must_use]
     pub fn package(&self) -> usize {
         self.package
     }
 
-    /// What is taken off the path before the guest sees it.
-    #[must_use]
+    /// The prefix that is taken off the path before the guest sees it.
     pub fn strip_prefix(&self) -> Option<&str> {
         self.strip_prefix.as_deref()
     }
 
     /// Host and path as configured, such as `*.example.com/c/{*rest}`: the label of metrics and logs.
-    #[must_use]
     pub fn pattern(&self) -> &str {
         &self.label
     }
 
     /// The path that the guest sees, and the prefix that was taken off (empty for none).
-    #[must_use]
     pub fn strip<'p>(&'p self, path: &'p CleanPath<'_>) -> (&'p str, &'p str) {
         let path = path.as_str();
         let Some(prefix) = self.strip_prefix.as_deref() else {
@@ -115,12 +107,12 @@ impl Route {
         }
     }
 
-    /// Whether the route takes the method, HEAD being taken wherever GET is.
+    /// Returns whether the route takes the method, HEAD being taken wherever GET is.
     pub(super) fn takes(&self, method: &Method) -> bool {
         self.names(method) || (method == Method::HEAD && self.names(&Method::GET))
     }
 
-    /// Whether the route takes the method by its own name.
+    /// Returns whether the route takes the method by its own name.
     pub(super) fn names(&self, method: &Method) -> bool {
         self.methods
             .as_ref()

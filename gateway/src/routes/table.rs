@@ -18,7 +18,6 @@ pub struct RouteTable {
 impl RouteTable {
     /// A table of routes. Of routes that collide (see [`collisions`](super::collisions)) the first
     /// one answers.
-    #[must_use]
     pub fn new(routes: Vec<Route>) -> Self {
         let mut table = Self {
             routes: Vec::new(),
@@ -39,7 +38,6 @@ impl RouteTable {
     }
 
     /// The routes, in the order in which they were given; a [`Match`] has an index into them.
-    #[must_use]
     pub fn routes(&self) -> &[Route] {
         &self.routes
     }
@@ -68,7 +66,7 @@ impl RouteTable {
         Some(Match { index, route })
     }
 
-    /// Why nothing was found: what other methods would have found.
+    /// Tells why nothing was found, by the routes that other methods would have found.
     fn refusal(&self, host: Option<&str>, path: &CleanPath<'_>) -> NoMatch {
         let mut taken: Vec<&str> = Vec::new();
         let _: Option<()> = self.visit(host, path, &mut |routes| {

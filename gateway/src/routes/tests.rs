@@ -1,4 +1,4 @@
-//! Which route answers which request.
+//! The routes that answer requests.
 
 use http::Method;
 

@@ -17,7 +17,7 @@ use super::{
     service::Service,
     wire::Wire,
 };
-use crate::{error::Failure, identity::RequestId};
+use crate::{error::Failure, request_headers::RequestId};
 
 /// The beginning of HTTP/2's preface (RFC 9113, 3.4); no request of HTTP/1 does, although a method may begin with the
 /// same letters.

@@ -18,7 +18,7 @@ use hyper::{body::Incoming, service::service_fn, upgrade::OnUpgrade};
 use super::{drain::Drain, exchange::Exchange, limits::HeadLimits, service::Service, upload::Upload};
 use crate::{
     error::Failure,
-    identity::{REQUEST_ID, RequestId},
+    request_headers::{REQUEST_ID, RequestId},
 };
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -66,7 +66,7 @@ impl<S: Service> Handler<S> {
         let response = match self.refusal(&request, is_http2) {
             Some(failure) => {
                 self.service.refused(&failure);
-                let id = RequestId::of(request.headers());
+                let id = RequestId::from_headers(request.headers());
                 let is_head = request.method() == Method::HEAD;
                 // The body is given up as any other is.
                 drop(Upload::wrap(request, &self.exchange));

@@ -26,7 +26,7 @@ use crate::{
     config::Server as ServerConfig,
     error::Failure,
     gateway::{ConnectionInfo, Gateway},
-    identity::RequestId,
+    request_headers::RequestId,
 };
 
 /// The number of connections without a place that are answered at once; the others are only closed.

@@ -89,6 +89,28 @@ mod everywhere {
 mod delivered {
     use super::*;
 
+    #[tokio::test]
+    async fn a_trace_of_zeros_is_none_and_another_takes_its_place() {
+        let world = World::in_process(apps()).await;
+        let trace = "00000000000000000000000000000000";
+        let zeros = format!("00-{trace}-b7ad6b7169203331-01");
+        let headers = [
+            ("content-type", "application/json"),
+            ("traceparent", &*zeros),
+            ("tracestate", "a=b"),
+        ];
+        let published = world.call_with("POST", "/v1.0/publish/pubsub/orders", &headers, "1");
+        assert_eq!(published.await.status, 204);
+        let event = world.apps.wait("kitchen", "/orders", 1).await.remove(0);
+        let passed_on = event.headers["traceparent"].to_str().unwrap().to_owned();
+        assert!(
+            passed_on.len() == zeros.len() && !passed_on.contains(trace),
+            "{passed_on}"
+        );
+        assert_eq!(event.json()["traceparent"], passed_on);
+        assert_ne!(event.json()["tracestate"], "a=b");
+    }
+
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn every_subscribing_app_gets_the_event_in_an_envelope() {
         let world = World::in_process(apps()).await;

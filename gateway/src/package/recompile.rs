@@ -1,4 +1,4 @@
-//! Compiled code that was lost is made again beside the requests: on one of the threads for it, one
+//! Recompilation of lost code beside the requests: on one of the threads for it, one
 //! package after the other.
 
 use std::{
@@ -12,12 +12,12 @@ use parking_lot::Mutex;
 use super::{Loader, Package, PackageError};
 use crate::config::Source;
 
-/// How long a package rests whose code could not be made: compiling takes a core, and its requests ask at once again.
+/// The time that a package rests whose code could not be made: compiling takes a core, and its requests ask at once again.
 const REST: Duration = Duration::from_secs(10);
 
 /// Packages whose code is to be made.
 #[derive(Default)]
-pub(super) struct Remaking(Mutex<Queue>);
+pub(super) struct Recompilation(Mutex<Queue>);
 
 #[derive(Default)]
 struct Queue {
@@ -27,11 +27,11 @@ struct Queue {
     resting: Vec<(Arc<Package>, Instant)>,
 }
 
-impl Remaking {
+impl Recompilation {
     /// Adds a package, unless it is waiting, at work or resting.
     pub(super) fn add(&self, loader: &Arc<Loader>, package: &Arc<Package>) {
         let mut queue = self.0.lock();
-        if queue.has(package) {
+        if queue.contains(package) {
             return;
         }
         queue.waiting.push_back(Arc::clone(package));
@@ -40,7 +40,7 @@ impl Remaking {
         }
         queue.at_work = Some(Arc::clone(package));
         let worker = Arc::clone(loader);
-        loader.threads().spawn(move || worker.make_waiting());
+        loader.threads().spawn(move || worker.compile_waiting());
     }
 
     fn next(&self) -> Option<Arc<Package>> {
@@ -49,13 +49,13 @@ impl Remaking {
         queue.at_work.clone()
     }
 
-    fn rests(&self, package: Arc<Package>) {
+    fn rest(&self, package: Arc<Package>) {
         self.0.lock().resting.push((package, Instant::now() + REST));
     }
 }
 
 impl Queue {
-    fn has(&mut self, package: &Arc<Package>) -> bool {
+    fn contains(&mut self, package: &Arc<Package>) -> bool {
         let now = Instant::now();
         self.resting.retain(|(_, until)| *until > now);
         let resting = self.resting.iter().map(|(package, _)| package);
@@ -65,22 +65,22 @@ impl Queue {
 }
 
 impl Loader {
-    fn make_waiting(&self) {
-        while let Some(package) = self.remaking.next() {
-            match self.make(&package) {
+    fn compile_waiting(&self) {
+        while let Some(package) = self.recompilation.next() {
+            match self.compile_again(&package) {
                 Ok(()) => {
                     tracing::info!(package = %package.name(), "lost code was compiled again");
                     package.recovered();
                 }
                 Err(error) => {
                     package.failed(&error);
-                    self.remaking.rests(package);
+                    self.recompilation.rest(package);
                 }
             }
         }
     }
 
-    fn make(&self, package: &Package) -> Result<(), PackageError> {
+    fn compile_again(&self, package: &Package) -> Result<(), PackageError> {
         let Source::File(source) = &package.account.config.source;
         let (wanted, before) = (package.registered.choice.engine, &package.registered.code);
         let made = self.register(source, Some(wanted), package.account.config.limits.memory)?;

@@ -1,4 +1,5 @@
-//! What a request is called on its way: `x-request-id`, W3C trace context and the `x-forwarded-*` headers.
+//! The headers that the gateway gives a request on its way: `x-request-id`, W3C trace context and the `x-forwarded-*`
+//! headers.
 
 use std::net::IpAddr;
 
@@ -24,7 +25,7 @@ pub struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The client's id when it is 1 to 128 visible ASCII characters, otherwise a fresh UUID.
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub fn from_headers(headers: &HeaderMap) -> Self {
         match headers.get(REQUEST_ID) {
             Some(value) if is_sane(value.as_bytes()) => Self(value.clone()),
             _ => Self::fresh(),
@@ -136,7 +137,7 @@ mod tests {
                 HeaderValue::try_from(*value).unwrap(),
             );
         }
-        let id = RequestId::of(&headers);
+        let id = RequestId::from_headers(&headers);
         let peer = Peer::from(IpAddr::from([10, 0, 0, 9]));
         stamp(&mut headers, &id, &peer, None);
         headers

@@ -1,4 +1,4 @@
-//! Which packages are loaded: the ones in use stay, the others make room.
+//! The loaded packages: the ones in use stay, the others make room.
 //!
 //! A loaded component costs heap, about three mappings and a descriptor, of which a process has a limited number, so
 //! no more than a budget's worth is loaded. Beyond it the package that was not used for longest goes, found by the
@@ -17,11 +17,11 @@ const MAPPINGS_PER_PACKAGE: u64 = 3;
 /// The kernel's default limit on mappings of one process, for machines that do not tell.
 const DEFAULT_MAX_MAPPINGS: u64 = 65_530;
 
-/// Of the limit on mappings, what loaded components may have in tenths; the rest is for instances' memories and
+/// The part of the limit on mappings that loaded components may have, in tenths; the rest is for instances' memories and
 /// stacks and for the allocator.
 const MAPPINGS_TENTHS: u64 = 3;
 
-/// How much of something may be loaded at once.
+/// The most that may be loaded at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Budget {
     /// Packages.
@@ -31,8 +31,8 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// What the limits of this machine allow: a third of the mappings and half of the descriptors.
-    pub(crate) fn of_this_machine(code_bytes: u64) -> Self {
+    /// The most that this machine's limits allow: three tenths of the mappings and half of the descriptors.
+    pub(crate) fn from_system(code_bytes: u64) -> Self {
         let mappings = read_number("/proc/sys/vm/max_map_count").unwrap_or(DEFAULT_MAX_MAPPINGS);
         let by_mappings = mappings * MAPPINGS_TENTHS / 10 / MAPPINGS_PER_PACKAGE;
         let by_descriptors = descriptor_limit() / 2;
@@ -51,7 +51,7 @@ impl Budget {
 }
 
 /// The loaded packages.
-pub(crate) struct Residents {
+pub(crate) struct LoadedPackages {
     budget: Budget,
     evictions: IntCounter,
     clock: Mutex<Clock>,
@@ -63,7 +63,7 @@ struct Clock {
     bytes: usize,
 }
 
-impl Residents {
+impl LoadedPackages {
     /// Nothing is loaded yet; `evictions` counts what is unloaded to make room.
     pub(crate) fn new(budget: Budget, evictions: IntCounter) -> Self {
         Self {
@@ -95,7 +95,7 @@ impl Residents {
         }
     }
 
-    /// How many packages are loaded, and the bytes of their code.
+    /// The number of loaded packages, and the bytes of their code.
     pub(crate) fn loaded(&self) -> (usize, usize) {
         let clock = self.clock.lock();
         (clock.packages.len(), clock.bytes)

@@ -1,0 +1,23 @@
+//! Reads a table key by key and notes every mistake instead of stopping at the first.
+//!
+//! Each getter gives `None` both for a key that is absent and for one that is wrong; a wrong one is
+//! noted. The caller goes on with a default, and the notes decide in the end whether there is a
+//! configuration at all.
+
+mod item;
+mod notes;
+mod section;
+
+use std::fmt::Display;
+
+pub(super) use notes::Notes;
+pub(super) use section::Section;
+
+/// Joins what is known or allowed for help.
+pub(super) fn one_of<T: Display>(choices: &[T]) -> String {
+    let quoted: Vec<String> = choices
+        .iter()
+        .map(|choice| format!("\"{choice}\""))
+        .collect();
+    quoted.join(", ")
+}
