@@ -10,10 +10,10 @@ const TAIL: f64 = 0.025;
 
 /// A median and the 95 % confidence interval around it.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Interval {
-    pub low: f64,
-    pub median: f64,
-    pub high: f64,
+pub(crate) struct Interval {
+    pub(crate) low: f64,
+    pub(crate) median: f64,
+    pub(crate) high: f64,
 }
 
 impl fmt::Display for Interval {
@@ -24,14 +24,14 @@ impl fmt::Display for Interval {
 
 /// The middle value, or the mean of the two middle ones; 0 without samples.
 #[must_use]
-pub fn median(samples: &[f64]) -> f64 {
+pub(crate) fn median(samples: &[f64]) -> f64 {
     let mut sorted = samples.to_vec();
     median_of(&mut sorted)
 }
 
 /// The median of `samples` with its interval, the same on every call.
 #[must_use]
-pub fn interval(samples: &[f64]) -> Interval {
+pub(crate) fn interval(samples: &[f64]) -> Interval {
     let median = median(samples);
     let mut random = fastrand::Rng::with_seed(0x5EED);
     let mut medians: Vec<f64> = (0..RESAMPLES)
@@ -58,7 +58,7 @@ pub fn interval(samples: &[f64]) -> Interval {
 /// Ratios of `ours` to `theirs`, round by round: what disturbs a whole round
 /// disturbs both and cancels out.
 #[must_use]
-pub fn ratios(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
+pub(crate) fn ratios(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
     ours.iter()
         .zip(theirs)
         .filter(|(_, theirs)| **theirs > 0.0)

@@ -16,31 +16,31 @@ use crate::{
 /// One package and its one route: `prefix` and `path` together, of which the
 /// package sees `path`.
 #[derive(Debug, Clone)]
-pub struct Package {
-    pub name: String,
-    pub source: PathBuf,
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) source: PathBuf,
     /// Empty, or `/` and more.
-    pub prefix: String,
+    pub(crate) prefix: String,
     /// The path on which the component answers.
-    pub path: String,
+    pub(crate) path: String,
     /// The package's own deadline, if not the default.
-    pub timeout: Option<Duration>,
+    pub(crate) timeout: Option<Duration>,
     /// The state store that the package may use, if any.
-    pub state: Option<&'static str>,
+    pub(crate) state: Option<&'static str>,
 }
 
 /// A running gateway; it ends, and its folder goes, when this is dropped.
 #[derive(Debug)]
-pub struct Gateway {
+pub(crate) struct Gateway {
     // Before the folder, so that it has ended when the folder is removed.
-    pub peer: Peer,
-    pub program: PathBuf,
+    pub(crate) peer: Peer,
+    pub(crate) program: PathBuf,
     folder: tempfile::TempDir,
 }
 
 /// A reason why there is no gateway.
 #[derive(Debug, thiserror::Error)]
-pub enum GatewayError {
+pub(crate) enum GatewayError {
     #[error(transparent)]
     Peer(#[from] PeerError),
     #[error("the gateway's folder: {0}")]
@@ -54,7 +54,7 @@ pub enum GatewayError {
 
 impl Package {
     #[must_use]
-    pub fn new(name: &str, source: PathBuf, prefix: &str, path: &str) -> Self {
+    pub(crate) fn new(name: &str, source: PathBuf, prefix: &str, path: &str) -> Self {
         Self {
             name: name.to_owned(),
             source,
@@ -67,7 +67,7 @@ impl Package {
 
     /// The path that clients ask for.
     #[must_use]
-    pub fn route(&self) -> String {
+    pub(crate) fn route(&self) -> String {
         format!("{}{}", self.prefix, self.path)
     }
 }
@@ -76,7 +76,7 @@ impl Package {
 ///
 /// # Errors
 /// When it is not a file.
-pub fn component(given: &Path, flag: &'static str) -> Result<PathBuf, GatewayError> {
+pub(crate) fn component(given: &Path, flag: &'static str) -> Result<PathBuf, GatewayError> {
     match given.canonicalize() {
         Ok(found) if found.is_file() => Ok(found),
         _ => Err(GatewayError::NoComponent {
@@ -90,7 +90,7 @@ pub fn component(given: &Path, flag: &'static str) -> Result<PathBuf, GatewayErr
 ///
 /// # Errors
 /// When the program is not found, ends, or stays silent.
-pub fn start(this: &Path, arguments: &GatewayArgs, packages: &[Package]) -> Result<Gateway, GatewayError> {
+pub(crate) fn start(this: &Path, arguments: &GatewayArgs, packages: &[Package]) -> Result<Gateway, GatewayError> {
     start_in(tempfile::tempdir()?, this, arguments, packages)
 }
 
@@ -100,7 +100,12 @@ impl Gateway {
     ///
     /// # Errors
     /// As [`start`].
-    pub fn restart(self, this: &Path, arguments: &GatewayArgs, packages: &[Package]) -> Result<Self, GatewayError> {
+    pub(crate) fn restart(
+        self,
+        this: &Path,
+        arguments: &GatewayArgs,
+        packages: &[Package],
+    ) -> Result<Self, GatewayError> {
         let Self { peer, folder, .. } = self;
         drop(peer);
         start_in(folder, this, arguments, packages)

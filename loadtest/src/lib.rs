@@ -3,21 +3,41 @@
 //! A [`plan::Plan`] says how much and how long, a [`workload::Workload`] what
 //! is asked and which answer is right, [`client::drive`] runs it against a
 //! [`target::Target`] (this machine only) and returns a
-//! [`stats::Measurement`]. [`scenario`] holds the loads with a name,
-//! [`compare`] runs several servers side by side.
+//! [`stats::Measurement`]. `scenario` holds the loads with a name, `compare` runs several servers side by side, and
+//! [`run`] is the program.
 
-pub mod cli;
+mod cli;
 pub mod client;
-pub mod compare;
-pub mod confidence;
-pub mod gateway;
-pub mod native;
+mod compare;
+mod confidence;
+mod gateway;
+mod native;
 pub mod peers;
 pub mod plan;
-pub mod proc;
+mod proc;
 pub mod progress;
-pub mod report;
-pub mod scenario;
+mod report;
+mod scenario;
 pub mod stats;
 pub mod target;
 pub mod workload;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use cli::{Cli, Command};
+
+/// Runs the program, as its command line says.
+///
+/// # Errors
+/// When a server cannot be started, or a load not be run or written down; the error says which.
+pub fn run() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Run(arguments) => scenario::run(&arguments),
+        Command::Compare(arguments) => compare::run(&arguments),
+        Command::Native(arguments) => {
+            native::serve(arguments.listen, arguments.runtime, &arguments.hello).context("the native server")
+        }
+        Command::Leash { program, arguments } => Err(peers::become_leashed(&program, &arguments).into()),
+    }
+}

@@ -26,7 +26,7 @@ const BACKLOG: i32 = 1024;
 
 /// The server's use of the cores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Runtime {
+pub(crate) enum Runtime {
     /// One single-threaded runtime per core, each with its own listener on
     /// the shared address: no task ever moves between cores.
     PerCore,
@@ -39,7 +39,7 @@ pub enum Runtime {
 ///
 /// # Errors
 /// When the address cannot be bound or a runtime cannot start.
-pub fn serve(listen: SocketAddr, runtime: Runtime, hello: &str) -> io::Result<()> {
+pub(crate) fn serve(listen: SocketAddr, runtime: Runtime, hello: &str) -> io::Result<()> {
     if !listen.ip().is_loopback() {
         let text = format!("{listen} is not loopback; use 127.0.0.1:{}", listen.port());
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));

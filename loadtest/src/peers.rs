@@ -32,24 +32,48 @@ pub const LEASH: &str = "leash";
 /// A reason why a server is not there to be measured.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
+    /// There is no such program.
     #[error("{name} is not there: {looked}; {remedy}")]
     NotFound {
+        /// The program.
         name: &'static str,
+        /// The places looked at.
         looked: String,
+        /// The way to get it.
         remedy: &'static str,
     },
+    /// It could not be started.
     #[error("{name} could not be started: {error}")]
-    Start { name: String, error: io::Error },
+    Start {
+        /// The program.
+        name: String,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// It ended before it listened.
     #[error("{name} ended before it listened; its last words:\n{log}")]
-    Ended { name: String, log: String },
+    Ended {
+        /// The program.
+        name: String,
+        /// Its last words.
+        log: String,
+    },
+    /// It did not listen in time.
     #[error("{name} did not listen within {START_LIMIT:?}; its last words:\n{log}")]
-    Silent { name: String, log: String },
+    Silent {
+        /// The program.
+        name: String,
+        /// Its last words.
+        log: String,
+    },
 }
 
 /// A running server, ended when dropped.
 #[derive(Debug)]
 pub struct Peer {
+    /// The name in reports.
     pub name: String,
+    /// The address that it listens on.
     pub target: Target,
     child: Child,
 }
@@ -57,8 +81,11 @@ pub struct Peer {
 /// A program to start.
 #[derive(Debug, Clone)]
 pub struct Launch {
+    /// The name in reports.
     pub name: String,
+    /// The program's file.
     pub program: PathBuf,
+    /// Its arguments.
     pub arguments: Vec<OsString>,
     /// The folder to start it in: a server finds its configuration there.
     pub directory: Option<PathBuf>,
@@ -125,6 +152,7 @@ impl Launch {
 }
 
 impl Peer {
+    /// The id of the process.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()

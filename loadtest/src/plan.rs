@@ -17,6 +17,7 @@ pub const MAX_RATE: f64 = 10_000_000.0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
+    /// HTTP/1.1, one request at a time on a connection.
     Http1,
     /// With prior knowledge, that is without TLS or an upgrade (RFC 9113, 3.3).
     Http2,
@@ -30,19 +31,26 @@ pub enum Pace {
     Closed,
     /// This many requests a second are due whatever the server does, and each
     /// latency counts from the moment the request was due.
-    Open { requests_per_second: f64 },
+    Open {
+        /// The rate.
+        requests_per_second: f64,
+    },
 }
 
 /// One bounded load.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Plan {
+    /// The protocol.
     pub protocol: Protocol,
+    /// The times at which requests are sent.
     pub pace: Pace,
     /// Connections, over all threads.
     pub connections: usize,
     /// Requests in flight on each HTTP/2 connection; HTTP/1.1 has one.
     pub streams: usize,
+    /// Threads that send.
     pub threads: usize,
+    /// The length of the load.
     pub duration: Duration,
     /// Stop after this many requests, even before `duration` is over.
     pub requests: Option<u64>,
@@ -54,10 +62,14 @@ pub struct Plan {
 /// A reason why a plan cannot be run.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum PlanError {
+    /// A value is outside its range.
     #[error("--{flag} {given} is outside {allowed}")]
     OutOfRange {
+        /// The flag that sets it.
         flag: &'static str,
+        /// The value given.
         given: String,
+        /// The range, in words.
         allowed: String,
     },
 }

@@ -4,32 +4,32 @@ use std::{fs, io};
 
 /// Counters of a process since its start, all threads together.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// User and system time in microseconds, in steps of the clock tick (10 ms).
-    pub cpu_us: f64,
+    pub(crate) cpu_us: f64,
     /// Page faults served without I/O.
-    pub minor_faults: f64,
+    pub(crate) minor_faults: f64,
     /// Times a thread went to sleep by itself; threads that ended are not in it.
-    pub voluntary_switches: f64,
+    pub(crate) voluntary_switches: f64,
 }
 
 /// Memory of a process in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
-pub struct Memory {
-    pub resident: u64,
+pub(crate) struct Memory {
+    pub(crate) resident: u64,
     /// Pages with no file behind them: heap, stacks, and mapped pages that the
     /// process changed. The kernel cannot take them back. Not `Private_Dirty`,
     /// which holds pages of files that were written a moment ago as well.
-    pub anonymous: u64,
+    pub(crate) anonymous: u64,
     /// Pages of files that only this process has mapped: compiled code. The
     /// kernel takes them back when memory is short and reads them again.
-    pub mapped: u64,
+    pub(crate) mapped: u64,
 }
 
 impl Usage {
     /// # Errors
     /// When the process has ended.
-    pub fn of(pid: u32) -> io::Result<Self> {
+    pub(crate) fn of(pid: u32) -> io::Result<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let (minor_faults, ticks) = parse_stat(&stat).ok_or_else(|| unexpected("stat"))?;
         let ticks_per_second = rustix::param::clock_ticks_per_second() as f64;
@@ -42,7 +42,7 @@ impl Usage {
 
     /// Returns what was used since `before`, for each of `requests`.
     #[must_use]
-    pub fn per_request(&self, before: &Self, requests: u64) -> Self {
+    pub(crate) fn per_request(&self, before: &Self, requests: u64) -> Self {
         let each = |now: f64, then: f64| (now - then).max(0.0) / requests.max(1) as f64;
         Self {
             cpu_us: each(self.cpu_us, before.cpu_us),
@@ -55,14 +55,14 @@ impl Usage {
 impl Memory {
     /// # Errors
     /// When the process has ended.
-    pub fn of(pid: u32) -> io::Result<Self> {
+    pub(crate) fn of(pid: u32) -> io::Result<Self> {
         let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
         Self::parse(&rollup).ok_or_else(|| unexpected("smaps_rollup"))
     }
 
     /// Returns what each of `extra` more packages added to what there was `before`.
     #[must_use]
-    pub fn each_since(&self, before: &Self, extra: usize) -> Self {
+    pub(crate) fn each_since(&self, before: &Self, extra: usize) -> Self {
         let share = |now: u64, then: u64| now.saturating_sub(then) / extra.max(1) as u64;
         Self {
             resident: share(self.resident, before.resident),
@@ -87,7 +87,7 @@ impl Memory {
 ///
 /// # Errors
 /// When the process has ended.
-pub fn peak_resident(pid: u32) -> io::Result<u64> {
+pub(crate) fn peak_resident(pid: u32) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     kilobytes(&status, "VmHWM:")
         .map(|kilobytes| kilobytes * 1024)

@@ -36,6 +36,7 @@ impl Live {
 /// The progress line, if there is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
+    /// No line.
     Silent,
     /// On standard error, so that standard output stays a clean result.
     Line,

@@ -31,14 +31,20 @@ pub struct Errors {
 /// The ways one request can fail; each has its counter in [`Errors`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
+    /// No connection.
     Connect,
+    /// The connection broke.
     Io,
+    /// No answer in time.
     Timeout,
+    /// Another status than expected.
     Status,
+    /// Another body than expected.
     Body,
 }
 
 impl Errors {
+    /// All failures together.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.connect + self.io + self.timeout + self.status + self.body + self.unsent
@@ -70,6 +76,7 @@ impl Errors {
 pub struct Measurement {
     /// Requests answered as expected.
     pub answered: u64,
+    /// Failed requests, by kind.
     pub errors: Errors,
     /// From the first due request to the last answer.
     pub elapsed: Duration,
@@ -133,6 +140,7 @@ impl Measurement {
         let _ = self.send_delay.add(&other.send_delay);
     }
 
+    /// Right answers a second.
     #[must_use]
     pub fn requests_per_second(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
@@ -149,11 +157,13 @@ impl Measurement {
         Duration::from_nanos(self.latency.value_at_percentile(percentile))
     }
 
+    /// The mean latency of right answers.
     #[must_use]
     pub fn mean_latency(&self) -> Duration {
         Duration::from_nanos(self.latency.mean() as u64)
     }
 
+    /// A percentile of the time from due to sent.
     #[must_use]
     pub fn send_delay(&self, percentile: f64) -> Duration {
         Duration::from_nanos(self.send_delay.value_at_percentile(percentile))
@@ -185,23 +195,36 @@ impl Measurement {
 /// [`Measurement`] in plain numbers.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Summary {
+    /// Right answers.
     pub answered: u64,
+    /// Failed requests, by kind.
     pub errors: Errors,
+    /// The length of the load, in seconds.
     pub elapsed_seconds: f64,
+    /// Right answers a second.
     pub requests_per_second: f64,
+    /// Bytes of all bodies.
     pub body_bytes: u64,
+    /// Latencies, in milliseconds.
     pub latency_ms: Latencies,
+    /// The 99th percentile of the time from due to sent, in milliseconds.
     pub send_delay_p99_ms: f64,
 }
 
 /// Latencies in milliseconds.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Latencies {
+    /// The mean.
     pub mean: f64,
+    /// The median.
     pub p50: f64,
+    /// The 90th percentile.
     pub p90: f64,
+    /// The 99th percentile.
     pub p99: f64,
+    /// The 99.9th percentile.
     pub p999: f64,
+    /// The maximum.
     pub max: f64,
 }
 

@@ -18,15 +18,24 @@ pub struct Target {
 /// A reason why a URL is not taken.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum TargetError {
+    /// It cannot be read as a URL.
     #[error("`{0}` is not a URL; write it as http://127.0.0.1:3000/path")]
     NotAUrl(String),
+    /// Its scheme is not `http`.
     #[error("`{0}`: only plain http is supported; start the server without TLS and use http://")]
     NotHttp(String),
+    /// It is another machine.
     #[error(
         "`{host}` is {address}, which is not a loopback address: load is sent to this machine only; \
          run wasmgate-loadtest beside the server and use http://127.0.0.1:PORT/"
     )]
-    NotLoopback { host: String, address: SocketAddr },
+    NotLoopback {
+        /// The URL's host.
+        host: String,
+        /// Its address.
+        address: SocketAddr,
+    },
+    /// Its host has no address.
     #[error("`{0}` does not resolve; use http://127.0.0.1:PORT/")]
     Unresolved(String),
 }

@@ -8,7 +8,9 @@ use http::Method;
 /// The expectation of a response body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExpectedBody {
+    /// Any body.
     Any,
+    /// These bytes.
     Exactly(Bytes),
     /// Any bytes, but this many of them.
     Length(u64),
@@ -17,17 +19,24 @@ pub enum ExpectedBody {
 /// The answer that counts as right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
+    /// The status.
     pub status: u16,
+    /// The body.
     pub body: ExpectedBody,
 }
 
 /// One request and its right answer.
 #[derive(Debug, Clone)]
 pub struct Exchange {
+    /// The method.
     pub method: Method,
+    /// The path, with a query if there is one.
     pub path: String,
+    /// The body.
     pub body: Bytes,
+    /// The media type of the body.
     pub content_type: Option<&'static str>,
+    /// The right answer.
     pub expected: Expected,
 }
 
@@ -99,6 +108,7 @@ pub struct BodyCheck<'a> {
 }
 
 impl<'a> BodyCheck<'a> {
+    /// Begins to check a body.
     #[must_use]
     pub fn new(expected: &'a ExpectedBody) -> Self {
         Self {
@@ -108,6 +118,7 @@ impl<'a> BodyCheck<'a> {
         }
     }
 
+    /// Checks the next piece.
     pub fn piece(&mut self, piece: &[u8]) {
         let end = self.seen + piece.len();
         if let ExpectedBody::Exactly(whole) = self.expected {
@@ -189,6 +200,7 @@ impl Workload {
         })
     }
 
+    /// The number of exchanges.
     #[must_use]
     pub fn len(&self) -> usize {
         1 + self.rest.len()
@@ -200,6 +212,7 @@ impl Workload {
         false
     }
 
+    /// Returns the exchanges in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Exchange> {
         std::iter::once(&self.first).chain(&self.rest)
     }
@@ -226,6 +239,7 @@ pub struct Chooser {
 }
 
 impl Chooser {
+    /// Returns the index of the next exchange.
     pub fn choose(&mut self) -> usize {
         match &self.workload.order {
             Order::RoundRobin => {

@@ -16,8 +16,10 @@ use wasmgate_dapr::{Dapr, ParkedFilter, StoreError};
 
 use super::{Status, guard};
 
-/// Events that one call lists unless it asks for more or fewer, and at most: a list is held in memory whole.
+/// Events that one call lists unless it asks for more or fewer.
 const LISTED: usize = 100;
+
+/// Events that one call lists at most: a list is held in memory whole.
 pub const MAX_LISTED: usize = 10_000;
 
 /// A choice of events by an operator.

@@ -23,6 +23,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// The result of a look at something begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
+    /// It has not ended.
     Unfinished,
     /// It ended as it should.
     Done,

@@ -31,16 +31,23 @@ use crate::{
 /// are counted in the [`Measurement`].
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
+    /// Threads, sockets or timers could not be had.
     #[error("the load generator could not start: {0}")]
     Start(#[from] io::Error),
+    /// A histogram could not be made.
     #[error("the latency histogram could not be made: {0}")]
     Histogram(#[from] hdrhistogram::CreationError),
+    /// A thread of the load panicked.
     #[error("a load thread ended early; this is a defect of the load generator")]
     ThreadLost,
+    /// The first request was not answered.
     #[error("no answer from http://{authority}{path}: {reason}; is the server running there?")]
     Probe {
+        /// The server.
         authority: String,
+        /// The path that was asked.
         path: String,
+        /// The reason.
         reason: &'static str,
     },
 }
@@ -48,7 +55,9 @@ pub enum LoadError {
 /// One answer, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
+    /// The status.
     pub status: u16,
+    /// The body.
     pub body: Bytes,
 }
 

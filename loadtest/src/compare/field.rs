@@ -33,7 +33,7 @@ use crate::{
 /// Left out: `pooling-pagemap-scan`, whose mask misses pages that are swapped
 /// out or being moved, and `concurrency-support=n`, with which `serve` fails
 /// every request.
-pub const TUNED_WASMTIME: &str = "-O pooling-allocator=y -O pooling-memory-keep-resident=1048576 \
+pub(crate) const TUNED_WASMTIME: &str = "-O pooling-allocator=y -O pooling-memory-keep-resident=1048576 \
     -O pooling-table-keep-resident=65536 -O pooling-async-stack-keep-resident=65536";
 
 /// The flag for how often `wasmtime serve` uses an instance; 1 is a fresh one per request.

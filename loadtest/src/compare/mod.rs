@@ -8,7 +8,7 @@ use std::{fs, time::Duration};
 
 use anyhow::Context;
 
-pub use self::field::TUNED_WASMTIME;
+pub(crate) use self::field::TUNED_WASMTIME;
 use self::{
     field::{Contender, Field},
     rounds::Rounds,
@@ -28,63 +28,63 @@ const MAX_ROUNDS: usize = 1000;
 
 /// Every number of a comparison.
 #[derive(Debug, serde::Serialize)]
-pub struct Comparison {
-    pub about: About,
+pub(crate) struct Comparison {
+    pub(crate) about: About,
     /// As fast as answers come.
-    pub closed: Vec<Standing>,
+    pub(crate) closed: Vec<Standing>,
     /// At a fixed rate; empty when it was left out.
-    pub open: Vec<Standing>,
+    pub(crate) open: Vec<Standing>,
     /// The fixed rate, in requests a second.
-    pub open_rate: f64,
+    pub(crate) open_rate: f64,
     /// Servers that were not measured, and why.
-    pub left_out: Vec<String>,
+    pub(crate) left_out: Vec<String>,
 }
 
 /// The facts a reader needs to repeat it.
 #[derive(Debug, serde::Serialize)]
-pub struct About {
-    pub path: String,
-    pub cores: usize,
-    pub kernel: String,
-    pub rounds: usize,
-    pub plan: Plan,
-    pub versions: Vec<String>,
+pub(crate) struct About {
+    pub(crate) path: String,
+    pub(crate) cores: usize,
+    pub(crate) kernel: String,
+    pub(crate) rounds: usize,
+    pub(crate) plan: Plan,
+    pub(crate) versions: Vec<String>,
 }
 
 /// One server's results over all rounds.
 #[derive(Debug, serde::Serialize)]
-pub struct Standing {
-    pub name: String,
-    pub rounds: Vec<Round>,
-    pub medians: Round,
+pub(crate) struct Standing {
+    pub(crate) name: String,
+    pub(crate) rounds: Vec<Round>,
+    pub(crate) medians: Round,
     /// The first server's requests a second over this one's.
-    pub rate_ratio: Interval,
+    pub(crate) rate_ratio: Interval,
     /// The first server's p99 over this one's.
     pub p99_ratio: Interval,
-    pub peak_resident_bytes: u64,
+    pub(crate) peak_resident_bytes: u64,
     /// Latency in milliseconds at rising percentiles, all rounds together.
-    pub curve: Vec<(f64, f64)>,
+    pub(crate) curve: Vec<(f64, f64)>,
 }
 
 /// One server in one round.
 #[derive(Debug, Clone, Copy, Default, serde::Serialize)]
-pub struct Round {
-    pub requests_per_second: f64,
+pub(crate) struct Round {
+    pub(crate) requests_per_second: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
-    pub cpu_us_per_request: f64,
-    pub minor_faults_per_request: f64,
-    pub voluntary_switches_per_request: f64,
+    pub(crate) cpu_us_per_request: f64,
+    pub(crate) minor_faults_per_request: f64,
+    pub(crate) voluntary_switches_per_request: f64,
     /// Processor time of the load generator, which the server does without.
-    pub load_cpu_us_per_request: f64,
-    pub errors: u64,
+    pub(crate) load_cpu_us_per_request: f64,
+    pub(crate) errors: u64,
 }
 
 /// Runs the comparison, prints the table, writes what was asked for.
 ///
 /// # Errors
 /// When no two servers can be started, or a report cannot be written.
-pub fn run(arguments: &CompareArgs) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &CompareArgs) -> anyhow::Result<()> {
     let plan = arguments.plan();
     plan.check()?;
     anyhow::ensure!(

@@ -20,7 +20,7 @@ svg text{fill:#ddd}.grid{stroke:#333}.whisker{stroke:#fff}}";
 
 /// The whole page.
 #[must_use]
-pub fn page(comparison: &Comparison) -> String {
+pub(crate) fn page(comparison: &Comparison) -> String {
     let about = &comparison.about;
     let protocol = match about.plan.protocol {
         Protocol::Http1 => "HTTP/1.1",

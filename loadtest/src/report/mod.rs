@@ -1,5 +1,5 @@
 //! Results for people: a table in the terminal, a page with plots.
 
-pub mod html;
+pub(crate) mod html;
 mod svg;
-pub mod table;
+pub(crate) mod table;

@@ -11,7 +11,7 @@ use crate::{
 
 /// One load's result.
 #[must_use]
-pub fn summary(summary: &Summary, plan: &Plan) -> String {
+pub(crate) fn summary(summary: &Summary, plan: &Plan) -> String {
     let mut text = String::new();
     let pace = match plan.pace {
         Pace::Closed => "closed loop (latency at the maximum; use --rate to judge latency)".into(),
@@ -42,7 +42,7 @@ pub fn summary(summary: &Summary, plan: &Plan) -> String {
 
 /// The line of latencies.
 #[must_use]
-pub fn latencies(summary: &Summary) -> String {
+pub(crate) fn latencies(summary: &Summary) -> String {
     let latency = &summary.latency_ms;
     format!(
         "latency ms: mean {:.3}  p50 {:.3}  p90 {:.3}  p99 {:.3}  p99.9 {:.3}  max {:.3}\n",
@@ -52,7 +52,7 @@ pub fn latencies(summary: &Summary) -> String {
 
 /// The line of errors, each kind apart.
 #[must_use]
-pub fn errors(summary: &Summary) -> String {
+pub(crate) fn errors(summary: &Summary) -> String {
     let errors = &summary.errors;
     format!(
         "errors: {} (connect {}, broken {}, time-out {}, status {}, body {}, unsent {})\n",
@@ -68,7 +68,7 @@ pub fn errors(summary: &Summary) -> String {
 
 /// Servers side by side.
 #[must_use]
-pub fn comparison(comparison: &Comparison) -> String {
+pub(crate) fn comparison(comparison: &Comparison) -> String {
     let about = &comparison.about;
     let mut text = format!(
         "GET {} on {} cores, kernel {}: {} rounds, medians; ratios with 95 % confidence\n\n",
@@ -91,7 +91,7 @@ pub fn comparison(comparison: &Comparison) -> String {
 
 /// Rows of equal columns, the first aligned left, the others right.
 #[must_use]
-pub fn grid(rows: &[Vec<String>]) -> String {
+pub(crate) fn grid(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));

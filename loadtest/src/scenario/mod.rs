@@ -14,12 +14,12 @@ use std::str::FromStr;
 
 use loadtest_guest::MAX_BODY_BYTES;
 
-pub use self::requests::Direction;
+pub(crate) use self::requests::Direction;
 use crate::cli::RunArgs;
 
 /// A named load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scenario {
+pub(crate) enum Scenario {
     /// The smallest answer.
     Hello,
     /// A small JSON document.
@@ -46,13 +46,13 @@ pub enum Scenario {
     "no scenario `{0}`; there are: hello, json, body-1k to body-1m (body-4k, body-64k, …), \
      state, order, cold, density, many-packages, noisy-neighbour"
 )]
-pub struct UnknownScenario(String);
+pub(crate) struct UnknownScenario(String);
 
 /// Runs a scenario and prints its result.
 ///
 /// # Errors
 /// Everything that keeps the load from being a measurement, with its remedy.
-pub fn run(arguments: &RunArgs) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     arguments.load.plan().check()?;
     match arguments.scenario {
         Scenario::Hello | Scenario::Json | Scenario::Body { .. } | Scenario::State => requests::run(arguments),

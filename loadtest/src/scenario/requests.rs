@@ -23,7 +23,7 @@ use crate::{
 
 /// Which way the body of a `body-…` scenario, or the value of `state`, goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// The server sends it: `GET /body/BYTES`, `GET /state`.
     Get,
     /// The client sends it: `POST /body`, `PUT /state`.
