@@ -7,30 +7,30 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// What a line takes in the log besides its text: time, package, request and the names of all fields.
+/// The bytes that a line takes in the log besides its text: time, package, request and the names of all fields.
 const LINE_BYTES: usize = 256;
 
-/// What one package may put into the log at once, and in a second: enough for every request of a busy package to print
-/// a few lines, and a small part of what a log can take.
+/// The bytes that one package may put into the log at once, and in a second: enough for every request of a busy package
+/// to print a few lines, and a small part of what a log can take.
 const PACKAGE_BURST_BYTES: f64 = (4 << 20) as f64;
 const PACKAGE_BYTES_A_SECOND: f64 = (1 << 20) as f64;
 
-/// How often it is said that lines were dropped.
-const TELL_AGAIN: Duration = Duration::from_secs(1);
+/// The time between two reports of dropped lines.
+const REPORT_AGAIN: Duration = Duration::from_secs(1);
 
 /// The part of the log that a package may still fill.
 #[derive(Debug)]
 pub(crate) struct LogBudget {
     bucket: Mutex<Bucket>,
     /// Lines dropped since the last word about it.
-    untold: AtomicU64,
+    unreported: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Bucket {
     bytes: f64,
     filled: Instant,
-    told: Option<Instant>,
+    reported: Option<Instant>,
 }
 
 impl LogBudget {
@@ -40,13 +40,13 @@ impl LogBudget {
             bucket: Mutex::new(Bucket {
                 bytes: PACKAGE_BURST_BYTES,
                 filled: Instant::now(),
-                told: None,
+                reported: None,
             }),
-            untold: AtomicU64::new(0),
+            unreported: AtomicU64::new(0),
         }
     }
 
-    /// Whether a line of so many bytes in the log may go there now.
+    /// Returns whether a line of so many bytes in the log may go there now.
     pub(crate) fn admits(&self, line: usize) -> bool {
         let mut bucket = self.bucket.lock();
         bucket.fill(Instant::now());
@@ -60,21 +60,24 @@ impl LogBudget {
 
     /// Notes lines that did not go into the log.
     pub(crate) fn dropped(&self, lines: u64) {
-        self.untold.fetch_add(lines, Ordering::Relaxed);
+        self.unreported.fetch_add(lines, Ordering::Relaxed);
     }
 
-    /// How many lines are to be reported now as dropped: not too often, and none twice.
-    pub(crate) fn to_tell(&self) -> Option<u64> {
-        if self.untold.load(Ordering::Relaxed) == 0 {
+    /// Takes the number of dropped lines that are to be reported now: not too often, and none twice.
+    pub(crate) fn take_unreported(&self) -> Option<u64> {
+        if self.unreported.load(Ordering::Relaxed) == 0 {
             return None;
         }
         let mut bucket = self.bucket.lock();
         let now = Instant::now();
-        if bucket.told.is_some_and(|told| now - told < TELL_AGAIN) {
+        if bucket
+            .reported
+            .is_some_and(|reported| now - reported < REPORT_AGAIN)
+        {
             return None;
         }
-        bucket.told = Some(now);
-        Some(self.untold.swap(0, Ordering::Relaxed)).filter(|lines| *lines > 0)
+        bucket.reported = Some(now);
+        Some(self.unreported.swap(0, Ordering::Relaxed)).filter(|lines| *lines > 0)
     }
 }
 
@@ -107,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn dropped_lines_are_told_once_and_not_at_every_request() {
+    fn dropped_lines_are_reported_once_and_not_at_every_request() {
         let budget = LogBudget::new();
-        assert_eq!(budget.to_tell(), None);
+        assert_eq!(budget.take_unreported(), None);
         budget.dropped(3);
         budget.dropped(4);
-        assert_eq!(budget.to_tell(), Some(7));
+        assert_eq!(budget.take_unreported(), Some(7));
         budget.dropped(1);
-        assert_eq!(budget.to_tell(), None);
-        assert_eq!(budget.untold.load(Ordering::Relaxed), 1);
+        assert_eq!(budget.take_unreported(), None);
+        assert_eq!(budget.unreported.load(Ordering::Relaxed), 1);
     }
 }

@@ -90,7 +90,7 @@ impl Lines {
 
     /// Says how much is not in the log, in one line for all requests of the package.
     fn tell_dropped(&self) {
-        if let Some(lines) = self.account.log.to_tell() {
+        if let Some(lines) = self.account.log.take_unreported() {
             tracing::warn!(package = %self.account.name(), request_id = self.request_id.as_str(), lines,
                 "guests of the package print too much; lines are dropped");
         }
