@@ -13,6 +13,8 @@ use std::{
 
 use rustix::process::{getegid, geteuid, getgroups};
 
+use crate::{Code, Diagnostic};
+
 const OWNER_ONLY_DIR: u32 = 0o700;
 const OWNER_ONLY_FILE: u32 = 0o600;
 const OTHERS: u32 = 0o007;
@@ -22,12 +24,11 @@ const ROOT: u32 = 0;
 
 /// A file or folder that is not used.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.diagnostic())]
 pub enum NotPrivate {
     /// It is a symbolic link, which another user may have put there.
-    #[error("{} is a symbolic link; name what it points to", .0.display())]
     Link(PathBuf),
     /// It belongs to another user than this process' or root.
-    #[error("{} belongs to user {owner}, who could change it; give it to this process' user or name another", .path.display())]
     Owner {
         /// The file or folder.
         path: PathBuf,
@@ -35,7 +36,6 @@ pub enum NotPrivate {
         owner: u32,
     },
     /// Users beside its owner may write it.
-    #[error("{} may be written by other users (mode {mode:03o}); run `chmod go-w` on it or name another", .path.display())]
     Writable {
         /// The file or folder.
         path: PathBuf,
@@ -43,13 +43,47 @@ pub enum NotPrivate {
         mode: u32,
     },
     /// The system refuses it.
-    #[error("{}: {source}", .path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// The system's error.
         source: io::Error,
     },
+}
+
+impl NotPrivate {
+    /// The same as a mistake of a user's, without a place.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let (message, help) = self.words();
+        Diagnostic::new(Code::NotPrivate, message, help)
+    }
+
+    fn words(&self) -> (String, &'static str) {
+        match self {
+            Self::Link(path) => {
+                let message = format!("{} is a symbolic link", path.display());
+                (message, "name what it points to")
+            }
+            Self::Owner { path, owner } => {
+                let message = format!(
+                    "{} belongs to user {owner}, who could change it",
+                    path.display()
+                );
+                (message, "give it to this process' user or name another")
+            }
+            Self::Writable { path, mode } => {
+                let message = format!(
+                    "{} may be written by other users (mode {mode:03o})",
+                    path.display()
+                );
+                (message, "run `chmod go-w` on it or name another")
+            }
+            Self::Io { path, source } => {
+                let message = format!("{}: {source}", path.display());
+                (message, "name one that this process may use")
+            }
+        }
+    }
 }
 
 /// Makes the folder `path` for its owner alone, with the folders above it, or checks the one that is there. One of ours

@@ -65,7 +65,6 @@ pub use app::{
 pub use axum::body::Body;
 pub use broker::{Parked, ParkedFilter, ParkedState, QueueDepth};
 pub use building_blocks::{BuildingBlocks, Condition, not_granted};
-pub use components::ComponentError;
 pub use dapr::Dapr;
 pub use grants::{Glob, Globs, GrantError, Grants};
 pub use internal::is_dapr_path;

@@ -1,6 +1,8 @@
 //! Failures of opening the embedded runtime.
 
-use crate::{components::ComponentError, store::DataError};
+use wasmgate_common::{Code, Diagnostic, Diagnostics};
+
+use crate::store::DataError;
 
 /// Why the embedded runtime cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +15,19 @@ pub enum OpenError {
     #[error("TLS cannot be set up: {0}")]
     Tls(#[source] rustls::Error),
     /// All mistakes in the resource YAML.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Components(Vec<ComponentError>),
+    #[error(transparent)]
+    Components(Diagnostics),
+}
+
+impl From<OpenError> for Vec<Diagnostic> {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Data(error) => vec![error.diagnostic()],
+            OpenError::Tls(_) => {
+                let help = "install a build whose TLS works on this machine";
+                vec![Diagnostic::new(Code::Unsupported, error.to_string(), help)]
+            }
+            OpenError::Components(mistakes) => mistakes.into_iter().collect(),
+        }
+    }
 }

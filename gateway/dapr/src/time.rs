@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Days, Months, SecondsFormat, TimeDelta, Utc};
+use wasmgate_common::{Code, Diagnostic};
 
 use crate::cron::Cron;
 
@@ -36,23 +37,36 @@ pub(crate) fn go_time(at_ms: i64) -> String {
     at.format("%Y-%m-%d %H:%M:%S%.3f +0000 UTC").to_string()
 }
 
-/// Why a text is no duration or schedule.
+/// A text that is no duration or schedule, and what to write instead.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct TimeError(String);
+#[error("{message}; {help}")]
+pub(crate) struct TimeError {
+    message: String,
+    help: &'static str,
+}
 
 impl TimeError {
-    pub(crate) fn new(message: &str) -> Self {
-        Self(message.to_owned())
+    pub(crate) fn new(message: impl Into<String>, help: &'static str) -> Self {
+        Self {
+            message: message.into(),
+            help,
+        }
+    }
+}
+
+impl From<TimeError> for Diagnostic {
+    fn from(error: TimeError) -> Self {
+        Self::new(Code::InvalidValue, error.message, error.help)
     }
 }
 
 /// A duration as Go writes it: `1h30m`, `1.5s`, `250ms`; `us` and `ns` too.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, TimeError> {
     let wrong = || {
-        TimeError(format!(
-            "{text:?} is no duration; write one such as 30s, 1h30m or 250ms"
-        ))
+        TimeError::new(
+            format!("{text:?} is no duration"),
+            "write one such as 30s, 1h30m or 250ms",
+        )
     };
     let mut rest = text.trim();
     let mut total = Duration::ZERO;
@@ -94,9 +108,10 @@ pub(crate) fn parse_moment(text: &str, start: i64) -> Result<i64, TimeError> {
         return Ok(later(start, from_start));
     }
     iso_later(text.trim(), start).ok_or_else(|| {
-        TimeError(format!(
-            "{text:?} is neither an RFC 3339 time nor a duration; write 2026-01-31T08:00:00Z, 10s or PT10S"
-        ))
+        TimeError::new(
+            format!("{text:?} is neither an RFC 3339 time nor a duration"),
+            "write 2026-01-31T08:00:00Z, 10s or PT10S",
+        )
     })
 }
 
@@ -161,17 +176,18 @@ impl Schedule {
         if let Some(period) = text.strip_prefix("@every ") {
             let period = parse_duration(period)?;
             if period < MIN_PERIOD {
-                return Err(TimeError(format!(
-                    "{text:?} recurs too fast; 100ms is the least"
-                )));
+                return Err(TimeError::new(
+                    format!("{text:?} recurs too fast"),
+                    "100ms is the least",
+                ));
             }
             return Ok(Self::Every(period));
         }
         let cron = text.parse().map_err(|error| {
-            TimeError(format!(
-                "{text:?} is no schedule ({error}); write six fields (second minute hour day month \
-                 weekday), @every 5s, or @daily"
-            ))
+            TimeError::new(
+                format!("{text:?} is no schedule ({error})"),
+                "write six fields (second minute hour day month weekday), @every 5s, or @daily",
+            )
         })?;
         Ok(Self::Cron(Box::new(cron)))
     }

@@ -1,6 +1,6 @@
 //! From `[dapr]` and the packages' grants to building blocks.
 
-use wasmgate_common::{Code, Diagnostic};
+use wasmgate_common::Diagnostic;
 use wasmgate_dapr::{BuildingBlocks, Dapr, OpenError, OutsideApp, Settings, sidecar::SidecarSettings};
 
 use super::unmet::unmet;
@@ -24,14 +24,7 @@ pub(super) fn check(config: &Config) -> Vec<Diagnostic> {
     if dapr.mode != DaprMode::Embedded || !is_used(config) {
         return Vec::new();
     }
-    match Dapr::check(&embedded(dapr)) {
-        Ok(()) => Vec::new(),
-        Err(OpenError::Components(errors)) => {
-            let diagnostic = |error| diagnostic(Code::InvalidValue, error);
-            errors.iter().map(diagnostic).collect()
-        }
-        Err(error) => vec![diagnostic(Code::DataUnusable, &error)],
-    }
+    Dapr::check(&embedded(dapr)).map_or_else(Vec::from, |()| Vec::new())
 }
 
 /// Lists what a user should know of the grants and the component files, a sentence for each: grants that open nothing,
@@ -44,15 +37,6 @@ pub fn caveats(config: &Config) -> Vec<String> {
     let mut caveats = unmet(config, &settings);
     caveats.extend(Dapr::caveats(&settings));
     caveats
-}
-
-/// Splits an error of the runtime into what is wrong and the help, which it names after the last semicolon.
-pub(super) fn diagnostic(code: Code, error: &impl ToString) -> Diagnostic {
-    let text = error.to_string();
-    match text.rsplit_once("; ") {
-        Some((message, help)) => Diagnostic::new(code, message, help),
-        None => Diagnostic::new(code, text, "correct it there"),
-    }
 }
 
 /// Returns whether anybody may call the building blocks.

@@ -6,7 +6,6 @@ use rayon::{
     ThreadPoolBuilder,
     iter::{Either, IntoParallelRefIterator as _, ParallelIterator as _},
 };
-use wasmgate_common::Code;
 
 use super::{StartError, dapr, machine, metrics, system};
 use crate::{
@@ -36,8 +35,9 @@ pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway
         .map_err(|error| machine(&error))?;
     let registered = register(&config, &loader)?;
     let blocks = dapr::open(&config).map_err(|error| {
-        let mistake = config.at_key("dapr.data", dapr::diagnostic(Code::DataUnusable, &error));
-        StartError::Data(config.diagnostics(vec![mistake]))
+        let mistakes = Vec::from(error).into_iter();
+        let mistakes = mistakes.map(|mistake| config.at_key("dapr.data", mistake));
+        StartError::Data(config.diagnostics(mistakes.collect()))
     })?;
     let loaded_packages = LoadedPackages::new(
         Budget::from_system(config.server.loaded_code),

@@ -45,6 +45,14 @@ impl Place {
         }
     }
 
+    /// A key of a file that whoever reads it names.
+    pub fn of_key(key: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            ..Self::default()
+        }
+    }
+
     /// Returns whether nothing is known of the place.
     pub fn is_unknown(&self) -> bool {
         *self == Self::default()

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use wasmgate_common::{Code, Diagnostic, Place};
+
 use super::{Block, Component, KeyPrefix, KeyedStore, Outbox, PubSub, Scopes, document::ComponentDocument};
 use crate::settings::Settings;
 
@@ -30,15 +32,12 @@ pub(super) fn insert<T>(block: &mut Block<T>, raw: &ComponentDocument, it: T) {
     );
 }
 
-/// The failure of a component without the metadata item `name`.
-pub(super) fn missing(name: &str) -> (String, String) {
-    (
-        format!("spec.metadata.{name}"),
-        "is missing; add it".to_owned(),
-    )
+/// The mistake of a component without the metadata item `name`.
+pub(super) fn missing(name: &str) -> Diagnostic {
+    Diagnostic::new(Code::MissingKey, "is missing", "add it").at(Place::of_key(format!("spec.metadata.{name}")))
 }
 
-pub(super) fn keyed_store(metadata: &Metadata, settings: &Settings) -> Result<KeyedStore, (String, String)> {
+pub(super) fn keyed_store(metadata: &Metadata, settings: &Settings) -> Result<KeyedStore, Diagnostic> {
     let namespace = || {
         settings
             .namespace
@@ -51,8 +50,12 @@ pub(super) fn keyed_store(metadata: &Metadata, settings: &Settings) -> Result<Ke
         Some("namespace") => KeyPrefix::Namespace(namespace()),
         Some("none") => KeyPrefix::None,
         Some(fixed) if fixed.contains("||") => {
-            let message = "may not hold \"||\"; write another prefix".to_owned();
-            return Err(("spec.metadata.keyPrefix".to_owned(), message));
+            let mistake = Diagnostic::new(
+                Code::InvalidValue,
+                "may not hold \"||\"",
+                "write another prefix",
+            );
+            return Err(mistake.at(Place::of_key("spec.metadata.keyPrefix")));
         }
         Some(fixed) => KeyPrefix::Fixed(fixed.to_owned()),
     };

@@ -1,11 +1,12 @@
-//! From documents to components: every mistake is reported, each with its place and remedy.
+//! From documents to components: every mistake is told, each with its place.
 
 use std::{collections::HashSet, path::Path};
 
 use serde::Deserialize;
+use wasmgate_common::{Code, Diagnostic, Diagnostics, Place};
 
 use super::{
-    ComponentError, Components, Declared, Scopes,
+    Components, Declared, Scopes,
     blocks::{Metadata, insert, keyed_store, missing, pubsub},
     defaults,
     document::{ComponentDocument, Document, Head, MetadataItem, read_folder, scalar},
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// Reads the folder of the settings, or makes the defaults.
-pub(crate) fn load(settings: &Settings) -> Result<Components, Vec<ComponentError>> {
+pub(crate) fn load(settings: &Settings) -> Result<Components, Diagnostics> {
     let Some(folder) = &settings.components else {
         return Ok(defaults(settings));
     };
@@ -42,7 +43,7 @@ pub(crate) fn load(settings: &Settings) -> Result<Components, Vec<ComponentError
     if errors.is_empty() {
         Ok(builder.built)
     } else {
-        Err(errors)
+        Err(Diagnostics::new(folder, errors))
     }
 }
 
@@ -54,7 +55,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn add(&mut self, document: &Document) -> Result<(), Vec<ComponentError>> {
+    fn add(&mut self, document: &Document) -> Result<(), Vec<Diagnostic>> {
         let head: Head = document.read_as().map_err(|error| vec![error])?;
         match (head.api_version.as_str(), head.kind.as_str()) {
             ("dapr.io/v1alpha1", "Component") => self.component(document),
@@ -63,38 +64,44 @@ impl Builder<'_> {
             // Resources of a sidecar that mean nothing here.
             ("dapr.io/v1alpha1", "Configuration" | "HTTPEndpoint") => Ok(()),
             (version, kind) => Err(vec![document.error(
+                Code::Unsupported,
                 "kind",
-                format!(
-                    "{kind:?} of {version:?} is no resource this runtime knows; write Component, \
-                     Subscription or Resiliency of dapr.io/v1alpha1"
-                ),
+                format!("{kind:?} of {version:?} is no resource this runtime knows"),
+                "write Component, Subscription or Resiliency of dapr.io/v1alpha1",
             )]),
         }
     }
 
-    fn component(&mut self, document: &Document) -> Result<(), Vec<ComponentError>> {
+    fn component(&mut self, document: &Document) -> Result<(), Vec<Diagnostic>> {
         let raw: ComponentDocument = document.read_as().map_err(|error| vec![error])?;
         let name = raw.metadata.name.clone();
         if name.is_empty() || name.contains('/') || name.contains("||") {
-            let message = format!("{name:?} is no name; write one without slashes");
-            return Err(vec![document.error("metadata.name", message)]);
+            let message = format!("{name:?} is no name");
+            let help = "write one without slashes";
+            return Err(vec![document.error(
+                Code::InvalidValue,
+                "metadata.name",
+                message,
+                help,
+            )]);
         }
         if !self.names.insert(name.clone()) {
-            let message = format!("there is another component {name:?}; give each its own name");
-            return Err(vec![document.error("metadata.name", message)]);
+            let message = format!("there is another component {name:?}");
+            let help = "give each its own name";
+            return Err(vec![document.error(
+                Code::Duplicate,
+                "metadata.name",
+                message,
+                help,
+            )]);
         }
         let metadata = self.metadata(document, &raw)?;
         self.place(document, raw, metadata)
-            .map_err(|(key, message)| vec![document.error(&key, message)])
+            .map_err(|mistake| vec![document.locate(mistake)])
     }
 
     /// Puts the component into its building block.
-    fn place(
-        &mut self,
-        document: &Document,
-        raw: ComponentDocument,
-        metadata: Metadata,
-    ) -> Result<(), (String, String)> {
+    fn place(&mut self, document: &Document, raw: ComponentDocument, metadata: Metadata) -> Result<(), Diagnostic> {
         let folder = document.file.parent().unwrap_or(self.folder);
         let kind = raw.spec.kind.as_str();
         let substitute = self.settings.substitute;
@@ -164,7 +171,7 @@ impl Builder<'_> {
                     .get("multivalued")
                     .is_some_and(|multi| multi == "true");
                 let store = SecretStore::file(&folder.join(file), separator, multi)
-                    .map_err(|message| ("spec.metadata.secretsFile".to_owned(), message))?;
+                    .map_err(|mistake| mistake.at(Place::of_key("spec.metadata.secretsFile")))?;
                 insert(&mut built.secrets, &raw, store);
             }
             ("bindings", kind) => {
@@ -172,28 +179,27 @@ impl Builder<'_> {
                 insert(&mut built.bindings, &raw, binding);
             }
             _ => {
-                let remedy = match kind.split_once('.') {
+                let help = match kind.split_once('.') {
                     Some(("state" | "pubsub" | "lock" | "configuration", _)) => {
                         "set substitute = true to have the embedded kind stand in for it, or use mode = \"sidecar\""
                     }
                     _ => "use an embedded type, or mode = \"sidecar\"",
                 };
-                return Err((
-                    "spec.type".into(),
-                    format!("{kind:?} is not embedded; {remedy}"),
-                ));
+                let message = format!("{kind:?} is not embedded");
+                return Err(Diagnostic::new(Code::Unsupported, message, help).at(Place::of_key("spec.type")));
             }
         }
         Ok(())
     }
 
-    fn metadata(&self, document: &Document, raw: &ComponentDocument) -> Result<Metadata, Vec<ComponentError>> {
+    fn metadata(&self, document: &Document, raw: &ComponentDocument) -> Result<Metadata, Vec<Diagnostic>> {
         let (mut metadata, mut errors) = (Metadata::new(), Vec::new());
         for item in &raw.spec.metadata {
             match self.resolve(item, raw.auth.secret_store.as_deref()) {
                 Ok(value) => drop(metadata.insert(item.name.to_ascii_lowercase(), value)),
-                Err(message) => {
-                    errors.push(document.error(&format!("spec.metadata.{}", item.name), message));
+                Err(mistake) => {
+                    let place = Place::of_key(format!("spec.metadata.{}", item.name));
+                    errors.push(document.locate(mistake.at(place)));
                 }
             }
         }
@@ -204,13 +210,12 @@ impl Builder<'_> {
         }
     }
 
-    fn resolve(&self, item: &MetadataItem, store: Option<&str>) -> Result<String, String> {
+    fn resolve(&self, item: &MetadataItem, store: Option<&str>) -> Result<String, Diagnostic> {
         if let Some(secret) = &item.secret_key_ref {
             let store_name = store.unwrap_or("kubernetes");
             let Some(store) = self.built.secrets.get(store_name) else {
-                return Err(format!(
-                    "there is no secret store {store_name:?}; name one in auth.secretStore"
-                ));
+                let message = format!("there is no secret store {store_name:?}");
+                return Err(unknown(message, "name one in auth.secretStore"));
             };
             let key = secret.key.as_deref().unwrap_or(&secret.name);
             let found = store.it.get(&secret.name);
@@ -218,30 +223,43 @@ impl Builder<'_> {
                 .as_ref()
                 .and_then(|values| values.get(key).or(values.values().next()));
             return found.cloned().ok_or_else(|| {
-                format!(
-                    "secret store {store_name:?} has no secret {:?}; add it there",
+                let message = format!(
+                    "secret store {store_name:?} has no secret {:?}",
                     secret.name
-                )
+                );
+                unknown(message, "add it there")
             });
         }
         if let Some(name) = &item.env_ref {
             let found = self.settings.environment.get(name).cloned();
-            return found.ok_or_else(|| format!("the environment has no {name}; set it"));
+            return found.ok_or_else(|| unknown(format!("the environment has no {name}"), "set it"));
         }
         match &item.value {
             None => Ok(String::new()),
-            Some(value) => scalar(value).ok_or_else(|| "must be a single value; write a text in quotes".into()),
+            Some(value) => scalar(value).ok_or_else(|| {
+                Diagnostic::new(
+                    Code::WrongType,
+                    "must be a single value",
+                    "write a text in quotes",
+                )
+            }),
         }
     }
 
-    fn subscription(&mut self, document: &Document) -> Result<(), Vec<ComponentError>> {
+    fn subscription(&mut self, document: &Document) -> Result<(), Vec<Diagnostic>> {
         let SubscriptionDocument { spec, scopes } = document.read_as().map_err(|error| vec![error])?;
         // Checked here, so that a mistake is told at the start and not at the first event.
-        Subscription::check(&spec).map_err(|error| vec![document.error("spec", error.to_string())])?;
+        Subscription::check(&spec)
+            .map_err(|error| vec![document.locate(Diagnostic::from(error).at(Place::of_key("spec")))])?;
         let scopes = Scopes(scopes);
         self.built.subscriptions.push(Declared { spec, scopes });
         Ok(())
     }
+}
+
+/// A value that names what is not there.
+fn unknown(message: String, help: &str) -> Diagnostic {
+    Diagnostic::new(Code::UnknownName, message, help)
 }
 
 #[derive(Deserialize)]

@@ -7,8 +7,7 @@ use std::{
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_norway::Value;
-
-use super::{ComponentError, PathBufDisplay};
+use wasmgate_common::{Code, Diagnostic, Place};
 
 /// One YAML document and where it stands.
 #[derive(Debug)]
@@ -20,21 +19,25 @@ pub(super) struct Document {
 }
 
 impl Document {
-    pub(super) fn error(&self, key: &str, message: impl Into<String>) -> ComponentError {
-        ComponentError {
-            file: PathBufDisplay(self.file.clone()),
-            document: self.number,
-            key: (!key.is_empty()).then(|| key.to_owned()),
-            message: message.into(),
-        }
+    /// Gives a mistake its place in the document; a key that it has stays.
+    pub(super) fn locate(&self, mut mistake: Diagnostic) -> Diagnostic {
+        mistake.place.file = Some(self.file.as_path().into());
+        mistake.place.document = Some(self.number);
+        mistake
     }
 
-    pub(super) fn read_as<T: DeserializeOwned>(&self) -> Result<T, ComponentError> {
-        serde_norway::from_value(self.value.clone()).map_err(|error| self.error("", error.to_string()))
+    /// A mistake at a key of the document.
+    pub(super) fn error(&self, code: Code, key: &str, message: impl Into<String>, help: &str) -> Diagnostic {
+        self.locate(Diagnostic::new(code, message, help).at(Place::of_key(key)))
+    }
+
+    pub(super) fn read_as<T: DeserializeOwned>(&self) -> Result<T, Diagnostic> {
+        serde_norway::from_value(self.value.clone())
+            .map_err(|error| self.error(Code::WrongType, "", error.to_string(), "correct it there"))
     }
 }
 
-/// What tells the kinds of resources apart.
+/// The part of a resource that tells its kind.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Head {
@@ -97,18 +100,18 @@ pub(super) struct Auth {
 }
 
 /// Every document of every `.yaml` and `.yml` file of `folder`, in the order of the file names, and what is no YAML.
-pub(super) fn read_folder(folder: &Path) -> (Vec<Document>, Vec<ComponentError>) {
-    let file_error = |file: &Path, number, message: String| ComponentError {
-        file: PathBufDisplay(file.to_owned()),
-        document: number,
-        key: None,
-        message,
+pub(super) fn read_folder(folder: &Path) -> (Vec<Document>, Vec<Diagnostic>) {
+    let file_error = |file: &Path, number, code, message: String, help: &str| {
+        Diagnostic::new(code, message, help).at(Place::in_document(file.into(), number, ""))
     };
     let unreadable = |file: &Path, error: io::Error| {
+        let help = "check that it exists and its permissions";
         file_error(
             file,
             1,
-            format!("cannot be read: {error}; check that it exists and its permissions"),
+            Code::FileUnreadable,
+            format!("cannot be read: {error}"),
+            help,
         )
     };
     let entries = match fs::read_dir(folder) {
@@ -140,8 +143,14 @@ pub(super) fn read_folder(folder: &Path) -> (Vec<Document>, Vec<ComponentError>)
                     value,
                 }),
                 Err(error) => {
-                    let message = format!("{error}; correct the YAML there");
-                    errors.push(file_error(&file, number, message));
+                    let help = "correct the YAML there";
+                    errors.push(file_error(
+                        &file,
+                        number,
+                        Code::Syntax,
+                        error.to_string(),
+                        help,
+                    ));
                     // What follows a syntax error cannot be trusted.
                     break;
                 }

@@ -6,7 +6,7 @@ mod caveats;
 mod document;
 mod resiliency;
 
-use std::{collections::HashMap, path::PathBuf};
+use std::collections::HashMap;
 
 pub(crate) use build::load;
 pub(crate) use caveats::caveats;
@@ -18,30 +18,6 @@ use crate::{
     settings::Settings,
     subscription::Spec,
 };
-
-/// A mistake in the resource YAML.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{file}, document {document}{}: {message}", key.as_ref().map(|key| format!(", {key}")).unwrap_or_default())]
-pub struct ComponentError {
-    /// The file.
-    pub file: PathBufDisplay,
-    /// Which of the file's documents, counted from 1.
-    pub document: usize,
-    /// The key that is wrong, if it is one.
-    pub key: Option<String>,
-    /// What is wrong with it and what to write instead.
-    pub message: String,
-}
-
-/// A path that prints itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathBufDisplay(pub PathBuf);
-
-impl std::fmt::Display for PathBufDisplay {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.display().fmt(f)
-    }
-}
 
 /// The apps that may use a component; empty means every app.
 #[derive(Clone, Debug, Default)]

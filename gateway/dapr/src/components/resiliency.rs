@@ -3,8 +3,9 @@
 use std::{collections::HashMap, time::Duration};
 
 use serde::Deserialize;
+use wasmgate_common::{Code, Diagnostic, Place};
 
-use super::{ComponentError, Scopes, document::Document};
+use super::{Scopes, document::Document};
 use crate::{app::AppId, back_off::BackOff, time::parse_duration};
 
 /// What applies to one target.
@@ -50,7 +51,7 @@ impl Resiliency {
     }
 
     /// Reads one `Resiliency` document into the whole.
-    pub(super) fn add(&mut self, document: &Document) -> Result<(), Vec<ComponentError>> {
+    pub(super) fn add(&mut self, document: &Document) -> Result<(), Vec<Diagnostic>> {
         let raw: Raw = document.read_as().map_err(|error| vec![error])?;
         let mut errors = Vec::new();
         let mut timeouts = HashMap::new();
@@ -58,24 +59,25 @@ impl Resiliency {
             let key = format!("spec.policies.timeouts.{name}");
             match parse_duration(text) {
                 Ok(timeout) => drop(timeouts.insert(name.clone(), timeout)),
-                Err(error) => errors.push(document.error(&key, error.to_string())),
+                Err(error) => errors.push(document.locate(Diagnostic::from(error).at(Place::of_key(key)))),
             }
         }
         let mut retries = HashMap::new();
         for (name, retry) in &raw.spec.policies.retries {
             match retry.back_off() {
                 Ok(retry) => drop(retries.insert(name.clone(), retry)),
-                Err(message) => {
+                Err(mistake) => {
                     let key = format!("spec.policies.retries.{name}");
-                    errors.push(document.error(&key, message));
+                    errors.push(document.locate(mistake.at(Place::of_key(key))));
                 }
             }
         }
         let mut policy = |key: String, named: &RawTarget| {
             let mut missing = |kind: &str, name: &Option<String>, found: bool| {
                 if let (Some(name), false) = (name, found) {
-                    let message = format!("there is no {kind} {name:?}; define it in spec.policies");
-                    errors.push(document.error(&key, message));
+                    let message = format!("there is no {kind} {name:?}");
+                    let help = "define it in spec.policies";
+                    errors.push(document.error(Code::UnknownName, &key, message, help));
                 }
             };
             let timeout = named
@@ -183,9 +185,9 @@ struct RawTarget {
 
 impl RawRetry {
     /// Dapr's defaults: constant, 5 s; exponential from 500 ms by 1.5 up to 60 s; for ever.
-    fn back_off(&self) -> Result<BackOff, String> {
+    fn back_off(&self) -> Result<BackOff, Diagnostic> {
         let duration = |text: &Option<String>, default| match text {
-            Some(text) => parse_duration(text).map_err(|error| error.to_string()),
+            Some(text) => parse_duration(text).map_err(Diagnostic::from),
             None => Ok(default),
         };
         let max_retries = match self.max_retries {
@@ -208,9 +210,14 @@ impl RawRetry {
                 longest: duration(&self.max_interval, Duration::from_secs(60))?,
                 max_retries,
             }),
-            Some(other) => Err(format!(
-                "there is no policy {other:?}; write constant or exponential"
-            )),
+            Some(other) => {
+                let message = format!("there is no policy {other:?}");
+                Err(Diagnostic::new(
+                    Code::UnknownName,
+                    message,
+                    "write constant or exponential",
+                ))
+            }
         }
     }
 }

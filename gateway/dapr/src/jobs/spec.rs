@@ -84,18 +84,21 @@ impl JobSpec {
         let schedule = schedule.transpose()?;
         if schedule.is_none() && self.ttl.is_some() {
             return Err(TimeError::new(
-                "a ttl ends a schedule; give a schedule, or remove ttl",
+                "a ttl ends a schedule",
+                "give a schedule, or remove ttl",
             ));
         }
         match self.repeats {
             Some(0) => {
                 return Err(TimeError::new(
-                    "repeats must be 1 or more; remove it to repeat for ever",
+                    "repeats must be 1 or more",
+                    "remove it to repeat for ever",
                 ));
             }
             Some(2..) if schedule.is_none() => {
                 return Err(TimeError::new(
-                    "only a schedule repeats; give one, or remove repeats",
+                    "only a schedule repeats",
+                    "give one, or remove repeats",
                 ));
             }
             _ => {}
@@ -119,11 +122,17 @@ impl JobSpec {
             .is_some_and(|(due_at, expires_at)| due_at > expires_at)
         {
             return Err(TimeError::new(
-                "the job ends before it is due; give a later ttl",
+                "the job ends before it is due",
+                "give a later ttl",
             ));
         }
         let first = due_at.or_else(|| schedule?.next_after(now));
-        let first = first.ok_or_else(|| TimeError::new("the schedule has no time within years"))?;
+        let first = first.ok_or_else(|| {
+            TimeError::new(
+                "the schedule has no time within years",
+                "give one that comes sooner",
+            )
+        })?;
         Ok((first, expires_at))
     }
 
@@ -237,8 +246,9 @@ fn proto_duration(text: &str) -> Result<Duration, TimeError> {
         .filter(|number| number.bytes().all(|b| b.is_ascii_digit() || b == b'.'));
     let duration = seconds.and_then(|_| parse_duration(text).ok());
     duration.ok_or_else(|| {
-        TimeError::new(&format!(
-            "interval {text:?} is no number of seconds; write 10s or 0.5s"
-        ))
+        TimeError::new(
+            format!("interval {text:?} is no number of seconds"),
+            "write 10s or 0.5s",
+        )
     })
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
+use wasmgate_common::{Code, Diagnostic};
 
 use crate::settings::Settings;
 
@@ -50,14 +51,21 @@ impl SecretStore {
 
     /// `secretstores.local.file`: nested objects become names joined by `separator`, or, with
     /// `multi`, each top-level object is one secret of several values.
-    pub(crate) fn file(path: &Path, separator: &str, multi: bool) -> Result<Self, String> {
+    pub(crate) fn file(path: &Path, separator: &str, multi: bool) -> Result<Self, Diagnostic> {
         let shown = path.display();
-        let text = fs::read_to_string(path)
-            .map_err(|error| format!("{shown} cannot be read: {error}; create it or correct the path"))?;
+        let text = fs::read_to_string(path).map_err(|error| {
+            let message = format!("{shown} cannot be read: {error}");
+            Diagnostic::new(
+                Code::FileUnreadable,
+                message,
+                "create it or correct the path",
+            )
+        })?;
+        let wrong = |message| Diagnostic::new(Code::Syntax, message, "correct it there");
         let value: Value =
-            serde_json::from_str(&text).map_err(|error| format!("{shown} is not JSON: {error}; correct it there"))?;
+            serde_json::from_str(&text).map_err(|error| wrong(format!("{shown} is not JSON: {error}")))?;
         let Value::Object(top) = value else {
-            return Err(format!("{shown} must hold a JSON object of secrets"));
+            return Err(wrong(format!("{shown} must hold a JSON object of secrets")));
         };
         let mut secrets = BTreeMap::new();
         for (name, value) in &top {

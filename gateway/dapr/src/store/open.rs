@@ -2,16 +2,16 @@
 
 use std::{io, path::PathBuf};
 
-use wasmgate_common::NotPrivate;
+use wasmgate_common::{Code, Diagnostic, NotPrivate};
 
 use super::StoreError;
 
 /// Why the data folder cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[error("{}", self.diagnostic())]
 #[non_exhaustive]
 pub enum DataError {
     /// It cannot be made or written.
-    #[error("data folder {path}: {source}; name a folder this process may write")]
     Folder {
         /// The folder of the settings.
         path: PathBuf,
@@ -19,23 +19,48 @@ pub enum DataError {
         source: io::Error,
     },
     /// Other users could read or change its files.
-    #[error(transparent)]
     NotPrivate(NotPrivate),
     /// Another process holds it.
-    #[error("data folder {path} is in use by another process; stop it or name another folder")]
     InUse {
         /// The folder of the settings.
         path: PathBuf,
     },
     /// The database cannot be opened: damaged, not ours, locked by another program, or on a disk that is full or
     /// broken. It is left as it is.
-    #[error("database {path}: {source}; {}", source.fault().remedy())]
     Database {
         /// The database file.
         path: PathBuf,
         /// SQLite's reason.
         source: StoreError,
     },
+}
+
+impl DataError {
+    /// The same as a mistake of the configuration, without a place.
+    pub fn diagnostic(&self) -> Diagnostic {
+        match self {
+            Self::Folder { path, source } => {
+                let message = format!("data folder {}: {source}", path.display());
+                Diagnostic::new(
+                    Code::DataUnusable,
+                    message,
+                    "name a folder this process may write",
+                )
+            }
+            Self::NotPrivate(error) => error.diagnostic(),
+            Self::InUse { path } => {
+                let message = format!(
+                    "data folder {} is in use by another process",
+                    path.display()
+                );
+                Diagnostic::new(Code::DataInUse, message, "stop it or name another folder")
+            }
+            Self::Database { path, source } => {
+                let message = format!("database {}: {source}", path.display());
+                Diagnostic::new(Code::DataUnusable, message, source.fault().remedy())
+            }
+        }
+    }
 }
 
 impl From<NotPrivate> for DataError {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use wasmgate_common::{Code, Diagnostic};
 
 use crate::{
     app::AppId,
@@ -99,7 +100,7 @@ const BULK_WAIT_MAX: Duration = Duration::from_secs(60);
 pub(crate) enum SubscriptionError {
     #[error("a subscription must name pubsubname and topic")]
     Nameless,
-    #[error("the subscription to {0} has no route; give route, or routes.default")]
+    #[error("the subscription to {0} has no route")]
     NoRoute(String),
     #[error("the rule {rule:?} of {topic} is no CEL expression: {reason}")]
     Rule {
@@ -107,6 +108,20 @@ pub(crate) enum SubscriptionError {
         rule: String,
         reason: String,
     },
+}
+
+impl From<SubscriptionError> for Diagnostic {
+    fn from(error: SubscriptionError) -> Self {
+        let (code, help) = match &error {
+            SubscriptionError::Nameless => (Code::MissingKey, "give both"),
+            SubscriptionError::NoRoute(_) => (Code::MissingKey, "give route, or routes.default"),
+            SubscriptionError::Rule { .. } => (
+                Code::Syntax,
+                "write an expression such as `event.type == \"paid\"`",
+            ),
+        };
+        Self::new(code, error.to_string(), help)
+    }
 }
 
 impl Subscription {

@@ -1,11 +1,12 @@
 //! Resource YAML, good and bad.
 
-use wasmgate_dapr::{Dapr, OpenError, Settings};
+use wasmgate_common::{Code, Diagnostic};
+use wasmgate_dapr::{Dapr, Settings};
 
 use crate::harness::{Apps, World, add_components};
 
-/// Opens a runtime over these files and answers with all it says is wrong.
-fn mistakes(files: &[(&str, &str)], substitute: bool) -> Vec<String> {
+/// Checks these files and answers with all that is wrong.
+fn diagnostics(files: &[(&str, &str)], substitute: bool) -> Vec<Diagnostic> {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let mut settings = Settings {
@@ -14,11 +15,50 @@ fn mistakes(files: &[(&str, &str)], substitute: bool) -> Vec<String> {
         ..Settings::default()
     };
     add_components(&mut settings, files);
-    match Dapr::check(&settings) {
-        Ok(()) => Vec::new(),
-        Err(OpenError::Components(errors)) => errors.iter().map(ToString::to_string).collect(),
-        Err(other) => panic!("{other}"),
-    }
+    Dapr::check(&settings).map_or_else(Vec::from, |()| Vec::new())
+}
+
+fn mistakes(files: &[(&str, &str)], substitute: bool) -> Vec<String> {
+    let all = diagnostics(files, substitute).into_iter();
+    all.map(|mistake| mistake.to_string()).collect()
+}
+
+#[test]
+fn a_mistake_has_its_kind_its_place_and_help_apart_from_its_message() {
+    let file = component("other", "state.redis", "") + "---\n" + &component("c", "bindings.cron", "");
+    let all = diagnostics(&[("a.yaml", &file)], false);
+    let told: Vec<_> = all
+        .iter()
+        .map(|it| {
+            (
+                it.code,
+                it.place.document,
+                it.place.key.as_str(),
+                it.message.as_str(),
+                it.help.as_str(),
+            )
+        })
+        .collect();
+    let stand_in = "set substitute = true to have the embedded kind stand in for it, or use mode = \"sidecar\"";
+    assert_eq!(
+        told,
+        [
+            (
+                Code::Unsupported,
+                Some(1),
+                "spec.type",
+                "\"state.redis\" is not embedded",
+                stand_in
+            ),
+            (
+                Code::MissingKey,
+                Some(2),
+                "spec.metadata.schedule",
+                "is missing",
+                "add it"
+            ),
+        ]
+    );
 }
 
 fn component(name: &str, kind: &str, metadata: &str) -> String {

@@ -8,6 +8,8 @@ use http_body_util::{BodyExt, Limited};
 use serde_json::value::RawValue;
 
 use super::{Failure, Operation, Output, is_truthy};
+use wasmgate_common::{Code, Diagnostic};
+
 use crate::{providers::https::HttpsClient, time::parse_duration};
 
 /// An answer is kept whole in memory; Dapr's own limit for bodies.
@@ -28,15 +30,19 @@ pub(crate) struct HttpBinding {
 }
 
 impl HttpBinding {
-    pub(super) fn new(url: &str, metadata: &HashMap<String, String>) -> Result<Self, String> {
+    pub(super) fn new(url: &str, metadata: &HashMap<String, String>) -> Result<Self, Diagnostic> {
+        let help = "write one such as http://host:port/path";
+        let wrong = |message| Diagnostic::new(Code::InvalidValue, message, help);
         let parsed: Uri = url
             .parse()
-            .map_err(|error| format!("{url:?} is no URL: {error}"))?;
+            .map_err(|error| wrong(format!("{url:?} is no URL: {error}")))?;
         if !matches!(parsed.scheme_str(), Some("http" | "https")) {
-            return Err(format!("{url:?} must start with http:// or https://"));
+            return Err(wrong(format!(
+                "{url:?} must start with http:// or https://"
+            )));
         }
         let timeout = match metadata.get("responsetimeout") {
-            Some(text) => parse_duration(text).map_err(|error| error.to_string())?,
+            Some(text) => parse_duration(text)?,
             None => DEFAULT_TIMEOUT,
         };
         let token = metadata

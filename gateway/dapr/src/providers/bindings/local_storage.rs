@@ -16,6 +16,8 @@ use cap_std::{ambient_authority, fs::Dir};
 use serde_json::{json, value::RawValue};
 
 use super::{Operation, Output};
+use wasmgate_common::{Code, Diagnostic};
+
 use crate::protocol::body::forms::Metadata;
 
 /// Files below one folder.
@@ -35,11 +37,13 @@ struct Folder {
 const MAX_LISTED: usize = 10_000;
 
 impl LocalStorage {
-    pub(super) fn new(root: PathBuf) -> Result<Self, String> {
+    pub(super) fn new(root: PathBuf) -> Result<Self, Diagnostic> {
         let folder = Folder::open(&root).map_err(|error| {
-            format!(
-                "{}: {error}; name a folder this process may write",
-                root.display()
+            let message = format!("{}: {error}", root.display());
+            Diagnostic::new(
+                Code::FileUnreadable,
+                message,
+                "name a folder this process may write",
             )
         })?;
         Ok(Self {

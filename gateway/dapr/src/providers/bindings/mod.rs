@@ -7,6 +7,7 @@ use std::{collections::HashMap, path::Path};
 
 use axum::body::Bytes;
 use serde_json::value::RawValue;
+use wasmgate_common::{Code, Diagnostic, Place};
 
 use crate::{protocol::body::forms::Metadata, time::Schedule};
 
@@ -58,39 +59,34 @@ pub(crate) enum BindingKind {
     LocalStorage(local_storage::LocalStorage),
 }
 
-/// A key and what is wrong with it.
-pub(crate) type Mistake = (String, String);
-
 impl Binding {
     /// A binding of Dapr's type `bindings.{kind}`; relative paths start at `folder`.
-    pub(crate) fn new(kind: &str, metadata: &HashMap<String, String>, folder: &Path) -> Result<Self, Mistake> {
-        let key = |name: &str| format!("spec.metadata.{name}");
+    pub(crate) fn new(kind: &str, metadata: &HashMap<String, String>, folder: &Path) -> Result<Self, Diagnostic> {
+        let key = |name: &str| Place::of_key(format!("spec.metadata.{name}"));
         let wanted = |name: &str| {
             metadata
                 .get(&name.to_ascii_lowercase())
-                .ok_or_else(|| (key(name), "is missing; add it".to_owned()))
+                .ok_or_else(|| Diagnostic::new(Code::MissingKey, "is missing", "add it").at(key(name)))
         };
         let kind = match kind {
             "cron" => {
                 let schedule = Schedule::of_binding(wanted("schedule")?);
-                BindingKind::Cron(schedule.map_err(|error| (key("schedule"), error.to_string()))?)
+                BindingKind::Cron(schedule.map_err(|error| Diagnostic::from(error).at(key("schedule")))?)
             }
             "http" => {
                 let url = wanted("url")?;
-                BindingKind::Http(http::HttpBinding::new(url, metadata).map_err(|error| (key("url"), error))?)
+                BindingKind::Http(http::HttpBinding::new(url, metadata).map_err(|error| error.at(key("url")))?)
             }
             "localstorage" => {
                 let root = folder.join(wanted("rootPath")?);
                 BindingKind::LocalStorage(
-                    local_storage::LocalStorage::new(root).map_err(|error| (key("rootPath"), error))?,
+                    local_storage::LocalStorage::new(root).map_err(|error| error.at(key("rootPath")))?,
                 )
             }
             other => {
-                let message = format!(
-                    "\"bindings.{other}\" is not embedded; use bindings.cron, bindings.http or \
-                     bindings.localstorage, or mode = \"sidecar\""
-                );
-                return Err(("spec.type".to_owned(), message));
+                let message = format!("\"bindings.{other}\" is not embedded");
+                let help = "use bindings.cron, bindings.http or bindings.localstorage, or mode = \"sidecar\"";
+                return Err(Diagnostic::new(Code::Unsupported, message, help).at(Place::of_key("spec.type")));
             }
         };
         Ok(Self {
