@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How often and how fast something is tried again.
+/// A rule for trying again: how often, and after which pauses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct BackOff {
     pub(crate) first: Duration,
@@ -14,7 +14,7 @@ pub(crate) struct BackOff {
 }
 
 impl BackOff {
-    /// How events are delivered again unless a policy says otherwise: quickly at first, as most
+    /// The rule for events unless a policy says otherwise: quickly at first, as most
     /// failures pass, and for about 25 s in all before the dead-letter topic.
     pub(crate) const DELIVERY: Self = Self {
         first: Duration::from_millis(100),
@@ -23,7 +23,7 @@ impl BackOff {
         max_retries: Some(8),
     };
 
-    /// How apps are asked again until they answer: quickly while a gateway starts, rarely when an app stays broken.
+    /// The rule for asking apps until they answer: quickly while a gateway starts, rarely when an app stays broken.
     pub(crate) const ASK_AGAIN: Self = Self {
         first: Duration::from_millis(100),
         factor: 2.0,
@@ -45,7 +45,7 @@ impl BackOff {
         ))
     }
 
-    /// The same; the longest pause if there is to be no more.
+    /// The same pause, or the longest if there is to be no more.
     pub(crate) fn pause_or_longest(&self, retry: u32) -> Duration {
         self.pause(retry).unwrap_or(self.longest)
     }

@@ -164,7 +164,7 @@ impl BuildingBlocks {
         }
     }
 
-    /// True if the sidecar answers, none where the building blocks are embedded.
+    /// Returns true if the sidecar answers, none where the building blocks are embedded.
     pub fn is_sidecar_reachable(&self) -> Option<bool> {
         match &*self.0 {
             Provider::Embedded(_) => None,
@@ -172,7 +172,7 @@ impl BuildingBlocks {
         }
     }
 
-    /// True if `path` of `app`, as the app would see it, is for the building blocks alone. Beside a
+    /// Returns true if `path` of `app`, as the app would see it, is for the building blocks alone. Beside a
     /// sidecar that is every path before the start.
     pub fn is_internal(&self, app: &AppId, path: &str) -> bool {
         match &*self.0 {

@@ -70,7 +70,8 @@ pub(crate) fn has_prefix(path: &str) -> bool {
         .any(|prefix| first.eq_ignore_ascii_case(prefix))
 }
 
-/// Writes a path as the most lenient app reads it: decoded, and without empty, `.` and `..` segments or slashes around it.
+/// Writes a path as the most lenient app reads it: decoded, and without empty, `.` and `..` segments or slashes around
+/// it.
 pub(crate) fn normalize(path: &str) -> Cow<'_, str> {
     let bare = path.trim_matches('/');
     let has_dots = bare.starts_with('.') || bare.contains("/.");

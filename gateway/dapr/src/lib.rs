@@ -71,4 +71,4 @@ pub use internal::is_dapr_path;
 pub use open_error::OpenError;
 pub use protocol::{ApiRequest, OperationName};
 pub use settings::{OutsideApp, Settings};
-pub use store::{DataError, StoreError};
+pub use store::{DataError, Fault, StoreError};

@@ -4,7 +4,7 @@ use wasmgate_common::{Code, Diagnostic, Diagnostics};
 
 use crate::store::DataError;
 
-/// Why the embedded runtime cannot be opened.
+/// A failure to open the embedded runtime.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {

@@ -1,4 +1,4 @@
-//! What the embedding program decides: the runtime itself reads no environment.
+//! The embedding program's decisions: the runtime itself reads no environment.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -25,7 +25,7 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Without a token: the origins of pages in a browser that may call the API over TCP.
     pub allowed_origins: Vec<String>,
-    /// What `envRef` and environment secret stores see.
+    /// The environment that `envRef` and environment secret stores see.
     pub environment: BTreeMap<String, String>,
     /// A process beside this one that gets events, jobs, bindings and invocations too.
     pub outside: Option<OutsideApp>,
@@ -38,8 +38,8 @@ pub struct Settings {
 pub struct OutsideApp {
     /// Its app-id; no package may have the same.
     pub app: AppId,
-    /// Where it listens, over HTTP.
+    /// The address on which it listens, over HTTP.
     pub address: Authority,
-    /// What every request to it carries as `dapr-api-token`: Dapr's `APP_API_TOKEN`.
+    /// The token that every request to it carries as `dapr-api-token`: Dapr's `APP_API_TOKEN`.
     pub token: Option<HeaderValue>,
 }

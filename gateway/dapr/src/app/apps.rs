@@ -29,7 +29,7 @@ pub(crate) struct Apps {
     channel: OnceLock<Arc<dyn AppChannel>>,
 }
 
-/// Why a delivery brought no answer.
+/// The reason for which a delivery brought no answer.
 #[derive(Debug)]
 pub(crate) enum DeliveryFailure {
     /// The app could not be reached.

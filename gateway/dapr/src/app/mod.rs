@@ -12,8 +12,9 @@ pub(crate) use apps::{Apps, DeliveryFailure};
 pub use http_channel::HttpAppChannel;
 pub use wasmgate_common::{AppId, AppIdError};
 
-/// Why a request could not be handed to an app.
+/// A failure to hand a request to an app.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DeliverError {
     /// Nothing here has that app-id.
     #[error("there is no app {0}")]
@@ -24,7 +25,7 @@ pub enum DeliverError {
     Unavailable {
         /// The app that was called.
         app: AppId,
-        /// What stands in the way, for the log.
+        /// The obstacle, for the log.
         reason: String,
     },
 }
@@ -32,7 +33,7 @@ pub enum DeliverError {
 /// The answer of [`AppChannel::deliver`].
 pub type DeliverFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, DeliverError>> + Send>>;
 
-/// How the runtime reaches apps. The embedding program implements it.
+/// The way to apps, which the embedding program implements.
 pub trait AppChannel: Send + Sync + 'static {
     /// Hands `request` to `app` and answers with what the app answered, whatever its status.
     ///
@@ -40,22 +41,23 @@ pub trait AppChannel: Send + Sync + 'static {
     /// way as well as invocations, so the embedder must not serve the same paths to the public.
     fn deliver(&self, app: &AppId, request: Request<Body>) -> DeliverFuture;
 
-    /// How long the whole answer of `app` to an event, a job or a binding may take where no
+    /// The time that the whole answer of `app` to an event, a job or a binding may take where no
     /// resiliency policy says it.
     fn patience(&self, _app: &AppId) -> Duration {
         PATIENCE
     }
 
-    /// Takes note of what became of one delivery to `app`.
+    /// Takes note of the result of one delivery to `app`.
     fn settled(&self, _app: &AppId, _kind: DeliveryKind, _result: DeliveryResult) {}
 }
 
-/// How long an app may take over an answer that nothing else ends, such as one of a process that
+/// The time that an app may take over an answer that nothing else ends, such as one of a process that
 /// hangs: as long as the sidecar waits for an app's answer at most by its own defaults.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a delivery carries.
+/// The content of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeliveryKind {
     /// An event of a subscription, alone or in a batch.
     Event,
@@ -65,8 +67,9 @@ pub enum DeliveryKind {
     Binding,
 }
 
-/// What became of a delivery.
+/// The result of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DeliveryResult {
     /// The app took it.
     Done,

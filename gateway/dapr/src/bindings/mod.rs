@@ -25,7 +25,7 @@ pub(crate) const FAILED: &str = "ERR_INVOKE_OUTPUT_BINDING";
 pub(crate) struct Options {
     pub(crate) components: Arc<Components>,
     pub(crate) apps: Arc<Apps>,
-    /// Where it notes the paths of input bindings.
+    /// For the paths of input bindings.
     pub(crate) paths: Arc<DeliveryPaths>,
     pub(crate) client: HttpsClient,
     pub(crate) background: Background,

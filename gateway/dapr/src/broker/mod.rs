@@ -108,10 +108,10 @@ impl Broker {
     }
 
     /// The subscriptions of `app`.
-    pub(crate) fn of_app(&self, app: &AppId) -> Vec<Arc<Queue>> {
+    pub(crate) fn subscriptions_of(&self, app: &AppId) -> Vec<Arc<Queue>> {
         let table = self.table.read();
-        let of_app = |queue: &&Arc<Queue>| queue.subscription.app == *app;
-        table.queues.values().filter(of_app).cloned().collect()
+        let is_its_own = |queue: &&Arc<Queue>| queue.subscription.app == *app;
+        table.queues.values().filter(is_its_own).cloned().collect()
     }
 
     /// Every subscription of every app.

@@ -13,7 +13,7 @@ pub(crate) const BATCH: usize = 1_000;
 /// Bodies up to this length are looked into for the event's own name; longer ones are not read.
 const MAX_READ: i64 = 64 * 1024;
 
-/// Which parked events are meant; what is not given means any.
+/// A choice of parked events; a field that is absent means any.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct ParkedFilter {
@@ -32,15 +32,16 @@ pub struct ParkedFilter {
 }
 
 impl ParkedFilter {
-    /// Whether every event is meant.
+    /// Returns true if every event is meant.
     pub fn is_all(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Why an event is not delivered.
+/// A reason for which nothing delivers an event.
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum ParkedState {
     /// Its retries are used up, and there is no dead-letter topic.
     Parked,
@@ -53,7 +54,7 @@ pub enum ParkedState {
 pub struct Parked {
     /// Its number here.
     pub id: i64,
-    /// Why it is not delivered.
+    /// The reason for which it is not delivered.
     pub state: ParkedState,
     /// The subscribing package; empty for dead letters that nobody subscribes to.
     pub package: String,
@@ -63,7 +64,7 @@ pub struct Parked {
     pub topic: String,
     /// Deliveries that failed.
     pub attempts: u32,
-    /// When it was published, in milliseconds since 1970.
+    /// The time of publishing, in milliseconds since 1970.
     pub published_ms: i64,
     /// The length of its body.
     pub bytes: u64,
@@ -120,7 +121,7 @@ pub(crate) fn list(conn: &Connection, filter: &ParkedFilter, limit: usize) -> Re
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// What a CloudEvent is called.
+/// The names in a CloudEvent.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Name {

@@ -21,7 +21,7 @@ pub(crate) struct Delivery {
     pub(crate) attempts: u32,
 }
 
-/// What waits in one queue.
+/// The depth of one queue.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct QueueDepth {
@@ -35,9 +35,9 @@ pub struct QueueDepth {
     pub waiting: u64,
     /// Events whose retries are used up and that have no dead-letter topic.
     pub parked: u64,
-    /// When the oldest of those that will be delivered was published, in milliseconds since 1970.
+    /// The time at which the oldest of those that will be delivered was published, in milliseconds since 1970.
     pub oldest_waiting: Option<i64>,
-    /// When the oldest of the parked ones was published, in milliseconds since 1970.
+    /// The time at which the oldest of the parked ones was published, in milliseconds since 1970.
     pub oldest_parked: Option<i64>,
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn load(conn: &Connection, ids: &[i64]) -> Result<Vec<Delivery>, Stor
     Ok(deliveries)
 }
 
-/// When the next event of the queue is due after `now`, in milliseconds since 1970.
+/// The time after `now` at which the next event of the queue is due, in milliseconds since 1970.
 pub(crate) fn next_due(
     conn: &Connection,
     (app, pubsub, topic): (&str, &str, &str),
@@ -158,7 +158,7 @@ pub(crate) fn sweep(conn: &Connection, now: i64) -> Result<usize, StoreError> {
     Ok(conn.execute("DELETE FROM delivery WHERE expires_at <= ?1", [now])?)
 }
 
-/// How much waits in each queue, and since when.
+/// The depth of each queue.
 pub(crate) fn depths(conn: &Connection) -> Result<Vec<QueueDepth>, StoreError> {
     // Numbers are given in the order of publishing, and are in the index: no body is read.
     let mut statement = conn.prepare_cached(
@@ -201,7 +201,7 @@ pub(crate) fn remember_subscriptions(
     Ok(())
 }
 
-/// What each app subscribed to when it was last asked: app-id and specification.
+/// The subscriptions that each app told last: app-id and specification.
 pub(crate) fn remembered_subscriptions(conn: &Connection) -> Result<Vec<(String, String)>, StoreError> {
     let mut statement = conn.prepare_cached("SELECT app_id, spec FROM subscription")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;

@@ -14,10 +14,10 @@ use crate::{
     providers::configuration::{ConfigurationStore, Item, Items},
 };
 
-/// How often a watched file is looked at. Looking is one system call.
+/// The pause between two looks at a watched file. Looking is one system call.
 const WATCH_PERIOD: Duration = Duration::from_millis(500);
 
-/// How long an app may take for a notice; it is told again in the next round.
+/// The time that an app may take over a notice; it is told again in the next round.
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A subscription to changes.
@@ -87,7 +87,7 @@ fn changes(store: &ConfigurationStore, watcher: &Watcher) -> Items {
     changed.chain(gone).collect()
 }
 
-/// Whether the app took the notice; otherwise it is told again.
+/// Tells the app; returns false if it has to be told again.
 async fn tell(block: &Configuration, watcher: &Watcher, id: &str, key: &str, item: &Item) -> bool {
     let encode = |text| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
     let path = format!("/configuration/{}/{}", encode(&watcher.store), encode(key));

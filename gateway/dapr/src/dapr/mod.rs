@@ -59,8 +59,8 @@ impl Dapr {
             .map_err(OpenError::Components)
     }
 
-    /// A sentence for each thing that the resource YAML's components do here and not beside a sidecar. There is none for
-    /// the components that there are without a folder, or for files with mistakes.
+    /// A sentence for each thing that the resource YAML's components do here and not beside a sidecar. There is none
+    /// for the components that there are without a folder, or for files with mistakes.
     pub fn caveats(settings: &Settings) -> Vec<String> {
         match (&settings.components, components::load(settings)) {
             (Some(_), Ok(components)) => components::caveats(&components),
@@ -181,7 +181,7 @@ impl Dapr {
         self.0.api.pubsub.silent_apps()
     }
 
-    /// True if `path` of `app` is one by which the runtime calls it (events, jobs, bindings, configuration). The
+    /// Returns true if `path` of `app` is one by which the runtime calls it (events, jobs, bindings, configuration). The
     /// embedder must refuse it to everyone else, invocations by other apps included.
     pub fn is_internal(&self, app: &AppId, path: &str) -> bool {
         self.0.paths.is_internal(app, path)
@@ -196,12 +196,12 @@ impl Dapr {
             .await
     }
 
-    /// The same for a request that has been parsed.
+    /// Answers a request that has been parsed.
     pub(crate) async fn answer(&self, caller: &AppId, grants: &Grants, request: ApiRequest) -> Response<Body> {
         self.0.api.answer(caller, grants, request).await
     }
 
-    /// The same API for ordinary processes: everything that arrives is taken for a call of `app`.
+    /// The router of the API for ordinary processes: everything that arrives is taken for a call of `app`.
     ///
     /// With [`Settings::api_token`] every call but the health checks must carry it. Without one the
     /// pages of a browser are kept out: a call must name this machine or one of

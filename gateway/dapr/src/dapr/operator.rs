@@ -1,4 +1,4 @@
-//! What an operator sees of the queues, and does about events that are stuck.
+//! The queues for an operator, who sees them and does something about events that are stuck.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl Dapr {
-    /// What waits in each queue; queues in which nothing waits are left out.
+    /// The depth of each queue; queues in which nothing waits are left out.
     pub async fn queues(&self) -> Vec<QueueDepth> {
         let depths = self.0.store.scan(queue::depths).await;
         depths.unwrap_or_else(|error| {

@@ -14,7 +14,7 @@ use crate::{
     time::now_ms,
 };
 
-/// How often expired rows are removed. They are invisible before that; this only frees room.
+/// The pause between two removals of expired rows. They are invisible before that; this only frees room.
 const SWEEP_PERIOD: Duration = Duration::from_secs(60);
 
 /// Starts all background work; called once.

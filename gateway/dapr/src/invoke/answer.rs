@@ -63,7 +63,7 @@ async fn with_content_type(response: Response<Body>) -> Response<Body> {
     Response::from_parts(head, body)
 }
 
-/// Whether bytes hold none of the control codes that no text has (WHATWG MIME Sniffing, section 7).
+/// Returns true for bytes with none of the control codes that no text has (WHATWG MIME Sniffing, section 7).
 fn is_text(data: &[u8]) -> bool {
     !data
         .iter()

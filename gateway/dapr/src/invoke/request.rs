@@ -76,7 +76,7 @@ fn limited(body: Body) -> Result<Body, ApiError> {
     })
 }
 
-/// What of a caller's headers is the callee's: all but those that address the call or vouch for it.
+/// Keeps of a caller's headers the callee's: all but those that address the call or vouch for it.
 pub(crate) fn passed_on(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
     remove_hop_by_hop(&mut headers);

@@ -149,7 +149,7 @@ const NOT_IN_PATHS: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// Where the app is called for its job `name`.
+/// The path by which an app is called for its job `name`.
 pub(crate) fn path(name: &str) -> String {
     format!(
         "/job/{}",

@@ -35,7 +35,7 @@ pub(crate) struct JobSpec {
     pub(crate) failure_policy: Option<FailurePolicy>,
 }
 
-/// What happens when the app does not take the job.
+/// The rule for an app that does not take the job.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum FailurePolicy {
@@ -65,7 +65,7 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) const FAILED: &str = "DAPR_SCHEDULER_SCHEDULE_JOB";
 
 impl JobSpec {
-    /// When the job is due first and when it ends, in milliseconds since 1970, by the rules of Dapr's scheduler.
+    /// The times at which the job is due first and at which it ends, in milliseconds since 1970, by the rules of Dapr's scheduler.
     pub(crate) fn begin(&self, now: i64) -> Result<(i64, Option<i64>), ApiError> {
         if self.name.as_deref().is_some_and(|name| !name.is_empty()) {
             let message = "name the job in the path only; remove name from the body";
@@ -136,7 +136,7 @@ impl JobSpec {
         Ok((first, expires_at))
     }
 
-    /// When the job is due again after it has fired; none if it is done.
+    /// The time at which the job is due again after it has fired; none if it is done.
     pub(crate) fn next_after(&self, job: &JobRow, now: i64) -> Option<i64> {
         if self.repeats.is_some_and(|repeats| job.fired >= repeats) {
             return None;
@@ -169,7 +169,7 @@ impl JobSpec {
         most.is_none_or(|most| retry < most).then_some(interval)
     }
 
-    /// What the app gets: the data as it was written.
+    /// The body for the app: the data as it was written.
     pub(crate) fn payload(&self) -> String {
         let data = self.data.as_deref();
         data.map_or("null", RawValue::get).to_owned()

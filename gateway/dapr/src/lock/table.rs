@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::store::StoreError;
 
-/// What became of an unlock; the numbers are those of Dapr's API.
+/// The result of an unlock; the numbers are those of Dapr's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unlock {
     Done = 0,

@@ -4,6 +4,7 @@
 pub(crate) mod body;
 pub(crate) mod message;
 pub(crate) mod metadata;
+mod needed_grants;
 pub(crate) mod operation;
 pub(crate) mod path;
 mod request;

@@ -1,10 +1,9 @@
-//! Which path is which operation, and which grant it needs: one table for the embedded runtime and
-//! for the sidecar.
+//! The operations of the API by path: one table for the embedded runtime and for the sidecar.
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION, request::Parts};
 
 use super::{message::queries, path};
-use crate::{error::ApiError, event::lenient_unbase64, grants::Grants};
+use crate::{error::ApiError, event::lenient_unbase64};
 
 /// Names the callee on any path.
 pub(crate) const APP_ID: &str = "dapr-app-id";
@@ -117,7 +116,7 @@ impl Operation {
             .ok_or_else(|| unknown(path))
     }
 
-    /// Whether Dapr serves the operation under this version of its API.
+    /// Returns true if Dapr serves the operation under this version of its API.
     fn is_of(&self, version: &str) -> bool {
         let alpha_alone = matches!(
             self,
@@ -139,91 +138,9 @@ impl Operation {
             _ => false,
         }
     }
-
-    /// Refuses what the grants do not give. Lists of secrets and of configuration are also
-    /// filtered by who answers them.
-    pub(crate) fn check(&self, grants: &Grants) -> Result<(), ApiError> {
-        let granted = |granted: bool, code, block, name: &str| match granted {
-            true => Ok(()),
-            false => Err(ApiError::not_granted(code, block, name)),
-        };
-        match self {
-            Self::GetState { store, .. }
-            | Self::SaveState { store }
-            | Self::DeleteState { store, .. }
-            | Self::BulkGetState { store }
-            | Self::Transact { store }
-            | Self::QueryState { store } => granted(
-                grants.allows_state(store),
-                "ERR_STATE_FORBIDDEN",
-                "state",
-                store,
-            ),
-            Self::Publish { pubsub, topic } | Self::BulkPublish { pubsub, topic } => granted(
-                grants.allows_publish(pubsub, topic),
-                "ERR_PUBSUB_FORBIDDEN",
-                "publish",
-                &format!("{pubsub}/{topic}"),
-            ),
-            Self::Invoke { app, .. } => granted(
-                grants.allows_invoke(app),
-                "ERR_DIRECT_INVOKE",
-                "invoke",
-                app,
-            ),
-            Self::Bind { name } => {
-                let allowed = grants.allows_binding(name);
-                granted(allowed, "ERR_INVOKE_OUTPUT_BINDING", "bindings", name)
-            }
-            Self::GetSecret { store, key } => granted(
-                grants.allows_secret(store, key),
-                "ERR_PERMISSION_DENIED",
-                "secrets",
-                &format!("{store}/{key}"),
-            ),
-            Self::BulkSecrets { store } => granted(
-                grants.sees_secrets(store),
-                "ERR_PERMISSION_DENIED",
-                "secrets",
-                store,
-            ),
-            Self::UnsubscribeConfiguration { store, .. } => granted(
-                grants.sees_configuration(store),
-                "ERR_PERMISSION_DENIED",
-                "configuration",
-                store,
-            ),
-            Self::GetConfiguration { store, keys } | Self::SubscribeConfiguration { store, keys } => {
-                let code = "ERR_PERMISSION_DENIED";
-                if keys.is_empty() {
-                    let some = grants.sees_configuration(store);
-                    return granted(some, code, "configuration", store);
-                }
-                keys.iter().try_for_each(|key| {
-                    let name = format!("{store}/{key}");
-                    granted(
-                        grants.allows_configuration(store, key),
-                        code,
-                        "configuration",
-                        &name,
-                    )
-                })
-            }
-            Self::Lock { store } | Self::Unlock { store } => granted(
-                grants.allows_lock(store),
-                "ERR_LOCK_FORBIDDEN",
-                "lock",
-                store,
-            ),
-            Self::ScheduleJob { name } | Self::GetJob { name } | Self::DeleteJob { name } => {
-                granted(grants.allows_jobs(), "ERR_JOBS_FORBIDDEN", "jobs", name)
-            }
-            Self::Health { .. } | Self::GetMetadata | Self::SetMetadata { .. } => Ok(()),
-        }
-    }
 }
 
-/// Whom the headers name as the callee of an invocation, whatever the path is: `dapr-app-id`, or a basic authorization
+/// The callee that the headers name of an invocation, whatever the path is: `dapr-app-id`, or a basic authorization
 /// with that as its user.
 fn callee(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     if let Some(app) = headers.get(APP_ID) {

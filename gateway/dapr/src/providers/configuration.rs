@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 pub(crate) struct Item {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) value: String,
-    /// What the file gives; absent from answers if it gives none.
+    /// The version in the file; absent from answers if there is none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(crate) version: String,
     #[serde(skip_serializing_if = "Map::is_empty")]

@@ -43,7 +43,8 @@ impl PubSub {
         }
     }
 
-    /// Asks a process that nothing waits for: it may well be started later. False if the runtime stops before it answers.
+    /// Asks a process that nothing waits for: it may well be started later. Returns false if the runtime stops before
+    /// it answers.
     pub(crate) async fn introduce_outside(self: &Arc<Self>, app: &AppId) -> bool {
         for retry in 0.. {
             match self.fetch_subscriptions(app).await {

@@ -2,6 +2,7 @@
 
 mod deliver;
 mod dispatch;
+mod flight;
 mod introduce;
 pub(crate) mod outcome;
 mod publish;
@@ -32,7 +33,7 @@ pub(crate) struct Options {
     pub(crate) components: Arc<Components>,
     pub(crate) broker: Arc<Broker>,
     pub(crate) apps: Arc<Apps>,
-    /// Where it notes the paths of events.
+    /// For the paths of events.
     pub(crate) paths: Arc<DeliveryPaths>,
     pub(crate) background: Background,
 }
@@ -103,7 +104,7 @@ impl PubSub {
 
     /// The subscriptions of `app`, each with whether it is declared in YAML.
     pub(crate) fn subscriptions(&self, app: &AppId) -> Vec<(Arc<Queue>, bool)> {
-        let queues = self.broker.of_app(app).into_iter();
+        let queues = self.broker.subscriptions_of(app).into_iter();
         let declared = queues.map(|queue| {
             let subscription = &queue.subscription;
             let mut declared = self.components.subscriptions.iter();

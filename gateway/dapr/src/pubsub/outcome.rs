@@ -16,7 +16,7 @@ pub(crate) enum Outcome {
     Retry(String),
     /// Refused for good; to the dead-letter topic if there is one.
     Drop(String),
-    /// Where it goes cannot be told; it stays for an operator.
+    /// No rule tells its way; it stays for an operator.
     Park(String),
     /// The app could not be reached, which is no failure of the app with this event.
     Unreachable(String),

@@ -1,4 +1,4 @@
-//! What becomes of events after a delivery: gone, tried again later, or dead letters.
+//! Events after a delivery: gone, tried again later, or dead letters.
 
 use super::{PubSub, outcome::Outcome};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     time::{later, now_ms},
 };
 
-/// Writes down what became of deliveries.
+/// Writes down the outcomes of deliveries.
 pub(super) async fn settle(block: &PubSub, queue: &Queue, settled: Vec<(Delivery, Outcome)>) -> Result<(), StoreError> {
     let subscription = &queue.subscription;
     let (pubsub, dead_letter) = (&subscription.pubsub, subscription.dead_letter_topic.clone());

@@ -80,7 +80,7 @@ impl PubSub {
         subscription
     }
 
-    /// Whether the app may subscribe by itself.
+    /// Refuses a subscription that the app may not have by itself.
     fn check_grant(&self, app: &AppId, spec: &Spec) -> Result<(), String> {
         let (pubsub, topic) = (spec.pubsubname.as_str(), spec.topic.as_str());
         if self.apps.grants_of(app).allows_subscribe(pubsub, topic) {

@@ -1,4 +1,4 @@
-//! What a call wants changed, as it is checked.
+//! The changes that a call wants, as they are checked.
 
 use super::table::{Change, NO_ETAG};
 use crate::{
@@ -37,7 +37,7 @@ impl SaveItem {
     }
 }
 
-/// Whether concurrency and consistency ask for first-write. A word that Dapr does not know is a failure of the store,
+/// Returns true if concurrency and consistency ask for first-write. A word that Dapr does not know is a failure of the store,
 /// as it is beside a sidecar: 500.
 pub(super) fn is_first_write(concurrency: &str, consistency: &str, code: &'static str) -> Result<bool, ApiError> {
     if !matches!(consistency, "" | "eventual" | "strong") {

@@ -32,7 +32,7 @@ const MAX_ITEMS: usize = 10_000;
 pub(crate) struct Options {
     pub(crate) store: Arc<Store>,
     pub(crate) components: Arc<Components>,
-    /// Where transactions publish what they save.
+    /// For the events of transactions.
     pub(crate) broker: Arc<Broker>,
 }
 

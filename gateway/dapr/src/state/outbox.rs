@@ -29,7 +29,7 @@ const NO_ATTRIBUTES: [&str; 10] = [
     "ttlinseconds",
 ];
 
-/// What a transaction's projections are published as, by key.
+/// A transaction's projections by key.
 #[derive(Default)]
 pub(super) struct Projections(HashMap<String, SaveItem>);
 

@@ -28,7 +28,7 @@ struct Sort {
 #[serde(default)]
 struct Page {
     limit: Option<i64>,
-    /// How many results came before, as text.
+    /// The number of results that came before, as text.
     token: Option<String>,
 }
 
@@ -36,7 +36,7 @@ struct Page {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) rows: Vec<(String, Item)>,
-    /// Where the next page starts, if there is one.
+    /// The start of the next page, if there is one.
     pub(crate) token: Option<u64>,
 }
 

@@ -33,7 +33,7 @@ pub(crate) enum Change {
     },
 }
 
-/// Why a change was not made.
+/// The reason for which a change was not made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ChangeError {
     #[error("the ETag of key {0:?} does not match")]

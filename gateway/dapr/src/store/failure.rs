@@ -9,6 +9,7 @@ use crate::error::ApiError;
 
 /// A failure of the database.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// SQLite's own words.
     #[error("{0}")]
@@ -16,7 +17,7 @@ pub enum StoreError {
     /// The transaction that held this write failed; nothing of it was kept.
     #[error("the transaction was not committed: {reason}")]
     NotCommitted {
-        /// What kept it from being committed.
+        /// The kind of failure that kept it from being committed.
         fault: Fault,
         /// SQLite's own words.
         reason: Arc<str>,
@@ -31,6 +32,7 @@ pub enum StoreError {
 
 /// The kinds of failure that call for different remedies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fault {
     /// There is no room on the disk; the call may be tried again once there is.
     Full,
@@ -48,7 +50,7 @@ impl StoreError {
     /// The kind of this failure.
     pub fn fault(&self) -> Fault {
         match self {
-            Self::Sqlite(error) => Fault::of_code(error.sqlite_error_code()),
+            Self::Sqlite(error) => Fault::from_code(error.sqlite_error_code()),
             Self::NotCommitted { fault, .. } => *fault,
             Self::Version(_) => Fault::Other,
             Self::Closed => Fault::Busy,
@@ -57,7 +59,7 @@ impl StoreError {
 }
 
 impl Fault {
-    /// What is done about a database that cannot be opened for this.
+    /// The remedy for a database that cannot be opened for this.
     pub(crate) fn remedy(self) -> &'static str {
         match self {
             Self::Full => "make room on its disk, where nothing is lost",
@@ -67,7 +69,7 @@ impl Fault {
         }
     }
 
-    fn of_code(code: Option<ErrorCode>) -> Self {
+    fn from_code(code: Option<ErrorCode>) -> Self {
         match code {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::SystemIoFailure) => Self::Io,

@@ -16,12 +16,12 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
 use wasmgate_common::{check_private, create_private_dir, open_private};
 
-pub use failure::StoreError;
-pub(crate) use failure::{Fault, WriteError, store_error};
+pub use failure::{Fault, StoreError};
+pub(crate) use failure::{WriteError, store_error};
 pub use open::DataError;
 use writer::Writer;
 
-/// How long a connection waits for a lock that another program holds. Ours never hold one long.
+/// The time that a connection waits for a lock that another program holds. Ours never hold one long.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Idle read connections kept; each holds a page cache of up to 2 MB. More than the workers of a
@@ -34,7 +34,7 @@ const STATEMENT_CACHE: usize = 64;
 /// The layout below; a database of another number is refused rather than misread.
 const SCHEMA_VERSION: i64 = 2;
 
-/// What makes of each older layout the next one; the first is of layout 1.
+/// The statements that make of each older layout the next one; the first is of layout 1.
 const UPGRADES: [&str; 1] = ["ALTER TABLE delivery ADD COLUMN metadata TEXT"];
 
 const SCHEMA: &str = "

@@ -6,7 +6,7 @@ use wasmgate_common::{Code, Diagnostic, NotPrivate};
 
 use super::StoreError;
 
-/// Why the data folder cannot be used.
+/// A failure to use the data folder.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.diagnostic())]
 #[non_exhaustive]

@@ -29,7 +29,7 @@ enum Outcome {
     Discard(Option<Fault>),
 }
 
-/// Why a transaction is lost.
+/// The failure for which a transaction is lost.
 #[derive(Clone)]
 struct Lost {
     fault: Fault,

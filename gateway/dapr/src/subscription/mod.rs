@@ -1,4 +1,4 @@
-//! Who wants which events, as apps answer on `GET /dapr/subscribe` and as YAML declares.
+//! Subscriptions: who wants which events, as apps answer on `GET /dapr/subscribe` and as YAML declares.
 
 pub(crate) mod rules;
 
@@ -77,12 +77,12 @@ pub(crate) struct Subscription {
     pub(crate) bulk: Option<Bulk>,
 }
 
-/// How many events go in one delivery.
+/// The size of bulk deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bulk {
     /// At most.
     pub(crate) most: usize,
-    /// How long the first waits for others.
+    /// The time that the first event waits for others.
     pub(crate) longest_wait: Duration,
 }
 
@@ -91,11 +91,11 @@ pub(crate) struct Bulk {
 const BULK_DEFAULT: usize = 100;
 pub(crate) const BULK_MAX: usize = 1000;
 
-/// How long events wait for others unless the app says otherwise, as in Dapr, and at most.
+/// The time that events wait for others unless the app says otherwise, as in Dapr, and at most.
 const BULK_WAIT_DEFAULT: Duration = Duration::from_secs(1);
 const BULK_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Why an entry is no subscription.
+/// The reason for which an entry is no subscription.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SubscriptionError {
     #[error("a subscription must name pubsubname and topic")]
@@ -125,7 +125,7 @@ impl From<SubscriptionError> for Diagnostic {
 }
 
 impl Subscription {
-    /// Whether `spec` can be some app's subscription.
+    /// Checks that `spec` can be some app's subscription.
     pub(crate) fn check(spec: &Spec) -> Result<(), SubscriptionError> {
         routes(spec).map(drop)
     }

@@ -5,7 +5,7 @@ use wasmgate_common::{is_ours, single};
 
 use crate::settings::Settings;
 
-/// How a browser tells whose page sends a request (W3C Fetch Metadata).
+/// The header by which a browser tells whose page sends a request (W3C Fetch Metadata).
 const FETCH_SITE: header::HeaderName = header::HeaderName::from_static("sec-fetch-site");
 
 const HOST: &str = "call by `localhost` or a loopback address, name the host in [dapr] allowed_hosts, or set DAPR_API_TOKEN for the gateway";
@@ -39,7 +39,7 @@ pub(super) fn check<B>(settings: &Settings, request: &Request<B>) -> Result<(), 
     if is_page { Err(ORIGIN) } else { Ok(()) }
 }
 
-/// Whether a host is listed, with its port or for any.
+/// Returns true if a host is listed, with its port or for any.
 fn is_listed(settings: &Settings, authority: &str) -> bool {
     let Ok(authority) = authority.parse::<Authority>() else {
         return false;

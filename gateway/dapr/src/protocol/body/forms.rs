@@ -1,4 +1,4 @@
-//! What the bodies of the API say, and the one way they are written on: what a form does not name is not sent on.
+//! The forms of the bodies of the API, as they are read and written on: what a form does not name is not sent on.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub(crate) struct SaveItem {
     pub(crate) content_type: Option<String>,
 }
 
-/// How an item is written.
+/// The options of a write.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Options {
@@ -91,7 +91,7 @@ pub(crate) struct Sorting {
     pub(crate) order: String,
 }
 
-/// Which part of a query's results is asked for.
+/// The part of a query's results that is asked for.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Page {
@@ -157,7 +157,7 @@ pub(crate) struct Job {
     pub(crate) failure_policy: Option<FailurePolicy>,
 }
 
-/// What happens when the app does not take a job.
+/// The rule for an app that does not take a job.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct FailurePolicy {

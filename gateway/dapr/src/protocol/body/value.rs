@@ -26,7 +26,7 @@ impl<'a> Value<'a> {
         Self { text, dialect }
     }
 
-    fn plain(self) -> serde_json::Deserializer<serde_json::de::StrRead<'a>> {
+    fn deserializer(self) -> serde_json::Deserializer<serde_json::de::StrRead<'a>> {
         serde_json::Deserializer::from_str(self.text)
     }
 
@@ -42,7 +42,7 @@ impl<'a> Value<'a> {
     fn members(self, fields: &'static [&'static str]) -> Result<Vec<(&'static str, Self)>, Error> {
         let mut known: Vec<(&'static str, Self)> = Vec::new();
         let mut seen: Vec<&'static str> = Vec::new();
-        for (name, text) in Members::deserialize(&mut self.plain())?.0 {
+        for (name, text) in Members::deserialize(&mut self.deserializer())?.0 {
             let Some(field) = fields.iter().find(|field| self.dialect.means(&name, field)) else {
                 continue;
             };
@@ -85,7 +85,7 @@ impl<'a> Value<'a> {
 }
 
 impl Dialect {
-    /// Whether a member written as `name` is `field`.
+    /// Returns true if a member written as `name` is `field`.
     fn means(self, name: &str, field: &str) -> bool {
         match self {
             Self::Go => folded(name).eq(folded(field)),
@@ -118,7 +118,7 @@ macro_rules! whole_numbers {
     ($($method:ident)*) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
             match self.dialect {
-                Dialect::Go => self.plain().$method(visitor),
+                Dialect::Go => self.deserializer().$method(visitor),
                 Dialect::Proto => visitor.visit_i64(self.whole_number()?),
             }
         })*
@@ -131,14 +131,14 @@ impl<'de> Deserializer<'de> for Value<'de> {
     whole_numbers! { deserialize_i32 deserialize_u32 deserialize_i64 deserialize_u64 }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.plain().deserialize_any(visitor)
+        self.deserializer().deserialize_any(visitor)
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         if self.is_go_null() {
             return visitor.visit_borrowed_str("");
         }
-        self.plain().deserialize_str(visitor)
+        self.deserializer().deserialize_str(visitor)
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -154,21 +154,24 @@ impl<'de> Deserializer<'de> for Value<'de> {
 
     /// Also `RawValue`, which is one by name.
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Error> {
-        self.plain().deserialize_newtype_struct(name, visitor)
+        self.deserializer()
+            .deserialize_newtype_struct(name, visitor)
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let items: Vec<&RawValue> = if self.is_go_null() {
             Vec::new()
         } else {
-            Vec::deserialize(&mut self.plain())?
+            Vec::deserialize(&mut self.deserializer())?
         };
         let items = items.iter().map(|item| Self::new(item.get(), self.dialect));
         visitor.visit_seq(SeqDeserializer::new(items))
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let members = Members::deserialize(&mut self.plain())?.0.into_iter();
+        let members = Members::deserialize(&mut self.deserializer())?
+            .0
+            .into_iter();
         let members = members.map(|(name, text)| (name, Self::new(text.get(), self.dialect)));
         visitor.visit_map(MapDeserializer::new(members))
     }
@@ -193,7 +196,8 @@ impl<'de> Deserializer<'de> for Value<'de> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.plain().deserialize_enum(name, variants, visitor)
+        self.deserializer()
+            .deserialize_enum(name, variants, visitor)
     }
 
     forward_to_deserialize_any! {

@@ -18,7 +18,7 @@ const MAX_ANSWER: usize = 4 * 1024 * 1024;
 /// Without `responseTimeout`; a binding that hangs must not hold its caller for ever.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is sent and wanted unless the metadata says otherwise.
+/// The content type that is sent and wanted unless the metadata says otherwise.
 const JSON: &str = "application/json; charset=utf-8";
 
 #[derive(Debug)]

@@ -29,7 +29,7 @@ pub(crate) struct LocalStorage {
 #[derive(Debug)]
 struct Folder {
     dir: Dir,
-    /// Where it is, links resolved: `list` names files by it.
+    /// Its path, links resolved: `list` names files by it.
     root: PathBuf,
 }
 

@@ -11,7 +11,7 @@ use wasmgate_common::{Code, Diagnostic, Place};
 
 use crate::{protocol::body::forms::Metadata, time::Schedule};
 
-/// What an output binding is asked to do.
+/// A call of an output binding.
 pub(crate) struct Operation<'a> {
     pub(crate) name: &'a str,
     pub(crate) data: Option<&'a RawValue>,
@@ -19,7 +19,7 @@ pub(crate) struct Operation<'a> {
     pub(crate) traceparent: Option<&'a str>,
 }
 
-/// What came of it.
+/// The result of a call.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     /// None where the operation has no answer, as opposed to an empty one.
@@ -27,11 +27,11 @@ pub(crate) struct Output {
     pub(crate) metadata: Vec<(String, String)>,
 }
 
-/// Why nothing came of it.
+/// The failure of a call.
 #[derive(Debug, Default)]
 pub(crate) struct Failure {
     pub(crate) reason: String,
-    /// What is known of the answer all the same.
+    /// The part of the answer that is known all the same.
     pub(crate) metadata: Vec<(String, String)>,
 }
 
@@ -109,7 +109,7 @@ impl Binding {
     }
 }
 
-/// Whether a metadata value says yes, as Dapr's components read it.
+/// Returns true for a metadata value that says yes, as Dapr's components read it.
 fn is_truthy(value: &str) -> bool {
     let value = value.trim().to_ascii_lowercase();
     matches!(value.as_str(), "y" | "yes" | "true" | "t" | "on" | "1")

@@ -65,7 +65,7 @@ fn number(rest: &str) -> Word<'_> {
             .unwrap_or(hex.len());
         let (digits, after) = hex.split_at(end);
         let value = u64::from_str_radix(digits, 16).map_err(|_| wrong(digits))?;
-        return Ok(whole(value, after));
+        return Ok(integer(value, after));
     }
     let digits = |from: usize| {
         let tail = rest.get(from..).unwrap_or_default();
@@ -89,10 +89,10 @@ fn number(rest: &str) -> Word<'_> {
         return Ok((Token::Double(value), after));
     }
     let value = text.parse().map_err(|_| wrong(text))?;
-    Ok(whole(value, after))
+    Ok(integer(value, after))
 }
 
-fn whole(value: u64, after: &str) -> (Token, &str) {
+fn integer(value: u64, after: &str) -> (Token, &str) {
     match after.strip_prefix(['u', 'U']) {
         Some(after) => (Token::Uint(value), after),
         None => (Token::Int(value), after),
