@@ -112,6 +112,10 @@ fn is_host_and_port(authority: &Authority) -> bool {
     let Some(rest) = authority.as_str().strip_prefix(authority.host()) else {
         return false;
     };
+    // Of http and https (RFC 9110, 4.2.1).
+    if authority.host().is_empty() {
+        return false;
+    }
     let port = rest.strip_prefix(':').unwrap_or(rest);
     port.is_empty()
         || rest.len() > port.len() && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()

@@ -84,6 +84,8 @@ async fn exactly_one_host_is_required() {
         "host: [::1\r\n",
         "host: a:b\r\n",
         "host: a:+1\r\n",
+        "host: :80\r\n",
+        "host: :\r\n",
         "host: a:99999\r\n",
     ] {
         // Even where the target has a host of its own (RFC 9112, 3.2).
