@@ -1,4 +1,5 @@
-//! The target of a request: its host and path in every form that HTTP allows, and the part of it that the guest will see.
+//! The target of a request: its host and path in every form that HTTP allows, and the part of it that the guest will
+//! see.
 
 use http::{
     HeaderValue, Request, Uri, Version,

@@ -210,7 +210,6 @@ pub(crate) struct NativeArgs {
 }
 
 impl LoadArgs {
-    #[must_use]
     pub(crate) fn plan(&self) -> Plan {
         Plan {
             protocol: protocol(self.http2),
@@ -230,7 +229,6 @@ impl LoadArgs {
 }
 
 impl CompareArgs {
-    #[must_use]
     pub(crate) fn plan(&self) -> Plan {
         Plan {
             protocol: protocol(self.http2),

@@ -23,14 +23,12 @@ impl fmt::Display for Interval {
 }
 
 /// The middle value, or the mean of the two middle ones; 0 without samples.
-#[must_use]
 pub(crate) fn median(samples: &[f64]) -> f64 {
     let mut sorted = samples.to_vec();
     median_of(&mut sorted)
 }
 
 /// The median of `samples` with its interval, the same on every call.
-#[must_use]
 pub(crate) fn interval(samples: &[f64]) -> Interval {
     let median = median(samples);
     let mut random = fastrand::Rng::with_seed(0x5EED);
@@ -57,7 +55,6 @@ pub(crate) fn interval(samples: &[f64]) -> Interval {
 
 /// Ratios of `ours` to `theirs`, round by round: what disturbs a whole round
 /// disturbs both and cancels out.
-#[must_use]
 pub(crate) fn ratios(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
     ours.iter()
         .zip(theirs)

@@ -53,7 +53,6 @@ pub(crate) enum GatewayError {
 }
 
 impl Package {
-    #[must_use]
     pub(crate) fn new(name: &str, source: PathBuf, prefix: &str, path: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -66,7 +65,6 @@ impl Package {
     }
 
     /// The path that clients ask for.
-    #[must_use]
     pub(crate) fn route(&self) -> String {
         format!("{}{}", self.prefix, self.path)
     }

@@ -153,7 +153,6 @@ impl Launch {
 
 impl Peer {
     /// The id of the process.
-    #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

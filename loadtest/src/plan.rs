@@ -124,7 +124,6 @@ impl Plan {
     }
 
     /// Threads that get at least one connection.
-    #[must_use]
     pub fn busy_threads(&self) -> usize {
         self.threads.min(self.connections).max(1)
     }
@@ -154,7 +153,6 @@ pub struct Schedule {
 
 impl Schedule {
     /// For a rate that [`Plan::check`] has accepted.
-    #[must_use]
     pub fn new(requests_per_second: f64, thread: u64, threads: u64, duration: Duration) -> Self {
         Self {
             interval_ns: 1e9 / requests_per_second,

@@ -41,7 +41,6 @@ impl Usage {
     }
 
     /// Returns what was used since `before`, for each of `requests`.
-    #[must_use]
     pub(crate) fn per_request(&self, before: &Self, requests: u64) -> Self {
         let each = |now: f64, then: f64| (now - then).max(0.0) / requests.max(1) as f64;
         Self {
@@ -61,7 +60,6 @@ impl Memory {
     }
 
     /// Returns what each of `extra` more packages added to what there was `before`.
-    #[must_use]
     pub(crate) fn each_since(&self, before: &Self, extra: usize) -> Self {
         let share = |now: u64, then: u64| now.saturating_sub(then) / extra.max(1) as u64;
         Self {

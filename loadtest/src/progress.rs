@@ -47,7 +47,6 @@ impl Progress {
     pub const INTERVAL: Duration = Duration::from_millis(250);
 
     /// A line if a person is watching.
-    #[must_use]
     pub fn on_terminal() -> Self {
         if std::io::stderr().is_terminal() {
             Self::Line

@@ -45,7 +45,6 @@ pub enum Failure {
 
 impl Errors {
     /// All failures together.
-    #[must_use]
     pub fn total(&self) -> u64 {
         self.connect + self.io + self.timeout + self.status + self.body + self.unsent
     }
@@ -141,7 +140,6 @@ impl Measurement {
     }
 
     /// Right answers a second.
-    #[must_use]
     pub fn requests_per_second(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
         if seconds > 0.0 {
@@ -152,25 +150,21 @@ impl Measurement {
     }
 
     /// The latency that `percentile` per cent of requests did not exceed.
-    #[must_use]
     pub fn latency(&self, percentile: f64) -> Duration {
         Duration::from_nanos(self.latency.value_at_percentile(percentile))
     }
 
     /// The mean latency of right answers.
-    #[must_use]
     pub fn mean_latency(&self) -> Duration {
         Duration::from_nanos(self.latency.mean() as u64)
     }
 
     /// A percentile of the time from due to sent.
-    #[must_use]
     pub fn send_delay(&self, percentile: f64) -> Duration {
         Duration::from_nanos(self.send_delay.value_at_percentile(percentile))
     }
 
     /// A summary for people and for JSON.
-    #[must_use]
     pub fn summary(&self) -> Summary {
         let ms = |percentile| self.latency(percentile).as_secs_f64() * 1e3;
         Summary {

@@ -63,7 +63,6 @@ impl Target {
     }
 
     /// The URL's path, or `own` when it has none.
-    #[must_use]
     pub fn path_or(&self, own: &str) -> String {
         match self.path.as_str() {
             "/" => own.to_owned(),

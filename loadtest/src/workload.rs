@@ -42,7 +42,6 @@ pub struct Exchange {
 
 impl Exchange {
     /// A GET of which any 200 is right.
-    #[must_use]
     pub fn get(path: &str) -> Self {
         Self {
             method: Method::GET,
@@ -57,7 +56,6 @@ impl Exchange {
     }
 
     /// A POST of which any 200 is right.
-    #[must_use]
     pub fn post(path: &str, body: Bytes) -> Self {
         Self {
             method: Method::POST,
@@ -68,7 +66,6 @@ impl Exchange {
     }
 
     /// The same with a JSON body.
-    #[must_use]
     pub fn json(method: Method, path: &str, value: &serde_json::Value) -> Self {
         Self {
             method,
@@ -80,7 +77,6 @@ impl Exchange {
 
     /// The HTTP/1.1 request as it goes over the wire, head and body in one
     /// piece so that a small request is one write.
-    #[must_use]
     pub fn wire_bytes(&self, authority: &str) -> Bytes {
         let mut wire = format!(
             "{} {} HTTP/1.1\r\nhost: {authority}\r\n",
@@ -109,7 +105,6 @@ pub struct BodyCheck<'a> {
 
 impl<'a> BodyCheck<'a> {
     /// Begins to check a body.
-    #[must_use]
     pub fn new(expected: &'a ExpectedBody) -> Self {
         Self {
             expected,
@@ -128,7 +123,6 @@ impl<'a> BodyCheck<'a> {
     }
 
     /// The body's length if it was as expected.
-    #[must_use]
     pub fn finish(&self) -> Option<u64> {
         let seen = self.seen as u64;
         let right = match self.expected {
@@ -159,7 +153,6 @@ pub struct Workload {
 
 impl Workload {
     /// The same request over and over.
-    #[must_use]
     pub fn one(exchange: Exchange) -> Self {
         Self {
             first: exchange,
@@ -169,7 +162,6 @@ impl Workload {
     }
 
     /// Each in turn; `None` if there are none.
-    #[must_use]
     pub fn each_in_turn(mut exchanges: Vec<Exchange>) -> Option<Self> {
         if exchanges.is_empty() {
             return None;
@@ -184,7 +176,6 @@ impl Workload {
 
     /// By Zipf's law: the `k`-th exchange has weight `1 / k^s`. `s = 0` is
     /// uniform; web traffic over paths is usually near `s = 1`.
-    #[must_use]
     pub fn zipf(exchanges: Vec<Exchange>, s: f64) -> Option<Self> {
         let mut sum = 0.0;
         let sums = (1..=exchanges.len())
@@ -201,13 +192,11 @@ impl Workload {
     }
 
     /// The number of exchanges.
-    #[must_use]
     pub fn len(&self) -> usize {
         1 + self.rest.len()
     }
 
     /// Never: a workload has at least one exchange.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         false
     }
@@ -218,7 +207,6 @@ impl Workload {
     }
 
     /// A chooser for one thread, the same on every run.
-    #[must_use]
     pub fn chooser(self: &Arc<Self>, thread: u64, threads: u64) -> Chooser {
         Chooser {
             workload: Arc::clone(self),

@@ -35,6 +35,7 @@ pub struct Body {
 
 /// A reason why a body could not be read or written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BodyError {
     /// The other side has gone away.
     #[error("the other side closed the body")]

@@ -38,6 +38,7 @@ use crate::{
 /// assert_eq!(testing::call(&app, Request::post("/async")).header("allow"), Some("GET, HEAD"));
 /// ```
 #[derive(Default)]
+#[must_use = "a route is served by the router that is returned"]
 pub struct Router {
     routes: Vec<Route>,
     /// Dapr's deliveries, ahead of the routes.

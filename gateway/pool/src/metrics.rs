@@ -96,7 +96,6 @@ pub struct Refusals {
 
 impl Fallbacks {
     /// All causes together.
-    #[must_use]
     pub fn total(&self) -> u64 {
         self.scan_failed + self.no_progress + self.out_of_range + self.forked
     }

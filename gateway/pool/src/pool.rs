@@ -101,7 +101,6 @@ impl Pool {
 
     /// A snapshot of the slots in use and idle, and of the counters. Takes each worker's lock for a
     /// moment; meant for a scrape, not for every request.
-    #[must_use]
     pub fn metrics(&self) -> Metrics {
         Metrics {
             reset_method: self.inner.method,
@@ -119,7 +118,6 @@ impl Pool {
     }
 
     /// The settings in force, after the caps were lowered to what the kernel allows.
-    #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
     }

@@ -25,7 +25,6 @@ pub enum ResetMethod {
 
 impl ResetMethod {
     /// The name for logs and metrics.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::PagemapScan => "pagemap-scan",

@@ -1,5 +1,5 @@
-//! `[package.NAME.tls]`: the authorities that a package's outgoing requests trust besides the usual ones, and the client
-//! certificate that they show.
+//! `[package.NAME.tls]`: the authorities that a package's outgoing requests trust besides the usual ones, and the
+//! client certificate that they show.
 
 use std::{path::Path, sync::Arc};
 

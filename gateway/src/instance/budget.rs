@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// fill the disk.
 const REQUEST_BYTES: usize = 1 << 20;
 
-/// The cost of a line in that budget besides its text: a worker makes a thousand lines in some milliseconds, and its other
-/// requests wait no longer.
+/// The cost of a line in that budget besides its text: a worker makes a thousand lines in some milliseconds, and its
+/// other requests wait no longer.
 const REQUEST_LINE_BYTES: usize = 1 << 10;
 
 /// The rest of what one request may put into the log: its two streams together.

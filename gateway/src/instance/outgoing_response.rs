@@ -29,8 +29,8 @@ impl HostState {
         self.http().table.get(&body).is_ok()
     }
 
-    /// Gives the guest the body of a response, as wasmtime does; but the `content-length` of a response that has no content
-    /// is that of another response, so that a guest which writes none of it has done nothing wrong.
+    /// Gives the guest the body of a response, as wasmtime does; but the `content-length` of a response that has no
+    /// content is that of another response, so that a guest which writes none of it has done nothing wrong.
     fn body(
         &mut self,
         response: Resource<HostOutgoingResponse>,

@@ -17,8 +17,8 @@ const MAPPINGS_PER_PACKAGE: u64 = 3;
 /// The kernel's default limit on mappings of one process, for machines that do not tell.
 const DEFAULT_MAX_MAPPINGS: u64 = 65_530;
 
-/// The part of the limit on mappings that loaded components may have, in tenths; the rest is for instances' memories and
-/// stacks and for the allocator.
+/// The part of the limit on mappings that loaded components may have, in tenths; the rest is for instances' memories
+/// and stacks and for the allocator.
 const MAPPINGS_TENTHS: u64 = 3;
 
 /// The most that may be loaded at once.

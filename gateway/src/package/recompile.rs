@@ -12,7 +12,8 @@ use parking_lot::Mutex;
 use super::{Loader, Package, PackageError};
 use crate::config::Source;
 
-/// The time that a package rests whose code could not be made: compiling takes a core, and its requests ask at once again.
+/// The time that a package rests whose code could not be made: compiling takes a core, and its requests ask at once
+/// again.
 const REST: Duration = Duration::from_secs(10);
 
 /// Packages whose code is to be made.

@@ -196,6 +196,9 @@ fn misunderstood(exchange: &Exchange, error: &hyper::Error) -> Option<Failure> {
 }
 
 /// Looks at the first bytes without taking them.
+///
+/// Kept by hand: hyper-util's `auto` waits for them without a timer, so that a client that says nothing keeps its
+/// connection (hyper #3756, #3962), and it can tell neither a silent client nor a draining one.
 async fn opens_with_preface(stream: &TcpStream) -> io::Result<bool> {
     let mut start = [0; PREFACE.len()];
     loop {

@@ -1,7 +1,8 @@
 //! The floors of both crates: modules import downwards, and no two stand on each other.
 //!
-//! Read are the paths that begin at `crate`, `super` or `self`, in `use` and elsewhere. A module and those within it may
-//! name each other; apart from that there is no circle between files, nor between the rooms (folders) that they are in.
+//! Read are the paths that begin at `crate`, `super` or `self`, in `use` and elsewhere. A module and those within it
+//! may name each other; apart from that there is no circle between files, nor between the rooms (folders) that they are
+//! in.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -19,7 +19,6 @@ svg{width:100%;height:auto;font-size:12px;margin:.5em 0 1.5em}\
 svg text{fill:#ddd}.grid{stroke:#333}.whisker{stroke:#fff}}";
 
 /// The whole page.
-#[must_use]
 pub(crate) fn page(comparison: &Comparison) -> String {
     let about = &comparison.about;
     let protocol = match about.plan.protocol {

@@ -10,7 +10,6 @@ use crate::{
 };
 
 /// One load's result.
-#[must_use]
 pub(crate) fn summary(summary: &Summary, plan: &Plan) -> String {
     let mut text = String::new();
     let pace = match plan.pace {
@@ -41,7 +40,6 @@ pub(crate) fn summary(summary: &Summary, plan: &Plan) -> String {
 }
 
 /// The line of latencies.
-#[must_use]
 pub(crate) fn latencies(summary: &Summary) -> String {
     let latency = &summary.latency_ms;
     format!(
@@ -51,7 +49,6 @@ pub(crate) fn latencies(summary: &Summary) -> String {
 }
 
 /// The line of errors, each kind apart.
-#[must_use]
 pub(crate) fn errors(summary: &Summary) -> String {
     let errors = &summary.errors;
     format!(
@@ -67,7 +64,6 @@ pub(crate) fn errors(summary: &Summary) -> String {
 }
 
 /// Servers side by side.
-#[must_use]
 pub(crate) fn comparison(comparison: &Comparison) -> String {
     let about = &comparison.about;
     let mut text = format!(
@@ -90,7 +86,6 @@ pub(crate) fn comparison(comparison: &Comparison) -> String {
 }
 
 /// Rows of equal columns, the first aligned left, the others right.
-#[must_use]
 pub(crate) fn grid(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {

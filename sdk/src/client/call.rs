@@ -8,6 +8,7 @@ use super::{Error, Response, url::Url};
 use crate::{BodyWriter, Headers, Method, host, stream::Payload};
 
 /// A request to send outward; see [`client`](crate::client).
+#[must_use = "a call is made when it is sent"]
 pub struct Call {
     pub(crate) method: Method,
     pub(crate) url: Url,

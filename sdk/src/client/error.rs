@@ -7,6 +7,7 @@ use crate::BodyError;
 /// Returned from a handler with `?` it is answered with 504 for [`Error::Timeout`] and 502
 /// otherwise, and its message goes to the log.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The URL cannot be called.
     #[error("`{url}` cannot be called: {reason}")]

@@ -37,6 +37,7 @@ use crate::client;
 /// [`NotFound`]: Error::NotFound
 /// [`Invalid`]: Error::Invalid
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The package may not do this: name it in the package's `dapr` table, or mend the token.
     #[error("not granted: {message}")]

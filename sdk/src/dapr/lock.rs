@@ -67,6 +67,7 @@ pub struct Lock {
 /// # wasmgate_sdk::testing::block_on(f()).unwrap();
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unlock {
     /// Unlocked.
     Done,

@@ -3,6 +3,9 @@
 //! Each getter gives `None` both for a key that is absent and for one that is wrong; a wrong one is
 //! noted. The caller goes on with a default, and the notes decide in the end whether there is a
 //! configuration at all.
+//!
+//! Kept by hand beside `toml`, which reads the text and knows the places: its way by serde ends at the first mistake,
+//! and an operator is to see all of them in one run, each with its line and what to write instead.
 
 mod item;
 mod notes;

@@ -1,10 +1,14 @@
 //! Hostile guests and hostile clients, each beside a good package that is to notice nothing.
 //!
-//! A case is a few lines in a table: [`guests`], [`clients`]. Each is tried on a running gateway while a good package is
-//! asked as well; what both got, and what the gateway used before, during and after it, is a [`Row`]. A case that the
-//! gateway does not bear yet is told as open, with the harm that was measured.
+//! A case is a few lines in a table: [`guests`], [`clients`]. Each is tried on a running gateway while a good package
+//! is asked as well; what both got, and what the gateway used before, during and after it, is a [`Row`]. A case that
+//! the gateway does not bear yet is told as open, with the harm that was measured.
 //! [`smuggling`] is a corpus of requests of two meanings, [`shapes`] one of components that are refused, [`faults`] a
 //! long run in which everything fails now and then.
+#![allow(
+    missing_docs,
+    reason = "a test's own library: its fields are columns of a table"
+)]
 
 mod case;
 pub mod clients;

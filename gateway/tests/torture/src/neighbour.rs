@@ -46,7 +46,8 @@ impl Seen {
     }
 }
 
-/// Asks the good package so often, at so many requests a second. Latencies count from when a request was due, not from when it could be sent.
+/// Asks the good package so often, at so many requests a second. Latencies count from when a request was due, not from
+/// when it could be sent.
 pub(crate) async fn ask(address: SocketAddr, requests: usize, rate: usize) -> Seen {
     let start = Instant::now();
     let due = move |number: usize| start + Duration::from_secs(1) * number as u32 / rate as u32;

@@ -1,5 +1,5 @@
-//! Requests of two meanings: each is refused, or has the one meaning that the RFCs give it, and the request hidden in it
-//! is never served by itself.
+//! Requests of two meanings: each is refused, or has the one meaning that the RFCs give it, and the request hidden in
+//! it is never served by itself.
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -25,6 +25,7 @@ const JSON: &str = "application/json";
 /// # let _ = (placed, picture);
 /// ```
 #[derive(Debug)]
+#[must_use = "nothing is published until it is sent"]
 pub struct Message {
     content_type: Cow<'static, str>,
     /// A value that cannot be written as JSON shows when it is sent.

@@ -73,6 +73,7 @@ impl Consistency {
 /// # wasmgate_sdk::testing::block_on(f()).unwrap();
 /// ```
 #[derive(Debug)]
+#[must_use = "nothing is saved until it is given to a store"]
 pub struct Save {
     key: String,
     /// As JSON; a value that cannot be written as such shows when it is sent.

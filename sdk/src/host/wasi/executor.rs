@@ -2,6 +2,9 @@
 //!
 //! Whoever waits leaves its pollable here with its waker. When the handler as a whole has to wait,
 //! one host call waits for all of them, and the ones that are ready are woken.
+//!
+//! Kept by hand for its size: the runtimes for WASI, such as wstd, bring a reactor, a task queue and timers that a
+//! guest of one handler has no use for, and hello would be larger by more than all of this.
 
 use std::{
     cell::RefCell,
