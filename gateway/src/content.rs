@@ -4,12 +4,12 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 /// Returns whether a response to `method` has no content, whatever its sender wrote (RFC 9110: 9.3.2 for HEAD, 15.3.5,
 /// 15.3.6 and 15.4.5 for the statuses).
-pub fn is_forbidden(method: &Method, status: StatusCode) -> bool {
+pub(crate) fn is_forbidden(method: &Method, status: StatusCode) -> bool {
     method == Method::HEAD || is_forbidden_by(status)
 }
 
 /// Returns whether a response with this status has no content, whatever the method.
-pub fn is_forbidden_by(status: StatusCode) -> bool {
+pub(crate) fn is_forbidden_by(status: StatusCode) -> bool {
     matches!(
         status,
         StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
@@ -18,7 +18,7 @@ pub fn is_forbidden_by(status: StatusCode) -> bool {
 
 /// Makes the head of a response without content say nothing that is not so. What it says of the content that GET would
 /// have brought stands; `length` is what is known of it if the head does not say.
-pub fn fit(headers: &mut HeaderMap, status: StatusCode, length: Option<u64>) {
+pub(crate) fn fit(headers: &mut HeaderMap, status: StatusCode, length: Option<u64>) {
     match status {
         // RFC 9110, 8.6: a length would only be mistaken for that of a body.
         StatusCode::NO_CONTENT => {

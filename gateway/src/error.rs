@@ -10,7 +10,7 @@ use wasmgate_common::Problem;
 use crate::content;
 
 /// Tells the gateway's own errors from the guest's.
-pub const ERROR_HEADER: HeaderName = HeaderName::from_static("x-wasmgate-error");
+pub(crate) const ERROR_HEADER: HeaderName = HeaderName::from_static("x-wasmgate-error");
 
 /// The time that a client is asked to wait before it tries again, in seconds: an overload passes as soon as one
 /// instance ends.

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use wasmgate_common::{ensure_traceparent, remove_connection_options};
 
 /// Identity of a request in answers and logs: kept from the client when it is sane, made otherwise.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -21,11 +21,11 @@ const MAX_REQUEST_ID_BYTES: usize = 128;
 
 /// The request's id, as a header value that is visible ASCII.
 #[derive(Debug, Clone)]
-pub struct RequestId(HeaderValue);
+pub(crate) struct RequestId(HeaderValue);
 
 impl RequestId {
     /// The client's id when it is 1 to 128 visible ASCII characters, otherwise a fresh UUID.
-    pub fn from_headers(headers: &HeaderMap) -> Self {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         match headers.get(REQUEST_ID) {
             Some(value) if is_sane(value.as_bytes()) => Self(value.clone()),
             _ => Self::fresh(),
@@ -33,7 +33,7 @@ impl RequestId {
     }
 
     /// A fresh UUID.
-    pub fn fresh() -> Self {
+    pub(crate) fn fresh() -> Self {
         let mut buffer = uuid::Uuid::encode_buffer();
         let text = uuid::Uuid::now_v7()
             .as_hyphenated()
@@ -43,19 +43,19 @@ impl RequestId {
     }
 
     /// The id as a header value.
-    pub fn header(&self) -> &HeaderValue {
+    pub(crate) fn header(&self) -> &HeaderValue {
         &self.0
     }
 
     /// The id as text.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
 }
 
 /// The other end of a connection, written as `x-forwarded-for` has it: once for all its requests.
 #[derive(Debug, Clone)]
-pub struct Peer(HeaderValue);
+pub(crate) struct Peer(HeaderValue);
 
 impl From<IpAddr> for Peer {
     fn from(address: IpAddr) -> Self {
@@ -70,7 +70,7 @@ fn is_sane(id: &[u8]) -> bool {
 }
 
 /// Writes what the guest is told of the request: its id, its trace, who asked for what, and the stripped prefix.
-pub fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: &Peer, prefix: Option<&HeaderValue>) {
+pub(crate) fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: &Peer, prefix: Option<&HeaderValue>) {
     // The fields that are always for one hop never reach a guest.
     remove_connection_options(headers);
     headers.insert(REQUEST_ID, id.header().clone());
@@ -83,7 +83,7 @@ pub fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: &Peer, prefix: Optio
 }
 
 /// Takes out what only the building blocks may say of a call.
-pub fn remove_dapr_headers(headers: &mut HeaderMap) {
+pub(crate) fn remove_dapr_headers(headers: &mut HeaderMap) {
     let is_theirs = |name: &&HeaderName| name.as_str().starts_with(DAPR_HEADERS);
     let theirs: Vec<_> = headers.keys().filter(is_theirs).cloned().collect();
     for name in theirs {
@@ -92,7 +92,7 @@ pub fn remove_dapr_headers(headers: &mut HeaderMap) {
 }
 
 /// The same for a request that the building blocks make: there is no client, and the host is the app.
-pub fn stamp_delivery(headers: &mut HeaderMap, id: &RequestId, app: &str) {
+pub(crate) fn stamp_delivery(headers: &mut HeaderMap, id: &RequestId, app: &str) {
     headers.insert(REQUEST_ID, id.header().clone());
     ensure_traceparent(headers);
     if let Ok(host) = HeaderValue::from_str(app) {
