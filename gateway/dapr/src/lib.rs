@@ -1,20 +1,21 @@
 //! Dapr's building blocks for packages: the Dapr HTTP API with an embedded runtime on SQLite, and
 //! a client that sends the same calls to a real sidecar.
 //!
-//! The embedding program opens a [`Dapr`], hands it an [`AppChannel`] through which it calls back
-//! (events, jobs, bindings, invocations), and passes each package's calls to [`Dapr::call`]
-//! together with what that package may reach ([`Grants`]). The same API is served to ordinary
-//! processes by [`Dapr::tcp_router`].
+//! The embedding program opens [`BuildingBlocks`], embedded or beside a sidecar, hands them an
+//! [`AppChannel`] through which they call back (events, jobs, bindings, invocations), and passes
+//! each package's calls to [`BuildingBlocks::call`] together with what that package may reach
+//! ([`Grants`]). [`BuildingBlocks::router`] serves the listener beside the public one: the same API
+//! for ordinary processes, or a sidecar's callbacks.
 //!
 //! ```no_run
 //! # use std::sync::Arc;
-//! # use wasmgate_dapr::{AppChannel, AppId, Body, Dapr, Grants, Settings};
+//! # use wasmgate_dapr::{ApiRequest, AppChannel, AppId, Body, BuildingBlocks, Grants, Settings};
 //! # async fn example(channel: Arc<dyn AppChannel>) -> Result<(), Box<dyn std::error::Error>> {
-//! let dapr = Dapr::open(Settings { data: ".wasmgate".into(), ..Settings::default() })?;
+//! let blocks = BuildingBlocks::open(Settings { data: ".wasmgate".into(), ..Settings::default() })?;
 //! let shop = AppId::new("shop")?;
-//! dapr.start(channel, [(shop.clone(), Grants::all())]).await;
+//! blocks.start(channel, [(shop.clone(), Grants::all())]).await;
 //! let request = http::Request::get("/v1.0/state/statestore/key").body(Body::empty())?;
-//! let answer = dapr.call(&shop, &Grants::all(), request).await;
+//! let answer = blocks.call(&shop, &Grants::all(), ApiRequest::parse(request)).await;
 //! assert_eq!(answer.status(), 204);
 //! # Ok(()) }
 //! ```

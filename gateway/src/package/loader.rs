@@ -22,6 +22,7 @@ use super::{
     survey::Survey,
 };
 use crate::{
+    config::Source,
     egress,
     engine::{self, Choice, EngineKind, Engines},
     instance::{self, HostState, Loaded},
@@ -34,7 +35,7 @@ pub(crate) struct Loader {
     cache: CodeCache,
     metrics: Arc<Metrics>,
     threads: ThreadPool,
-    pub(super) recompilation: Recompilation,
+    recompilation: Recompilation,
     /// A linker is a table of some hundred host functions, made once for each engine.
     pool_linker: OnceLock<Linker<HostState>>,
     copy_on_write_linker: OnceLock<Linker<HostState>>,
@@ -156,7 +157,38 @@ impl Loader {
 
     /// Compiles lost code of a package again, beside the requests.
     pub(super) fn recompile(self: &Arc<Self>, package: &Arc<Package>) {
-        self.recompilation.add(self, package);
+        let loader = Arc::clone(self);
+        self.recompilation.add(package, || {
+            self.threads().spawn(move || loader.compile_waiting())
+        });
+    }
+
+    fn compile_waiting(&self) {
+        while let Some(package) = self.recompilation.next() {
+            match self.compile_again(&package) {
+                Ok(()) => {
+                    tracing::info!(package = %package.name(), "lost code was compiled again");
+                    package.recovered();
+                }
+                Err(error) => {
+                    package.failed(&error);
+                    self.recompilation.rest(package);
+                }
+            }
+        }
+    }
+
+    fn compile_again(&self, package: &Package) -> Result<(), PackageError> {
+        let Source::File(source) = &package.account.config.source;
+        let (wanted, before) = (package.registered.choice.engine, &package.registered.code);
+        let made = self.register(source, Some(wanted), package.account.config.limits.memory)?;
+        // The name of compiled code is the digest of its source.
+        if made.code.path() != before.path() {
+            return Err(PackageError::SourceChanged {
+                path: source.clone(),
+            });
+        }
+        Ok(())
     }
 
     fn engine(&self, kind: EngineKind, path: &Path) -> Result<&Engine, PackageError> {

@@ -9,8 +9,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{Loader, Package, PackageError};
-use crate::config::Source;
+use super::Package;
 
 /// The time that a package rests whose code could not be made: compiling takes a core, and its requests ask at once
 /// again.
@@ -29,8 +28,8 @@ struct Queue {
 }
 
 impl Recompilation {
-    /// Adds a package, unless it is waiting, at work or resting.
-    pub(super) fn add(&self, loader: &Arc<Loader>, package: &Arc<Package>) {
+    /// Adds a package, unless it is waiting, at work or resting; calls `start` if nothing was at work.
+    pub(super) fn add(&self, package: &Arc<Package>, start: impl FnOnce()) {
         let mut queue = self.0.lock();
         if queue.contains(package) {
             return;
@@ -40,17 +39,18 @@ impl Recompilation {
             return;
         }
         queue.at_work = Some(Arc::clone(package));
-        let worker = Arc::clone(loader);
-        loader.threads().spawn(move || worker.compile_waiting());
+        start();
     }
 
-    fn next(&self) -> Option<Arc<Package>> {
+    /// Takes the next package to work, if one waits.
+    pub(super) fn next(&self) -> Option<Arc<Package>> {
         let mut queue = self.0.lock();
         queue.at_work = queue.waiting.pop_front();
         queue.at_work.clone()
     }
 
-    fn rest(&self, package: Arc<Package>) {
+    /// Lets a package rest whose code could not be made.
+    pub(super) fn rest(&self, package: Arc<Package>) {
         self.0.lock().resting.push((package, Instant::now() + REST));
     }
 }
@@ -62,35 +62,5 @@ impl Queue {
         let resting = self.resting.iter().map(|(package, _)| package);
         let mut all = self.waiting.iter().chain(&self.at_work).chain(resting);
         all.any(|known| Arc::ptr_eq(known, package))
-    }
-}
-
-impl Loader {
-    fn compile_waiting(&self) {
-        while let Some(package) = self.recompilation.next() {
-            match self.compile_again(&package) {
-                Ok(()) => {
-                    tracing::info!(package = %package.name(), "lost code was compiled again");
-                    package.recovered();
-                }
-                Err(error) => {
-                    package.failed(&error);
-                    self.recompilation.rest(package);
-                }
-            }
-        }
-    }
-
-    fn compile_again(&self, package: &Package) -> Result<(), PackageError> {
-        let Source::File(source) = &package.account.config.source;
-        let (wanted, before) = (package.registered.choice.engine, &package.registered.code);
-        let made = self.register(source, Some(wanted), package.account.config.limits.memory)?;
-        // The name of compiled code is the digest of its source.
-        if made.code.path() != before.path() {
-            return Err(PackageError::SourceChanged {
-                path: source.clone(),
-            });
-        }
-        Ok(())
     }
 }

@@ -17,6 +17,12 @@ fn no_circle_of_imports_is_in_the_dapr_crate() {
 }
 
 #[test]
+fn no_circle_of_imports_is_in_the_gateway() {
+    let sources = Sources::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    assert_eq!(sources.circles(), Vec::<String>::new());
+}
+
+#[test]
 fn a_circle_is_found_however_it_is_imported() {
     let jobs = ("jobs/mod.rs", "use crate::store::Store;\nmod run;");
     for store in [

@@ -125,7 +125,7 @@ mod tests {
         }
     }
 
-    /// What Go does: each member in turn sets the field whose name it has.
+    /// The reading of Go: each member in turn sets the field whose name it has.
     fn slowly(members: &[(&str, &str)]) -> Form {
         let mut form = Form::default();
         for (name, value) in members {

@@ -163,7 +163,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    /// What the body makes of one element; none if the filter leaves it out.
+    /// The value that the body makes of one element; none if the filter leaves it out.
     fn turn(&mut self, each: &'a Each) -> Result<Option<Value<'a>>, Failure> {
         if let Some(filter) = &each.filter
             && !self.value(filter)?.bool()?

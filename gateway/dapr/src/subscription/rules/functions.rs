@@ -1,4 +1,4 @@
-//! What rules can do with values.
+//! The functions and operators of rules.
 
 use chrono::{DateTime, Datelike, Timelike};
 

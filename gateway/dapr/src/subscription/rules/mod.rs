@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use value::Failure;
 
-/// Where events go for which an expression is true.
+/// A path for the events for which an expression is true.
 #[derive(Debug)]
 pub(crate) struct Rule {
     expression: syntax::Expr,

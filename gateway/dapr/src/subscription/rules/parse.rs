@@ -12,11 +12,11 @@ use super::{
 /// The longest expression, in bytes: a screen of text, and a bound on all that follows.
 const MAX_LENGTH: usize = 4096;
 
-/// How deep brackets, conditions and arguments may nest. Parser and evaluator recurse once for each,
+/// The depth to which brackets, conditions and arguments may nest. Parser and evaluator recurse once for each,
 /// at some kilobytes of stack; threads here have a megabyte or more.
 const MAX_DEPTH: usize = 24;
 
-/// How deep comprehensions may nest: each level multiplies the work by the length of a list.
+/// The depth to which comprehensions may nest: each level multiplies the work by the length of a list.
 const MAX_LOOPS: usize = 2;
 
 /// The memory of a compiled pattern, in bytes: some hundred states.
@@ -159,7 +159,7 @@ impl Parser {
         })
     }
 
-    /// What is taken of `value`.
+    /// The steps that are taken from `value`.
     fn path(&mut self, value: Expr) -> Parsed {
         let mut steps = Vec::new();
         loop {

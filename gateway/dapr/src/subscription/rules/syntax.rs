@@ -24,7 +24,7 @@ pub(super) enum Expr {
     If(Box<[Expr; 3]>),
     /// A value and what is taken of it: `a.b[1].size()`.
     Path(Box<Expr>, Vec<Step>),
-    /// Whether a value has a field: `has(a.b)`.
+    /// A test for a field of a value: `has(a.b)`.
     Has(Box<Expr>, String),
     Call(Function, Vec<Expr>),
 }

@@ -110,7 +110,7 @@ fn what_does_not_parse_is_refused() {
     }
 }
 
-/// What guests have sent or might: each is refused when it is read, or ends within the budget.
+/// Expressions that guests have sent or might: each is refused when it is read, or ends within the budget.
 fn hostile() -> Vec<String> {
     let around = |open: &str, inner: &str, close: &str, times: usize| {
         format!("{}{inner}{}", open.repeat(times), close.repeat(times))

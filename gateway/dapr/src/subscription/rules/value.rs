@@ -4,7 +4,7 @@ use std::{cmp::Ordering, rc::Rc};
 
 use serde_json::Value as Json;
 
-/// Why an expression has no value.
+/// The reason for which an expression has no value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Failure {
     /// It is wrong for this event, as with a missing field or a text in the place of a number.
@@ -15,7 +15,7 @@ pub(super) enum Failure {
 
 pub(super) type Evaluated<'a> = Result<Value<'a>, Failure>;
 
-/// What is left of the work that one evaluation may do.
+/// The rest of the work that one evaluation may do.
 pub(super) struct Budget(u32);
 
 impl Budget {
@@ -152,7 +152,7 @@ impl<'a> Value<'a> {
         Ok(None)
     }
 
-    /// Whether `self` is an element of the list or a key of the map.
+    /// Returns true if `self` is an element of the list or a key of the map.
     pub(super) fn is_in(&self, whole: &Value<'_>, budget: &mut Budget) -> Result<bool, Failure> {
         match (whole, self.text()) {
             (Value::Json(Json::Object(object)), text) => {
