@@ -20,7 +20,7 @@ pub(crate) struct ApiError {
     retry: bool,
 }
 
-/// What `Retry-After` says, in seconds: a sidecar starts about that fast.
+/// The value of `Retry-After`, in seconds: a sidecar starts about that fast.
 const RETRY_AFTER_SECONDS: &str = "1";
 
 /// The kind of problem that a missing grant is.
@@ -36,7 +36,7 @@ struct Answer<'a> {
     message: &'a str,
 }
 
-/// What a problem document says of a missing grant, beside what Dapr's SDKs read.
+/// The members of a problem document about a missing grant, beside what Dapr's SDKs read.
 #[derive(Serialize)]
 struct NotGranted<'a> {
     detail: &'a str,

@@ -20,7 +20,7 @@ pub(crate) fn later(at: i64, by: Duration) -> i64 {
     at.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// How long from `now` until `at`.
+/// Returns how long it is from `now` until `at`.
 pub(crate) fn until(at: i64, now: i64) -> Duration {
     Duration::from_millis(u64::try_from(at.saturating_sub(now)).unwrap_or(0))
 }
@@ -159,7 +159,7 @@ fn iso_parts(mut text: &str, units: &str) -> Option<Vec<(u32, char)>> {
     Some(parts)
 }
 
-/// When something recurs.
+/// A recurring time.
 #[derive(Clone, Debug)]
 pub(crate) enum Schedule {
     Cron(Box<Cron>),

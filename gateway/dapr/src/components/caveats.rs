@@ -1,4 +1,4 @@
-//! What the embedded runtime does for a component and a sidecar's of the same type does not: for those who write
+//! Caveats: what the embedded runtime does for a component and a sidecar's of the same type does not: for those who write
 //! packages here that are to run beside a sidecar.
 
 use super::{Component, Components, KeyedStore};

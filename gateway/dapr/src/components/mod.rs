@@ -59,14 +59,14 @@ pub(crate) struct KeyedStore {
     pub(crate) volatile: bool,
 }
 
-/// Where a transaction's changes are published with it.
+/// The topic to which a transaction's changes are published with it.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox {
     pub(crate) pubsub: String,
     pub(crate) topic: String,
 }
 
-/// What keeps the keys of apps apart, or together.
+/// The prefix that keeps the keys of apps apart, or together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum KeyPrefix {
     AppId,
@@ -77,7 +77,7 @@ pub(crate) enum KeyPrefix {
 }
 
 impl KeyPrefix {
-    /// What stands before `app`'s keys in `store`, the separator included.
+    /// Returns what stands before `app`'s keys in `store`, the separator included.
     pub(crate) fn of(&self, store: &str, app: &AppId) -> String {
         match self {
             Self::AppId => format!("{app}||"),

@@ -8,7 +8,7 @@ use wasmgate_common::{Code, Diagnostic, Place};
 use super::{Scopes, document::Document};
 use crate::{app::AppId, back_off::BackOff, time::parse_duration};
 
-/// What applies to one target.
+/// The policy of one target.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Policy {
     pub(crate) timeout: Option<Duration>,
@@ -30,17 +30,17 @@ struct Set {
 }
 
 impl Resiliency {
-    /// What applies when `caller` invokes `app`.
+    /// Returns the policy when `caller` invokes `app`.
     pub(crate) fn app(&self, caller: &AppId, app: &str) -> Policy {
         self.find(caller, |set| set.apps.get(app))
     }
 
-    /// What applies when a component delivers to `app`.
+    /// Returns the policy when a component delivers to `app`.
     pub(crate) fn inbound(&self, app: &AppId, component: &str) -> Policy {
         self.find(app, |set| set.inbound.get(component))
     }
 
-    /// What applies when `app` uses a component.
+    /// Returns the policy when `app` uses a component.
     pub(crate) fn outbound(&self, app: &AppId, component: &str) -> Policy {
         self.find(app, |set| set.outbound.get(component))
     }

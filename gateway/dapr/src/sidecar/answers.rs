@@ -14,7 +14,7 @@ use crate::{
 /// A JSON object whose members are left as they are written.
 pub(super) type Object = BTreeMap<String, Box<RawValue>>;
 
-/// Whether the answer to `operation` is read and written anew.
+/// Returns whether the answer to `operation` is read and written anew.
 pub(super) fn are_read(operation: &Op, names: &Names<'_>) -> bool {
     match operation {
         Op::BulkGetState { .. } | Op::GetJob { .. } | Op::SubscribeConfiguration { .. } => names.are_shared(),

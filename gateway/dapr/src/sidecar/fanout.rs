@@ -12,20 +12,20 @@ use crate::{
     subscription::{Spec, Subscription},
 };
 
-/// Where the sidecar sends events: `/events/{pubsub}/{topic}` below this.
+/// The path below which the sidecar sends events: `{pubsub}/{topic}` of it.
 pub(super) const EVENTS: &str = "/wasmgate-events";
 
-/// Why what an app answered on `GET /dapr/subscribe` cannot be used.
+/// An answer to `GET /dapr/subscribe` that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("app {app}: {reason}")]
 pub(super) struct SubscriptionError {
     /// The app.
     pub(super) app: AppId,
-    /// What is wrong and what to write instead.
+    /// The mistake, and what to write instead.
     pub(super) reason: String,
 }
 
-/// Where an app takes an event; an error is for the log, and that app's dead letters.
+/// The path at which an app takes an event; an error is for the log, and that app's dead letters.
 pub(super) type Target = Result<String, String>;
 
 /// The subscriptions of all packages behind one sidecar. Data only: it calls nobody.
@@ -116,7 +116,7 @@ impl FanOut {
         }
     }
 
-    /// What the gateway answers on `GET /dapr/subscribe`: each topic once. A dead-letter topic is
+    /// Returns what the gateway answers on `GET /dapr/subscribe`: each topic once. A dead-letter topic is
     /// passed on if all subscribers of a topic name the same one; otherwise the gateway publishes
     /// to each subscriber's own.
     pub(super) fn document(&self) -> Value {
@@ -170,7 +170,7 @@ impl FanOut {
         own.and_then(|subscription| subscription.dead_letter_topic.as_deref())
     }
 
-    /// Whether events of `app` go to this plain path.
+    /// Returns whether events of `app` go to this plain path.
     pub(super) fn has_path(&self, app: &AppId, path: &str) -> bool {
         let own = self
             .topics
@@ -188,7 +188,7 @@ impl FanOut {
         apps.collect()
     }
 
-    /// Where `app` takes `event`; none if it does not.
+    /// Returns where `app` takes `event`; none if it does not.
     pub(super) fn target(&self, app: &AppId, pubsub: &str, topic: &str, event: &Value) -> Option<Target> {
         let mut subscriptions = self.subscriptions(pubsub, topic).iter();
         target(subscriptions.find(|one| one.app == *app)?, event)
@@ -199,7 +199,7 @@ impl FanOut {
         self.topics.keys().cloned().collect()
     }
 
-    /// Whether anybody here subscribes to `topic`.
+    /// Returns whether anybody here subscribes to `topic`.
     pub(super) fn has_topic(&self, pubsub: &str, topic: &str) -> bool {
         !self.subscriptions(pubsub, topic).is_empty()
     }

@@ -24,7 +24,7 @@ pub(super) struct Listed {
     pub(super) rules: Vec<Rule>,
 }
 
-/// Where events of a subscription go.
+/// A path to which events of a subscription go.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Rule {
     #[serde(default)]

@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// What every operation may carry: the trace, and what the answer is to be.
+/// Headers that every operation may carry: the trace, and those about the answer.
 const COMMON: [HeaderName; 5] = [
     ACCEPT,
     USER_AGENT,
@@ -193,7 +193,7 @@ fn takes_metadata(operation: &Op, key: &str) -> bool {
     }
 }
 
-/// Whether neither the body nor the query of a publish says where the event is from.
+/// Returns whether neither the body nor the query of a publish says where the event is from.
 fn names_no_source(parts: &Parts) -> bool {
     let kind = parts.headers.get(CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok());

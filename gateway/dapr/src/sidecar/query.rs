@@ -88,7 +88,7 @@ pub(super) async fn run(
     Err(ApiError::new(500, "ERR_STATE_QUERY", message))
 }
 
-/// What part of the results is asked for: from where, and how many. The token is a number of ours.
+/// Reads which part of the results is asked for: from where, and how many. The token is a number of ours.
 fn part(query: &Query) -> Result<(usize, Option<usize>), ApiError> {
     let from = match query.page.token.as_str() {
         "" => Ok(0),

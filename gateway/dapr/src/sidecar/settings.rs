@@ -1,4 +1,4 @@
-//! Where the sidecar is, and how the packages stand to it.
+//! Settings of the client of a sidecar.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::app::AppId;
 /// its own time-outs, so that its error is seen rather than ours.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How the packages and the sidecar belong together.
+/// The way in which the packages and the sidecar belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Topology {
     /// All packages behind one sidecar.
@@ -33,7 +33,7 @@ pub struct SidecarSettings {
     /// Send invocations of packages hosted here through the sidecar too, so that its policies
     /// apply to them.
     pub invoke_remotely: bool,
-    /// How long the sidecar may take to begin its answer.
+    /// The time that the sidecar may take to begin its answer.
     pub answer_timeout: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! What the calls to the sidecar and its callbacks share.
+//! The state that the calls to the sidecar and its callbacks share.
 
 use std::{
     collections::BTreeMap,
@@ -50,7 +50,7 @@ pub(super) struct Shared {
     pub(super) started: Instant,
     /// The subscriptions that the sidecar listed last.
     pub(super) listed: Lists,
-    /// What packages keep in extended metadata.
+    /// The extended metadata of packages.
     pub(super) notes: Notes,
 }
 

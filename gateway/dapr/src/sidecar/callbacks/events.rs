@@ -49,7 +49,7 @@ pub(super) fn is_event(parts: &Parts) -> bool {
 /// which needs no grant. Its path is one of a package: of the only one, of one that subscribes to the topic itself, or
 /// of whichever has such a route, among those that are granted the topic if there are any.
 ///
-/// What topic it is of is the sidecar's word: an event's own could be anything that its publisher wrote.
+/// Its topic is the sidecar's word: an event's own could be anything that its publisher wrote.
 pub(super) async fn declared(shared: &Shared, parts: &Parts, body: Body) -> Response<Body> {
     let Ok(body) = collect(body).await else {
         return again();

@@ -1,4 +1,4 @@
-//! What became of an event at each package, and what the sidecar is told of it.
+//! The outcomes of an event at each package, and the one that the sidecar is told.
 
 use serde_json::Value;
 

@@ -1,7 +1,11 @@
-//! What a package may reach. A grant that is absent is a grant not given.
+//! The grants of a package: what it may reach. A grant that is absent is a grant not given.
+
+mod globs;
 
 use serde::Deserialize;
-use wildmatch::WildMatch;
+
+use globs::TOPIC_WILDCARDS;
+pub use globs::{Glob, Globs, GrantError};
 
 /// The building blocks open to one package, each a list of names with globs (`*` any text, slashes
 /// included; `?` one character).
@@ -35,9 +39,9 @@ pub struct Grants {
     pub configuration: Globs,
     /// Lock stores.
     pub lock: Globs,
-    /// Whether it may schedule jobs (always its own).
+    /// It may schedule jobs (always its own).
     pub jobs: bool,
-    /// Whether the package has no `dapr` table at all; an empty table grants nothing either, but its package takes
+    /// The package has no `dapr` table at all; an empty table grants nothing either, but its package takes
     /// input bindings and what an operator declares for it.
     #[serde(skip)]
     pub no_table: bool,
@@ -52,7 +56,7 @@ impl Grants {
         }
     }
 
-    /// Whether nothing at all is open, as for a package without a `dapr` table. Such an app can be invoked; it is asked
+    /// Returns whether nothing at all is open, as for a package without a `dapr` table. Such an app can be invoked; it is asked
     /// for neither subscriptions nor input bindings.
     pub fn is_none(&self) -> bool {
         self.no_table && !self.jobs && self.lists().iter().all(|(_, globs, _)| globs.is_empty())
@@ -61,9 +65,9 @@ impl Grants {
     /// Every name by itself: the key of its list, the name, and grants of it alone.
     pub fn singly(&self) -> impl Iterator<Item = (&'static str, &Glob, Self)> {
         self.lists().into_iter().flat_map(|(key, globs, list)| {
-            globs.0.iter().map(move |glob| {
+            globs.iter().map(move |glob| {
                 let mut alone = Self::none();
-                *list(&mut alone) = Globs(vec![glob.clone()]);
+                *list(&mut alone) = Globs::from_iter([glob.clone()]);
                 (key, glob, alone)
             })
         })
@@ -87,7 +91,7 @@ impl Grants {
 
     /// Every grant: for ordinary processes that reach the API over TCP.
     pub fn all() -> Self {
-        let every = || Globs(vec![Glob::new("*")]);
+        let every = || Globs::from_iter([Glob::every()]);
         Self {
             state: every(),
             publish: every(),
@@ -102,17 +106,17 @@ impl Grants {
         }
     }
 
-    /// Whether state store `store` is open.
+    /// Returns whether state store `store` is open.
     pub fn allows_state(&self, store: &str) -> bool {
         self.state.matches(store)
     }
 
-    /// Whether the package may publish to `topic` of `pubsub`.
+    /// Returns whether the package may publish to `topic` of `pubsub`.
     pub fn allows_publish(&self, pubsub: &str, topic: &str) -> bool {
         self.publish.matches_item(pubsub, topic)
     }
 
-    /// Whether what the package drops of `topic` may go to topic `dead`: it may publish there, or that topic is by its
+    /// Returns whether what the package drops of `topic` may go to topic `dead`: it may publish there, or that topic is by its
     /// name the first one's own (`orders-dead`, `orders.dlq` or `orders-poison` of `orders`).
     pub fn allows_dead_letters(&self, pubsub: &str, topic: &str, dead: &str) -> bool {
         let rest = dead.strip_prefix(topic).unwrap_or_default();
@@ -126,42 +130,42 @@ impl Grants {
         is_its_own || self.allows_publish(pubsub, dead)
     }
 
-    /// Whether the package may subscribe to `topic` of `pubsub`.
+    /// Returns whether the package may subscribe to `topic` of `pubsub`.
     pub fn allows_subscribe(&self, pubsub: &str, topic: &str) -> bool {
         self.subscribe.covers(pubsub, topic, TOPIC_WILDCARDS)
     }
 
-    /// Whether the package may invoke `app_id`.
+    /// Returns whether the package may invoke `app_id`.
     pub fn allows_invoke(&self, app_id: &str) -> bool {
         self.invoke.matches(app_id)
     }
 
-    /// Whether output binding `name` is open.
+    /// Returns whether output binding `name` is open.
     pub fn allows_binding(&self, name: &str) -> bool {
         self.bindings.matches(name)
     }
 
-    /// Whether secret `key` of `store` is open.
+    /// Returns whether secret `key` of `store` is open.
     pub fn allows_secret(&self, store: &str, key: &str) -> bool {
         self.secrets.matches_item(store, key)
     }
 
-    /// Whether configuration item `key` of `store` is open.
+    /// Returns whether configuration item `key` of `store` is open.
     pub fn allows_configuration(&self, store: &str, key: &str) -> bool {
         self.configuration.matches_item(store, key)
     }
 
-    /// Whether any secret of `store` is open.
+    /// Returns whether any secret of `store` is open.
     pub fn sees_secrets(&self, store: &str) -> bool {
         self.secrets.touch(store)
     }
 
-    /// Whether any configuration item of `store` is open.
+    /// Returns whether any configuration item of `store` is open.
     pub fn sees_configuration(&self, store: &str) -> bool {
         self.configuration.touch(store)
     }
 
-    /// Whether anything of the component `name` of Dapr's type `kind` (`state.redis`) is open.
+    /// Returns whether anything of the component `name` of Dapr's type `kind` (`state.redis`) is open.
     pub fn sees_component(&self, kind: &str, name: &str) -> bool {
         let (block, _) = kind.split_once('.').unwrap_or((kind, ""));
         match block {
@@ -175,12 +179,12 @@ impl Grants {
         }
     }
 
-    /// Whether lock store `store` is open.
+    /// Returns whether lock store `store` is open.
     pub fn allows_lock(&self, store: &str) -> bool {
         self.lock.matches(store)
     }
 
-    /// Whether the package may schedule jobs.
+    /// Returns whether the package may schedule jobs.
     pub fn allows_jobs(&self) -> bool {
         self.jobs
     }
@@ -188,117 +192,6 @@ impl Grants {
 
 /// Finds one of the lists.
 type ListOf = fn(&mut Grants) -> &mut Globs;
-
-/// A list of names with globs.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(try_from = "Vec<String>")]
-pub struct Globs(Vec<Glob>);
-
-/// Why a list of names is no list of grants.
-#[derive(Debug, thiserror::Error)]
-#[error("an empty name grants nothing; write the component's name, or \"*\" for every one")]
-pub struct GrantError;
-
-impl Globs {
-    /// Reads a list of names with globs.
-    pub fn new<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Result<Self, GrantError> {
-        Self::try_from(names.into_iter().map(Into::into).collect::<Vec<_>>())
-    }
-
-    /// Whether nothing is named.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn matches(&self, name: &str) -> bool {
-        self.0.iter().any(|glob| glob.whole.matches(name))
-    }
-
-    fn matches_item(&self, component: &str, item: &str) -> bool {
-        self.covers(component, item, WILDCARDS)
-    }
-
-    fn covers(&self, component: &str, item: &str, wildcards: &[char]) -> bool {
-        let mut globs = self.0.iter();
-        globs.any(|glob| glob.covers(component, item, wildcards))
-    }
-
-    fn touch(&self, component: &str) -> bool {
-        self.0.iter().any(|glob| glob.component.matches(component))
-    }
-}
-
-impl TryFrom<Vec<String>> for Globs {
-    type Error = GrantError;
-    fn try_from(names: Vec<String>) -> Result<Self, GrantError> {
-        names.iter().map(|name| Glob::parse(name)).collect()
-    }
-}
-
-impl FromIterator<Glob> for Globs {
-    fn from_iter<I: IntoIterator<Item = Glob>>(globs: I) -> Self {
-        Self(globs.into_iter().collect())
-    }
-}
-
-/// A name with globs, also split at its first slash: names of components hold none.
-#[derive(Clone, Debug)]
-pub struct Glob {
-    written: Box<str>,
-    whole: WildMatch,
-    component: WildMatch,
-    /// As written, and as it matches.
-    item: Option<(String, WildMatch)>,
-}
-
-/// Characters by which a store may mean several names by one, as Redis does.
-const WILDCARDS: &[char] = &['*', '?', '['];
-
-/// Those by which a broker may do so in subscriptions: also `#` and `+` of MQTT and `>` of NATS.
-const TOPIC_WILDCARDS: &[char] = &['*', '?', '[', '#', '+', '>'];
-
-impl Glob {
-    /// Reads a name with globs.
-    ///
-    /// # Errors
-    /// When nothing is written.
-    pub fn parse(name: &str) -> Result<Self, GrantError> {
-        if name.trim().is_empty() {
-            return Err(GrantError);
-        }
-        Ok(Self::new(name))
-    }
-
-    /// The name as it was written.
-    pub fn as_str(&self) -> &str {
-        &self.written
-    }
-
-    fn new(name: &str) -> Self {
-        let (component, item) = match name.split_once('/') {
-            Some((component, item)) => (component, Some((item.to_owned(), WildMatch::new(item)))),
-            None => (name, None),
-        };
-        Self {
-            written: name.into(),
-            whole: WildMatch::new(name),
-            component: WildMatch::new(component),
-            item,
-        }
-    }
-
-    fn covers(&self, component: &str, item: &str, wildcards: &[char]) -> bool {
-        // What may mean several names is open where all of them are, or where it is granted as it is written.
-        let covers = |(written, glob): &(String, WildMatch)| {
-            if item.contains(wildcards) && written.contains(['*', '?']) {
-                written == "*" || written == item
-            } else {
-                glob.matches(item)
-            }
-        };
-        self.component.matches(component) && self.item.as_ref().is_none_or(covers)
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,43 +1,17 @@
-//! Events and their CloudEvents envelope, as Dapr's sidecar makes it.
+//! The CloudEvents envelope, as Dapr's sidecar makes it.
 
 use std::collections::BTreeMap;
 
 use axum::body::Bytes;
-use serde_json::{
-    Value, json,
-    value::{RawValue, to_raw_value},
-};
+use serde_json::value::{RawValue, to_raw_value};
 
+use super::{CLOUD_EVENTS, Metadata, encoding::base64, media_type};
 use crate::time::{now_ms, rfc3339};
-
-/// The content type of a CloudEvent in JSON.
-pub(crate) const CLOUD_EVENTS: &str = "application/cloudevents+json";
-
-/// An event as it is queued.
-#[derive(Clone, Debug)]
-pub(crate) struct Event {
-    pub(crate) pubsub: String,
-    pub(crate) topic: String,
-    /// The envelope's JSON, or the raw payload.
-    pub(crate) data: Bytes,
-    pub(crate) content_type: String,
-    /// Published with `rawPayload`: there is no envelope.
-    pub(crate) raw: bool,
-    pub(crate) traceparent: Option<String>,
-    pub(crate) tracestate: Option<String>,
-    /// Milliseconds since 1970.
-    pub(crate) expires_at: Option<i64>,
-    /// What it was published with; deliveries have it as headers.
-    pub(crate) metadata: Metadata,
-}
-
-/// Publish metadata by name.
-pub(crate) type Metadata = BTreeMap<String, String>;
 
 /// An envelope's attributes. Values are as they were written, so that numbers keep their digits.
 pub(crate) type Envelope = BTreeMap<String, Box<RawValue>>;
 
-/// Who publishes what, where to: all that an envelope says.
+/// The publication of an event: all that its envelope says.
 pub(crate) struct Publication<'a> {
     pub(crate) source: &'a str,
     pub(crate) pubsub: &'a str,
@@ -52,14 +26,14 @@ pub(crate) struct Publication<'a> {
 /// The attributes that publish metadata may set, as in Dapr; the traces are told apart from them.
 const OVERRIDES: [&str; 4] = ["id", "source", "type", "subject"];
 
-/// Why a body is no event.
+/// A body that is no event.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WrapError {
     #[error("the body is not JSON, though its content type says so: {0}")]
     NotJson(#[from] serde_json::Error),
 }
 
-/// The envelope of `body`: made new, or completed if the body already is a CloudEvent.
+/// Makes the envelope of `body`: made new, or completed if the body already is a CloudEvent.
 pub(crate) fn wrap(publication: &Publication<'_>, body: &[u8]) -> Result<Envelope, WrapError> {
     let content_type = match publication.content_type {
         "" => "text/plain",
@@ -149,7 +123,7 @@ fn complete(publication: &Publication<'_>, mut event: Envelope) -> Result<Envelo
 }
 
 impl Publication<'_> {
-    /// What the publish metadata says of an attribute; case does not matter.
+    /// Returns what the publish metadata says of an attribute; case does not matter.
     pub(crate) fn overridden(&self, attribute: &str) -> Option<&str> {
         let names = |key: &str| {
             let name = key.split_at_checked("cloudevent.".len());
@@ -173,50 +147,10 @@ pub(crate) fn json_of(event: &Envelope) -> Result<Bytes, serde_json::Error> {
     serde_json::to_vec(event).map(Bytes::from)
 }
 
-/// The envelope around a payload that was published without one.
-pub(crate) fn wrap_raw(event: &Event, id: i64) -> Value {
-    json!({
-        "id": format!("{}-{id}", event.topic), "specversion": "1.0", "source": "Dapr",
-        "type": "com.dapr.event.sent", "datacontenttype": "application/octet-stream",
-        "topic": event.topic, "pubsubname": event.pubsub, "data_base64": base64(&event.data),
-    })
-}
-
-/// `text/plain; charset=utf-8` without its parameters, in lower case.
-pub(crate) fn media_type(content_type: &str) -> String {
-    content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
-}
-
-pub(crate) fn base64(bytes: &[u8]) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
-}
-
-pub(crate) fn unbase64(text: &str) -> Option<Vec<u8>> {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.decode(text).ok()
-}
-
-/// The bytes of a base64 text in any form that Go's decoder takes: bits left over do not count.
-pub(crate) fn lenient_unbase64(text: &str) -> Option<Vec<u8>> {
-    use base64::{
-        Engine as _, alphabet,
-        engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-    };
-    let config = GeneralPurposeConfig::new()
-        .with_decode_allow_trailing_bits(true)
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    let engine = GeneralPurpose::new(&alphabet::STANDARD, config);
-    engine.decode(text).ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn wrapped(content_type: &str, metadata: &[(&str, &str)], body: &[u8]) -> Result<Value, WrapError> {
