@@ -11,6 +11,7 @@ use wasmgate::{
     },
     config,
 };
+use wasmgate_common::path::encode_component;
 
 /// The commands.
 #[derive(Subcommand)]
@@ -132,19 +133,10 @@ fn query(order: &Order) -> String {
         ("pubsub", &order.pubsub),
         ("topic", &order.topic),
     ];
-    let texts = texts.map(|(name, value)| (name, value.as_deref().map(encoded)));
+    let texts = texts.map(|(name, value)| (name, value.as_deref().map(encode_component)));
     let given = numbers.into_iter().chain(texts);
     let pairs = given.filter_map(|(name, value)| Some(format!("{name}={}", value?)));
     pairs.collect::<Vec<_>>().join("&")
-}
-
-/// A text as a value of a query: every byte that is not a letter or a digit is written in percent-encoding.
-fn encoded(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => char::from(byte).to_string(),
-        other => format!("%{other:02X}"),
-    };
-    text.bytes().map(byte).collect()
 }
 
 fn table(events: &[Event]) -> String {

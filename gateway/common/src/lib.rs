@@ -4,6 +4,7 @@ mod app_id;
 mod diagnostic;
 mod hop_by_hop;
 mod local;
+pub mod path;
 mod private;
 mod problem;
 mod trace_context;

@@ -6,7 +6,7 @@ use http::{
     header::{CONTENT_TYPE, RETRY_AFTER},
 };
 use serde::Serialize;
-use wasmgate_common::Problem;
+use wasmgate_common::{Problem, path::PathError};
 
 /// A failure as Dapr's API answers it: `{"errorCode", "message"}`.
 #[derive(Debug)]
@@ -43,6 +43,12 @@ struct NotGranted<'a> {
     grant: &'a str,
     #[serde(flatten)]
     error: Answer<'a>,
+}
+
+impl From<PathError> for ApiError {
+    fn from(error: PathError) -> Self {
+        Self::malformed(error.to_string())
+    }
 }
 
 impl ApiError {

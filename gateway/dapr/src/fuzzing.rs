@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{Request, request::Parts};
 use serde_json::Value;
+use wasmgate_common::path::lenient;
 
 use crate::{
     event::{self, Event, Metadata, Publication},
@@ -91,7 +92,7 @@ pub fn invocation<B>(request: Request<B>) -> Option<(String, String)> {
 
 /// A path as the most lenient app reads it, and whether it is the runtime's in every app.
 pub fn plain(path: &str) -> (String, bool) {
-    let plain = internal::normalize(path).into_owned();
+    let plain = lenient(path).into_owned();
     let internal = internal::has_prefix(&plain);
     (plain, internal)
 }

@@ -1,9 +1,9 @@
 //! The paths by which the runtime calls apps. Nobody else may: whoever could would forge events and jobs.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::collections::HashMap;
 
 use arc_swap::ArcSwap;
-use percent_encoding::percent_decode_str;
+use wasmgate_common::path::lenient;
 
 use crate::app::AppId;
 
@@ -25,19 +25,19 @@ struct Paths {
 impl DeliveryPaths {
     /// True if `path` of `app` is for the building blocks alone, however it is written.
     pub(crate) fn is_internal(&self, app: &AppId, path: &str) -> bool {
-        let path = normalize(path);
+        let path = lenient(path);
         has_prefix(&path) || self.0.load().get(app).is_some_and(|paths| paths.has(&path))
     }
 
     /// Notes the paths of all subscriptions of `app`.
     pub(crate) fn note_events<'a>(&self, app: &AppId, paths: impl Iterator<Item = &'a str>) {
-        let events: Vec<String> = paths.map(|path| normalize(path).into_owned()).collect();
+        let events: Vec<String> = paths.map(|path| lenient(path).into_owned()).collect();
         self.update(app, |paths| paths.events.clone_from(&events));
     }
 
     /// Notes the paths of all input bindings of `app`.
     pub(crate) fn note_bindings(&self, app: &AppId, paths: impl Iterator<Item = String>) {
-        let bindings: Vec<String> = paths.map(|path| normalize(&path).into_owned()).collect();
+        let bindings: Vec<String> = paths.map(|path| lenient(&path).into_owned()).collect();
         self.update(app, |paths| paths.bindings.clone_from(&bindings));
     }
 
@@ -59,35 +59,15 @@ impl Paths {
 
 /// True for a path that is Dapr's own in every app, even in one that has nothing to do with it: `/dapr/…`.
 pub fn is_dapr_path(path: &str) -> bool {
-    first_segment(&normalize(path)).eq_ignore_ascii_case("dapr")
+    first_segment(&lenient(path)).eq_ignore_ascii_case("dapr")
 }
 
-/// True for a [normalized](normalize) path that is the runtime's in every app.
+/// True for a [lenient] path that is the runtime's in every app.
 pub(crate) fn has_prefix(path: &str) -> bool {
     let first = first_segment(path);
     PREFIXES
         .iter()
         .any(|prefix| first.eq_ignore_ascii_case(prefix))
-}
-
-/// Writes a path as the most lenient app reads it: decoded, and without empty, `.` and `..` segments or slashes around
-/// it.
-pub(crate) fn normalize(path: &str) -> Cow<'_, str> {
-    let bare = path.trim_matches('/');
-    let has_dots = bare.starts_with('.') || bare.contains("/.");
-    if !has_dots && !bare.contains('%') && !bare.contains("//") {
-        return Cow::Borrowed(bare);
-    }
-    let decoded = percent_decode_str(bare).decode_utf8_lossy();
-    let mut kept: Vec<&str> = Vec::new();
-    for segment in decoded.split('/') {
-        match segment {
-            "" | "." => {}
-            ".." => drop(kept.pop()),
-            _ => kept.push(segment),
-        }
-    }
-    Cow::Owned(kept.join("/"))
 }
 
 fn first_segment(path: &str) -> &str {
@@ -113,10 +93,10 @@ mod tests {
             "/./job/refund",
             "/configuration/a/b",
         ] {
-            assert!(has_prefix(&normalize(path)), "{path}");
+            assert!(has_prefix(&lenient(path)), "{path}");
         }
         for path in ["/", "/daprx", "/v1/dapr", "/jobs/1", "/hello", "/a%2Fjob"] {
-            assert!(!has_prefix(&normalize(path)), "{path}");
+            assert!(!has_prefix(&lenient(path)), "{path}");
         }
     }
 

@@ -10,7 +10,6 @@
 //! Kept by hand: routers such as matchit know paths alone. Here a host comes before the path, a method sends the search
 //! on to the next route that fits, and two routes that collide are told at the start by both their places.
 
-mod clean;
 mod collide;
 mod host;
 mod pattern;
@@ -20,9 +19,9 @@ mod table;
 mod tests;
 mod tree;
 
-pub use clean::CleanPath;
 pub use collide::{Collision, collisions};
 pub use host::HostPattern;
 pub use pattern::{PathPattern, Segment};
 pub use route::{Match, NoMatch, Route};
 pub use table::RouteTable;
+pub use wasmgate_common::path::CleanPath;

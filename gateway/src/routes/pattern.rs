@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use wasmgate_common::{Code, Diagnostic};
-
-use super::clean;
+use wasmgate_common::{Code, Diagnostic, path::clean_encoding};
 
 /// The longest pattern, in bytes. Servers and proxies hold a request line to 8 KiB (RFC 9112, 3
 /// recommends at least 8,000 bytes), so a longer pattern could never be asked for.
@@ -122,7 +120,7 @@ impl PathPattern {
                 help,
             ));
         }
-        let clean = clean::encode(prefix);
+        let clean = clean_encoding(prefix);
         match literal.strip_prefix(clean.as_str()) {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => Ok(clean),
             _ => Err(Diagnostic::new(
@@ -173,7 +171,7 @@ fn segment(text: &str, part: &str, last: bool) -> Result<Segment, Diagnostic> {
         ));
     }
     if !part.contains(['{', '}']) {
-        let clean = clean::encode(part);
+        let clean = clean_encoding(part);
         if clean == "." || clean == ".." {
             return Err(Diagnostic::new(
                 Code::InvalidValue,

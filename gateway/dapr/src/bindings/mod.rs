@@ -3,6 +3,7 @@
 mod input;
 
 use std::sync::Arc;
+use wasmgate_common::path::with_leading_slash;
 
 use crate::{
     app::{AppId, Apps},
@@ -10,7 +11,6 @@ use crate::{
     components::{Components, find},
     error::ApiError,
     internal::DeliveryPaths,
-    protocol::path::as_path,
     providers::{
         bindings::{BindingKind, Failure, Operation, Output},
         https::HttpsClient,
@@ -88,7 +88,7 @@ impl Bindings {
         let bindings = self.components.bindings.values();
         bindings.filter_map(|binding| match &binding.it.kind {
             BindingKind::Cron(schedule) if binding.scopes.include(app) => {
-                let path = as_path(binding.it.route.as_deref().unwrap_or(&binding.name));
+                let path = with_leading_slash(binding.it.route.as_deref().unwrap_or(&binding.name));
                 Some((path, schedule))
             }
             _ => None,

@@ -6,6 +6,7 @@ use axum::body::Body;
 use futures_util::future::join_all;
 use http::{Request, header::CONTENT_TYPE};
 use serde_json::json;
+use wasmgate_common::path::encode_component;
 
 use super::Configuration;
 use crate::{
@@ -89,8 +90,11 @@ fn changes(store: &ConfigurationStore, watcher: &Watcher) -> Items {
 
 /// Tells the app; returns false if it has to be told again.
 async fn tell(block: &Configuration, watcher: &Watcher, id: &str, key: &str, item: &Item) -> bool {
-    let encode = |text| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-    let path = format!("/configuration/{}/{}", encode(&watcher.store), encode(key));
+    let path = format!(
+        "/configuration/{}/{}",
+        encode_component(&watcher.store),
+        encode_component(key)
+    );
     let body = json!({"id": id, "items": {key: item}}).to_string();
     let request = Request::post(path)
         .header(CONTENT_TYPE, "application/json")

@@ -26,7 +26,7 @@ const VOUCHED: [&str; 5] = [
     "wasmgate-",
 ];
 
-/// The request as the callee sees it; `method` is its path, as [`crate::protocol::path::written`] writes it.
+/// The request as the callee sees it; `method` is its path, as [`wasmgate_common::path::from_segments`] writes it.
 pub(crate) fn outgoing(
     parts: &Parts,
     body: Body,

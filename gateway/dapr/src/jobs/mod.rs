@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use spec::FAILED;
 pub(crate) use spec::JobSpec;
 use table::JobRow;
+use wasmgate_common::path::encode_path;
 
 use crate::{
     app::{AppId, Apps},
@@ -131,30 +132,10 @@ impl Jobs {
     }
 }
 
-/// Characters that may not stand in a path. All others of a job's name stand in it as they are, as Dapr has it.
-const NOT_IN_PATHS: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
-
 /// The path by which an app is called for its job `name`.
 pub(crate) fn path(name: &str) -> String {
-    format!(
-        "/job/{}",
-        percent_encoding::utf8_percent_encode(name, NOT_IN_PATHS)
-    )
+    // All that may stand in a path stands there as it is, as Dapr has it.
+    format!("/job/{}", encode_path(name))
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {

@@ -6,7 +6,6 @@ pub(crate) mod message;
 pub(crate) mod metadata;
 mod needed_grants;
 pub(crate) mod operation;
-pub(crate) mod path;
 mod request;
 pub(crate) mod trace;
 

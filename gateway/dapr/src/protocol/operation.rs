@@ -1,8 +1,9 @@
 //! The operations of the API by path: one table for the embedded runtime and for the sidecar.
 
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION, request::Parts};
+use wasmgate_common::path;
 
-use super::{message::queries, path};
+use super::message::queries;
 use crate::{error::ApiError, event::lenient_unbase64};
 
 /// Names the callee on any path.
@@ -96,7 +97,7 @@ impl Operation {
     pub(crate) fn parse(parts: &Parts) -> Result<Self, ApiError> {
         let path = parts.uri.path();
         if let Some(app) = callee(&parts.headers)? {
-            let method = path::written(&path::segments(path)?);
+            let method = path::from_segments(&path::segments(path)?);
             return Ok(Self::Invoke { app, method });
         }
         if let Some(invocation) = invocation(path)? {
@@ -175,7 +176,7 @@ fn invocation(path: &str) -> Result<Option<Operation>, ApiError> {
         {
             Some(Operation::Invoke {
                 app: app.clone().into_owned(),
-                method: path::written(rest),
+                method: path::from_segments(rest),
             })
         }
         _ => None,

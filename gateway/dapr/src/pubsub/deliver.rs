@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use http::{HeaderName, HeaderValue, Request, StatusCode, header::CONTENT_TYPE};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use wasmgate_common::is_hop_by_hop;
+use wasmgate_common::{is_hop_by_hop, path::with_leading_slash};
 
 use super::{
     PubSub,
@@ -129,7 +129,7 @@ async fn post(
     delivery: Option<&Delivery>,
 ) -> Result<(StatusCode, Bytes), DeliveryFailure> {
     let subscription = &queue.subscription;
-    let mut request = Request::post(crate::protocol::path::as_path(path)).header(
+    let mut request = Request::post(with_leading_slash(path)).header(
         CONTENT_TYPE,
         if delivery.is_some() {
             CLOUD_EVENTS

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
+use wasmgate_common::path::{encode_component, lenient, with_leading_slash};
 
 use crate::{
     app::AppId,
     grants::Grants,
-    internal::normalize,
     subscription::{Spec, Subscription},
 };
 
@@ -121,8 +120,11 @@ impl FanOut {
     /// to each subscriber's own.
     pub(super) fn document(&self) -> Value {
         let entries = self.topics.iter().map(|((pubsub, topic), subscriptions)| {
-            let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-            let route = format!("{EVENTS}/{}/{}", encode(pubsub), encode(topic));
+            let route = format!(
+                "{EVENTS}/{}/{}",
+                encode_component(pubsub),
+                encode_component(topic)
+            );
             let mut entry = Map::from_iter([
                 ("pubsubname".to_owned(), pubsub.as_str().into()),
                 ("topic".to_owned(), topic.as_str().into()),
@@ -178,7 +180,7 @@ impl FanOut {
             .flatten()
             .filter(|subscription| subscription.app == *app);
         own.flat_map(Subscription::paths)
-            .any(|own| normalize(own) == path)
+            .any(|own| lenient(own) == path)
     }
 
     /// The apps that subscribe to `topic`, and whether they want its events in bulk.
@@ -229,7 +231,7 @@ impl FanOut {
 
 fn target(subscription: &Subscription, event: &Value) -> Option<Target> {
     match subscription.path_for(event) {
-        Ok(path) => Some(Ok(crate::protocol::path::as_path(path?))),
+        Ok(path) => Some(Ok(with_leading_slash(path?))),
         Err(error) => Some(Err(error.to_string())),
     }
 }

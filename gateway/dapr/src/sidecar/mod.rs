@@ -47,11 +47,12 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{Request, Response};
 use tokio::sync::watch;
+use wasmgate_common::path::lenient;
 
 use crate::{
     app::{AppChannel, AppId},
     grants::Grants,
-    internal::{has_prefix, normalize},
+    internal::has_prefix,
     protocol::ApiRequest,
 };
 pub use callbacks::Callback;
@@ -123,11 +124,11 @@ impl Sidecar {
     /// [`crate::Dapr::is_internal`] says. Routes of subscriptions that are declared in the cluster alone are not known
     /// here.
     pub fn is_internal(&self, app: &AppId, path: &str) -> bool {
-        let path = normalize(path);
+        let path = lenient(path);
         let bindings = self.shared.bindings.load();
         let binding = bindings
             .iter()
-            .any(|(name, apps)| normalize(name) == path && apps.contains(app));
+            .any(|(name, apps)| lenient(name) == path && apps.contains(app));
         has_prefix(&path) || binding || self.shared.fan_out.load().has_path(app, &path)
     }
 

@@ -7,7 +7,7 @@ use http::{
     header::{ACCEPT, CONTENT_TYPE, IF_MATCH, USER_AGENT},
     request::Parts,
 };
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use wasmgate_common::path::encode_component;
 
 use super::{allowed_metadata::is_allowed, bodies, names::Names};
 use crate::{
@@ -91,7 +91,7 @@ fn line(operation: &Op, names: &Names<'_>) -> Result<(Method, String), ApiError>
     let mut path = format!("/{version}");
     for segment in segments {
         path.push('/');
-        path.extend(utf8_percent_encode(segment, NON_ALPHANUMERIC));
+        path.push_str(&encode_component(segment));
     }
     Ok((method, path))
 }
@@ -160,10 +160,9 @@ fn query(operation: &Op, names: &Names<'_>, parts: &Parts) -> String {
             query.push((name, value));
         }
     }
-    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let pairs: Vec<String> = query
         .iter()
-        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+        .map(|(name, value)| format!("{}={}", encode_component(name), encode_component(value)))
         .collect();
     match pairs.as_slice() {
         [] => String::new(),

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use axum::body::{Body, Bytes};
 use futures_util::future::join_all;
 use http::{HeaderMap, Method, Response, StatusCode, request::Parts};
+use wasmgate_common::path;
 
 use super::delivery::{Answer, collect, count, passed_on_answer, send, text_answer};
 use crate::{
     app::{AppId, DeliveryKind},
-    protocol::path,
     sidecar::shared::Shared,
 };
 
@@ -48,7 +48,7 @@ pub(super) async fn apps(shared: &Shared, name: &str) -> Vec<AppId> {
     if let Some(apps) = shared.bindings.load().get(name) {
         return apps.clone();
     }
-    let path = path::written(&[name]);
+    let path = path::from_segments(&[name]);
     let asked = shared.granted_apps().map(|app| {
         let path = path.clone();
         async move {

@@ -4,9 +4,10 @@ use axum::body::{Body, Bytes};
 use futures_util::future::join_all;
 use http::{Method, Response, StatusCode, request::Parts};
 use serde_json::{Map, Value};
+use wasmgate_common::path;
 
 use super::delivery::{collect, send, text_answer};
-use crate::{app::AppId, grants::Grants, json, protocol::path, sidecar::shared::Shared};
+use crate::{app::AppId, grants::Grants, json, sidecar::shared::Shared};
 
 /// Sends a change to the package that subscribed to it.
 pub(super) async fn deliver(shared: &Shared, parts: &Parts, body: Body, store: &str, key: &str) -> Response<Body> {
@@ -31,7 +32,7 @@ pub(super) async fn deliver(shared: &Shared, parts: &Parts, body: Body, store: &
             return None;
         }
         Some(async move {
-            let path = path::written(&["configuration", store, key]);
+            let path = path::from_segments(&["configuration", store, key]);
             let sent = send(shared, app, Method::POST, &path, &parts.headers, notice);
             if let Err(reason) = sent.await {
                 tracing::warn!(app_id = %app, reason, "a change of configuration was not told");

@@ -6,9 +6,9 @@ use http::{
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 use http_body_util::{BodyExt, Limited};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::time::timeout;
+use wasmgate_common::path::encode_component;
 
 use crate::{
     app::{AppId, DeliverError, DeliveryKind, DeliveryResult},
@@ -50,8 +50,11 @@ pub(super) async fn send(
 
 /// Publishes a dropped event to a dead-letter topic.
 pub(super) async fn publish_dead_letter(shared: &Shared, pubsub: &str, topic: &str, event: Bytes) -> Outcome {
-    let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let path = format!("/v1.0/publish/{}/{}", encode(pubsub), encode(topic));
+    let path = format!(
+        "/v1.0/publish/{}/{}",
+        encode_component(pubsub),
+        encode_component(topic)
+    );
     let request = Request::post(path)
         .header(CONTENT_TYPE, CLOUD_EVENTS)
         .body(Body::from(event));

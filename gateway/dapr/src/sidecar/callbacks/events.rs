@@ -4,6 +4,7 @@ use axum::body::{Body, Bytes};
 use futures_util::future::join_all;
 use http::{Method, Response, header::CONTENT_TYPE, request::Parts};
 use serde_json::{Value, json};
+use wasmgate_common::path::lenient;
 
 use super::{
     batches,
@@ -14,7 +15,6 @@ use super::{
 use crate::{
     app::AppId,
     event::{CLOUD_EVENTS, media_type},
-    internal::normalize,
     json,
     pubsub::outcome::{Outcome, outcome},
     sidecar::{fanout::Target, listed::Listed, settings::Topology, shared::Shared},
@@ -90,7 +90,7 @@ async fn topic_of(shared: &Shared, path: &str, event: &Value) -> Option<(String,
     let listed = shared.listed.recent(&shared.client).await?;
     let leads_here = |listed: &Listed| {
         let mut rules = listed.rules.iter();
-        rules.any(|rule| normalize(&rule.path) == normalize(path))
+        rules.any(|rule| lenient(&rule.path) == lenient(path))
     };
     let mut topics = listed.iter().filter(|listed| leads_here(listed));
     let first = topics.next()?;

@@ -15,12 +15,10 @@ use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, request::Parts};
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
+use wasmgate_common::path;
 
 use super::{fanout::EVENTS, names::INVOKED_BY, settings::Topology, shared::Shared};
-use crate::{
-    invoke,
-    protocol::{API_TOKEN, path},
-};
+use crate::{invoke, protocol::API_TOKEN};
 use delivery::{json_answer, text_answer};
 pub(super) use subscriptions::fetch_subscriptions;
 

@@ -2,60 +2,52 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
-use crate::error::ApiError;
+use super::{encode::NOT_IN_A_SEGMENT, is_dot_segment};
 
-/// All that may not stand for itself in a path's segment (RFC 3986, section 3.3).
-const NOT_IN_A_SEGMENT: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'/')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
+/// A path that is refused, since another reader might take it for another one.
+#[derive(Debug, thiserror::Error)]
+pub enum PathError {
+    /// A percent sign without two hexadecimal digits.
+    #[error("{0:?} is not percent-encoded; write % as %25")]
+    Encoding(String),
+    /// Text that is not UTF-8 when it is decoded.
+    #[error("the path is not UTF-8")]
+    NotUtf8,
+    /// A `.` or `..`, however it is written, or NUL.
+    #[error("{0:?} may not be a part of a path: no `.`, `..` or NUL")]
+    Elsewhere(String),
+}
 
 /// The segments of a path, decoded. Empty ones are left out, as the sidecar cleans paths.
 ///
 /// Refused are a `.` or `..` as a whole segment, however it is written or hidden behind an encoded slash or backslash,
 /// and encoded NUL: whoever comes later might clean the path again and be somewhere else.
-pub(crate) fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, ApiError> {
+///
+/// # Errors
+/// When the path is refused.
+pub fn segments(path: &str) -> Result<Vec<Cow<'_, str>>, PathError> {
     raw_segments(path).map(decoded).collect()
 }
 
 /// The segments of a path as they stand.
-pub(crate) fn raw_segments(path: &str) -> impl Iterator<Item = &str> {
+pub fn raw_segments(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|segment| !segment.is_empty())
 }
 
-fn decoded(segment: &str) -> Result<Cow<'_, str>, ApiError> {
+fn decoded(segment: &str) -> Result<Cow<'_, str>, PathError> {
     // As nearly every segment is: nothing to decode, and nothing that moves elsewhere.
     if !segment.contains('%') && !segment.contains('.') {
         return Ok(Cow::Borrowed(segment));
     }
     if !is_well_encoded(segment) {
-        let message = format!("{segment:?} is not percent-encoded; write % as %25");
-        return Err(ApiError::malformed(message));
+        return Err(PathError::Encoding(segment.to_owned()));
     }
     let decoded = percent_decode_str(segment).decode_utf8();
-    let decoded = decoded.map_err(|_| ApiError::malformed("the path is not UTF-8"))?;
-    if decoded.contains('\0')
-        || decoded
-            .split(['/', '\\'])
-            .any(|part| matches!(part, "." | ".."))
-    {
-        let message = format!("{segment:?} may not be a part of a path: no `.`, `..` or NUL");
-        return Err(ApiError::malformed(message));
+    let decoded = decoded.map_err(|_| PathError::NotUtf8)?;
+    if decoded.contains('\0') || decoded.split(['/', '\\']).any(is_dot_segment) {
+        return Err(PathError::Elsewhere(segment.to_owned()));
     }
     Ok(decoded)
 }
@@ -70,8 +62,11 @@ fn is_well_encoded(segment: &str) -> bool {
     })
 }
 
-/// A parameter of an operation: beyond [`segments`] a plus sign in a path is a blank to the sidecar.
-pub(crate) fn parameters(path: &str) -> Result<Vec<Cow<'_, str>>, ApiError> {
+/// The parameters of an operation: beyond [`segments`], a plus sign is a blank, as it is to a Dapr sidecar.
+///
+/// # Errors
+/// When the path is refused.
+pub fn parameters(path: &str) -> Result<Vec<Cow<'_, str>>, PathError> {
     let parameters = raw_segments(path).map(|segment| match segment.contains('+') {
         true => decoded(&segment.replace('+', "%20")).map(|text| Cow::Owned(text.into_owned())),
         false => decoded(segment),
@@ -80,7 +75,7 @@ pub(crate) fn parameters(path: &str) -> Result<Vec<Cow<'_, str>>, ApiError> {
 }
 
 /// A path of these segments.
-pub(crate) fn written<S: AsRef<str>>(segments: &[S]) -> String {
+pub fn from_segments<S: AsRef<str>>(segments: &[S]) -> String {
     if segments.is_empty() {
         return "/".to_owned();
     }
@@ -93,7 +88,7 @@ pub(crate) fn written<S: AsRef<str>>(segments: &[S]) -> String {
 }
 
 /// A route as a path: with its leading slash.
-pub(crate) fn as_path(route: &str) -> String {
+pub fn with_leading_slash(route: &str) -> String {
     if route.starts_with('/') {
         route.to_owned()
     } else {
@@ -149,7 +144,7 @@ mod tests {
         ] {
             let found = segments(path).unwrap();
             assert_eq!(found, read, "{path}");
-            assert_eq!(written(&found), again, "{path}");
+            assert_eq!(from_segments(&found), again, "{path}");
         }
         assert_eq!(parameters("/a+b%2B").unwrap(), ["a b+"]);
     }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::is_dot_segment;
+
 /// A request's path in the form in which routes see it and guests get it.
 ///
 /// - `.` and `..` segments are resolved, percent-encoded ones too (RFC 3986, 5.2.4): a detour through
@@ -23,7 +25,7 @@ impl<'p> CleanPath<'p> {
         if is_clean(raw.as_bytes()) {
             Self(Cow::Borrowed(raw))
         } else {
-            Self(Cow::Owned(resolve_dots(&encode(raw))))
+            Self(Cow::Owned(resolve_dots(&clean_encoding(raw))))
         }
     }
 
@@ -39,7 +41,7 @@ impl<'p> CleanPath<'p> {
 }
 
 /// Percent-encodes and decodes as [`CleanPath`] says, leaving dot segments alone.
-pub(super) fn encode(raw: &str) -> String {
+pub fn clean_encoding(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     let mut rest = raw.as_bytes();
     while let [byte, tail @ ..] = rest {
@@ -82,7 +84,7 @@ fn resolve_dots(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     let mut ends_in_dots = false;
     for segment in inner.split('/') {
-        ends_in_dots = matches!(segment, "." | "..");
+        ends_in_dots = is_dot_segment(segment);
         match segment {
             "." => {}
             ".." => out.truncate(out.rfind('/').unwrap_or(0)),
