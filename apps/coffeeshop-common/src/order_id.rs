@@ -16,13 +16,11 @@ pub struct ParseOrderIdError;
 
 impl OrderId {
     /// A new one; ids made later sort after it.
-    #[must_use]
     pub fn fresh() -> Self {
         OrderId(Uuid::now_v7())
     }
 
     /// The key of the order in the counter's state.
-    #[must_use]
     pub fn key(&self) -> String {
         format!("order-{self}")
     }

@@ -27,7 +27,6 @@ pub const STATIONS: [Station; 2] = [Station::Barista, Station::Kitchen];
 
 impl Station {
     /// Its name.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Station::Barista => "barista",
@@ -36,7 +35,6 @@ impl Station {
     }
 
     /// The pub/sub component between it and the counter.
-    #[must_use]
     pub const fn pubsub(self) -> &'static str {
         match self {
             Station::Barista => "baristapubsub",
@@ -45,7 +43,6 @@ impl Station {
     }
 
     /// The topic of its orders, [`OrderPlaced`].
-    #[must_use]
     pub const fn placed_topic(self) -> &'static str {
         match self {
             Station::Barista => "baristaorderplaced",
@@ -54,7 +51,6 @@ impl Station {
     }
 
     /// The topic of orders that it cannot take.
-    #[must_use]
     pub const fn placed_dead_letter_topic(self) -> &'static str {
         match self {
             Station::Barista => "baristaorderplaced-dead",
@@ -63,7 +59,6 @@ impl Station {
     }
 
     /// The topic of its reports, [`OrderUpdated`].
-    #[must_use]
     pub const fn updated_topic(self) -> &'static str {
         match self {
             Station::Barista => "baristaorderupdated",
@@ -72,7 +67,6 @@ impl Station {
     }
 
     /// The topic of its reports that the counter cannot take.
-    #[must_use]
     pub const fn updated_dead_letter_topic(self) -> &'static str {
         match self {
             Station::Barista => "baristaorderupdated-dead",
@@ -81,7 +75,6 @@ impl Station {
     }
 
     /// Returns whether an item of this type is made here.
-    #[must_use]
     pub const fn makes(self, item_type: u32) -> bool {
         match self {
             Station::Barista => item_type < FIRST_FOOD,
@@ -90,7 +83,6 @@ impl Station {
     }
 
     /// The station's package: takes orders, makes them, reports.
-    #[must_use]
     pub fn app(self) -> Router {
         let orders = Subscription::new(self.pubsub(), self.placed_topic(), move |event| {
             make(self, event)

@@ -18,7 +18,6 @@ pub enum Status {
 
 impl Status {
     /// Returns whether nothing will change any more.
-    #[must_use]
     pub fn is_final(self) -> bool {
         match self {
             Status::Placed | Status::InProgress => false,
@@ -27,7 +26,6 @@ impl Status {
     }
 
     /// Its name, for people and logs.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Status::Placed => "PLACED",

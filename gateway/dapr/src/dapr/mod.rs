@@ -181,8 +181,8 @@ impl Dapr {
         self.0.api.pubsub.silent_apps()
     }
 
-    /// Returns true if `path` of `app` is one by which the runtime calls it (events, jobs, bindings, configuration). The
-    /// embedder must refuse it to everyone else, invocations by other apps included.
+    /// Returns true if `path` of `app` is one by which the runtime calls it (events, jobs, bindings, configuration).
+    /// The embedder must refuse it to everyone else, invocations by other apps included.
     pub fn is_internal(&self, app: &AppId, path: &str) -> bool {
         self.0.paths.is_internal(app, path)
     }

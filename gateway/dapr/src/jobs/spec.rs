@@ -65,7 +65,8 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) const FAILED: &str = "DAPR_SCHEDULER_SCHEDULE_JOB";
 
 impl JobSpec {
-    /// The times at which the job is due first and at which it ends, in milliseconds since 1970, by the rules of Dapr's scheduler.
+    /// The times at which the job is due first and at which it ends, in milliseconds since 1970, by the rules of Dapr's
+    /// scheduler.
     pub(crate) fn begin(&self, now: i64) -> Result<(i64, Option<i64>), ApiError> {
         if self.name.as_deref().is_some_and(|name| !name.is_empty()) {
             let message = "name the job in the path only; remove name from the body";

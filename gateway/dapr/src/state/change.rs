@@ -37,8 +37,8 @@ impl SaveItem {
     }
 }
 
-/// Returns true if concurrency and consistency ask for first-write. A word that Dapr does not know is a failure of the store,
-/// as it is beside a sidecar: 500.
+/// Returns true if concurrency and consistency ask for first-write. A word that Dapr does not know is a failure of the
+/// store, as it is beside a sidecar: 500.
 pub(super) fn is_first_write(concurrency: &str, consistency: &str, code: &'static str) -> Result<bool, ApiError> {
     if !matches!(consistency, "" | "eventual" | "strong") {
         let message = format!("consistency {consistency:?} is neither eventual nor strong");

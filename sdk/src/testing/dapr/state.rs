@@ -167,11 +167,13 @@ impl States {
         let item = |key: &String| match rows.and_then(|rows| rows.get(key)) {
             Some(row) => {
                 let data: Value = serde_json::from_str(&row.json).unwrap_or_default();
-                let mut item = json!({"key": key, "data": data, "etag": row.etag.to_string()});
-                if let Some(expiry) = &row.expiry {
-                    item["metadata"] = json!({"ttlExpireTime": expiry});
+                let etag = row.etag.to_string();
+                match &row.expiry {
+                    Some(expiry) => {
+                        json!({"key": key, "data": data, "etag": etag, "metadata": {"ttlExpireTime": expiry}})
+                    }
+                    None => json!({"key": key, "data": data, "etag": etag}),
                 }
-                item
             }
             None => json!({"key": key}),
         };

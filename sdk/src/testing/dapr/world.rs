@@ -191,18 +191,18 @@ impl World {
             let shown = saves
                 .iter()
                 .rfind(|other| is_projection(other) && key(other) == key(save));
-            let mut envelope = json!({
-                "data": shown.unwrap_or(save).get("value"),
-                "datacontenttype": "application/json",
-            });
+            let mut envelope = serde_json::Map::new();
+            let data = shown.unwrap_or(save).get("value").cloned();
+            envelope.insert("data".to_owned(), data.unwrap_or_default());
+            envelope.insert("datacontenttype".to_owned(), json!("application/json"));
             let metadata = save.get("metadata").and_then(Value::as_object);
             let attributes = metadata.into_iter().flatten();
             for (name, value) in attributes.filter(|(name, _)| name.starts_with("cloudevent.")) {
-                envelope[name.as_str()] = value.clone();
+                envelope.insert(name.clone(), value.clone());
             }
             let source = self.source();
             let mut events = self.events.borrow_mut();
-            events.publish((pubsub, topic), &source, envelope, BTreeMap::new());
+            events.publish((pubsub, topic), &source, envelope.into(), BTreeMap::new());
         }
     }
 
