@@ -6,6 +6,8 @@ use http::{HeaderValue, uri::Authority};
 
 use wasmgate_common::AppId;
 
+use crate::grants::Globs;
+
 /// Settings of the embedded runtime.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -25,8 +27,11 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Without a token: the origins of pages in a browser that may call the API over TCP.
     pub allowed_origins: Vec<String>,
-    /// The environment that `envRef` and environment secret stores see.
+    /// The environment that `envRef` and `secretKeyRef` of the resource YAML see.
     pub environment: BTreeMap<String, String>,
+    /// The variables of `environment` that apps may read as secrets of a store on the environment
+    /// (`secretstores.local.env`, and the default store): names, with `*` and `?`. None by default.
+    pub secret_env: Globs,
     /// A process beside this one that gets events, jobs, bindings and invocations too.
     pub outside: Option<OutsideApp>,
     /// The namespace of `keyPrefix: namespace`; Dapr's `NAMESPACE`.

@@ -64,6 +64,7 @@ fn embedded(dapr: &DaprConfig) -> Settings {
         allowed_origins: dapr.allowed_origins.clone(),
         namespace: environment.get("NAMESPACE").cloned(),
         environment,
+        secret_env: dapr.secret_env.clone(),
         outside: outside(dapr),
     }
 }

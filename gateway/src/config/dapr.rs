@@ -8,7 +8,7 @@ use std::{
 
 use http::{Uri, uri::Authority};
 use wasmgate_common::{AppId, Code, Diagnostic, Position};
-use wasmgate_dapr::sidecar::Topology;
+use wasmgate_dapr::{Glob, Globs, sidecar::Topology};
 
 use super::{
     environment::Environment,
@@ -69,8 +69,10 @@ pub struct DaprConfig {
     pub topology: Topology,
     /// Asked of the sidecar when it delivers (`APP_API_TOKEN`).
     pub app_token: Option<Secret>,
-    /// Embedded: what `envRef` of component files and environment secret stores see.
+    /// Embedded: what `envRef` and `secretKeyRef` of component files see.
     pub environment: Variables,
+    /// Embedded: the variables of it that packages may read as secrets.
+    pub secret_env: Globs,
 }
 
 /// The provider of the building blocks.
@@ -83,7 +85,7 @@ pub enum DaprMode {
 }
 
 /// The keys of `[dapr]`.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "mode",
     "data",
     "components",
@@ -96,6 +98,7 @@ const KEYS: [&str; 12] = [
     "sidecar",
     "invoke_local",
     "dedicated",
+    "secret_env",
 ];
 
 impl DaprConfig {
@@ -136,6 +139,10 @@ impl DaprConfig {
             }),
             app_token: environment.app_api_token.clone(),
             environment: environment.variables.clone(),
+            secret_env: listed("secret_env", "SHOP_*", variable)
+                .into_iter()
+                .filter_map(|name| Glob::parse(&name).ok())
+                .collect(),
         }
     }
 }
@@ -220,6 +227,18 @@ fn host(text: &str) -> Result<String, Diagnostic> {
             "write a name or an address, with a port or without: \"wasmgate.internal\"",
         )
     })
+}
+
+/// The name of a variable of the environment, or a pattern of names.
+fn variable(text: &str) -> Result<String, Diagnostic> {
+    if text.is_empty() || text.contains(['=', '/', '\0']) || text.contains(char::is_whitespace) {
+        return Err(Diagnostic::new(
+            Code::InvalidValue,
+            format!("{text:?} is not the name of an environment variable"),
+            "write names, with * for any run of characters: \"DATABASE_URL\", \"SHOP_*\"",
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 /// An origin as browsers write it: scheme, host, and the port unless it is the scheme's own.

@@ -30,7 +30,7 @@ pub struct Environment {
     pub ssl_cert_file: Option<PathBuf>,
     /// `SSL_CERT_DIR`: the same in folders.
     pub ssl_cert_dir: Option<std::ffi::OsString>,
-    /// All variables, for `envRef` in Dapr's component files and its environment secret stores.
+    /// All variables, for `envRef` in Dapr's component files and, where listed, its environment secret stores.
     pub variables: Variables,
 }
 

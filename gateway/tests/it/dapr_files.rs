@@ -78,6 +78,40 @@ fn check_says_what_a_sidecar_would_not_do() {
 }
 
 #[test]
+fn check_names_the_variables_that_packages_may_read_as_secrets() {
+    let env = component("env", "secretstores.local.env", "");
+    let notes = |file: Option<&str>, settings: &str| {
+        let folder = TempDir::new().unwrap();
+        let builder = shop().dapr(settings);
+        let builder = file.into_iter().fold(builder, |builder, text| {
+            builder.file("components/env.yaml", text)
+        });
+        builder.write_to(folder.path());
+        let output = run(folder.path(), &["check"]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let told = String::from_utf8(output.stdout).unwrap();
+        let notes = told
+            .lines()
+            .filter(|line| line.starts_with("note: component"));
+        notes.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let none = notes(Some(&env), "");
+    assert!(
+        none.len() == 1 && none[0].contains("env serves no variable"),
+        "{none:?}"
+    );
+    assert!(none[0].contains("[dapr] secret_env"), "{none:?}");
+    // The tests' own process has PATH.
+    let listed = r#"secret_env = ["PATH", "NO_SUCH_*"]"#;
+    for (file, name) in [(Some(env.as_str()), "env"), (None, "secretstore")] {
+        let told = notes(file, listed);
+        let expected = format!("note: component {name} serves these variables of the gateway's environment: PATH");
+        assert_eq!(told, [expected]);
+    }
+    assert!(notes(None, "").is_empty());
+}
+
+#[test]
 fn check_says_which_grants_open_nothing() {
     let folder = TempDir::new().unwrap();
     let grants = r#"dapr = { state = ["statestor"], publish = ["pubsub/orders", "pubsup/*"], subscribe = ["*/a"],

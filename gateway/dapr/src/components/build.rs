@@ -218,10 +218,7 @@ impl Builder<'_> {
                 return Err(unknown(message, "name one in auth.secretStore"));
             };
             let key = secret.key.as_deref().unwrap_or(&secret.name);
-            let found = store.it.get(&secret.name);
-            let found = found
-                .as_ref()
-                .and_then(|values| values.get(key).or(values.values().next()));
+            let found = store.it.of_reference(&secret.name, key);
             return found.cloned().ok_or_else(|| {
                 let message = format!(
                     "secret store {store_name:?} has no secret {:?}",

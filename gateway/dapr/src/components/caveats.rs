@@ -1,7 +1,8 @@
-//! Caveats: what the embedded runtime does for a component and a sidecar's of the same type does not: for those who write
-//! packages here that are to run beside a sidecar.
+//! Caveats: what the embedded runtime does for a component and a sidecar's of the same type does not, or the other way
+//! round: for those who write packages here that are to run beside a sidecar.
 
 use super::{Component, Components, KeyedStore};
+use crate::providers::secrets::SecretStore;
 
 /// The stores of Dapr 1.18 that have the query API
 /// (<https://docs.dapr.io/reference/components-reference/supported-state-stores/>), as type and version; `None` is every
@@ -17,7 +18,30 @@ const QUERIED: [(&str, Option<&str>); 4] = [
 pub(crate) fn caveats(components: &Components) -> Vec<String> {
     let mut stores: Vec<_> = components.state.values().collect();
     stores.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-    stores.into_iter().flat_map(of_store).collect()
+    let mut caveats: Vec<_> = stores.into_iter().flat_map(of_store).collect();
+    caveats.extend(environment(components));
+    caveats
+}
+
+/// What each secret store on the environment serves of it.
+pub(crate) fn environment(components: &Components) -> Vec<String> {
+    let mut stores: Vec<_> = components.secrets.values().collect();
+    stores.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    stores.into_iter().filter_map(of_secrets).collect()
+}
+
+fn of_secrets(store: &Component<SecretStore>) -> Option<String> {
+    let name = &store.name;
+    Some(match store.it.listed_variables()? {
+        [] => format!(
+            "component {name} serves no variable of the gateway's environment, as a sidecar would; list those that \
+             packages may read in [dapr] secret_env"
+        ),
+        listed => {
+            let listed = listed.join(", ");
+            format!("component {name} serves these variables of the gateway's environment: {listed}")
+        }
+    })
 }
 
 fn of_store(store: &Component<KeyedStore>) -> Vec<String> {

@@ -9,7 +9,7 @@ mod resiliency;
 use std::collections::HashMap;
 
 pub(crate) use build::load;
-pub(crate) use caveats::caveats;
+pub(crate) use caveats::{caveats, environment};
 pub(crate) use resiliency::Resiliency;
 
 use crate::{

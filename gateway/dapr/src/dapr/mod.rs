@@ -59,11 +59,13 @@ impl Dapr {
             .map_err(OpenError::Components)
     }
 
-    /// A sentence for each thing that the resource YAML's components do here and not beside a sidecar. There is none
-    /// for the components that there are without a folder, or for files with mistakes.
+    /// A sentence for each thing that the resource YAML's components do here and not beside a sidecar, or the other way
+    /// round. Of the components that there are without a folder it is told which variables of the environment are
+    /// served as secrets, if any are listed; there is none for files with mistakes.
     pub fn caveats(settings: &Settings) -> Vec<String> {
         match (&settings.components, components::load(settings)) {
             (Some(_), Ok(components)) => components::caveats(&components),
+            (None, Ok(components)) if !settings.secret_env.is_empty() => components::environment(&components),
             _ => Vec::new(),
         }
     }

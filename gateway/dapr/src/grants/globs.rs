@@ -28,7 +28,8 @@ impl Globs {
         self.0.iter()
     }
 
-    pub(super) fn matches(&self, name: &str) -> bool {
+    /// Returns whether `name` is one of them, or matches one.
+    pub(crate) fn matches(&self, name: &str) -> bool {
         self.0.iter().any(|glob| glob.whole.matches(name))
     }
 

@@ -12,13 +12,30 @@ use wasmgate_common::{Code, Diagnostic};
 use crate::settings::Settings;
 
 /// The secrets of one store by name; a secret is one value under its own name, or several.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct SecretStore {
     secrets: BTreeMap<String, BTreeMap<String, String>>,
+    /// Of a store on the environment.
+    variables: Option<Variables>,
+}
+
+/// The gateway's environment as a store has it.
+#[derive(Clone, Default)]
+struct Variables {
+    /// Listed ones by their whole names.
+    listed: Vec<String>,
+    /// What is not listed: for `secretKeyRef` of component files, which are the operator's word, and for no app.
+    unlisted: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for SecretStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.secrets.keys()).finish()
+    }
 }
 
 impl SecretStore {
-    /// The default store: `secrets.json` in the data folder if there is one, else the environment.
+    /// The default store: `secrets.json` in the data folder if there is one, else what is listed of the environment.
     pub(crate) fn local(settings: &Settings) -> Self {
         let file: PathBuf = settings.data.join("secrets.json");
         match Self::file(&file, ":", false) {
@@ -32,21 +49,44 @@ impl SecretStore {
         }
     }
 
-    /// `secretstores.local.env`: every variable is a secret; with a prefix only those that have
-    /// it, under the rest of their names.
+    /// `secretstores.local.env`: every variable that [`Settings::secret_env`] lists is a secret; with a prefix only
+    /// those that have it, under the rest of their names.
     pub(crate) fn environment(settings: &Settings, prefix: Option<&String>) -> Self {
         let prefix = prefix.map_or("", String::as_str);
-        let mut secrets = BTreeMap::new();
-        for (name, value) in &settings.environment {
+        let (mut secrets, mut variables) = (BTreeMap::new(), Variables::default());
+        for (whole, value) in &settings.environment {
             // The platform's own tokens are not the apps' business, as in the sidecar.
-            if matches!(name.as_str(), "DAPR_API_TOKEN" | "APP_API_TOKEN") {
+            if matches!(whole.as_str(), "DAPR_API_TOKEN" | "APP_API_TOKEN") {
                 continue;
             }
-            if let Some(name) = name.strip_prefix(prefix) {
+            let Some(name) = whole.strip_prefix(prefix) else {
+                continue;
+            };
+            if settings.secret_env.matches(whole) {
+                variables.listed.push(whole.clone());
                 secrets.insert(name.to_owned(), single(name, value));
+            } else {
+                variables.unlisted.insert(name.to_owned(), value.clone());
             }
         }
-        Self { secrets }
+        Self {
+            secrets,
+            variables: Some(variables),
+        }
+    }
+
+    /// The variables of the environment that apps may read here; none if the store is not on the environment.
+    pub(crate) fn listed_variables(&self) -> Option<&[String]> {
+        Some(&self.variables.as_ref()?.listed)
+    }
+
+    /// The value that a component file's `secretKeyRef` means.
+    pub(crate) fn of_reference(&self, name: &str, key: &str) -> Option<&String> {
+        let unlisted = || self.variables.as_ref()?.unlisted.get(name);
+        match self.get(name) {
+            Some(values) => values.get(key).or(values.values().next()),
+            None => unlisted(),
+        }
     }
 
     /// `secretstores.local.file`: nested objects become names joined by `separator`, or, with
@@ -86,7 +126,10 @@ impl SecretStore {
                 }
             }
         }
-        Ok(Self { secrets })
+        Ok(Self {
+            secrets,
+            variables: None,
+        })
     }
 
     /// The values of secret `name`.
@@ -124,6 +167,7 @@ fn flatten(name: &str, value: &Value, separator: &str, into: &mut BTreeMap<Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Globs;
 
     fn store(text: &str, multi: bool) -> SecretStore {
         let folder = tempfile::tempdir().unwrap();
@@ -154,10 +198,33 @@ mod tests {
             .into();
         let settings = Settings {
             environment,
+            secret_env: Globs::new(["*"]).unwrap(),
             ..Settings::default()
         };
         let store = SecretStore::environment(&settings, Some(&"APP_".to_owned()));
         assert_eq!(store.get("X").unwrap()["X"], "x");
         assert_eq!(SecretStore::environment(&settings, None).all().len(), 1);
+    }
+
+    #[test]
+    fn a_variable_that_is_not_listed_is_for_component_files_alone() {
+        let environment = [("HOME", "/root"), ("SHOP_A", "a"), ("SHOP", "s")];
+        let mut settings = Settings {
+            environment: environment
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            ..Settings::default()
+        };
+        let none = SecretStore::environment(&settings, None);
+        assert!(none.all().is_empty() && none.get("HOME").is_none());
+        assert_eq!(none.of_reference("HOME", "HOME").unwrap(), "/root");
+        settings.secret_env = Globs::new(["SHOP_*"]).unwrap();
+        let some = SecretStore::environment(&settings, None);
+        assert_eq!(some.all().keys().collect::<Vec<_>>(), ["SHOP_A"]);
+        assert_eq!(some.listed_variables().unwrap(), ["SHOP_A"]);
+        // The list names variables as they are in the environment, with their prefix.
+        let rest = SecretStore::environment(&settings, Some(&"SHOP_".to_owned()));
+        assert_eq!(rest.get("A").unwrap()["A"], "a");
+        assert!(!format!("{some:?}").contains("/root"));
     }
 }

@@ -25,8 +25,13 @@ impl Secrets {
 
     /// The values of secret `key`.
     pub(crate) fn get(&self, app: &AppId, name: &str, key: &str) -> Result<&Secret, ApiError> {
-        self.store(app, name)?.get(key).ok_or_else(|| {
-            let message = format!("secret store {name:?} has no secret {key:?}");
+        let store = self.store(app, name)?;
+        store.get(key).ok_or_else(|| {
+            let help = match store.listed_variables() {
+                Some(_) => "; what it has of the gateway's environment is listed in [dapr] secret_env",
+                None => "",
+            };
+            let message = format!("secret store {name:?} has no secret {key:?}{help}");
             ApiError::new(500, "ERR_SECRET_GET", message)
         })
     }

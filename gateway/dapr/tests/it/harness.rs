@@ -17,7 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch};
 use wasmgate_dapr::{
-    AppChannel, AppId, Body, Dapr, DeliverError, DeliverFuture, Grants, HttpAppChannel, Settings,
+    AppChannel, AppId, Body, Dapr, DeliverError, DeliverFuture, Globs, Grants, HttpAppChannel, Settings,
     sidecar::{Callback, Sidecar, SidecarSettings},
 };
 
@@ -296,6 +296,7 @@ impl World {
         let mut settings = Settings {
             data,
             environment,
+            secret_env: Globs::new(["GREETING"]).unwrap(),
             ..Settings::default()
         };
         change(&mut settings);

@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command, sync::Arc};
 
 use tokio::net::TcpListener;
-use wasmgate_dapr::{AppChannel, AppId, Body, Dapr, DeliverFuture, Grants, HttpAppChannel, Settings};
+use wasmgate_dapr::{AppChannel, AppId, Body, Dapr, DeliverFuture, Globs, Grants, HttpAppChannel, Settings};
 use wasmgate_real_dapr::{Place, left_out};
 
 use crate::harness::{Apps, add_components, answer, app_id};
@@ -76,6 +76,7 @@ async fn the_official_javascript_sdk_works_over_tcp() {
         data: folder.path().join("data"),
         api_token: Some("token".to_owned()),
         environment: [("GREETING".to_owned(), "hello".to_owned())].into(),
+        secret_env: Globs::new(["GREETING"]).unwrap(),
         ..Settings::default()
     };
     add_components(&mut settings, &[("all.yaml", COMPONENTS)]);

@@ -3,10 +3,45 @@
 use serde_json::json;
 use wasmgate_dapr::{Globs, Grants};
 
-use crate::harness::{Apps, Kind, World};
+use crate::harness::{Apps, Kind, World, add_components};
 
 #[tokio::test]
-async fn the_default_store_reads_the_environment() {
+async fn the_gateways_own_environment_is_no_secret_unless_it_is_listed() {
+    let component = "
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: secretstore}
+spec: {type: secretstores.local.env, version: v1}
+";
+    for files in [&[][..], &[("env.yaml", component)][..]] {
+        for kind in [Kind::InProcess, Kind::Tcp] {
+            let world = World::with(kind, Apps::default(), |settings| {
+                settings
+                    .environment
+                    .insert("DATABASE_URL".to_owned(), "hush".to_owned());
+                settings.secret_env = Globs::default();
+                if !files.is_empty() {
+                    add_components(settings, files);
+                }
+            })
+            .await;
+            for name in ["GREETING", "DATABASE_URL"] {
+                let one = format!("/v1.0/secrets/secretstore/{name}");
+                let answer = world.call("GET", &one, "").await;
+                let told = answer.json()["message"].to_string();
+                assert!(told.contains("[dapr] secret_env"), "{told}");
+                answer.fails(500, "ERR_SECRET_GET");
+            }
+            let bulk = world
+                .call("GET", "/v1.0/secrets/secretstore/bulk", "")
+                .await;
+            assert_eq!(bulk.json(), json!({}));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_default_store_reads_what_is_listed_of_the_environment() {
     for kind in [Kind::InProcess, Kind::Tcp] {
         let world = World::with(kind, Apps::default(), |_| {}).await;
         let answer = world

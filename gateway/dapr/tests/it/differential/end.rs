@@ -10,7 +10,7 @@ use hyper_util::{
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use wasmgate_dapr::{
-    AppChannel, AppId, Body, Dapr, DeliverError, DeliverFuture, Grants, HttpAppChannel, Settings,
+    AppChannel, AppId, Body, Dapr, DeliverError, DeliverFuture, Globs, Grants, HttpAppChannel, Settings,
     sidecar::{Callback, Sidecar, SidecarSettings, Topology},
 };
 use wasmgate_real_dapr::{Daprd, Postgres, Redis, Resources, Scheduler};
@@ -95,6 +95,7 @@ impl End {
             components: Some(components),
             substitute: true,
             environment: [("DIFFERENTIAL_GREETING".to_owned(), "hello".to_owned())].into(),
+            secret_env: Globs::new(["DIFFERENTIAL_*"]).unwrap(),
             ..Settings::default()
         };
         let dapr = Dapr::open(settings).unwrap();
