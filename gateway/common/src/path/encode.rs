@@ -28,7 +28,8 @@ pub fn encode_path(text: &str) -> String {
     utf8_percent_encode(text, NOT_IN_A_PATH).to_string()
 }
 
-/// Encodes a text that becomes one segment of a path, or one name or value of a query: all but ASCII letters and digits.
+/// Encodes a text that becomes one segment of a path, or one name or value of a query: all but ASCII letters and
+/// digits.
 pub fn encode_component(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }

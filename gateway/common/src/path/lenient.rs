@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// Reads a path as the most lenient app reads it: decoded, and without empty, `.` and `..` segments or slashes around it.
+/// Reads a path as the most lenient app reads it: decoded, and without empty, `.` and `..` segments or slashes around
+/// it.
 pub fn lenient(path: &str) -> Cow<'_, str> {
     let bare = path.trim_matches('/');
     let has_dots = bare.starts_with('.') || bare.contains("/.");

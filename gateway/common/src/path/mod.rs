@@ -1,8 +1,10 @@
 //! Paths of requests, in the three ways in which they are read, and the one in which they are written.
 //!
-//! - [`CleanPath`]: the one form in which routes compare paths. Nothing is refused, and what may mean a slash stays encoded.
+//! - [`CleanPath`]: the one form in which routes compare paths. Nothing is refused, and what may mean a slash stays
+//!   encoded.
 //! - [`lenient`]: a path as the most lenient app might read it, for telling which paths nobody may call from outside.
-//! - [`segments`] and [`parameters`]: a path of an API, decoded. What another reader might take for another path is refused.
+//! - [`segments`] and [`parameters`]: a path of an API, decoded. What another reader might take for another path is
+//!   refused.
 //!
 //! [`from_segments`] and the `encode_` functions write what was read.
 

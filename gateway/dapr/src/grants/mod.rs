@@ -56,8 +56,8 @@ impl Grants {
         }
     }
 
-    /// Returns whether nothing at all is open, as for a package without a `dapr` table. Such an app can be invoked; it is asked
-    /// for neither subscriptions nor input bindings.
+    /// Returns whether nothing at all is open, as for a package without a `dapr` table. Such an app can be invoked; it
+    /// is asked for neither subscriptions nor input bindings.
     pub fn is_none(&self) -> bool {
         self.no_table && !self.jobs && self.lists().iter().all(|(_, globs, _)| globs.is_empty())
     }
@@ -116,8 +116,8 @@ impl Grants {
         self.publish.matches_item(pubsub, topic)
     }
 
-    /// Returns whether what the package drops of `topic` may go to topic `dead`: it may publish there, or that topic is by its
-    /// name the first one's own (`orders-dead`, `orders.dlq` or `orders-poison` of `orders`).
+    /// Returns whether what the package drops of `topic` may go to topic `dead`: it may publish there, or that topic is
+    /// by its name the first one's own (`orders-dead`, `orders.dlq` or `orders-poison` of `orders`).
     pub fn allows_dead_letters(&self, pubsub: &str, topic: &str, dead: &str) -> bool {
         let rest = dead.strip_prefix(topic).unwrap_or_default();
         let says_so = |rest: &str| {

@@ -12,8 +12,11 @@ const RELAYED: &str = "x-send-";
 
 /// An answer of the API.
 pub struct Reply {
+    /// The status.
     pub status: u16,
+    /// The headers, names and values.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// The body, whole.
     pub body: Vec<u8>,
 }
 
