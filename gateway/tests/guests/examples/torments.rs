@@ -6,11 +6,11 @@ use std::{hint::black_box, io::Write as _};
 use wasip2::{
     cli::environment,
     clocks::{monotonic_clock, wall_clock},
-    http::types::{Fields, IncomingRequest, OutgoingRequest, OutgoingResponse, ResponseOutparam},
+    http::types::{Fields, IncomingRequest, Method, OutgoingRequest, OutgoingResponse, ResponseOutparam},
     io::poll,
     random::{insecure, random},
 };
-use wasmgate_test_guests::{Answer, answer, number, query, serve};
+use wasmgate_test_guests::{Answer, answer, dapr, number, query, serve};
 
 serve!(handle);
 
@@ -20,7 +20,10 @@ const MS: u64 = 1_000_000;
 fn handle(request: IncomingRequest, out: ResponseOutparam) {
     let n = number(&request, "n");
     match query(&request, "do").unwrap_or_default().as_str() {
-        "fields" => keep(n, || fields(1024)),
+        "fields" => {
+            let bytes = number(&request, "bytes") as usize;
+            keep(n, || fields(bytes))
+        }
         "empty-fields" => keep(n, Fields::new),
         "clones" => {
             let all = fields(32 * 1024);
@@ -49,6 +52,11 @@ fn handle(request: IncomingRequest, out: ResponseOutparam) {
             let pages = made(n, || vec![1_u8; 1 << 20]);
             black_box(&pages);
             repeat(u64::MAX, || black_box(&pages).len());
+        }
+        "invoke-itself" => {
+            let path = "/v1.0/invoke/torments/method/torments?do=invoke-itself&n=0";
+            let reply = dapr::call(&Method::Get, path, &[], &[]);
+            return answer(out, reply.map_or(599, |reply| reply.status), "returned");
         }
         "newlines" => print(&b"\n".repeat(1 << 20), n),
         "no-newline" => print(&b"x".repeat(1 << 20), n),

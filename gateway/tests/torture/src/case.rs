@@ -44,6 +44,7 @@ const ALWAYS: [&str; 4] = ["408", "503", "504", "no connection"];
 /// A hostile thing.
 #[derive(Clone, Debug)]
 pub struct Case {
+    /// A word for it.
     pub name: &'static str,
     /// What it does, in a few words.
     pub does: &'static str,
@@ -69,12 +70,17 @@ pub(crate) enum Attack {
 /// What became of a case.
 #[derive(Clone, Debug)]
 pub struct Row {
+    /// The case.
     pub case: Case,
     /// What attackers got, and how often.
     pub got: BTreeMap<String, u64>,
+    /// The good package alone.
     pub calm: Seen,
+    /// The good package beside the attack.
     pub attacked: Seen,
+    /// What the gateway held before the attack.
     pub before: Usage,
+    /// What it held once it had recovered, with its peak during the attack.
     pub after: Usage,
     /// The gateway ended.
     pub died: bool,

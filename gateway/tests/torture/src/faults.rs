@@ -53,14 +53,19 @@ const GROWTH: u64 = 64 << 20;
 /// What became of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Told {
+    /// The seed that decided requests and faults.
     pub seed: u64,
+    /// The time of the whole run.
     pub took: Duration,
     /// Answers, by what was asked and what came.
     pub answers: BTreeMap<String, u64>,
     /// Faults by their kinds.
     pub faults: BTreeMap<&'static str, u64>,
+    /// What the gateway held once every package was loaded.
     pub before: Usage,
+    /// The same after half of the requests.
     pub halfway: Usage,
+    /// The same at the end.
     pub after: Usage,
     /// What should not have been.
     pub wrong: Vec<String>,

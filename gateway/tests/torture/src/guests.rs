@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Components as packages of their own names (dashes for underscores) that need no more said.
-const PLAIN: [&str; 27] = [
+const PLAIN: [&str; 26] = [
     "allocates_without_end",
     "announces_what_it_does_not_send",
     "answers_with_a_status",
@@ -35,7 +35,6 @@ const PLAIN: [&str; 27] = [
     "sends_many_headers",
     "sends_trailers",
     "spins",
-    "torments",
     "works_on_after_its_answer",
     "writes_where_no_body_may_be",
 ];
@@ -58,6 +57,7 @@ pub fn setup(programs: &Programs, pace: Pace) -> Setup {
         setup.guest(&example.replace('_', "-"), example, "");
     }
     setup.guest("calls-dapr", "calls_dapr", ALL_GRANTS);
+    setup.guest("torments", "torments", ALL_GRANTS);
     let itself = "outbound = [\"http://127.0.0.1:PORT\"]";
     setup.guest("calls-out", "calls_out", itself);
     setup.guest("calls-many", "calls_many", itself);
@@ -152,13 +152,14 @@ fn lies() -> Vec<Case> {
 fn hogs() -> Vec<Case> {
     let account = "what a guest makes the host hold is not counted";
     vec![
-        get("fields", "holds 20,000 fields of 1 KiB", 8, "torments?do=fields&n=20000").open(account),
-        get("empty-fields", "holds 100,000 empty fields", 8, "torments?do=empty-fields&n=100000").open(account),
-        get("clones", "holds 5,000 copies of 32 KiB of fields", 8, "torments?do=clones&n=5000").open(account),
-        get("unsent-requests", "holds 50,000 requests", 8, "torments?do=requests&n=50000").open(account),
-        get("unsent-responses", "holds 50,000 responses", 8, "torments?do=responses&n=50000").open(account),
-        get("unsent-bodies", "holds 1,000 bodies it has written to", 8, "torments?do=bodies&n=1000").open(account),
-        get("timers", "holds 50,000 timers", 8, "torments?do=timers&n=50000").open(account),
+        get("fields", "holds 20,000 fields of 1 KiB", 8, "torments?do=fields&n=20000&bytes=1024").open(account),
+        get("large-fields", "holds 4,000 fields of 100 KB", 4, "torments?do=fields&n=4000&bytes=100000").open(account),
+        get("empty-fields", "holds 100,000 empty fields", 8, "torments?do=empty-fields&n=100000").height(512 << 20),
+        get("clones", "holds 5,000 copies of 32 KiB of fields", 8, "torments?do=clones&n=5000").height(512 << 20),
+        get("unsent-requests", "holds 50,000 requests", 8, "torments?do=requests&n=50000").height(512 << 20),
+        get("unsent-responses", "holds 50,000 responses", 8, "torments?do=responses&n=50000").height(512 << 20),
+        get("unsent-bodies", "holds 10,000 bodies it has written to", 4, "torments?do=bodies&n=10000").height(512 << 20),
+        get("timers", "holds 50,000 timers", 8, "torments?do=timers&n=50000").height(512 << 20),
         get("polls", "polls 10,000 timers without end", 4, "torments?do=poll-many&n=10000").gets(&["504"]),
         get("wakes-often", "wakes every microsecond", 8, "torments?do=wake-often&n=0").gets(&["504"]),
         get("clock", "asks for the time without end", 4, "torments?do=ask-the-clock&n=0").gets(&["504"]),
@@ -203,7 +204,8 @@ fn callers() -> Vec<Case> {
         get("loopback", "calls the admin listener", 8, "calls-out?to=http://127.0.0.1:9090/metrics").gets(&["200"]),
         get("many-calls", "sends 10,000 requests at once", 2,
             "calls-many?n=10000&hold=500&to=http://127.0.0.1:1/").gets(&["200", "504"]),
-        call("invokes-itself", "invokes itself", 8, "GET /v1.0/invoke/calls-dapr/method/x", "").gets(&["404", "200"]),
+        get("invokes-itself", "invokes itself, and so on", 2, "torments?do=invoke-itself&n=0")
+            .gets(&["500"]),
         call("invokes-a-hang", "invokes a package that hangs", 50, "GET /v1.0/invoke/hangs/method/hangs", "")
             .gets(&["504", "500", "502"]),
         call("invokes-a-trap", "invokes a package that traps", 8, "GET /v1.0/invoke/panics/method/panics", ""),
@@ -229,7 +231,7 @@ fn blocks() -> Vec<Case> {
         call("state-many", "saves 20,000 keys at once", 2, &format!("POST {state}"), &items).open(quotas),
         call("state-big", "saves a value of 900 KB", 2, &format!("POST {state}"), &value).gets(&["204", "504"]),
         call("state-transaction", "a transaction of 20,000 keys", 2, &format!("POST {state}/transaction"),
-            &format!("{{\"operations\":{operations}}}")).open(quotas),
+            &format!("{{\"operations\":{operations}}}")).gets(&["413", "204"]),
         call("state-nested", "saves a value of 50,000 brackets", 4, &format!("POST {state}"),
             &format!("[{{\"key\":\"deep\",\"value\":{nested}}}]")).gets(&["204", "400", "504"]),
         call("state-query", "queries all", 4, "POST /v1.0-alpha1/state/statestore/query", "{\"page\":{\"limit\":100000}}"),

@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What the good package's clients saw.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
+    /// Answers that were right.
     pub right: usize,
     /// Of those that were not right, what was wrong with some.
     pub wrong: Vec<String>,

@@ -16,7 +16,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A component, or what says that it is one.
 #[derive(Clone, Debug)]
 pub struct Shape {
+    /// A word for it.
     pub name: &'static str,
+    /// What it is, in a few words.
     pub does: &'static str,
     /// Why it is not refused yet.
     pub open: Option<&'static str>,
@@ -28,6 +30,7 @@ pub struct Shape {
 pub struct Look {
     /// How the gateway ended: 0 for a component that may be served.
     pub code: Option<i32>,
+    /// The time until the gateway ended.
     pub took: Duration,
     /// Resident bytes at its height.
     pub peak: u64,

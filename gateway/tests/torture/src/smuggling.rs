@@ -34,8 +34,11 @@ pub enum Expected {
 /// A request of two meanings.
 #[derive(Clone, Debug)]
 pub struct Smuggled {
+    /// A word for it.
     pub name: &'static str,
+    /// The request and the one that is hidden in it or follows it.
     pub bytes: Vec<u8>,
+    /// What is to become of it.
     pub expected: Expected,
 }
 

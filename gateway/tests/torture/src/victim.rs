@@ -28,10 +28,13 @@ const LINES: usize = 20_000;
 /// What a gateway is started with.
 #[derive(Clone, Debug)]
 pub struct Setup {
+    /// Where the programs are.
     pub programs: Programs,
-    /// Lines for `[server]`, `[limits]` and `[dapr]`.
+    /// Lines for `[server]`.
     pub server: String,
+    /// Lines for `[limits]`.
     pub limits: String,
+    /// Lines for `[dapr]`.
     pub dapr: String,
     /// Packages: name, component, lines of its table. Each is routed at `/NAME`.
     pub packages: Vec<(String, PathBuf, String)>,
@@ -92,7 +95,9 @@ impl Setup {
 #[derive(Debug)]
 pub struct Victim {
     child: Child,
+    /// The public listener.
     pub address: SocketAddr,
+    /// The admin listener.
     pub admin: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
     _folder: TempDir,
@@ -105,6 +110,7 @@ pub struct Usage {
     pub resident: u64,
     /// The most of them since [`Victim::forget_peak`].
     pub peak: u64,
+    /// Open descriptors.
     pub descriptors: u64,
     /// Slots of the pools that are in use.
     pub slots: u64,
