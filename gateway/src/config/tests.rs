@@ -794,3 +794,19 @@ fn each_kind_of_mistake_has_a_code_for_tools() {
         assert_eq!(all[0].code, code, "{text}");
     }
 }
+
+#[test]
+fn a_token_that_no_header_can_carry_is_a_mistake_and_is_not_shown() {
+    for token in ["hush\n", "hush\u{7f}"] {
+        let environment = Environment {
+            dapr_api_token: Some(Secret::new(token)),
+            app_api_token: Some(Secret::new(token)),
+            ..Environment::default()
+        };
+        let rejected = parse(b"", Path::new("f"), &environment).unwrap_err();
+        let told = rejected.to_string();
+        assert_eq!(rejected.diagnostics.as_slice().len(), 2, "{told}");
+        assert!(told.contains("DAPR_API_TOKEN") && told.contains("APP_API_TOKEN"));
+        assert!(!told.contains("hush"), "{told}");
+    }
+}
