@@ -42,11 +42,11 @@ fn handle(request: IncomingRequest, out: ResponseOutparam) {
         "wake-often" => repeat(u64::MAX, || {
             monotonic_clock::subscribe_duration(1000).block();
         }),
-        "ask-the-clock" => repeat(u64::MAX, || wall_clock::now()),
+        "ask-the-clock" => repeat(u64::MAX, wall_clock::now),
         "random" => repeat(n, || random::get_random_bytes(1 << 20)),
         "much-random" => drop(random::get_random_bytes(n)),
         "insecure-random" => drop(insecure::get_insecure_random_bytes(n)),
-        "environment" => repeat(u64::MAX, || environment::get_environment()),
+        "environment" => repeat(u64::MAX, environment::get_environment),
         "own-headers" => repeat(u64::MAX, || request.headers().entries()),
         "memory" => {
             let pages = made(n, || vec![1_u8; 1 << 20]);
