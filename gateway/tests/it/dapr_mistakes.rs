@@ -6,36 +6,6 @@ use crate::harness::{Builder, TestGateway};
 
 pub(crate) const STORE: &str = "/v1.0/state/statestore";
 
-/// Two quick retries of every delivery.
-const FILES: &str = "
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: pubsub}
-spec: {type: pubsub.in-memory, version: v1}
----
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: statestore}
-spec: {type: state.sqlite, version: v1}
----
-apiVersion: dapr.io/v1alpha1
-kind: Resiliency
-metadata: {name: quickly}
-spec:
-  policies:
-    retries: {twice: {policy: constant, duration: 50ms, maxRetries: 2}}
-  targets:
-    components: {pubsub: {inbound: {retry: twice}}}
-";
-
-/// A package's table: what it subscribes to.
-fn subscribes(topic: &str, dead: &str) -> String {
-    format!(
-        r#"env = {{ SUBSCRIPTIONS = '[{{"pubsubname":"pubsub","topic":"{topic}","route":"/events"{dead}}}]' }}
-           dapr = {{ state = ["statestore"], subscribe = ["pubsub/*"] }}"#
-    )
-}
-
 /// A package that may use everything.
 pub(crate) fn shop() -> Builder {
     TestGateway::builder().limits("request_body = \"64MiB\"").guest_as(
@@ -167,18 +137,15 @@ async fn a_value_is_kept_whole_up_to_the_limit_and_refused_beyond() {
 #[tokio::test]
 async fn a_subscriber_that_traps_every_time_ends_in_the_dead_letter_topic_and_disturbs_nobody() {
     let gateway = shop()
-        .file("components/all.yaml", FILES)
-        .guest_as(
+        .retries(2)
+        .subscriber_with(
             "breaks",
             "traps_on_deliveries",
-            &subscribes("orders", r#","deadLetterTopic":"orders-dead""#),
+            "orders",
+            r#","deadLetterTopic":"orders-dead""#,
         )
-        .guest_as("beside", "takes_deliveries", &subscribes("orders", ""))
-        .guest_as(
-            "undertaker",
-            "takes_deliveries",
-            &subscribes("orders-dead", ""),
-        )
+        .subscriber("beside", "takes_deliveries", "orders")
+        .subscriber("undertaker", "takes_deliveries", "orders-dead")
         .start();
     gateway.ready().await;
     let path = "/v1.0/publish/pubsub/orders?metadata.cloudevent.id=e";
@@ -200,8 +167,8 @@ async fn a_subscriber_that_traps_every_time_ends_in_the_dead_letter_topic_and_di
 #[tokio::test]
 async fn a_subscriber_that_traps_and_has_no_dead_letter_topic_keeps_its_event_where_an_operator_sees_it() {
     let gateway = shop()
-        .file("components/all.yaml", FILES)
-        .guest_as("breaks", "traps_on_deliveries", &subscribes("orders", ""))
+        .retries(2)
+        .subscriber("breaks", "traps_on_deliveries", "orders")
         .start();
     gateway.ready().await;
     let path = "/v1.0/publish/pubsub/orders";

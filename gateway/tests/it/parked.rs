@@ -6,45 +6,17 @@ use tempfile::TempDir;
 
 use crate::harness::{Builder, Reply, TestGateway, command, full, output_of, send_to};
 
-/// One retry of every delivery, and no dead-letter topic.
-const FILES: &str = "
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: pubsub}
-spec: {type: pubsub.in-memory, version: v1}
----
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: statestore}
-spec: {type: state.sqlite, version: v1}
----
-apiVersion: dapr.io/v1alpha1
-kind: Resiliency
-metadata: {name: quickly}
-spec:
-  policies:
-    retries: {once: {policy: constant, duration: 1ms, maxRetries: 1}}
-  targets:
-    components: {pubsub: {inbound: {retry: once}}}
-";
-
 /// A shop whose kitchen is this guest, with one topic of its own.
 fn shop(kitchen: &str) -> Builder {
-    let subscribes = |topic: &str| {
-        format!(
-            r#"env = {{ SUBSCRIPTIONS = '[{{"pubsubname":"pubsub","topic":"{topic}","route":"/events"}}]' }}
-               dapr = {{ state = ["statestore"], subscribe = ["pubsub/*"] }}"#
-        )
-    };
     TestGateway::builder()
-        .file("components/all.yaml", FILES)
+        .retries(1)
         .guest_as(
             "shop",
             "calls_dapr",
             r#"dapr = { state = ["statestore"], publish = ["pubsub/*"] }"#,
         )
-        .guest_as("kitchen", kitchen, &subscribes("orders"))
-        .guest_as("bar", "traps_on_deliveries", &subscribes("drinks"))
+        .subscriber("kitchen", kitchen, "orders")
+        .subscriber("bar", "traps_on_deliveries", "drinks")
 }
 
 /// A gateway with an order and a drink that nobody could take.

@@ -8,10 +8,9 @@ use std::{
     },
 };
 
-use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::{Apps, Kind, Received, World, answer, eventually, unique};
+use crate::harness::{Apps, Kind, World, answer, eventually, unique};
 
 /// A world beside a real Dapr whose apps are these, or none where there is no real Dapr.
 async fn world(apps: Apps) -> Option<World> {
@@ -19,21 +18,6 @@ async fn world(apps: Apps) -> Option<World> {
         true => Some(World::with(Kind::BesideDapr, apps, |_| {}).await),
         false => None,
     }
-}
-
-/// An app that subscribes as `list` says and answers deliveries by `script`.
-fn subscribe(
-    apps: &Apps,
-    app: &str,
-    list: Value,
-    script: impl Fn(&Received) -> http::Response<wasmgate_dapr::Body> + Send + Sync + 'static,
-) {
-    apps.set(app, move |received| {
-        match (&received.method, received.path.as_str()) {
-            (&Method::GET, "/dapr/subscribe") => answer(200, &list),
-            _ => script(received),
-        }
-    });
 }
 
 async fn publish(world: &World, topic: &str, body: &str) {
@@ -45,9 +29,9 @@ async fn publish(world: &World, topic: &str, body: &str) {
 async fn every_subscribing_app_gets_the_event_and_only_the_failing_one_again() {
     let apps = Apps::default();
     let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]);
-    subscribe(&apps, "steady", list.clone(), |_| answer(200, ""));
+    apps.subscribe("steady", list.clone(), |_| answer(200, ""));
     let tries = AtomicUsize::new(0);
-    subscribe(&apps, "shaky", list, move |_| {
+    apps.subscribe("shaky", list, move |_| {
         match tries.fetch_add(1, Ordering::SeqCst) {
             0 | 1 => answer(500, ""),
             _ => answer(200, ""),
@@ -77,7 +61,7 @@ async fn what_is_dropped_or_fails_for_good_goes_to_the_apps_dead_letter_topic() 
         {"pubsubname": "pubsub", "topic": "t", "route": "/t", "deadLetterTopic": "dead"},
         {"pubsubname": "pubsub", "topic": "dead", "route": "/dead"},
     ]);
-    subscribe(&apps, "app", list, |received| {
+    apps.subscribe("app", list, |received| {
         match (received.path.as_str(), &received.json()["data"]) {
             ("/t", data) if data == 7 => answer(200, r#"{"status":"DROP"}"#),
             ("/t", _) => answer(500, ""),
@@ -101,7 +85,7 @@ async fn rules_choose_the_route() {
     let apps = Apps::default();
     let list = json!([{"pubsubname": "pubsub", "topic": "t", "routes": {
         "rules": [{"match": "event.data.size > 10", "path": "/large"}], "default": "/small"}}]);
-    subscribe(&apps, "app", list, |_| answer(200, ""));
+    apps.subscribe("app", list, |_| answer(200, ""));
     let Some(world) = world(apps).await else {
         return;
     };
@@ -117,7 +101,7 @@ async fn rules_choose_the_route() {
 async fn what_was_published_survives_the_sudden_end_of_the_sidecar_and_of_redis() {
     let apps = Apps::default();
     let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]);
-    subscribe(&apps, "app", list, |_| answer(200, ""));
+    apps.subscribe("app", list, |_| answer(200, ""));
     let Some(mut world) = world(apps).await else {
         return;
     };
@@ -271,7 +255,7 @@ async fn a_bulk_subscriber_gets_batches_and_another_of_the_topic_each_event() {
         "bulkSubscribe": {"enabled": true, "maxMessagesCount": 10, "maxAwaitDurationMs": 300}}]);
     let refused = Arc::new(AtomicUsize::new(0));
     let refusals = refused.clone();
-    subscribe(&apps, "batch", bulk, move |received| {
+    apps.subscribe("batch", bulk, move |received| {
         // The first try of the event 3 asks for another.
         let batch = received.json();
         let entries = batch["entries"].as_array().unwrap().iter();
@@ -282,7 +266,7 @@ async fn a_bulk_subscriber_gets_batches_and_another_of_the_topic_each_event() {
         answer(200, json!({"statuses": statuses.collect::<Vec<_>>()}))
     });
     let single = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]);
-    subscribe(&apps, "single", single, |_| answer(200, ""));
+    apps.subscribe("single", single, |_| answer(200, ""));
     let Some(world) = world(apps).await else {
         return;
     };

@@ -67,6 +67,21 @@ impl Apps {
             .insert(app.to_owned(), Arc::new(script));
     }
 
+    /// Adds an app that subscribes as `list` says and answers the rest by `script`.
+    pub(crate) fn subscribe(
+        &self,
+        app: &str,
+        list: Value,
+        script: impl Fn(&Received) -> Response<Body> + Send + Sync + 'static,
+    ) {
+        self.set(app, move |received| {
+            match (&received.method, received.path.as_str()) {
+                (&Method::GET, "/dapr/subscribe") => answer(200, &list),
+                _ => script(received),
+            }
+        });
+    }
+
     /// Waits until what was sent to `app` on `path` is at least `count`, and answers with it.
     pub(crate) async fn wait(&self, app: &str, path: &str, count: usize) -> Vec<Received> {
         let mut log = self.log.subscribe();

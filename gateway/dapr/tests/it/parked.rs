@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use http::Method;
 use serde_json::{Value, json};
 use wasmgate_dapr::{
     AppChannel, AppId, Body, Dapr, DeliverFuture, DeliveryKind, DeliveryResult, Globs, Grants, ParkedFilter,
@@ -37,12 +36,9 @@ spec:
 /// `app` subscribes as `list` says and fails until `mended`.
 fn fails(apps: &Apps, app: &str, list: Value, mended: &Arc<AtomicBool>) {
     let mended = mended.clone();
-    apps.set(app, move |received| {
-        match (&received.method, received.path.as_str()) {
-            (&Method::GET, "/dapr/subscribe") => answer(200, &list),
-            _ if mended.load(Ordering::SeqCst) => answer(200, ""),
-            _ => answer(500, ""),
-        }
+    apps.subscribe(app, list, move |_| match mended.load(Ordering::SeqCst) {
+        true => answer(200, ""),
+        false => answer(500, ""),
     });
 }
 

@@ -5,39 +5,22 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use http::Method;
 use serde_json::{Value, json};
 use wasmgate_dapr::{Grants, ParkedFilter};
 
-use crate::harness::{Apps, Received, UNAVAILABLE, World, answer, app_id, eventually, start};
+use crate::harness::{Apps, UNAVAILABLE, World, answer, app_id, eventually, start};
 
 /// `kitchen` and `bar` subscribe to `orders`.
 fn apps() -> Apps {
     let apps = Apps::default();
     for app in ["kitchen", "bar"] {
-        subscribe(
-            &apps,
+        apps.subscribe(
             app,
             json!([{"pubsubname": "pubsub", "topic": "orders", "route": "/orders"}]),
             |_| answer(200, ""),
         );
     }
     apps
-}
-
-/// An app that subscribes as `list` says and answers deliveries by `script`.
-fn subscribe(
-    apps: &Apps,
-    app: &str,
-    list: Value,
-    script: impl Fn(&Received) -> http::Response<wasmgate_dapr::Body> + Send + Sync + 'static,
-) {
-    apps.set(app, move |received| {
-        match (&received.method, received.path.as_str()) {
-            (&Method::GET, "/dapr/subscribe") => answer(200, &list),
-            _ => script(received),
-        }
-    });
 }
 
 async fn publish(world: &World, topic: &str, body: impl ToString) -> u16 {
@@ -160,7 +143,7 @@ mod delivered {
         let apps = Apps::default();
         let second_came = AtomicBool::new(false);
         let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "t"}]);
-        subscribe(&apps, "app", list, move |received| {
+        apps.subscribe("app", list, move |received| {
             match received.json()["data"].as_i64() {
                 // Fails until the other has come past it.
                 Some(1) if !second_came.load(Ordering::SeqCst) => answer(500, ""),
@@ -190,11 +173,9 @@ mod delivered {
             {"pubsubname": "pubsub", "topic": "t", "route": "/t", "deadLetterTopic": "dead"},
             {"pubsubname": "pubsub", "topic": "dead", "route": "/dead"},
         ]);
-        subscribe(&apps, "app", list, |received| {
-            match received.path.as_str() {
-                "/t" => answer(200, r#"{"status":"DROP"}"#),
-                _ => answer(200, ""),
-            }
+        apps.subscribe("app", list, |received| match received.path.as_str() {
+            "/t" => answer(200, r#"{"status":"DROP"}"#),
+            _ => answer(200, ""),
         });
         let world = World::in_process(apps).await;
         publish(&world, "t", "7").await;
@@ -209,7 +190,7 @@ mod delivered {
     async fn a_dead_letter_without_a_reader_is_kept_until_there_is_one() {
         let apps = Apps::default();
         let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t", "deadLetterTopic": "dead"}]);
-        subscribe(&apps, "app", list, |_| answer(404, ""));
+        apps.subscribe("app", list, |_| answer(404, ""));
         let world = World::in_process(apps).await;
         publish(&world, "t", "7").await;
         eventually("the dead letter is kept", || async {
@@ -222,7 +203,7 @@ mod delivered {
         })
         .await;
         let list = json!([{"pubsubname": "pubsub", "topic": "dead", "route": "/dead"}]);
-        subscribe(&world.apps, "reader", list, |_| answer(200, ""));
+        world.apps.subscribe("reader", list, |_| answer(200, ""));
         world.dapr().refresh(app_id("reader"), Grants::all()).await;
         assert_eq!(
             world.apps.wait("reader", "/dead", 1).await[0].json()["data"],
@@ -236,11 +217,9 @@ mod delivered {
         let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]);
         let mended = Arc::new(AtomicBool::new(false));
         let flag = mended.clone();
-        subscribe(&apps, "app", list, move |_| {
-            match flag.load(Ordering::SeqCst) {
-                false => answer(503, ""),
-                true => answer(200, ""),
-            }
+        apps.subscribe("app", list, move |_| match flag.load(Ordering::SeqCst) {
+            false => answer(503, ""),
+            true => answer(200, ""),
         });
         let world = World::with_components(
             apps,
@@ -289,7 +268,7 @@ spec:
         let apps = Apps::default();
         let list = json!([{"pubsubname": "pubsub", "topic": "t", "routes": {
             "rules": [{"match": "event.data.size > 10", "path": "/large"}], "default": "/small"}}]);
-        subscribe(&apps, "app", list, |_| answer(200, ""));
+        apps.subscribe("app", list, |_| answer(200, ""));
         let world = World::in_process(apps).await;
         publish(&world, "t", r#"{"size":11}"#).await;
         publish(&world, "t", r#"{"size":9}"#).await;
@@ -309,7 +288,7 @@ spec:
         let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t",
                            "bulkSubscribe": {"enabled": true, "maxMessagesCount": 10}}]);
         let first = Arc::new(AtomicUsize::new(0));
-        subscribe(&apps, "app", list, move |received| {
+        apps.subscribe("app", list, move |received| {
             let again = first.fetch_add(1, Ordering::SeqCst) == 0;
             let entries = received.json()["entries"].as_array().unwrap().clone();
             let statuses = entries.iter().enumerate().map(|(at, entry)| {
@@ -340,7 +319,7 @@ spec:
     async fn raw_payloads_come_as_bytes_to_those_who_ask_for_them() {
         let apps = Apps::default();
         let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t", "metadata": {"rawPayload": "true"}}]);
-        subscribe(&apps, "app", list, |_| answer(200, ""));
+        apps.subscribe("app", list, |_| answer(200, ""));
         let world = World::in_process(apps).await;
         let path = "/v1.0/publish/pubsub/t?metadata.rawPayload=true";
         assert_eq!(world.call("POST", path, "hi").await.status, 204);
@@ -354,9 +333,7 @@ spec:
     async fn an_unreachable_app_uses_up_no_retries_and_gets_its_events_after_a_restart() {
         let apps = Apps::default();
         let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]);
-        subscribe(&apps, "app", list.clone(), |_| {
-            answer(UNAVAILABLE.as_u16(), "")
-        });
+        apps.subscribe("app", list.clone(), |_| answer(UNAVAILABLE.as_u16(), ""));
         let world = World::in_process(apps).await;
         publish(&world, "t", "7").await;
         world.apps.wait("app", "/t", 2).await;
@@ -365,7 +342,7 @@ spec:
             dapr, folder, apps, ..
         } = world;
         drop(dapr);
-        subscribe(&apps, "app", list, |_| answer(200, ""));
+        apps.subscribe("app", list, |_| answer(200, ""));
         let data = folder.path().join("data");
         let dapr = start(
             wasmgate_dapr::Settings {
@@ -385,15 +362,12 @@ spec:
     async fn an_event_past_its_time_to_live_is_not_delivered() {
         let apps = Apps::default();
         let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]);
-        subscribe(
-            &apps,
-            "app",
-            list,
-            |received| match received.json()["data"].as_i64() {
+        apps.subscribe("app", list, |received| {
+            match received.json()["data"].as_i64() {
                 Some(1) => answer(500, ""),
                 _ => answer(200, ""),
-            },
-        );
+            }
+        });
         let world = World::in_process(apps).await;
         world
             .call(
@@ -461,7 +435,7 @@ scopes: [b]
     async fn an_outbox_publishes_with_the_transaction_or_not_at_all() {
         let apps = Apps::default();
         let list = json!([{"pubsubname": "pubsub", "topic": "changes", "route": "/changes"}]);
-        subscribe(&apps, "app", list, |_| answer(200, ""));
+        apps.subscribe("app", list, |_| answer(200, ""));
         let world = World::with_components(
             apps,
             &[(

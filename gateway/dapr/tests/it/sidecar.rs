@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request};
-use serde_json::{Value, json};
+use http::Request;
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -19,29 +19,15 @@ use wasmgate_dapr::{
     sidecar::{Callback, Sidecar, SidecarSettings, Topology},
 };
 
-use crate::harness::{Answer, Apps, Kind, Received, World, add_components, answer, app_id, eventually, whole};
-
-fn subscribe(
-    apps: &Apps,
-    app: &str,
-    list: Value,
-    script: impl Fn(&Received) -> http::Response<Body> + Send + Sync + 'static,
-) {
-    apps.set(app, move |received| {
-        match (&received.method, received.path.as_str()) {
-            (&Method::GET, "/dapr/subscribe") => answer(200, &list),
-            _ => script(received),
-        }
-    });
-}
+use crate::harness::{Answer, Apps, Kind, World, add_components, answer, app_id, eventually, whole};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_packages_on_one_topic_both_get_the_event_and_only_the_failing_one_again() {
     let apps = Apps::default();
     let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]);
-    subscribe(&apps, "steady", list.clone(), |_| answer(200, ""));
+    apps.subscribe("steady", list.clone(), |_| answer(200, ""));
     let tries = AtomicUsize::new(0);
-    subscribe(&apps, "shaky", list, move |_| {
+    apps.subscribe("shaky", list, move |_| {
         match tries.fetch_add(1, Ordering::SeqCst) {
             0 | 1 => answer(500, ""),
             _ => answer(200, ""),
@@ -102,7 +88,7 @@ async fn an_event_that_comes_before_the_packages_have_told_their_subscriptions_i
 async fn a_package_that_never_tells_its_subscriptions_delays_no_event_of_others() {
     let apps = Apps::default();
     let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]);
-    subscribe(&apps, "steady", list, |_| answer(200, ""));
+    apps.subscribe("steady", list, |_| answer(200, ""));
     apps.set("broken", |_| answer(500, ""));
     let may = |topic: &str| Grants {
         subscribe: Globs::new([format!("pubsub/{topic}")]).unwrap(),
@@ -129,16 +115,14 @@ async fn a_package_that_never_tells_its_subscriptions_delays_no_event_of_others(
 async fn each_package_has_its_own_dead_letter_topic() {
     let apps = Apps::default();
     let list = json!([{"pubsubname": "pubsub", "topic": "t", "route": "/t"}]);
-    subscribe(&apps, "taker", list, |_| answer(200, ""));
+    apps.subscribe("taker", list, |_| answer(200, ""));
     let list = json!([
         {"pubsubname": "pubsub", "topic": "t", "route": "/t", "deadLetterTopic": "dead"},
         {"pubsubname": "pubsub", "topic": "dead", "route": "/dead"},
     ]);
-    subscribe(&apps, "dropper", list, |received| {
-        match received.path.as_str() {
-            "/t" => answer(200, r#"{"status":"DROP"}"#),
-            _ => answer(200, ""),
-        }
+    apps.subscribe("dropper", list, |received| match received.path.as_str() {
+        "/t" => answer(200, r#"{"status":"DROP"}"#),
+        _ => answer(200, ""),
     });
     let world = World::with(Kind::Relayed, apps, |_| {}).await;
     world.call("POST", "/v1.0/publish/pubsub/t", "7").await;
@@ -414,7 +398,7 @@ async fn late() -> (Arc<Late>, Sidecar, tokio::task::JoinHandle<()>) {
     let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let apps = Apps::default();
     let list = json!([{"pubsubname": "p", "topic": "t", "route": "/t"}]);
-    subscribe(&apps, "a", list, |_| answer(200, ""));
+    apps.subscribe("a", list, |_| answer(200, ""));
     let settings = SidecarSettings::new(endpoint.parse().unwrap());
     let sidecar = Sidecar::start(settings, Arc::new(apps), [(app_id("a"), Grants::all())]);
     (late, sidecar, server)
@@ -488,7 +472,7 @@ async fn a_package_may_neither_subscribe_nor_send_dead_letters_where_it_has_no_g
         {"pubsubname": "p", "topic": "mine", "route": "/m", "deadLetterTopic": "others"},
         {"pubsubname": "p", "topic": "others", "route": "/o"},
     ]);
-    subscribe(&apps, "a", list, |_| answer(200, ""));
+    apps.subscribe("a", list, |_| answer(200, ""));
     let grants = Grants {
         subscribe: Globs::new(["p/mine"]).unwrap(),
         ..Grants::none()
@@ -516,7 +500,7 @@ async fn what_an_operator_declares_needs_no_grant_and_what_a_package_asks_for_it
     let apps = Apps::default();
     let list = json!([{"pubsubname": "p", "topic": "own", "route": "/own"}]);
     for app in ["absent", "empty", "other", "no-table"] {
-        subscribe(&apps, app, list.clone(), |_| answer(200, ""));
+        apps.subscribe(app, list.clone(), |_| answer(200, ""));
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());

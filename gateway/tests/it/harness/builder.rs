@@ -12,6 +12,28 @@ use super::{
     process::{TestGateway, command},
 };
 
+/// Resources of [`Builder::retries`].
+const QUICK_RETRIES: &str = "
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: pubsub}
+spec: {type: pubsub.in-memory, version: v1}
+---
+apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: statestore}
+spec: {type: state.sqlite, version: v1}
+---
+apiVersion: dapr.io/v1alpha1
+kind: Resiliency
+metadata: {name: quickly}
+spec:
+  policies:
+    retries: {quick: {RETRY}}
+  targets:
+    components: {pubsub: {inbound: {retry: quick}}}
+";
+
 /// A `wasmgate.toml` in the making: free ports and the compiled-code cache that tests share, unless
 /// said otherwise.
 #[derive(Default)]
@@ -89,6 +111,29 @@ impl Builder {
     pub(crate) fn guest_as(self, name: &str, example: &str, lines: &str) -> Self {
         self.package(name, &guest(example), lines)
             .route(&format!("/{name}"), name)
+    }
+
+    /// A test guest as a package that takes the events of a topic of `pubsub` at `/events`.
+    pub(crate) fn subscriber(self, name: &str, example: &str, topic: &str) -> Self {
+        self.subscriber_with(name, example, topic, "")
+    }
+
+    /// The same with more members of its subscription, each after a comma.
+    pub(crate) fn subscriber_with(self, name: &str, example: &str, topic: &str, more: &str) -> Self {
+        let lines = format!(
+            r#"env = {{ SUBSCRIPTIONS = '[{{"pubsubname":"pubsub","topic":"{topic}","route":"/events"{more}}}]' }}
+               dapr = {{ state = ["statestore"], subscribe = ["pubsub/*"] }}"#
+        );
+        self.guest_as(name, example, &lines)
+    }
+
+    /// Components `pubsub` and `statestore`, where every delivery is tried so many times more, at once.
+    pub(crate) fn retries(self, times: usize) -> Self {
+        let retry = format!("policy: constant, duration: 1ms, maxRetries: {times}");
+        self.file(
+            "components/all.yaml",
+            &QUICK_RETRIES.replace("RETRY", &retry),
+        )
     }
 
     /// A route without conditions.
