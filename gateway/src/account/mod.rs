@@ -34,10 +34,10 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// An account of which nothing is used.
-    pub(crate) fn new(config: PackageConfig, metrics: &Arc<Metrics>) -> Self {
+    /// An account of which nothing is used, for up to so many `instances` at once.
+    pub(crate) fn new(config: PackageConfig, instances: usize, metrics: &Arc<Metrics>) -> Self {
         Self {
-            admission: Permits::new(config.limits.concurrency),
+            admission: Permits::new(instances),
             outbound: Permits::new(config.limits.outbound_concurrency),
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             config,

@@ -12,7 +12,7 @@ use crate::{
     account::Account,
     config::{Config, PackageConfig, Source},
     egress,
-    engine::{self, EngineCollector, EngineLimits, Engines},
+    engine::{self, EngineCollector, EngineKind, EngineLimits, Engines},
     gateway::Gateway,
     metrics::Metrics,
     package::{Budget, LoadedPackages, Loader, Package, Registered},
@@ -44,11 +44,15 @@ pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway
         metrics.evictions.clone(),
     );
     let outbound = egress::Settings::new(&config, system::descriptors()).map_err(|error| machine(&error))?;
-    let packages = config
-        .packages
-        .into_iter()
-        .zip(registered)
-        .map(|(package, registered)| Arc::new(Package::new(Account::new(package, &metrics), registered)))
+    let shares = shares(&config, &registered, loader.engines());
+    let packages = config.packages.into_iter().zip(registered).zip(shares);
+    let packages = packages
+        .map(|((package, registered), share)| {
+            Arc::new(Package::new(
+                Account::new(package, share, &metrics),
+                registered,
+            ))
+        })
         .collect();
     Ok(Gateway::new(
         config.routes,
@@ -91,6 +95,37 @@ pub(super) fn register(config: &Config, loader: &Loader) -> Result<Vec<Registere
     } else {
         Err(StartError::Packages(config.diagnostics(unfit)))
     }
+}
+
+/// The number of instances that each package may have at once: its `concurrency`, or less where the engine's slots do not
+/// suffice for all.
+fn shares(config: &Config, registered: &[Registered], engines: &Engines) -> Vec<usize> {
+    let concurrency = config
+        .packages
+        .iter()
+        .map(|package| package.limits.concurrency);
+    let mut shares: Vec<_> = concurrency.collect();
+    for kind in [EngineKind::Pool, EngineKind::CopyOnWrite] {
+        let own = |(at, registered): (usize, &Registered)| {
+            let wanted = config.packages.get(at)?.limits.concurrency;
+            (registered.choice.engine == kind).then_some((at, (registered.slots, wanted)))
+        };
+        let (places, wanted): (Vec<_>, Vec<_>) = registered.iter().enumerate().filter_map(own).unzip();
+        for (at, share) in places
+            .into_iter()
+            .zip(engine::shares(engines.slots(kind), &wanted))
+        {
+            let (Some(place), Some(package)) = (shares.get_mut(at), config.packages.get(at)) else {
+                continue;
+            };
+            if share < *place {
+                tracing::warn!(package = %package.name, concurrency = *place, instances = share, engine = kind.name(),
+                    "the package may have fewer instances than its `concurrency`: it would leave the others no slots");
+            }
+            *place = share;
+        }
+    }
+    shares
 }
 
 pub(super) fn loader(config: &Config, metrics: &Arc<Metrics>) -> Result<Loader, StartError> {

@@ -2,7 +2,7 @@
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::{ASYNC_STACK_BYTES, EngineLimits, MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES};
+use super::{ASYNC_STACK_BYTES, EngineLimits, MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES, Slots};
 
 /// Instances in this engine: it reserves all their address space when it is made, so it is given less than the
 /// other. Its packages take milliseconds of CPU a request, so fewer are in flight.
@@ -41,6 +41,17 @@ pub(crate) struct SlotUse {
 fn totals(limits: EngineLimits) -> (u32, u32) {
     let instances = limits.instances.min(MAX_INSTANCES);
     (instances, instances.saturating_mul(PARTS_PER_INSTANCE))
+}
+
+/// The slots of an engine made by [`configure`].
+pub(super) fn all_slots(limits: EngineLimits) -> Slots {
+    let (instances, parts) = totals(limits);
+    let number = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
+    Slots {
+        memories: number(parts),
+        tables: number(parts),
+        instances: number(instances),
+    }
 }
 
 /// The use of the slots of an engine made by [`configure`], or of one that is not made yet.

@@ -8,6 +8,7 @@ mod collector;
 mod copy_on_write;
 mod epoch;
 mod pool;
+mod share;
 
 use std::sync::OnceLock;
 
@@ -17,6 +18,7 @@ use wasmtime::{Config, Engine, WasmBacktraceDetails};
 pub(crate) use choice::{Choice, choose};
 pub(crate) use collector::EngineCollector;
 pub(crate) use copy_on_write::SlotUse;
+pub(crate) use share::{Slots, shares};
 
 /// Stack of one guest call, host frames included. Wasmtime's default of 2 MiB is address space only, but a smaller
 /// stack is one that more instances can have.
@@ -39,6 +41,10 @@ pub(crate) const MAX_MEMORIES: u32 = 20;
 
 /// Tables of one component, for the same reason.
 pub(crate) const MAX_TABLES: u32 = 40;
+
+/// Functions of one instance, each module counted as often as it is instantiated: each may take 32 bytes of the instance,
+/// and the largest interpreters have some tens of thousands.
+pub(crate) const MAX_FUNCTIONS: u32 = 500_000;
 
 /// The kind of an engine, by where the memory of a package's instances comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -117,6 +123,21 @@ impl Engines {
     /// The use of the second engine's slots; none of them if no package has needed it yet.
     pub(crate) fn copy_on_write_slots(&self) -> Vec<SlotUse> {
         copy_on_write::slots(self.copy_on_write.get(), self.limits)
+    }
+
+    /// The slots that the packages of an engine share.
+    pub(crate) fn slots(&self, kind: EngineKind) -> Slots {
+        match kind {
+            EngineKind::Pool => {
+                let metrics = self.pool().metrics();
+                Slots {
+                    memories: metrics.memories.limit,
+                    tables: usize::MAX,
+                    instances: metrics.stacks.limit,
+                }
+            }
+            EngineKind::CopyOnWrite => copy_on_write::all_slots(self.limits),
+        }
     }
 
     /// The memory pool of the first engine.

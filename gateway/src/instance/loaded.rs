@@ -10,4 +10,6 @@ pub(crate) struct Loaded {
     pub handler: ProxyPre<HostState>,
     /// The length of its compiled code, in bytes.
     pub bytes: usize,
+    /// Bytes of an instance's globals, which count as its memory.
+    pub globals: u64,
 }

@@ -8,7 +8,7 @@ use super::{
     PackageError,
     survey::{Start, Survey},
 };
-use crate::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES};
+use crate::engine::{MAX_CORE_INSTANCES, MAX_FUNCTIONS, MAX_MEMORIES, MAX_TABLES};
 
 /// `\0asm`, then version 13, layer 1: the component model's preamble as of today.
 const COMPONENT_PREAMBLE: [u8; 8] = *b"\0asm\x0d\0\x01\0";
@@ -87,23 +87,41 @@ pub(super) fn world(survey: &Survey, path: &Path) -> Result<(), PackageError> {
     Err(PackageError::NoHandler { path, instead })
 }
 
-/// Refuses a component whose instances cannot even start.
+/// Refuses a component whose instances cannot even start, or would hold more parts than one may.
 pub(super) fn start(start: &Start, allowed: u64, path: &Path) -> Result<(), PackageError> {
-    let path = path.to_owned();
-    if start.memory > allowed {
-        let needed = start.memory;
+    let path = || path.to_owned();
+    if start.is_unknown {
+        let what = "it instantiates a component that it is given as a value, so that what it takes cannot be told";
+        return Err(PackageError::Beyond {
+            path: path(),
+            what: what.to_owned(),
+        });
+    }
+    for (has, most, what) in [
+        (start.memories, MAX_MEMORIES, "memories"),
+        (start.tables, MAX_TABLES, "tables"),
+        (
+            start.core_instances,
+            MAX_CORE_INSTANCES,
+            "instances of core modules",
+        ),
+        (
+            start.functions,
+            MAX_FUNCTIONS,
+            "functions in all instances of its modules",
+        ),
+    ] {
+        within(has, most, what, path())?;
+    }
+    let needed = start.memory.saturating_add(start.globals);
+    if needed > allowed {
         return Err(PackageError::Memory {
-            path,
+            path: path(),
             needed,
             allowed,
         });
     }
-    within(
-        start.core_instances,
-        MAX_CORE_INSTANCES,
-        "instances of core modules",
-        path,
-    )
+    Ok(())
 }
 
 /// Refuses a component that would take more of the pools than one may.

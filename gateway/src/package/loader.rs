@@ -19,12 +19,12 @@ use super::{
     cache::{CodeCache, CompiledCode, Unfit},
     check,
     recompile::Recompilation,
-    survey::Survey,
+    survey::{Start, Survey},
 };
 use crate::{
     config::Source,
     egress,
-    engine::{self, Choice, EngineKind, Engines},
+    engine::{self, Choice, EngineKind, Engines, Slots},
     instance::{self, HostState, Loaded},
     metrics::Metrics,
 };
@@ -48,6 +48,10 @@ pub struct Registered {
     pub choice: Choice,
     /// Its compiled code.
     pub code: CompiledCode,
+    /// The slots of the engine that each of its instances takes.
+    pub(crate) slots: Slots,
+    /// Bytes of an instance's globals.
+    pub(crate) globals: u64,
 }
 
 impl Loader {
@@ -109,9 +113,15 @@ impl Loader {
         let choice = engine::choose(survey.active_data, wanted);
         let engine = self.engine(choice.engine, source)?;
         let key = compatibility(engine);
+        let registered = |choice, code| Registered {
+            choice,
+            code,
+            slots: slots(&survey.start),
+            globals: survey.start.globals,
+        };
         if let Some(code) = self.cache.find(&bytes, &key) {
             self.metrics.cache_hits.inc();
-            return Ok(Registered { choice, code });
+            return Ok(registered(choice, code));
         }
         // Observed when it goes, however that is.
         let _compiling = self.metrics.compilation.start_timer();
@@ -124,7 +134,7 @@ impl Loader {
             .serialize()
             .map_err(|error| invalid(format!("{error:#}")))?;
         let code = self.cache.keep(&bytes, &key, &code)?;
-        Ok(Registered { choice, code })
+        Ok(registered(choice, code))
     }
 
     /// Maps compiled code and resolves its imports.
@@ -143,6 +153,7 @@ impl Loader {
             Ok(Loaded {
                 handler: self.prepare(kind, &component)?,
                 bytes,
+                globals: registered.globals,
             })
         });
         // The error may be the machine's as well as the file's: only the file itself is proof.
@@ -211,6 +222,16 @@ impl Loader {
             }
         };
         ProxyPre::new(linker.instantiate_pre(component)?)
+    }
+}
+
+/// The slots that an instance takes.
+fn slots(start: &Start) -> Slots {
+    let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+    Slots {
+        memories: number(start.memories),
+        tables: number(start.tables),
+        instances: 1,
     }
 }
 

@@ -9,6 +9,9 @@ use wasmparser::{
 /// The cost of a table element to the host, in bytes: a pointer.
 const TABLE_ELEMENT_BYTES: u64 = 8;
 
+/// The cost of a global to the host, in bytes: room for a vector.
+const GLOBAL_BYTES: u64 = 16;
+
 /// Bytes of a page of a memory that says no other size.
 const PAGE_LOG2: u32 = 16;
 
@@ -21,19 +24,31 @@ pub(super) struct Survey {
     pub(super) exports: Vec<String>,
     /// Bytes of all data segments that are copied at instantiation, over all modules in the component.
     pub(super) active_data: u64,
-    /// The start of every instance, at the least: what is not told by the bytes alone counts as nothing.
+    /// The start of every instance, at the most: a module that is passed on as a value counts as the largest of all.
     pub(super) start: Start,
     /// There is code in it.
     pub(super) has_code: bool,
+    /// The largest module in every respect.
+    largest: Start,
 }
 
 /// The size of an instance before any of its code has run.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Start {
     /// Bytes of its memories and tables.
     pub(super) memory: u64,
+    /// Bytes of its globals.
+    pub(super) globals: u64,
     /// Instances of core modules.
     pub(super) core_instances: u64,
+    /// Memories of its own.
+    pub(super) memories: u64,
+    /// Tables of its own.
+    pub(super) tables: u64,
+    /// Functions, with those that its modules import.
+    pub(super) functions: u64,
+    /// A component that came as a value is in it, of which nothing is known.
+    pub(super) is_unknown: bool,
 }
 
 /// A component or module whose end has not been read.
@@ -52,7 +67,16 @@ impl Survey {
     /// # Errors
     /// When they cannot be read as WebAssembly; the compiler will say it better.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, BinaryReaderError> {
-        let mut survey = Self::default();
+        let first = Self::parse_with(bytes, Start::default())?;
+        // Which module is the largest is known only at the end.
+        Self::parse_with(bytes, first.largest)
+    }
+
+    fn parse_with(bytes: &[u8], largest: Start) -> Result<Self, BinaryReaderError> {
+        let mut survey = Self {
+            largest,
+            ..Self::default()
+        };
         let mut open = Vec::<Open>::new();
         for payload in Parser::new(0).parse_all(bytes) {
             survey.read(payload?, &mut open)?;
@@ -91,9 +115,9 @@ impl Survey {
             }
             _ => {}
         }
-        match open.last_mut() {
-            Some(innermost) if innermost.is_module => innermost.read_module(payload),
-            Some(innermost) => innermost.read_component(payload),
+        match open.split_last_mut() {
+            Some((innermost, _)) if innermost.is_module => innermost.read_module(payload),
+            Some((innermost, outer)) => innermost.read_component(payload, outer, self.largest),
             None => Ok(()),
         }
     }
@@ -106,7 +130,10 @@ impl Survey {
             return;
         };
         match open.last_mut() {
-            Some(parent) if is_module => parent.modules.push(start),
+            Some(parent) if is_module => {
+                self.largest = self.largest.max(start);
+                parent.modules.push(start);
+            }
             Some(parent) => parent.components.push(start),
             None => self.start = start,
         }
@@ -117,6 +144,7 @@ impl Open {
     fn read_module(&mut self, payload: Payload<'_>) -> Result<(), BinaryReaderError> {
         match payload {
             Payload::MemorySection(memories) => {
+                self.start.memories += u64::from(memories.count());
                 for memory in memories {
                     let memory = memory?;
                     let page = 1_u64.checked_shl(memory.page_size_log2.unwrap_or(PAGE_LOG2));
@@ -125,17 +153,27 @@ impl Open {
                 }
             }
             Payload::TableSection(tables) => {
+                self.start.tables += u64::from(tables.count());
                 for table in tables {
                     let bytes = table?.ty.initial.saturating_mul(TABLE_ELEMENT_BYTES);
                     self.start.memory = self.start.memory.saturating_add(bytes);
                 }
             }
+            Payload::GlobalSection(globals) => self.start.globals += u64::from(globals.count()) * GLOBAL_BYTES,
+            Payload::FunctionSection(functions) => self.start.functions += u64::from(functions.count()),
+            Payload::ImportSection(imports) => self.start.functions += u64::from(imports.count()),
             _ => {}
         }
         Ok(())
     }
 
-    fn read_component(&mut self, payload: Payload<'_>) -> Result<(), BinaryReaderError> {
+    /// Reads a part of a component within `outer` ones, the outermost first.
+    fn read_component(
+        &mut self,
+        payload: Payload<'_>,
+        outer: &[Open],
+        largest: Start,
+    ) -> Result<(), BinaryReaderError> {
         match payload {
             Payload::InstanceSection(instances) => {
                 for instance in instances {
@@ -159,23 +197,15 @@ impl Open {
             Payload::ComponentAliasSection(aliases) => {
                 for alias in aliases {
                     match alias? {
-                        ComponentAlias::InstanceExport { kind, .. } => self.unknown(kind),
-                        ComponentAlias::Outer { kind, .. } => match kind {
-                            ComponentOuterAliasKind::CoreModule => {
-                                self.unknown(ComponentExternalKind::Module);
-                            }
-                            ComponentOuterAliasKind::Component => {
-                                self.unknown(ComponentExternalKind::Component);
-                            }
-                            ComponentOuterAliasKind::CoreType | ComponentOuterAliasKind::Type => {}
-                        },
+                        ComponentAlias::InstanceExport { kind, .. } => self.unknown(kind, largest),
+                        ComponentAlias::Outer { kind, count, index } => self.outer(kind, count, index, outer),
                         ComponentAlias::CoreInstanceExport { .. } => {}
                     }
                 }
             }
             Payload::ComponentImportSection(imports) => {
                 for import in imports {
-                    self.unknown(import?.ty.kind());
+                    self.unknown(import?.ty.kind(), largest);
                 }
             }
             // An export is an index of its own for what it names.
@@ -198,11 +228,33 @@ impl Open {
         Ok(())
     }
 
-    /// Gives an index to what comes from elsewhere.
-    fn unknown(&mut self, kind: ComponentExternalKind) {
+    /// Gives an index to what comes from a component around this one.
+    fn outer(&mut self, kind: ComponentOuterAliasKind, count: u32, index: u32, outer: &[Self]) {
+        let of = usize::try_from(count)
+            .ok()
+            .and_then(|count| outer.len().checked_sub(count))
+            .and_then(|at| outer.get(at));
         match kind {
-            ComponentExternalKind::Module => self.modules.push(Start::default()),
-            ComponentExternalKind::Component => self.components.push(Start::default()),
+            ComponentOuterAliasKind::CoreModule => {
+                let start = at(of.map_or(&self.modules, |of| &of.modules), index);
+                self.modules.push(start);
+            }
+            ComponentOuterAliasKind::Component => {
+                let start = at(of.map_or(&self.components, |of| &of.components), index);
+                self.components.push(start);
+            }
+            ComponentOuterAliasKind::CoreType | ComponentOuterAliasKind::Type => {}
+        }
+    }
+
+    /// Gives an index to what comes from elsewhere.
+    fn unknown(&mut self, kind: ComponentExternalKind, largest: Start) {
+        match kind {
+            ComponentExternalKind::Module => self.modules.push(largest),
+            ComponentExternalKind::Component => self.components.push(Start {
+                is_unknown: true,
+                ..Start::default()
+            }),
             _ => {}
         }
     }
@@ -210,8 +262,23 @@ impl Open {
 
 impl Start {
     fn add(&mut self, other: Self) {
-        self.memory = self.memory.saturating_add(other.memory);
-        self.core_instances = self.core_instances.saturating_add(other.core_instances);
+        *self = self.with(other, u64::saturating_add);
+    }
+
+    fn max(self, other: Self) -> Self {
+        self.with(other, u64::max)
+    }
+
+    fn with(self, other: Self, join: fn(u64, u64) -> u64) -> Self {
+        Self {
+            memory: join(self.memory, other.memory),
+            globals: join(self.globals, other.globals),
+            core_instances: join(self.core_instances, other.core_instances),
+            memories: join(self.memories, other.memories),
+            tables: join(self.tables, other.tables),
+            functions: join(self.functions, other.functions),
+            is_unknown: self.is_unknown || other.is_unknown,
+        }
     }
 }
 
@@ -259,7 +326,47 @@ mod tests {
         );
         assert_eq!(survey.start.memory, (2 * 2 + 1) * 65_536 + 2 * 100 * 8);
         assert_eq!(survey.start.core_instances, 3);
+        assert_eq!(survey.start.memories, 3);
+        assert_eq!(survey.start.tables, 2);
         assert_eq!(survey.active_data, 3);
         assert!(survey.has_code);
+    }
+
+    #[test]
+    fn a_module_counts_as_itself_under_another_name_and_as_the_largest_when_it_comes_as_a_value() {
+        let outer = survey(
+            r#"(component $all
+                (core module $m (memory 0) (memory 0) (global i64 (i64.const 1)))
+                (component $inner
+                    (alias outer $all $m (core module $m))
+                    (core instance (instantiate $m)))
+                (instance (instantiate $inner))
+                (instance (instantiate $inner)))"#,
+        );
+        assert_eq!(outer.start.memories, 4);
+        assert_eq!(outer.start.globals, 2 * GLOBAL_BYTES);
+        let value = survey(
+            r#"(component
+                (component $inner
+                    (import "m" (core module $m))
+                    (core instance (instantiate $m)))
+                (core module $m (memory 0) (memory 0))
+                (instance (instantiate $inner (with "m" (core module $m)))))"#,
+        );
+        assert_eq!(value.start.memories, 2);
+        assert!(!value.start.is_unknown);
+    }
+
+    #[test]
+    fn what_a_component_that_comes_as_a_value_holds_is_not_known() {
+        let survey = survey(
+            r#"(component
+                (component $inner
+                    (import "c" (component $c))
+                    (instance (instantiate $c)))
+                (component $c)
+                (instance (instantiate $inner (with "c" (component $c)))))"#,
+        );
+        assert!(survey.start.is_unknown);
     }
 }
