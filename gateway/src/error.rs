@@ -42,7 +42,7 @@ pub enum Failure {
     /// The guest's response cannot be sent: its status is none, its head is too large, or its body is not what its head
     /// says.
     GuestBadResponse,
-    /// The guest was refused memory beyond the package's `memory`, and died of it.
+    /// The guest was refused memory beyond the package's `memory` and died of it, or made the host hold more than that.
     MemoryLimit,
     /// The guest did not answer within the package's `timeout`.
     Deadline,

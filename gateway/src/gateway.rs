@@ -13,7 +13,7 @@ use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
 use http_body_util::{Either, Full};
 use wasmgate_common::TRACEPARENT;
-use wasmgate_dapr::{AppId, BuildingBlocks, is_dapr_path};
+use wasmgate_dapr::{AppId, BuildingBlocks, InvocationDepth, is_dapr_path};
 use wasmgate_pool::Pool;
 use wasmtime_wasi_http::Error;
 
@@ -250,8 +250,9 @@ impl Gateway {
             account.metrics().refused(failure.reason());
             failure
         };
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let trace = parts.headers.get(TRACEPARENT).cloned();
+        let depth = InvocationDepth::take(&mut parts.headers);
         let body =
             RequestBody::new(body, account.config.limits.request_body).ok_or_else(|| refused(Failure::BodyTooLarge))?;
         let permit = account
@@ -271,6 +272,7 @@ impl Gateway {
                 client.clone(),
                 self.building_blocks.clone(),
                 trace,
+                depth,
             ),
             request_id: id.clone(),
             timer,

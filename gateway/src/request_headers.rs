@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use wasmgate_common::{ensure_traceparent, remove_connection_options};
+use wasmgate_dapr::INVOCATION_DEPTH;
 
 /// Identity of a request in answers and logs: kept from the client when it is sane, made otherwise.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -84,7 +85,7 @@ pub(crate) fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: &Peer, prefix
 
 /// Takes out what only the building blocks may say of a call.
 pub(crate) fn remove_dapr_headers(headers: &mut HeaderMap) {
-    let is_theirs = |name: &&HeaderName| name.as_str().starts_with(DAPR_HEADERS);
+    let is_theirs = |name: &&HeaderName| name.as_str().starts_with(DAPR_HEADERS) || *name == INVOCATION_DEPTH;
     let theirs: Vec<_> = headers.keys().filter(is_theirs).cloned().collect();
     for name in theirs {
         headers.remove(name);

@@ -69,6 +69,7 @@ pub use building_blocks::{BuildingBlocks, Condition, not_granted};
 pub use dapr::Dapr;
 pub use grants::{Glob, Globs, GrantError, Grants};
 pub use internal::is_dapr_path;
+pub use invoke::{DEPTH as INVOCATION_DEPTH, InvocationDepth};
 pub use open_error::OpenError;
 pub use protocol::{ApiRequest, OperationName};
 pub use settings::{OutsideApp, Settings};

@@ -1,6 +1,7 @@
 //! The account of a package: what its instances may use (configuration, grants, permits, lines of the log), and what
 //! they have used (metrics). It knows nothing of code, so that instances and what they call stand on it.
 
+mod kept;
 mod log_budget;
 
 use std::sync::{Arc, OnceLock};
@@ -13,6 +14,8 @@ use crate::{
     metrics::{Metrics, PackageMetrics},
 };
 use log_budget::LogBudget;
+
+pub(crate) use kept::Kept;
 
 /// Names that one package may have looked up at once, of all that are: names that its guests choose, under a wildcard,
 /// may have servers that are silent, and other packages' names are looked up beside them.

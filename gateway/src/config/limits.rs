@@ -46,7 +46,7 @@ const OUTBOUND_CONCURRENCIES: RangeInclusive<usize> = 1..=1_000_000;
 pub struct Limits {
     /// Wall time of one request, from its head to the end of its response.
     pub timeout: Duration,
-    /// Bytes of all memories of one instance together.
+    /// Bytes of all memories, tables and globals of one instance, and of what the host holds for it.
     pub memory: u64,
     /// Bytes of one request's body.
     pub request_body: u64,

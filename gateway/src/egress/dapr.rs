@@ -1,12 +1,14 @@
 //! The Dapr door: a guest's calls of the Dapr API, which the gateway answers itself.
 
+use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use wasmgate_common::TRACEPARENT;
 use wasmgate_dapr::{ApiRequest, Body, BuildingBlocks, not_granted};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::account::Account;
+use crate::account::{Account, Kept};
 
 /// The place of the Dapr API for guests, as Dapr's own SDKs expect it.
 pub(crate) const DAPR_ENDPOINT: &str = "http://localhost:3500";
@@ -30,27 +32,59 @@ pub(super) fn continue_trace<B>(request: &mut Request<B>, trace: Option<&HeaderV
     }
 }
 
-/// Answers a call of the Dapr API, counted by its result and timed to the head of its answer.
+/// Bodies up to this many bytes are not counted: what a call takes anyway.
+const SMALL: u64 = 16 << 10;
+
+/// Answers a call of the Dapr API, counted by its result and timed to the head of its answer. What the host keeps of its
+/// bodies is `kept` for the instance: of the request until there is an answer, and of the answer until it is read.
+///
+/// # Errors
+/// When that is more than the instance may have.
 pub(super) async fn call(
     account: &Account,
     building_blocks: Option<&BuildingBlocks>,
     request: Request<WasiBody>,
-) -> Response<WasiBody> {
+    kept: &Kept,
+) -> Result<Response<WasiBody>, Error> {
     let Some(building_blocks) = building_blocks else {
-        return to_guest(not_granted());
+        return to_guest(not_granted(), kept);
     };
-    let request = ApiRequest::parse(request.map(Body::new));
+    let request = ApiRequest::parse(request.map(|body| gathered(body, kept)));
     let timer = account.metrics().block_call(request.operation());
     let (app, grants) = (account.name().app_id(), &account.config.grants);
     let response = building_blocks.call(app, grants, request).await;
     if let Some(timer) = timer {
         timer.answered(response.status());
     }
-    to_guest(response)
+    to_guest(response, kept)
 }
 
-fn to_guest(response: Response<Body>) -> Response<WasiBody> {
-    response.map(|body| body.map_err(broken).boxed_unsync())
+/// The body of a call: its parts count until the call has ended, since most calls gather them before they begin.
+fn gathered(body: WasiBody, kept: &Kept) -> Body {
+    let (kept, mut charges) = (kept.clone(), Vec::new());
+    let counted = body.inspect_frame(move |frame| {
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        // Who is refused is stopped at its next tick.
+        charges.extend(kept.charge(bytes).ok().filter(|_| bytes > 0));
+    });
+    Body::new(counted)
+}
+
+fn to_guest(response: Response<Body>, kept: &Kept) -> Result<Response<WasiBody>, Error> {
+    let size = response.body().size_hint().lower();
+    if size <= SMALL {
+        return Ok(response.map(|body| body.map_err(broken).boxed_unsync()));
+    }
+    let charge = kept
+        .charge(usize::try_from(size).unwrap_or(usize::MAX))
+        .map_err(|error| Error::InternalError(Some(error.to_string())))?;
+    Ok(response.map(|body| {
+        let body = body.map_frame(move |frame| {
+            let _until_it_is_dropped = &charge;
+            frame
+        });
+        body.map_err(broken).boxed_unsync()
+    }))
 }
 
 /// The error that a guest sees of a body that broke off.

@@ -16,13 +16,13 @@ mod watched;
 use std::{future::Future, sync::Arc};
 
 use http::{HeaderName, HeaderValue, Method};
-use wasmgate_dapr::BuildingBlocks;
+use wasmgate_dapr::{BuildingBlocks, InvocationDepth};
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
 };
 
 use crate::{
-    account::Account,
+    account::{Account, Kept},
     address,
     admission::{Permit, Permits},
     error::ERROR_HEADER,
@@ -46,6 +46,9 @@ pub(crate) struct Egress {
     trace: Option<HeaderValue>,
     /// Made with the first request: most guests send none.
     permits: Option<Permits>,
+    /// Made with the first body that counts.
+    kept: Option<Kept>,
+    depth: InvocationDepth,
 }
 
 type SendIo = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -53,13 +56,15 @@ type Sent = Result<(http::Response<WasiBody>, SendIo), Error>;
 
 impl Egress {
     /// A door for one instance of `package`, on the worker that `client` belongs to; what it sends belongs to the
-    /// request of this id and `trace`.
+    /// request of this id and `trace`, and is so deep in a chain of
+    /// invocations.
     pub(crate) fn new(
         account: Arc<Account>,
         request_id: RequestId,
         client: Client,
         building_blocks: Option<BuildingBlocks>,
         trace: Option<HeaderValue>,
+        depth: InvocationDepth,
     ) -> Self {
         Self {
             account,
@@ -68,7 +73,21 @@ impl Egress {
             building_blocks,
             trace,
             permits: None,
+            kept: None,
+            depth,
         }
+    }
+
+    /// The count of what the host keeps of the instance's bodies.
+    pub(crate) fn kept(&mut self) -> &Kept {
+        let limit = self.account.config.limits.memory;
+        self.kept
+            .get_or_insert_with(|| Kept::new(usize::try_from(limit).unwrap_or(usize::MAX)))
+    }
+
+    /// The same, if there was anything to count so far.
+    pub(crate) fn kept_so_far(&self) -> Option<&Kept> {
+        self.kept.as_ref()
     }
 
     /// Lets a request out, if the package may send it and has not too many under way.
@@ -161,9 +180,14 @@ impl WasiHttpHooks for Egress {
     ) -> Box<dyn Future<Output = Sent> + Send> {
         dapr::continue_trace(&mut request, self.trace.as_ref());
         if dapr::is_dapr(request.uri()) {
+            // Most are called from outside.
+            if self.depth != InvocationDepth::default() {
+                request.extensions_mut().insert(self.depth);
+            }
+            let kept = self.kept().clone();
             let (account, building_blocks) = (Arc::clone(&self.account), self.building_blocks.clone());
             return Box::new(async move {
-                let response = dapr::call(&account, building_blocks.as_ref(), request).await;
+                let response = dapr::call(&account, building_blocks.as_ref(), request, &kept).await?;
                 Ok((response, nothing_left()))
             });
         }

@@ -39,6 +39,10 @@ const EPOCHS_BETWEEN_YIELDS: u64 = 1;
 /// wait for another whole turn between its arrival and its start.
 const ROUNDS_TO_OTHERS: u32 = 2;
 
+/// The most bytes that a guest may hand to the host in one call: they are copied before anybody looks at them. The largest
+/// honest call is a write of a megabyte.
+const BYTES_OF_A_CALL: usize = 8 << 20;
+
 /// Everything one request needs besides the request itself.
 pub(crate) struct Call {
     /// The package.
@@ -177,13 +181,18 @@ impl Guest {
             egress,
             request_id,
             Answer::new(request.method()),
+            loaded.globals,
         );
         let mut store = Store::new(loaded.handler.engine(), state);
         store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(BYTES_OF_A_CALL);
         store.set_epoch_deadline(EPOCHS_TO_FIRST_YIELD);
         // Tokio's own yield lets the worker look at its sockets and timers before it comes back to this guest;
         // wasmtime's would be polled again at once, and a lone spinning guest would starve the connections.
-        store.epoch_deadline_callback(|_| {
+        store.epoch_deadline_callback(|store| {
+            if let Some(exceeded) = store.data().memory.exceeded() {
+                return Err(exceeded.into());
+            }
             let turn = Box::pin(give_way());
             Ok(UpdateDeadline::YieldCustom(EPOCHS_BETWEEN_YIELDS, turn))
         });
@@ -246,6 +255,9 @@ struct NoInstance;
 /// Turns a guest's error into the failure that the client sees and the text for the log.
 fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<String>) {
     let detail = Some(format!("{error:#}"));
+    if let Some(exceeded) = state.memory.exceeded() {
+        return (Failure::MemoryLimit, Some(exceeded.to_string()));
+    }
     if state.memory.refused() {
         return (Failure::MemoryLimit, detail);
     }

@@ -11,40 +11,63 @@ use wasmtime_wasi_io::IoView;
 use super::{
     answer::Answer,
     budget::RequestBudget,
-    memory::MemoryLimit,
+    holdings::FIELDS_BYTES,
+    memory::Memory,
     output::{GuestOutput, Stream},
 };
 use crate::{
-    account::Account,
+    account::{Account, Kept},
     egress::{self, Egress},
     request_headers::RequestId,
 };
 
 /// The state of one store, owned by one request.
 pub(crate) struct HostState {
-    pub(super) memory: MemoryLimit,
+    pub(super) memory: Memory,
     pub(super) answer: Answer,
     account: Arc<Account>,
     request_id: RequestId,
     /// Made when the guest first asks for something of it: most never do, and making it takes a dozen allocations.
     wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
-    table: ResourceTable,
+    /// A body was given to the guest to write.
+    pub(super) has_written: bool,
     egress: Egress,
 }
 
 impl HostState {
-    pub(super) fn new(account: Arc<Account>, egress: Egress, request_id: RequestId, answer: Answer) -> Self {
+    pub(super) fn new(
+        account: Arc<Account>,
+        egress: Egress,
+        request_id: RequestId,
+        answer: Answer,
+        globals: u64,
+    ) -> Self {
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(FIELDS_BYTES);
         Self {
-            memory: MemoryLimit::new(account.config.limits.memory),
+            memory: Memory::new(account.config.limits.memory, globals),
             answer,
             account,
             request_id,
             wasi: None,
-            http: WasiHttpCtx::new(),
-            table: ResourceTable::new(),
+            http,
+            has_written: false,
             egress,
         }
+    }
+
+    /// The count of what is kept of bodies.
+    pub(super) fn kept(&mut self) -> Kept {
+        let kept = self.egress.kept().clone();
+        self.memory.kept.get_or_insert(kept).clone()
+    }
+
+    fn called(&mut self) {
+        if self.memory.kept.is_none() {
+            self.memory.kept = self.egress.kept_so_far().cloned();
+        }
+        self.memory.called();
     }
 }
 
@@ -71,31 +94,34 @@ fn context(account: &Arc<Account>, request_id: &RequestId) -> WasiCtx {
 
 impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.called();
         let Self {
             wasi,
             account,
             request_id,
-            table,
+            memory,
             ..
         } = self;
         WasiCtxView {
             ctx: wasi.get_or_insert_with(|| context(account, request_id)),
-            table,
+            table: &mut memory.table,
         }
     }
 }
 
 impl IoView for HostState {
     fn table(&mut self) -> &mut ResourceTable {
-        &mut self.table
+        self.called();
+        &mut self.memory.table
     }
 }
 
 impl WasiHttpView for HostState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.called();
         WasiHttpCtxView {
             ctx: &mut self.http,
-            table: &mut self.table,
+            table: &mut self.memory.table,
             hooks: &mut self.egress,
         }
     }

@@ -1,45 +1,154 @@
-//! The memory of one instance: all of its linear memories and tables together stay below one limit.
+//! The memory of one instance: its linear memories, tables and globals, and what the host holds for it (resources,
+//! header fields, bodies) together stay below one limit.
+//!
+//! What the host holds is not counted call by call: each call can add so much at the most, and when that could matter the
+//! table of resources is looked through. A request of the usual kind ends before the first look.
 
-use wasmtime::ResourceLimiter;
+use wasmtime::{ResourceLimiter, component::ResourceTable};
+
+use super::holdings;
+use crate::account::Kept;
 
 /// The cost of a table element to the host, in bytes: a pointer.
 const TABLE_ELEMENT_BYTES: usize = 8;
 
+/// What the host holds for any instance and does not count, in bytes: the request, its answer and a few calls of its own,
+/// so that a guest which uses its memory up to the limit can still answer.
+const UNCOUNTED: usize = 256 << 10;
+
+/// The most that one call of the host can leave there, in bytes: a full set of fields
+/// (`WasiHttpCtx::set_field_size_limit`) and what is around it.
+const MOST_OF_A_CALL: usize = holdings::FIELDS_BYTES + holdings::RESOURCE_BYTES;
+
+/// The most resources of one instance: the time to look through them stays below a millisecond or two.
+const MOST_RESOURCES: usize = 100_000;
+
 /// Adds up what an instance has and refuses what goes beyond its limit.
-#[derive(Debug)]
-pub(super) struct MemoryLimit {
-    bytes: usize,
+pub(super) struct Memory {
+    /// The instance's resources.
+    pub(super) table: ResourceTable,
+    /// What is kept for it of bodies, if anything was.
+    pub(super) kept: Option<Kept>,
+    /// Memories, tables and globals, in bytes.
+    own: usize,
+    /// What the table holds beyond what is not counted, as it was last seen.
+    held: usize,
+    /// The most that may have come to the table since.
+    unseen: usize,
     limit: usize,
-    refused: bool,
+    is_refused: bool,
+    is_exceeded: bool,
 }
 
-impl MemoryLimit {
-    /// A limit in bytes; what does not fit into the address space is as good as unlimited.
-    pub(super) fn new(limit: u64) -> Self {
+/// What the host holds for an instance is more than it may have.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "it has {own} bytes of memory and the host holds {held} for it in resources and fields and {kept} in bodies; `limits.memory` is {limit}"
+)]
+pub(super) struct Exceeded {
+    own: usize,
+    held: usize,
+    kept: usize,
+    limit: usize,
+}
+
+impl Memory {
+    /// A limit in bytes, of which the globals are taken; what does not fit into the address space is as good as
+    /// unlimited.
+    pub(super) fn new(limit: u64, globals: u64) -> Self {
+        let number = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MOST_RESOURCES);
         Self {
-            bytes: 0,
-            limit: usize::try_from(limit).unwrap_or(usize::MAX),
-            refused: false,
+            table,
+            kept: None,
+            own: number(globals),
+            held: 0,
+            unseen: 0,
+            limit: number(limit),
+            is_refused: false,
+            is_exceeded: false,
         }
+    }
+
+    /// The limit in bytes.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
     }
 
     /// Returns whether the instance was ever refused what it asked for.
     pub(super) fn refused(&self) -> bool {
-        self.refused
+        self.is_refused || self.kept.as_ref().is_some_and(Kept::is_exceeded)
+    }
+
+    /// Notes a call of the host, before it is served: it may leave something in the table.
+    pub(super) fn called(&mut self) {
+        self.unseen = self.unseen.saturating_add(MOST_OF_A_CALL);
+        if self.unseen
+            > self
+                .limit
+                .saturating_add(UNCOUNTED)
+                .saturating_sub(self.own.saturating_add(self.held))
+        {
+            self.look();
+        }
+    }
+
+    /// Says what is too much, if the host holds too much: the instance is to end.
+    pub(super) fn exceeded(&self) -> Option<Exceeded> {
+        let is_exceeded = self.is_exceeded || self.kept.as_ref().is_some_and(Kept::is_exceeded);
+        is_exceeded.then(|| Exceeded {
+            own: self.own,
+            held: self.held,
+            kept: self.kept(),
+            limit: self.limit,
+        })
+    }
+
+    fn kept(&self) -> usize {
+        self.kept.as_ref().map_or(0, Kept::bytes)
+    }
+
+    /// Looks through the table. When there is too much in it nothing more comes in, until the guest is stopped at its next
+    /// tick.
+    fn look(&mut self) {
+        if self.is_exceeded {
+            return;
+        }
+        self.held = holdings::bytes(&mut self.table).saturating_sub(UNCOUNTED);
+        self.unseen = 0;
+        self.tell_others();
+        let all = self.own.saturating_add(self.held);
+        if self.held > 0 && all.saturating_add(self.kept()) > self.limit {
+            (self.is_exceeded, self.is_refused) = (true, true);
+            self.table.set_max_capacity(0);
+        }
+    }
+
+    fn tell_others(&self) {
+        if let Some(kept) = &self.kept {
+            kept.set_others(self.own.saturating_add(self.held));
+        }
     }
 
     fn grow(&mut self, current: usize, desired: usize) -> bool {
-        let wanted = self.bytes.saturating_add(desired.saturating_sub(current));
-        if wanted > self.limit {
-            self.refused = true;
+        let more = desired.saturating_sub(current);
+        let wanted = self.own.saturating_add(more);
+        if wanted.saturating_add(self.held).saturating_add(self.unseen) > self.limit {
+            self.look();
+        }
+        let all = wanted.saturating_add(self.held).saturating_add(self.kept());
+        if all > self.limit {
+            self.is_refused = true;
             return false;
         }
-        self.bytes = wanted;
+        self.own = wanted;
+        self.tell_others();
         true
     }
 }
 
-impl ResourceLimiter for MemoryLimit {
+impl ResourceLimiter for Memory {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         // What the guest's own maximum forbids is not this limit's refusal.
         if maximum.is_some_and(|maximum| desired > maximum) {
@@ -62,18 +171,54 @@ mod tests {
     use super::*;
 
     #[test]
-    fn several_memories_share_one_limit() {
-        let mut limit = MemoryLimit::new(100);
-        assert!(limit.memory_growing(0, 60, None).unwrap());
-        assert!(!limit.memory_growing(0, 60, None).unwrap());
-        assert!(limit.refused());
-        assert!(limit.memory_growing(60, 100, None).unwrap());
+    fn several_memories_and_globals_share_one_limit() {
+        let mut memory = Memory::new(110, 10);
+        assert!(memory.memory_growing(0, 60, None).unwrap());
+        assert!(!memory.memory_growing(0, 60, None).unwrap());
+        assert!(memory.refused());
+        assert!(memory.memory_growing(60, 100, None).unwrap());
     }
 
     #[test]
     fn a_guests_own_maximum_is_not_our_refusal() {
-        let mut limit = MemoryLimit::new(100);
-        assert!(!limit.memory_growing(0, 60, Some(50)).unwrap());
-        assert!(!limit.refused());
+        let mut memory = Memory::new(100, 0);
+        assert!(!memory.memory_growing(0, 60, Some(50)).unwrap());
+        assert!(!memory.refused());
+    }
+
+    #[test]
+    fn resources_share_it_too_and_come_back_when_they_are_dropped() {
+        let mut memory = Memory::new(2 << 20, 0);
+        let mut all = Vec::new();
+        while memory.exceeded().is_none() && all.len() < 10_000 {
+            memory.called();
+            all.extend(memory.table.push(0_u8).ok());
+        }
+        let most = (UNCOUNTED + (2 << 20)) / holdings::RESOURCE_BYTES;
+        assert!(
+            (most - 200..=most + 1).contains(&all.len()),
+            "{}",
+            all.len()
+        );
+
+        let mut memory = Memory::new(2 << 20, 0);
+        for _ in 0..10_000 {
+            memory.called();
+            let one = memory.table.push(0_u8).unwrap();
+            memory.table.delete(one).unwrap();
+        }
+        assert!(memory.exceeded().is_none() && memory.memory_growing(0, 2 << 20, None).unwrap());
+    }
+
+    #[test]
+    fn bodies_that_are_kept_leave_less_for_the_memory() {
+        let mut memory = Memory::new(100, 0);
+        let kept = Kept::new(100);
+        memory.kept = Some(kept.clone());
+        let charge = kept.charge(60).unwrap();
+        assert!(!memory.memory_growing(0, 60, None).unwrap());
+        drop(charge);
+        assert!(memory.memory_growing(0, 60, None).unwrap());
+        assert!(kept.charge(60).is_err());
     }
 }

@@ -3,7 +3,9 @@
 mod answer;
 mod budget;
 mod call;
+mod holdings;
 mod host;
+mod kept_stream;
 mod label;
 mod loaded;
 mod memory;

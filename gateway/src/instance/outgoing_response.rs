@@ -1,4 +1,5 @@
-//! The body that the host gives a guest to write, where wasmtime's own would refuse what HTTP allows.
+//! The bodies that the host gives a guest to write, where wasmtime's own would refuse what HTTP allows or keep what
+//! nobody counts.
 
 use wasmtime::{
     StoreContextMut,
@@ -7,13 +8,14 @@ use wasmtime::{
 use wasmtime_wasi_http::{
     WasiHttpView as _,
     p2::{
-        bindings::http::types::HostOutgoingResponse as _,
+        bindings::http::types::{HostOutgoingBody as _, HostOutgoingResponse as _},
         body::{HostOutgoingBody, StreamContext},
         types::HostOutgoingResponse,
     },
 };
+use wasmtime_wasi_io::streams::DynOutputStream;
 
-use super::host::HostState;
+use super::{host::HostState, kept_stream::KeptStream};
 use crate::content;
 
 /// The interface whose function is replaced, in the version that wasmtime offers; it serves all of 0.2.
@@ -52,6 +54,21 @@ impl HostState {
         self.answer.body = made.as_ref().ok().map(Resource::rep);
         Ok(made)
     }
+
+    /// Gives the guest the stream to write a body, as wasmtime does. What it writes is counted but for the first body,
+    /// which is nearly always the only one: there is no more in it at a time than two parts of a megabyte.
+    fn write(&mut self, body: Resource<HostOutgoingBody>) -> wasmtime::Result<Result<Resource<DynOutputStream>, ()>> {
+        if !std::mem::replace(&mut self.has_written, true) {
+            return self.http().write(body);
+        }
+        let kept = self.kept();
+        let table = self.http().table;
+        let Some(stream) = table.get_mut(&body)?.take_output_stream() else {
+            return Ok(Err(()));
+        };
+        let stream: DynOutputStream = Box::new(KeptStream::new(stream, kept));
+        Ok(Ok(table.push_child(stream, &body)?))
+    }
 }
 
 /// Puts what is particular to responses into the linker, which has `wasi:http` already.
@@ -60,10 +77,17 @@ impl HostState {
 /// When the linker does not take it.
 pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    let made = linker.instance(TYPES)?.func_wrap(
+    let mut types = linker.instance(TYPES)?;
+    types.func_wrap(
         "[method]outgoing-response.body",
         |mut store: StoreContextMut<'_, HostState>, (response,): (Resource<HostOutgoingResponse>,)| {
             Ok((store.data_mut().body(response)?,))
+        },
+    )?;
+    let made = types.func_wrap(
+        "[method]outgoing-body.write",
+        |mut store: StoreContextMut<'_, HostState>, (body,): (Resource<HostOutgoingBody>,)| {
+            Ok((store.data_mut().write(body)?,))
         },
     );
     linker.allow_shadowing(false);

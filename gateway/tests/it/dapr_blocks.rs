@@ -154,6 +154,47 @@ async fn one_package_invokes_another_and_its_answer_passes_unchanged() {
 }
 
 #[tokio::test]
+async fn packages_that_invoke_each_other_without_end_are_stopped_by_508() {
+    let gateway = shop_and_taker().start();
+    let path = "/v1.0/invoke/shop/method/shop";
+    // The header of each level is in the headers of the one above, and so is a depth of the guest's own making.
+    let levels = |depth: usize| {
+        let names = (1..depth).flat_map(|level| {
+            let sent = "x-send-".repeat(level);
+            [
+                (format!("{sent}x-call"), path),
+                (format!("{sent}wasmgate-depth"), "0"),
+            ]
+        });
+        names.collect::<Vec<_>>()
+    };
+    let invoke = async |depth: usize| {
+        let mut request = gateway.request("GET", "/shop").header("x-call", path);
+        for (name, value) in levels(depth) {
+            request = request.header(name, value);
+        }
+        gateway
+            .send(request.body(crate::harness::empty()).unwrap())
+            .await
+    };
+    // The last one has nothing more to call.
+    assert_eq!(invoke(16).await.status, 404);
+    let refused = invoke(17).await;
+    assert_eq!(refused.status, 508, "{}", refused.text());
+    assert!(
+        refused.text().contains("16 are the most"),
+        "{}",
+        refused.text()
+    );
+    let shallow = gateway.request("GET", "/shop").header("x-call", path);
+    let shallow = shallow.header("wasmgate-depth", "16");
+    let shallow = gateway
+        .send(shallow.body(crate::harness::empty()).unwrap())
+        .await;
+    assert_eq!(shallow.status, 404, "a client cannot set it");
+}
+
+#[tokio::test]
 async fn a_job_fires_at_the_package_that_scheduled_it() {
     let gateway = TestGateway::builder()
         .guest_as(

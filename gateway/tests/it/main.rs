@@ -42,6 +42,7 @@ mod h2spec;
 mod heads;
 mod identity;
 mod import_circles;
+mod instance_memory;
 mod isolation;
 mod limits;
 mod lost_code;

@@ -1,12 +1,15 @@
 //! Service invocation: one app calls another.
 
 mod answer;
+mod depth;
 mod request;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 pub(crate) use answer::{answered, invoked};
 use axum::body::Body;
+pub(crate) use depth::of_invocation;
+pub use depth::{DEPTH, InvocationDepth};
 use http::{Request, Response, request::Parts};
 use http_body::Body as _;
 pub(crate) use request::{callee, outgoing, passed_on};

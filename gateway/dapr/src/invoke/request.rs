@@ -6,7 +6,10 @@ use http_body::Body as _;
 use http_body_util::Limited;
 use wasmgate_common::{ensure_traceparent, remove_hop_by_hop};
 
-use super::FAILED;
+use super::{
+    FAILED,
+    depth::{DEPTH, of_invocation},
+};
 use crate::{
     app::AppId,
     error::ApiError,
@@ -34,6 +37,7 @@ pub(crate) fn outgoing(
     callee: &AppId,
     method: &str,
 ) -> Result<Request<Body>, ApiError> {
+    let depth = of_invocation(parts)?;
     let mut target = method.to_owned();
     if let Some(query) = parts.uri.query() {
         target.push('?');
@@ -59,6 +63,7 @@ pub(crate) fn outgoing(
             headers.insert(name, value);
         }
     }
+    headers.insert(DEPTH, depth);
     ensure_traceparent(headers);
     Ok(request)
 }

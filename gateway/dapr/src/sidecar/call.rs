@@ -81,6 +81,7 @@ async fn invoke_app(
         let request = invoke::outgoing(parts, body, names.app(), &callee, method)?;
         return invoke::invoked(shared.channel.deliver(&callee, request).await).await;
     }
+    let depth = invoke::of_invocation(parts)?;
     let query = parts.uri.query().map(|query| format!("?{query}"));
     let target = format!(
         "/v1.0/invoke/{callee}/method{method}{}",
@@ -94,6 +95,7 @@ async fn invoke_app(
     *request.headers_mut() = invoke::passed_on(&parts.headers);
     let headers = request.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
+    headers.insert(invoke::DEPTH, depth);
     // Should the call come back here, it is an invocation: the sidecar does not say so of its own app's.
     if let Some(app) = header_value(names.app().as_str()) {
         headers.insert(INVOKED_BY, app);

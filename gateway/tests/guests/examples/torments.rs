@@ -121,13 +121,14 @@ fn fields(bytes: usize) -> Fields {
 fn unsent_body() -> (
     wasip2::io::streams::OutputStream,
     wasip2::http::types::OutgoingBody,
+    OutgoingRequest,
 ) {
     let request = OutgoingRequest::new(Fields::new());
     let body = request.body().unwrap_or_else(|()| unreachable!());
     let stream = body.write().unwrap_or_else(|()| unreachable!());
     let allowed = stream.check_write().unwrap_or(0).min(1 << 20);
     let _ = stream.write(&vec![b'x'; allowed as usize]);
-    (stream, body)
+    (stream, body, request)
 }
 
 fn print(bytes: &[u8], n: u64) {
