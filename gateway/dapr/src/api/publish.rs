@@ -32,7 +32,7 @@ pub(super) async fn publish(call: &Call<'_>, body: Body, pubsub: &str, topic: &s
     let body = bytes(body).await?;
     let content_type = call.header("content-type").unwrap_or_default();
     let event = publisher(call, pubsub, topic).event(content_type, metadata(call, None)?, &body)?;
-    let published = call.api.pubsub.publish(vec![event]).await;
+    let published = call.api.pubsub.publish(call.caller, vec![event]).await;
     published.map_err(|error| store_error(FAILED, &error))?;
     no_content()
 }
@@ -65,7 +65,7 @@ pub(super) async fn bulk(call: &Call<'_>, body: Body, pubsub: &str, topic: &str)
         let metadata = metadata(call, Some(&entry.metadata))?;
         events.push(publisher(call, pubsub, topic).event(&entry.content_type, metadata, &body)?);
     }
-    let Err(error) = call.api.pubsub.publish(events).await else {
+    let Err(error) = call.api.pubsub.publish(call.caller, events).await else {
         return no_content();
     };
     let error = store_error(FAILED, &error);

@@ -57,6 +57,28 @@ impl Addressed {
             .collect()
     }
 
+    /// The number of rows that they are in the queues.
+    pub(crate) fn rows(&self) -> usize {
+        self.0.iter().map(|(_, apps)| apps.len()).sum()
+    }
+
+    /// The same events in pieces of about `most` rows.
+    pub(crate) fn in_pieces(self, most: usize) -> Vec<Self> {
+        let mut pieces = vec![Self(Vec::new())];
+        let mut rows = 0;
+        for (event, apps) in self.0 {
+            if rows >= most {
+                pieces.push(Self(Vec::new()));
+                rows = 0;
+            }
+            rows += apps.len();
+            if let Some(Self(piece)) = pieces.last_mut() {
+                piece.push((event, apps));
+            }
+        }
+        pieces
+    }
+
     /// Queues them for their apps.
     pub(crate) fn push(&self, conn: &Connection, now: i64) -> Result<(), StoreError> {
         self.0

@@ -153,9 +153,12 @@ pub(crate) fn adopt(conn: &Connection, app: &str, pubsub: &str, topic: &str) -> 
     Ok(statement.execute(params![app, pubsub, topic])?)
 }
 
-/// Removes events past their time to live.
-pub(crate) fn sweep(conn: &Connection, now: i64) -> Result<usize, StoreError> {
-    Ok(conn.execute("DELETE FROM delivery WHERE expires_at <= ?1", [now])?)
+/// Removes events past their time to live; up to `most` at a time, and answers how many there were.
+pub(crate) fn sweep(conn: &Connection, now: i64, most: usize) -> Result<usize, StoreError> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut statement = conn
+        .prepare_cached("DELETE FROM delivery WHERE id IN (SELECT id FROM delivery WHERE expires_at <= ?1 LIMIT ?2)")?;
+    Ok(statement.execute(params![now, most])?)
 }
 
 /// The depth of each queue.

@@ -9,8 +9,8 @@ use crate::{
     app::AppId,
     background::Background,
     broker::queue,
-    state,
-    store::{Store, StoreError},
+    lock, state,
+    store::{SLICE, Store, StoreError},
     time::now_ms,
 };
 
@@ -60,16 +60,59 @@ async fn introduce_outside(runtime: Arc<Runtime>, app: AppId) {
 /// Removes expired rows, from time to time.
 async fn sweep(store: Arc<Store>, background: Background) {
     loop {
-        let swept = store.write(|conn| {
-            state::sweep(conn, now_ms())?;
-            queue::sweep(conn, now_ms())?;
-            Ok::<_, StoreError>(())
-        });
-        if let Err(error) = swept.await {
+        if let Err(error) = sweep_once(&store).await {
             tracing::error!(%error, "expired rows could not be removed");
         }
         if !background.sleep(SWEEP_PERIOD).await {
             return;
+        }
+    }
+}
+
+async fn sweep_once(store: &Store) -> Result<(), StoreError> {
+    for sweep in [state::sweep, queue::sweep, lock::sweep] {
+        // A few at a time, so that the apps' writes have their turn in between.
+        while store
+            .write(move |conn| sweep(conn, now_ms(), SLICE))
+            .await?
+            >= SLICE
+        {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_has_expired_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let past = SLICE * 2 + 1;
+        let insert = move |conn: &rusqlite::Connection| {
+            for n in 0..i64::try_from(past).unwrap() + 3 {
+                let at = if n < i64::try_from(past).unwrap() {
+                    1
+                } else {
+                    i64::MAX
+                };
+                conn.execute("INSERT INTO lock VALUES ('l', ?1, 'me', ?2)", (n, at))?;
+                conn.execute("INSERT INTO state VALUES ('s', ?1, '1', 1, ?2)", (n, at))?;
+                conn.execute(
+                    "INSERT INTO delivery (app_id, pubsub, topic, data, content_type, raw, created_at, due_at, expires_at)
+                     VALUES ('a', 'p', 't', '', '', 0, 0, 0, ?1)",
+                    [at],
+                )?;
+            }
+            Ok::<_, StoreError>(())
+        };
+        store.write(insert).await.unwrap();
+        sweep_once(&store).await.unwrap();
+        for table in ["lock", "state", "delivery"] {
+            let count = format!("SELECT count(*) FROM {table}");
+            let left = store.read(|conn| Ok(conn.query_row(&count, [], |row| row.get::<_, i64>(0))?));
+            assert_eq!(left.unwrap(), 3, "{table}");
         }
     }
 }

@@ -92,7 +92,7 @@ impl Jobs {
         let overwrite = spec.overwrite.unwrap_or(false);
         let put = self
             .store
-            .write(move |conn| table::put(conn, &job, overwrite));
+            .write_for(app, 1, move |conn| table::put(conn, &job, overwrite));
         let put = put
             .await
             .map_err(|error: StoreError| store_error(FAILED, &error))?;
@@ -122,10 +122,10 @@ impl Jobs {
     /// Deletes the job `name` of `app`; one that is not there is as the app wants it.
     pub(crate) async fn delete(&self, app: &AppId, name: &str) -> Result<(), ApiError> {
         check_name(name)?;
-        let (app, name) = (app.to_string(), name.to_owned());
+        let (owner, name) = (app.to_string(), name.to_owned());
         let deleted = self
             .store
-            .write(move |conn| table::delete(conn, &app, &name));
+            .write_for(app, 1, move |conn| table::delete(conn, &owner, &name));
         let deleted = deleted.await;
         deleted.map_err(|error: StoreError| store_error("DAPR_SCHEDULER_DELETE_JOB", &error))?;
         Ok(())

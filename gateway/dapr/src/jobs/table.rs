@@ -56,13 +56,26 @@ pub(crate) fn delete(conn: &Connection, app: &str, name: &str) -> Result<bool, S
     Ok(statement.execute([app, name])? > 0)
 }
 
-/// Up to `limit` jobs due at `now`.
-pub(crate) fn due(conn: &Connection, now: i64, limit: usize) -> Result<Vec<JobRow>, StoreError> {
+/// The apps that have jobs due at `now`: a few steps in an index for each app that has jobs, however many it has.
+pub(crate) fn apps_due(conn: &Connection, now: i64) -> Result<Vec<String>, StoreError> {
+    let mut statement = conn.prepare_cached(
+        "WITH RECURSIVE apps (id) AS (
+           SELECT min(app_id) FROM job
+           UNION ALL SELECT (SELECT min(app_id) FROM job WHERE app_id > id) FROM apps WHERE id IS NOT NULL)
+         SELECT id FROM apps WHERE id IS NOT NULL
+         AND EXISTS (SELECT 1 FROM job WHERE app_id = id AND due_at <= ?1)",
+    )?;
+    let rows = statement.query_map([now], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Up to `limit` jobs of `app` due at `now`, the oldest first.
+pub(crate) fn due(conn: &Connection, app: &str, now: i64, limit: usize) -> Result<Vec<JobRow>, StoreError> {
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM job WHERE due_at <= ?1 ORDER BY due_at LIMIT ?2"
+        "SELECT {COLUMNS} FROM job WHERE app_id = ?1 AND due_at <= ?2 ORDER BY due_at LIMIT ?3"
     ))?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![now, limit], job)?;
+    let rows = statement.query_map(params![app, now, limit], job)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

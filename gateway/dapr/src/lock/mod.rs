@@ -4,7 +4,7 @@ mod table;
 
 use std::sync::Arc;
 
-pub(crate) use table::Unlock;
+pub(crate) use table::{Unlock, sweep};
 
 use crate::{
     app::AppId,
@@ -35,7 +35,7 @@ impl Locks {
         }
         let resource = self.resource(app, name, &claim, "ERR_TRY_LOCK")?;
         let store = name.to_owned();
-        let taken = self.store.write(move |conn| {
+        let taken = self.store.write_for(app, 1, move |conn| {
             let now = now_ms();
             let expires_at = now.saturating_add(i64::from(seconds) * 1000);
             table::try_lock(conn, &store, &resource, &claim.lock_owner, now, expires_at)
@@ -50,7 +50,7 @@ impl Locks {
         let store = name.to_owned();
         let unlock =
             move |conn: &rusqlite::Connection| table::unlock(conn, &store, &resource, &claim.lock_owner, now_ms());
-        let unlocked = self.store.write(unlock).await;
+        let unlocked = self.store.write_for(app, 1, unlock).await;
         unlocked.map_err(|error: StoreError| store_error("ERR_UNLOCK", &error))
     }
 

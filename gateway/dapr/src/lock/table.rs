@@ -51,3 +51,13 @@ pub(crate) fn unlock(
         }
     }
 }
+
+/// Removes up to `most` locks that have expired, of every store; answers how many there were.
+pub(crate) fn sweep(conn: &Connection, now: i64, most: usize) -> Result<usize, StoreError> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut statement = conn.prepare_cached(
+        "DELETE FROM lock WHERE (store, resource) IN
+         (SELECT store, resource FROM lock WHERE expires_at <= ?1 LIMIT ?2)",
+    )?;
+    Ok(statement.execute(params![now, most])?)
+}

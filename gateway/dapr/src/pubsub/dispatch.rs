@@ -35,7 +35,9 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 pub(super) async fn run(block: Arc<PubSub>, queue: Arc<Queue>) {
     let mut flight = InFlight::default();
     let mut hold = Hold::default();
+    let mut freed = block.slots.freed();
     loop {
+        freed.mark_unchanged();
         let pause = match hold.left() {
             Some(pause) => pause,
             None => take_due(&block, &queue, &mut flight)
@@ -48,6 +50,7 @@ pub(super) async fn run(block: Arc<PubSub>, queue: Arc<Queue>) {
         tokio::select! {
             Some(reached) = flight.collect() => hold.learn(reached),
             () = queue.wake.notified() => {}
+            _ = freed.changed(), if flight.lacks_places => {}
             () = sleep(pause) => {}
             () = queue.closed.cancelled() => break,
             () = block.background.stopped() => break,
@@ -84,9 +87,15 @@ async fn take_due(block: &Arc<PubSub>, queue: &Arc<Queue>, flight: &mut InFlight
             return Ok(wait);
         }
     }
+    let deliveries = flight.deliveries().min(due.len().div_ceil(at_once));
+    let places = block.slots.take(&queue.subscription.app, deliveries);
+    flight.lacks_places = places.len() < deliveries;
+    if places.is_empty() {
+        return Ok(LONGEST_SLEEP);
+    }
     let fits = due
         .iter()
-        .take(room)
+        .take(room.min(places.len() * at_once))
         .take_while(|event| flight.reserve(event) != Reserved::NoRoom);
     let ids: Vec<i64> = fits.map(|event| event.id).collect();
     let loaded = block.store.read(|conn| queue::load(conn, &ids));
@@ -96,14 +105,34 @@ async fn take_due(block: &Arc<PubSub>, queue: &Arc<Queue>, flight: &mut InFlight
             flight.release(*id);
         }
     }
-    for (route, events) in by_route(queue, loaded).await {
-        for some in chunks(events, at_once) {
-            let ids = some.iter().map(|(delivery, _)| delivery.id).collect();
-            flight.spawn(
-                ids,
-                handle(block.clone(), queue.clone(), route.clone(), some),
-            );
+    let mut work: Vec<_> = places
+        .into_iter()
+        .map(|place| (place, Vec::new()))
+        .collect();
+    let routed = by_route(queue, loaded).await.into_iter();
+    let deliveries = routed.flat_map(|(route, events)| {
+        let chunks = chunks(events, at_once).into_iter();
+        chunks.map(move |some| (route.clone(), some))
+    });
+    // By several routes they may be more than places: those of one place go one after the other.
+    for (turn, delivery) in deliveries.enumerate() {
+        let at = turn % work.len();
+        if let Some((_, own)) = work.get_mut(at) {
+            own.push(delivery);
         }
+    }
+    for (place, own) in work.into_iter().filter(|(_, own)| !own.is_empty()) {
+        let events = own.iter().flat_map(|(_, some)| some);
+        let ids = events.map(|(delivery, _)| delivery.id).collect();
+        let (block, queue) = (block.clone(), queue.clone());
+        flight.spawn(ids, async move {
+            let mut reached = true;
+            for (route, some) in own {
+                reached &= handle(&block, &queue, route, some).await;
+            }
+            drop(place);
+            reached
+        });
     }
     // There may be more than was asked for: look again at once if there is room.
     Ok(Duration::ZERO)
@@ -150,7 +179,7 @@ fn chunks<T>(mut items: Vec<T>, size: usize) -> Vec<Vec<T>> {
 }
 
 /// Delivers some events and settles them.
-async fn handle(block: Arc<PubSub>, queue: Arc<Queue>, route: Route, events: Vec<(Delivery, Bytes)>) -> Reached {
+async fn handle(block: &PubSub, queue: &Queue, route: Route, events: Vec<(Delivery, Bytes)>) -> Reached {
     let (alive, expired): (Vec<_>, Vec<_>) = events.into_iter().partition(|(delivery, _)| {
         delivery
             .event
@@ -166,11 +195,11 @@ async fn handle(block: Arc<PubSub>, queue: Arc<Queue>, route: Route, events: Vec
         // No rule holds and there is no default: the app does not want it.
         (Ok(None), alive, _) => vec![Outcome::Done; alive.len()],
         (Ok(Some(_)), [], _) => Vec::new(),
-        (Ok(Some(path)), alive, Some(_)) => deliver::bulk(&block, &queue, path, alive).await,
+        (Ok(Some(path)), alive, Some(_)) => deliver::bulk(block, queue, path, alive).await,
         (Ok(Some(path)), alive, None) => {
             let mut outcomes = Vec::new();
             for event in alive {
-                outcomes.push(deliver::single(&block, &queue, path, event).await);
+                outcomes.push(deliver::single(block, queue, path, event).await);
             }
             outcomes
         }
@@ -183,7 +212,7 @@ async fn handle(block: Arc<PubSub>, queue: Arc<Queue>, route: Route, events: Vec
     );
     let unreachable = |(_, outcome): &(Delivery, Outcome)| matches!(outcome, Outcome::Unreachable(_));
     let reached = !settled.iter().any(unreachable);
-    if let Err(error) = settle(&block, &queue, settled).await {
+    if let Err(error) = settle(block, queue, settled).await {
         // They stay queued and are delivered again.
         tracing::error!(%error, "deliveries could not be settled");
         sleep(DATABASE_PAUSE).await;

@@ -37,6 +37,8 @@ pub(super) struct InFlight {
     /// The events and their lengths.
     pub(super) events: HashMap<i64, usize>,
     bytes: usize,
+    /// Something is due, and there was no place to deliver it.
+    pub(super) lacks_places: bool,
 }
 
 /// True if the app was there for a delivery.
@@ -50,9 +52,14 @@ pub(super) enum Reserved {
 }
 
 impl InFlight {
+    /// The number of deliveries that may still go.
+    pub(super) fn deliveries(&self) -> usize {
+        MAX_IN_FLIGHT.saturating_sub(self.by_task.len())
+    }
+
     /// The number of events that may still go, with so many in a delivery.
     pub(super) fn room(&self, at_once: usize) -> usize {
-        let deliveries = MAX_IN_FLIGHT.saturating_sub(self.by_task.len());
+        let deliveries = self.deliveries();
         let events = MAX_EVENTS.saturating_sub(self.events.len());
         if self.bytes >= MAX_BYTES {
             return 0;

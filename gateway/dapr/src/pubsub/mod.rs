@@ -7,6 +7,7 @@ mod introduce;
 pub(crate) mod outcome;
 mod publish;
 mod settle;
+mod slots;
 mod subscribe;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -14,6 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use parking_lot::Mutex;
 
 pub(crate) use publish::Publisher;
+use slots::Slots;
 
 use crate::{
     app::{AppId, Apps},
@@ -23,7 +25,7 @@ use crate::{
     error::ApiError,
     event::Event,
     internal::DeliveryPaths,
-    store::{Store, StoreError},
+    store::{SLICE, Store, StoreError},
     time::now_ms,
 };
 
@@ -46,6 +48,8 @@ pub(crate) struct PubSub {
     apps: Arc<Apps>,
     paths: Arc<DeliveryPaths>,
     background: Background,
+    /// The places of deliveries under way.
+    slots: Arc<Slots>,
     /// The apps that have not told their subscriptions since the start, and why not.
     silent: Mutex<BTreeMap<AppId, String>>,
 }
@@ -67,6 +71,7 @@ impl PubSub {
             apps,
             paths,
             background,
+            slots: Arc::default(),
             silent: Mutex::default(),
         }
     }
@@ -88,17 +93,21 @@ impl PubSub {
         Ok(())
     }
 
-    /// Queues `events` for every subscriber, all or none, and answers once they are on disk.
-    pub(crate) async fn publish(&self, events: Vec<Event>) -> Result<(), StoreError> {
+    /// Queues `events` of `app` for every subscriber and answers once they are on disk: up to [`SLICE`] of them all or
+    /// none, more of them so many at a time, so that other apps' writes have their turn in between.
+    pub(crate) async fn publish(&self, app: &AppId, events: Vec<Event>) -> Result<(), StoreError> {
         let addressed = self.broker.address(events);
         if addressed.is_for_nobody() {
             return Ok(());
         }
         let topics = addressed.topics();
-        self.store
-            .write(move |conn| addressed.push(conn, now_ms()))
-            .await?;
-        self.broker.wake_all(&topics);
+        for piece in addressed.in_pieces(SLICE) {
+            let rows = piece.rows();
+            self.store
+                .write_for(app, rows, move |conn| piece.push(conn, now_ms()))
+                .await?;
+            self.broker.wake_all(&topics);
+        }
         Ok(())
     }
 

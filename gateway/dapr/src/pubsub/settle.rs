@@ -41,7 +41,7 @@ pub(super) async fn settle(block: &PubSub, queue: &Queue, settled: Vec<(Delivery
         }
         return Ok(());
     }
-    let topic = dead_letter.clone();
+    let (topic, rows) = (dead_letter.clone(), settled.len());
     let settle_all = move |conn: &rusqlite::Connection| {
         let (mut results, mut given_up) = (Vec::with_capacity(settled.len()), Vec::new());
         for (mut delivery, outcome) in settled {
@@ -106,7 +106,8 @@ pub(super) async fn settle(block: &PubSub, queue: &Queue, settled: Vec<(Delivery
         }
         Ok::<_, StoreError>((results, given_up))
     };
-    let (results, given_up) = block.store.write(settle_all).await?;
+    let written = block.store.write_for(&subscription.app, rows, settle_all);
+    let (results, given_up) = written.await?;
     for result in results {
         count(result);
     }

@@ -20,7 +20,7 @@ use crate::{
     error::ApiError,
     key::full_key,
     protocol::body::forms::{Options as WriteOptions, SaveItem},
-    store::{Store, StoreError, store_error},
+    store::{SLICE, Store, StoreError, store_error},
     time::now_ms,
 };
 
@@ -138,13 +138,21 @@ impl StateStore<'_> {
         found.map_err(|error| store_error("ERR_STATE_BULK_GET", &error))
     }
 
-    /// Saves all items or none; the call's metadata goes before their own.
+    /// Saves items; the call's metadata goes before their own. Up to [`SLICE`] of them are saved all or none. More are
+    /// saved so many at a time, so that other apps' writes have their turn in between, and a failure ends it: what was
+    /// saved before stays, as beside a sidecar.
     pub(crate) async fn save(&self, items: Vec<SaveItem>, metadata: &[(String, String)]) -> Result<(), ApiError> {
         let changes = items
             .into_iter()
             .map(|item| item.change(&self.prefix, metadata, "ERR_STATE_SAVE"))
             .collect::<Result<Vec<_>, _>>()?;
-        self.write(changes, "ERR_STATE_SAVE").await
+        let mut rest = changes;
+        while rest.len() > SLICE {
+            let later = rest.split_off(SLICE);
+            self.write(rest, "ERR_STATE_SAVE").await?;
+            rest = later;
+        }
+        self.write(rest, "ERR_STATE_SAVE").await
     }
 
     /// Deletes `key`, if it has the ETag `if_match` or none is given.
@@ -189,12 +197,13 @@ impl StateStore<'_> {
 
     async fn write(&self, changes: Vec<Change>, code: &'static str) -> Result<(), ApiError> {
         let name = self.name.to_owned();
-        let outcome = self.block.store.write(move |conn| {
+        let rows = changes.len();
+        let work = move |conn: &rusqlite::Connection| {
             let now = now_ms();
             let mut changes = changes.iter();
             changes.try_for_each(|change| table::apply(conn, &name, change, now))
-        });
-        match outcome.await {
+        };
+        match self.block.store.write_for(self.app, rows, work).await {
             Ok(()) => Ok(()),
             Err(error @ ChangeError::Mismatch(_)) => Err(ApiError::new(409, code, error.to_string())),
             Err(ChangeError::Store(error)) => Err(store_error(code, &error)),

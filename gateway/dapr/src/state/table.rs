@@ -133,9 +133,12 @@ pub(crate) fn apply(conn: &Connection, store: &str, change: &Change, now: i64) -
     Ok(())
 }
 
-/// Removes what has expired, of every store.
-pub(crate) fn sweep(conn: &Connection, now: i64) -> Result<usize, StoreError> {
-    Ok(conn.execute("DELETE FROM state WHERE expires_at <= ?1", [now])?)
+/// Removes what has expired, of every store; up to `most` at a time, and answers how many there were.
+pub(crate) fn sweep(conn: &Connection, now: i64, most: usize) -> Result<usize, StoreError> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let mut statement = conn
+        .prepare_cached("DELETE FROM state WHERE rowid IN (SELECT rowid FROM state WHERE expires_at <= ?1 LIMIT ?2)")?;
+    Ok(statement.execute(params![now, most])?)
 }
 
 /// Empties a store: what `state.in-memory` means at a start.

@@ -75,14 +75,15 @@ impl StateStore<'_> {
         let name = self.name.to_owned();
         let addressed = self.block.broker.address(events);
         let topics = addressed.topics();
-        let outcome = self.block.store.write(move |conn| {
+        let rows = changes.len() + addressed.rows();
+        let work = move |conn: &rusqlite::Connection| {
             let now = now_ms();
             let mut changes = changes.iter();
             changes.try_for_each(|change| table::apply(conn, &name, change, now))?;
             addressed.push(conn, now)?;
             Ok::<_, ChangeError>(())
-        });
-        match outcome.await {
+        };
+        match self.block.store.write_for(self.app, rows, work).await {
             Ok(()) => {
                 self.block.broker.wake_all(&topics);
                 Ok(())

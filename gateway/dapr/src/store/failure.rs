@@ -25,6 +25,9 @@ pub enum StoreError {
     /// The file was written by another version.
     #[error("its layout is version {0}, this program knows version {SCHEMA_VERSION}")]
     Version(i64),
+    /// One app has so many writes waiting that it may add no more.
+    #[error("too many writes of this app wait")]
+    Crowded,
     /// The writer has ended, as the process is ending.
     #[error("the database is closed")]
     Closed,
@@ -53,7 +56,7 @@ impl StoreError {
             Self::Sqlite(error) => Fault::from_code(error.sqlite_error_code()),
             Self::NotCommitted { fault, .. } => *fault,
             Self::Version(_) => Fault::Other,
-            Self::Closed => Fault::Busy,
+            Self::Crowded | Self::Closed => Fault::Busy,
         }
     }
 }

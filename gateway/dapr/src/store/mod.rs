@@ -8,18 +8,23 @@
 
 mod failure;
 mod open;
+mod turns;
 mod writer;
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
+use tokio_util::sync::CancellationToken;
 use wasmgate_common::{check_private, create_private_dir, open_private};
 
 pub use failure::{Fault, StoreError};
 pub(crate) use failure::{WriteError, store_error};
 pub use open::DataError;
+use turns::Owner;
 use writer::Writer;
+
+use crate::app::AppId;
 
 /// The time that a connection waits for a lock that another program holds. Ours never hold one long.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,8 +33,15 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// large machine would read at once are opened and closed again.
 const MAX_IDLE_READERS: usize = 64;
 
+/// Steps of SQLite's machine between two looks whether a long read is still wanted: well below a millisecond.
+const STEPS: i32 = 10_000;
+
 /// Statements kept prepared on each connection: more than there are in this crate.
 const STATEMENT_CACHE: usize = 64;
+
+/// Rows that one write of an app touches at most where it may be done in several: other apps' writes take their turn
+/// between them.
+pub(crate) const SLICE: usize = 1_000;
 
 /// The layout below; a database of another number is refused rather than misread.
 const SCHEMA_VERSION: i64 = 2;
@@ -62,6 +74,13 @@ CREATE TABLE job (
   generation INTEGER NOT NULL, expires_at INTEGER, PRIMARY KEY (app_id, name));
 CREATE INDEX job_due ON job (due_at);
 INSERT INTO sequence VALUES ('job', 0);
+";
+
+/// Indexes that make work of the background cheap; an older program does without them.
+const INDEXES: &str = "
+CREATE INDEX IF NOT EXISTS job_due_of_app ON job (app_id, due_at);
+CREATE INDEX IF NOT EXISTS lock_expiry ON lock (expires_at);
+CREATE INDEX IF NOT EXISTS delivery_expiry ON delivery (expires_at) WHERE expires_at IS NOT NULL;
 ";
 
 /// The open database.
@@ -111,7 +130,7 @@ impl Store {
         })
     }
 
-    /// Runs `work` within a transaction and answers once that is on disk. If `work` fails, nothing
+    /// Runs `work` of the runtime itself within a transaction and answers once that is on disk. If `work` fails, nothing
     /// of it is kept and the writes beside it are not disturbed.
     pub(crate) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
@@ -119,17 +138,32 @@ impl Store {
         E: WriteError,
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
-        self.writer.write(work).await
+        self.writer.write(None, 1, work).await
+    }
+
+    /// The same for work of `app`, which touches about so many rows and takes its turn among those of other apps.
+    pub(crate) async fn write_for<T, E, F>(&self, app: &AppId, rows: usize, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: WriteError,
+        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+    {
+        let owner: Owner = Some(app.clone());
+        self.writer.write(owner, rows.max(1), work).await
     }
 
     /// Runs a point read here and now.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.read_mut(|conn| work(conn))
+    }
+
+    fn read_mut<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let idle = self.idle_readers.lock().pop();
-        let connection = match idle {
+        let mut connection = match idle {
             Some(connection) => connection,
             None => open_for_reading(&self.path)?,
         };
-        let answer = work(&connection);
+        let answer = work(&mut connection);
         let mut idle = self.idle_readers.lock();
         if idle.len() < MAX_IDLE_READERS {
             idle.push(connection);
@@ -137,14 +171,35 @@ impl Store {
         answer
     }
 
-    /// Runs a read that may take long on a thread where it holds up nobody.
+    /// Runs a read that may take long on a thread where it holds up nobody, and ends it when its caller goes away.
     pub(crate) async fn scan<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let store = self.clone();
-        let task = tokio::task::spawn_blocking(move || store.read(work));
-        task.await.unwrap_or(Err(StoreError::Closed))
+        let gone = CancellationToken::new();
+        let caller = gone.clone().drop_guard();
+        let task = tokio::task::spawn_blocking(move || store.read_while(work, move || !gone.is_cancelled()));
+        let answer = task.await.unwrap_or(Err(StoreError::Closed));
+        drop(caller);
+        answer
+    }
+
+    /// Runs a read that is broken off once `wanted` says no.
+    fn read_while<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+        wanted: impl Fn() -> bool + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if !wanted() {
+            return Err(StoreError::Closed);
+        }
+        self.read_mut(|conn| {
+            conn.progress_handler(STEPS, Some(move || !wanted()))?;
+            let answer = work(conn);
+            conn.progress_handler(0, None::<fn() -> bool>)?;
+            answer
+        })
     }
 }
 
@@ -177,6 +232,7 @@ fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
         }
         other => return Err(StoreError::Version(other)),
     }
+    transaction.execute_batch(INDEXES)?;
     transaction.commit()?;
     Ok(connection)
 }
@@ -188,4 +244,35 @@ fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "query_only", true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_long_read_ends_when_its_caller_goes_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(folder.path()).unwrap());
+        let (begun, begins) = mpsc::channel();
+        let (ended, ends) = mpsc::channel();
+        let mut scan = Box::pin(store.scan(move |conn| {
+            begun.send(()).unwrap();
+            // It counts for hours.
+            let count = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 1000000000000)
+                SELECT count(*) FROM n";
+            let counted = conn.query_row(count, [], |row| row.get::<_, i64>(0));
+            ended.send(counted.is_err()).unwrap();
+            Ok(counted?)
+        }));
+        assert!(futures_util::poll!(&mut scan).is_pending());
+        tokio::task::block_in_place(|| begins.recv().unwrap());
+        drop(scan);
+        assert!(tokio::task::block_in_place(|| ends.recv().unwrap()));
+        // The connection is as good as new for the next one.
+        let one = store.scan(|conn| Ok(conn.query_row("SELECT 1", [], |row| row.get::<_, i64>(0))?));
+        assert_eq!(one.await.unwrap(), 1);
+    }
 }

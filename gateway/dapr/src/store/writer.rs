@@ -1,20 +1,33 @@
 //! The one thread that writes: what waits is committed together.
 
-use std::{io, sync::Arc, sync::mpsc, thread};
+use std::{io, sync::Arc, thread};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::{Fault, StoreError, WriteError};
+use super::{
+    Fault, StoreError, WriteError,
+    turns::{Owner, Refused, Turns},
+};
 
 /// Writes that share one transaction at most: bounds how long the first of them waits for the
 /// last, while one sync is already spread thin over so many.
 const MAX_BATCH: usize = 256;
 
+/// Rows after which a transaction takes no more writes: some ten milliseconds of work, which is how long another's write
+/// waits for the ones before it.
+const MAX_ROWS: usize = 2_000;
+
 /// Tells a waiting caller what became of its write, once the commit is decided.
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// Does the work, if given a connection.
 type Work = Box<dyn FnOnce(Option<&Connection>) -> Done + Send>;
+
+/// A write that waits, and about how many rows it touches.
+struct Waiting {
+    work: Work,
+    rows: usize,
+}
 
 /// A write that was tried, or was not for want of a transaction.
 struct Done {
@@ -58,13 +71,13 @@ impl From<Lost> for StoreError {
 /// The way to the writing thread. Dropping it writes what waits, closes the database and only then
 /// returns, so that the folder is free for the next to open it.
 pub(super) struct Writer {
-    queue: Option<mpsc::Sender<Work>>,
+    queue: Arc<Turns<Waiting>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        drop(self.queue.take());
+        self.queue.close();
         if self
             .thread
             .take()
@@ -77,24 +90,24 @@ impl Drop for Writer {
 
 impl Writer {
     pub(super) fn start(connection: Connection) -> io::Result<Self> {
-        let (queue, waiting) = mpsc::channel::<Work>();
+        let queue = Arc::new(Turns::<Waiting>::new());
+        let waiting = Arc::clone(&queue);
         let thread = thread::Builder::new()
             .name("dapr-writer".into())
             .spawn(move || {
-                while let Ok(first) = waiting.recv() {
-                    let batch = std::iter::once(first)
-                        .chain(waiting.try_iter())
-                        .take(MAX_BATCH);
-                    commit_together(&connection, batch);
+                while let Some(first) = waiting.next() {
+                    commit_together(&connection, batch(first, &waiting));
                 }
             })?;
         Ok(Self {
-            queue: Some(queue),
+            queue,
             thread: Some(thread),
         })
     }
 
-    pub(super) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    /// Does `work` when it is `owner`'s turn; it touches about so many rows. A caller that is gone by then has nothing
+    /// done for it.
+    pub(super) async fn write<T, E, F>(&self, owner: Owner, rows: usize, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: WriteError,
@@ -102,7 +115,8 @@ impl Writer {
     {
         let (caller, answered) = oneshot::channel();
         let work: Work = Box::new(move |connection| {
-            let worked = connection.map(work);
+            let wanted = connection.filter(|_| !caller.is_closed());
+            let worked = wanted.map(work);
             let outcome = match &worked {
                 Some(Ok(_)) => Outcome::Keep,
                 Some(Err(error)) => Outcome::Discard(error.as_store().map(StoreError::fault)),
@@ -121,12 +135,29 @@ impl Writer {
             });
             Done { outcome, answer }
         });
-        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
-        queue.send(work).map_err(|_| StoreError::Closed)?;
+        let pushed = self.queue.push(owner, Waiting { work, rows });
+        pushed.map_err(|refused| match refused {
+            Refused::Crowded => StoreError::Crowded,
+            Refused::Closed => StoreError::Closed,
+        })?;
         answered
             .await
             .unwrap_or_else(|_| Err(E::from(StoreError::Closed)))
     }
+}
+
+/// The writes of one transaction: `first`, and those whose turn it is next, until they are enough.
+fn batch(first: Waiting, waiting: &Turns<Waiting>) -> impl Iterator<Item = Work> {
+    let (mut next, mut writes, mut rows) = (Some(first), 0, 0);
+    std::iter::from_fn(move || {
+        if writes >= MAX_BATCH || rows >= MAX_ROWS {
+            return None;
+        }
+        let taken = next.take().or_else(|| waiting.try_next())?;
+        writes += 1;
+        rows += taken.rows;
+        Some(taken.work)
+    })
 }
 
 fn commit_together(connection: &Connection, batch: impl Iterator<Item = Work>) {
@@ -194,7 +225,7 @@ mod tests {
 
     async fn insert(writer: &Writer, bytes: i64) -> Result<(), StoreError> {
         writer
-            .write(move |conn| {
+            .write(None, 1, move |conn| {
                 conn.execute("INSERT INTO t VALUES (zeroblob(?1))", [bytes])?;
                 Ok(())
             })
@@ -204,7 +235,7 @@ mod tests {
     async fn count(writer: &Writer) -> i64 {
         let count =
             |conn: &Connection| Ok::<_, StoreError>(conn.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?);
-        writer.write(count).await.unwrap()
+        writer.write(None, 1, count).await.unwrap()
     }
 
     #[tokio::test]
@@ -226,12 +257,79 @@ mod tests {
     #[tokio::test]
     async fn a_failed_write_leaves_nothing_and_does_not_disturb_those_beside_it() {
         let (_folder, writer) = writer(1_000);
-        let failing = writer.write(|conn| {
+        let failing = writer.write(None, 1, |conn| {
             conn.execute("INSERT INTO t VALUES (1)", [])?;
             Err::<(), _>(StoreError::Closed)
         });
         let both = futures_util::future::join(failing, insert(&writer, 1)).await;
         assert!(matches!(both, (Err(StoreError::Closed), Ok(()))));
         assert_eq!(count(&writer).await, 1);
+    }
+
+    /// Holds the writer until the sender is dropped or used.
+    fn hold(writer: &Arc<Writer>) -> std::sync::mpsc::Sender<()> {
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (begun, waits) = std::sync::mpsc::channel();
+        let writer = Arc::clone(writer);
+        tokio::spawn(async move {
+            let work = move |_: &Connection| {
+                begun.send(()).unwrap();
+                let _ = held.recv();
+                Ok::<_, StoreError>(())
+            };
+            writer.write(None, 1, work).await.unwrap();
+        });
+        tokio::task::block_in_place(|| waits.recv().unwrap());
+        release
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_write_waits_for_few_of_another_app_however_many_it_has() {
+        let (_folder, writer) = writer(1_000);
+        let writer = Arc::new(writer);
+        let order = Arc::new(parking_lot::Mutex::new(Vec::new()));
+        let release = hold(&writer);
+        let write = async |name: &'static str| {
+            let (writer, order) = (Arc::clone(&writer), Arc::clone(&order));
+            let work = move |_: &Connection| {
+                order.lock().push(name);
+                Ok::<_, StoreError>(())
+            };
+            let owner = crate::app::AppId::new(name).unwrap();
+            // Polled once, so that it waits in the queue; the rest of it runs as a task.
+            let mut written = Box::pin(async move { writer.write(Some(owner), MAX_ROWS, work).await });
+            assert!(futures_util::poll!(&mut written).is_pending());
+            tokio::spawn(written)
+        };
+        let mut written = Vec::new();
+        for _ in 0..50 {
+            written.push(write("flood").await);
+        }
+        let calm = write("calm").await;
+        drop(release);
+        calm.await.unwrap().unwrap();
+        // Each of the flood's fills a transaction: two at most were made before the other's.
+        let before = order
+            .lock()
+            .iter()
+            .position(|name| *name == "calm")
+            .unwrap();
+        assert!(before <= 2, "{before}");
+        for flood in written {
+            flood.await.unwrap().unwrap();
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn nothing_is_done_for_a_caller_that_has_gone_away() {
+        let (_folder, writer) = writer(1_000);
+        let writer = Arc::new(writer);
+        let release = hold(&writer);
+        {
+            let mut gone = Box::pin(insert(&writer, 1));
+            assert!(futures_util::poll!(&mut gone).is_pending());
+        }
+        drop(release);
+        assert_eq!(count(&writer).await, 0);
     }
 }
