@@ -2,12 +2,14 @@
 //! everything else needs nor the places of others.
 
 use std::{
-    collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
-use parking_lot::Mutex;
+use dashmap::{DashMap, Entry};
 use rustix::process::{Resource, getrlimit};
 
 use crate::config::Server as ServerConfig;
@@ -20,15 +22,11 @@ const NETWORK_BITS: u32 = 64;
 pub(super) struct Seats {
     most: usize,
     most_of_one: usize,
-    taken: Mutex<Taken>,
-}
-
-#[derive(Debug, Default)]
-struct Taken {
-    seats: usize,
-    by_client: HashMap<IpAddr, usize>,
+    taken: AtomicUsize,
+    /// How many each client has. Workers that accept from different clients hardly ever meet in one shard.
+    by_client: DashMap<IpAddr, usize>,
     /// True if the operator has been told since there was room.
-    is_warned: bool,
+    is_warned: AtomicBool,
 }
 
 /// The one that has no place left.
@@ -60,7 +58,9 @@ impl Seats {
         Arc::new(Self {
             most,
             most_of_one,
-            taken: Mutex::default(),
+            taken: AtomicUsize::default(),
+            by_client: DashMap::new(),
+            is_warned: AtomicBool::default(),
         })
     }
 
@@ -70,10 +70,13 @@ impl Seats {
     /// When there is none.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Result<Seat, Full> {
         let client = client(address);
-        let mut taken = self.taken.lock();
-        if taken.seats >= self.most {
-            if !taken.is_warned {
-                taken.is_warned = true;
+        let more = |taken: usize| (taken < self.most).then_some(taken.saturating_add(1));
+        if self
+            .taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_err()
+        {
+            if !self.is_warned.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     connections = self.most,
                     "there are as many connections as `server.connections` allows; more are refused"
@@ -81,16 +84,27 @@ impl Seats {
             }
             return Err(Full::Gateway);
         }
-        let of_one = taken.by_client.entry(client).or_default();
+        let mut of_one = self.by_client.entry(client).or_default();
         if *of_one >= self.most_of_one {
+            drop(of_one);
+            self.free();
             return Err(Full::Client);
         }
         *of_one = of_one.saturating_add(1);
-        taken.seats = taken.seats.saturating_add(1);
+        drop(of_one);
         Ok(Seat {
             seats: Arc::clone(self),
             client,
         })
+    }
+
+    /// Gives a place back.
+    fn free(&self) {
+        let taken = self.taken.fetch_sub(1, Ordering::Relaxed).saturating_sub(1);
+        // Half of the places free again is an end of what was told of.
+        if taken <= self.most / 2 {
+            self.is_warned.store(false, Ordering::Relaxed);
+        }
     }
 }
 
@@ -103,16 +117,14 @@ pub(super) struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut taken = self.seats.taken.lock();
-        taken.seats = taken.seats.saturating_sub(1);
-        // Half of the places free again is an end of what was told of.
-        taken.is_warned &= taken.seats > self.seats.most / 2;
-        if let Some(of_one) = taken.by_client.get_mut(&self.client) {
-            *of_one = of_one.saturating_sub(1);
-            if *of_one == 0 {
-                taken.by_client.remove(&self.client);
+        if let Entry::Occupied(mut of_one) = self.seats.by_client.entry(self.client) {
+            let left = of_one.get().saturating_sub(1);
+            of_one.insert(left);
+            if left == 0 {
+                of_one.remove();
             }
         }
+        self.seats.free();
     }
 }
 
@@ -141,6 +153,6 @@ mod tests {
         assert_eq!(seats.take(address("10.0.0.2")).unwrap_err(), Full::Gateway);
         drop(first);
         let _fourth = seats.take(address("2001:db8::2")).unwrap();
-        assert_eq!(seats.taken.lock().by_client.len(), 2, "one of IPv6");
+        assert_eq!(seats.by_client.len(), 2, "one of IPv6");
     }
 }
