@@ -28,6 +28,7 @@ mod app;
 mod back_off;
 mod background;
 mod bindings;
+mod breaker;
 mod broker;
 mod building_blocks;
 mod components;

@@ -3,6 +3,7 @@
 mod bindings;
 mod call;
 mod configuration;
+mod guarded;
 mod jobs;
 mod lock;
 mod meta;
@@ -64,7 +65,6 @@ impl Api {
 }
 
 async fn route(api: &Api, caller: &AppId, grants: &Grants, request: ApiRequest) -> ApiResult {
-    use Operation as Op;
     let (operation, parts, body) = request.into_parts()?;
     operation.check(grants)?;
     let call = &Call {
@@ -73,7 +73,22 @@ async fn route(api: &Api, caller: &AppId, grants: &Grants, request: ApiRequest) 
         grants,
         parts: &parts,
     };
-    match &operation {
+    if let Some(used) = guarded::used(&operation) {
+        let policy = api
+            .components
+            .resiliency
+            .outbound(caller, used.kind, used.name);
+        if !policy.is_none() {
+            return guarded::guarded(call, &policy, used, &operation, body).await;
+        }
+    }
+    perform(call, &operation, body).await
+}
+
+/// Does what a call asks for.
+async fn perform(call: &Call<'_>, operation: &Operation, body: Body) -> ApiResult {
+    use Operation as Op;
+    match operation {
         Op::GetState { store, key } => state::get(call, store, key),
         Op::SaveState { store } => state::save(call, body, store).await,
         Op::DeleteState { store, key } => state::delete(call, store, key).await,
@@ -83,8 +98,10 @@ async fn route(api: &Api, caller: &AppId, grants: &Grants, request: ApiRequest) 
         Op::Publish { pubsub, topic } => publish::publish(call, body, pubsub, topic).await,
         Op::BulkPublish { pubsub, topic } => publish::bulk(call, body, pubsub, topic).await,
         Op::Invoke { app, method } => {
-            api.invocation
-                .invoke(caller, &parts, body, app, method)
+            let (caller, parts) = (call.caller, call.parts);
+            call.api
+                .invocation
+                .invoke(caller, parts, body, app, method)
                 .await
         }
         Op::Bind { name } => bindings::invoke(call, body, name).await,

@@ -13,6 +13,7 @@ use super::Bindings;
 use crate::{
     app::{AppId, DeliveryFailure, DeliveryKind, DeliveryResult},
     back_off::BackOff,
+    components::{ComponentType, Try},
     time::{Schedule, go_time, now_ms, until},
 };
 
@@ -21,10 +22,15 @@ impl Bindings {
     pub(crate) fn start(self: &Arc<Self>, app: AppId) {
         let block = Arc::clone(self);
         self.background.spawn(async move {
-            for (path, schedule) in block.inputs(&app) {
+            for (name, path, schedule) in block.inputs(&app) {
                 if block.is_wanted(&app, &path).await {
-                    let tick = tick(Arc::clone(&block), app.clone(), path, schedule.clone());
-                    block.background.spawn(tick);
+                    let input = Input {
+                        block: Arc::clone(&block),
+                        app: app.clone(),
+                        name: name.to_owned(),
+                        path,
+                    };
+                    block.background.spawn(tick(input, schedule.clone()));
                 }
             }
         });
@@ -53,36 +59,81 @@ impl Bindings {
     }
 }
 
+/// One input binding of an app.
+struct Input {
+    block: Arc<Bindings>,
+    app: AppId,
+    name: String,
+    path: String,
+}
+
 /// Calls a cron binding's app whenever it is time.
-async fn tick(block: Arc<Bindings>, app: AppId, path: String, schedule: Schedule) {
+async fn tick(input: Input, schedule: Schedule) {
     let mut last = now_ms();
     while let Some(next) = schedule.next_after(last.max(now_ms())) {
-        if !block.background.sleep(until(next, now_ms())).await {
+        if !input.block.background.sleep(until(next, now_ms())).await {
             return;
         }
         last = next;
-        let request = Request::post(&path)
+        let result = input.call().await;
+        input
+            .block
+            .apps
+            .settled(&input.app, DeliveryKind::Binding, result);
+    }
+}
+
+impl Input {
+    /// Calls the app under the policy of the binding.
+    async fn call(&self) -> DeliveryResult {
+        let Self {
+            app, name, path, ..
+        } = self;
+        let resiliency = &self.block.components.resiliency;
+        let policy = resiliency.inbound(app, ComponentType::Binding, name);
+        let call = policy.run((app, name), || self.deliver(), judge);
+        let stopping = self.block.background.stopped();
+        let answer = tokio::select! {
+            answer = call => answer,
+            () = stopping => return DeliveryResult::Dropped,
+        };
+        let (reason, result) = match answer {
+            Ok(Ok(status)) if status.is_success() => return DeliveryResult::Done,
+            Ok(Ok(status)) => (status.to_string(), DeliveryResult::Dropped),
+            Ok(Err(failure)) => {
+                let reason = failure.reason().to_owned();
+                match failure {
+                    DeliveryFailure::Unreachable(_) => (reason, DeliveryResult::Unreachable),
+                    DeliveryFailure::Failed(_) => (reason, DeliveryResult::Dropped),
+                }
+            }
+            Err(stopped) => (stopped.to_string(), DeliveryResult::Dropped),
+        };
+        tracing::warn!(app_id = %app, path, reason, "a cron binding failed");
+        result
+    }
+
+    async fn deliver(&self) -> Result<StatusCode, DeliveryFailure> {
+        let request = Request::post(&self.path)
             .header(CONTENT_TYPE, "application/json")
             .header(CONTENT_LENGTH, 0)
             .header(TRACEPARENT, TraceParent::random().to_header())
             .header("readtimeutc", go_time(now_ms()))
             .header("timezone", "UTC")
             .body(Body::empty());
-        let Ok(request) = request else { return };
-        let result = match block.apps.deliver_whole(&app, request, None).await {
-            Ok((status, _)) if status.is_success() => DeliveryResult::Done,
-            Ok((status, _)) => {
-                tracing::warn!(app_id = %app, path, %status, "a cron binding failed");
-                DeliveryResult::Dropped
-            }
-            Err(failure) => {
-                tracing::warn!(app_id = %app, path, reason = failure.reason(), "a cron binding failed");
-                match failure {
-                    DeliveryFailure::Unreachable(_) => DeliveryResult::Unreachable,
-                    DeliveryFailure::Failed(_) => DeliveryResult::Dropped,
-                }
-            }
-        };
-        block.apps.settled(&app, DeliveryKind::Binding, result);
+        let request = request.map_err(|error| DeliveryFailure::Failed(error.to_string()))?;
+        let answer = self
+            .block
+            .apps
+            .deliver_whole(&self.app, request, None)
+            .await;
+        answer.map(|(status, _)| status)
+    }
+}
+
+fn judge(answer: &Result<StatusCode, DeliveryFailure>) -> Try {
+    match answer {
+        Ok(status) if status.is_success() => Try::Succeeded,
+        _ => Try::Failed,
     }
 }

@@ -58,7 +58,7 @@ impl Bindings {
         }
     }
 
-    /// Has a binding do what `app` asks of it, in the time that its policy allows.
+    /// Has a binding do what `app` asks of it.
     pub(crate) async fn invoke(
         &self,
         app: &AppId,
@@ -67,29 +67,22 @@ impl Bindings {
     ) -> Result<Result<Output, Failure>, ApiError> {
         let binding = find(&self.components.bindings, name, app)
             .ok_or_else(|| ApiError::new(500, FAILED, format!("couldn't find output binding {name}")))?;
-        let policy = self.components.resiliency.outbound(app, name);
-        let work = binding.it.invoke(&self.client, operation);
-        Ok(match policy.timeout {
-            Some(limit) => tokio::time::timeout(limit, work)
-                .await
-                .unwrap_or_else(|_| Err(format!("no answer within {limit:?}").into())),
-            None => work.await,
-        })
+        Ok(binding.it.invoke(&self.client, operation).await)
     }
 
     /// Notes where `app` will be called, before it is.
     pub(crate) fn note_paths(&self, app: &AppId) {
         self.paths
-            .note_bindings(app, self.inputs(app).map(|(path, _)| path));
+            .note_bindings(app, self.inputs(app).map(|(_, path, _)| path));
     }
 
-    /// Paths and schedules of the input bindings that `app` may have a route for.
-    fn inputs<'a>(&'a self, app: &'a AppId) -> impl Iterator<Item = (String, &'a Schedule)> {
+    /// Names, paths and schedules of the input bindings that `app` may have a route for.
+    fn inputs<'a>(&'a self, app: &'a AppId) -> impl Iterator<Item = (&'a str, String, &'a Schedule)> {
         let bindings = self.components.bindings.values();
         bindings.filter_map(|binding| match &binding.it.kind {
             BindingKind::Cron(schedule) if binding.scopes.include(app) => {
                 let path = with_leading_slash(binding.it.route.as_deref().unwrap_or(&binding.name));
-                Some((path, schedule))
+                Some((binding.name.as_str(), path, schedule))
             }
             _ => None,
         })

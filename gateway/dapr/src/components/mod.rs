@@ -4,13 +4,15 @@ mod blocks;
 mod build;
 mod caveats;
 mod document;
+mod policy;
 mod resiliency;
 
 use std::collections::HashMap;
 
 pub(crate) use build::load;
 pub(crate) use caveats::{caveats, environment};
-pub(crate) use resiliency::Resiliency;
+pub(crate) use policy::{Policy, Try};
+pub(crate) use resiliency::{ComponentType, Resiliency};
 
 use crate::{
     app::AppId,

@@ -4,21 +4,19 @@ mod answer;
 mod depth;
 mod request;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 pub(crate) use answer::{answered, invoked};
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 pub(crate) use depth::of_invocation;
 pub use depth::{DEPTH, InvocationDepth};
 use http::{Request, Response, request::Parts};
 use http_body::Body as _;
 pub(crate) use request::{callee, outgoing, passed_on};
-use tokio::time::{sleep, timeout};
 
 use crate::{
     app::{AppId, Apps, DeliverError},
-    back_off::BackOff,
-    components::Components,
+    components::{Components, Policy, Try},
     error::{ApiError, ApiResult},
     protocol::message::{MAX_BODY, bytes},
 };
@@ -54,12 +52,57 @@ impl Invocation {
         let callee = callee(plain.unwrap_or(app))?;
         let policy = self.components.resiliency.app(caller, callee.as_str());
         let request = outgoing(parts, body, caller, &callee, method)?;
-        let apps = &self.apps;
-        let answer = match policy.retry {
-            Some(back_off) if is_small(&request) => retried(apps, &callee, request, policy.timeout, back_off).await?,
-            _ => within(policy.timeout, &callee, apps.deliver(&callee, request)).await,
+        if policy.is_none() {
+            return invoked(self.apps.deliver(&callee, request).await).await;
+        }
+        self.under(&policy, caller, &callee, request).await
+    }
+
+    /// Calls `callee` under a policy: each path has a circuit of its own, and what can be sent again is tried again.
+    async fn under(&self, policy: &Policy, caller: &AppId, callee: &AppId, request: Request<Body>) -> ApiResult {
+        let path = request.uri().path();
+        let target = format!("{callee}:{}", path.strip_prefix('/').unwrap_or(path));
+        let is_small = is_small(&request);
+        let (parts, body) = request.into_parts();
+        let (mut streamed, kept) = match is_small {
+            true => (None, bytes(body).await?),
+            false => (Some(body), Bytes::new()),
         };
-        invoked(answer).await
+        let attempt = || {
+            let body = streamed.take().unwrap_or_else(|| Body::from(kept.clone()));
+            self.apps
+                .deliver(callee, Request::from_parts(parts.clone(), body))
+        };
+        let again = |failed: bool| match failed && is_small {
+            true => Try::Failed,
+            false => Try::FailedForGood,
+        };
+        let judge = |answer: &Result<Response<Body>, DeliverError>| match answer {
+            Ok(response) if matches!(response.status().as_u16(), 200..=399) => Try::Succeeded,
+            Ok(response) => again(
+                policy
+                    .retry
+                    .as_ref()
+                    .is_some_and(|retry| retry.covers(response.status().as_u16())),
+            ),
+            Err(DeliverError::NoSuchApp(_)) => Try::FailedForGood,
+            Err(DeliverError::Unavailable { .. }) => again(true),
+        };
+        let policy = match is_small {
+            true => policy.clone(),
+            // A stream that was sent is gone.
+            false => Policy {
+                retry: None,
+                ..policy.clone()
+            },
+        };
+        match policy.run((caller, &target), attempt, judge).await {
+            Ok(answer) => invoked(answer).await,
+            Err(stopped) => {
+                let message = format!("failed to invoke, id: {callee}, err: {stopped}");
+                Err(ApiError::new(500, FAILED, message))
+            }
+        }
     }
 }
 
@@ -70,42 +113,4 @@ fn is_small(request: &Request<Body>) -> bool {
         .size_hint()
         .upper()
         .is_some_and(|size| size <= MAX_BODY as u64)
-}
-
-/// Calls again while the callee cannot be reached. What it has answered stands.
-async fn retried(
-    apps: &Apps,
-    callee: &AppId,
-    request: Request<Body>,
-    timeout: Option<Duration>,
-    back_off: BackOff,
-) -> Result<Result<Response<Body>, DeliverError>, ApiError> {
-    let (parts, body) = request.into_parts();
-    let body = bytes(body).await?;
-    for retry in 0.. {
-        let request = Request::from_parts(parts.clone(), Body::from(body.clone()));
-        let answer = within(timeout, callee, apps.deliver(callee, request)).await;
-        match (&answer, back_off.pause(retry)) {
-            (Err(DeliverError::Unavailable { .. }), Some(pause)) => sleep(pause).await,
-            _ => return Ok(answer),
-        }
-    }
-    Err(ApiError::new(500, FAILED, "the retries are used up"))
-}
-
-async fn within(
-    limit: Option<Duration>,
-    callee: &AppId,
-    delivery: impl Future<Output = Result<Response<Body>, DeliverError>>,
-) -> Result<Response<Body>, DeliverError> {
-    let Some(limit) = limit else {
-        return delivery.await;
-    };
-    timeout(limit, delivery).await.unwrap_or_else(|_| {
-        let reason = format!("no answer within {limit:?}");
-        Err(DeliverError::Unavailable {
-            app: callee.clone(),
-            reason,
-        })
-    })
 }

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     app::DeliveryFailure,
     broker::{Queue, queue::Delivery},
+    components::{ComponentType, Policy},
     event::{CLOUD_EVENTS, Envelope, Metadata, base64, wrap_raw},
 };
 
@@ -29,13 +30,46 @@ pub(crate) fn envelope(queue: &Queue, delivery: &Delivery) -> Bytes {
     wrap_raw(event, delivery.id).to_string().into()
 }
 
+/// The policy of what `queue`'s component delivers to its app.
+fn policy(block: &PubSub, queue: &Queue) -> Policy {
+    let (app, pubsub) = (&queue.subscription.app, &queue.subscription.pubsub);
+    let resiliency = &block.components.resiliency;
+    resiliency.inbound(app, ComponentType::PubSub, pubsub)
+}
+
+/// Delivers events to `path`, each by itself or all at once, as far as the circuit breaker lets them pass; answers for
+/// each in turn. What it refuses waits as for an app that cannot be reached, and has not failed.
+pub(crate) async fn deliver(block: &PubSub, queue: &Queue, path: &str, events: &[(Delivery, Bytes)]) -> Vec<Outcome> {
+    let (app, policy) = (&queue.subscription.app, policy(block, queue));
+    let bulk = queue.subscription.bulk.is_some();
+    let at_once = if bulk { events.len().max(1) } else { 1 };
+    let mut outcomes = Vec::with_capacity(events.len());
+    for some in events.chunks(at_once) {
+        let passed = match policy.pass(app, &queue.subscription.pubsub) {
+            Ok(passed) => passed,
+            Err(refused) => {
+                outcomes.extend(
+                    some.iter()
+                        .map(|_| Outcome::Unreachable(refused.to_string())),
+                );
+                continue;
+            }
+        };
+        let ended = match some {
+            [event] if !bulk => vec![single(block, queue, path, event).await],
+            events => self::bulk(block, queue, path, events).await,
+        };
+        if let Some(passed) = passed {
+            let failed = |outcome: &Outcome| matches!(outcome, Outcome::Retry(_) | Outcome::Unreachable(_));
+            passed.end(!ended.iter().any(failed));
+        }
+        outcomes.extend(ended);
+    }
+    outcomes
+}
+
 /// Delivers one event to `path`.
-pub(crate) async fn single(
-    block: &PubSub,
-    queue: &Queue,
-    path: &str,
-    (delivery, event): &(Delivery, Bytes),
-) -> Outcome {
+async fn single(block: &PubSub, queue: &Queue, path: &str, (delivery, event): &(Delivery, Bytes)) -> Outcome {
     let answer = post(block, queue, path, event.clone(), Some(delivery)).await;
     match answer {
         Ok((status, body)) => outcome(status, &body),
@@ -44,7 +78,7 @@ pub(crate) async fn single(
 }
 
 /// Delivers several events to `path` at once; answers for each in turn.
-pub(crate) async fn bulk(block: &PubSub, queue: &Queue, path: &str, events: &[(Delivery, Bytes)]) -> Vec<Outcome> {
+async fn bulk(block: &PubSub, queue: &Queue, path: &str, events: &[(Delivery, Bytes)]) -> Vec<Outcome> {
     let body = match bulk_body(queue, events) {
         Ok(body) => body,
         Err(error) => return vec![Outcome::Park(error.to_string()); events.len()],
@@ -155,10 +189,7 @@ async fn post(
         .header("pubsubname", &subscription.pubsub)
         .body(Body::from(body))
         .map_err(|error| DeliveryFailure::Failed(format!("route {path:?}: {error}")))?;
-    let policy = block
-        .components
-        .resiliency
-        .inbound(&subscription.app, &subscription.pubsub);
+    let policy = policy(block, queue);
     block
         .apps
         .deliver_whole(&subscription.app, request, policy.timeout)

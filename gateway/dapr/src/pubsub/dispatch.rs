@@ -190,19 +190,11 @@ async fn handle(block: &PubSub, queue: &Queue, route: Route, events: Vec<(Delive
         .into_iter()
         .map(|(delivery, _)| (delivery, Outcome::Expired))
         .collect();
-    let outcomes = match (&route, alive.as_slice(), queue.subscription.bulk) {
-        (Err(error), alive, _) => vec![Outcome::Park(error.to_string()); alive.len()],
+    let outcomes = match &route {
+        Err(error) => vec![Outcome::Park(error.to_string()); alive.len()],
         // No rule holds and there is no default: the app does not want it.
-        (Ok(None), alive, _) => vec![Outcome::Done; alive.len()],
-        (Ok(Some(_)), [], _) => Vec::new(),
-        (Ok(Some(path)), alive, Some(_)) => deliver::bulk(block, queue, path, alive).await,
-        (Ok(Some(path)), alive, None) => {
-            let mut outcomes = Vec::new();
-            for event in alive {
-                outcomes.push(deliver::single(block, queue, path, event).await);
-            }
-            outcomes
-        }
+        Ok(None) => vec![Outcome::Done; alive.len()],
+        Ok(Some(path)) => deliver::deliver(block, queue, path, &alive).await,
     };
     settled.extend(
         alive

@@ -8,6 +8,7 @@ use crate::{
         Queue,
         queue::{self, Delivery, PARKED},
     },
+    components::ComponentType,
     store::StoreError,
     time::{later, now_ms},
 };
@@ -22,8 +23,10 @@ pub(super) async fn settle(block: &PubSub, queue: &Queue, settled: Vec<(Delivery
     let policy = block
         .components
         .resiliency
-        .inbound(&subscription.app, pubsub);
-    let back_off = policy.retry.unwrap_or(BackOff::DELIVERY);
+        .inbound(&subscription.app, ComponentType::PubSub, pubsub);
+    let back_off = policy
+        .retry
+        .map_or(BackOff::DELIVERY, |retry| retry.back_off);
     for (delivery, outcome) in &settled {
         log(queue, delivery, outcome);
     }

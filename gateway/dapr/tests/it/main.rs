@@ -29,6 +29,7 @@ mod locks;
 mod meta;
 mod parked;
 mod pubsub;
+mod resiliency;
 mod rules;
 mod secrets;
 mod sidecar;

@@ -23,6 +23,16 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    pub(super) fn over(numbers: &[(&'static str, i64)]) -> Self {
+        let numbers = numbers.iter();
+        Self {
+            variables: numbers
+                .map(|(name, number)| (*name, Value::Int(*number)))
+                .collect(),
+            budget: Budget::new(),
+        }
+    }
+
     pub(super) fn value(&mut self, expr: &'a Expr) -> Evaluated<'a> {
         self.budget.step()?;
         match expr {

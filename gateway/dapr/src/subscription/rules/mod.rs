@@ -43,6 +43,23 @@ impl Rule {
     }
 }
 
+/// A condition over whole numbers that have names, such as the one by which a circuit breaker opens.
+#[derive(Debug)]
+pub(crate) struct Condition(syntax::Expr);
+
+impl Condition {
+    /// Reads and bounds `expression`; the error says what is wrong with it.
+    pub(crate) fn new(expression: &str) -> Result<Self, String> {
+        parse::parse(expression).map(Self)
+    }
+
+    /// Returns whether it is true of `numbers`. It is not where it fails, as over a name that there is not.
+    pub(crate) fn holds(&self, numbers: &[(&'static str, i64)]) -> bool {
+        let value = eval::Evaluation::over(numbers).value(&self.0);
+        value.is_ok_and(|value| value.bool() == Ok(true))
+    }
+}
+
 /// The first rule that is true of `event`. One that fails, as over a missing field, is not. All rules together have one
 /// budget, or an app could give itself more by giving more rules.
 pub(crate) fn first_that_holds<'a>(rules: &'a [Rule], event: &'a Value) -> Result<Option<&'a Rule>, TooLong> {

@@ -58,13 +58,23 @@ metadata: {name: secretstore}
 spec: {type: secretstores.local.env, version: v1}
 ---
 apiVersion: dapr.io/v1alpha1
+kind: Component
+metadata: {name: far}
+spec: {type: bindings.http, version: v1, metadata: [{name: url, value: 'http://127.0.0.1:1'}]}
+---
+apiVersion: dapr.io/v1alpha1
 kind: Resiliency
 metadata: {name: r}
 spec:
   policies:
-    retries: {fast: {policy: constant, duration: 20ms, maxRetries: 5}}
+    retries:
+      fast: {policy: constant, duration: 20ms, maxRetries: 5}
+    circuitBreakers:
+      soon: {maxRequests: 1, timeout: 300ms, trip: consecutiveFailures >= 2}
   targets:
-    components: {pubsub: {inbound: {retry: fast}}}
+    components:
+      pubsub: {inbound: {retry: fast}}
+      far: {outbound: {circuitBreaker: soon}}
 ";
 
 /// Everything real that a world stands beside.

@@ -1,0 +1,369 @@
+//! Circuit breakers: a target that fails is left alone for a while, then tried with few calls.
+//!
+//! The states and counts are those of Dapr's sidecar (<https://docs.dapr.io/operations/resiliency/policies/circuit-breakers/>):
+//! closed, calls pass and failures are counted; open, none passes until `timeout` is over; half-open, `maxRequests` pass,
+//! and the circuit closes when as many have succeeded, or opens again at the first failure.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+use crate::{app::AppId, subscription::rules::Condition};
+
+/// A circuit breaker as a Resiliency resource defines it.
+#[derive(Debug)]
+pub(crate) struct Template {
+    pub(crate) name: String,
+    /// The calls that pass while half-open; at least 1.
+    pub(crate) max_requests: u32,
+    /// The time after which the counts of the closed state begin anew; never if zero.
+    pub(crate) interval: Duration,
+    /// The time that it stays open.
+    pub(crate) timeout: Duration,
+    /// True of the counts that open it.
+    pub(crate) trip: Condition,
+}
+
+/// The circuits of one target by one template: each app has its own, as each would in its own sidecar.
+#[derive(Debug)]
+pub(crate) struct Breakers {
+    template: Arc<Template>,
+    /// Circuits of one app at most; the one that was used longest ago makes room.
+    most: usize,
+    by_app: Mutex<HashMap<AppId, VecDeque<Arc<Breaker>>>>,
+}
+
+/// One circuit.
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    template: Arc<Template>,
+    target: String,
+    circuit: Mutex<Circuit>,
+}
+
+#[derive(Debug, Default)]
+struct Circuit {
+    state: State,
+    /// Changes with the state and when the counts begin anew: the end of an older call counts no more.
+    generation: u64,
+    counts: Counts,
+    /// When the state, or the counts of the closed one, end by themselves.
+    ends: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Closed,
+    Open,
+    HalfOpen,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    requests: u32,
+    total_successes: u32,
+    total_failures: u32,
+    consecutive_successes: u32,
+    consecutive_failures: u32,
+}
+
+/// Why a call does not pass; the words are the sidecar's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("circuit breaker is open")]
+    Open,
+    #[error("too many requests")]
+    HalfOpen,
+}
+
+/// A call that has passed. Dropped before its end is known, as when its caller goes away, it counts for nothing.
+#[derive(Debug)]
+pub(crate) struct Passed {
+    breaker: Arc<Breaker>,
+    generation: u64,
+    ended: bool,
+}
+
+impl Breakers {
+    pub(crate) fn new(template: Arc<Template>, most: usize) -> Self {
+        Self {
+            template,
+            most: most.max(1),
+            by_app: Mutex::default(),
+        }
+    }
+
+    /// The circuit between `app` and `target`.
+    pub(crate) fn of(&self, app: &AppId, target: &str) -> Arc<Breaker> {
+        let mut by_app = self.by_app.lock();
+        let circuits = by_app.entry(app.clone()).or_default();
+        let known = circuits.iter().position(|known| known.target == target);
+        let found = known.and_then(|at| circuits.remove(at));
+        let breaker = found.unwrap_or_else(|| {
+            if circuits.len() >= self.most {
+                circuits.pop_front();
+            }
+            Arc::new(Breaker {
+                template: Arc::clone(&self.template),
+                target: target.to_owned(),
+                circuit: Mutex::new(Circuit::begin(&self.template, Instant::now())),
+            })
+        });
+        circuits.push_back(Arc::clone(&breaker));
+        breaker
+    }
+}
+
+impl Breaker {
+    /// Lets a call pass, or says why not.
+    pub(crate) fn pass(self: Arc<Self>) -> Result<Passed, Refused> {
+        let generation = self.enter(Instant::now())?;
+        Ok(Passed {
+            breaker: self,
+            generation,
+            ended: false,
+        })
+    }
+
+    fn enter(&self, now: Instant) -> Result<u64, Refused> {
+        let mut circuit = self.circuit.lock();
+        self.advance(&mut circuit, now);
+        match circuit.state {
+            State::Open => return Err(Refused::Open),
+            State::HalfOpen if circuit.counts.requests >= self.template.max_requests => {
+                return Err(Refused::HalfOpen);
+            }
+            State::HalfOpen | State::Closed => {}
+        }
+        circuit.counts.requests = circuit.counts.requests.saturating_add(1);
+        Ok(circuit.generation)
+    }
+
+    fn leave(&self, generation: u64, succeeded: Option<bool>, now: Instant) {
+        let mut circuit = self.circuit.lock();
+        self.advance(&mut circuit, now);
+        if circuit.generation != generation {
+            return;
+        }
+        let counts = &mut circuit.counts;
+        match succeeded {
+            None => counts.requests = counts.requests.saturating_sub(1),
+            Some(succeeded) => counts.add(succeeded),
+        }
+        let counts = *counts;
+        match (circuit.state, succeeded) {
+            (State::Closed, Some(false)) if self.template.trip.holds(&counts.named()) => {
+                self.turn(&mut circuit, State::Open, now);
+            }
+            (State::HalfOpen, Some(false)) => self.turn(&mut circuit, State::Open, now),
+            (State::HalfOpen, Some(true)) if counts.consecutive_successes >= self.template.max_requests => {
+                self.turn(&mut circuit, State::Closed, now);
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends what ends by itself.
+    fn advance(&self, circuit: &mut Circuit, now: Instant) {
+        if circuit.ends.is_none_or(|ends| now <= ends) {
+            return;
+        }
+        match circuit.state {
+            State::Closed => circuit.renew(&self.template, now),
+            State::Open => self.turn(circuit, State::HalfOpen, now),
+            State::HalfOpen => {}
+        }
+    }
+
+    fn turn(&self, circuit: &mut Circuit, state: State, now: Instant) {
+        let (name, target, before) = (&self.template.name, &self.target, circuit.state);
+        match state {
+            State::Open => tracing::warn!(name, target, ?before, "a circuit breaker has opened"),
+            State::HalfOpen | State::Closed => {
+                tracing::info!(
+                    name,
+                    target,
+                    ?before,
+                    ?state,
+                    "a circuit breaker changes its state"
+                );
+            }
+        }
+        circuit.state = state;
+        circuit.renew(&self.template, now);
+    }
+}
+
+impl Circuit {
+    fn begin(template: &Template, now: Instant) -> Self {
+        let mut circuit = Self::default();
+        circuit.renew(template, now);
+        circuit
+    }
+
+    fn renew(&mut self, template: &Template, now: Instant) {
+        self.generation = self.generation.wrapping_add(1);
+        self.counts = Counts::default();
+        let after = match self.state {
+            State::Closed => Some(template.interval).filter(|interval| !interval.is_zero()),
+            State::Open => Some(template.timeout),
+            State::HalfOpen => None,
+        };
+        self.ends = after.and_then(|after| now.checked_add(after));
+    }
+}
+
+impl Counts {
+    fn add(&mut self, succeeded: bool) {
+        let (total, consecutive, others) = match succeeded {
+            true => (
+                &mut self.total_successes,
+                &mut self.consecutive_successes,
+                &mut self.consecutive_failures,
+            ),
+            false => (
+                &mut self.total_failures,
+                &mut self.consecutive_failures,
+                &mut self.consecutive_successes,
+            ),
+        };
+        *total = total.saturating_add(1);
+        *consecutive = consecutive.saturating_add(1);
+        *others = 0;
+    }
+
+    /// The counts by the names that `trip` has for them.
+    fn named(&self) -> [(&'static str, i64); 5] {
+        [
+            ("requests", self.requests.into()),
+            ("totalSuccesses", self.total_successes.into()),
+            ("totalFailures", self.total_failures.into()),
+            ("consecutiveSuccesses", self.consecutive_successes.into()),
+            ("consecutiveFailures", self.consecutive_failures.into()),
+        ]
+    }
+}
+
+impl Passed {
+    /// Notes how the call ended.
+    pub(crate) fn end(mut self, succeeded: bool) {
+        self.ended = true;
+        self.breaker
+            .leave(self.generation, Some(succeeded), Instant::now());
+    }
+}
+
+impl Drop for Passed {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.breaker.leave(self.generation, None, Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn breaker(trip: &str, max_requests: u32, interval: Duration) -> (Breaker, Instant) {
+        let template = Arc::new(Template {
+            name: "test".to_owned(),
+            max_requests,
+            interval,
+            timeout: 10 * SECOND,
+            trip: Condition::new(trip).unwrap(),
+        });
+        let now = Instant::now();
+        let breaker = Breaker {
+            circuit: Mutex::new(Circuit::begin(&template, now)),
+            template,
+            target: "menu".to_owned(),
+        };
+        (breaker, now)
+    }
+
+    fn call(breaker: &Breaker, succeeded: bool, now: Instant) -> Result<(), Refused> {
+        let generation = breaker.enter(now)?;
+        breaker.leave(generation, Some(succeeded), now);
+        Ok(())
+    }
+
+    #[test]
+    fn it_opens_when_its_condition_holds_and_closes_after_enough_successes() {
+        let (breaker, start) = breaker("consecutiveFailures > 2", 2, Duration::ZERO);
+        for succeeded in [false, false, true, false, false, false] {
+            call(&breaker, succeeded, start).unwrap();
+        }
+        assert_eq!(call(&breaker, true, start), Err(Refused::Open));
+        assert_eq!(
+            call(&breaker, true, start + 10 * SECOND),
+            Err(Refused::Open)
+        );
+        // Half-open, as many as `maxRequests` pass at a time.
+        let later = start + 11 * SECOND;
+        let first = breaker.enter(later).unwrap();
+        let second = breaker.enter(later).unwrap();
+        assert_eq!(breaker.enter(later), Err(Refused::HalfOpen));
+        breaker.leave(first, Some(true), later);
+        assert_eq!(breaker.enter(later), Err(Refused::HalfOpen));
+        breaker.leave(second, Some(true), later);
+        for _ in 0..2 {
+            call(&breaker, false, later).unwrap();
+        }
+    }
+
+    #[test]
+    fn one_failure_opens_a_half_open_one_and_the_end_of_an_older_call_does_not() {
+        let (breaker, start) = breaker("totalFailures >= 1", 1, Duration::ZERO);
+        let old = breaker.enter(start).unwrap();
+        call(&breaker, false, start).unwrap();
+        let later = start + 11 * SECOND;
+        let probe = breaker.enter(later).unwrap();
+        breaker.leave(old, Some(true), later);
+        assert_eq!(breaker.enter(later), Err(Refused::HalfOpen));
+        breaker.leave(probe, Some(false), later);
+        assert_eq!(breaker.enter(later + SECOND), Err(Refused::Open));
+        assert!(breaker.enter(later + 11 * SECOND).is_ok());
+    }
+
+    #[test]
+    fn counts_begin_anew_after_the_interval() {
+        let (breaker, start) = breaker("totalFailures > 1 && requests < 10", 1, 5 * SECOND);
+        call(&breaker, false, start).unwrap();
+        call(&breaker, false, start + 6 * SECOND).unwrap();
+        call(&breaker, false, start + 7 * SECOND).unwrap();
+        assert_eq!(breaker.enter(start + 7 * SECOND), Err(Refused::Open));
+    }
+
+    #[test]
+    fn a_call_whose_caller_went_away_gives_its_place_back() {
+        let (breaker, start) = breaker("totalFailures >= 1", 1, Duration::ZERO);
+        call(&breaker, false, start).unwrap();
+        let later = start + 11 * SECOND;
+        let probe = breaker.enter(later).unwrap();
+        breaker.leave(probe, None, later);
+        call(&breaker, true, later).unwrap();
+        call(&breaker, true, later).unwrap();
+    }
+
+    #[test]
+    fn each_app_and_target_has_a_circuit_of_its_own_and_their_number_is_bounded() {
+        let (one, _) = breaker("totalFailures >= 1", 1, Duration::ZERO);
+        let breakers = Breakers::new(one.template, 2);
+        let [shop, bar] = ["shop", "bar"].map(|app| AppId::new(app).unwrap());
+        breakers.of(&shop, "a").pass().unwrap().end(false);
+        assert_eq!(breakers.of(&shop, "a").pass().unwrap_err(), Refused::Open);
+        assert!(breakers.of(&bar, "a").pass().is_ok());
+        assert!(breakers.of(&shop, "b").pass().is_ok());
+        assert!(breakers.of(&shop, "c").pass().is_ok());
+        // The one that was used longest ago made room.
+        assert!(breakers.of(&shop, "a").pass().is_ok());
+    }
+}
