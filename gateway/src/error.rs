@@ -46,7 +46,8 @@ pub enum Failure {
     MemoryLimit,
     /// The guest did not answer within the package's `timeout`.
     Deadline,
-    /// The package has as many instances as its `concurrency` allows, or the gateway as many as it can hold.
+    /// The package has as many instances as its `concurrency` allows, or the gateway as many as it can hold or as much
+    /// memory.
     Overloaded,
     /// The package could not be loaded.
     PackageUnavailable,

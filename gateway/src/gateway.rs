@@ -22,6 +22,7 @@ use crate::{
     egress::{self, Client, Egress},
     error::Failure,
     instance::{self, Call, GuestBody, RequestBody, RouteTimer},
+    machine_memory::MachineMemory,
     metrics::{Metrics, RouteMetrics},
     package::{LoadedPackages, Loader, Package},
     request_headers::{self, Peer, REQUEST_ID, RequestId},
@@ -43,6 +44,7 @@ pub struct Gateway {
     loaded_packages: LoadedPackages,
     building_blocks: Option<BuildingBlocks>,
     outbound: egress::Settings,
+    memory: Arc<MachineMemory>,
     metrics: Arc<Metrics>,
     is_cut: AtomicBool,
 }
@@ -66,6 +68,7 @@ impl Gateway {
         loaded_packages: LoadedPackages,
         building_blocks: Option<BuildingBlocks>,
         outbound: egress::Settings,
+        memory: Arc<MachineMemory>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let route_metrics = routes.iter().map(|_| OnceLock::new()).collect();
@@ -77,6 +80,7 @@ impl Gateway {
             loaded_packages,
             building_blocks,
             outbound,
+            memory,
             metrics,
             is_cut: AtomicBool::new(false),
         }
@@ -122,6 +126,11 @@ impl Gateway {
     /// The pool that the memory of most instances comes from.
     pub(crate) fn pool(&self) -> &Pool {
         self.loader.engines().pool()
+    }
+
+    /// The memory of all instances.
+    pub(crate) fn memory(&self) -> &MachineMemory {
+        &self.memory
     }
 
     /// Says whose requests are cut at the end; what is said once is not said again.
@@ -255,6 +264,10 @@ impl Gateway {
         let depth = InvocationDepth::take(&mut parts.headers);
         let body =
             RequestBody::new(body, account.config.limits.request_body).ok_or_else(|| refused(Failure::BodyTooLarge))?;
+        if account.memory.is_short() {
+            account.metrics().refused("server-memory");
+            return Err(Failure::Overloaded);
+        }
         let permit = account
             .admission
             .take()

@@ -21,6 +21,7 @@ mod error;
 pub mod gateway;
 mod instance;
 pub mod log;
+mod machine_memory;
 mod metrics;
 mod package;
 mod request_headers;

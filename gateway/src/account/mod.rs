@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use crate::{
     admission::Permits,
     config::{PackageConfig, PackageName},
+    machine_memory::{MachineMemory, PackageMemory},
     metrics::{Metrics, PackageMetrics},
 };
 use log_budget::LogBudget;
@@ -25,6 +26,8 @@ const LOOKUPS: usize = 16;
 pub(crate) struct Account {
     /// The package's configuration.
     pub config: PackageConfig,
+    /// The memory that its instances reserve.
+    pub memory: Arc<PackageMemory>,
     /// The permits of its instances.
     pub admission: Permits,
     /// The permits of requests that its instances have under way to other origins.
@@ -37,9 +40,15 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// An account of which nothing is used, for up to so many `instances` at once.
-    pub(crate) fn new(config: PackageConfig, instances: usize, metrics: &Arc<Metrics>) -> Self {
+    /// An account of which nothing is used, for up to so many `instances` at once, whose memory is a part of `memory`.
+    pub(crate) fn new(
+        config: PackageConfig,
+        instances: usize,
+        memory: &Arc<MachineMemory>,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
         Self {
+            memory: Arc::new(PackageMemory::new(Arc::clone(memory))),
             admission: Permits::new(instances),
             outbound: Permits::new(config.limits.outbound_concurrency),
             lookups: Arc::new(Semaphore::new(LOOKUPS)),

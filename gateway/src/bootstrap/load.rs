@@ -7,13 +7,14 @@ use rayon::{
     iter::{Either, IntoParallelRefIterator as _, ParallelIterator as _},
 };
 
-use super::{StartError, dapr, machine, metrics, system};
+use super::{StartError, dapr, machine, memory_limit, metrics, system};
 use crate::{
     account::Account,
     config::{Config, PackageConfig, Source},
     egress,
     engine::{self, EngineCollector, EngineKind, EngineLimits, Engines},
     gateway::Gateway,
+    machine_memory::MachineMemory,
     metrics::Metrics,
     package::{Budget, LoadedPackages, Loader, Package, Registered},
 };
@@ -44,12 +45,14 @@ pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway
         metrics.evictions.clone(),
     );
     let outbound = egress::Settings::new(&config, system::descriptors()).map_err(|error| machine(&error))?;
+    let memory = MachineMemory::new(config.server.memory.unwrap_or_else(memory_limit::memory));
+    memory.watch().map_err(|error| machine(&error))?;
     let shares = shares(&config, &registered, loader.engines());
     let packages = config.packages.into_iter().zip(registered).zip(shares);
     let packages = packages
         .map(|((package, registered), share)| {
             Arc::new(Package::new(
-                Account::new(package, share, &metrics),
+                Account::new(package, share, &memory, &metrics),
                 registered,
             ))
         })
@@ -61,6 +64,7 @@ pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway
         loaded_packages,
         blocks,
         outbound,
+        memory,
         metrics,
     ))
 }

@@ -2,6 +2,7 @@
 
 mod dapr;
 mod load;
+mod memory_limit;
 mod sockets;
 mod system;
 mod unmet;

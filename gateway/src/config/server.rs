@@ -59,6 +59,9 @@ const LOADED_CODE: u64 = 2 << 30;
 /// The range of `loaded_code`: one small package to more than the memory of any machine we know of.
 const LOADED_CODES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 
+/// The range of `memory`: what the gateway needs for itself to more than any machine we know of has.
+const MEMORIES: RangeInclusive<u64> = 64 << 20..=1 << 50;
+
 /// Checked `[server]`.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -84,6 +87,8 @@ pub struct Server {
     pub cache: PathBuf,
     /// Bytes of compiled code that may be loaded at once.
     pub loaded_code: u64,
+    /// Bytes of memory for all instances; unless said, what the system lets the process have, less a reserve.
+    pub memory: Option<u64>,
     /// Asked of operators who do not call from this machine (`WASMGATE_ADMIN_TOKEN`).
     pub admin_token: Option<Secret>,
     /// Ranges of private addresses that names in `outbound` may resolve to.
@@ -91,7 +96,7 @@ pub struct Server {
 }
 
 /// The keys of `[server]`.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "listen",
     "admin",
     "workers",
@@ -103,6 +108,7 @@ const KEYS: [&str; 12] = [
     "connections_per_client",
     "cache",
     "loaded_code",
+    "memory",
     "outbound_private",
 ];
 
@@ -146,6 +152,7 @@ impl Server {
                     })
                 })
                 .unwrap_or(LOADED_CODE),
+            memory: section.and_then(|s| s.parsed("memory", "2GiB", |text| unit::size(text, &MEMORIES))),
             admin_token: environment.admin_token.clone(),
             outbound_private: section.map_or_else(Vec::new, outbound_private),
         }

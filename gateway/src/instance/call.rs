@@ -258,6 +258,10 @@ fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<Stri
     if let Some(exceeded) = state.memory.exceeded() {
         return (Failure::MemoryLimit, Some(exceeded.to_string()));
     }
+    if state.memory.is_crowded() {
+        let why = "all instances of its package, or of all, have as much memory as they may (`server.memory`)";
+        return (Failure::Overloaded, Some(why.to_owned()));
+    }
     if state.memory.refused() {
         return (Failure::MemoryLimit, detail);
     }

@@ -46,7 +46,11 @@ impl HostState {
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS_BYTES);
         Self {
-            memory: Memory::new(account.config.limits.memory, globals),
+            memory: Memory::new(
+                account.config.limits.memory,
+                globals,
+                Arc::clone(&account.memory),
+            ),
             answer,
             account,
             request_id,

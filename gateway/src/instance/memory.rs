@@ -4,10 +4,12 @@
 //! What the host holds is not counted call by call: each call can add so much at the most, and when that could matter the
 //! table of resources is looked through. A request of the usual kind ends before the first look.
 
+use std::sync::Arc;
+
 use wasmtime::{ResourceLimiter, component::ResourceTable};
 
 use super::holdings;
-use crate::account::Kept;
+use crate::{account::Kept, machine_memory::PackageMemory};
 
 /// The cost of a table element to the host, in bytes: a pointer.
 const TABLE_ELEMENT_BYTES: usize = 8;
@@ -23,6 +25,12 @@ const MOST_OF_A_CALL: usize = holdings::FIELDS_BYTES + holdings::RESOURCE_BYTES;
 /// The most resources of one instance: the time to look through them stays below a millisecond or two.
 const MOST_RESOURCES: usize = 100_000;
 
+/// Memory that an instance has without reserving it, in bytes: what most need, of which they touch a part.
+const UNRESERVED: usize = 2 << 20;
+
+/// Reserved at a time, in bytes.
+const RESERVED_AT_ONCE: usize = 1 << 20;
+
 /// Adds up what an instance has and refuses what goes beyond its limit.
 pub(super) struct Memory {
     /// The instance's resources.
@@ -36,6 +44,10 @@ pub(super) struct Memory {
     /// The most that may have come to the table since.
     unseen: usize,
     limit: usize,
+    of_package: Arc<PackageMemory>,
+    /// Of the memory of all instances, in bytes.
+    reserved: usize,
+    is_crowded: bool,
     is_refused: bool,
     is_exceeded: bool,
 }
@@ -55,7 +67,7 @@ pub(super) struct Exceeded {
 impl Memory {
     /// A limit in bytes, of which the globals are taken; what does not fit into the address space is as good as
     /// unlimited.
-    pub(super) fn new(limit: u64, globals: u64) -> Self {
+    pub(super) fn new(limit: u64, globals: u64, of_package: Arc<PackageMemory>) -> Self {
         let number = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let mut table = ResourceTable::new();
         table.set_max_capacity(MOST_RESOURCES);
@@ -66,19 +78,22 @@ impl Memory {
             held: 0,
             unseen: 0,
             limit: number(limit),
+            of_package,
+            reserved: 0,
+            is_crowded: false,
             is_refused: false,
             is_exceeded: false,
         }
     }
 
-    /// The limit in bytes.
-    pub(super) fn limit(&self) -> usize {
-        self.limit
-    }
-
     /// Returns whether the instance was ever refused what it asked for.
     pub(super) fn refused(&self) -> bool {
         self.is_refused || self.kept.as_ref().is_some_and(Kept::is_exceeded)
+    }
+
+    /// Returns whether it was refused what it may have, since all instances together have too much.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.is_crowded
     }
 
     /// Notes a call of the host, before it is served: it may leave something in the table.
@@ -142,9 +157,35 @@ impl Memory {
             self.is_refused = true;
             return false;
         }
+        if !self.reserve(wanted) {
+            self.is_crowded = true;
+            return false;
+        }
         self.own = wanted;
         self.tell_others();
         true
+    }
+
+    /// Reserves what is more than every instance may take, in steps, so that few instances touch what all share.
+    fn reserve(&mut self, wanted: usize) -> bool {
+        let beyond = wanted.saturating_sub(UNRESERVED.saturating_add(self.reserved));
+        if beyond == 0 {
+            return true;
+        }
+        let more = beyond.next_multiple_of(RESERVED_AT_ONCE);
+        let is_reserved = self.of_package.reserve(more);
+        if is_reserved {
+            self.reserved = self.reserved.saturating_add(more);
+        }
+        is_reserved
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if self.reserved > 0 {
+            self.of_package.give_back(self.reserved);
+        }
     }
 }
 
@@ -169,10 +210,32 @@ impl ResourceLimiter for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine_memory::MachineMemory;
+
+    fn limited(limit: u64, globals: u64) -> Memory {
+        let all = MachineMemory::new(u64::MAX);
+        Memory::new(limit, globals, Arc::new(PackageMemory::new(all)))
+    }
+
+    #[test]
+    fn what_is_more_than_all_take_is_reserved_and_given_back() {
+        let all = MachineMemory::new(8 << 20);
+        let package = Arc::new(PackageMemory::new(Arc::clone(&all)));
+        let start = || Memory::new(1 << 30, 0, Arc::clone(&package));
+        let (mut small, mut large) = (start(), start());
+        assert!(small.memory_growing(0, 2 << 20, None).unwrap());
+        assert_eq!(all.reserved(), 0);
+        assert!(large.memory_growing(0, 8 << 20, None).unwrap());
+        assert_eq!(all.reserved(), 6 << 20);
+        assert!(!small.memory_growing(2 << 20, 4 << 20, None).unwrap());
+        assert!(small.is_crowded() && !small.refused());
+        drop(large);
+        assert!(small.memory_growing(2 << 20, 4 << 20, None).unwrap());
+    }
 
     #[test]
     fn several_memories_and_globals_share_one_limit() {
-        let mut memory = Memory::new(110, 10);
+        let mut memory = limited(110, 10);
         assert!(memory.memory_growing(0, 60, None).unwrap());
         assert!(!memory.memory_growing(0, 60, None).unwrap());
         assert!(memory.refused());
@@ -181,14 +244,14 @@ mod tests {
 
     #[test]
     fn a_guests_own_maximum_is_not_our_refusal() {
-        let mut memory = Memory::new(100, 0);
+        let mut memory = limited(100, 0);
         assert!(!memory.memory_growing(0, 60, Some(50)).unwrap());
         assert!(!memory.refused());
     }
 
     #[test]
     fn resources_share_it_too_and_come_back_when_they_are_dropped() {
-        let mut memory = Memory::new(2 << 20, 0);
+        let mut memory = limited(2 << 20, 0);
         let mut all = Vec::new();
         while memory.exceeded().is_none() && all.len() < 10_000 {
             memory.called();
@@ -201,7 +264,7 @@ mod tests {
             all.len()
         );
 
-        let mut memory = Memory::new(2 << 20, 0);
+        let mut memory = limited(2 << 20, 0);
         for _ in 0..10_000 {
             memory.called();
             let one = memory.table.push(0_u8).unwrap();
@@ -212,7 +275,7 @@ mod tests {
 
     #[test]
     fn bodies_that_are_kept_leave_less_for_the_memory() {
-        let mut memory = Memory::new(100, 0);
+        let mut memory = limited(100, 0);
         let kept = Kept::new(100);
         memory.kept = Some(kept.clone());
         let charge = kept.charge(60).unwrap();

@@ -1,6 +1,8 @@
 //! What a guest makes the host hold counts as its memory.
 
-use crate::harness::TestGateway;
+use futures_util::future::join_all;
+
+use crate::harness::{TestGateway, until};
 
 const LIMITS: &str = "limits = { memory = \"32MiB\", timeout = \"60s\" }";
 
@@ -15,7 +17,7 @@ fn tormented() -> TestGateway {
 async fn fields_requests_bodies_and_timers_count_against_the_memory_of_their_instance() {
     let gateway = tormented();
     for torment in [
-        "fields&n=200000",
+        "fields&n=200000&bytes=1024",
         "empty-fields&n=200000",
         "clones&n=20000",
         "requests&n=100000",
@@ -36,7 +38,7 @@ async fn fields_requests_bodies_and_timers_count_against_the_memory_of_their_ins
 async fn as_much_of_it_as_a_request_needs_is_no_harm() {
     let gateway = tormented();
     for torment in [
-        "fields&n=1000",
+        "fields&n=1000&bytes=1024",
         "empty-fields&n=5000",
         "requests&n=1000",
         "bodies&n=10",
@@ -45,4 +47,64 @@ async fn as_much_of_it_as_a_request_needs_is_no_harm() {
         let reply = gateway.get(&format!("/torments?do={torment}")).await;
         assert_eq!(reply.status, 200, "{torment}: {}", reply.text());
     }
+}
+
+#[tokio::test]
+async fn a_package_that_fills_the_memory_of_all_is_refused_and_its_neighbour_is_served() {
+    let gateway = TestGateway::builder()
+        .server("memory = \"512MiB\"")
+        .guest_with(
+            "torments",
+            "limits = { memory = \"128MiB\", timeout = \"20s\" }",
+        )
+        .guest("hello")
+        .start();
+    let attacks = (0..16).map(|_| gateway.get("/torments?do=memory&n=60"));
+    let attacks = async {
+        let replies = join_all(attacks).await;
+        replies.iter().filter(|reply| reply.status == 503).count()
+    };
+    let neighbour = async {
+        until("the package has most of its share", || async {
+            let metrics = gateway.metrics().await;
+            metrics.sum("wasmgate_memory_bytes", &[("state", "reserved")]) > f64::from(300 << 20)
+        })
+        .await;
+        for _ in 0..20 {
+            assert_eq!(gateway.get("/hello").await.status, 200);
+        }
+    };
+    let (refused, ()) = tokio::join!(attacks, neighbour);
+    assert!(refused >= 8, "{refused}");
+    let metrics = gateway.metrics().await;
+    assert_eq!(
+        metrics.sum("wasmgate_memory_bytes", &[("state", "limit")]),
+        f64::from(512 << 20)
+    );
+}
+
+#[tokio::test]
+async fn no_instance_begins_while_the_process_is_too_large() {
+    let gateway = TestGateway::builder()
+        .server("memory = \"64MiB\"")
+        .guest_with("torments", "limits = { timeout = \"5s\" }")
+        .guest("hello")
+        .start();
+    assert_eq!(gateway.get("/hello").await.status, 200);
+    // Each has little, and all together too much.
+    let attacks = join_all((0..40).map(|_| gateway.get("/torments?do=memory&n=1")));
+    let neighbour = async {
+        until("new instances are refused", || async {
+            gateway.get("/hello").await.status == 503
+        })
+        .await;
+    };
+    tokio::join!(attacks, neighbour);
+    let labels = [("package", "hello"), ("reason", "server-memory")];
+    let metrics = gateway.metrics().await;
+    assert!(metrics.sum("wasmgate_refusals_total", &labels) > 0.0);
+    until("there is memory again", || async {
+        gateway.get("/hello").await.status == 200
+    })
+    .await;
 }

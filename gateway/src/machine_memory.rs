@@ -1,0 +1,204 @@
+//! The memory of all instances together: refused before the kernel kills the process, and never all of it to one package.
+//!
+//! Two things are looked at. What an instance takes beyond what every instance takes is reserved before it is given, of a
+//! limit for all and of a share for its package. And the process is measured all the time, since not everything is an
+//! instance's: while it is too large, no new instance begins.
+
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt as _,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+/// The time between two measures: in it a page of memory is touched for a hundred megabytes at the most, which is less
+/// than the reserve that the limit leaves.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// The part of the limit that one package may reserve at most.
+const SHARE: (usize, usize) = (3, 4);
+
+/// The memory of all instances.
+#[derive(Debug)]
+pub(crate) struct MachineMemory {
+    limit: usize,
+    reserved: AtomicUsize,
+    used: AtomicUsize,
+    is_short: AtomicBool,
+}
+
+impl MachineMemory {
+    /// All of them together may have so many bytes.
+    pub(crate) fn new(limit: u64) -> Arc<Self> {
+        Arc::new(Self {
+            limit: usize::try_from(limit).unwrap_or(usize::MAX),
+            reserved: AtomicUsize::new(0),
+            used: AtomicUsize::new(0),
+            is_short: AtomicBool::new(false),
+        })
+    }
+
+    /// Measures the process until nobody needs it any more.
+    ///
+    /// # Errors
+    /// When the system gives no thread, or does not tell how large the process is.
+    pub(crate) fn watch(self: &Arc<Self>) -> io::Result<()> {
+        let statm = File::open("/proc/self/statm")?;
+        let weak = Arc::downgrade(self);
+        self.measure(&statm)?;
+        thread::Builder::new()
+            .name("memory".to_owned())
+            .spawn(move || watch(&weak, &statm))?;
+        Ok(())
+    }
+
+    /// The limit, in bytes.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Bytes that are reserved for instances.
+    pub(crate) fn reserved(&self) -> usize {
+        self.reserved.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the process that no file can give back, as they were last measured.
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn measure(&self, statm: &File) -> io::Result<()> {
+        let mut line = [0; 128];
+        let read = statm.read_at(&mut line, 0)?;
+        let pages = line.get(..read).and_then(anonymous_pages);
+        let pages = pages.ok_or_else(|| io::Error::other("/proc/self/statm is not as proc(5) has it"))?;
+        self.note(pages.saturating_mul(rustix::param::page_size()));
+        Ok(())
+    }
+
+    fn note(&self, used: usize) {
+        self.used.store(used, Ordering::Relaxed);
+        let is_short = used > self.limit;
+        if self.is_short.load(Ordering::Relaxed) != is_short {
+            self.is_short.store(is_short, Ordering::Relaxed);
+            let limit = self.limit;
+            if is_short {
+                tracing::warn!(
+                    used,
+                    limit,
+                    "memory is short: no new instances until there is more (`server.memory`)"
+                );
+            } else {
+                tracing::info!(used, limit, "there is memory for new instances again");
+            }
+        }
+    }
+}
+
+fn watch(memory: &Weak<MachineMemory>, statm: &File) {
+    while let Some(memory) = memory.upgrade() {
+        if let Err(error) = memory.measure(statm) {
+            tracing::error!(%error, "the process's memory is no longer measured: `server.memory` bounds instances alone");
+            return;
+        }
+        drop(memory);
+        thread::sleep(INTERVAL);
+    }
+}
+
+/// The resident pages that are no file's, of a line of `/proc/PID/statm` (proc(5)): size, resident, shared, …
+fn anonymous_pages(line: &[u8]) -> Option<usize> {
+    let mut fields = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+    let resident = fields.nth(1)?.parse::<usize>().ok()?;
+    Some(resident.saturating_sub(fields.next()?.parse().ok()?))
+}
+
+/// The part of it that one package has.
+#[derive(Debug)]
+pub(crate) struct PackageMemory {
+    all: Arc<MachineMemory>,
+    reserved: AtomicUsize,
+}
+
+impl PackageMemory {
+    /// A package that has reserved nothing.
+    pub(crate) fn new(all: Arc<MachineMemory>) -> Self {
+        Self {
+            all,
+            reserved: AtomicUsize::new(0),
+        }
+    }
+
+    /// Returns whether the process has no memory for another instance.
+    pub(crate) fn is_short(&self) -> bool {
+        self.all.is_short.load(Ordering::Relaxed)
+    }
+
+    /// Reserves so many bytes, if neither the package nor all together have too many then.
+    pub(crate) fn reserve(&self, bytes: usize) -> bool {
+        let (most, of) = SHARE;
+        if !add(&self.reserved, bytes, self.all.limit / of * most) {
+            return false;
+        }
+        let is_reserved = add(&self.all.reserved, bytes, self.all.limit);
+        if !is_reserved {
+            self.reserved.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        is_reserved
+    }
+
+    /// Gives back what was reserved.
+    pub(crate) fn give_back(&self, bytes: usize) {
+        self.reserved.fetch_sub(bytes, Ordering::Relaxed);
+        self.all.reserved.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+fn add(to: &AtomicUsize, bytes: usize, limit: usize) -> bool {
+    let fits = |now: usize| now.checked_add(bytes).filter(|sum| *sum <= limit);
+    to.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+        .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_leaves_a_quarter_to_the_others_and_all_have_no_more_than_there_is() {
+        let all = MachineMemory::new(400);
+        let (greedy, other) = (
+            PackageMemory::new(Arc::clone(&all)),
+            PackageMemory::new(Arc::clone(&all)),
+        );
+        assert!(greedy.reserve(300) && !greedy.reserve(1));
+        assert!(other.reserve(100) && !other.reserve(1));
+        greedy.give_back(300);
+        assert!(other.reserve(200));
+        assert_eq!(all.reserved(), 300);
+    }
+
+    #[test]
+    fn memory_is_short_while_the_process_is_larger_than_it_may_be() {
+        let all = MachineMemory::new(400);
+        let package = PackageMemory::new(Arc::clone(&all));
+        all.note(401);
+        assert!(package.is_short());
+        all.note(400);
+        assert!(!package.is_short());
+    }
+
+    #[test]
+    fn pages_of_files_do_not_count() {
+        assert_eq!(anonymous_pages(b"9000 700 300 1 0 5 0\n"), Some(400));
+        assert_eq!(anonymous_pages(b"9000"), None);
+        let all = MachineMemory::new(u64::MAX);
+        all.watch().unwrap();
+        assert!(all.used() > 0);
+    }
+}
