@@ -253,10 +253,16 @@ impl Lane {
     }
 
     async fn save(&mut self) {
+        // Long ones now and then: short ones find room in the files that are there, however full the disk is.
+        let most = if self.random.u8(..4) == 0 {
+            100_000
+        } else {
+            2000
+        };
         let value = format!(
             "{}-{}",
             self.random.u64(..),
-            "v".repeat(self.random.usize(0..2000))
+            "v".repeat(self.random.usize(0..most))
         );
         let body = format!("[{{\"key\":\"{}\",\"value\":\"{value}\"}}]", self.key);
         let request = head(
@@ -385,7 +391,8 @@ async fn full_disk(disk: Option<&Path>, time: Duration) -> Option<&'static str> 
     let filler = disk?.join("filler");
     let mut file = File::create(&filler).ok()?;
     while file.write_all(&[0; 4096]).is_ok() {}
-    sleep(time).await;
+    // Until what is stored needs room.
+    sleep(time * 4).await;
     drop(file);
     fs::remove_file(filler).ok()?;
     Some("full disk")
