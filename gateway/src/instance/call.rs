@@ -23,6 +23,7 @@ use super::{
     loaded::Loaded,
     request_body::{Progress, RequestBody},
     response_body::{GuestBody, GuestTask, RouteTimer},
+    turns,
     unread::Unread,
 };
 use crate::{account::Account, admission::Permit, content, egress::Egress, error::Failure, request_headers::RequestId};
@@ -33,11 +34,6 @@ const EPOCHS_TO_FIRST_YIELD: u64 = 2;
 
 /// Ticks between a long-running guest's turns.
 const EPOCHS_BETWEEN_YIELDS: u64 = 1;
-
-/// Rounds of the worker's queue that a guest lets pass when it gives way: what becomes due during its turn wakes a
-/// connection, which starts a guest in the first round and answers in the second. With one, a neighbour's request would
-/// wait for another whole turn between its arrival and its start.
-const ROUNDS_TO_OTHERS: u32 = 2;
 
 /// The most bytes that a guest may hand to the host in one call: they are copied before anybody looks at them. The largest
 /// honest call is a write of a megabyte.
@@ -189,14 +185,18 @@ impl Guest {
         store.set_epoch_deadline(EPOCHS_TO_FIRST_YIELD);
         // Tokio's own yield lets the worker look at its sockets and timers before it comes back to this guest;
         // wasmtime's would be polled again at once, and a lone spinning guest would starve the connections.
+        // The callback holds nothing, or it would cost every request an allocation.
         store.epoch_deadline_callback(|store| {
             if let Some(exceeded) = store.data().memory.exceeded() {
                 return Err(exceeded.into());
             }
-            let turn = Box::pin(give_way());
+            let turn = Box::pin(turns::give_way(store.data().package()));
             Ok(UpdateDeadline::YieldCustom(EPOCHS_BETWEEN_YIELDS, turn))
         });
-        let work = handle(&mut store, &account, &loaded, request, answer);
+        let work = async {
+            turns::queue_up(store.data().package()).await;
+            handle(&mut store, &account, &loaded, request, answer).await
+        };
         let failure = match tokio::time::timeout(account.config.limits.timeout, work).await {
             Ok(Ok(())) => return Ok(()),
             // What ends with 0 has done what it was to do; whether that was an answer is seen where one is waited for.
@@ -210,13 +210,6 @@ impl Guest {
         };
         let (failure, error) = failure;
         Err(label.failed(failure, error.as_deref().unwrap_or_default()))
-    }
-}
-
-/// Lets whatever else the worker has to do go first.
-async fn give_way() {
-    for _ in 0..ROUNDS_TO_OTHERS {
-        tokio::task::yield_now().await;
     }
 }
 

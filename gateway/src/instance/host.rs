@@ -73,6 +73,11 @@ impl HostState {
         }
         self.memory.called();
     }
+
+    /// Returns a number that is the package's alone as long as it is there.
+    pub(super) fn package(&self) -> usize {
+        Arc::as_ptr(&self.account).addr()
+    }
 }
 
 /// The WASI context of one guest. What is closed is closed by not being named: there are no arguments, no files and no

@@ -13,6 +13,7 @@ mod outgoing_response;
 mod output;
 mod request_body;
 mod response_body;
+mod turns;
 mod unread;
 
 pub(crate) use call::{Call, run};

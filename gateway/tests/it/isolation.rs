@@ -76,3 +76,30 @@ fn check(n: u64, reply: &Reply) {
         assert_eq!((reply.status.as_u16(), reply.text()), (200, n.to_string()));
     }
 }
+
+#[tokio::test]
+async fn a_hundred_spinning_guests_of_one_package_hold_up_another_no_more_than_one_does() {
+    let gateway = TestGateway::builder()
+        .server("workers = 1")
+        .guest_with("spins", "limits = { timeout = \"30s\" }")
+        .guest("hello")
+        .start();
+    gateway.get("/hello").await;
+    let mut spinning = Vec::new();
+    for _ in 0..100 {
+        let mut connection = gateway.raw().await;
+        connection
+            .send("GET /spins HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await;
+        spinning.push(connection);
+    }
+    gateway.wait_for_in_flight("spins", 100).await;
+    // A turn is up to ten milliseconds: were there one of each in every round, fifty requests would take longer than the
+    // spinning guests have.
+    for _ in 0..50 {
+        assert_eq!(gateway.get("/hello").await.text(), "Hello from a package\n");
+    }
+    let metrics = gateway.metrics().await;
+    let left = metrics.sum("wasmgate_instances_in_flight", &[("package", "spins")]);
+    assert_eq!(left as u64, 100, "they still spin");
+}

@@ -1,0 +1,240 @@
+//! Turns of guests that compute for long: one at a time on each worker, and packages in rotation.
+//!
+//! A guest that gives way comes back after a few rounds of the worker's queue. Were there many of them, each round would
+//! hold a turn of each, and a neighbour's short request would wait for all of them, however fair the queue is. So they
+//! wait here, and one of them has its turn between two rounds of everything else.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use parking_lot::Mutex;
+
+/// Rounds of the worker's queue that pass between two turns: what becomes due during a turn wakes a connection, which
+/// starts a guest in the first round and answers in the second. With one, a neighbour's request would wait for another
+/// whole turn between its arrival and its start.
+const ROUNDS_TO_OTHERS: u32 = 2;
+
+/// Guests of one package that wait for a turn on one worker before a new one has to wait for its first, which is as long as
+/// theirs: a package that answers briefly beside a few long computations is not slowed by them.
+const CROWD: usize = 8;
+
+thread_local! {
+    static HERE: RefCell<Arc<Mutex<Turns>>> = RefCell::default();
+}
+
+/// Waits for the next turn of a package's guest on this worker. A package is told apart by any number of its own.
+pub(super) fn give_way(package: usize) -> Turn {
+    let turns = HERE.with_borrow(Arc::clone);
+    Turn {
+        turns,
+        package,
+        ticket: None,
+        rounds: 0,
+    }
+}
+
+/// Waits for a turn if a [`CROWD`] of the package's guests waits on this worker: a new one goes behind them. Costs no more
+/// than a look otherwise.
+pub(super) async fn queue_up(package: usize) {
+    let crowded = HERE.with_borrow(|turns| turns.lock().waiting(package) >= CROWD);
+    if crowded {
+        give_way(package).await;
+    }
+}
+
+/// Those who wait on one worker.
+#[derive(Debug, Default)]
+struct Turns {
+    /// Whose turn is next; it lets the rounds pass.
+    next: Option<u64>,
+    /// Packages in rotation, each with its guests in the order of their coming.
+    packages: VecDeque<(usize, VecDeque<(u64, Option<Waker>)>)>,
+    issued: u64,
+}
+
+impl Turns {
+    fn waiting(&self, package: usize) -> usize {
+        let guests = self.packages.iter().find(|(known, _)| *known == package);
+        guests.map_or(0, |(_, guests)| guests.len())
+    }
+
+    fn enter(&mut self, package: usize) -> u64 {
+        self.issued += 1;
+        let ticket = self.issued;
+        match self
+            .packages
+            .iter_mut()
+            .find(|(known, _)| *known == package)
+        {
+            Some((_, guests)) => guests.push_back((ticket, None)),
+            None => self
+                .packages
+                .push_back((package, VecDeque::from([(ticket, None)]))),
+        }
+        self.choose();
+        ticket
+    }
+
+    /// Chooses who is next, if nobody is: the first guest of the first package, which goes to the end of the rotation.
+    fn choose(&mut self) {
+        if self.next.is_some() {
+            return;
+        }
+        let Some((package, mut guests)) = self.packages.pop_front() else {
+            return;
+        };
+        if let Some((ticket, waker)) = guests.front_mut() {
+            self.next = Some(*ticket);
+            if let Some(waker) = waker.take() {
+                waker.wake();
+            }
+        }
+        self.packages.push_back((package, guests));
+    }
+
+    fn leave(&mut self, package: usize, ticket: u64) {
+        if let Some((_, guests)) = self
+            .packages
+            .iter_mut()
+            .find(|(known, _)| *known == package)
+        {
+            guests.retain(|(known, _)| *known != ticket);
+        }
+        self.packages.retain(|(_, guests)| !guests.is_empty());
+        if self.next == Some(ticket) {
+            self.next = None;
+            self.choose();
+        }
+    }
+
+    /// Returns whether a ticket is next, and keeps its waker if it is not.
+    fn is_next(&mut self, package: usize, ticket: u64, waker: &Waker) -> bool {
+        if self.next == Some(ticket) {
+            return true;
+        }
+        let guests = self
+            .packages
+            .iter_mut()
+            .find(|(known, _)| *known == package);
+        let guest = guests.and_then(|(_, guests)| guests.iter_mut().find(|(known, _)| *known == ticket));
+        if let Some((_, kept)) = guest {
+            *kept = Some(waker.clone());
+        }
+        false
+    }
+}
+
+/// A wait for a turn; dropped, it makes room for the next.
+pub(super) struct Turn {
+    turns: Arc<Mutex<Turns>>,
+    package: usize,
+    ticket: Option<u64>,
+    rounds: u32,
+}
+
+impl Future for Turn {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let package = self.package;
+        let ticket = match self.ticket {
+            Some(ticket) => ticket,
+            None => {
+                let ticket = self.turns.lock().enter(package);
+                self.ticket = Some(ticket);
+                ticket
+            }
+        };
+        if !self.turns.lock().is_next(package, ticket, cx.waker()) {
+            return Poll::Pending;
+        }
+        if self.rounds < ROUNDS_TO_OTHERS {
+            self.rounds += 1;
+            // Tokio's own yield comes after sockets and timers; a plain wake would come before them.
+            let mut round = std::pin::pin!(tokio::task::yield_now());
+            return round.as_mut().poll(cx);
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.turns.lock().leave(self.package, ticket);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The order in which tickets get their turns.
+    fn order(turns: &mut Turns, owner: impl Fn(u64) -> usize) -> Vec<u64> {
+        let mut order = Vec::new();
+        while let Some(ticket) = turns.next {
+            order.push(ticket);
+            turns.leave(owner(ticket), ticket);
+        }
+        order
+    }
+
+    #[test]
+    fn packages_take_turns_however_many_guests_of_one_wait() {
+        let mut turns = Turns::default();
+        for _ in 0..4 {
+            turns.enter(1);
+        }
+        turns.enter(2);
+        let owner = |ticket| if ticket == 5 { 2 } else { 1 };
+        assert_eq!(order(&mut turns, owner), [1, 2, 5, 3, 4]);
+        assert!(turns.packages.is_empty());
+    }
+
+    #[test]
+    fn whoever_goes_makes_room_for_the_next() {
+        let mut turns = Turns::default();
+        let [first, second, third] = [1, 1, 2].map(|package| turns.enter(package));
+        turns.leave(1, second);
+        turns.leave(1, first);
+        assert_eq!(turns.next, Some(third));
+        turns.leave(2, third);
+        assert!(turns.next.is_none() && turns.packages.is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_guest_has_its_turn_between_two_rounds_of_everything_else() {
+        let turn = Arc::new(Mutex::new(Vec::new()));
+        let guests = (0..10).map(|package| {
+            let turn = Arc::clone(&turn);
+            tokio::spawn(async move {
+                give_way(package).await;
+                turn.lock().push("guest");
+            })
+        });
+        let guests: Vec<_> = guests.collect();
+        let other = Arc::clone(&turn);
+        let other = tokio::spawn(async move {
+            while other.lock().iter().filter(|turn| **turn == "guest").count() < 10 {
+                other.lock().push("other");
+                tokio::task::yield_now().await;
+            }
+        });
+        for guest in guests.into_iter().chain([other]) {
+            guest.await.unwrap();
+        }
+        let turns = turn.lock();
+        let between = turns.split(|turn| *turn == "guest");
+        assert!(
+            between.take(10).all(|others| !others.is_empty()),
+            "{turns:?}"
+        );
+    }
+}
