@@ -15,7 +15,7 @@ pub(crate) struct RawConnection {
     unread: Vec<u8>,
 }
 
-/// The head of a response and its body by content-length.
+/// The head of a response and its body, by content-length or in chunks.
 #[derive(Debug)]
 pub(crate) struct RawResponse {
     pub(crate) head: String,
@@ -63,22 +63,55 @@ impl RawConnection {
         let _ = self.stream.shutdown().await;
     }
 
-    /// The next response, its body by content-length.
+    /// The next response, its body by content-length or in chunks: which of the two it has is up to how the gateway and
+    /// the guest take turns, where the guest does not say.
     pub(crate) async fn response(&mut self) -> RawResponse {
         let head = self.head().await;
         let mut response = RawResponse {
             head,
             body: String::new(),
         };
-        let length = response
-            .header("content-length")
-            .map_or(0, |length| length.parse().unwrap());
-        while self.unread.len() < length {
-            assert!(self.read().await, "the body breaks off: {response:?}");
-        }
-        let body = self.unread.drain(..length).collect();
+        let body = match response.header("transfer-encoding") {
+            Some(_) => self.chunks().await,
+            None => {
+                let length = response.header("content-length");
+                self.exactly(length.map_or(0, |length| length.parse().unwrap()))
+                    .await
+            }
+        };
         response.body = String::from_utf8(body).unwrap();
         response
+    }
+
+    async fn chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let size = self.line().await;
+            let size = usize::from_str_radix(&size, 16).unwrap();
+            body.extend(self.exactly(size).await);
+            assert_eq!(self.line().await, "", "the end of a chunk, and no trailer");
+            if size == 0 {
+                return body;
+            }
+        }
+    }
+
+    async fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.unread.windows(2).position(|window| window == b"\r\n") {
+                let line = self.exactly(end).await;
+                self.exactly(2).await;
+                return String::from_utf8(line).unwrap();
+            }
+            assert!(self.read().await, "the body breaks off");
+        }
+    }
+
+    async fn exactly(&mut self, length: usize) -> Vec<u8> {
+        while self.unread.len() < length {
+            assert!(self.read().await, "the body breaks off");
+        }
+        self.unread.drain(..length).collect()
     }
 
     /// The next response's head alone.
