@@ -1,10 +1,16 @@
 //! Job scenarios.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use axum::body::{Body, Bytes};
+use futures_util::stream;
+use http::Response;
 use serde_json::{Value, json};
 use wasmgate_dapr::{AppChannel, Grants, OutsideApp, Settings};
 use wasmgate_real_dapr::Place;
@@ -33,6 +39,42 @@ async fn gone(world: &World, name: &str) {
         world.call("GET", &path, "").await.status == 404
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_whose_jobs_hang_keeps_no_other_apps_job_waiting() {
+    let apps = apps(200);
+    apps.set("flood", |received| match received.path.as_str() {
+        "/dapr/subscribe" => answer(404, ""),
+        // An answer that does not end.
+        _ => Response::new(Body::from_stream(stream::pending::<
+            Result<Bytes, Infallible>,
+        >())),
+    });
+    let world = World::in_process(apps).await;
+    let job = json!({"dueTime": "0s", "data": 1}).to_string();
+    let grants = Grants::all();
+    for n in 0..100 {
+        let path = format!("/v1.0/jobs/{n}");
+        let scheduled = world
+            .call_as("flood", &grants, "POST", &path, job.clone())
+            .await;
+        assert_eq!(scheduled.status, 204);
+    }
+    let under_way = || {
+        (0..100)
+            .filter(|n| world.apps.count("flood", &format!("/job/{n}")) > 0)
+            .count()
+    };
+    eventually("its jobs fire", || async { under_way() == 16 }).await;
+    assert_eq!(
+        schedule(&world, "mine", json!({"dueTime": "0s"})).await,
+        204
+    );
+    gone(&world, "mine").await;
+    assert_eq!(world.apps.count("shop", "/job/mine"), 1);
+    // No more of the other's fired meanwhile.
+    assert_eq!(under_way(), 16);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,9 +1,12 @@
 //! Resiliency resources: named policies, and the targets they apply to.
 
-use std::{collections::HashMap, ops::RangeInclusive, sync::Arc, time::Duration};
+mod written;
 
-use serde::Deserialize;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
 use wasmgate_common::{Code, Diagnostic, Place};
+
+use written::{Raw, RawTarget};
 
 use super::{
     Scopes,
@@ -12,20 +15,12 @@ use super::{
 };
 use crate::{
     app::AppId,
-    back_off::BackOff,
     breaker::{Breakers, Template},
-    subscription::rules::Condition,
     time::parse_duration,
 };
 
 /// Circuits of one app to one target at most, unless `circuitBreakerCacheSize` says it: each method has one.
 const CIRCUITS: usize = 100;
-
-/// The condition by which a circuit breaker opens unless it says so itself.
-const TRIP: &str = "consecutiveFailures > 5";
-
-/// The time that a circuit breaker stays open unless it says so itself.
-const OPEN: Duration = Duration::from_secs(60);
 
 /// Types of components, as the names of default policies have them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,182 +229,5 @@ impl Resiliency {
         };
         self.sets.push(set);
         Ok(())
-    }
-}
-
-#[derive(Deserialize)]
-struct Raw {
-    spec: RawSpec,
-    #[serde(default)]
-    scopes: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct RawSpec {
-    #[serde(default)]
-    policies: RawPolicies,
-    #[serde(default)]
-    targets: RawTargets,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-#[serde(rename_all = "camelCase")]
-struct RawPolicies {
-    circuit_breakers: HashMap<String, RawBreaker>,
-    timeouts: HashMap<String, String>,
-    retries: HashMap<String, RawRetry>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct RawRetry {
-    policy: Option<String>,
-    duration: Option<String>,
-    max_interval: Option<String>,
-    max_retries: Option<i64>,
-    matching: RawMatching,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct RawMatching {
-    http_status_codes: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct RawBreaker {
-    max_requests: Option<u32>,
-    interval: Option<String>,
-    timeout: Option<String>,
-    trip: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawTargets {
-    apps: HashMap<String, RawTarget>,
-    components: HashMap<String, RawComponentTarget>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RawComponentTarget {
-    inbound: RawTarget,
-    outbound: RawTarget,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct RawTarget {
-    timeout: Option<String>,
-    retry: Option<String>,
-    circuit_breaker: Option<String>,
-    circuit_breaker_cache_size: Option<usize>,
-}
-
-impl RawBreaker {
-    /// Dapr's defaults: one request while half-open, counts that never begin anew, open for 60 s after more than five
-    /// failures in a row.
-    fn template(&self, name: &str) -> Result<Template, (&'static str, Diagnostic)> {
-        let duration = |key, text: &Option<String>, default| match text {
-            Some(text) => parse_duration(text).map_err(|error| (key, Diagnostic::from(error))),
-            None => Ok(default),
-        };
-        let trip = Condition::new(self.trip.as_deref().unwrap_or(TRIP));
-        Ok(Template {
-            name: name.to_owned(),
-            max_requests: self.max_requests.unwrap_or(1).max(1),
-            interval: duration("interval", &self.interval, Duration::ZERO)?,
-            timeout: Some(duration("timeout", &self.timeout, OPEN)?)
-                .filter(|timeout| !timeout.is_zero())
-                .unwrap_or(OPEN),
-            trip: trip.map_err(|wrong| {
-                let help = "write a condition over requests, totalSuccesses, totalFailures, consecutiveSuccesses and \
-                            consecutiveFailures";
-                ("trip", Diagnostic::new(Code::InvalidValue, wrong, help))
-            })?,
-        })
-    }
-}
-
-impl RawMatching {
-    fn statuses(&self) -> Result<Option<Arc<[RangeInclusive<u16>]>>, Diagnostic> {
-        let Some(text) = self
-            .http_status_codes
-            .as_deref()
-            .filter(|text| !text.is_empty())
-        else {
-            return Ok(None);
-        };
-        let status = |text: &str| {
-            text.trim()
-                .parse()
-                .ok()
-                .filter(|status| (100..600).contains(status))
-        };
-        let range = |text: &str| {
-            let (first, last) = text.split_once('-').unwrap_or((text, text));
-            let range = status(first)?..=status(last)?;
-            (!range.is_empty()).then_some(range)
-        };
-        let parts = text.split(',').filter(|part| !part.is_empty());
-        let ranges: Option<Vec<_>> = parts.map(range).collect();
-        let ranges = ranges.ok_or_else(|| {
-            let message = format!("{text:?} is no list of statuses");
-            Diagnostic::new(
-                Code::InvalidValue,
-                message,
-                "write statuses and ranges: 429,500-599",
-            )
-        })?;
-        Ok(Some(ranges.into()))
-    }
-}
-
-impl RawRetry {
-    fn retry(&self) -> Result<Retry, Diagnostic> {
-        Ok(Retry {
-            back_off: self.back_off()?,
-            statuses: self.matching.statuses()?,
-        })
-    }
-
-    /// Dapr's defaults: constant, 5 s; exponential from 500 ms by 1.5 up to 60 s; for ever.
-    fn back_off(&self) -> Result<BackOff, Diagnostic> {
-        let duration = |text: &Option<String>, default| match text {
-            Some(text) => parse_duration(text).map_err(Diagnostic::from),
-            None => Ok(default),
-        };
-        let max_retries = match self.max_retries {
-            None | Some(..0) => None,
-            Some(most) => Some(u32::try_from(most).unwrap_or(u32::MAX)),
-        };
-        match self.policy.as_deref() {
-            None | Some("constant") => {
-                let pause = duration(&self.duration, Duration::from_secs(5))?;
-                Ok(BackOff {
-                    first: pause,
-                    factor: 1.0,
-                    longest: pause,
-                    max_retries,
-                })
-            }
-            Some("exponential") => Ok(BackOff {
-                first: duration(&self.duration, Duration::from_millis(500))?,
-                factor: 1.5,
-                longest: duration(&self.max_interval, Duration::from_secs(60))?,
-                max_retries,
-            }),
-            Some(other) => {
-                let message = format!("there is no policy {other:?}");
-                Err(Diagnostic::new(
-                    Code::UnknownName,
-                    message,
-                    "write constant or exponential",
-                ))
-            }
-        }
     }
 }
