@@ -48,13 +48,16 @@ pub(super) async fn queue_up(package: usize) {
     }
 }
 
+/// A guest that waits: its ticket, and its task's waker once it has been polled.
+type Guest = (u64, Option<Waker>);
+
 /// Those who wait on one worker.
 #[derive(Debug, Default)]
 struct Turns {
     /// Whose turn is next; it lets the rounds pass.
     next: Option<u64>,
     /// Packages in rotation, each with its guests in the order of their coming.
-    packages: VecDeque<(usize, VecDeque<(u64, Option<Waker>)>)>,
+    packages: VecDeque<(usize, VecDeque<Guest>)>,
     issued: u64,
 }
 
