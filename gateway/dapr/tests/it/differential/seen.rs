@@ -14,7 +14,9 @@ use super::{
 use crate::harness::Answer;
 
 /// Headers that are a connection's or a trace's, or that some client puts on every request.
-const PASSING: [&str; 14] = [
+const PASSING: [&str; 15] = [
+    // The depth of an invocation, which a sidecar does not pass on.
+    wasmgate_dapr::INVOCATION_DEPTH,
     "accept",
     "accept-encoding",
     "connection",
