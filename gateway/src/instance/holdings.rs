@@ -22,8 +22,11 @@ pub(super) const RESOURCE_BYTES: usize = 1 << 10;
 /// A body besides the bytes in it: the channel to whoever sends it.
 const BODY_BYTES: usize = 3 << 10;
 
-/// A call under way: its task, and a part of a body that has come and was not read.
-const CALL_BYTES: usize = 32 << 10;
+/// A call under way: its task and the parts of the request.
+const CALL_BYTES: usize = 4 << 10;
+
+/// A response besides its head: a part of its body that has come and was not read.
+const RESPONSE_BYTES: usize = 32 << 10;
 
 /// One field besides its name and value: its places in the map.
 const FIELD_BYTES: usize = 128;
@@ -44,9 +47,13 @@ fn size(resource: &(dyn Any + Send)) -> usize {
     } else if let Some(response) = resource.downcast_ref::<HostOutgoingResponse>() {
         fields(&response.headers) + BODY_BYTES
     } else if let Some(response) = resource.downcast_ref::<HostIncomingResponse>() {
-        fields(&response.headers) + CALL_BYTES
-    } else if resource.is::<HostFutureIncomingResponse>() {
-        CALL_BYTES
+        fields(&response.headers) + RESPONSE_BYTES
+    } else if let Some(call) = resource.downcast_ref::<HostFutureIncomingResponse>() {
+        match call {
+            HostFutureIncomingResponse::Pending(_) => CALL_BYTES,
+            HostFutureIncomingResponse::Ready(Ok(_)) => RESPONSE_BYTES,
+            HostFutureIncomingResponse::Ready(Err(_)) | HostFutureIncomingResponse::Consumed => 0,
+        }
     } else if resource.is::<HostOutgoingBody>() {
         BODY_BYTES
     } else {

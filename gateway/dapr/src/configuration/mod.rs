@@ -16,8 +16,18 @@ use crate::{
     providers::configuration::{ConfigurationStore, Items},
 };
 
-/// Subscriptions of all apps together at most.
-const MAX_WATCHERS: usize = 10_000;
+/// Subscriptions of one app at most: none needs more than one for each of its items, and others' are not to be had for
+/// less.
+const MAX_WATCHERS: usize = 100;
+
+/// Refuses a subscription of an app that has as many as it may.
+pub(crate) fn check_quota(subscriptions: usize) -> Result<(), ApiError> {
+    if subscriptions < MAX_WATCHERS {
+        return Ok(());
+    }
+    let message = format!("the app has {MAX_WATCHERS} subscriptions already; unsubscribe some");
+    Err(ApiError::new(500, "ERR_CONFIGURATION_SUBSCRIBE", message))
+}
 
 /// The block's surroundings.
 pub(crate) struct Options {
@@ -85,10 +95,8 @@ impl Configuration {
         };
         let id = uuid::Uuid::new_v4().to_string();
         let mut watchers = self.watchers.lock();
-        if watchers.len() >= MAX_WATCHERS {
-            let message = format!("there are {MAX_WATCHERS} subscriptions already; unsubscribe some");
-            return Err(ApiError::new(500, "ERR_CONFIGURATION_SUBSCRIBE", message));
-        }
+        let own = watchers.values().filter(|watcher| watcher.app == *app);
+        check_quota(own.count())?;
         watchers.insert(id.clone(), watcher);
         Ok(id)
     }

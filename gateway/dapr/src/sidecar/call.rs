@@ -13,15 +13,12 @@ use super::{
 };
 use crate::{
     app::AppId,
+    configuration,
     error::{ApiError, ApiResult},
     grants::Grants,
     invoke,
     protocol::{ApiRequest, message::header_value, operation::Operation},
 };
-
-/// Configuration subscriptions remembered with their packages; a change under a forgotten one is
-/// told to every package that may know it.
-const MAX_WATCHERS: usize = 10_000;
 
 /// Answers one call of a package.
 pub(super) async fn answer(shared: &Shared, caller: &AppId, grants: &Grants, request: ApiRequest) -> ApiResult {
@@ -35,6 +32,10 @@ pub(super) async fn answer(shared: &Shared, caller: &AppId, grants: &Grants, req
         Operation::SetMetadata { key } => return meta::note(shared, names, body, key).await,
         Operation::QueryState { .. } if names.are_shared() => {
             return query::run(shared, &operation, names, &parts, body).await;
+        }
+        Operation::SubscribeConfiguration { .. } => {
+            let watchers = shared.watchers.lock();
+            configuration::check_quota(watchers.values().filter(|owner| *owner == caller).count())?;
         }
         Operation::UnsubscribeConfiguration { id, .. } => check_watcher(shared, caller, id)?,
         Operation::Publish { pubsub, topic } | Operation::BulkPublish { pubsub, topic } => {
@@ -121,8 +122,5 @@ fn remember_watcher(shared: &Shared, caller: &AppId, answer: &[u8]) {
     let Ok(Subscribed { id }) = serde_json::from_slice(answer) else {
         return;
     };
-    let mut watchers = shared.watchers.lock();
-    if watchers.len() < MAX_WATCHERS {
-        watchers.insert(id, caller.clone());
-    }
+    shared.watchers.lock().insert(id, caller.clone());
 }

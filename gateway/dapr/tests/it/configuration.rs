@@ -1,6 +1,7 @@
 //! Configuration scenarios.
 
 use serde_json::json;
+use wasmgate_dapr::Grants;
 
 use crate::harness::{Apps, World, answer};
 
@@ -71,6 +72,24 @@ async fn subscribers_hear_of_changes_until_they_unsubscribe() {
     assert_eq!(world.call("GET", &path, "").await.json()["ok"], true);
     let again = world.call("GET", &path, "").await;
     assert_eq!((again.status, again.json().get("errorCode")), (500, None));
+}
+
+#[tokio::test]
+async fn an_app_that_subscribes_without_end_is_refused_and_another_is_not() {
+    let world = world(r#"{"a":"1"}"#).await;
+    let path = format!("{STORE}/subscribe?key=a");
+    let subscribe = async |app: &str| world.call_as(app, &Grants::all(), "GET", &path, "").await;
+    let mut first = String::new();
+    for _ in 0..100 {
+        let id = subscribe("shop").await.json()["id"].clone();
+        first = id.as_str().unwrap().to_owned();
+    }
+    let refused = subscribe("shop").await;
+    refused.fails(500, "ERR_CONFIGURATION_SUBSCRIBE");
+    assert_eq!(subscribe("other").await.status, 200);
+    let path = format!("{STORE}/{first}/unsubscribe");
+    assert_eq!(world.call("GET", &path, "").await.status, 200);
+    assert_eq!(subscribe("shop").await.status, 200);
 }
 
 #[tokio::test]
