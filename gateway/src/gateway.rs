@@ -22,7 +22,6 @@ use crate::{
     egress::{self, Client, Egress},
     error::Failure,
     instance::{self, Call, GuestBody, RequestBody, RouteTimer},
-    machine_memory::MachineMemory,
     metrics::{Metrics, RouteMetrics},
     package::{LoadedPackages, Loader, Package},
     request_headers::{self, Peer, REQUEST_ID, RequestId},
@@ -44,7 +43,6 @@ pub struct Gateway {
     loaded_packages: LoadedPackages,
     building_blocks: Option<BuildingBlocks>,
     outbound: egress::Settings,
-    memory: Arc<MachineMemory>,
     metrics: Arc<Metrics>,
     is_cut: AtomicBool,
 }
@@ -68,7 +66,6 @@ impl Gateway {
         loaded_packages: LoadedPackages,
         building_blocks: Option<BuildingBlocks>,
         outbound: egress::Settings,
-        memory: Arc<MachineMemory>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let route_metrics = routes.iter().map(|_| OnceLock::new()).collect();
@@ -80,7 +77,6 @@ impl Gateway {
             loaded_packages,
             building_blocks,
             outbound,
-            memory,
             metrics,
             is_cut: AtomicBool::new(false),
         }
@@ -126,11 +122,6 @@ impl Gateway {
     /// The pool that the memory of most instances comes from.
     pub(crate) fn pool(&self) -> &Pool {
         self.loader.engines().pool()
-    }
-
-    /// The memory of all instances.
-    pub(crate) fn memory(&self) -> &MachineMemory {
-        &self.memory
     }
 
     /// Says whose requests are cut at the end; what is said once is not said again.

@@ -16,6 +16,13 @@ use std::{
     time::Duration,
 };
 
+use prometheus::{
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+
+use crate::metrics::{Family, description};
+
 /// The time between two measures: in it a page of memory is touched for a hundred megabytes at the most, which is less
 /// than the reserve that the limit leaves.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -55,11 +62,6 @@ impl MachineMemory {
             .name("memory".to_owned())
             .spawn(move || watch(&weak, &statm))?;
         Ok(())
-    }
-
-    /// The limit, in bytes.
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
     }
 
     /// Bytes that are reserved for instances.
@@ -116,6 +118,43 @@ fn anonymous_pages(line: &[u8]) -> Option<usize> {
     let mut fields = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
     let resident = fields.nth(1)?.parse::<usize>().ok()?;
     Some(resident.saturating_sub(fields.next()?.parse().ok()?))
+}
+
+/// Shows it on `/metrics`.
+pub(crate) struct MemoryCollector {
+    description: Desc,
+    memory: Arc<MachineMemory>,
+}
+
+impl MemoryCollector {
+    /// A collector to register.
+    pub(crate) fn new(memory: Arc<MachineMemory>) -> prometheus::Result<Self> {
+        let description = description("wasmgate_memory")?;
+        Ok(Self {
+            description,
+            memory,
+        })
+    }
+}
+
+impl Collector for MemoryCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.description]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let help = "Memory of the process that no file can give back, what is reserved for instances of it, and the limit of each";
+        let mut family = Family::gauge("wasmgate_memory_bytes", help);
+        let memory = &self.memory;
+        for (state, bytes) in [
+            ("used", memory.used()),
+            ("reserved", memory.reserved()),
+            ("limit", memory.limit),
+        ] {
+            family.show(&[("state", state)], bytes as f64);
+        }
+        family.finish().into_iter().collect()
+    }
 }
 
 /// The part of it that one package has.

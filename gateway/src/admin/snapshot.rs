@@ -27,16 +27,6 @@ pub(super) async fn take(status: &Status) -> Vec<Family> {
         families
             .push(Family::gauge("wasmgate_loaded_code_bytes", "Compiled code that is loaded").with(&[], bytes as f64));
     }
-    if let Some(gateway) = status.gateway() {
-        let memory = gateway.memory();
-        let help = "Memory of the process that no file can give back, what is reserved for instances of it, and the limit of each";
-        families.push(
-            Family::gauge("wasmgate_memory_bytes", help)
-                .with(&[("state", "used")], memory.used() as f64)
-                .with(&[("state", "reserved")], memory.reserved() as f64)
-                .with(&[("state", "limit")], memory.limit() as f64),
-        );
-    }
     if let Some(blocks) = status.building_blocks() {
         families.extend(queues(&blocks.queues().await));
         if let Some(is_there) = blocks.is_sidecar_reachable() {

@@ -14,7 +14,7 @@ use crate::{
     egress,
     engine::{self, EngineCollector, EngineKind, EngineLimits, Engines},
     gateway::Gateway,
-    machine_memory::MachineMemory,
+    machine_memory::{MachineMemory, MemoryCollector},
     metrics::Metrics,
     package::{Budget, LoadedPackages, Loader, Package, Registered},
 };
@@ -47,6 +47,10 @@ pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway
     let outbound = egress::Settings::new(&config, system::descriptors()).map_err(|error| machine(&error))?;
     let memory = MachineMemory::new(config.server.memory.unwrap_or_else(memory_limit::memory));
     memory.watch().map_err(|error| machine(&error))?;
+    let collector = MemoryCollector::new(Arc::clone(&memory)).map_err(|error| machine(&error))?;
+    metrics
+        .register(collector)
+        .map_err(|error| machine(&error))?;
     let shares = shares(&config, &registered, loader.engines());
     let packages = config.packages.into_iter().zip(registered).zip(shares);
     let packages = packages
@@ -64,7 +68,6 @@ pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway
         loaded_packages,
         blocks,
         outbound,
-        memory,
         metrics,
     ))
 }
