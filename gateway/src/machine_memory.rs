@@ -1,7 +1,8 @@
-//! The memory of all instances together: refused before the kernel kills the process, and never all of it to one package.
+//! The memory of all instances together: refused before the kernel kills the process, and never all of it to one
+//! package.
 //!
-//! Two things are looked at. What an instance takes beyond what every instance takes is reserved before it is given, of a
-//! limit for all and of a share for its package. And the process is measured all the time, since not everything is an
+//! Two things are looked at. What an instance takes beyond what every instance takes is reserved before it is given, of
+//! a limit for all and of a share for its package. And the process is measured all the time, since not everything is an
 //! instance's: while it is too large, no new instance begins.
 
 use std::{

@@ -1,8 +1,8 @@
 //! Circuit breakers: a target that fails is left alone for a while, then tried with few calls.
 //!
 //! The states and counts are those of Dapr's sidecar (<https://docs.dapr.io/operations/resiliency/policies/circuit-breakers/>):
-//! closed, calls pass and failures are counted; open, none passes until `timeout` is over; half-open, `maxRequests` pass,
-//! and the circuit closes when as many have succeeded, or opens again at the first failure.
+//! closed, calls pass and failures are counted; open, none passes until `timeout` is over; half-open, `maxRequests`
+//! pass, and the circuit closes when as many have succeeded, or opens again at the first failure.
 
 use std::{
     collections::{HashMap, VecDeque},

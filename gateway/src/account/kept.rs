@@ -1,5 +1,5 @@
-//! Bytes that the host keeps for one instance outside of its memory: parts of bodies that were written and not sent, and
-//! answers that were not read.
+//! Bytes that the host keeps for one instance outside of its memory: parts of bodies that were written and not sent,
+//! and answers that were not read.
 
 use std::sync::{
     Arc,

@@ -104,8 +104,8 @@ pub(super) fn register(config: &Config, loader: &Loader) -> Result<Vec<Registere
     }
 }
 
-/// The number of instances that each package may have at once: its `concurrency`, or less where the engine's slots do not
-/// suffice for all.
+/// The number of instances that each package may have at once: its `concurrency`, or less where the engine's slots do
+/// not suffice for all.
 fn shares(config: &Config, registered: &[Registered], engines: &Engines) -> Vec<usize> {
     let concurrency = config
         .packages

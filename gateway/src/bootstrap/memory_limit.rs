@@ -2,7 +2,8 @@
 
 use std::fs;
 
-/// The part of it that stays for the kernel's buffers and for what comes between two measures, and the bounds of that part.
+/// The part of it that stays for the kernel's buffers and for what comes between two measures, and the bounds of that
+/// part.
 const RESERVE_PART: u64 = 10;
 const RESERVE_AT_LEAST: u64 = 64 << 20;
 const RESERVE_AT_MOST: u64 = 1 << 30;
@@ -18,7 +19,8 @@ fn less_reserve(allowed: u64) -> u64 {
     allowed - reserve.min(allowed / 2)
 }
 
-/// The smallest of all limits: of the group and those around it, in both versions of control groups, and of the machine.
+/// The smallest of all limits: of the group and those around it, in both versions of control groups, and of the
+/// machine.
 fn allowed() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limits = groups.lines().filter_map(folder).flat_map(limits);

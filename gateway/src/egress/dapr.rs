@@ -35,8 +35,8 @@ pub(super) fn continue_trace<B>(request: &mut Request<B>, trace: Option<&HeaderV
 /// Bodies up to this many bytes are not counted: what a call takes anyway.
 const SMALL: u64 = 16 << 10;
 
-/// Answers a call of the Dapr API, counted by its result and timed to the head of its answer. What the host keeps of its
-/// bodies is `kept` for the instance: of the request until there is an answer, and of the answer until it is read.
+/// Answers a call of the Dapr API, counted by its result and timed to the head of its answer. What the host keeps of
+/// its bodies is `kept` for the instance: of the request until there is an answer, and of the answer until it is read.
 ///
 /// # Errors
 /// When that is more than the instance may have.

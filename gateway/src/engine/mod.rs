@@ -42,8 +42,8 @@ pub(crate) const MAX_MEMORIES: u32 = 20;
 /// Tables of one component, for the same reason.
 pub(crate) const MAX_TABLES: u32 = 40;
 
-/// Functions of one instance, each module counted as often as it is instantiated: each may take 32 bytes of the instance,
-/// and the largest interpreters have some tens of thousands.
+/// Functions of one instance, each module counted as often as it is instantiated: each may take 32 bytes of the
+/// instance, and the largest interpreters have some tens of thousands.
 pub(crate) const MAX_FUNCTIONS: u32 = 500_000;
 
 /// The kind of an engine, by where the memory of a package's instances comes from.

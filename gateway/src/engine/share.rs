@@ -1,7 +1,7 @@
 //! The share of an engine's slots that one package may hold: never the last of them while others need some.
 
-/// The part of the slots of a kind that one package may have at most, where there are not enough for all: the others have
-/// a quarter at the least.
+/// The part of the slots of a kind that one package may have at most, where there are not enough for all: the others
+/// have a quarter at the least.
 const MOST_OF_ONE: (usize, usize) = (3, 4);
 
 /// Slots: those that an engine has, or those that one instance takes.
@@ -21,8 +21,8 @@ impl Slots {
     }
 }
 
-/// The number of instances that each of an engine's packages may have at once, of the slots that one of its instances takes
-/// and the number that it wants.
+/// The number of instances that each of an engine's packages may have at once, of the slots that one of its instances
+/// takes and the number that it wants.
 pub(crate) fn shares(all: Slots, packages: &[(Slots, usize)]) -> Vec<usize> {
     let wanted = |kind: fn(Slots) -> usize| {
         let each = packages

@@ -35,8 +35,8 @@ const EPOCHS_TO_FIRST_YIELD: u64 = 2;
 /// Ticks between a long-running guest's turns.
 const EPOCHS_BETWEEN_YIELDS: u64 = 1;
 
-/// The most bytes that a guest may hand to the host in one call: they are copied before anybody looks at them. The largest
-/// honest call is a write of a megabyte.
+/// The most bytes that a guest may hand to the host in one call: they are copied before anybody looks at them. The
+/// largest honest call is a write of a megabyte.
 const BYTES_OF_A_CALL: usize = 8 << 20;
 
 /// Everything one request needs besides the request itself.

@@ -11,8 +11,8 @@ use wasmtime_wasi_http::{
     },
 };
 
-/// The most bytes of one set of fields, as wasmtime-wasi-http counts them: what it has unless told otherwise, and twice the
-/// head that may be sent on.
+/// The most bytes of one set of fields, as wasmtime-wasi-http counts them: what it has unless told otherwise, and twice
+/// the head that may be sent on.
 pub(super) const FIELDS_BYTES: usize = 128 << 10;
 
 /// Any resource, in bytes: its places in the host's table and in the guest's, its box, and what is empty in it. A timer

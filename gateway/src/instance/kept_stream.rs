@@ -1,4 +1,5 @@
-//! The stream by which a guest writes a body that may never be sent: what it writes counts as its memory until it is gone.
+//! The stream by which a guest writes a body that may never be sent: what it writes counts as its memory until it is
+//! gone.
 
 use bytes::Bytes;
 use wasmtime_wasi_io::{

@@ -1,8 +1,8 @@
 //! The memory of one instance: its linear memories, tables and globals, and what the host holds for it (resources,
 //! header fields, bodies) together stay below one limit.
 //!
-//! What the host holds is not counted call by call: each call can add so much at the most, and when that could matter the
-//! table of resources is looked through. A request of the usual kind ends before the first look.
+//! What the host holds is not counted call by call: each call can add so much at the most, and when that could matter
+//! the table of resources is looked through. A request of the usual kind ends before the first look.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::{account::Kept, machine_memory::PackageMemory};
 /// The cost of a table element to the host, in bytes: a pointer.
 const TABLE_ELEMENT_BYTES: usize = 8;
 
-/// What the host holds for any instance and does not count, in bytes: the request, its answer and a few calls of its own,
-/// so that a guest which uses its memory up to the limit can still answer.
+/// What the host holds for any instance and does not count, in bytes: the request, its answer and a few calls of its
+/// own, so that a guest which uses its memory up to the limit can still answer.
 const UNCOUNTED: usize = 256 << 10;
 
 /// The most that one call of the host can leave there, in bytes: a full set of fields
@@ -124,8 +124,8 @@ impl Memory {
         self.kept.as_ref().map_or(0, Kept::bytes)
     }
 
-    /// Looks through the table. When there is too much in it nothing more comes in, until the guest is stopped at its next
-    /// tick.
+    /// Looks through the table. When there is too much in it nothing more comes in, until the guest is stopped at its
+    /// next tick.
     fn look(&mut self) {
         if self.is_exceeded {
             return;

@@ -1,8 +1,8 @@
 //! Turns of guests that compute for long: one at a time on each worker, and packages in rotation.
 //!
-//! A guest that gives way comes back after a few rounds of the worker's queue. Were there many of them, each round would
-//! hold a turn of each, and a neighbour's short request would wait for all of them, however fair the queue is. So they
-//! wait here, and one of them has its turn between two rounds of everything else.
+//! A guest that gives way comes back after a few rounds of the worker's queue. Were there many of them, each round
+//! would hold a turn of each, and a neighbour's short request would wait for all of them, however fair the queue is. So
+//! they wait here, and one of them has its turn between two rounds of everything else.
 
 use std::{
     cell::RefCell,
@@ -20,8 +20,8 @@ use parking_lot::Mutex;
 /// whole turn between its arrival and its start.
 const ROUNDS_TO_OTHERS: u32 = 2;
 
-/// Guests of one package that wait for a turn on one worker before a new one has to wait for its first, which is as long as
-/// theirs: a package that answers briefly beside a few long computations is not slowed by them.
+/// Guests of one package that wait for a turn on one worker before a new one has to wait for its first, which is as
+/// long as theirs: a package that answers briefly beside a few long computations is not slowed by them.
 const CROWD: usize = 8;
 
 thread_local! {
@@ -39,8 +39,8 @@ pub(super) fn give_way(package: usize) -> Turn {
     }
 }
 
-/// Waits for a turn if a [`CROWD`] of the package's guests waits on this worker: a new one goes behind them. Costs no more
-/// than a look otherwise.
+/// Waits for a turn if a [`CROWD`] of the package's guests waits on this worker: a new one goes behind them. Costs no
+/// more than a look otherwise.
 pub(super) async fn queue_up(package: usize) {
     let crowded = HERE.with_borrow(|turns| turns.lock().waiting(package) >= CROWD);
     if crowded {

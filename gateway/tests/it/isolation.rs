@@ -94,8 +94,8 @@ async fn a_hundred_spinning_guests_of_one_package_hold_up_another_no_more_than_o
         spinning.push(connection);
     }
     gateway.wait_for_in_flight("spins", 100).await;
-    // A turn is up to ten milliseconds: were there one of each in every round, fifty requests would take longer than the
-    // spinning guests have.
+    // A turn is up to ten milliseconds: were there one of each in every round, fifty requests would take longer than
+    // the spinning guests have.
     for _ in 0..50 {
         assert_eq!(gateway.get("/hello").await.text(), "Hello from a package\n");
     }

@@ -68,8 +68,8 @@ impl Policy {
             .transpose()
     }
 
-    /// Makes a call until it succeeds or is not to be tried again. Each try passes the circuit breaker and is one of its
-    /// counts; what that refuses is not tried again.
+    /// Makes a call until it succeeds or is not to be tried again. Each try passes the circuit breaker and is one of
+    /// its counts; what that refuses is not tried again.
     pub(crate) async fn run<T, F: Future<Output = T>>(
         &self,
         (app, target): (&AppId, &str),

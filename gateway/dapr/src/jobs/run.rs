@@ -32,8 +32,8 @@ const MAX_IN_FLIGHT: usize = 64;
 /// Jobs of one app among them.
 const MAX_OF_APP: usize = 16;
 
-/// Jobs that fire at once where each is the only one of its app: one does not wait for other apps' jobs, as long as there
-/// are not so many of those.
+/// Jobs that fire at once where each is the only one of its app: one does not wait for other apps' jobs, as long as
+/// there are not so many of those.
 const MAX_SINGLE: usize = 512;
 
 /// The pause after an app could not be reached, which counts as no failure of the job. Each pause

@@ -130,8 +130,8 @@ impl Store {
         })
     }
 
-    /// Runs `work` of the runtime itself within a transaction and answers once that is on disk. If `work` fails, nothing
-    /// of it is kept and the writes beside it are not disturbed.
+    /// Runs `work` of the runtime itself within a transaction and answers once that is on disk. If `work` fails,
+    /// nothing of it is kept and the writes beside it are not disturbed.
     pub(crate) async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,

@@ -14,8 +14,8 @@ use super::{
 /// last, while one sync is already spread thin over so many.
 const MAX_BATCH: usize = 256;
 
-/// Rows after which a transaction takes no more writes: some ten milliseconds of work, which is how long another's write
-/// waits for the ones before it.
+/// Rows after which a transaction takes no more writes: some ten milliseconds of work, which is how long another's
+/// write waits for the ones before it.
 const MAX_ROWS: usize = 2_000;
 
 /// Tells a waiting caller what became of its write, once the commit is decided.
