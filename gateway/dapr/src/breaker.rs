@@ -72,7 +72,7 @@ struct Counts {
     consecutive_failures: u32,
 }
 
-/// Why a call does not pass; the words are the sidecar's.
+/// A call that does not pass, in the sidecar's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
     #[error("circuit breaker is open")]

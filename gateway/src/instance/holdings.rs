@@ -31,7 +31,7 @@ const RESPONSE_BYTES: usize = 32 << 10;
 /// One field besides its name and value: its places in the map.
 const FIELD_BYTES: usize = 128;
 
-/// What all resources in a table hold, in bytes.
+/// Returns the bytes that all resources in a table hold.
 pub(super) fn bytes(table: &mut ResourceTable) -> usize {
     let all = table.iter_mut().map(|resource| size(resource));
     all.fold(0, usize::saturating_add)

@@ -14,7 +14,7 @@ use crate::{account::Kept, machine_memory::PackageMemory};
 /// The cost of a table element to the host, in bytes: a pointer.
 const TABLE_ELEMENT_BYTES: usize = 8;
 
-/// What the host holds for any instance and does not count, in bytes: the request, its answer and a few calls of its
+/// The bytes that the host holds for any instance and does not count: the request, its answer and a few calls of its
 /// own, so that a guest which uses its memory up to the limit can still answer.
 const UNCOUNTED: usize = 256 << 10;
 
@@ -35,11 +35,11 @@ const RESERVED_AT_ONCE: usize = 1 << 20;
 pub(super) struct Memory {
     /// The instance's resources.
     pub(super) table: ResourceTable,
-    /// What is kept for it of bodies, if anything was.
+    /// The bytes of bodies that are kept for it, if any were.
     pub(super) kept: Option<Kept>,
     /// Memories, tables and globals, in bytes.
     own: usize,
-    /// What the table holds beyond what is not counted, as it was last seen.
+    /// The bytes that the table holds beyond what is not counted, as last seen.
     held: usize,
     /// The most that may have come to the table since.
     unseen: usize,
@@ -52,7 +52,7 @@ pub(super) struct Memory {
     is_exceeded: bool,
 }
 
-/// What the host holds for an instance is more than it may have.
+/// An instance for which the host holds more than it may have.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "it has {own} bytes of memory and the host holds {held} for it in resources and fields and {kept} in bodies; `limits.memory` is {limit}"

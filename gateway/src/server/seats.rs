@@ -23,7 +23,7 @@ pub(super) struct Seats {
     most: usize,
     most_of_one: usize,
     taken: AtomicUsize,
-    /// How many each client has. Workers that accept from different clients hardly ever meet in one shard.
+    /// Places taken, by client. Workers that accept from different clients hardly ever meet in one shard.
     by_client: DashMap<IpAddr, usize>,
     /// True if the operator has been told since there was room.
     is_warned: AtomicBool,

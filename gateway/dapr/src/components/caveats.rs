@@ -23,7 +23,7 @@ pub(crate) fn caveats(components: &Components) -> Vec<String> {
     caveats
 }
 
-/// What each secret store on the environment serves of it.
+/// Says of each secret store on the environment which variables it serves.
 pub(crate) fn environment(components: &Components) -> Vec<String> {
     let mut stores: Vec<_> = components.secrets.values().collect();
     stores.sort_unstable_by(|one, other| one.name.cmp(&other.name));

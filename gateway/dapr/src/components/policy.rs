@@ -19,7 +19,7 @@ pub(crate) struct Policy {
     pub(crate) breakers: Option<Arc<Breakers>>,
 }
 
-/// How often, how fast and after which answers something is tried again.
+/// A policy of retries: their number, their pauses and the answers after which there are any.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Retry {
     pub(crate) back_off: BackOff,
@@ -27,7 +27,7 @@ pub(crate) struct Retry {
     pub(crate) statuses: Option<Arc<[RangeInclusive<u16>]>>,
 }
 
-/// How one try ended.
+/// The end of one try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Try {
     Succeeded,
@@ -37,7 +37,7 @@ pub(crate) enum Try {
     FailedForGood,
 }
 
-/// Why a call brought no result of its own.
+/// A call that brought no result of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Stopped {
     #[error(transparent)]

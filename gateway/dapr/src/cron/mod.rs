@@ -23,7 +23,7 @@ pub(crate) struct Cron {
     zone: Tz,
 }
 
-/// How far ahead a time is looked for: the 29th of February comes within eight years.
+/// The time ahead in which the next one is looked for: the 29th of February comes within eight years.
 const YEARS: i32 = 8;
 
 impl FromStr for Cron {

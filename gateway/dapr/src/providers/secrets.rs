@@ -24,7 +24,8 @@ pub(crate) struct SecretStore {
 struct Variables {
     /// Listed ones by their whole names.
     listed: Vec<String>,
-    /// What is not listed: for `secretKeyRef` of component files, which are the operator's word, and for no app.
+    /// The variables that are not listed: for `secretKeyRef` of component files, which are the operator's word, and for
+    /// no app.
     unlisted: BTreeMap<String, String>,
 }
 

@@ -18,10 +18,10 @@ use crate::{
     protocol::{API_TOKEN, message::MAX_BODY},
 };
 
-/// How long a connection may take to be made: the sidecar is on this machine.
+/// The time in which a connection must be made: the sidecar is on this machine.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a healthy sidecar needs at most for a question of the gateway's own.
+/// The longest that a healthy sidecar needs for a question of the gateway's own.
 const GET_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A pooled client of the sidecar.

@@ -19,14 +19,14 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// Between two questions while it is about to subscribe: a start takes as much longer.
 const STARTING_PERIOD: Duration = Duration::from_millis(50);
 
-/// How long a start waits for the sidecar's subscriptions before it is ready without them: some components take long to
+/// The wait of a start for the sidecar's subscriptions before it is ready without them: some components take long to
 /// connect, and packages that need none of them should be served.
 const START_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a start waits for a sidecar that is not there at all.
+/// The wait of a start for a sidecar that is not there at all.
 const ABSENT_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long an event waits for the sidecar to subscribe for the packages that are to get it.
+/// The wait of an event for the sidecar to subscribe for the packages that are to get it.
 const PUBLISH_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The readiness of a gateway beside a sidecar.

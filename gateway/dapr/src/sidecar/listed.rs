@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::client::Client;
 
-/// How long a list is good for events of subscriptions that the sidecar declares.
+/// The time for which a list is good for events of subscriptions that the sidecar declares.
 const LISTED_FOR: Duration = Duration::from_secs(5);
 
 /// A subscription as the sidecar lists it.

@@ -6,7 +6,7 @@ use http::Uri;
 
 use crate::app::AppId;
 
-/// How long the sidecar may take to begin its answer unless the settings say otherwise. Longer than
+/// The time in which the sidecar must begin its answer unless the settings say otherwise. Longer than
 /// its own time-outs, so that its error is seen rather than ours.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -26,7 +26,7 @@ struct Waiting<T> {
     closed: bool,
 }
 
-/// Why an item was not taken.
+/// An item that was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
     /// So much of its owner waits that no more is taken.

@@ -7,7 +7,7 @@ pub(crate) struct Canary {
     module: Module,
 }
 
-/// What one instance does after looking.
+/// The deeds of one instance after looking.
 #[derive(Clone, Copy)]
 pub(crate) struct Visit {
     /// Pages of 64 KiB to grow by; the new ones are looked at too.

@@ -33,7 +33,7 @@ pub struct Attempt {
     pub topic: String,
     /// The event's envelope.
     pub event: Value,
-    /// What the app answered.
+    /// The answer of the app.
     pub reply: Reply,
 }
 
@@ -61,7 +61,7 @@ struct Rule {
 }
 
 impl Attempt {
-    /// Whether the app took it.
+    /// True if the app took it.
     pub fn is_success(&self) -> bool {
         self.delivery() == Delivery::Success
     }

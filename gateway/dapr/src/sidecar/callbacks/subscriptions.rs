@@ -13,11 +13,11 @@ use crate::{
     sidecar::{fanout::FanOut, shared::Shared},
 };
 
-/// How long the sidecar's question for subscriptions waits until every package has told its own.
+/// The wait of the sidecar's question for subscriptions until every package has told its own.
 /// The sidecar asks once, so an early answer would miss some for good.
 const SUBSCRIPTIONS_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long an event waits until the packages that may want it have told their subscriptions. Shorter than what a
+/// The wait of an event until the packages that may want it have told their subscriptions. Shorter than what a
 /// sidecar may give one try of a delivery, such as the 5 s of the shipped overlay.
 const EVENT_PATIENCE: Duration = Duration::from_secs(3);
 
