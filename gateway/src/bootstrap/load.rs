@@ -10,7 +10,7 @@ use rayon::{
 use super::{StartError, dapr, machine, memory_limit, metrics, system};
 use crate::{
     account::Account,
-    config::{Config, PackageConfig, Source},
+    config::{Config, PackageConfig},
     egress,
     engine::{self, EngineCollector, EngineKind, EngineLimits, Engines},
     gateway::Gateway,
@@ -79,14 +79,8 @@ pub(super) fn register(config: &Config, loader: &Loader) -> Result<Vec<Registere
         .map(|wrong| config.at_key("dapr.components", wrong))
         .collect();
     let register = |package: &PackageConfig| {
-        let PackageConfig {
-            source: Source::File(path),
-            engine,
-            limits,
-            ..
-        } = package;
         loader
-            .register(path, *engine, limits.memory)
+            .register(package, package.engine)
             .map_err(|error| config.at_source(package, error.into()))
     };
     let (registered, failed): (Vec<_>, Vec<_>) = loader.threads().install(|| {

@@ -41,7 +41,7 @@ pub use environment::Environment;
 pub use limits::Limits;
 pub use origin::Origin;
 pub use outbound::{OutboundConfig, Proxies};
-pub use package::{PackageConfig, PackageName, Source};
+pub use package::{PackageConfig, PackageName, Sha256Digest, Source};
 pub use rejected::Rejected;
 pub use secret::{Secret, Variables};
 pub use server::Server;

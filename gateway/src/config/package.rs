@@ -30,6 +30,8 @@ pub struct PackageConfig {
     pub source: Source,
     /// The position of `source`, for what is found wrong with the component itself.
     pub source_at: Position,
+    /// The digest that the component must have; `None` takes what is there.
+    pub sha256: Option<Sha256Digest>,
     /// The engine it is to run in; `None` for the one that suits its component.
     pub engine: Option<EngineKind>,
     /// The guest's environment, in the order of names.
@@ -47,6 +49,9 @@ pub struct PackageConfig {
 /// A package's name: lower-case letters, digits and `-`, a DNS label. Cloning copies a pointer.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct PackageName(AppId);
+
+/// A SHA-256 digest.
+pub type Sha256Digest = [u8; 32];
 
 /// The source of a component.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -116,8 +121,8 @@ impl fmt::Display for PackageName {
 }
 
 /// The keys of `[package.NAME]`.
-const KEYS: [&str; 7] = [
-    "source", "engine", "env", "outbound", "tls", "limits", "dapr",
+const KEYS: [&str; 8] = [
+    "source", "sha256", "engine", "env", "outbound", "tls", "limits", "dapr",
 ];
 
 /// The variables that the gateway itself gives to a guest with Dapr.
@@ -142,6 +147,7 @@ impl PackageConfig {
     /// every mistake is noted.
     fn read(name: Option<PackageName>, section: &Section<'_>, folder: &Path, defaults: Limits) -> Option<Self> {
         let source = source(section, folder);
+        let sha256 = section.parsed("sha256", EXAMPLE_DIGEST, digest);
         let env = env(section);
         let outbound = section
             .texts("outbound", "https://api.example.com")
@@ -158,6 +164,7 @@ impl PackageConfig {
             name: name?,
             source: source?,
             source_at: section.position_of("source")?,
+            sha256,
             engine,
             env,
             outbound,
@@ -165,6 +172,21 @@ impl PackageConfig {
             limits,
             grants,
         })
+    }
+}
+
+/// A digest as it is written: that of nothing at all.
+const EXAMPLE_DIGEST: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+fn digest(text: &str) -> Result<Sha256Digest, Diagnostic> {
+    let mut digest = Sha256Digest::default();
+    match hex::decode_to_slice(text, &mut digest) {
+        Ok(()) => Ok(digest),
+        Err(error) => Err(Diagnostic::new(
+            Code::InvalidValue,
+            format!("{text:?} is no SHA-256 digest: {error}"),
+            "write the 64 hexadecimal digits that `sha256sum` prints of the file",
+        )),
     }
 }
 

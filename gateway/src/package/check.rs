@@ -2,13 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, types::ComponentItem};
 
 use super::{
     PackageError,
     survey::{Start, Survey},
 };
-use crate::engine::{MAX_CORE_INSTANCES, MAX_FUNCTIONS, MAX_MEMORIES, MAX_TABLES};
+use crate::{
+    config::Sha256Digest,
+    engine::{MAX_CORE_INSTANCES, MAX_FUNCTIONS, MAX_MEMORIES, MAX_TABLES},
+};
 
 /// `\0asm`, then version 13, layer 1: the component model's preamble as of today.
 const COMPONENT_PREAMBLE: [u8; 8] = *b"\0asm\x0d\0\x01\0";
@@ -28,6 +32,21 @@ const OFFERED: [&str; 7] = [
     "wasi:random/",
     "wasi:sockets/",
 ];
+
+/// Refuses bytes that have another digest than the one that is pinned, if one is.
+pub(super) fn digest(bytes: &[u8], pinned: Option<Sha256Digest>, path: &Path) -> Result<(), PackageError> {
+    let Some(pinned) = pinned else {
+        return Ok(());
+    };
+    let found: Sha256Digest = Sha256::digest(bytes).into();
+    if found == pinned {
+        return Ok(());
+    }
+    Err(PackageError::OtherDigest {
+        path: path.to_owned(),
+        found: hex::encode(found),
+    })
+}
 
 /// Refuses bytes that are no component, by their first eight bytes.
 pub(super) fn preamble(bytes: &[u8], path: &Path) -> Result<(), PackageError> {

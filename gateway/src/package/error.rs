@@ -15,6 +15,14 @@ pub enum PackageError {
         /// The system's error.
         error: io::Error,
     },
+    /// The source is another file than the configuration means.
+    #[error("{} has the digest {found}, and `sha256` says another", path.display())]
+    OtherDigest {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// Its SHA-256 digest in hexadecimal.
+        found: String,
+    },
     /// The source is not WebAssembly at all.
     #[error("{} is not WebAssembly", path.display())]
     NotWasm {
@@ -151,6 +159,7 @@ impl PackageError {
         match self {
             Self::Unreadable { error, .. } if error.kind() == io::ErrorKind::NotFound => Code::FileMissing,
             Self::Unreadable { .. } => Code::FileUnreadable,
+            Self::OtherDigest { .. } => Code::OtherDigest,
             Self::NotWasm { .. } | Self::CoreModule { .. } | Self::Preview1 { .. } => Code::NotAComponent,
             Self::Invalid { .. } => Code::InvalidComponent,
             Self::OtherWasi { .. }
@@ -169,6 +178,9 @@ impl PackageError {
     fn help(&self) -> &'static str {
         match self {
             Self::Unreadable { .. } => "build the package, or correct the path",
+            Self::OtherDigest { .. } => {
+                "put back the file that is meant, or write this digest in `sha256` if it is this one"
+            }
             Self::NotWasm { .. } => "name a component: its first bytes are 00 61 73 6d 0d 00 01 00",
             Self::CoreModule { .. } => {
                 "build it with `--target wasm32-wasip2`, or wrap it with `wasm-tools component new`"

@@ -22,7 +22,7 @@ use super::{
     survey::{Start, Survey},
 };
 use crate::{
-    config::Source,
+    config::{PackageConfig, Source},
     egress,
     engine::{self, Choice, EngineKind, Engines, Slots},
     instance::{self, HostState, Loaded},
@@ -87,29 +87,30 @@ impl Loader {
         &self.threads
     }
 
-    /// Makes sure that compiled code of the component at `source` is on disk, compiling it if need be. The engine
-    /// is the one that is `wanted`, or the one that suits the component, whose instances may have `memory` bytes.
+    /// Makes sure that compiled code of a package's component is on disk, compiling it if need be. The engine is the
+    /// one that is `wanted`, or the one that suits the component.
     ///
     /// # Errors
     /// When the file is not a component that this gateway can serve; the error says what to do.
     pub(crate) fn register(
         &self,
-        source: &Path,
+        package: &PackageConfig,
         wanted: Option<EngineKind>,
-        memory: u64,
     ) -> Result<Registered, PackageError> {
+        let Source::File(source) = &package.source;
         let bytes = fs::read(source).map_err(|error| PackageError::Unreadable {
-            path: source.to_owned(),
+            path: source.clone(),
             error,
         })?;
+        check::digest(&bytes, package.sha256, source)?;
         check::preamble(&bytes, source)?;
         let invalid = |error: String| PackageError::Invalid {
-            path: source.to_owned(),
+            path: source.clone(),
             error,
         };
         let survey = Survey::parse(&bytes).map_err(|error| invalid(error.to_string()))?;
         check::world(&survey, source)?;
-        check::start(&survey.start, memory, source)?;
+        check::start(&survey.start, package.limits.memory, source)?;
         let choice = engine::choose(survey.active_data, wanted);
         let engine = self.engine(choice.engine, source)?;
         let key = compatibility(engine);
@@ -192,7 +193,7 @@ impl Loader {
     fn compile_again(&self, package: &Package) -> Result<(), PackageError> {
         let Source::File(source) = &package.account.config.source;
         let (wanted, before) = (package.registered.choice.engine, &package.registered.code);
-        let made = self.register(source, Some(wanted), package.account.config.limits.memory)?;
+        let made = self.register(&package.account.config, Some(wanted))?;
         // The name of compiled code is the digest of its source.
         if made.code.path() != before.path() {
             return Err(PackageError::SourceChanged {

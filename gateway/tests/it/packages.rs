@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::Output};
 
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::harness::{TestGateway, guest, run};
@@ -35,13 +36,14 @@ fn check(bytes: &[u8]) -> Output {
     let folder = TempDir::new().unwrap();
     let source = folder.path().join("suspect.wasm");
     std::fs::write(&source, bytes).unwrap();
-    check_source(folder.path(), &source)
+    check_source(folder.path(), &source, "")
 }
 
-fn check_source(folder: &Path, source: &Path) -> Output {
+/// The same with a file that is there, and lines for the package's table.
+fn check_source(folder: &Path, source: &Path, lines: &str) -> Output {
     let toml = TestGateway::builder()
         .cache(&folder.join("compiled"))
-        .package("suspect", source, "")
+        .package("suspect", source, lines)
         .route("/suspect", "suspect")
         .toml();
     std::fs::write(folder.join("wasmgate.toml"), toml).unwrap();
@@ -54,6 +56,36 @@ fn assert_refused(output: &Output, words: &[&str]) {
     assert_eq!(output.status.code(), Some(USAGE), "{told}");
     for word in words {
         assert!(told.contains(word), "nothing about {word} in:\n{told}");
+    }
+}
+
+#[test]
+fn a_pinned_component_is_taken_by_its_digest_alone() {
+    let folder = TempDir::new().unwrap();
+    let source = folder.path().join("suspect.wasm");
+    std::fs::write(&source, component(0, "")).unwrap();
+    let digest = hex::encode(Sha256::digest(std::fs::read(&source).unwrap()));
+    let pin = format!("sha256 = \"{digest}\"");
+    let taken = check_source(folder.path(), &source, &pin);
+    assert!(
+        taken.status.success(),
+        "{}",
+        String::from_utf8_lossy(&taken.stderr)
+    );
+
+    // Compiled code is there now: it is not taken in place of what is pinned.
+    std::fs::write(&source, component(1, "")).unwrap();
+    assert!(check_source(folder.path(), &source, "").status.success());
+    let found = hex::encode(Sha256::digest(std::fs::read(&source).unwrap()));
+    assert_refused(
+        &check_source(folder.path(), &source, &pin),
+        &["suspect.wasm", "sha256", &found],
+    );
+
+    for none in ["", "e3b0c4", &digest.replace(&digest[..1], "x")] {
+        let pin = format!("sha256 = \"{none}\"");
+        let output = check_source(folder.path(), &source, &pin);
+        assert_refused(&output, &["package.suspect.sha256", "SHA-256", "sha256sum"]);
     }
 }
 
@@ -249,7 +281,7 @@ fn a_directory_is_refused_as_such() {
     let source = folder.path().join("suspect");
     std::fs::create_dir(&source).unwrap();
     assert_refused(
-        &check_source(folder.path(), &source),
+        &check_source(folder.path(), &source, ""),
         &["suspect", "directory"],
     );
 }
@@ -259,7 +291,7 @@ fn a_missing_file_is_refused_by_its_path() {
     let folder = TempDir::new().unwrap();
     let source = folder.path().join("nowhere.wasm");
     assert_refused(
-        &check_source(folder.path(), &source),
+        &check_source(folder.path(), &source, ""),
         &["suspect", "nowhere.wasm"],
     );
 }

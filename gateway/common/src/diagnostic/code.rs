@@ -36,6 +36,8 @@ pub enum Code {
     Unsupported,
     /// `address-unavailable`: an address cannot be listened on.
     AddressUnavailable,
+    /// `other-digest`: a package's file is not the one that its digest is of.
+    OtherDigest,
     /// `not-a-component`: a package's file is no WebAssembly, or no component.
     NotAComponent,
     /// `invalid-component`: a package's component is broken, or uses what this gateway does not have.
@@ -55,7 +57,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::FileMissing,
         Self::FileUnreadable,
         Self::FileTooLong,
@@ -71,6 +73,7 @@ impl Code {
         Self::Conflict,
         Self::Unsupported,
         Self::AddressUnavailable,
+        Self::OtherDigest,
         Self::NotAComponent,
         Self::InvalidComponent,
         Self::WrongWorld,
@@ -98,6 +101,7 @@ impl Code {
             Self::Conflict => "conflict",
             Self::Unsupported => "unsupported",
             Self::AddressUnavailable => "address-unavailable",
+            Self::OtherDigest => "other-digest",
             Self::NotAComponent => "not-a-component",
             Self::InvalidComponent => "invalid-component",
             Self::WrongWorld => "wrong-world",
