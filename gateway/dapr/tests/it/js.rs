@@ -40,6 +40,10 @@ metadata: {name: tick}
 spec: {type: bindings.cron, version: v1, metadata: [{name: schedule, value: '@every 1s'}]}
 ";
 
+/// The app's port. The SDK listens on it at every address, whatever host it is told: no other test may have it at its
+/// own, and below the ports that the system gives out nobody else has it.
+const PORT: u16 = 13_579;
+
 /// `js` is a process of its own, `echo` is here.
 struct Channel {
     js: HttpAppChannel,
@@ -83,7 +87,7 @@ async fn the_official_javascript_sdk_works_over_tcp() {
     let dapr = Dapr::open(settings).unwrap();
 
     let place = Place::new();
-    let app = place.at(3000);
+    let app = place.at(PORT);
     let here = Apps::default();
     here.set("echo", |received| match received.path.as_str() {
         "/any/path" => answer(200, String::from_utf8_lossy(&received.body)),
