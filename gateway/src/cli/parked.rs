@@ -1,6 +1,9 @@
 //! `wasmgate parked`: what an operator does about events that nothing will deliver by itself.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    process::ExitCode,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use clap::{Args, Subcommand};
 use serde::Deserialize;
@@ -12,6 +15,8 @@ use wasmgate::{
     config,
 };
 use wasmgate_common::path::encode_component;
+
+use super::{Exit, print};
 
 /// The commands.
 #[derive(Subcommand)]
@@ -85,8 +90,17 @@ struct Dropped {
 }
 
 impl Parked {
+    pub(super) fn run(self) -> Result<ExitCode, Exit> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Exit::machine(&error))?;
+        print(&runtime.block_on(self.ask())?);
+        Ok(ExitCode::SUCCESS)
+    }
+
     /// Does it; answers with what to print.
-    pub(crate) async fn run(self) -> Result<String, CallError> {
+    async fn ask(self) -> Result<String, CallError> {
         match self {
             Self::List { which, limit } => {
                 let (client, order) = which.into_order(Some(limit), false);

@@ -1,0 +1,71 @@
+//! The ends of a command that failed, each with its code.
+
+use wasmgate::{admin::client::CallError, bootstrap::StartError};
+
+/// The command line or the configuration is wrong (`EX_USAGE` in sysexits.h).
+pub(crate) const USAGE: u8 = 64;
+/// An address is taken (`EX_UNAVAILABLE`).
+const UNAVAILABLE: u8 = 69;
+/// The machine does not give what is needed (`EX_OSERR`).
+const OS_ERROR: u8 = 71;
+/// A file cannot be made (`EX_CANTCREAT`).
+const CANNOT_CREATE: u8 = 73;
+/// A file cannot be used as it is (`EX_IOERR`).
+const IO_ERROR: u8 = 74;
+/// A running gateway does not do what is asked of it (`EX_NOPERM`).
+const REFUSED: u8 = 77;
+
+/// The end of the process, with its code.
+pub(crate) struct Exit {
+    /// The exit code.
+    pub(crate) code: u8,
+    /// What standard error is told.
+    pub(crate) message: String,
+}
+
+impl Exit {
+    /// A mistake in the arguments or the configuration; `message` is said as it is.
+    pub(super) fn usage(message: String) -> Self {
+        Self {
+            code: USAGE,
+            message,
+        }
+    }
+
+    /// Something that the machine did not give.
+    pub(super) fn machine(error: &dyn std::fmt::Display) -> Self {
+        Self {
+            code: OS_ERROR,
+            message: format!("error: {error}"),
+        }
+    }
+}
+
+impl From<StartError> for Exit {
+    fn from(error: StartError) -> Self {
+        let code = match &error {
+            StartError::Packages(_) => USAGE,
+            StartError::Data(_) => IO_ERROR,
+            StartError::Cache(_) => CANNOT_CREATE,
+            StartError::Listen(_) => UNAVAILABLE,
+            StartError::Machine(_) => OS_ERROR,
+        };
+        Self {
+            code,
+            message: format!("error: {error}"),
+        }
+    }
+}
+
+impl From<CallError> for Exit {
+    fn from(error: CallError) -> Self {
+        let code = match error {
+            CallError::Unreachable { .. } | CallError::Broken(_) => UNAVAILABLE,
+            CallError::Refused { .. } => REFUSED,
+        };
+        Self {
+            code,
+            message: format!("error: {error}"),
+        }
+    }
+}

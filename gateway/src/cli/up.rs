@@ -1,0 +1,53 @@
+//! `wasmgate up`: serve.
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use clap::Args;
+use wasmgate::{
+    bootstrap::{self, Ended},
+    config,
+};
+
+use super::{Exit, File, print};
+
+/// Its arguments.
+#[derive(Args)]
+pub(crate) struct Up {
+    #[command(flatten)]
+    file: File,
+    /// Listen here instead of `[server] listen`; port 0 lets the system choose
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Serve metrics and health here instead of `[server] admin`
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
+}
+
+impl Up {
+    pub(super) fn run(self) -> Result<ExitCode, Exit> {
+        let mut config = self.file.load()?;
+        config.server.listen = self.listen.unwrap_or(config.server.listen);
+        config.server.admin = self.admin.unwrap_or(config.server.admin);
+        let table = config::table(&config);
+        let ended = bootstrap::up(config, |addresses| {
+            let dapr = addresses
+                .dapr
+                .map(|address| format!("dapr on {}\n", url(address)));
+            let dapr = dapr.unwrap_or_default();
+            print(&format!(
+                "listening on {}\nadmin on {}\n{dapr}\n{table}",
+                url(addresses.listen),
+                url(addresses.admin)
+            ));
+        })?;
+        Ok(match ended {
+            Ended::Drained => ExitCode::SUCCESS,
+            Ended::Cut => ExitCode::FAILURE,
+        })
+    }
+}
+
+/// An address as a client would write it.
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
