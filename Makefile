@@ -1,7 +1,7 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
 .PHONY: help toolchain guests run test lint check dist bench bench-peers bench-parts record-costs torture torturers faults fuzz \
-	dapr test-readme test-page test-deploy test-dapr-sidecar beside-dapr image
+	dapr test-readme test-page test-deploy test-dapr-sidecar beside-dapr package image
 
 GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop -p wasmgate-loadtest-guest
 GUEST_TARGET := wasm32-wasip2
@@ -38,6 +38,7 @@ test: toolchain ## Run every test; what needs a tool that is not there is left o
 	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples
 	cargo test --workspace --exclude wasmgate-test-guests --no-fail-fast
 	@$(call if-there,python3 curl openssl,the READMEs are not tried,$(MAKE) test-readme)
+	@$(call if-there,python3,the crates are not packed,apps/package-test)
 	@$(call if-there,node npm chromium,the coffee shop's page is not tried,$(MAKE) test-page)
 	@$(call if-there,python3 go,deploy/ is not checked,$(MAKE) test-deploy)
 	$(tell-left-out)
@@ -157,6 +158,13 @@ beside-dapr: dapr
 	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples
 	WASMGATE_REAL_DAPR=$(CURDIR)/target/dapr \
 		cargo test --workspace --exclude wasmgate-test-guests --test it beside_dapr -- --nocapture
+
+# Those that may be published, each after those it needs.
+PUBLISHED := -p wasmgate-common -p wasmgate-pool -p wasmgate-dapr -p wasmgate-sdk -p wasmgate
+
+package: ## Pack the crates that may be published, build each from what was packed, and a project of one's own on them
+	cargo package --allow-dirty $(PUBLISHED)
+	apps/package-test
 
 image: ## Build the container image
 	docker build -f deploy/Dockerfile -t wasmgate .
