@@ -32,6 +32,14 @@ impl Exit {
         }
     }
 
+    /// A file or folder that cannot be made; `message` is said as it is.
+    pub(super) fn cannot_create(message: String) -> Self {
+        Self {
+            code: CANNOT_CREATE,
+            message,
+        }
+    }
+
     /// Something that the machine did not give.
     pub(super) fn machine(error: &dyn std::fmt::Display) -> Self {
         Self {

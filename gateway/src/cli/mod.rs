@@ -2,20 +2,22 @@
 
 mod check;
 mod compile;
+mod complete;
 mod exit;
+mod file;
+mod man;
+mod new;
 mod parked;
 mod routes;
+mod schema;
 mod up;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{io::Write as _, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
-use wasmgate::{
-    bootstrap,
-    config::{self, Config},
-};
+use clap::{Parser, Subcommand};
 
 pub(crate) use exit::{Exit, USAGE};
+use file::File;
 
 /// A serverless HTTP platform: HTTP routes to Wasm components, a fresh instance for every request.
 #[derive(Parser)]
@@ -27,6 +29,10 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// Make a folder with a configuration and a package
+    New(new::New),
+    /// Add a package to a configuration
+    Add(new::Add),
     /// Serve the routes of a configuration
     Up(up::Up),
     /// Check a configuration and its packages without listening
@@ -38,6 +44,12 @@ pub(crate) enum Command {
     /// Handle events of a running gateway that nothing will deliver by itself
     #[command(subcommand)]
     Parked(parked::Parked),
+    /// Print the JSON Schema of the configuration, which editors complete and check it by
+    Schema,
+    /// Print what a shell needs to complete this command's arguments
+    Completions(complete::Completions),
+    /// Print the manual page
+    Man,
 }
 
 impl Command {
@@ -47,27 +59,17 @@ impl Command {
     /// With what to say and the code to exit with.
     pub(crate) fn run(self) -> Result<ExitCode, Exit> {
         match self {
+            Self::New(new) => new.run(),
+            Self::Add(add) => add.run(),
             Self::Up(up) => up.run(),
             Self::Check(check) => check.run(),
             Self::Compile(compile) => compile.run(),
             Self::Routes(routes) => routes.run(),
             Self::Parked(parked) => parked.run(),
+            Self::Schema => schema::run(),
+            Self::Completions(completions) => completions.run(),
+            Self::Man => man::run(),
         }
-    }
-}
-
-/// The configuration that a command is about.
-#[derive(Args)]
-struct File {
-    /// The configuration
-    #[arg(default_value = "wasmgate.toml")]
-    file: PathBuf,
-}
-
-impl File {
-    /// Reads and checks it, its packages too if anything is wrong, so that everything is reported at once.
-    fn load(&self) -> Result<Config, Exit> {
-        config::load(&self.file).map_err(|rejected| Exit::usage(bootstrap::all_mistakes(rejected).to_string()))
     }
 }
 

@@ -7,13 +7,13 @@ use std::{
 };
 
 use http::{HeaderValue, Uri, uri::Authority};
-use wasmgate_common::{AppId, Code, Diagnostic, Position};
+use wasmgate_common::{AppId, Code, Diagnostic};
 use wasmgate_dapr::{Glob, Globs, sidecar::Topology};
 
 use super::{
     environment::Environment,
     package::{PackageConfig, PackageName},
-    reader::{Notes, Section},
+    reader::{Notes, Section, Spot},
     secret::{Secret, Variables},
     unit,
 };
@@ -152,10 +152,10 @@ impl DaprConfig {
     pub(super) fn check_apps<'p>(
         &self,
         notes: &Notes<'_>,
-        positions: &BTreeMap<String, Position>,
+        positions: &BTreeMap<String, Spot>,
         packages: impl Iterator<Item = (&'p str, Option<&'p PackageConfig>)> + Clone,
     ) {
-        let add = |key: &str, wrong| notes.add(positions.get(key).copied(), key, wrong);
+        let add = |key: &str, wrong| notes.add(positions.get(key).cloned(), key, wrong);
         let has_table = |package: Option<&PackageConfig>| package.is_some_and(|it| !it.grants.is_none());
         let mut granted = packages.clone().filter(|(_, package)| has_table(*package));
         if let Topology::Dedicated(app) = &self.topology

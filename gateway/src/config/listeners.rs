@@ -2,12 +2,16 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use wasmgate_common::{Code, Diagnostic, Position};
+use wasmgate_common::{Code, Diagnostic};
 
-use super::{dapr::DaprConfig, reader::Notes, server::Server};
+use super::{
+    dapr::DaprConfig,
+    reader::{Notes, Spot},
+    server::Server,
+};
 
 /// Notes listeners that would take each other's port.
-pub(super) fn check(notes: &Notes<'_>, positions: &BTreeMap<String, Position>, server: &Server, dapr: &DaprConfig) {
+pub(super) fn check(notes: &Notes<'_>, positions: &BTreeMap<String, Spot>, server: &Server, dapr: &DaprConfig) {
     let mut listeners = vec![
         ("server.listen", server.listen),
         ("server.admin", server.admin),
@@ -28,7 +32,7 @@ pub(super) fn check(notes: &Notes<'_>, positions: &BTreeMap<String, Position>, s
             format!("{key} ({address}) and {other} ({taken}) take the same port"),
             "give each listener its own port, or 0 to let the system choose",
         );
-        notes.add(positions.get(written).copied(), written, wrong);
+        notes.add(positions.get(written).cloned(), written, wrong);
     }
 }
 

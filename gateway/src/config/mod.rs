@@ -6,8 +6,12 @@
 //! are components is found out by whoever loads them, and reported with [`Config::diagnostics`].
 
 mod dapr;
+mod document;
+mod env_file;
 mod environment;
+mod fill;
 mod grants;
+mod input;
 mod limits;
 mod lines;
 mod listeners;
@@ -17,6 +21,7 @@ mod package;
 mod reader;
 mod rejected;
 mod route;
+mod schema;
 mod secret;
 mod server;
 mod table;
@@ -27,33 +32,28 @@ mod unit;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
-    io::{self, Read},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use toml::de::DeTable;
-use wasmgate_common::{Code, Diagnostic, Diagnostics, Place, Position};
+use wasmgate_common::{Code, Diagnostic, Diagnostics, Place};
 
 pub use dapr::{DaprConfig, DaprMode};
 pub use environment::Environment;
+pub use input::{Input, MAX_FILE};
 pub use limits::Limits;
 pub use origin::Origin;
 pub use outbound::{OutboundConfig, Proxies};
 pub use package::{PackageConfig, PackageName, Sha256Digest, Source};
 pub use rejected::Rejected;
+pub use schema::schema;
 pub use secret::{Secret, Variables};
 pub use server::Server;
 pub use table::table;
 pub use tls::TlsConfig;
 
 use crate::routes::Route;
-use reader::{Notes, Section};
-
-/// The largest file, in bytes: some hundred thousand packages, and far from filling memory when the
-/// name of a disk image is given by mistake.
-pub const MAX_FILE: u64 = 64 << 20;
+use reader::{Notes, Section, Spot};
 
 /// The tables of the file.
 const KEYS: [&str; 5] = ["server", "limits", "dapr", "package", "route"];
@@ -63,6 +63,8 @@ const KEYS: [&str; 5] = ["server", "limits", "dapr", "package", "route"];
 pub struct Config {
     /// The file it was read from.
     pub file: PathBuf,
+    /// All that it was read from, to read it again.
+    pub input: Input,
     /// The listeners, and the limits of connections.
     pub server: Server,
     /// Dapr's building blocks.
@@ -73,7 +75,7 @@ pub struct Config {
     pub packages: Vec<PackageConfig>,
     /// The routes, in the order of the file.
     pub routes: Vec<Route>,
-    positions: BTreeMap<String, Position>,
+    positions: BTreeMap<String, Spot>,
 }
 
 /// Reads and checks a file and the process environment.
@@ -81,11 +83,7 @@ pub struct Config {
 /// # Errors
 /// With everything that is wrong.
 pub fn load(file: &Path) -> Result<Config, Rejected> {
-    let mut text = Vec::new();
-    fs::File::open(file)
-        .and_then(|opened| opened.take(MAX_FILE + 1).read_to_end(&mut text))
-        .map_err(|error| unreadable(file, &error))?;
-    parse(&text, file, &Environment::read())
+    Input::new(file).load()
 }
 
 /// Checks the text of a file. Relative paths in it are relative to the folder of `file`.
@@ -93,28 +91,84 @@ pub fn load(file: &Path) -> Result<Config, Rejected> {
 /// # Errors
 /// With everything that is wrong.
 pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Config, Rejected> {
-    let text = readable(text, file)?;
-    let (document, errors) = DeTable::parse_recoverable(text);
-    let notes = Notes::new(text, file);
-    for error in &errors {
-        let position = error.span().map(|at| notes.position(&at));
-        let wrong = Diagnostic::new(
-            Code::Syntax,
-            error.message(),
-            "correct the TOML (https://toml.io has its rules)",
-        );
-        notes.add(position, "", wrong);
+    let text = Text {
+        file,
+        text: input::readable(text, file)?,
+    };
+    check(&[text], &Input::new(file), environment, &BTreeMap::new())
+}
+
+/// The text of one file.
+struct Text<'t> {
+    file: &'t Path,
+    text: &'t str,
+}
+
+/// Checks texts that are laid over each other; `${NAME}` stands for one of the `variables` or of the environment.
+fn check(
+    texts: &[Text<'_>],
+    input: &Input,
+    environment: &Environment,
+    variables: &BTreeMap<String, String>,
+) -> Result<Config, Rejected> {
+    let notes = Notes::new(texts.iter().map(|text| (text.file, text.text)));
+    let document = tree(texts, &notes).and_then(|mut tree| {
+        let variable = |name: &str| {
+            let all = [variables, environment.variables.reveal()];
+            all.iter().find_map(|all| all.get(name)).cloned()
+        };
+        let before = notes.count();
+        document::fill_texts(&mut tree, &mut |key, at, text| {
+            notes.fill(key, &at, text, variable)
+        });
+        (notes.count() == before).then_some(tree)
+    });
+    match document {
+        Some(document) => read(&document, input, environment, &notes),
+        None => Err(Rejected::new(&input.file, notes.take(), None)),
     }
-    if !errors.is_empty() {
-        return Err(Rejected::new(file, notes.take(), None));
+}
+
+/// All texts as one tree, unless one of them is no TOML.
+fn tree<'t>(texts: &[Text<'t>], notes: &Notes<'_>) -> Option<DeTable<'t>> {
+    let mut whole = DeTable::default();
+    let mut start = 0;
+    let before = notes.count();
+    for Text { text, .. } in texts {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        for error in &errors {
+            let at = error
+                .span()
+                .map(|at| notes.spot(&document::moved(at, start)));
+            let wrong = Diagnostic::new(
+                Code::Syntax,
+                error.message(),
+                "correct the TOML (https://toml.io has its rules)",
+            );
+            notes.add(at, "", wrong);
+        }
+        document::lay_over(&mut whole, document::shifted(document.into_inner(), start));
+        // One further: no place is in two texts.
+        start += text.len() + 1;
     }
+    (notes.count() == before).then_some(whole)
+}
+
+/// Reads a whole tree.
+fn read(
+    document: &DeTable<'_>,
+    input: &Input,
+    environment: &Environment,
+    notes: &Notes<'_>,
+) -> Result<Config, Rejected> {
+    let file = input.file.as_path();
     let folder = file.parent().unwrap_or(Path::new(""));
-    let root = Section::root(&notes, document.get_ref(), &KEYS);
+    let root = Section::root(notes, document, &KEYS);
     let server = Server::read(&root, folder, environment);
-    let dapr = DaprConfig::read(&root, folder, environment, &notes);
-    let outbound = OutboundConfig::read(environment, &notes);
-    let positions = root.positions(&["server", "dapr"]);
-    listeners::check(&notes, &positions, &server, &dapr);
+    let dapr = DaprConfig::read(&root, folder, environment, notes);
+    let outbound = OutboundConfig::read(environment, notes);
+    let positions = root.spots(&["server", "dapr"]);
+    listeners::check(notes, &positions, &server, &dapr);
     let defaults = Limits::default().overridden_in(&root);
     let packages = PackageConfig::read_all(&root, folder, defaults);
     let indices: HashMap<&str, usize> = packages
@@ -126,9 +180,10 @@ pub fn parse(text: &[u8], file: &Path, environment: &Environment) -> Result<Conf
     let written = packages
         .iter()
         .map(|(name, package)| (*name, package.as_ref()));
-    dapr.check_apps(&notes, &positions, written);
+    dapr.check_apps(notes, &positions, written);
     let config = Config {
         file: file.to_owned(),
+        input: input.clone(),
         server,
         dapr,
         outbound,
@@ -152,62 +207,20 @@ impl Config {
     /// Gives a mistake that was found later, such as a port in use, its place: `key` is a key of `[server]` or `[dapr]`
     /// with its table, such as `server.listen`.
     pub fn at_key(&self, key: &str, wrong: Diagnostic) -> Diagnostic {
-        let position = self.positions.get(key).copied();
-        wrong.at(Place::in_file(self.file.as_path().into(), position, key))
+        wrong.at(match self.positions.get(key) {
+            Some(spot) => spot.place(key),
+            None => Place::in_file(self.file.as_path().into(), None, key),
+        })
     }
 
     /// Gives a mistake that was found in a package's component its place.
     pub fn at_source(&self, package: &PackageConfig, wrong: Diagnostic) -> Diagnostic {
         let key = format!("package.{}.source", package.name);
-        let position = Some(package.source_at);
-        wrong.at(Place::in_file(self.file.as_path().into(), position, key))
+        wrong.at(package.source_at.place(&key))
     }
 
     /// A list of mistakes that were found later.
     pub fn diagnostics(&self, mistakes: Vec<Diagnostic>) -> Diagnostics {
         Diagnostics::new(&self.file, mistakes)
     }
-}
-
-/// The text as UTF-8, if it is that and not too long.
-fn readable<'t>(text: &'t [u8], file: &Path) -> Result<&'t str, Rejected> {
-    if text.len() as u64 > MAX_FILE {
-        let wrong = Diagnostic::new(
-            Code::FileTooLong,
-            "the file is too long for a configuration",
-            format!("name another one, or split it: at most {MAX_FILE} bytes are read"),
-        );
-        return Err(rejected(file, None, wrong));
-    }
-    std::str::from_utf8(text).map_err(|error| {
-        let before = text.get(..error.valid_up_to()).unwrap_or_default();
-        let before = String::from_utf8_lossy(before);
-        let position = lines::Lines::new(&before).position(before.len());
-        let byte = text.get(error.valid_up_to()).copied().unwrap_or_default();
-        let wrong = Diagnostic::new(
-            Code::Syntax,
-            format!("the byte 0x{byte:02X} is not UTF-8"),
-            "save the file as UTF-8, which TOML is written in",
-        );
-        rejected(file, Some(position), wrong)
-    })
-}
-
-fn unreadable(file: &Path, error: &io::Error) -> Rejected {
-    let (code, help) = match error.kind() {
-        io::ErrorKind::NotFound => (Code::FileMissing, "write the file, or name another one"),
-        io::ErrorKind::IsADirectory => (Code::FileUnreadable, "name the file in the directory"),
-        _ => (
-            Code::FileUnreadable,
-            "make the file readable for the user that runs the gateway",
-        ),
-    };
-    let message = format!("the file cannot be read: {error}");
-    rejected(file, None, Diagnostic::new(code, message, help))
-}
-
-/// A file that is not read any further.
-fn rejected(file: &Path, position: Option<Position>, wrong: Diagnostic) -> Rejected {
-    let place = Place::in_file(Arc::from(file), position, "");
-    Rejected::new(file, vec![wrong.at(place)], None)
 }

@@ -6,14 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use wasmgate_common::{AppId, Code, Diagnostic, Position};
+use wasmgate_common::{AppId, Code, Diagnostic};
 use wasmgate_dapr::Grants;
 
 use super::{
     grants,
     limits::Limits,
     origin::Origin,
-    reader::{Section, one_of},
+    reader::{Section, Spot, one_of},
     tls::TlsConfig,
 };
 use crate::engine::EngineKind;
@@ -29,7 +29,7 @@ pub struct PackageConfig {
     /// The source of the component.
     pub source: Source,
     /// The position of `source`, for what is found wrong with the component itself.
-    pub source_at: Position,
+    pub source_at: Spot,
     /// The digest that the component must have; `None` takes what is there.
     pub sha256: Option<Sha256Digest>,
     /// The engine it is to run in; `None` for the one that suits its component.
@@ -163,7 +163,7 @@ impl PackageConfig {
         Some(Self {
             name: name?,
             source: source?,
-            source_at: section.position_of("source")?,
+            source_at: section.spot_of("source")?,
             sha256,
             engine,
             env,

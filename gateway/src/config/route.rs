@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use http::Method;
-use wasmgate_common::{Code, Diagnostic, Position};
+use wasmgate_common::{Code, Diagnostic};
 
 use super::{
     package::PackageName,
-    reader::{Section, one_of},
+    reader::{Section, Spot, one_of},
 };
 use crate::routes::{self, Collision, HostPattern, PathPattern, Route};
 
@@ -41,7 +41,7 @@ pub(super) fn read_all(root: &Section<'_>, packages: &HashMap<&str, usize>) -> V
             sections.get(collision.second),
             routes.get(collision.first),
         ) {
-            second.refuse(collides(&collision, route, first.position()));
+            second.refuse(collides(&collision, route, &first.spot()));
         }
     }
     routes
@@ -148,7 +148,7 @@ fn method(text: &str) -> Result<Method, Diagnostic> {
     }
 }
 
-fn collides(collision: &Collision, first: &Route, at: Position) -> Diagnostic {
+fn collides(collision: &Collision, first: &Route, at: &Spot) -> Diagnostic {
     let method = match &collision.method {
         Some(method) => format!("{method} requests"),
         None => "requests".to_owned(),
@@ -157,7 +157,7 @@ fn collides(collision: &Collision, first: &Route, at: Position) -> Diagnostic {
         Code::Conflict,
         format!(
             "this route answers the same {method} as the route in line {}, {}",
-            at.line,
+            at.position.line,
             first.pattern()
         ),
         "remove one of the two, or give them different paths, hosts or methods",

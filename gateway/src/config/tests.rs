@@ -3,6 +3,7 @@
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use http::uri::Scheme;
+use wasmgate_common::Position;
 
 use super::*;
 
@@ -809,4 +810,110 @@ fn a_token_that_no_header_can_carry_is_a_mistake_and_is_not_shown() {
         assert!(told.contains("DAPR_API_TOKEN") && told.contains("APP_API_TOKEN"));
         assert!(!told.contains("hush"), "{told}");
     }
+}
+
+#[test]
+fn a_second_file_lies_over_the_first_and_its_mistakes_have_its_places() {
+    let folder = Folder::new();
+    let production = folder.0.path().join("production.toml");
+    fs::write(
+        folder.file(),
+        "[server]\nlisten = \"127.0.0.1:1\"\nworkers = 3\n[package.hello]\nsource = \"hello.wasm\"\n\
+         env = { A = \"1\", B = \"1\" }\n[[route]]\npath = \"/a\"\npackage = \"hello\"\n",
+    )
+    .unwrap();
+    let input = Input {
+        with: vec![production.clone()],
+        ..Input::new(folder.file())
+    };
+    let over = |text: &str| {
+        fs::write(&production, text).unwrap();
+        input.load()
+    };
+    let config = over(
+        "[server]\nlisten = \"127.0.0.1:2\"\n[package.hello]\nenv.B = \"2\"\n[[route]]\npath = \"/b\"\npackage = \"hello\"\n",
+    )
+    .unwrap();
+    assert_eq!((config.server.listen.port(), config.server.workers), (2, 3));
+    let env = &config.packages.first().unwrap().env;
+    assert_eq!(
+        env[..],
+        [("A".into(), "1".into()), ("B".into(), "2".into())]
+    );
+    let routes: Vec<&str> = config.routes.iter().map(Route::pattern).collect();
+    assert_eq!(routes, ["/b"], "a list is replaced");
+
+    let told = over("\n[server]\nlisen = \"127.0.0.1:2\"\nworkers = \"x\"\n")
+        .unwrap_err()
+        .to_string();
+    assert!(told.contains("production.toml:3:1: server.lisen"), "{told}");
+    assert!(
+        told.contains("production.toml:4:11: server.workers"),
+        "{told}"
+    );
+    let told = over("[server\n").unwrap_err().to_string();
+    assert!(told.contains("production.toml:1:"), "{told}");
+    // What is wrong below is told at its own place, however long the upper file is.
+    let config = over("# nothing but a comment\n").unwrap();
+    let told = config.at_source(
+        config.packages.first().unwrap(),
+        Diagnostic::new(Code::Syntax, "bad", "mend"),
+    );
+    assert!(
+        told.to_string()
+            .contains("wasmgate.toml:5:10: package.hello.source"),
+        "{told}"
+    );
+}
+
+#[test]
+fn variables_are_filled_from_the_command_line_the_files_and_the_environment_in_this_order() {
+    let folder = Folder::new();
+    let file = folder.0.path().join("a.env");
+    fs::write(&file, "WASMGATE_T_A=file\nWASMGATE_T_B=file\n").unwrap();
+    fs::write(
+        folder.file(),
+        "[package.hello]\nsource = \"${WASMGATE_T_NAME:-hello}.wasm\"\n\
+         env = { A = \"${WASMGATE_T_A}\", B = \"${WASMGATE_T_B}\", P = \"${PATH}\", C = \"$${C}\" }\n",
+    )
+    .unwrap();
+    let input = Input {
+        env_files: vec![file],
+        variables: Variables::new([("WASMGATE_T_A".to_owned(), "given".to_owned())].into()),
+        ..Input::new(folder.file())
+    };
+    let config = input.load().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    // Nothing but what the file names comes to a guest.
+    let right = [
+        pair("A", "given"),
+        pair("B", "file"),
+        pair("C", "${C}"),
+        pair("P", &path),
+    ];
+    assert_eq!(config.packages.first().unwrap().env[..], right);
+}
+
+#[test]
+fn a_variable_that_is_missing_is_told_with_its_place_and_one_that_is_there_never_by_its_value() {
+    let folder = Folder::new();
+    let text = "[server]\nlisten = \"${SECRET}\"\nadmin = \"${MISSING}\"\n";
+    let environment = Environment {
+        variables: Variables::new([("SECRET".to_owned(), "hunter \"2\"".to_owned())].into()),
+        ..Environment::default()
+    };
+    let told = parse(text.as_bytes(), &folder.file(), &environment)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        told.contains("wasmgate.toml:3:9: server.admin: the variable MISSING is not set"),
+        "{told}"
+    );
+    let text = text.replace("${MISSING}", "127.0.0.1:0");
+    let told = parse(text.as_bytes(), &folder.file(), &environment)
+        .unwrap_err()
+        .to_string();
+    assert!(told.contains("${SECRET}"), "{told}");
+    assert!(!told.contains("hunter"), "{told}");
 }

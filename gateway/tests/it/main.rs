@@ -49,6 +49,7 @@ mod lost_code;
 mod malformed_requests;
 mod metrics_page;
 mod mistakes;
+mod new_projects;
 mod no_content;
 mod outbound;
 mod outbound_failures;

@@ -3,9 +3,12 @@
 use std::ops::Range;
 
 use toml::de::DeValue;
-use wasmgate_common::{Code, Diagnostic, Position};
+use wasmgate_common::{Code, Diagnostic};
 
-use super::notes::Notes;
+use super::{
+    notes::{Notes, Spot},
+    shape::Kind,
+};
 
 /// One value of the file, and where it is.
 pub(crate) struct Item<'a, T> {
@@ -18,11 +21,11 @@ pub(crate) struct Item<'a, T> {
 impl<'a, T> Item<'a, T> {
     /// Notes what is wrong with the value.
     pub(crate) fn refuse(&self, wrong: Diagnostic) {
-        self.notes.add(Some(self.position()), &self.key, wrong);
+        self.notes.add(Some(self.spot()), &self.key, wrong);
     }
 
-    pub(crate) fn position(&self) -> Position {
-        self.notes.position(&self.at)
+    pub(crate) fn spot(&self) -> Spot {
+        self.notes.spot(&self.at)
     }
 }
 
@@ -35,6 +38,8 @@ impl<'a> Item<'a, &'a str> {
 
 impl<'a> Item<'a, &'a DeValue<'a>> {
     pub(crate) fn text(self, example: &str) -> Option<Item<'a, &'a str>> {
+        self.notes
+            .shape(&self.key, || Kind::Text(example.to_owned()));
         let Some(text) = self.value.as_str() else {
             self.refuse_type(&format!("a text such as {example:?}"));
             return None;

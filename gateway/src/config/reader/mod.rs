@@ -10,11 +10,13 @@
 mod item;
 mod notes;
 mod section;
+mod shape;
 
 use std::fmt::Display;
 
-pub(super) use notes::Notes;
+pub(super) use notes::{Notes, Spot};
 pub(super) use section::Section;
+pub(super) use shape::{Kind, Shape};
 
 /// Joins what is known or allowed for help.
 pub(super) fn one_of<T: Display>(choices: &[T]) -> String {

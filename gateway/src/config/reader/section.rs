@@ -6,11 +6,12 @@ use std::{
 };
 
 use toml::de::{DeTable, DeValue};
-use wasmgate_common::{Code, Diagnostic, Position};
+use wasmgate_common::{Code, Diagnostic};
 
 use super::{
     item::Item,
-    notes::{Notes, nearest},
+    notes::{Notes, Spot, nearest},
+    shape::Kind,
 };
 
 /// One table of the file.
@@ -30,6 +31,7 @@ impl<'a> Section<'a> {
             at: 0..0,
             table,
         };
+        notes.shape("", || Kind::table(known));
         root.refuse_unknown(known);
         root
     }
@@ -41,7 +43,7 @@ impl<'a> Section<'a> {
 
     /// Notes a mistake of the table as a whole.
     pub(crate) fn refuse(&self, wrong: Diagnostic) {
-        self.notes.add(Some(self.position()), &self.key, wrong);
+        self.notes.add(Some(self.spot()), &self.key, wrong);
     }
 
     /// Notes a mistake of a key's value.
@@ -56,18 +58,18 @@ impl<'a> Section<'a> {
         self.notes.nearest(wrong, names)
     }
 
-    /// The table's position.
-    pub(crate) fn position(&self) -> Position {
-        self.notes.position(&self.at)
+    /// The table's place.
+    pub(crate) fn spot(&self) -> Spot {
+        self.notes.spot(&self.at)
     }
 
-    /// The position of the key's value, if it is written.
-    pub(crate) fn position_of(&self, key: &str) -> Option<Position> {
-        Some(self.get(key)?.position())
+    /// The place of the key's value, if it is written.
+    pub(crate) fn spot_of(&self, key: &str) -> Option<Spot> {
+        Some(self.get(key)?.spot())
     }
 
-    /// The positions of the values in these tables, by their full names.
-    pub(crate) fn positions(&self, tables: &[&str]) -> BTreeMap<String, Position> {
+    /// The places of the values in these tables, by their full names.
+    pub(crate) fn spots(&self, tables: &[&str]) -> BTreeMap<String, Spot> {
         let named = tables.iter().flat_map(|table| {
             let values = self
                 .table
@@ -76,7 +78,7 @@ impl<'a> Section<'a> {
             values.into_iter().flatten().map(move |(key, value)| {
                 (
                     format!("{table}.{}", key.get_ref()),
-                    self.notes.position(&value.span()),
+                    self.notes.spot(&value.span()),
                 )
             })
         });
@@ -109,6 +111,7 @@ impl<'a> Section<'a> {
 
     /// True or false.
     pub(crate) fn flag(&self, key: &str) -> Option<bool> {
+        self.notes.shape(&self.key_of(key), || Kind::Flag);
         let item = self.get(key)?;
         let flag = item.value.as_bool();
         if flag.is_none() {
@@ -119,6 +122,8 @@ impl<'a> Section<'a> {
 
     /// A whole number in a range.
     pub(crate) fn count(&self, key: &str, range: RangeInclusive<usize>) -> Option<usize> {
+        let shape = || Kind::Count(range.clone());
+        self.notes.shape(&self.key_of(key), shape);
         let item = self.get(key)?;
         let Some(written) = item.value.as_integer() else {
             item.refuse_type(&format!("a number such as {}", range.end().min(&100)));
@@ -146,6 +151,7 @@ impl<'a> Section<'a> {
             item.refuse_type(&format!("a list such as [{example:?}]"));
             return None;
         };
+        self.notes.shape(&item.key, || Kind::Texts);
         let texts = values.iter().filter_map(|value| {
             let item = Item {
                 value: value.get_ref(),
@@ -178,6 +184,7 @@ impl<'a> Section<'a> {
             item.refuse_type(&format!("a list of tables, each under [[{}]]", item.key));
             return Vec::new();
         };
+        self.notes.shape(&item.key, || Kind::table(known).listed());
         let tables = values.iter().filter_map(|value| {
             let item = Item {
                 value: value.get_ref(),
@@ -198,6 +205,7 @@ impl<'a> Section<'a> {
         let notes = self.notes;
         let item = self.get(key);
         let prefix = self.key_of(key);
+        notes.shape(&prefix, || Kind::Named);
         let table = item.as_ref().and_then(|item| {
             let table = item.value.as_table();
             if table.is_none() {
@@ -245,7 +253,7 @@ impl<'a> Section<'a> {
             };
             let wrong = Diagnostic::new(Code::UnknownKey, format!("there is no key {name:?}"), help);
             self.notes.add(
-                Some(self.notes.position(&key.span())),
+                Some(self.notes.spot(&key.span())),
                 &self.key_of(name),
                 wrong,
             );
@@ -263,6 +271,7 @@ impl<'a> Item<'a, &'a DeValue<'a>> {
             ));
             return None;
         };
+        self.notes.shape(&self.key, || Kind::table(known));
         let section = Section {
             notes: self.notes,
             key: self.key,

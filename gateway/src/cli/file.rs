@@ -1,0 +1,51 @@
+//! The configuration that a command is about.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use clap::Args;
+use wasmgate::{
+    bootstrap,
+    config::{Config, Input, Variables},
+};
+
+use super::Exit;
+
+/// A file, what is laid over it, and what its variables stand for.
+#[derive(Args)]
+pub(crate) struct File {
+    /// The configuration
+    #[arg(default_value = "wasmgate.toml")]
+    pub(super) file: PathBuf,
+    /// Lay this configuration over it: tables are joined key by key, any other value is replaced
+    #[arg(long, value_name = "FILE")]
+    with: Vec<PathBuf>,
+    /// Fill ${NAME} in the configuration from lines of NAME=VALUE in this file
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// Fill ${NAME} in the configuration; no package gets the variable by this
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    env: Vec<(String, String)>,
+}
+
+impl File {
+    /// Reads and checks it, its packages too if anything is wrong, so that everything is reported at once.
+    pub(super) fn load(&self) -> Result<Config, Exit> {
+        let variables: BTreeMap<String, String> = self.env.iter().cloned().collect();
+        let input = Input {
+            file: self.file.clone(),
+            with: self.with.clone(),
+            env_files: self.env_file.clone(),
+            variables: Variables::new(variables),
+        };
+        input
+            .load()
+            .map_err(|rejected| Exit::usage(bootstrap::all_mistakes(rejected).to_string()))
+    }
+}
+
+fn variable(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE"),
+    }
+}

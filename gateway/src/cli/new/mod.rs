@@ -1,0 +1,11 @@
+//! `wasmgate new` and `wasmgate add`: packages of one's own, from templates.
+
+mod add;
+mod files;
+mod name;
+mod project;
+mod sdk;
+mod template;
+
+pub(crate) use add::Add;
+pub(crate) use project::New;

@@ -1,0 +1,129 @@
+//! What a configuration is read from: a file, files laid over it, and variables.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use wasmgate_common::{Code, Diagnostic, Place, Position};
+
+use super::{Config, Environment, Rejected, Text, check, env_file, lines, secret::Variables};
+
+/// The largest file, in bytes: some hundred thousand packages, and far from filling memory when the
+/// name of a disk image is given by mistake.
+pub const MAX_FILE: u64 = 64 << 20;
+
+/// Where a configuration comes from. It can be read again, to find what has changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Input {
+    /// The file; relative paths in all of them are relative to its folder.
+    pub file: PathBuf,
+    /// Files that are laid over it, each over those before: tables are joined key by key, and any other value, a list of
+    /// routes too, stands in the place of the one below.
+    pub with: Vec<PathBuf>,
+    /// Files of variables for `${NAME}`; a later one goes before an earlier one.
+    pub env_files: Vec<PathBuf>,
+    /// Variables for `${NAME}`, which go before those of the files, and these before the process environment.
+    pub variables: Variables,
+}
+
+impl Input {
+    /// One file, with the variables of the process environment.
+    pub fn new(file: impl Into<PathBuf>) -> Self {
+        Self {
+            file: file.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Every file that is read.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let others = self.with.iter().chain(&self.env_files);
+        std::iter::once(&self.file)
+            .chain(others)
+            .map(PathBuf::as_path)
+    }
+
+    /// Reads and checks all of it and the process environment.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn load(&self) -> Result<Config, Rejected> {
+        let mut variables = BTreeMap::new();
+        for file in &self.env_files {
+            let bytes = bytes(file)?;
+            let text = readable(&bytes, file)?;
+            let read = env_file::read(text, file).map_err(|wrong| Rejected::new(file, wrong, None))?;
+            variables.extend(read);
+        }
+        variables.extend(self.variables.reveal().clone());
+        let files: Vec<&PathBuf> = std::iter::once(&self.file).chain(&self.with).collect();
+        let all = files
+            .iter()
+            .map(|file| bytes(file))
+            .collect::<Result<Vec<_>, _>>()?;
+        let texts = all.iter().zip(&files);
+        let texts = texts.map(|(bytes, file)| {
+            Ok(Text {
+                file,
+                text: readable(bytes, file)?,
+            })
+        });
+        let texts = texts.collect::<Result<Vec<_>, Rejected>>()?;
+        check(&texts, self, &Environment::read(), &variables)
+    }
+}
+
+fn bytes(file: &Path) -> Result<Vec<u8>, Rejected> {
+    let mut bytes = Vec::new();
+    fs::File::open(file)
+        .and_then(|opened| opened.take(MAX_FILE + 1).read_to_end(&mut bytes))
+        .map_err(|error| unreadable(file, &error))?;
+    Ok(bytes)
+}
+
+/// The text as UTF-8, if it is that and not too long.
+pub(super) fn readable<'t>(text: &'t [u8], file: &Path) -> Result<&'t str, Rejected> {
+    if text.len() as u64 > MAX_FILE {
+        let wrong = Diagnostic::new(
+            Code::FileTooLong,
+            "the file is too long for a configuration",
+            format!("name another one, or split it: at most {MAX_FILE} bytes are read"),
+        );
+        return Err(rejected(file, None, wrong));
+    }
+    std::str::from_utf8(text).map_err(|error| {
+        let before = text.get(..error.valid_up_to()).unwrap_or_default();
+        let before = String::from_utf8_lossy(before);
+        let position = lines::Lines::new(&before).position(before.len());
+        let byte = text.get(error.valid_up_to()).copied().unwrap_or_default();
+        let wrong = Diagnostic::new(
+            Code::Syntax,
+            format!("the byte 0x{byte:02X} is not UTF-8"),
+            "save the file as UTF-8, which TOML is written in",
+        );
+        rejected(file, Some(position), wrong)
+    })
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> Rejected {
+    let (code, help) = match error.kind() {
+        io::ErrorKind::NotFound => (Code::FileMissing, "write the file, or name another one"),
+        io::ErrorKind::IsADirectory => (Code::FileUnreadable, "name the file in the directory"),
+        _ => (
+            Code::FileUnreadable,
+            "make the file readable for the user that runs the gateway",
+        ),
+    };
+    let message = format!("the file cannot be read: {error}");
+    rejected(file, None, Diagnostic::new(code, message, help))
+}
+
+/// A file that is not read any further.
+fn rejected(file: &Path, position: Option<Position>, wrong: Diagnostic) -> Rejected {
+    let place = Place::in_file(Arc::from(file), position, "");
+    Rejected::new(file, vec![wrong.at(place)], None)
+}
