@@ -18,10 +18,16 @@ pub(crate) struct ApiError {
     grant: Option<String>,
     /// The same call may succeed a moment later.
     retry: bool,
+    /// Nothing has failed: the caller asked for more than it may have.
+    refused: bool,
 }
 
 /// The value of `Retry-After`, in seconds: a sidecar starts about that fast.
 const RETRY_AFTER_SECONDS: &str = "1";
+
+/// Marks an answer of a failure's status by which nothing has failed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused;
 
 /// The kind of problem that a missing grant is.
 const NOT_GRANTED: &str = "urn:wasmgate:problem:not-granted";
@@ -60,6 +66,7 @@ impl ApiError {
             message: message.into(),
             grant: None,
             retry: false,
+            refused: false,
         }
     }
 
@@ -81,6 +88,7 @@ impl ApiError {
             message,
             grant: Some(grant),
             retry: false,
+            refused: false,
         }
     }
 
@@ -90,6 +98,23 @@ impl ApiError {
             retry: true,
             ..self
         }
+    }
+
+    /// Says that no part of the system has failed.
+    pub(crate) fn refused(self) -> Self {
+        Self {
+            refused: true,
+            ..self
+        }
+    }
+
+    /// Returns whether something has failed, and not the caller asked for what it may not have.
+    pub(crate) fn is_failure(&self) -> bool {
+        self.status.is_server_error() && !self.refused
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
     }
 
     pub(crate) fn status(&self) -> StatusCode {

@@ -6,7 +6,7 @@ use http::{HeaderValue, uri::Authority};
 
 use wasmgate_common::AppId;
 
-use crate::grants::Globs;
+use crate::{grants::Globs, quotas::Quotas};
 
 /// Settings of the embedded runtime.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,9 @@ pub struct Settings {
     pub secret_env: Globs,
     /// A process beside this one that gets events, jobs, bindings and invocations too.
     pub outside: Option<OutsideApp>,
+    /// What an app may keep that has no quotas of its own ([`Grants::quotas`](crate::Grants::quotas)), such as the
+    /// process beside this one.
+    pub quotas: Quotas,
     /// The namespace of `keyPrefix: namespace`; Dapr's `NAMESPACE`.
     pub namespace: Option<String>,
 }

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use wasmgate_dapr::QueueDepth;
+use wasmgate_dapr::{QueueDepth, Usage};
 
 use super::{Status, ready};
 use crate::metrics::Family;
@@ -29,6 +29,12 @@ pub(super) async fn take(status: &Status) -> Vec<Family> {
     }
     if let Some(blocks) = status.building_blocks() {
         families.extend(queues(&blocks.queues().await));
+        if let Some(embedded) = blocks.embedded() {
+            families.extend(quotas(&embedded.usage().await));
+            let help = "Writes of the embedded building blocks that wait for the database";
+            let waiting = embedded.waiting_writes() as f64;
+            families.push(Family::gauge("wasmgate_dapr_waiting_writes", help).with(&[], waiting));
+        }
         if let Some(is_there) = blocks.is_sidecar_reachable() {
             let help = "1 while the sidecar answers, otherwise 0";
             let value = f64::from(u8::from(is_there));
@@ -36,6 +42,26 @@ pub(super) async fn take(status: &Status) -> Vec<Family> {
         }
     }
     families
+}
+
+/// What packages keep and may keep; those that keep nothing have no line.
+fn quotas(usage: &[Usage]) -> [Family; 3] {
+    let mut used = Family::gauge(
+        "wasmgate_dapr_quota_used",
+        "Bytes or things that an app keeps in the embedded building blocks, by the key of the quota that limits them",
+    );
+    let mut limit = Family::gauge("wasmgate_dapr_quota_limit", "As many as the quota allows");
+    let mut refused = Family::counter(
+        "wasmgate_dapr_quota_refusals_total",
+        "Writes that were refused because the quota is used up",
+    );
+    for of in usage {
+        let labels = [("app_id", &*of.app_id), ("quota", of.quota)];
+        used.show(&labels, of.used as f64);
+        limit.show(&labels, of.limit as f64);
+        refused.show(&labels, of.refused as f64);
+    }
+    [used, limit, refused]
 }
 
 fn ready(status: &Status) -> Family {

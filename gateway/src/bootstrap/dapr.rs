@@ -65,6 +65,7 @@ fn embedded(dapr: &DaprConfig) -> Settings {
         namespace: environment.get("NAMESPACE").cloned(),
         environment,
         secret_env: dapr.secret_env.clone(),
+        quotas: dapr.quotas,
         outside: outside(dapr),
     }
 }

@@ -8,11 +8,12 @@ use std::{
 
 use http::{HeaderValue, Uri, uri::Authority};
 use wasmgate_common::{AppId, Code, Diagnostic};
-use wasmgate_dapr::{Glob, Globs, sidecar::Topology};
+use wasmgate_dapr::{Glob, Globs, Quotas, sidecar::Topology};
 
 use super::{
     environment::Environment,
     package::{PackageConfig, PackageName},
+    quotas,
     reader::{Notes, Section, Spot},
     secret::{Secret, Variables},
     unit,
@@ -73,6 +74,8 @@ pub struct DaprConfig {
     pub environment: Variables,
     /// Embedded: the variables of it that packages may read as secrets.
     pub secret_env: Globs,
+    /// Embedded: what a package may keep whose own quotas do not say it.
+    pub quotas: Quotas,
 }
 
 /// The provider of the building blocks.
@@ -85,7 +88,7 @@ pub enum DaprMode {
 }
 
 /// The keys of `[dapr]`.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "mode",
     "data",
     "components",
@@ -99,6 +102,7 @@ const KEYS: [&str; 13] = [
     "invoke_local",
     "dedicated",
     "secret_env",
+    "quotas",
 ];
 
 impl DaprConfig {
@@ -143,6 +147,7 @@ impl DaprConfig {
                 .into_iter()
                 .filter_map(|name| Glob::parse(&name).ok())
                 .collect(),
+            quotas: section.map_or_else(Quotas::default, |s| quotas::read(s, Quotas::default())),
         }
     }
 }

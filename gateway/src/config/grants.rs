@@ -1,12 +1,12 @@
 //! A package's `dapr` table: the building blocks it may use.
 
 use wasmgate_common::{Code, Diagnostic};
-use wasmgate_dapr::{Glob, Globs, Grants};
+use wasmgate_dapr::{Glob, Globs, Grants, Quotas};
 
-use super::reader::Section;
+use super::{quotas, reader::Section};
 
 /// The keys of a package's `dapr`.
-const GRANT_KEYS: [&str; 9] = [
+const GRANT_KEYS: [&str; 10] = [
     "state",
     "publish",
     "subscribe",
@@ -16,10 +16,12 @@ const GRANT_KEYS: [&str; 9] = [
     "configuration",
     "lock",
     "jobs",
+    "quotas",
 ];
 
-/// Reads a package's table `dapr`. A package without one has no grant at all.
-pub(super) fn read(package: &Section<'_>) -> Grants {
+/// Reads a package's table `dapr`, with `defaults` for what its quotas leave open. A package without one has no grant at
+/// all.
+pub(super) fn read(package: &Section<'_>, defaults: Quotas) -> Grants {
     let Some(section) = package.section("dapr", &GRANT_KEYS) else {
         return Grants::none();
     };
@@ -35,6 +37,7 @@ pub(super) fn read(package: &Section<'_>) -> Grants {
         configuration: names("configuration", "configstore"),
         lock: names("lock", "lockstore"),
         jobs: section.flag("jobs").unwrap_or(false),
+        quotas: Some(quotas::read(&section, defaults)),
         no_table: false,
     }
 }

@@ -18,6 +18,7 @@ mod listeners;
 mod origin;
 mod outbound;
 mod package;
+mod quotas;
 mod reader;
 mod rejected;
 mod route;
@@ -170,7 +171,7 @@ fn read(
     let positions = root.spots(&["server", "dapr"]);
     listeners::check(notes, &positions, &server, &dapr);
     let defaults = Limits::default().overridden_in(&root);
-    let packages = PackageConfig::read_all(&root, folder, defaults);
+    let packages = PackageConfig::read_all(&root, folder, (defaults, dapr.quotas));
     let indices: HashMap<&str, usize> = packages
         .iter()
         .enumerate()

@@ -7,7 +7,7 @@ use std::{
 };
 
 use wasmgate_common::{AppId, Code, Diagnostic};
-use wasmgate_dapr::Grants;
+use wasmgate_dapr::{Grants, Quotas};
 
 use super::{
     grants,
@@ -131,7 +131,11 @@ const RESERVED_VARIABLES: [&str; 2] = ["APP_ID", "DAPR_HTTP_ENDPOINT"];
 impl PackageConfig {
     /// Reads every package, in the order of names, each with its name as written; `None` for one that
     /// is wrong. Paths are resolved against `folder`.
-    pub(super) fn read_all<'a>(root: &Section<'a>, folder: &Path, defaults: Limits) -> Vec<(&'a str, Option<Self>)> {
+    pub(super) fn read_all<'a>(
+        root: &Section<'a>,
+        folder: &Path,
+        defaults: (Limits, Quotas),
+    ) -> Vec<(&'a str, Option<Self>)> {
         let packages = root.named("package").map(|(name, value)| {
             let checked = name.parsed(PackageName::parse);
             let section = value.section(&KEYS);
@@ -145,7 +149,12 @@ impl PackageConfig {
 
     /// Reads one package. Everything is read before the first thing that is missing gives up, so that
     /// every mistake is noted.
-    fn read(name: Option<PackageName>, section: &Section<'_>, folder: &Path, defaults: Limits) -> Option<Self> {
+    fn read(
+        name: Option<PackageName>,
+        section: &Section<'_>,
+        folder: &Path,
+        (limits, quotas): (Limits, Quotas),
+    ) -> Option<Self> {
         let source = source(section, folder);
         let sha256 = section.parsed("sha256", EXAMPLE_DIGEST, digest);
         let env = env(section);
@@ -157,8 +166,8 @@ impl PackageConfig {
             .filter_map(|item| item.parsed(Origin::parse))
             .collect();
         let tls = TlsConfig::read(section, folder);
-        let limits = defaults.overridden_in(section);
-        let grants = grants::read(section);
+        let limits = limits.overridden_in(section);
+        let grants = grants::read(section, quotas);
         let engine = section.parsed("engine", AUTO_ENGINE, engine).flatten();
         Some(Self {
             name: name?,

@@ -108,6 +108,7 @@ fn every_key_is_read() {
             substitute = true
             sidecar = "https://dapr.example.com:3501"
             invoke_local = false
+            quotas = { state = "2GiB", jobs = 7 }
             [package.hello]
             source = "hello.wasm"
             env = { LOG = "info", COLOUR = "blue" }
@@ -123,6 +124,7 @@ fn every_key_is_read() {
             configuration = ["configstore"]
             lock = ["lockstore"]
             jobs = true
+            quotas = { state_items = 9, jobs = 8, queue = "1MiB" }
             [[route]]
             path = "/c/{*rest}"
             host = "*.Example.com"
@@ -148,6 +150,11 @@ fn every_key_is_read() {
     assert_eq!(dapr.listen, Some("127.0.0.1:3500".parse().unwrap()));
     assert!(dapr.substitute && !dapr.invoke_local);
     assert_eq!(dapr.sidecar, "https://dapr.example.com:3501");
+    let [of_all, own] = [dapr.quotas, config.packages[0].grants.quotas.unwrap()];
+    assert_eq!((of_all.state.bytes, of_all.jobs.items), (2 << 30, 7));
+    assert_eq!((own.state.bytes, own.state.items), (2 << 30, 9));
+    assert_eq!((own.queue.bytes, own.jobs.items), (1 << 20, 8));
+    assert_eq!(own.published, of_all.published);
     let package = &config.packages[0];
     assert_eq!(package.name.as_str(), "hello");
     assert_eq!(
@@ -345,6 +352,8 @@ fn a_wrong_type_is_refused_where_it_is() {
         ("[server]\ndrain_timeout = 30", "server.drain_timeout"),
         ("[server]\ncache = 1979-05-27", "server.cache"),
         ("[dapr]\nsubstitute = \"yes\"", "dapr.substitute"),
+        ("[dapr]\nquotas.state = 5", "dapr.quotas.state"),
+        ("[dapr]\nquotas.jobs = \"5\"", "dapr.quotas.jobs"),
         (
             "[package.hello]\nsource=\"hello.wasm\"\nenv = [\"A=b\"]",
             "package.hello.env",

@@ -29,6 +29,7 @@ mod dapr_grants;
 mod dapr_listener;
 mod dapr_mistakes;
 mod dapr_outside;
+mod dapr_quotas;
 mod dapr_sidecar;
 mod dapr_state;
 mod dapr_trace;

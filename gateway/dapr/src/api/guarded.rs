@@ -1,12 +1,11 @@
 //! Calls that use a component, under the policy that a Resiliency resource has for it.
 
 use axum::body::Body;
-use http::StatusCode;
 
 use super::{call::Call, perform};
 use crate::{
     components::{ComponentType, Policy, Try},
-    error::{ApiError, ApiResult},
+    error::{ApiError, ApiResult, Refused},
     protocol::{message::bytes, operation::Operation},
 };
 
@@ -49,16 +48,12 @@ pub(super) async fn guarded(
     let body = bytes(body).await?;
     let attempt = || perform(call, operation, Body::from(body.clone()));
     let judge = |result: &ApiResult| {
-        let status = match result {
-            Ok(response) => response.status(),
-            Err(error) => error.status(),
+        // What else there is is the caller's own mistake, or an answer such as a conflict.
+        let failed = match result {
+            Ok(response) => response.status().is_server_error() && response.extensions().get::<Refused>().is_none(),
+            Err(error) => error.is_failure(),
         };
-        // What is below is the caller's own mistake, or an answer such as a conflict.
-        if status >= StatusCode::INTERNAL_SERVER_ERROR {
-            Try::Failed
-        } else {
-            Try::Succeeded
-        }
+        if failed { Try::Failed } else { Try::Succeeded }
     };
     let done = policy.run((call.caller, used.name), attempt, judge).await;
     done.unwrap_or_else(|stopped| Err(failure(operation, used.name, &stopped.to_string())))

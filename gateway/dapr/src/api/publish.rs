@@ -8,7 +8,7 @@ use serde_json::{json, value::RawValue};
 
 use super::call::Call;
 use crate::{
-    error::{ApiError, ApiResult},
+    error::{ApiError, ApiResult, Refused},
     event::{self, Metadata},
     protocol::{
         body::{self, forms::BulkEntry},
@@ -69,12 +69,17 @@ pub(super) async fn bulk(call: &Call<'_>, body: Body, pubsub: &str, topic: &str)
         return no_content();
     };
     let error = store_error(FAILED, &error);
+    let code = error.code();
     let failed = entries
         .iter()
         .map(|entry| json!({"entryId": entry.entry_id, "error": error.message()}));
-    let body = json!({"failedEntries": failed.collect::<Vec<_>>(), "errorCode": FAILED});
+    let body = json!({"failedEntries": failed.collect::<Vec<_>>(), "errorCode": code});
     let mut response = json_answer(body.to_string())?;
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    if !error.is_failure() {
+        *response.status_mut() = error.status();
+        response.extensions_mut().insert(Refused);
+    }
     Ok(response)
 }
 

@@ -14,6 +14,7 @@ use parking_lot::RwLock;
 use super::{AppChannel, AppId, DeliverError, DeliveryKind, DeliveryResult, HttpAppChannel};
 use crate::{
     grants::Grants,
+    quotas::Quotas,
     settings::{OutsideApp, Settings},
 };
 
@@ -25,6 +26,8 @@ pub(crate) struct Apps {
     grants: RwLock<BTreeMap<AppId, Grants>>,
     /// The process beside this one, and the way to it.
     outside: Option<(AppId, HttpAppChannel)>,
+    /// The quotas of an app that has none of its own.
+    quotas: Quotas,
     /// There from the start on.
     channel: OnceLock<Arc<dyn AppChannel>>,
 }
@@ -59,6 +62,7 @@ impl Apps {
         Self {
             grants: RwLock::default(),
             outside,
+            quotas: settings.quotas,
             channel: OnceLock::new(),
         }
     }
@@ -89,6 +93,13 @@ impl Apps {
     pub(crate) fn grants_of(&self, app: &AppId) -> Grants {
         let grants = self.grants.read();
         grants.get(app).cloned().unwrap_or_else(Grants::none)
+    }
+
+    /// How much `app` may keep.
+    pub(crate) fn quotas_of(&self, app: &AppId) -> Quotas {
+        let grants = self.grants.read();
+        let own = grants.get(app).and_then(|grants| grants.quotas);
+        own.unwrap_or(self.quotas)
     }
 
     /// True if deliveries to `app` have somewhere to go.

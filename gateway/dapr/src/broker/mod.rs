@@ -4,7 +4,10 @@
 pub(crate) mod parked;
 pub(crate) mod queue;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use parking_lot::RwLock;
 use rusqlite::Connection;
@@ -14,12 +17,19 @@ use tokio_util::sync::CancellationToken;
 pub use parked::{Parked, ParkedFilter, ParkedState};
 pub use queue::QueueDepth;
 
-use crate::{app::AppId, event::Event, store::StoreError, subscription::Subscription};
+use crate::{
+    app::{AppId, Apps},
+    event::Event,
+    quotas::Kept,
+    store::{StoreError, usage::Meter},
+    subscription::Subscription,
+};
 
 /// The subscriptions of all apps.
-#[derive(Default)]
 pub(crate) struct Broker {
     table: RwLock<Table>,
+    /// For their quotas.
+    apps: Arc<Apps>,
 }
 
 type Key = (String, String, String);
@@ -40,18 +50,22 @@ pub(crate) struct Queue {
     pub(crate) closed: CancellationToken,
 }
 
-/// Events with the apps that get them.
-pub(crate) struct Addressed(Vec<(Event, Vec<AppId>)>);
+/// Events of one publisher with the apps that get them.
+pub(crate) struct Addressed {
+    publisher: AppId,
+    events: Vec<(Event, Vec<AppId>)>,
+    apps: Arc<Apps>,
+}
 
 impl Addressed {
     /// True if nobody gets any of them.
     pub(crate) fn is_for_nobody(&self) -> bool {
-        self.0.iter().all(|(_, apps)| apps.is_empty())
+        self.events.iter().all(|(_, apps)| apps.is_empty())
     }
 
     /// Pub/sub component and topic of each.
     pub(crate) fn topics(&self) -> Vec<(String, String)> {
-        let events = self.0.iter();
+        let events = self.events.iter();
         events
             .map(|(event, _)| (event.pubsub.clone(), event.topic.clone()))
             .collect()
@@ -59,42 +73,76 @@ impl Addressed {
 
     /// The number of rows that they are in the queues.
     pub(crate) fn rows(&self) -> usize {
-        self.0.iter().map(|(_, apps)| apps.len()).sum()
+        self.events.iter().map(|(_, apps)| apps.len()).sum()
     }
 
     /// The same events in pieces of about `most` rows.
     pub(crate) fn in_pieces(self, most: usize) -> Vec<Self> {
-        let mut pieces = vec![Self(Vec::new())];
+        let piece = |events| Self {
+            publisher: self.publisher.clone(),
+            events,
+            apps: Arc::clone(&self.apps),
+        };
+        let mut pieces = vec![piece(Vec::new())];
         let mut rows = 0;
-        for (event, apps) in self.0 {
+        for (event, apps) in self.events {
             if rows >= most {
-                pieces.push(Self(Vec::new()));
+                pieces.push(piece(Vec::new()));
                 rows = 0;
             }
             rows += apps.len();
-            if let Some(Self(piece)) = pieces.last_mut() {
-                piece.push((event, apps));
+            if let Some(Self { events, .. }) = pieces.last_mut() {
+                events.push((event, apps));
             }
         }
         pieces
     }
 
-    /// Queues them for their apps.
+    /// Queues them for their apps, all or none: where one of those, or the publisher, would keep more than it may, the
+    /// publisher is refused. Nothing that was acknowledged makes room.
     pub(crate) fn push(&self, conn: &Connection, now: i64) -> Result<(), StoreError> {
-        self.0
-            .iter()
-            .try_for_each(|(event, apps)| queue::push(conn, event, apps.iter().map(AppId::as_str), now))
+        if self.is_for_nobody() {
+            return Ok(());
+        }
+        let readers: BTreeSet<_> = self.events.iter().flat_map(|(_, apps)| apps).collect();
+        let accounts = readers.into_iter().map(|app| (app, Kept::Queue));
+        let accounts = accounts.chain([(&self.publisher, Kept::Published)]);
+        let meters = accounts.map(|(app, kept)| Meter::read(conn, app, kept, &self.apps.quotas_of(app)));
+        let meters = meters.collect::<Result<Vec<_>, _>>()?;
+        for (event, apps) in &self.events {
+            queue::push(
+                conn,
+                &self.publisher,
+                event,
+                apps.iter().map(AppId::as_str),
+                now,
+            )?;
+        }
+        meters
+            .into_iter()
+            .try_for_each(|meter| meter.check(conn, Some(queue::sweep)))
     }
 }
 
 impl Broker {
-    /// Looks up who gets these events.
-    pub(crate) fn address(&self, events: Vec<Event>) -> Addressed {
+    pub(crate) fn new(apps: Arc<Apps>) -> Self {
+        Self {
+            table: RwLock::default(),
+            apps,
+        }
+    }
+
+    /// Looks up who gets these events of `publisher`.
+    pub(crate) fn address(&self, publisher: &AppId, events: Vec<Event>) -> Addressed {
         let addressed = events.into_iter().map(|event| {
             let apps = self.subscribers(&event.pubsub, &event.topic);
             (event, apps)
         });
-        Addressed(addressed.collect())
+        Addressed {
+            publisher: publisher.clone(),
+            events: addressed.collect(),
+            apps: Arc::clone(&self.apps),
+        }
     }
 
     /// The apps that subscribe to `topic`.

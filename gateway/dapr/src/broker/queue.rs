@@ -7,7 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
-use crate::{event::Event, store::StoreError};
+use crate::{app::AppId, event::Event, quotas::Quotas, store::StoreError};
 
 /// The due time of an event that is not tried again.
 pub(crate) const PARKED: i64 = i64::MAX;
@@ -41,19 +41,33 @@ pub struct QueueDepth {
     pub oldest_parked: Option<i64>,
 }
 
-/// Queues `event` for each of `apps`.
+/// The bytes that an event counts for in each queue.
+pub(crate) fn bytes_of(event: &Event) -> u64 {
+    let metadata = metadata_of(event).map_or(0, |text| text.len());
+    let trace = event.tracestate.as_ref().map_or(0, String::len);
+    let names = event.pubsub.len() + event.topic.len() + event.content_type.len();
+    let bytes = event.data.len() + names + metadata + trace;
+    Quotas::ROW + bytes as u64
+}
+
+fn metadata_of(event: &Event) -> Option<String> {
+    (!event.metadata.is_empty()).then(|| serde_json::to_string(&event.metadata).unwrap_or_default())
+}
+
+/// Queues `event` of `publisher` for each of `apps`.
 pub(crate) fn push<'a>(
     conn: &Connection,
+    publisher: &AppId,
     event: &Event,
     apps: impl IntoIterator<Item = &'a str>,
     now: i64,
 ) -> Result<(), StoreError> {
     let mut statement = conn.prepare_cached(
         "INSERT INTO delivery (app_id, pubsub, topic, data, content_type, raw, traceparent,
-         tracestate, created_at, due_at, expires_at, metadata)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11)",
+         tracestate, created_at, due_at, expires_at, metadata, publisher, bytes)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?12, ?13)",
     )?;
-    let metadata = (!event.metadata.is_empty()).then(|| serde_json::to_string(&event.metadata).unwrap_or_default());
+    let (metadata, bytes) = (metadata_of(event), bytes_of(event));
     for app in apps {
         statement.execute(params![
             app,
@@ -67,6 +81,8 @@ pub(crate) fn push<'a>(
             now,
             event.expires_at,
             metadata,
+            publisher.as_str(),
+            i64::try_from(bytes).unwrap_or(i64::MAX),
         ])?;
     }
     Ok(())

@@ -9,6 +9,8 @@ use axum::{Router, body::Body};
 use http::{Request, Response};
 use tokio::sync::watch;
 
+pub use operator::Usage;
+
 use crate::{
     api::Api,
     app::{AppChannel, AppId, Apps},
@@ -91,7 +93,7 @@ impl Dapr {
         let store = Arc::new(Store::open(&settings.data)?);
         let client = https::client().map_err(OpenError::Tls)?;
         let apps = Arc::new(Apps::new(&settings));
-        let broker = Arc::new(Broker::default());
+        let broker = Arc::new(Broker::new(apps.clone()));
         let paths = Arc::new(DeliveryPaths::default());
         let background = Background::default();
         let api = Api {
@@ -99,6 +101,7 @@ impl Dapr {
                 store: store.clone(),
                 components: components.clone(),
                 broker: broker.clone(),
+                apps: apps.clone(),
             }),
             pubsub: Arc::new(PubSub::new(pubsub::Options {
                 store: store.clone(),
@@ -126,7 +129,7 @@ impl Dapr {
                 background: background.clone(),
             })),
             secrets: Secrets::new(components.clone()),
-            locks: Locks::new(store.clone(), components.clone()),
+            locks: Locks::new(store.clone(), components.clone(), apps.clone()),
             invocation: Invocation::new(
                 apps.clone(),
                 components.clone(),

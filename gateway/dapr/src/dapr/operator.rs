@@ -4,12 +4,83 @@ use std::collections::BTreeSet;
 
 use super::Dapr;
 use crate::{
+    app::AppId,
     broker::{Parked, ParkedFilter, QueueDepth, parked, queue},
-    store::StoreError,
+    quotas::Kept,
+    store::{StoreError, usage},
     time::now_ms,
 };
 
+/// One quota of one app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// The app.
+    pub app_id: String,
+    /// The key of the limit in the configuration, such as `state` or `jobs`.
+    pub quota: &'static str,
+    /// Bytes or things that it keeps.
+    pub used: u64,
+    /// As many as it may keep.
+    pub limit: u64,
+    /// Writes that were refused for it since the start.
+    pub refused: u64,
+}
+
 impl Dapr {
+    /// What the quotas of each app limit, of apps that keep something or were refused.
+    pub async fn usage(&self) -> Vec<Usage> {
+        let used = self.0.store.scan(usage::all_used).await;
+        let used = used.unwrap_or_else(|error| {
+            tracing::error!(%error, "what is kept could not be read");
+            Vec::new()
+        });
+        let mut refused = self.0.store.refused();
+        let mut found = Vec::new();
+        for (app_id, kept, used) in used {
+            let Ok(app) = AppId::new(&app_id) else {
+                continue;
+            };
+            let limits = kept.limits(&self.0.apps.quotas_of(&app));
+            let pairs = [(used.bytes, limits.bytes), (used.items, limits.items)];
+            for (quota, (used, limit)) in kept.keys().into_iter().zip(pairs) {
+                let refused = refused.remove(&(app.clone(), quota)).unwrap_or_default();
+                if used > 0 || refused > 0 {
+                    found.push(Usage {
+                        app_id: app_id.clone(),
+                        quota,
+                        used,
+                        limit,
+                        refused,
+                    });
+                }
+            }
+        }
+        for ((app, quota), refused) in refused {
+            let quotas = self.0.apps.quotas_of(&app);
+            let limits = Kept::ALL.into_iter().find_map(|kept| {
+                let [bytes, items] = kept.keys();
+                let limits = kept.limits(&quotas);
+                [(bytes, limits.bytes), (items, limits.items)]
+                    .into_iter()
+                    .find(|(key, _)| *key == quota)
+            });
+            found.push(Usage {
+                app_id: app.to_string(),
+                quota,
+                used: 0,
+                limit: limits.map_or(0, |(_, limit)| limit),
+                refused,
+            });
+        }
+        found
+    }
+
+    /// Writes that wait for the database.
+    pub fn waiting_writes(&self) -> usize {
+        self.0.store.waiting_writes()
+    }
+
     /// The depth of each queue; queues in which nothing waits are left out.
     pub async fn queues(&self) -> Vec<QueueDepth> {
         let depths = self.0.store.scan(queue::depths).await;

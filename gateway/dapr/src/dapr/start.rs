@@ -97,8 +97,11 @@ mod tests {
                 } else {
                     i64::MAX
                 };
-                conn.execute("INSERT INTO lock VALUES ('l', ?1, 'me', ?2)", (n, at))?;
-                conn.execute("INSERT INTO state VALUES ('s', ?1, '1', 1, ?2)", (n, at))?;
+                conn.execute("INSERT INTO lock VALUES ('l', ?1, 'me', ?2, 'a')", (n, at))?;
+                conn.execute(
+                    "INSERT INTO state VALUES ('s', ?1, '1', 1, ?2, 'a')",
+                    (n, at),
+                )?;
                 conn.execute(
                     "INSERT INTO delivery (app_id, pubsub, topic, data, content_type, raw, created_at, due_at, expires_at)
                      VALUES ('a', 'p', 't', '', '', 0, 0, 0, ?1)",

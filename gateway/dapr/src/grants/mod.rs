@@ -7,6 +7,8 @@ use serde::Deserialize;
 use globs::TOPIC_WILDCARDS;
 pub use globs::{Glob, Globs, GrantError};
 
+use crate::quotas::Quotas;
+
 /// The building blocks open to one package, each a list of names with globs (`*` any text, slashes
 /// included; `?` one character).
 ///
@@ -41,6 +43,9 @@ pub struct Grants {
     pub lock: Globs,
     /// It may schedule jobs (always its own).
     pub jobs: bool,
+    /// How much it may keep; without one, what [`Settings::quotas`](crate::Settings::quotas) say.
+    #[serde(skip)]
+    pub quotas: Option<Quotas>,
     /// The package has no `dapr` table at all; an empty table grants nothing either, but its package takes
     /// input bindings and what an operator declares for it.
     #[serde(skip)]
@@ -102,6 +107,7 @@ impl Grants {
             configuration: every(),
             lock: every(),
             jobs: true,
+            quotas: None,
             no_table: false,
         }
     }

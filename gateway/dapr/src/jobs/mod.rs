@@ -20,7 +20,8 @@ use crate::{
     app::{AppId, Apps},
     background::Background,
     error::ApiError,
-    store::{Store, StoreError, store_error},
+    quotas::Kept,
+    store::{Store, StoreError, store_error, usage::Meter},
     time::now_ms,
 };
 
@@ -90,9 +91,13 @@ impl Jobs {
             expires_at,
         };
         let overwrite = spec.overwrite.unwrap_or(false);
-        let put = self
-            .store
-            .write_for(app, 1, move |conn| table::put(conn, &job, overwrite));
+        let (owner, quotas) = (app.clone(), self.apps.quotas_of(app));
+        let put = self.store.write_for(app, 1, move |conn| {
+            let meter = Meter::read(conn, &owner, Kept::Jobs, &quotas)?;
+            let put = table::put(conn, &job, overwrite)?;
+            meter.check(conn, None)?;
+            Ok(put)
+        });
         let put = put
             .await
             .map_err(|error: StoreError| store_error(FAILED, &error))?;

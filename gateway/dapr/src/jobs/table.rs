@@ -27,11 +27,17 @@ const COLUMNS: &str = "app_id, name, spec, due_at, fired, attempts, generation, 
 
 /// Schedules the job; false if the name is taken and `overwrite` is not set.
 pub(crate) fn put(conn: &Connection, job: &JobRow, overwrite: bool) -> Result<bool, StoreError> {
-    let verb = if overwrite { "REPLACE" } else { "IGNORE" };
+    // Not OR REPLACE, which deletes a row without its triggers.
+    let otherwise = if overwrite {
+        "UPDATE SET spec = excluded.spec, due_at = excluded.due_at, fired = 0, attempts = 0,
+           generation = excluded.generation, expires_at = excluded.expires_at"
+    } else {
+        "NOTHING"
+    };
     let generation = next(conn, "job")?;
     let changed = conn
         .prepare_cached(&format!(
-            "INSERT OR {verb} INTO job ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?6)"
+            "INSERT INTO job ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, 0, 0, ?5, ?6) ON CONFLICT DO {otherwise}"
         ))?
         .execute(params![
             job.app_id,

@@ -7,12 +7,13 @@ use std::sync::Arc;
 pub(crate) use table::{Unlock, sweep};
 
 use crate::{
-    app::AppId,
+    app::{AppId, Apps},
     components::{Components, find},
     error::ApiError,
     key::full_key,
     protocol::body::forms::Claim,
-    store::{Store, StoreError, store_error},
+    quotas::Kept,
+    store::{Store, StoreError, store_error, usage::Meter},
     time::now_ms,
 };
 
@@ -20,11 +21,17 @@ use crate::{
 pub(crate) struct Locks {
     store: Arc<Store>,
     components: Arc<Components>,
+    /// For their quotas.
+    apps: Arc<Apps>,
 }
 
 impl Locks {
-    pub(crate) fn new(store: Arc<Store>, components: Arc<Components>) -> Self {
-        Self { store, components }
+    pub(crate) fn new(store: Arc<Store>, components: Arc<Components>, apps: Arc<Apps>) -> Self {
+        Self {
+            store,
+            components,
+            apps,
+        }
     }
 
     /// Takes a lock of store `name` for `app`; false if another owner holds it.
@@ -35,10 +42,15 @@ impl Locks {
         }
         let resource = self.resource(app, name, &claim, "ERR_TRY_LOCK")?;
         let store = name.to_owned();
+        let (taker, quotas) = (app.clone(), self.apps.quotas_of(app));
         let taken = self.store.write_for(app, 1, move |conn| {
             let now = now_ms();
             let expires_at = now.saturating_add(i64::from(seconds) * 1000);
-            table::try_lock(conn, &store, &resource, &claim.lock_owner, now, expires_at)
+            let meter = Meter::read(conn, &taker, Kept::Locks, &quotas)?;
+            let place = (taker.as_str(), store.as_str());
+            let taken = table::try_lock(conn, place, &resource, &claim.lock_owner, now, expires_at)?;
+            meter.check(conn, Some(table::sweep))?;
+            Ok(taken)
         });
         let taken = taken.await;
         taken.map_err(|error: StoreError| store_error("ERR_TRY_LOCK", &error))

@@ -15,17 +15,18 @@ pub(crate) enum Unlock {
 /// Takes the lock unless another owner holds it; the same owner does not get it twice either.
 pub(crate) fn try_lock(
     conn: &Connection,
-    store: &str,
+    (app, store): (&str, &str),
     resource: &str,
     owner: &str,
     now: i64,
     expires_at: i64,
 ) -> Result<bool, StoreError> {
     let mut statement = conn.prepare_cached(
-        "INSERT INTO lock VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
-         SET owner = excluded.owner, expires_at = excluded.expires_at WHERE lock.expires_at <= ?5",
+        "INSERT INTO lock (store, resource, owner, expires_at, app_id) VALUES (?1, ?2, ?3, ?4, ?6)
+         ON CONFLICT DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at, app_id = excluded.app_id
+         WHERE lock.expires_at <= ?5",
     )?;
-    Ok(statement.execute(params![store, resource, owner, expires_at, now])? > 0)
+    Ok(statement.execute(params![store, resource, owner, expires_at, now, app])? > 0)
 }
 
 /// Gives the lock back if `owner` holds it.

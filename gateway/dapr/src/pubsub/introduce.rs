@@ -112,14 +112,16 @@ impl PubSub {
     }
 
     async fn remember(&self, app: &AppId, specs: &[Spec]) -> Result<(), StoreError> {
-        let app = app.to_string();
+        let most = self.apps.quotas_of(app).subscriptions;
         let rows: Vec<_> = specs
             .iter()
+            .take(most)
             .filter_map(|spec| {
                 let text = serde_json::to_string(spec).ok()?;
                 Some((spec.pubsubname.clone(), spec.topic.clone(), text))
             })
             .collect();
+        let app = app.to_string();
         let remember = move |conn: &rusqlite::Connection| queue::remember_subscriptions(conn, &app, &rows);
         self.store.write(remember).await
     }

@@ -96,7 +96,7 @@ impl PubSub {
     /// Queues `events` of `app` for every subscriber and answers once they are on disk: up to [`SLICE`] of them all or
     /// none, more of them so many at a time, so that other apps' writes have their turn in between.
     pub(crate) async fn publish(&self, app: &AppId, events: Vec<Event>) -> Result<(), StoreError> {
-        let addressed = self.broker.address(events);
+        let addressed = self.broker.address(app, events);
         if addressed.is_for_nobody() {
             return Ok(());
         }

@@ -9,7 +9,9 @@ use crate::{
         queue::{self, Delivery, PARKED},
     },
     components::ComponentType,
-    store::StoreError,
+    event::Event,
+    quotas::{Kept, Quotas},
+    store::{StoreError, usage::Meter},
     time::{later, now_ms},
 };
 
@@ -45,6 +47,8 @@ pub(super) async fn settle(block: &PubSub, queue: &Queue, settled: Vec<(Delivery
         return Ok(());
     }
     let (topic, rows) = (dead_letter.clone(), settled.len());
+    let owner = subscription.app.clone();
+    let room = Room::of(block, &owner, readers.as_deref().unwrap_or_default());
     let settle_all = move |conn: &rusqlite::Connection| {
         let (mut results, mut given_up) = (Vec::with_capacity(settled.len()), Vec::new());
         for (mut delivery, outcome) in settled {
@@ -78,6 +82,12 @@ pub(super) async fn settle(block: &PubSub, queue: &Queue, settled: Vec<(Delivery
                     queue::reschedule(conn, id, delivery.attempts + 1, later(now, pause))?;
                     results.push(DeliveryResult::Retry);
                 }
+                // A full queue of dead letters takes none, and the event stays where it counts already.
+                (None, Some(_)) if !room.is_there(conn, &delivery.event)? => {
+                    queue::reschedule(conn, id, delivery.attempts + 1, PARKED)?;
+                    results.push(DeliveryResult::Parked);
+                    given_up.push((id, DeliveryResult::Parked));
+                }
                 (None, Some(topic)) => {
                     queue::remove(conn, id)?;
                     delivery.event.topic.clone_from(topic);
@@ -85,10 +95,11 @@ pub(super) async fn settle(block: &PubSub, queue: &Queue, settled: Vec<(Delivery
                     given_up.push((id, DeliveryResult::DeadLettered));
                     let readers = readers.as_deref().unwrap_or_default();
                     match readers {
-                        [] => queue::push(conn, &delivery.event, [""], now)?,
+                        [] => queue::push(conn, &owner, &delivery.event, [""], now)?,
                         readers => {
                             queue::push(
                                 conn,
+                                &owner,
                                 &delivery.event,
                                 readers.iter().map(AppId::as_str),
                                 now,
@@ -121,6 +132,32 @@ pub(super) async fn settle(block: &PubSub, queue: &Queue, settled: Vec<(Delivery
         block.broker.wake(pubsub, &topic);
     }
     Ok(())
+}
+
+/// The accounts in which the dead letters of one app count.
+struct Room(Vec<(AppId, Kept, Quotas)>);
+
+impl Room {
+    fn of(block: &PubSub, owner: &AppId, readers: &[AppId]) -> Self {
+        let readers = readers.iter().map(|app| (app, Kept::Queue));
+        let accounts = readers.chain([(owner, Kept::Published)]);
+        Self(
+            accounts
+                .map(|(app, kept)| (app.clone(), kept, block.apps.quotas_of(app)))
+                .collect(),
+        )
+    }
+
+    /// Returns whether there is room for one more event in each.
+    fn is_there(&self, conn: &rusqlite::Connection, event: &Event) -> Result<bool, StoreError> {
+        let bytes = queue::bytes_of(event);
+        for (app, kept, quotas) in &self.0 {
+            if !Meter::read(conn, app, *kept, quotas)?.has_room(bytes) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
 }
 
 fn log(queue: &Queue, delivery: &Delivery, outcome: &Outcome) {
@@ -159,7 +196,10 @@ fn log_end(queue: &Queue, id: i64, result: DeliveryResult, dead_letter: Option<&
             );
         }
         _ => {
-            let reason = "its retries are used up and its subscription has no dead-letter topic";
+            let reason = match dead_letter {
+                None => "its retries are used up and its subscription has no dead-letter topic",
+                Some(_) => "its retries are used up and the queue of its dead-letter topic is full",
+            };
             tracing::error!(app_id, pubsub, topic, id, reason, "an event is parked");
         }
     }

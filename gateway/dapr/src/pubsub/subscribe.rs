@@ -14,8 +14,13 @@ impl PubSub {
     /// Puts the subscriptions `specs` and those declared for `app` in the place of what it had,
     /// and starts to deliver. Unusable ones are logged and left out.
     pub(crate) async fn subscribe(self: &Arc<Self>, app: &AppId, specs: &[Spec]) {
+        let most = self.apps.quotas_of(app).subscriptions;
+        if specs.len() > most {
+            let (wanted, key) = (specs.len(), "subscriptions");
+            tracing::error!(app_id = %app, wanted, most, key, "the subscriptions beyond the app's quota are left out");
+        }
         let mut subscriptions = Vec::new();
-        for spec in specs {
+        for spec in specs.iter().take(most) {
             let granted = self.check_grant(app, spec);
             match granted.and_then(|()| self.check_subscription(app, spec)) {
                 Ok(subscription) => subscriptions.push(self.within_grants(app, subscription)),

@@ -14,12 +14,13 @@ use table::{Change, ChangeError};
 pub(crate) use table::{Item, sweep};
 
 use crate::{
-    app::AppId,
+    app::{AppId, Apps},
     broker::Broker,
     components::{Components, KeyedStore, find},
     error::ApiError,
     key::full_key,
     protocol::body::forms::{Options as WriteOptions, SaveItem},
+    quotas::Quotas,
     store::{SLICE, Store, StoreError, store_error},
     time::now_ms,
 };
@@ -34,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) components: Arc<Components>,
     /// For the events of transactions.
     pub(crate) broker: Arc<Broker>,
+    /// For their quotas.
+    pub(crate) apps: Arc<Apps>,
 }
 
 /// The building block.
@@ -41,6 +44,7 @@ pub(crate) struct State {
     store: Arc<Store>,
     components: Arc<Components>,
     broker: Arc<Broker>,
+    apps: Arc<Apps>,
 }
 
 /// One state store, as one app sees it.
@@ -59,11 +63,13 @@ impl State {
             store,
             components,
             broker,
+            apps,
         } = options;
         Self {
             store,
             components,
             broker,
+            apps,
         }
     }
 
@@ -195,13 +201,19 @@ impl StateStore<'_> {
         Ok(found)
     }
 
+    fn quotas(&self) -> Quotas {
+        self.block.apps.quotas_of(self.app)
+    }
+
     async fn write(&self, changes: Vec<Change>, code: &'static str) -> Result<(), ApiError> {
-        let name = self.name.to_owned();
+        let (name, app, quotas) = (self.name.to_owned(), self.app.clone(), self.quotas());
         let rows = changes.len();
         let work = move |conn: &rusqlite::Connection| {
             let now = now_ms();
             let mut changes = changes.iter();
-            changes.try_for_each(|change| table::apply(conn, &name, change, now))
+            table::metered(conn, &app, &quotas, || {
+                changes.try_for_each(|change| table::apply(conn, &name, app.as_str(), change, now))
+            })
         };
         match self.block.store.write_for(self.app, rows, work).await {
             Ok(()) => Ok(()),

@@ -2,7 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::store::{StoreError, WriteError, next};
+use crate::{
+    app::AppId,
+    quotas::{Kept, Quotas},
+    store::{StoreError, WriteError, next, usage::Meter},
+};
 
 /// A value as it is stored: JSON text, verbatim as it was saved.
 #[derive(Debug)]
@@ -73,8 +77,8 @@ pub(crate) fn get(conn: &Connection, store: &str, key: &str, now: i64) -> Result
     Ok(item.optional()?)
 }
 
-/// Makes `change` if its conditions hold.
-pub(crate) fn apply(conn: &Connection, store: &str, change: &Change, now: i64) -> Result<(), ChangeError> {
+/// Makes `change` of `app` if its conditions hold; from then on the item counts for that app.
+pub(crate) fn apply(conn: &Connection, store: &str, app: &str, change: &Change, now: i64) -> Result<(), ChangeError> {
     let (key, changed) = match change {
         Change::Upsert {
             key,
@@ -87,16 +91,17 @@ pub(crate) fn apply(conn: &Connection, store: &str, change: &Change, now: i64) -
             let changed = match etag {
                 Some(etag) => conn
                     .prepare_cached(
-                        "UPDATE state SET value = ?3, etag = ?4, expires_at = ?5
+                        "UPDATE state SET value = ?3, etag = ?4, expires_at = ?5, app_id = ?8
                          WHERE store = ?1 AND key = ?2 AND etag = ?6
                          AND (expires_at IS NULL OR expires_at > ?7)",
                     )?
-                    .execute(params![store, key, value, new, expires_at, etag, now])?,
+                    .execute(params![store, key, value, new, expires_at, etag, now, app])?,
                 None => conn
                     .prepare_cached(
-                        "INSERT INTO state VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE
+                        "INSERT INTO state (store, key, value, etag, expires_at, app_id)
+                         VALUES (?1, ?2, ?3, ?4, ?5, ?8) ON CONFLICT DO UPDATE
                          SET value = excluded.value, etag = excluded.etag,
-                             expires_at = excluded.expires_at
+                             expires_at = excluded.expires_at, app_id = excluded.app_id
                          WHERE NOT ?6 OR state.expires_at <= ?7",
                     )?
                     .execute(params![
@@ -106,7 +111,8 @@ pub(crate) fn apply(conn: &Connection, store: &str, change: &Change, now: i64) -
                         new,
                         expires_at,
                         first_write,
-                        now
+                        now,
+                        app
                     ])?,
             };
             (key, changed)
@@ -144,4 +150,16 @@ pub(crate) fn sweep(conn: &Connection, now: i64, most: usize) -> Result<usize, S
 /// Empties a store: what `state.in-memory` means at a start.
 pub(crate) fn clear(conn: &Connection, store: &str) -> Result<usize, StoreError> {
     Ok(conn.execute("DELETE FROM state WHERE store = ?1", [store])?)
+}
+
+/// Does `work`, which changes state of `app`, within what that app may keep.
+pub(super) fn metered(
+    conn: &Connection,
+    app: &AppId,
+    quotas: &Quotas,
+    work: impl FnOnce() -> Result<(), ChangeError>,
+) -> Result<(), ChangeError> {
+    let meter = Meter::read(conn, app, Kept::State, quotas)?;
+    work()?;
+    Ok(meter.check(conn, Some(sweep))?)
 }

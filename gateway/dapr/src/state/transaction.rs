@@ -72,14 +72,16 @@ impl StateStore<'_> {
     }
 
     async fn commit(&self, changes: Vec<Change>, events: Vec<Event>) -> Result<(), ApiError> {
-        let name = self.name.to_owned();
-        let addressed = self.block.broker.address(events);
+        let (name, app, quotas) = (self.name.to_owned(), self.app.clone(), self.quotas());
+        let addressed = self.block.broker.address(self.app, events);
         let topics = addressed.topics();
         let rows = changes.len() + addressed.rows();
         let work = move |conn: &rusqlite::Connection| {
             let now = now_ms();
             let mut changes = changes.iter();
-            changes.try_for_each(|change| table::apply(conn, &name, change, now))?;
+            table::metered(conn, &app, &quotas, || {
+                changes.try_for_each(|change| table::apply(conn, &name, app.as_str(), change, now))
+            })?;
             addressed.push(conn, now)?;
             Ok::<_, ChangeError>(())
         };

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use rusqlite::ErrorCode;
 
 use super::SCHEMA_VERSION;
-use crate::error::ApiError;
+use crate::{
+    error::ApiError,
+    quotas::{Kept, QuotaExceeded},
+};
 
 /// A failure of the database.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +28,15 @@ pub enum StoreError {
     /// The file was written by another version.
     #[error("its layout is version {0}, this program knows version {SCHEMA_VERSION}")]
     Version(i64),
+    /// The file is another program's.
+    #[error("it is a database of another program")]
+    Foreign,
+    /// The file is damaged; what was found first.
+    #[error("it is damaged: {0}")]
+    Damaged(String),
+    /// An app would keep more than it may.
+    #[error(transparent)]
+    Quota(#[from] QuotaExceeded),
     /// One app has so many writes waiting that it may add no more.
     #[error("too many writes of this app wait")]
     Crowded,
@@ -55,15 +67,27 @@ impl StoreError {
         match self {
             Self::Sqlite(error) => Fault::from_code(error.sqlite_error_code()),
             Self::NotCommitted { fault, .. } => *fault,
-            Self::Version(_) => Fault::Other,
+            Self::Version(_) | Self::Foreign | Self::Quota(_) => Fault::Other,
+            Self::Damaged(_) => Fault::Corrupt,
             Self::Crowded | Self::Closed => Fault::Busy,
+        }
+    }
+
+    /// The remedy for a database that cannot be opened for this.
+    pub(super) fn remedy(&self) -> &'static str {
+        match self {
+            Self::Version(_) => {
+                "start the version of this program that wrote it, or name another folder with data in [dapr]"
+            }
+            Self::Foreign => "name another folder with data in [dapr]",
+            other => other.fault().remedy(),
         }
     }
 }
 
 impl Fault {
     /// The remedy for a database that cannot be opened for this.
-    pub(crate) fn remedy(self) -> &'static str {
+    fn remedy(self) -> &'static str {
         match self {
             Self::Full => "make room on its disk, where nothing is lost",
             Self::Io => "look at its disk, which could not be read or written",
@@ -100,6 +124,9 @@ impl WriteError for StoreError {
 /// The answer to a call that failed for the database, under the code of its operation: each kind of failure has its
 /// own.
 pub(crate) fn store_error(code: &'static str, error: &StoreError) -> ApiError {
+    if let StoreError::Quota(exceeded) = error {
+        return quota_error(exceeded);
+    }
     tracing::error!(%error, fault = ?error.fault(), code, "the database failed");
     match error.fault() {
         Fault::Full => ApiError::new(
@@ -128,5 +155,36 @@ pub(crate) fn store_error(code: &'static str, error: &StoreError) -> ApiError {
             code,
             format!("the embedded runtime's database failed: {error}"),
         ),
+    }
+}
+
+/// The code of a write that would go beyond a quota.
+const QUOTA: &str = "ERR_QUOTA_EXCEEDED";
+
+/// The answer to a call for which an app would keep more than it may. A publisher is not told whose queue is full.
+fn quota_error(exceeded: &QuotaExceeded) -> ApiError {
+    let QuotaExceeded {
+        app,
+        kept,
+        key,
+        limit,
+    } = exceeded;
+    let message = match kept {
+        Kept::Queue => "the queue of a subscriber is full; nothing was published. Try again once it has taken some \
+                        events; the metrics and the log tell the operator whose queue it is"
+            .to_owned(),
+        Kept::Published => format!(
+            "what {app} has published and no subscriber has taken yet is all that it may be: {key} = {limit}; nothing \
+             was published. Try again later, or raise {key} under quotas in [package.{app}.dapr] or in [dapr.quotas]"
+        ),
+        _ => format!(
+            "{app} keeps all that it may: {key} = {limit}; nothing was stored. Delete some, or raise {key} under quotas \
+             in [package.{app}.dapr] or in [dapr.quotas]"
+        ),
+    };
+    let error = ApiError::new(507, QUOTA, message).refused();
+    match kept.passes() {
+        true => error.retry_after(),
+        false => error,
     }
 }

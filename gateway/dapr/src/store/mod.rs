@@ -9,12 +9,13 @@
 mod failure;
 mod open;
 mod turns;
+pub(crate) mod usage;
 mod writer;
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, io, os::unix::fs::FileExt, path::Path, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 use tokio_util::sync::CancellationToken;
 use wasmgate_common::{check_private, create_private_dir, open_private};
 
@@ -24,7 +25,7 @@ pub use open::DataError;
 use turns::Owner;
 use writer::Writer;
 
-use crate::app::AppId;
+use crate::{app::AppId, quotas::QuotaExceeded};
 
 /// The time that a connection waits for a lock that another program holds. Ours never hold one long.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,10 +45,17 @@ const STATEMENT_CACHE: usize = 64;
 pub(crate) const SLICE: usize = 1_000;
 
 /// The layout below; a database of another number is refused rather than misread.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
-/// The statements that make of each older layout the next one; the first is of layout 1.
-const UPGRADES: [&str; 1] = ["ALTER TABLE delivery ADD COLUMN metadata TEXT"];
+/// The statements that make of each older layout the next one; the first is of layout 1. A new file begins with layout
+/// [`SCHEMA_BASE`], so that it is no other than one that has grown old.
+const UPGRADES: [&str; 2] = [
+    "ALTER TABLE delivery ADD COLUMN metadata TEXT",
+    usage::ACCOUNTS,
+];
+
+/// The layout that [`SCHEMA`] makes.
+const SCHEMA_BASE: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE sequence (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -88,6 +96,8 @@ pub(crate) struct Store {
     writer: Writer,
     idle_readers: Mutex<Vec<Connection>>,
     path: std::path::PathBuf,
+    /// Writes that a quota refused: whose, which one, and how many.
+    refused: Mutex<BTreeMap<(AppId, &'static str), u64>>,
     /// Held as long as the store: one process at a time.
     _guard: fs::File,
 }
@@ -112,7 +122,7 @@ impl Store {
         }
         let path = data.join("dapr.db");
         // SQLite gives the files beside it the permissions that this one has.
-        open_private(&path)?;
+        let file = open_private(&path)?;
         for beside in ["dapr.db-wal", "dapr.db-shm"] {
             check_private(&data.join(beside))?;
         }
@@ -120,12 +130,20 @@ impl Store {
             path: path.clone(),
             source,
         };
+        let log = fs::metadata(data.join("dapr.db-wal")).map_or(0, |log| log.len());
+        if let Some(length) = cut_off(&file).map_err(data_error)?
+            && log == 0
+        {
+            let damage = format!("it is cut off after {length} bytes");
+            return Err(database_error(StoreError::Damaged(damage)));
+        }
         let connection = open_for_writing(&path).map_err(database_error)?;
         let writer = Writer::start(connection).map_err(data_error)?;
         Ok(Self {
             writer,
             idle_readers: Mutex::default(),
             path,
+            refused: Mutex::default(),
             _guard: guard,
         })
     }
@@ -149,7 +167,36 @@ impl Store {
         F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
     {
         let owner: Owner = Some(app.clone());
-        self.writer.write(owner, rows.max(1), work).await
+        let written = self.writer.write(owner, rows.max(1), work).await;
+        if let Err(error) = &written
+            && let Some(StoreError::Quota(exceeded)) = error.as_store()
+        {
+            self.note_refused(exceeded);
+        }
+        written
+    }
+
+    /// Counts a write that was refused, and tells the operator of the first, the second, the fourth, the eighth…
+    fn note_refused(&self, exceeded: &QuotaExceeded) {
+        let mut refused = self.refused.lock();
+        let count = refused
+            .entry((exceeded.app.clone(), exceeded.key))
+            .or_default();
+        *count += 1;
+        if count.is_power_of_two() {
+            let (app_id, quota, limit) = (&exceeded.app, exceeded.key, exceeded.limit);
+            tracing::warn!(%app_id, quota, limit, refused = *count, "a quota is used up");
+        }
+    }
+
+    /// The writes that each quota of each app has refused.
+    pub(crate) fn refused(&self) -> BTreeMap<(AppId, &'static str), u64> {
+        self.refused.lock().clone()
+    }
+
+    /// Writes that wait for the writer.
+    pub(crate) fn waiting_writes(&self) -> usize {
+        self.writer.waiting()
     }
 
     /// Runs a point read here and now.
@@ -209,32 +256,76 @@ pub(crate) fn next(conn: &Connection, name: &str) -> Result<i64, StoreError> {
     Ok(statement.query_row([name], |row| row.get(0))?)
 }
 
+/// The length of a file that ends within a page, which SQLite takes for a whole one, or for an empty file if it is the
+/// first. It is none where a log has that page.
+fn cut_off(file: &fs::File) -> io::Result<Option<u64>> {
+    let length = file.metadata()?.len();
+    let mut header = [0; 18];
+    if length == 0 || file.read_exact_at(&mut header, 0).is_err() {
+        return Ok(Some(length).filter(|length| *length > 0));
+    }
+    // The size of its pages is in the last two bytes; 65,536 is written as 1.
+    let [.., high, low] = header;
+    let page = match u16::from_be_bytes([high, low]) {
+        0 | 1 => 65_536,
+        page => u64::from(page),
+    };
+    Ok(Some(length).filter(|length| !length.is_multiple_of(page)))
+}
+
 fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Until it is known to be ours, nothing is written to the file, not even what waits in its log.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    check_layout(&connection)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match version {
-        0 => {
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut version = layout(&transaction)?;
+    if version == 0 {
+        transaction.execute_batch(SCHEMA)?;
+        version = SCHEMA_BASE;
+    }
+    if version < SCHEMA_VERSION {
+        let done = usize::try_from(version - 1).unwrap_or_default();
+        for upgrade in UPGRADES.iter().skip(done) {
+            transaction.execute_batch(upgrade)?;
         }
-        SCHEMA_VERSION => {}
-        older @ 1..SCHEMA_VERSION => {
-            let done = usize::try_from(older - 1).unwrap_or_default();
-            for upgrade in UPGRADES.iter().skip(done) {
-                transaction.execute_batch(upgrade)?;
-            }
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        }
-        other => return Err(StoreError::Version(other)),
+        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
     transaction.execute_batch(INDEXES)?;
     transaction.commit()?;
     Ok(connection)
+}
+
+/// The number of the layout of a file; 0 of an empty one.
+fn layout(conn: &Connection) -> Result<i64, StoreError> {
+    Ok(conn.pragma_query_value(None, "user_version", |row| row.get(0))?)
+}
+
+/// Refuses a file of a newer version or of another program. One of an older version is read whole before it is
+/// changed: a damaged one is not made worse.
+fn check_layout(conn: &Connection) -> Result<(), StoreError> {
+    match layout(conn)? {
+        0 => {
+            let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+            if tables > 0 {
+                return Err(StoreError::Foreign);
+            }
+        }
+        SCHEMA_VERSION => {}
+        1..SCHEMA_VERSION => {
+            let found: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+            if found != "ok" {
+                return Err(StoreError::Damaged(found));
+            }
+        }
+        other => return Err(StoreError::Version(other)),
+    }
+    Ok(())
 }
 
 fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {

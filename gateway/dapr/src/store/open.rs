@@ -57,7 +57,7 @@ impl DataError {
             }
             Self::Database { path, source } => {
                 let message = format!("database {}: {source}", path.display());
-                Diagnostic::new(Code::DataUnusable, message, source.fault().remedy())
+                Diagnostic::new(Code::DataUnusable, message, source.remedy())
             }
         }
     }

@@ -71,6 +71,12 @@ impl<T> Turns<T> {
         Ok(())
     }
 
+    /// The items that wait, of all owners.
+    pub(super) fn waiting(&self) -> usize {
+        let waiting = self.waiting.lock();
+        waiting.by_owner.values().map(VecDeque::len).sum()
+    }
+
     /// Takes the next item, if there is one.
     pub(super) fn try_next(&self) -> Option<T> {
         self.waiting.lock().next()

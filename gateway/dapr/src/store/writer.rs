@@ -105,6 +105,11 @@ impl Writer {
         })
     }
 
+    /// Writes that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.waiting()
+    }
+
     /// Does `work` when it is `owner`'s turn; it touches about so many rows. A caller that is gone by then has nothing
     /// done for it.
     pub(super) async fn write<T, E, F>(&self, owner: Owner, rows: usize, work: F) -> Result<T, E>

@@ -88,7 +88,7 @@ fn damage(database: &Path) {
     drop(connection);
     let file = OpenOptions::new().write(true).open(database).unwrap();
     let bytes = file.metadata().unwrap().len();
-    let from = 4096 * 4;
+    let from = 4096 * 40;
     assert!(bytes > from, "too few pages to damage");
     let garbage = vec![0xff; usize::try_from(bytes - from).unwrap()];
     file.write_all_at(&garbage, from).unwrap();

@@ -120,6 +120,7 @@ async fn whatever_was_acknowledged_survives_a_kill() {
         child.wait().unwrap();
     }
     assert!(acknowledged.len() >= 240, "{}", acknowledged.len());
+    accounts_are_exact(&data);
 
     let apps = subscriber();
     let dapr = start(
@@ -156,6 +157,29 @@ async fn whatever_was_acknowledged_survives_a_kill() {
     for n in acknowledged.iter().filter(|n| *n % 2 == 1) {
         assert!(delivered.contains(n), "event {n} is lost");
     }
+}
+
+/// The accounts that the killed process has left are what a count of all rows finds.
+fn accounts_are_exact(data: &std::path::Path) {
+    const COUNTED: &str = "
+SELECT app_id, 'jobs', sum(octet_length(name) + octet_length(spec) + 128), count(*) FROM job GROUP BY app_id
+UNION ALL SELECT publisher, 'published', sum(bytes), count(*) FROM delivery GROUP BY publisher
+UNION ALL SELECT app_id, 'queue', sum(bytes), count(*) FROM delivery GROUP BY app_id
+UNION ALL SELECT app_id, 'state', sum(octet_length(key) + octet_length(value) + 128), count(*) FROM state
+  GROUP BY app_id
+ORDER BY 1, 2";
+    const KEPT: &str = "SELECT app_id, kind, bytes, items FROM usage WHERE items > 0 ORDER BY 1, 2";
+    let connection = rusqlite::Connection::open(data.join("dapr.db")).unwrap();
+    let rows = |sql: &str| -> Vec<(String, String, i64, i64)> {
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        });
+        rows.unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    let kept = rows(KEPT);
+    assert_eq!(kept, rows(COUNTED));
+    assert_eq!(kept.len(), 4, "{kept:?}");
 }
 
 #[test]

@@ -2,9 +2,8 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use wasmgate_dapr::Settings;
 
-use crate::harness::{Apps, World, answer, eventually, start};
+use crate::harness::{Apps, World, answer, eventually};
 
 /// An app that subscribes as `list` says and takes everything.
 fn app(list: Value) -> Apps {
@@ -407,29 +406,4 @@ async fn an_outbox_publishes_what_is_saved_or_its_projection_and_no_delete() {
             .json(),
         json!({"big": 1})
     );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn data_of_the_first_version_is_taken_over_with_its_events() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let settings = || Settings {
-        data: data.clone(),
-        ..Settings::default()
-    };
-    // As the first version left it: no metadata beside an event.
-    start(settings(), &Apps::default()).await.stop().await;
-    let database = rusqlite::Connection::open(data.join("dapr.db")).unwrap();
-    database
-        .execute_batch(
-            "ALTER TABLE delivery DROP COLUMN metadata; PRAGMA user_version = 1;
-             INSERT INTO delivery (app_id, pubsub, topic, data, content_type, raw, created_at, due_at)
-             VALUES ('app', 'pubsub', 't', CAST('{\"specversion\":\"1.0\",\"data\":7}' AS BLOB), 'application/json', 0, 0, 0)",
-        )
-        .unwrap();
-    drop(database);
-    let apps = subscribed();
-    let dapr = start(settings(), &apps).await;
-    assert_eq!(apps.wait("app", "/t", 1).await[0].json()["data"], 7);
-    dapr.stop().await;
 }

@@ -36,6 +36,7 @@ pub(crate) fn own_grants() -> Grants {
         configuration: globs(&["configstore/mine", "configstore/m?"]),
         lock: globs(&["lockstore"]),
         jobs: true,
+        quotas: None,
         no_table: false,
     }
 }
