@@ -25,6 +25,7 @@ use crate::{
     metrics::{Metrics, RouteMetrics},
     package::{LoadedPackages, Loader, Package},
     request_headers::{self, Peer, REQUEST_ID, RequestId},
+    request_log::RequestLine,
     routes::{NoMatch, Route, RouteTable},
     target::Target,
 };
@@ -145,11 +146,19 @@ impl Gateway {
     {
         let id = RequestId::from_headers(request.headers());
         let is_head = request.method() == Method::HEAD;
-        let mut response = match self.route(request, &id, connection).await {
-            Ok(response) => response.map(Either::Left),
-            Err(failure) => failure
-                .answer(is_head, id.as_str())
-                .map(|body| Either::Right(Full::new(body))),
+        let mut line = RequestLine::begin(&request, &id);
+        let mut response = match self.route(request, &id, connection, &mut line).await {
+            Ok(response) => {
+                let status = response.status();
+                response.map(|body| Either::Left(body.with_line(line, status)))
+            }
+            Err(failure) => {
+                let answer = failure.answer(is_head, id.as_str());
+                if let Some(line) = line {
+                    line.refused(&failure, answer.body().len());
+                }
+                answer.map(|body| Either::Right(Full::new(body)))
+            }
         };
         response
             .headers_mut()
@@ -167,6 +176,7 @@ impl Gateway {
         mut request: Request<B>,
         id: &RequestId,
         connection: &ConnectionInfo,
+        line: &mut Option<Box<RequestLine>>,
     ) -> Result<Response<GuestBody>, Failure>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -179,6 +189,9 @@ impl Gateway {
         }
         request_headers::stamp(request.headers_mut(), id, &connection.peer, prefix.as_ref());
         let metrics = self.route_metrics(index, package);
+        if let Some(line) = line {
+            line.routed(metrics.clone(), request.headers().get(TRACEPARENT));
+        }
         let timer = metrics.clone().map(RouteTimer::start);
         let answered = self
             .dispatch(package, request, id, &connection.client, timer)

@@ -25,6 +25,7 @@ mod machine_memory;
 mod metrics;
 mod package;
 mod request_headers;
+pub mod request_log;
 pub mod routes;
 mod server;
 pub mod target;

@@ -16,6 +16,10 @@ use tracing_subscriber::fmt::MakeWriter;
 /// a second. What comes when it is full is dropped and counted.
 const MAX_WAITING: usize = 4 << 20;
 
+/// The pause after each write, in which lines gather: who writes one wakes the thread no more often than that, which costs
+/// more than the line.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// The time for which the end waits for the last lines to be taken: a reader that has stopped does not keep the process
 /// from ending.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -121,6 +125,7 @@ impl Queue {
             lines.clear();
             std::mem::swap(&mut lines, &mut state.waiting);
             let dropped = std::mem::take(&mut state.dropped);
+            let is_last = state.closed;
             drop(state);
             // A log that nobody can read any more is no reason to end.
             let _ = out.write_all(&lines).and_then(|()| out.flush());
@@ -129,6 +134,9 @@ impl Queue {
                     dropped,
                     "lines of the log were dropped: whoever reads it is too slow"
                 );
+            }
+            if !is_last {
+                std::thread::sleep(GATHER);
             }
         }
     }

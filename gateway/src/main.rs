@@ -6,7 +6,7 @@ use std::{io::IsTerminal as _, process::ExitCode};
 
 use clap::Parser as _;
 use tracing_subscriber::{EnvFilter, fmt::writer::BoxMakeWriter};
-use wasmgate::log::Log;
+use wasmgate::{log::Log, request_log};
 
 use cli::{Arguments, USAGE};
 
@@ -53,10 +53,14 @@ fn start_logging() -> Option<Log> {
         Some(queue) => BoxMakeWriter::new(queue),
         None => BoxMakeWriter::new(std::io::stderr),
     };
+    let is_terminal = std::io::stderr().is_terminal();
+    if let Some(queue) = &queue {
+        request_log::start(queue.clone(), is_terminal);
+    }
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer);
-    if std::io::stderr().is_terminal() {
+    if is_terminal {
         log.init();
     } else {
         log.json().flatten_event(true).init();

@@ -17,6 +17,7 @@ use crate::{
     machine_memory::{MachineMemory, MemoryCollector},
     metrics::Metrics,
     package::{Budget, LoadedPackages, Loader, Package, Registered},
+    request_log,
 };
 
 /// Registers every package and puts the gateway together, ready to handle requests, with metrics of its own.
@@ -29,6 +30,7 @@ pub fn load(config: Config) -> Result<Gateway, StartError> {
 
 /// The same with metrics that are shown already.
 pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError> {
+    request_log::choose(config.log.requests);
     let loader = loader(&config, &metrics)?;
     let collector = EngineCollector::new(Arc::clone(loader.engines())).map_err(|error| machine(&error))?;
     metrics

@@ -22,15 +22,14 @@ fn write(page: &mut Vec<u8>) -> io::Result<()> {
         .get_subcommands()
         .filter(|it| it.get_name() != "help")
     {
-        section(subcommand, page)?;
+        section("wasmgate", subcommand, page)?;
     }
     Ok(())
 }
 
 /// What the page says of a command and those within it.
-fn section(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
-    let name = command.get_display_name().unwrap_or(command.get_name());
-    let name = name.replacen("wasmgate-", "wasmgate ", 1);
+fn section(within: &str, command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
+    let name = format!("{within} {}", command.get_name());
     page.extend(format!(".SH \"{}\"\n", name.to_uppercase()).bytes());
     let about = command.get_about().map(ToString::to_string);
     page.extend(format!("{}\n", about.unwrap_or_default()).bytes());
@@ -41,7 +40,7 @@ fn section(command: &Command, page: &mut Vec<u8>) -> io::Result<()> {
         .get_subcommands()
         .filter(|it| it.get_name() != "help")
     {
-        section(subcommand, page)?;
+        section(&name, subcommand, page)?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ mod input;
 mod limits;
 mod lines;
 mod listeners;
+mod log;
 mod origin;
 mod outbound;
 mod package;
@@ -43,6 +44,7 @@ pub use dapr::{DaprConfig, DaprMode};
 pub use environment::Environment;
 pub use input::{Input, MAX_FILE};
 pub use limits::Limits;
+pub use log::LogConfig;
 pub use origin::Origin;
 pub use outbound::{OutboundConfig, Proxies};
 pub use package::{PackageConfig, PackageName, Sha256Digest, Source};
@@ -57,7 +59,7 @@ use crate::routes::Route;
 use reader::{Notes, Section, Spot};
 
 /// The tables of the file.
-const KEYS: [&str; 5] = ["server", "limits", "dapr", "package", "route"];
+const KEYS: [&str; 6] = ["server", "log", "limits", "dapr", "package", "route"];
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -68,6 +70,8 @@ pub struct Config {
     pub input: Input,
     /// The listeners, and the limits of connections.
     pub server: Server,
+    /// What the log has.
+    pub log: LogConfig,
     /// Dapr's building blocks.
     pub dapr: DaprConfig,
     /// The ways of outgoing requests: the proxies they go through, and the authorities they trust.
@@ -166,6 +170,7 @@ fn read(
     let folder = file.parent().unwrap_or(Path::new(""));
     let root = Section::root(notes, document, &KEYS);
     let server = Server::read(&root, folder, environment);
+    let log = LogConfig::read(&root);
     let dapr = DaprConfig::read(&root, folder, environment, notes);
     let outbound = OutboundConfig::read(environment, notes);
     let positions = root.spots(&["server", "dapr"]);
@@ -186,6 +191,7 @@ fn read(
         file: file.to_owned(),
         input: input.clone(),
         server,
+        log,
         dapr,
         outbound,
         // Where no mistake was noted, all are here and keep their indices.

@@ -18,6 +18,7 @@ use wasmtime_wasi_http::{
 
 use super::{
     answer::{self, Answer},
+    backtrace,
     host::HostState,
     label::Label,
     loaded::Loaded,
@@ -105,7 +106,7 @@ where
         Ok(Err(code)) => {
             return Err(label.failed(
                 Failure::GuestNoResponse,
-                &format!("it set an error: {code:?}"),
+                &format!("it set an error: {code}"),
             ));
         }
         Err(_) => {
@@ -247,7 +248,7 @@ struct NoInstance;
 
 /// Turns a guest's error into the failure that the client sees and the text for the log.
 fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<String>) {
-    let detail = Some(format!("{error:#}"));
+    let detail = Some(backtrace::readable(error));
     if let Some(exceeded) = state.memory.exceeded() {
         return (Failure::MemoryLimit, Some(exceeded.to_string()));
     }

@@ -1,6 +1,7 @@
 //! One request in one fresh instance: its state, its limits, its deadline, its body.
 
 mod answer;
+mod backtrace;
 mod budget;
 mod call;
 mod holdings;

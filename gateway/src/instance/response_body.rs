@@ -10,12 +10,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::JoinHandle;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use super::label::Label;
-use crate::{error::Failure, metrics::RouteMetrics};
+use crate::{error::Failure, metrics::RouteMetrics, request_log::RequestLine};
 
 /// A body that ended before its end: the connection is cut, since the head is already with the client.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +116,8 @@ pub struct GuestBody {
     /// The rest of the body, with the guest that makes it.
     rest: Option<Rest>,
     _timer: Option<RouteTimer>,
+    /// Its line in the log, which is written when it is over.
+    line: Option<Box<RequestLine>>,
 }
 
 /// A body in the making.
@@ -131,6 +134,7 @@ impl GuestBody {
             ready: VecDeque::new(),
             rest: None,
             _timer: None,
+            line: None,
         }
     }
 
@@ -160,6 +164,7 @@ impl GuestBody {
                             ready,
                             rest: None,
                             _timer: timer,
+                            line: None,
                         }),
                     };
                 }
@@ -173,15 +178,20 @@ impl GuestBody {
                 label: label.clone(),
             }),
             _timer: timer,
+            line: None,
         })
     }
-}
 
-impl Body for GuestBody {
-    type Data = Bytes;
-    type Error = BodyError;
+    /// Lets the request's line be written when the body is over.
+    pub(crate) fn with_line(mut self, line: Option<Box<RequestLine>>, status: StatusCode) -> Self {
+        self.line = line;
+        if let Some(line) = &mut self.line {
+            line.answered(status);
+        }
+        self
+    }
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn next_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(frame) = self.ready.pop_front() {
             return Poll::Ready(Some(Ok(frame)));
         }
@@ -205,6 +215,35 @@ impl Body for GuestBody {
                 Poll::Ready(failure.map(|failure| Err(BodyError::Guest(failure))))
             }
         }
+    }
+}
+
+impl Drop for GuestBody {
+    fn drop(&mut self) {
+        let is_whole = self.is_end_stream();
+        if let Some(line) = &mut self.line
+            && !is_whole
+        {
+            line.left();
+        }
+    }
+}
+
+impl Body for GuestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = self.next_frame(cx);
+        if let Some(line) = &mut self.line {
+            match &frame {
+                Poll::Ready(Some(Ok(frame))) => line.sent(frame.data_ref().map_or(0, Bytes::len)),
+                Poll::Ready(Some(Err(BodyError::Guest(failure)))) => line.cut(failure.reason()),
+                Poll::Ready(Some(Err(BodyError::Broken(_)))) => line.cut(Failure::GuestBadResponse.reason()),
+                Poll::Ready(None) | Poll::Pending => {}
+            }
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -33,6 +33,16 @@ impl RouteMetrics {
         }
     }
 
+    /// The package that answers.
+    pub(crate) fn package(&self) -> &str {
+        &self.package
+    }
+
+    /// The route's path, as it is configured.
+    pub(crate) fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
     /// Counts one response.
     pub(crate) fn count(&self, status: StatusCode) {
         self.by_status.count(status, || {
