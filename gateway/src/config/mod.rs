@@ -26,6 +26,7 @@ mod route;
 mod schema;
 mod secret;
 mod server;
+mod syntax;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,7 @@ use std::{
 };
 
 use toml::de::DeTable;
-use wasmgate_common::{Code, Diagnostic, Diagnostics, Place};
+use wasmgate_common::{Diagnostic, Diagnostics, Place};
 
 pub use dapr::{DaprConfig, DaprMode};
 pub use environment::Environment;
@@ -145,12 +146,7 @@ fn tree<'t>(texts: &[Text<'t>], notes: &Notes<'_>) -> Option<DeTable<'t>> {
             let at = error
                 .span()
                 .map(|at| notes.spot(&document::moved(at, start)));
-            let wrong = Diagnostic::new(
-                Code::Syntax,
-                error.message(),
-                "correct the TOML (https://toml.io has its rules)",
-            );
-            notes.add(at, "", wrong);
+            notes.add(at, "", syntax::mistake(error, text));
         }
         document::lay_over(&mut whole, document::shifted(document.into_inner(), start));
         // One further: no place is in two texts.

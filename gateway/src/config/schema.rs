@@ -74,11 +74,13 @@ pub(super) fn shape(text: &str) -> Shape {
         .into_iter()
         .map(|(key, kind)| (starred(key, &named), kind));
     let mut shape: Shape = renamed.collect();
-    // A package's limits are those of all, read by the same reader; the file shows one of them.
-    let limits = shape.iter().filter(|(key, _)| key.starts_with("limits."));
-    let limits = limits.map(|(key, kind)| (format!("package.*.{key}"), kind.clone()));
-    let limits: Shape = limits.collect();
-    shape.extend(limits);
+    // What a package has of these is read by the same reader as the defaults are; the file shows one key of each.
+    for defaults in ["limits.", "dapr.quotas."] {
+        let of_all = shape.iter().filter(|(key, _)| key.starts_with(defaults));
+        let of_one = of_all.map(|(key, kind)| (format!("package.*.{key}"), kind.clone()));
+        let of_one: Shape = of_one.collect();
+        shape.extend(of_one);
+    }
     shape
 }
 

@@ -3,9 +3,10 @@
 use std::{fs, net::SocketAddr, path::Path, time::Duration};
 
 use http::uri::Scheme;
-use wasmgate_common::Position;
+use wasmgate_common::{Code, Position};
 
 use super::*;
+use crate::routes::PathPattern;
 
 /// A folder with the component `hello.wasm`, and a configuration for it.
 struct Folder(tempfile::TempDir);
@@ -925,4 +926,44 @@ fn a_variable_that_is_missing_is_told_with_its_place_and_one_that_is_there_never
         .to_string();
     assert!(told.contains("${SECRET}"), "{told}");
     assert!(!told.contains("hunter"), "{told}");
+}
+
+#[test]
+fn a_text_without_quotes_is_told_in_plain_words() {
+    for (line, words) in [
+        ("listen = 127.0.0.1:3000 # all", "write \"127.0.0.1:3000\""),
+        ("drain_timeout = 30s", "write \"30s\""),
+        ("workers = two", "write \"two\""),
+        ("workers = True", "write true"),
+    ] {
+        let told = Folder::new()
+            .parse(&format!("[server]\n{line}\n"))
+            .unwrap_err()
+            .to_string();
+        assert!(told.contains(words), "{told}");
+        for word in ["float", "literal", "expected"] {
+            assert!(!told.contains(word), "{told}");
+        }
+    }
+}
+
+#[test]
+fn the_wildcards_of_other_routers_are_answered_with_those_here() {
+    for (path, meant) in [
+        ("/orders/:id", "/orders/{id}"),
+        ("/:user/:id", "/{user}/{id}"),
+        ("/a/*", "/a/{*rest}"),
+        ("/a/*path", "/a/{*path}"),
+        ("/a/:path*", "/a/{*path}"),
+        ("/a/...", "/a/{*rest}"),
+        ("/a/<int:id>", "/a/{id}"),
+        ("/a/[...slug]", "/a/{*slug}"),
+        ("/a/[id]/b", "/a/{id}/b"),
+    ] {
+        let told = PathPattern::parse(path).unwrap_err().to_string();
+        assert!(told.contains(&format!("did you mean {meant:?}")), "{told}");
+    }
+    for path in ["/v1/orders:cancel", "/a*b", "/%3Aid", "/a/{id}"] {
+        assert!(PathPattern::parse(path).is_ok(), "{path}");
+    }
 }

@@ -162,7 +162,65 @@ impl Segment {
     }
 }
 
+/// What the wildcards of others are here: `:id` of Express, `*` and `*rest` of many, `...` of Spin, `<id>` of Flask,
+/// `[id]` of Next.js. None of them is likely to be meant as it stands.
+fn meant(part: &str) -> Option<String> {
+    let name = |text: &str| -> String {
+        let text = text.rsplit(':').next().unwrap_or(text);
+        let plain = text
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+        plain.collect::<String>().trim_matches('_').to_owned()
+    };
+    let one = |text: &str| {
+        format!(
+            "{{{}}}",
+            if name(text).is_empty() {
+                "id".to_owned()
+            } else {
+                name(text)
+            }
+        )
+    };
+    let rest = |text: &str| {
+        format!(
+            "{{*{}}}",
+            if name(text).is_empty() {
+                "rest".to_owned()
+            } else {
+                name(text)
+            }
+        )
+    };
+    let within = |open, close| part.strip_prefix(open)?.strip_suffix(close);
+    if let Some(parameter) = part.strip_prefix(':') {
+        let all = parameter.strip_suffix(['*', '+']);
+        return Some(all.map_or_else(|| one(parameter), rest));
+    }
+    if part == "..." || part.starts_with('*') {
+        return Some(rest(part.trim_start_matches(['*', '.'])));
+    }
+    if let Some(parameter) = within("[...", ']').or_else(|| within("<path:", '>')) {
+        return Some(rest(parameter));
+    }
+    within("[", ']').or_else(|| within("<", '>')).map(one)
+}
+
 fn segment(text: &str, part: &str, last: bool) -> Result<Segment, Diagnostic> {
+    if meant(part).is_some() {
+        let parts = text.split('/');
+        let parts: Vec<String> = parts
+            .map(|part| meant(part).unwrap_or_else(|| part.to_owned()))
+            .collect();
+        return Err(Diagnostic::new(
+            Code::InvalidValue,
+            format!("the path {text:?} has {part:?}, which is no wildcard here"),
+            format!(
+                "did you mean {:?}? {{name}} stands for one segment, {{*name}} for all that are left",
+                parts.join("/")
+            ),
+        ));
+    }
     if part.is_empty() && !last {
         return Err(Diagnostic::new(
             Code::InvalidValue,
