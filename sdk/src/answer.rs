@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use crate::{IntoResponse, Response, marker};
+use crate::{IntoResponse, Response, error::OpaqueError, marker};
 
 /// A handler's answer, ready or as a future.
 pub struct Answer(pub(crate) AnswerKind);
@@ -16,9 +16,22 @@ impl Answer {
     pub(crate) fn ready(response: Response) -> Self {
         Answer(AnswerKind::Ready(response))
     }
+
+    pub(crate) fn future(future: impl Future<Output = Response> + 'static) -> Self {
+        Answer(AnswerKind::Future(Box::pin(future)))
+    }
 }
 
-/// The return value of a handler: [`IntoResponse`], or a future of it. `M` only tells the two apart.
+/// The return value of a handler: [`IntoResponse`], a `Result` of it with an error as libraries hand it out
+/// ([`OpaqueError`]), or a future of either. `M` only tells them apart.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no answer",
+    label = "a handler cannot return this, nor a future of it",
+    note = "return text, bytes, `Json(value)`, `Html(text)`, a `StatusCode`, a `Redirect` or a `Response`",
+    note = "or a tuple of a `StatusCode`, headers and one of those, or an `Option` or `Result` of one",
+    note = "the error of a `Result` has to be `wasmgate_sdk::Error`, any `std::error::Error`, `anyhow::Error` or \
+            `Box<dyn Error>`"
+)]
 pub trait IntoAnswer<M> {
     /// Converts it into the answer.
     fn into_answer(self) -> Answer;
@@ -36,8 +49,30 @@ where
     F::Output: IntoResponse,
 {
     fn into_answer(self) -> Answer {
-        Answer(AnswerKind::Future(Box::pin(async move {
-            self.await.into_response()
-        })))
+        Answer::future(async move { self.await.into_response() })
+    }
+}
+
+impl<T: IntoResponse, E: OpaqueError> IntoAnswer<marker::OpaqueSync> for Result<T, E> {
+    fn into_answer(self) -> Answer {
+        Answer::ready(self.map_err(E::into_error).into_response())
+    }
+}
+
+impl<F, T, E> IntoAnswer<marker::OpaqueAsync> for F
+where
+    F: Future<Output = Result<T, E>> + 'static,
+    T: IntoResponse,
+    E: OpaqueError,
+{
+    fn into_answer(self) -> Answer {
+        Answer::future(async move { self.await.map_err(E::into_error).into_response() })
+    }
+}
+
+/// What has been made already.
+impl IntoAnswer<marker::Made> for Answer {
+    fn into_answer(self) -> Answer {
+        self
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, marker::PhantomData, rc::Rc};
 
-use crate::{Headers, host};
+use crate::{HeaderMap, host};
 
 /// The bytes of a body that [`Request::bytes`](crate::Request::bytes) and its kin take unless told
 /// otherwise: 8 MiB, the gateway's own default, so that what the gateway lets in is not refused here.
@@ -81,7 +81,7 @@ impl Body {
     }
 
     /// The fields sent after the body, most often none; what is unread of the body is dropped.
-    pub async fn trailers(self) -> Result<Headers, BodyError> {
+    pub async fn trailers(self) -> Result<HeaderMap, BodyError> {
         self.source.trailers().await
     }
 }

@@ -25,40 +25,50 @@
 //! use wasmgate_sdk::{Request, testing};
 //!
 //! let reply = testing::call(&app(), Request::get("/hello"));
-//! assert_eq!((reply.status(), reply.text()), (200, "Hello from Wasmgate!\n"));
+//! assert_eq!((reply.status().as_u16(), reply.text()), (200, "Hello from Wasmgate!\n"));
 //! ```
 
 mod answer;
 mod body;
 pub mod client;
+mod cookies;
+#[cfg(feature = "dapr")]
 pub mod dapr;
 mod error;
 mod events;
-mod headers;
+mod fields;
 mod host;
+mod into_response;
+mod json_path;
 pub mod marker;
-mod method;
+mod multipart;
 mod params;
 mod pattern;
 mod percent;
+mod precondition;
 mod request;
 mod response;
 mod router;
 mod stream;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(feature = "testing", not(target_family = "wasm")))]
 pub mod testing;
 mod threads;
 pub mod time;
+mod written;
 
 pub use answer::{Answer, IntoAnswer};
 pub use body::{Body, BodyError, DEFAULT_BODY_LIMIT};
-pub use error::Error;
+pub use bytes::Bytes;
+pub use cookies::{SameSite, SetCookie};
+pub use error::{Error, OpaqueError};
 pub use events::{Event, EventWriter};
-pub use headers::Headers;
-pub use method::Method;
+pub use http::{self, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+pub use into_response::{Html, IntoHeaders, IntoResponse, Json, Redirect};
+pub use multipart::{Multipart, Part};
 pub use percent::percent_encode;
+pub use precondition::IfMatch;
 pub use request::Request;
-pub use response::{IntoResponse, Response};
+pub use response::Response;
 pub use router::Router;
 pub use stream::BodyWriter;
 

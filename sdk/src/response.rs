@@ -2,71 +2,65 @@
 
 use std::{borrow::Cow, fmt};
 
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::{BodyWriter, Error, EventWriter, Headers, stream::Payload};
+use crate::{BodyWriter, Error, EventWriter, fields::Fields, stream::Payload, written};
 
 /// An answer: status, headers and a body, whole or streaming.
 ///
-/// A whole body goes out with `content-length` and in one piece.
+/// A whole body goes out with `content-length` and in one piece. A status that is none, or a header that HTTP cannot
+/// carry, is answered with 500, and the log says why.
 ///
 /// ```
-/// use wasmgate_sdk::{Request, Response, Router, testing};
+/// use wasmgate_sdk::{Request, Response, Router, StatusCode, testing};
 ///
 /// let app = Router::new()
 ///     .post("/orders", |_| Response::json(&["latte"]).with_status(201).with_header("location", "/orders/7"))
-///     .delete("/orders/{id}", |_| Response::new(204));
+///     .delete("/orders/{id}", |_| Response::new(StatusCode::NO_CONTENT));
 /// let reply = testing::call(&app, Request::post("/orders"));
-/// assert_eq!(reply.status(), 201);
+/// assert_eq!(reply.status(), StatusCode::CREATED);
 /// assert_eq!(reply.header("content-type"), Some("application/json"));
 /// assert_eq!(reply.header("content-length"), Some("9"));
 /// ```
 pub struct Response {
-    status: u16,
-    headers: Headers,
+    status: StatusCode,
+    headers: Fields,
     pub(crate) payload: Payload,
+    /// The first mistake in putting it together, told when it is sent.
+    mistake: Option<String>,
 }
 
+/// What is sent of an answer.
+pub(crate) type Parts = (StatusCode, Fields, Payload);
+
 impl Response {
-    /// A status and nothing else.
-    pub const fn new(status: u16) -> Self {
-        Response {
-            status,
-            headers: Headers::new(),
-            payload: Payload::Full(Cow::Borrowed(&[])),
-        }
+    /// A status, of `http` or as a number, and nothing else.
+    pub fn new(status: impl TryInto<StatusCode>) -> Self {
+        Response::with_payload(Payload::empty()).with_status(status)
     }
 
     /// 200 with plain text in UTF-8.
     pub fn text(text: impl Into<Cow<'static, str>>) -> Self {
-        let bytes = match text.into() {
-            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-        };
-        Response::from_bytes("text/plain; charset=utf-8", bytes)
+        Response::of_text("text/plain; charset=utf-8", text.into())
     }
 
     /// 200 with HTML in UTF-8.
     pub fn html(text: impl Into<Cow<'static, str>>) -> Self {
-        Response::text(text).with_header("content-type", "text/html; charset=utf-8")
+        Response::of_text("text/html; charset=utf-8", text.into())
     }
 
     /// 200 with a value as JSON; 500, with the reason on stderr, when it cannot be written as such.
-    pub fn json(value: &impl Serialize) -> Self {
+    pub fn json(value: &(impl Serialize + ?Sized)) -> Self {
         match serde_json::to_vec(value) {
-            Ok(bytes) => Response::from_bytes("application/json", Cow::Owned(bytes)),
+            Ok(bytes) => Response::of("application/json", Cow::Owned(bytes)),
             Err(error) => Error::from(error).into_response(),
         }
     }
 
     /// 200 with bytes, as `application/octet-stream` until told otherwise.
     pub fn bytes(bytes: impl Into<Cow<'static, [u8]>>) -> Self {
-        Response::from_bytes("application/octet-stream", bytes.into())
-    }
-
-    /// A redirect: 303 to a page made by a POST, 307 or 308 to the same request elsewhere.
-    pub fn redirect(status: u16, location: &str) -> Self {
-        Response::new(status).with_header("location", location)
+        Response::of("application/octet-stream", bytes.into())
     }
 
     /// 200 with a body written piece by piece after the head is sent; see [`BodyWriter`].
@@ -75,10 +69,7 @@ impl Response {
         F: FnOnce(BodyWriter) -> Fut + 'static,
         Fut: Future<Output = Result<(), Error>> + 'static,
     {
-        Response {
-            payload: Payload::stream(produce),
-            ..Response::new(200)
-        }
+        Response::with_payload(Payload::stream(produce))
     }
 
     /// 200 with server-sent events, each sent at once; the stream ends when the producer returns.
@@ -101,20 +92,40 @@ impl Response {
         F: FnOnce(EventWriter) -> Fut + 'static,
         Fut: Future<Output = Result<(), Error>> + 'static,
     {
-        Response::stream(|body| produce(EventWriter::new(body)))
-            .with_header("content-type", "text/event-stream")
-            .with_header("cache-control", "no-cache")
+        let mut response = Response::stream(|body| produce(EventWriter::new(body)));
+        response.set("content-type", "text/event-stream");
+        response.set("cache-control", "no-cache");
+        response
     }
 
-    /// The same with another status, between 100 and 999.
-    pub fn with_status(mut self, status: u16) -> Self {
-        self.status = status;
+    /// The same with another status, of `http` or as a number between 100 and 999.
+    pub fn with_status(mut self, status: impl TryInto<StatusCode>) -> Self {
+        match written::status(status) {
+            Ok(status) => self.status = status,
+            Err(mistake) => self.fail(mistake),
+        }
         self
     }
 
     /// The same with a header, in place of any value it had.
-    pub fn with_header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
-        self.headers.insert(name, value);
+    pub fn with_header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
+        match written::field(name, value) {
+            Ok((name, value)) => {
+                self.headers_mut().insert(name, value);
+            }
+            Err(mistake) => self.fail(mistake),
+        }
+        self
+    }
+
+    /// The same with one more value of a header, beside those it had: for `set-cookie`, for example.
+    pub fn with_header_too(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
+        match written::field(name, value) {
+            Ok((name, value)) => {
+                self.headers_mut().append(name, value);
+            }
+            Err(mistake) => self.fail(mistake),
+        }
         self
     }
 
@@ -125,42 +136,93 @@ impl Response {
     }
 
     /// The status.
-    pub fn status(&self) -> u16 {
+    pub fn status(&self) -> StatusCode {
         self.status
     }
 
     /// The headers; `content-length` is added when the answer is sent.
-    pub fn headers(&self) -> &Headers {
-        &self.headers
+    pub fn headers(&self) -> &HeaderMap {
+        self.headers.map()
     }
 
     /// The headers, to change.
-    pub fn headers_mut(&mut self) -> &mut Headers {
-        &mut self.headers
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers.map_mut()
+    }
+
+    /// The body, unless it is written piece by piece.
+    pub fn whole_body(&self) -> Option<&[u8]> {
+        match &self.payload {
+            Payload::Full(bytes) => Some(bytes),
+            Payload::Stream(_) => None,
+        }
+    }
+
+    /// Sets a header of the SDK's own to one value.
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<Cow<'static, str>>) {
+        self.headers.insert(name, value);
+    }
+
+    /// Has the answer be 500, for a reason that the log gets.
+    pub(crate) fn fail(&mut self, mistake: String) {
+        self.mistake.get_or_insert(mistake);
     }
 
     /// The parts to send: a HEAD request gets the headers of its GET and no body.
-    pub(crate) fn into_parts(mut self, to_head: bool) -> (u16, Headers, Payload) {
-        let bodiless = matches!(self.status, 100..=199 | 204 | 304);
-        if let (Payload::Full(bytes), false) = (&self.payload, bodiless) {
-            self.headers
-                .insert("content-length", bytes.len().to_string());
+    pub(crate) fn into_parts(self, to_head: bool) -> Parts {
+        match self.mistake {
+            // A problem's own fields are always HTTP's.
+            Some(mistake) => Error::internal(mistake)
+                .into_response()
+                .sound_parts(to_head),
+            None => self.sound_parts(to_head),
         }
-        if bodiless || to_head {
-            self.payload = Payload::Full(Cow::Borrowed(&[]));
-        }
-        (self.status, self.headers, self.payload)
     }
 
-    fn from_bytes(content_type: &str, bytes: Cow<'static, [u8]>) -> Self {
-        // Two fields are all most answers have: this one and content-length.
-        let mut headers = Headers(Vec::with_capacity(2));
-        headers.append("content-type", content_type);
+    /// 200 with a whole body of a content type.
+    pub(crate) fn of(content_type: &'static str, bytes: Cow<'static, [u8]>) -> Self {
+        let mut response = Response::with_payload(Payload::Full(bytes));
+        response.set("content-type", content_type);
+        response
+    }
+
+    fn of_text(content_type: &'static str, text: Cow<'static, str>) -> Self {
+        let bytes = match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        };
+        Response::of(content_type, bytes)
+    }
+
+    /// The same with all headers of another kind in place of its own.
+    pub(crate) fn with_fields(mut self, fields: Fields) -> Self {
+        self.headers = fields;
+        self
+    }
+
+    fn with_payload(payload: Payload) -> Self {
         Response {
-            status: 200,
-            headers,
-            payload: Payload::Full(bytes),
+            status: StatusCode::OK,
+            headers: Fields::new(),
+            payload,
+            mistake: None,
         }
+    }
+
+    fn sound_parts(mut self, to_head: bool) -> Parts {
+        let bodiless = matches!(self.status.as_u16(), 100..=199 | 204 | 304);
+        if let (Payload::Full(bytes), false) = (&self.payload, bodiless) {
+            // Who answers HEAD without a body may have said how long it would be.
+            let said = to_head && bytes.is_empty() && self.headers.contains("content-length");
+            if !said {
+                self.headers
+                    .insert("content-length", bytes.len().to_string());
+            }
+        }
+        if bodiless || to_head {
+            self.payload = Payload::empty();
+        }
+        (self.status, self.headers, self.payload)
     }
 }
 
@@ -168,54 +230,8 @@ impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
             .field("status", &self.status)
-            .field("headers", &self.headers)
+            .field("headers", self.headers())
             .finish_non_exhaustive()
-    }
-}
-
-/// A value that a handler may return.
-pub trait IntoResponse {
-    /// The answer.
-    fn into_response(self) -> Response;
-}
-
-impl IntoResponse for Response {
-    fn into_response(self) -> Response {
-        self
-    }
-}
-
-impl IntoResponse for &'static str {
-    fn into_response(self) -> Response {
-        Response::text(self)
-    }
-}
-
-impl IntoResponse for String {
-    fn into_response(self) -> Response {
-        Response::text(self)
-    }
-}
-
-/// Nothing to say: 204.
-impl IntoResponse for () {
-    fn into_response(self) -> Response {
-        Response::new(204)
-    }
-}
-
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
-        Error::into_response(self)
-    }
-}
-
-impl<T: IntoResponse, E: Into<Error>> IntoResponse for Result<T, E> {
-    fn into_response(self) -> Response {
-        match self {
-            Ok(answer) => answer.into_response(),
-            Err(error) => Error::into_response(error.into()),
-        }
     }
 }
 

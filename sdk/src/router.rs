@@ -69,7 +69,7 @@ impl Router {
     where
         R: IntoAnswer<M>,
     {
-        self.route(Method::Get, pattern, handler)
+        self.route(Method::GET, pattern, handler)
     }
 
     /// Answers POST.
@@ -77,7 +77,7 @@ impl Router {
     where
         R: IntoAnswer<M>,
     {
-        self.route(Method::Post, pattern, handler)
+        self.route(Method::POST, pattern, handler)
     }
 
     /// Answers PUT.
@@ -85,7 +85,7 @@ impl Router {
     where
         R: IntoAnswer<M>,
     {
-        self.route(Method::Put, pattern, handler)
+        self.route(Method::PUT, pattern, handler)
     }
 
     /// Answers PATCH.
@@ -93,7 +93,7 @@ impl Router {
     where
         R: IntoAnswer<M>,
     {
-        self.route(Method::Patch, pattern, handler)
+        self.route(Method::PATCH, pattern, handler)
     }
 
     /// Answers DELETE.
@@ -101,7 +101,7 @@ impl Router {
     where
         R: IntoAnswer<M>,
     {
-        self.route(Method::Delete, pattern, handler)
+        self.route(Method::DELETE, pattern, handler)
     }
 
     /// Answers a method.
@@ -180,7 +180,7 @@ impl Router {
             let route = self
                 .routes
                 .iter()
-                .find(|route| route.pattern.0 == path && route.fit(&Method::Post).is_some())?;
+                .find(|route| route.pattern.0 == path && route.fit(&Method::POST).is_some())?;
             let pattern = route.pattern.0;
             Some(format!("the route `{pattern}` is where Dapr delivers"))
         };
@@ -214,7 +214,7 @@ impl Router {
             .iter()
             .filter(|route| route.pattern.matches(path))
         {
-            let head = (route.method == Some(Method::Get)).then_some("HEAD");
+            let head = (route.method == Some(Method::GET)).then_some("HEAD");
             for method in route.method.iter().map(Method::as_str).chain(head) {
                 if !allowed.contains(&method) {
                     list.push_str(if allowed.is_empty() { "" } else { ", " });
@@ -226,7 +226,7 @@ impl Router {
         if allowed.is_empty() {
             Error::not_found("no route has this path")
         } else {
-            Error::new(405, "this path does not take this method").with_header("allow", list)
+            Error::new(405, "this path does not take this method").with_field("allow", list)
         }
     }
 }
@@ -236,7 +236,7 @@ impl Route {
     fn fit(&self, method: &Method) -> Option<u8> {
         match &self.method {
             Some(own) if own == method => Some(0),
-            Some(Method::Get) if *method == Method::Head => Some(1),
+            Some(Method::GET) if *method == Method::HEAD => Some(1),
             None => Some(2),
             Some(_) => None,
         }

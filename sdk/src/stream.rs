@@ -2,7 +2,9 @@
 
 use std::{borrow::Cow, cell::RefCell, pin::Pin, rc::Rc};
 
-use crate::{Body, BodyError, Error, Headers, host};
+use http::{HeaderName, HeaderValue};
+
+use crate::{Body, BodyError, Error, HeaderMap, host, written};
 
 /// A body to send: whole, or written by a producer as the other side takes it.
 pub(crate) enum Payload {
@@ -17,9 +19,13 @@ pub(crate) type Producer = Box<dyn FnOnce(BodyWriter) -> Production>;
 pub(crate) type Production = Pin<Box<dyn Future<Output = Result<(), Error>>>>;
 
 /// The fields to send after a body, filled while it is written.
-pub(crate) type Trailers = Rc<RefCell<Headers>>;
+pub(crate) type Trailers = Rc<RefCell<HeaderMap>>;
 
 impl Payload {
+    pub(crate) const fn empty() -> Self {
+        Payload::Full(Cow::Borrowed(&[]))
+    }
+
     pub(crate) fn stream<F, Fut>(produce: F) -> Self
     where
         F: FnOnce(BodyWriter) -> Fut + 'static,
@@ -49,7 +55,7 @@ impl Payload {
 /// });
 /// let reply = testing::call(&app, Request::get("/count"));
 /// assert_eq!(reply.text(), "0\n1\n2\n");
-/// assert_eq!(reply.trailers().get("x-count"), Some("3"));
+/// assert_eq!(reply.trailers()["x-count"], "3");
 /// ```
 pub struct BodyWriter {
     sink: host::Sink,
@@ -79,8 +85,14 @@ impl BodyWriter {
         Ok(())
     }
 
-    /// Adds a field to send after the body (RFC 9110, section 6.5).
-    pub fn trailer(&mut self, name: &str, value: impl Into<Vec<u8>>) {
-        self.trailers.borrow_mut().append(name, value);
+    /// Adds a field to send after the body (RFC 9110, section 6.5); one that HTTP cannot carry is left out, and the log
+    /// says so.
+    pub fn trailer(&mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) {
+        match written::field(name, value) {
+            Ok((name, value)) => {
+                self.trailers.borrow_mut().append(name, value);
+            }
+            Err(mistake) => crate::log(&format!("a trailer is left out: {mistake}")),
+        }
     }
 }

@@ -3,8 +3,8 @@
 //! neither.
 
 use crate::{
-    Answer, Body, BodyError, BodyWriter, Error, Event, EventWriter, Headers, Method, Request, Response, Router, client,
-    dapr, time,
+    Answer, Body, BodyError, BodyWriter, Error, Event, EventWriter, HeaderMap, Method, Request, Response, Router,
+    client, dapr, time,
 };
 
 macro_rules! are_send {
@@ -26,7 +26,7 @@ macro_rules! are_never_send {
 
 are_send![
     Request,
-    Headers,
+    HeaderMap,
     Method,
     Event,
     BodyError,

@@ -31,8 +31,7 @@ struct Claim<P> {
 impl IdempotencyKey {
     /// The request's key, if it has one; 400 when it is unfit.
     pub(crate) fn from_request(request: &Request) -> Result<Option<Self>, Error> {
-        let values = request.headers();
-        let Some(value) = values.get("idempotency-key") else {
+        let Some(value) = request.header("idempotency-key") else {
             return Ok(None);
         };
         let key = value.trim().trim_matches('"');

@@ -104,7 +104,7 @@ async fn save(order: &Order, placing: &PlaceOrder, key: Option<&IdempotencyKey>)
         Ok(order.id)
     })
     .await;
-    saved.map_err(|error| match error.status() {
+    saved.map_err(|error| match error.status().as_u16() {
         // Others were faster every time. Nothing is wrong with the order.
         409 => Error::new(503, "too many orders at once; try again")
             .with_header("retry-after", "1")

@@ -4,7 +4,7 @@ use wasmgate_sdk::{Request, testing::call};
 fn hello_greets() {
     let reply = call(&super::app(), Request::get("/hello"));
     assert_eq!(
-        (reply.status(), reply.text()),
+        (reply.status().as_u16(), reply.text()),
         (200, "Hello from Wasmgate!\n")
     );
 }

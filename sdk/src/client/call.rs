@@ -2,17 +2,21 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
+use http::{
+    HeaderName, HeaderValue,
+    header::{CONTENT_LENGTH, CONTENT_TYPE},
+};
 use serde::Serialize;
 
 use super::{Error, Response, url::Url};
-use crate::{BodyWriter, Headers, Method, host, stream::Payload};
+use crate::{BodyWriter, HeaderMap, Method, host, stream::Payload, written};
 
 /// A request to send outward; see [`client`](crate::client).
 #[must_use = "a call is made when it is sent"]
 pub struct Call {
     pub(crate) method: Method,
     pub(crate) url: Url,
-    pub(crate) headers: Headers,
+    pub(crate) headers: HeaderMap,
     pub(crate) payload: Payload,
     pub(crate) timeouts: Timeouts,
     /// The first mistake in putting it together, told when it is sent.
@@ -36,16 +40,23 @@ impl Call {
         Call {
             method,
             url,
-            headers: Headers::new(),
-            payload: Payload::Full(Cow::Borrowed(&[])),
+            headers: HeaderMap::new(),
+            payload: Payload::empty(),
             timeouts: Timeouts::default(),
             mistake,
         }
     }
 
     /// Adds a header. `host` and those of the connection belong to the host and are refused by it.
-    pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
-        self.headers.append(name, value);
+    pub fn header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
+        match written::field(name, value) {
+            Ok((name, value)) => {
+                self.headers.append(name, value);
+            }
+            Err(mistake) => {
+                self.mistake.get_or_insert(Error::InvalidRequest(mistake));
+            }
+        }
         self
     }
 
@@ -53,7 +64,7 @@ impl Call {
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
         self.headers
-            .insert("content-length", body.len().to_string());
+            .insert(CONTENT_LENGTH, written::number(body.len()));
         self.payload = Payload::Full(Cow::Owned(body));
         self
     }
@@ -62,7 +73,8 @@ impl Call {
     pub fn json(mut self, value: &impl Serialize) -> Self {
         match serde_json::to_vec(value) {
             Ok(body) => {
-                self.headers.insert("content-type", "application/json");
+                self.headers
+                    .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 self.body(body)
             }
             Err(error) => {
@@ -128,10 +140,11 @@ impl Call {
     /// A method that most often has a body says so when it has none (RFC 9110, section 8.6): without a length some
     /// servers answer 411, or wait for more.
     fn say_that_nothing_follows(&mut self) {
-        let expects = matches!(self.method, Method::Post | Method::Put | Method::Patch);
+        let expects = [Method::POST, Method::PUT, Method::PATCH].contains(&self.method);
         let empty = matches!(&self.payload, Payload::Full(bytes) if bytes.is_empty());
         if expects && empty {
-            self.headers.insert("content-length", "0");
+            self.headers
+                .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Failures of calls outward.
 
+use http::StatusCode;
+
 use crate::BodyError;
 
 /// A reason why a call outward gave no usable answer.
@@ -44,7 +46,7 @@ pub enum Error {
     #[error("the answer is {status}")]
     Status {
         /// The status.
-        status: u16,
+        status: StatusCode,
     },
     /// Anything else, in the host's words.
     #[error("the call failed: {0}")]
@@ -53,17 +55,17 @@ pub enum Error {
 
 impl Error {
     /// The status for a client whose request needed the call.
-    pub(crate) fn gateway_status(&self) -> u16 {
+    pub(crate) fn gateway_status(&self) -> StatusCode {
         match self {
-            Error::Timeout => 504,
-            Error::InvalidUrl { .. } | Error::InvalidRequest(_) => 500,
+            Error::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Error::InvalidUrl { .. } | Error::InvalidRequest(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Error::Denied
             | Error::Connect(_)
             | Error::Body(_)
             | Error::Json(_)
             | Error::NotText
             | Error::Status { .. }
-            | Error::Other(_) => 502,
+            | Error::Other(_) => StatusCode::BAD_GATEWAY,
         }
     }
 }

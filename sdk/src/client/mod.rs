@@ -46,27 +46,27 @@ use crate::Method;
 
 /// A GET request.
 pub fn get(url: impl AsRef<str>) -> Call {
-    request(Method::Get, url)
+    request(Method::GET, url)
 }
 
 /// A POST request.
 pub fn post(url: impl AsRef<str>) -> Call {
-    request(Method::Post, url)
+    request(Method::POST, url)
 }
 
 /// A PUT request.
 pub fn put(url: impl AsRef<str>) -> Call {
-    request(Method::Put, url)
+    request(Method::PUT, url)
 }
 
 /// A PATCH request.
 pub fn patch(url: impl AsRef<str>) -> Call {
-    request(Method::Patch, url)
+    request(Method::PATCH, url)
 }
 
 /// A DELETE request.
 pub fn delete(url: impl AsRef<str>) -> Call {
-    request(Method::Delete, url)
+    request(Method::DELETE, url)
 }
 
 /// A request of any method; a URL that is not one shows when it is sent.

@@ -1,21 +1,22 @@
 //! The answer to a call outward.
 
+use http::StatusCode;
 use serde::de::DeserializeOwned;
 
 use super::Error;
-use crate::{Body, DEFAULT_BODY_LIMIT, Headers};
+use crate::{Body, DEFAULT_BODY_LIMIT, HeaderMap, written};
 
 /// The head of an answer, and its body as it arrives.
 #[derive(Debug)]
 pub struct Response {
-    status: u16,
-    headers: Headers,
+    status: StatusCode,
+    headers: HeaderMap,
     body: Body,
     body_limit: usize,
 }
 
 impl Response {
-    pub(crate) fn new(status: u16, headers: Headers, body: Body) -> Self {
+    pub(crate) fn new(status: StatusCode, headers: HeaderMap, body: Body) -> Self {
         Response {
             status,
             headers,
@@ -25,18 +26,18 @@ impl Response {
     }
 
     /// The status.
-    pub fn status(&self) -> u16 {
+    pub fn status(&self) -> StatusCode {
         self.status
     }
 
     /// Returns whether the status is 200 to 299.
     pub fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
+        self.status.is_success()
     }
 
     /// [`Error::Status`] when the status is 400 or above.
     pub fn error_for_status(self) -> Result<Self, Error> {
-        if self.status >= 400 {
+        if self.status.as_u16() >= 400 {
             Err(Error::Status {
                 status: self.status,
             })
@@ -46,13 +47,13 @@ impl Response {
     }
 
     /// The headers.
-    pub fn headers(&self) -> &Headers {
+    pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
     /// The first value of a header, if it is there and is UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)
+        written::text(&self.headers, name)
     }
 
     /// Sets how long a body [`bytes`](Self::bytes), [`text`](Self::text) and [`json`](Self::json)

@@ -113,7 +113,7 @@ impl Api {
                 .body(body.bytes);
         }
         let response = with_token(call).send().await?;
-        if response.status() < 400 {
+        if response.status().as_u16() < 400 {
             return Ok(response);
         }
         Err(Error::from_response(response).await)

@@ -11,7 +11,7 @@ use super::{
     delivery::{Accepted, Handler, Source},
     metadata::Metadata,
 };
-use crate::{Headers, Method, Router, percent};
+use crate::{HeaderMap, Method, Router, percent};
 
 /// An output binding, from [`dapr::binding`](crate::dapr::binding).
 ///
@@ -70,7 +70,7 @@ pub struct BindingAnswer {
     /// The answer, empty if the operation has none.
     pub bytes: Vec<u8>,
     /// The binding's metadata about it, as `metadata.*` headers.
-    pub headers: Headers,
+    pub headers: HeaderMap,
 }
 
 impl Binding {
@@ -118,7 +118,7 @@ impl Operation {
             data: self.data?,
             metadata: self.metadata,
         };
-        let response = Api::new(Method::Post, "/v1.0/bindings")
+        let response = Api::new(Method::POST, "/v1.0/bindings")
             .segment(&self.binding)
             .json(&body)
             .send()
@@ -159,7 +159,7 @@ pub struct BindingEvent {
     /// The data, as the outside system gave it.
     pub bytes: Vec<u8>,
     /// The request's headers: the component's metadata among them.
-    pub headers: Headers,
+    pub headers: HeaderMap,
 }
 
 impl BindingEvent {
@@ -177,14 +177,14 @@ impl Router {
     /// without its first slash. An error is tried again if the component does that.
     ///
     /// ```
-    /// use wasmgate_sdk::{Error, Router, dapr::bindings::BindingEvent, testing};
+    /// use wasmgate_sdk::{Error, Method, Router, dapr::bindings::BindingEvent, testing};
     ///
     /// async fn tick(event: BindingEvent) -> Result<(), Error> {
     ///     println!("every night: {} bytes", event.bytes.len());
     ///     Ok(())
     /// }
     /// let app = Router::new().binding("nightly", tick);
-    /// # let asked = wasmgate_sdk::Request::with_method("OPTIONS".into(), "/nightly");
+    /// # let asked = wasmgate_sdk::Request::with_method(Method::OPTIONS, "/nightly");
     /// # assert_eq!(testing::call(&app, asked).status(), 204);
     /// # assert_eq!(testing::call(&app, wasmgate_sdk::Request::post("/nightly")).status(), 200);
     /// ```
@@ -213,9 +213,9 @@ impl Source for Input {
         if percent::decode(path.strip_prefix('/')?) != self.name {
             return None;
         }
-        match method {
-            Method::Options => Some(Accepted::Asked),
-            Method::Post => Some(Accepted::Delivered(Rc::clone(&self.handler), String::new())),
+        match method.as_str() {
+            "OPTIONS" => Some(Accepted::Asked),
+            "POST" => Some(Accepted::Delivered(Rc::clone(&self.handler), String::new())),
             _ => None,
         }
     }

@@ -128,7 +128,7 @@ impl ConfigurationStore {
     }
 
     fn api(&self) -> Api {
-        Api::new(Method::Get, "/v1.0/configuration").segment(&self.name)
+        Api::new(Method::GET, "/v1.0/configuration").segment(&self.name)
     }
 }
 
@@ -174,7 +174,7 @@ struct Changes {
 impl Source for Changes {
     fn accept(&self, method: &Method, path: &str) -> Option<Accepted> {
         let (store, key) = path.strip_prefix("/configuration/")?.split_once('/')?;
-        if *method != Method::Post || percent::decode(store) != self.store {
+        if *method != Method::POST || percent::decode(store) != self.store {
             return None;
         }
         let key = percent::decode(key).into_owned();

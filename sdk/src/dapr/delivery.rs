@@ -13,7 +13,7 @@
 
 use std::{pin::Pin, rc::Rc};
 
-use crate::{Answer, Error, Headers, Method, Request, Response, answer::AnswerKind, marker};
+use crate::{Answer, Error, HeaderMap, Method, Request, Response, answer::AnswerKind, marker};
 
 /// The fate of something that was delivered.
 ///
@@ -128,7 +128,7 @@ where
 /// A delivery before it is read as a type.
 pub(crate) struct Delivered {
     pub(crate) body: Vec<u8>,
-    pub(crate) headers: Headers,
+    pub(crate) headers: HeaderMap,
     /// The part of the path that the route leaves open, decoded.
     pub(crate) name: String,
 }
@@ -204,7 +204,7 @@ impl Deliveries {
 
 fn find(deliveries: &Deliveries, request: &Request) -> Option<Respond> {
     let (method, path) = (request.method(), request.path());
-    if path == "/dapr/subscribe" && *method == Method::Get {
+    if path == "/dapr/subscribe" && *method == Method::GET {
         let list = subscriptions(&deliveries.sources);
         return Some(Box::new(|_| Answer::ready(list)));
     }
@@ -282,7 +282,7 @@ fn failed(error: Error) -> Response {
         crate::log(&format!("a delivery failed: {error}"));
     }
     let response = error.into_response();
-    match response.status() {
+    match response.status().as_u16() {
         404 | 0..400 => response.with_status(500),
         _ => response,
     }

@@ -1,5 +1,6 @@
 //! Failures of Dapr calls, and what to do about them.
 
+use http::StatusCode;
 use serde::Deserialize;
 
 use super::{
@@ -139,7 +140,7 @@ impl Error {
 
     /// Reads an answer of 400 or above.
     pub(super) async fn from_response(response: client::Response) -> Self {
-        let status = response.status();
+        let status = response.status().as_u16();
         let body = match response.into_body().bytes(REPORT_BYTES).await {
             Ok(body) => body,
             Err(error) => return client::Error::from(error).into(),
@@ -149,7 +150,7 @@ impl Error {
 
     /// Reads the answer of a failed invocation: Dapr's errors have its code, the app's do not.
     pub(super) async fn from_invocation(response: client::Response) -> Self {
-        let status = response.status();
+        let status = response.status().as_u16();
         let body = match response.into_body().bytes(REPORT_BYTES).await {
             Ok(body) => body,
             Err(error) => return client::Error::from(error).into(),
@@ -163,14 +164,14 @@ impl Error {
     }
 
     /// The status for a client whose request needed the call.
-    pub(crate) fn gateway_status(&self) -> u16 {
+    pub(crate) fn gateway_status(&self) -> StatusCode {
         match self {
-            Error::EtagMismatch { .. } | Error::AlreadyExists { .. } => 409,
-            Error::NotGranted { .. } | Error::NotFound { .. } | Error::Invalid(_) => 500,
-            Error::Unavailable { .. } => 503,
-            Error::Timeout => 504,
+            Error::EtagMismatch { .. } | Error::AlreadyExists { .. } => StatusCode::CONFLICT,
+            Error::NotGranted { .. } | Error::NotFound { .. } | Error::Invalid(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Error::Call(error) => error.gateway_status(),
-            Error::App { .. } | Error::Bulk { .. } | Error::Api { .. } | Error::Json(_) => 502,
+            Error::App { .. } | Error::Bulk { .. } | Error::Api { .. } | Error::Json(_) => StatusCode::BAD_GATEWAY,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use http::{HeaderName, HeaderValue};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Error, api};
@@ -11,7 +12,7 @@ use crate::{BodyWriter, Method, client};
 ///
 /// ```
 /// # use wasmgate_sdk::{Error, Response, Router, dapr, testing};
-/// # use serde::Deserialize;
+/// use serde::Deserialize;
 /// #[derive(Deserialize)]
 /// struct Item { name: String, price: f64 }
 ///
@@ -59,27 +60,27 @@ impl App {
 
     /// A GET of a path of the app, with a query if there is one, both percent-encoded.
     pub fn get(&self, path: impl AsRef<str>) -> Invocation {
-        self.request(Method::Get, path)
+        self.request(Method::GET, path)
     }
 
     /// A POST.
     pub fn post(&self, path: impl AsRef<str>) -> Invocation {
-        self.request(Method::Post, path)
+        self.request(Method::POST, path)
     }
 
     /// A PUT.
     pub fn put(&self, path: impl AsRef<str>) -> Invocation {
-        self.request(Method::Put, path)
+        self.request(Method::PUT, path)
     }
 
     /// A PATCH.
     pub fn patch(&self, path: impl AsRef<str>) -> Invocation {
-        self.request(Method::Patch, path)
+        self.request(Method::PATCH, path)
     }
 
     /// A DELETE.
     pub fn delete(&self, path: impl AsRef<str>) -> Invocation {
-        self.request(Method::Delete, path)
+        self.request(Method::DELETE, path)
     }
 
     /// A request of any method.
@@ -93,7 +94,7 @@ impl App {
 
 impl Invocation {
     /// Adds a header.
-    pub fn header(self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+    pub fn header(self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
         self.with(|call| call.header(name, value))
     }
 
@@ -152,7 +153,7 @@ impl Invocation {
 /// # let _ = cancel;
 /// ```
 pub async fn check(answer: client::Response) -> Result<client::Response, Error> {
-    if answer.status() < 400 {
+    if answer.status().as_u16() < 400 {
         return Ok(answer);
     }
     Err(Error::from_invocation(answer).await)

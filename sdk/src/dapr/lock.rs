@@ -130,7 +130,7 @@ impl LockStore {
             expiry: None,
         };
         let response = self.send("/v1.0-alpha1/unlock", &request).await?;
-        let http_status = response.status();
+        let http_status = response.status().as_u16();
         let answer: Answer = response.json().await?;
         match answer.status {
             0 => Ok(Unlock::Done),
@@ -145,7 +145,7 @@ impl LockStore {
     }
 
     async fn send(&self, path: &'static str, request: &Request<'_>) -> Result<crate::client::Response, Error> {
-        let api = Api::new(Method::Post, path).segment(&self.name);
+        let api = Api::new(Method::POST, path).segment(&self.name);
         api.json(request).send().await
     }
 }

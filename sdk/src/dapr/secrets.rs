@@ -66,6 +66,6 @@ impl SecretStore {
     }
 
     fn api(&self) -> Api {
-        Api::new(Method::Get, "/v1.0/secrets").segment(&self.name)
+        Api::new(Method::GET, "/v1.0/secrets").segment(&self.name)
     }
 }

@@ -1,19 +1,25 @@
 //! A handler's error, and the problem document the client sees.
 
+mod opaque;
 mod problem;
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
+pub use self::opaque::OpaqueError;
 use self::problem::Problem;
-use crate::{Response, client, dapr};
+use crate::{Response, client, written};
 
 /// A handler's failure: the problem document (RFC 9457) the client gets.
 ///
 /// Any [`std::error::Error`] becomes one with `?`: it is answered with 500 and no detail, and its
 /// message goes to stderr, which is the gateway's log. What the client may know is said with the
 /// constructors here.
+///
+/// Handlers may also return `anyhow::Result` and `Result<_, Box<dyn Error>>` as they are: what becomes of an error in them
+/// is the same, and an `Error` keeps its answer on the way through.
 ///
 /// ```
 /// use wasmgate_sdk::{Error, Request, Response};
@@ -28,15 +34,25 @@ use crate::{Response, client, dapr};
 /// }
 /// # let _ = stock;
 /// ```
-pub struct Error(Box<Problem>);
+pub struct Error(Box<Inner>);
+
+/// An error's contents, apart so that a `Result` that fails seldom stays small.
+struct Inner {
+    problem: Problem,
+    /// The cause, which only the log may know.
+    source: Option<Box<dyn StdError>>,
+}
 
 impl Error {
-    /// A problem with a status and a detail for the client.
-    pub fn new(status: u16, detail: impl Into<Cow<'static, str>>) -> Self {
-        Error::from_problem(Problem {
-            detail: Some(detail.into()),
-            ..Problem::new(status)
-        })
+    /// A problem with a status, of `http` or as a number, and a detail for the client.
+    pub fn new(status: impl TryInto<StatusCode>, detail: impl Into<Cow<'static, str>>) -> Self {
+        match written::status(status) {
+            Ok(status) => Error::from_problem(Problem {
+                detail: Some(detail.into()),
+                ..Problem::new(status)
+            }),
+            Err(mistake) => Error::internal(mistake),
+        }
     }
 
     /// 400: the request is wrong, and the detail says where.
@@ -56,21 +72,18 @@ impl Error {
 
     /// 500 for the client, the message for the log only.
     pub fn internal(message: impl Into<String>) -> Self {
-        Error::from_problem(Problem {
-            source: Some(message.into().into()),
-            ..Problem::new(500)
-        })
+        Error::from_source(StatusCode::INTERNAL_SERVER_ERROR, message.into().into())
     }
 
     /// The problem's `type`, a URI reference; `about:blank` when not set.
     pub fn with_type(mut self, uri: impl Into<Cow<'static, str>>) -> Self {
-        self.0.kind = uri.into();
+        self.0.problem.kind = uri.into();
         self
     }
 
     /// The problem's `title`; the status' name when not set.
     pub fn with_title(mut self, title: impl Into<Cow<'static, str>>) -> Self {
-        self.0.title = Some(title.into());
+        self.0.problem.title = Some(title.into());
         self
     }
 
@@ -78,15 +91,26 @@ impl Error {
     pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Serialize) -> Self {
         // A value that cannot be written as JSON is the program's mistake; the problem goes out without.
         match serde_json::to_string(&value) {
-            Ok(value) => self.0.members.push((name.into(), value)),
+            Ok(value) => self.0.problem.members.push((name.into(), value)),
             Err(error) => crate::log(&format!("problem member left out: {error}")),
         }
         self
     }
 
-    /// A header of the answer, for example `retry-after`.
-    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.0.headers.push((name, value.into()));
+    /// A header of the answer, for example `retry-after`; one that HTTP cannot carry is left out, and the log says so.
+    pub fn with_header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
+        match written::field(name, value) {
+            Ok((name, value)) => {
+                self.0.problem.headers.map_mut().insert(name, value);
+            }
+            Err(mistake) => crate::log(&format!("a problem's header is left out: {mistake}")),
+        }
+        self
+    }
+
+    /// A header of the SDK's own.
+    pub(crate) fn with_field(mut self, name: &'static str, value: String) -> Self {
+        self.0.problem.headers.insert(name, value);
         self
     }
 
@@ -97,8 +121,8 @@ impl Error {
     }
 
     /// The status of the answer.
-    pub fn status(&self) -> u16 {
-        self.0.status
+    pub fn status(&self) -> StatusCode {
+        self.0.problem.status
     }
 
     /// The cause, if there is one: the error `?` was used on.
@@ -111,25 +135,34 @@ impl Error {
         if self.0.source.is_some() {
             crate::log(&self.to_string());
         }
-        let mut response = Response::new(self.0.status)
-            .with_header("content-type", "application/problem+json")
-            .with_body(self.0.document());
-        for (name, value) in self.0.headers {
-            response = response.with_header(name, value);
-        }
+        let Problem {
+            status, headers, ..
+        } = &self.0.problem;
+        let document = self.0.problem.document();
+        let response = Response::new(*status).with_fields(headers.clone());
+        let mut response = response.with_body(document);
+        response.set("content-type", "application/problem+json");
         response
     }
 
     fn from_problem(problem: Problem) -> Self {
-        Error(Box::new(problem))
+        let source = None;
+        Error(Box::new(Inner { problem, source }))
+    }
+
+    fn from_source(status: StatusCode, source: Box<dyn StdError>) -> Self {
+        let problem = Problem::new(status);
+        let source = Some(source);
+        Error(Box::new(Inner { problem, source }))
     }
 }
 
 /// The whole story, for the log: never sent to a client.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.0.status, self.0.title())?;
-        if let Some(detail) = &self.0.detail {
+        let problem = &self.0.problem;
+        write!(f, "{} {}", problem.status.as_u16(), problem.title())?;
+        if let Some(detail) = &problem.detail {
             write!(f, ": {detail}")?;
         }
         let mut source = self.0.source.as_deref();
@@ -149,14 +182,15 @@ impl fmt::Debug for Error {
 
 impl<E: StdError + 'static> From<E> for Error {
     fn from(error: E) -> Self {
-        // A failed call outward is most often the other side's fault, and says so: 502 or 504.
-        let any = &error as &dyn StdError;
-        let client = any.downcast_ref().map(client::Error::gateway_status);
-        let dapr = || any.downcast_ref().map(dapr::Error::gateway_status);
-        let status = client.or_else(dapr).unwrap_or(500);
-        Error::from_problem(Problem {
-            source: Some(Box::new(error)),
-            ..Problem::new(status)
-        })
+        let status = gateway_status(&error).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Error::from_source(status, Box::new(error))
     }
+}
+
+/// A failed call outward is most often the other side's fault, and says so: 502 or 504.
+fn gateway_status(error: &(dyn StdError + 'static)) -> Option<StatusCode> {
+    let client = error.downcast_ref().map(client::Error::gateway_status);
+    #[cfg(feature = "dapr")]
+    let client = client.or_else(|| error.downcast_ref().map(crate::dapr::Error::gateway_status));
+    client
 }

@@ -1,38 +1,39 @@
 //! The problem document (RFC 9457) an error becomes.
 
-use std::{borrow::Cow, error::Error as StdError};
+use std::borrow::Cow;
 
-use crate::response::json_text;
+use http::StatusCode;
 
-/// An error's contents, apart so that a `Result` that fails seldom stays small.
+use crate::{fields::Fields, response::json_text};
+
+/// What the client gets of an error.
+#[derive(Clone)]
 pub(super) struct Problem {
-    pub(super) status: u16,
+    pub(super) status: StatusCode,
     /// The member `type`.
     pub(super) kind: Cow<'static, str>,
     pub(super) title: Option<Cow<'static, str>>,
     pub(super) detail: Option<Cow<'static, str>>,
     /// Further members: name, and value as JSON text.
     pub(super) members: Vec<(Cow<'static, str>, String)>,
-    pub(super) headers: Vec<(&'static str, String)>,
-    /// The cause, which only the log may know.
-    pub(super) source: Option<Box<dyn StdError>>,
+    pub(super) headers: Fields,
 }
 
 impl Problem {
-    pub(super) fn new(status: u16) -> Self {
+    pub(super) fn new(status: StatusCode) -> Self {
         Problem {
             status,
             kind: Cow::Borrowed("about:blank"),
             title: None,
             detail: None,
             members: Vec::new(),
-            headers: Vec::new(),
-            source: None,
+            headers: Fields::new(),
         }
     }
 
     pub(super) fn title(&self) -> &str {
-        self.title.as_deref().unwrap_or_else(|| reason(self.status))
+        let reason = || reason(self.status.as_u16());
+        self.title.as_deref().unwrap_or_else(reason)
     }
 
     pub(super) fn document(&self) -> String {
@@ -41,7 +42,7 @@ impl Problem {
         text.push_str(",\"title\":");
         text.push_str(&json_text(self.title()));
         text.push_str(",\"status\":");
-        text.push_str(&self.status.to_string());
+        text.push_str(&self.status.as_u16().to_string());
         if let Some(detail) = &self.detail {
             text.push_str(",\"detail\":");
             text.push_str(&json_text(detail));
@@ -74,6 +75,7 @@ fn reason(status: u16) -> &'static str {
         412 => "Precondition Failed",
         413 => "Content Too Large",
         415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
         422 => "Unprocessable Content",
         428 => "Precondition Required",
         429 => "Too Many Requests",

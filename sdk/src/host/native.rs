@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    Body, BodyError, Headers, Request,
+    Body, BodyError, HeaderMap, Request,
     client::{Call, Error, Response},
     testing,
 };
@@ -19,7 +19,7 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Incoming {
     pub(crate) authority: Option<String>,
-    pub(crate) headers: Headers,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Source,
 }
 
@@ -28,7 +28,7 @@ impl Incoming {
         self.authority.clone()
     }
 
-    pub(crate) fn headers(&self) -> Headers {
+    pub(crate) fn headers(&self) -> HeaderMap {
         self.headers.clone()
     }
 
@@ -42,7 +42,7 @@ impl Incoming {
 #[derive(Default)]
 pub(crate) struct Source {
     pub(crate) chunks: VecDeque<Vec<u8>>,
-    pub(crate) trailers: Headers,
+    pub(crate) trailers: HeaderMap,
 }
 
 impl Source {
@@ -51,7 +51,7 @@ impl Source {
         Ok(std::iter::from_fn(|| self.chunks.pop_front()).find(full))
     }
 
-    pub(crate) async fn trailers(self) -> Result<Headers, BodyError> {
+    pub(crate) async fn trailers(self) -> Result<HeaderMap, BodyError> {
         Ok(self.trailers)
     }
 }
@@ -88,7 +88,7 @@ pub(crate) async fn send(call: Call) -> Result<Response, Error> {
         .map_err(|error| Error::Other(format!("the answer's body: {error}")))?;
     Ok(Response::new(
         status,
-        headers,
+        headers.map().clone(),
         Body::new(Source { chunks, trailers }),
     ))
 }

@@ -35,7 +35,7 @@ pub use dapr::{Attempt, Dapr, dapr};
 pub use reply::Reply;
 
 use crate::{
-    BodyWriter, Error, Headers, Method, Request, Response, Router,
+    BodyWriter, Error, HeaderMap, Method, Request, Response, Router,
     answer::AnswerKind,
     client,
     host::Sink,
@@ -56,10 +56,10 @@ thread_local! {
 pub fn call(router: &Router, request: Request) -> Reply {
     let mistakes = router.mistakes();
     assert!(mistakes.is_empty(), "{}", mistakes.join("; "));
-    let to_head = *request.method() == Method::Head;
+    let to_head = *request.method() == Method::HEAD;
     let (status, headers, payload) = run(router, request).into_parts(to_head);
     match block_on(collect(payload)) {
-        Ok((chunks, trailers)) => Reply::new(status, headers, chunks, trailers),
+        Ok((chunks, trailers)) => Reply::new(status, headers.map().clone(), chunks, trailers),
         Err(error) => fail(&format!("the answer's body failed: {error}")),
     }
 }
@@ -112,10 +112,10 @@ pub(crate) fn answer(request: Request) -> Result<Response, client::Error> {
 }
 
 /// All pieces of a body, and its trailers.
-pub(crate) async fn collect(payload: Payload) -> Result<(VecDeque<Vec<u8>>, Headers), Error> {
+pub(crate) async fn collect(payload: Payload) -> Result<(VecDeque<Vec<u8>>, HeaderMap), Error> {
     match payload {
         Payload::Full(bytes) if bytes.is_empty() => Ok(Default::default()),
-        Payload::Full(bytes) => Ok(([bytes.into_owned()].into(), Headers::new())),
+        Payload::Full(bytes) => Ok(([bytes.into_owned()].into(), HeaderMap::new())),
         Payload::Stream(produce) => {
             let (sink, trailers) = (Sink::default(), Trailers::default());
             produce(BodyWriter::new(sink.clone(), Rc::clone(&trailers))).await?;

@@ -2,22 +2,23 @@
 
 use std::collections::VecDeque;
 
+use http::StatusCode;
 use serde::de::DeserializeOwned;
 
-use crate::Headers;
+use crate::{HeaderMap, written};
 
 /// A whole answer, from [`call`](super::call).
 #[derive(Clone, Debug)]
 pub struct Reply {
-    status: u16,
-    headers: Headers,
+    status: StatusCode,
+    headers: HeaderMap,
     body: Vec<u8>,
     chunks: Vec<Vec<u8>>,
-    trailers: Headers,
+    trailers: HeaderMap,
 }
 
 impl Reply {
-    pub(super) fn new(status: u16, headers: Headers, chunks: VecDeque<Vec<u8>>, trailers: Headers) -> Self {
+    pub(super) fn new(status: StatusCode, headers: HeaderMap, chunks: VecDeque<Vec<u8>>, trailers: HeaderMap) -> Self {
         let chunks = Vec::from(chunks);
         Reply {
             status,
@@ -29,18 +30,18 @@ impl Reply {
     }
 
     /// The status.
-    pub fn status(&self) -> u16 {
+    pub fn status(&self) -> StatusCode {
         self.status
     }
 
     /// The headers.
-    pub fn headers(&self) -> &Headers {
+    pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
     /// The first value of a header, if it is there and is UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)
+        written::text(&self.headers, name)
     }
 
     /// The body.
@@ -70,7 +71,7 @@ impl Reply {
     }
 
     /// The fields sent after the body.
-    pub fn trailers(&self) -> &Headers {
+    pub fn trailers(&self) -> &HeaderMap {
         &self.trailers
     }
 }

@@ -1,39 +1,40 @@
 //! Requests made by a test.
 
+use http::{HeaderName, HeaderValue, header::HOST};
 use serde::Serialize;
 
-use crate::{Method, Request, host::Incoming};
+use crate::{Method, Request, host::Incoming, written};
 
 /// Requests made by a test; natively only.
 impl Request {
     /// A GET request for a path, with a query if it has one.
     pub fn get(target: impl Into<String>) -> Self {
-        Request::with_method(Method::Get, target)
+        Request::with_method(Method::GET, target)
     }
 
     /// A HEAD request.
     pub fn head(target: impl Into<String>) -> Self {
-        Request::with_method(Method::Head, target)
+        Request::with_method(Method::HEAD, target)
     }
 
     /// A POST request.
     pub fn post(target: impl Into<String>) -> Self {
-        Request::with_method(Method::Post, target)
+        Request::with_method(Method::POST, target)
     }
 
     /// A PUT request.
     pub fn put(target: impl Into<String>) -> Self {
-        Request::with_method(Method::Put, target)
+        Request::with_method(Method::PUT, target)
     }
 
     /// A PATCH request.
     pub fn patch(target: impl Into<String>) -> Self {
-        Request::with_method(Method::Patch, target)
+        Request::with_method(Method::PATCH, target)
     }
 
     /// A DELETE request.
     pub fn delete(target: impl Into<String>) -> Self {
-        Request::with_method(Method::Delete, target)
+        Request::with_method(Method::DELETE, target)
     }
 
     /// A request of any method.
@@ -42,10 +43,14 @@ impl Request {
     }
 
     /// The same with a header more; `host` is the authority too.
-    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+    ///
+    /// # Panics
+    /// When it is no header that HTTP can carry.
+    pub fn with_header(mut self, name: impl TryInto<HeaderName>, value: impl TryInto<HeaderValue>) -> Self {
+        let (name, value) = written::field(name, value).unwrap_or_else(|mistake| super::fail(&mistake));
         let incoming = self.incoming_mut();
-        if name.eq_ignore_ascii_case("host") {
-            incoming.authority = Some(value.to_owned());
+        if name == HOST {
+            incoming.authority = value.to_str().ok().map(str::to_owned);
         }
         incoming.headers.append(name, value);
         self

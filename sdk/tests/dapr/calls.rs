@@ -77,7 +77,7 @@ fn another_app_gets_verb_path_query_headers_and_body() {
     };
     dapr.app("echo", Router::new().any("/{*rest}", echo));
     let call = dapr::invoke("echo")
-        .request(Method::Patch, "/a%20b/c?d=e")
+        .request(Method::PATCH, "/a%20b/c?d=e")
         .header("x-a", "1")
         .stream(|mut body| async move {
             body.write("in ").await?;

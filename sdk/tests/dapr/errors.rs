@@ -25,7 +25,7 @@ fn meaning(error: dapr::Error) -> (&'static str, u16) {
         dapr::Error::Api { .. } => "api",
         _ => "other",
     };
-    (name, wasmgate_sdk::Error::from(error).status())
+    (name, wasmgate_sdk::Error::from(error).status().as_u16())
 }
 
 #[test]

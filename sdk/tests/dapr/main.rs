@@ -24,7 +24,7 @@ use wasmgate_sdk::{
 #[derive(Debug)]
 struct Seen {
     line: String,
-    headers: wasmgate_sdk::Headers,
+    headers: wasmgate_sdk::HeaderMap,
     body: Vec<u8>,
 }
 

@@ -82,7 +82,7 @@ impl Source for Due {
             Some(start) => name.starts_with(start),
             None => name == self.name,
         };
-        (fits && *method == Method::Post).then(|| Accepted::Delivered(Rc::clone(&self.handler), name.into_owned()))
+        (fits && *method == Method::POST).then(|| Accepted::Delivered(Rc::clone(&self.handler), name.into_owned()))
     }
 
     #[cfg(not(target_family = "wasm"))]

@@ -166,7 +166,7 @@ impl Job {
         if let Some(mistake) = self.mistake {
             return Err(mistake.into());
         }
-        api(Method::Post, &self.name)
+        api(Method::POST, &self.name)
             .json(&self.spec)
             .send()
             .await?;
@@ -175,12 +175,12 @@ impl Job {
 
     /// The job as it is scheduled; [`Error::NotFound`] when there is none of the name.
     pub async fn get(&self) -> Result<JobSpec, Error> {
-        Ok(api(Method::Get, &self.name).send().await?.json().await?)
+        Ok(api(Method::GET, &self.name).send().await?.json().await?)
     }
 
     /// Deletes the job, if there is one.
     pub async fn delete(&self) -> Result<(), Error> {
-        match api(Method::Delete, &self.name).send().await {
+        match api(Method::DELETE, &self.name).send().await {
             Err(Error::NotFound { code, .. }) if code.starts_with("DAPR_SCHEDULER_") => Ok(()),
             result => result.map(drop),
         }

@@ -110,7 +110,7 @@ impl PubSub {
     }
 
     fn api(&self, path: &'static str, topic: &str) -> Api {
-        let api = Api::new(Method::Post, path).segment(&self.component);
+        let api = Api::new(Method::POST, path).segment(&self.component);
         // A topic's slashes are part of the path.
         topic.split('/').fold(api, Api::segment)
     }

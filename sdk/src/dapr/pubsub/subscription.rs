@@ -180,7 +180,7 @@ impl Router {
 
 impl Source for Subscription {
     fn accept(&self, method: &Method, path: &str) -> Option<Accepted> {
-        if *method != Method::Post {
+        if *method != Method::POST {
             return None;
         }
         let handler = match path.strip_prefix(EVENTS) {

@@ -1,5 +1,7 @@
 //! Versions of values, as stores give them and as clients send them back.
 
+use http::header::IF_MATCH;
+
 use crate::{Request, dapr::Error};
 
 /// The longest ETag that is sent, in bytes: those of stores are UUIDs and numbers of a few dozen.
@@ -43,10 +45,10 @@ impl Etag {
     ///
     /// A list, `*` and a weak tag (`W/"…"`) name no one version, so nothing matches them here.
     pub fn from_request(request: &Request) -> Option<Self> {
-        let mut values = request.headers().get_all("if-match");
+        let mut values = request.headers().get_all(IF_MATCH).iter();
         let text = values.next()?;
         // Several are a list, and text that is not UTF-8 is nothing that a store has given.
-        let text = match (str::from_utf8(text), values.next()) {
+        let text = match (str::from_utf8(text.as_bytes()), values.next()) {
             (Ok(text), None) => text.trim(),
             _ => "*",
         };

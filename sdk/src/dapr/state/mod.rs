@@ -117,20 +117,20 @@ impl Store {
         if saves.is_empty() {
             return Ok(());
         }
-        self.api(Method::Post).json(&saves).send().await?;
+        self.api(Method::POST).json(&saves).send().await?;
         Ok(())
     }
 
     /// Deletes a key, if it is there.
     pub async fn delete(&self, key: &str) -> Result<(), Error> {
-        self.keyed(Method::Delete, key).send().await?;
+        self.keyed(Method::DELETE, key).send().await?;
         Ok(())
     }
 
     /// Deletes the value that has the ETag; [`Error::EtagMismatch`] if that has changed.
     pub async fn delete_if(&self, key: &str, etag: &Etag) -> Result<(), Error> {
         let etag = etag.clone().into_sent()?;
-        self.keyed(Method::Delete, key)
+        self.keyed(Method::DELETE, key)
             .query("concurrency", Concurrency::FirstWrite.as_str())
             .if_match(&etag)
             .send()

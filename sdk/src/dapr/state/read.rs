@@ -56,7 +56,7 @@ impl Store {
 
     /// A value as it is stored.
     pub async fn bytes(&self, key: &str) -> Result<Option<Entry<Vec<u8>>>, Error> {
-        let response = self.keyed(Method::Get, key).send().await?;
+        let response = self.keyed(Method::GET, key).send().await?;
         if response.status() == 204 {
             return Ok(None);
         }
@@ -121,7 +121,7 @@ impl Store {
             keys,
             parallelism: PARALLELISM,
         };
-        self.api(Method::Post)
+        self.api(Method::POST)
             .path("/bulk")
             .metadata(&self.metadata)
             .json(&bulk)

@@ -111,7 +111,7 @@ impl Transaction {
             metadata: self.metadata,
         };
         self.store
-            .api(Method::Post)
+            .api(Method::POST)
             .path("/transaction")
             .json(&body)
             .send()

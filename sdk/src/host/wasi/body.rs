@@ -7,8 +7,8 @@ use wasip2::{
     io::streams::{InputStream, OutputStream, StreamError},
 };
 
-use super::executor::wait;
-use crate::{BodyError, Error, Headers, stream::Production};
+use super::{executor::wait, fields::header_map};
+use crate::{BodyError, Error, HeaderMap, stream::Production};
 
 /// The most that one read asks for: 64 KiB, more than a connection delivers at once, less than
 /// makes the instance's memory grow.
@@ -59,21 +59,20 @@ impl Source {
         }
     }
 
-    pub(crate) async fn trailers(mut self) -> Result<Headers, BodyError> {
+    pub(crate) async fn trailers(mut self) -> Result<HeaderMap, BodyError> {
         drop(self.stream.take());
         let Some(body) = self.body.take() else {
-            return Ok(Headers::new());
+            return Ok(HeaderMap::new());
         };
         let trailers = IncomingBody::finish(body);
         loop {
             match trailers.get() {
                 Some(Ok(Ok(fields))) => {
-                    return Ok(Headers(
-                        fields.map(|fields| fields.entries()).unwrap_or_default(),
-                    ));
+                    let entries = fields.map(|fields| fields.entries());
+                    return Ok(header_map(entries.unwrap_or_default()));
                 }
                 Some(Ok(Err(code))) => return Err(BodyError::Failed(format!("{code:?}"))),
-                Some(Err(())) => return Ok(Headers::new()),
+                Some(Err(())) => return Ok(HeaderMap::new()),
                 None => beside(&mut self.upload, wait(trailers.subscribe())).await,
             }
         }

@@ -2,8 +2,8 @@
 
 use wasip2::http::types::IncomingRequest;
 
-use super::Source;
-use crate::{Headers, Method, Request};
+use super::{Source, fields::header_map};
+use crate::{HeaderMap, Method, Request};
 
 /// A request in the host.
 pub(crate) struct Incoming(IncomingRequest);
@@ -21,8 +21,8 @@ impl Incoming {
         self.0.authority()
     }
 
-    pub(crate) fn headers(&self) -> Headers {
-        Headers(self.0.headers().entries())
+    pub(crate) fn headers(&self) -> HeaderMap {
+        header_map(self.0.headers().entries())
     }
 
     /// The body the first time, an empty one after that.
@@ -34,15 +34,16 @@ impl Incoming {
 fn method_from(method: wasip2::http::types::Method) -> Method {
     use wasip2::http::types::Method as Wasi;
     match method {
-        Wasi::Get => Method::Get,
-        Wasi::Head => Method::Head,
-        Wasi::Post => Method::Post,
-        Wasi::Put => Method::Put,
-        Wasi::Delete => Method::Delete,
-        Wasi::Connect => Method::Connect,
-        Wasi::Options => Method::Options,
-        Wasi::Trace => Method::Trace,
-        Wasi::Patch => Method::Patch,
-        Wasi::Other(name) => Method::Other(name),
+        Wasi::Get => Method::GET,
+        Wasi::Head => Method::HEAD,
+        Wasi::Post => Method::POST,
+        Wasi::Put => Method::PUT,
+        Wasi::Delete => Method::DELETE,
+        Wasi::Connect => Method::CONNECT,
+        Wasi::Options => Method::OPTIONS,
+        Wasi::Trace => Method::TRACE,
+        Wasi::Patch => Method::PATCH,
+        // A host lets no method through that is not HTTP's.
+        Wasi::Other(name) => Method::from_bytes(name.as_bytes()).unwrap_or_default(),
     }
 }

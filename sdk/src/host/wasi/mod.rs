@@ -2,6 +2,7 @@
 
 mod body;
 mod executor;
+mod fields;
 mod incoming;
 mod outbound;
 mod serve;

@@ -2,6 +2,7 @@
 
 use std::{rc::Rc, time::Duration};
 
+use http::StatusCode;
 use wasip2::http::{
     outgoing_handler,
     types::{
@@ -14,11 +15,13 @@ use super::{
     Sink, Source,
     body::beside,
     executor::wait,
-    serve::{fields, finish},
+    fields::{fields, header_map},
+    serve::finish,
 };
 use crate::{
-    Body, BodyWriter, Headers, Method,
+    Body, BodyWriter, Method,
     client::{Call, Error, Response, call::Timeouts},
+    fields::entries,
     stream::{Payload, Production, Trailers},
 };
 
@@ -39,13 +42,15 @@ pub(crate) async fn send(call: Call) -> Result<Response, Error> {
         None => None,
     };
     let response = head(&future, &mut upload).await?;
-    let headers = Headers(response.headers().entries());
+    let headers = header_map(response.headers().entries());
     let source = Source::new(response.consume().ok()).with_upload(upload);
-    Ok(Response::new(response.status(), headers, Body::new(source)))
+    let status = StatusCode::from_u16(response.status())
+        .map_err(|_| Error::Other(format!("the answer's status is {}", response.status())))?;
+    Ok(Response::new(status, headers, Body::new(source)))
 }
 
 fn request(call: &Call) -> Result<OutgoingRequest, Error> {
-    let fields = fields(&call.headers).map_err(|error| Error::InvalidRequest(error.to_string()))?;
+    let fields = fields(&entries(&call.headers)).map_err(|error| Error::InvalidRequest(error.to_string()))?;
     let request = OutgoingRequest::new(fields);
     let scheme = if call.url.https {
         Scheme::Https
@@ -103,17 +108,17 @@ async fn head(future: &FutureIncomingResponse, upload: &mut Option<Production>) 
 }
 
 fn method(method: &Method) -> WasiMethod {
-    match method {
-        Method::Get => WasiMethod::Get,
-        Method::Head => WasiMethod::Head,
-        Method::Post => WasiMethod::Post,
-        Method::Put => WasiMethod::Put,
-        Method::Delete => WasiMethod::Delete,
-        Method::Connect => WasiMethod::Connect,
-        Method::Options => WasiMethod::Options,
-        Method::Trace => WasiMethod::Trace,
-        Method::Patch => WasiMethod::Patch,
-        Method::Other(name) => WasiMethod::Other(name.clone()),
+    match method.as_str() {
+        "GET" => WasiMethod::Get,
+        "HEAD" => WasiMethod::Head,
+        "POST" => WasiMethod::Post,
+        "PUT" => WasiMethod::Put,
+        "DELETE" => WasiMethod::Delete,
+        "CONNECT" => WasiMethod::Connect,
+        "OPTIONS" => WasiMethod::Options,
+        "TRACE" => WasiMethod::Trace,
+        "PATCH" => WasiMethod::Patch,
+        other => WasiMethod::Other(other.to_owned()),
     }
 }
 

@@ -2,19 +2,21 @@
 
 use std::rc::Rc;
 
-use wasip2::http::types::{Fields, HeaderError, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
+use http::StatusCode;
+use wasip2::http::types::{Fields as WasiFields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 
-use super::{Incoming, Sink, body::is_disconnect, executor::block_on};
+use super::{Incoming, Sink, body::is_disconnect, executor::block_on, fields::fields};
 use crate::{
-    BodyWriter, Error, Headers, Method, Response, Router,
+    BodyWriter, Error, HeaderMap, Method, Response, Router,
     answer::AnswerKind,
+    fields::{Fields, entries},
     stream::{Payload, Trailers},
 };
 
 /// Answers one request; the expansion of `serve!`.
 pub fn serve(app: fn() -> Router, request: IncomingRequest, outparam: ResponseOutparam) {
     let request = Incoming::request(request);
-    let to_head = *request.method() == Method::Head;
+    let to_head = *request.method() == Method::HEAD;
     let response = match app().dispatch(request).0 {
         AnswerKind::Ready(response) => response,
         AnswerKind::Future(future) => block_on(future),
@@ -28,27 +30,25 @@ pub fn serve(app: fn() -> Router, request: IncomingRequest, outparam: ResponseOu
     }
 }
 
-/// The answer as the host takes it; 500 in its place when its head is not HTTP.
+/// The answer as the host takes it; 500 in its place when the host refuses its head.
 fn prepare(response: Response, to_head: bool) -> (OutgoingResponse, Payload) {
     let (status, headers, payload) = response.into_parts(to_head);
     match head(status, &headers) {
         Ok(response) => (response, payload),
         Err(message) => {
             let (status, headers, payload) = Error::internal(message).into_response().into_parts(to_head);
-            // The problem's own head is always HTTP; were it not, an empty answer still is.
-            let plain = || OutgoingResponse::new(Fields::new());
+            // The host takes the problem's own head; did it not, an empty answer still is one.
+            let plain = || OutgoingResponse::new(WasiFields::new());
             (head(status, &headers).unwrap_or_else(|_| plain()), payload)
         }
     }
 }
 
-fn head(status: u16, headers: &Headers) -> Result<OutgoingResponse, String> {
-    let response = OutgoingResponse::new(fields(headers).map_err(|error| error.to_string())?);
+fn head(status: StatusCode, headers: &Fields) -> Result<OutgoingResponse, String> {
+    let response = OutgoingResponse::new(fields(&headers.entries()).map_err(|error| error.to_string())?);
     // 200 is what a new response has.
-    if status != 200 && response.set_status_code(status).is_err() {
-        return Err(format!(
-            "the handler answered {status}, which is no HTTP status"
-        ));
+    if status != StatusCode::OK && response.set_status_code(status.as_u16()).is_err() {
+        return Err(format!("the host refuses the status {}", status.as_u16()));
     }
     Ok(response)
 }
@@ -83,21 +83,12 @@ fn send(response: OutgoingResponse, payload: Payload, outparam: ResponseOutparam
 }
 
 /// Ends a body, with trailers if there are any.
-pub(super) fn finish(body: OutgoingBody, trailers: Option<&Headers>) -> Result<(), Error> {
+pub(super) fn finish(body: OutgoingBody, trailers: Option<&HeaderMap>) -> Result<(), Error> {
     let trailers = trailers
         .filter(|trailers| !trailers.is_empty())
-        .map(fields)
+        .map(|trailers| fields(&entries(trailers)))
         .transpose()?;
     // The host's code is not written out: the texts of all codes are a tenth of a small package.
     OutgoingBody::finish(body, trailers)
         .map_err(|_| Error::internal("the host refused the end of the body: its length or its trailers"))
-}
-
-/// Fields in the host, in one call.
-pub(super) fn fields(headers: &Headers) -> Result<Fields, HeaderError> {
-    if headers.is_empty() {
-        Ok(Fields::new())
-    } else {
-        Fields::from_list(&headers.0)
-    }
 }

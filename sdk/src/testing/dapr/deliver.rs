@@ -69,7 +69,7 @@ impl Attempt {
     /// What Dapr reads from the answer.
     pub fn delivery(&self) -> Delivery {
         let answer: Value = serde_json::from_slice(self.reply.bytes()).unwrap_or_default();
-        match (self.reply.status(), text(&answer, "status")) {
+        match (self.reply.status().as_u16(), text(&answer, "status")) {
             (200..300, "" | "SUCCESS") => Delivery::Success,
             (200..300, "DROP") | (404, _) => Delivery::Drop,
             _ => Delivery::Retry,
@@ -154,7 +154,7 @@ impl Rule {
 
 fn subscriptions(router: &Router) -> Vec<Subscription> {
     let reply = testing::call(router, Request::get("/dapr/subscribe"));
-    match reply.status() {
+    match reply.status().as_u16() {
         404 => Vec::new(),
         _ => reply.json(),
     }

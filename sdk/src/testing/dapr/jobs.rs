@@ -15,16 +15,16 @@ pub(super) struct Jobs(pub(super) BTreeMap<String, Value>);
 
 impl Jobs {
     pub(super) fn answer(&mut self, method: &Method, name: &str, body: &[u8]) -> Answer {
-        match method {
-            Method::Post => self.schedule(name, body),
-            Method::Get => match self.0.get(name) {
+        match method.as_str() {
+            "POST" => self.schedule(name, body),
+            "GET" => match self.0.get(name) {
                 Some(job) => Ok(Response::json(&shown(name, job))),
                 None => {
                     let message = format!("rpc error: code = NotFound desc = job not found: {name}");
                     refuse(500, "DAPR_SCHEDULER_GET_JOB", &message)
                 }
             },
-            Method::Delete => {
+            "DELETE" => {
                 self.0.remove(name);
                 Ok(Response::new(204))
             }

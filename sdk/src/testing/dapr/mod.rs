@@ -158,7 +158,7 @@ impl Dapr {
         };
         let request = Request::post(job_path(name));
         let reply = super::call(router, request.with_json(&job.get("data")));
-        let done = (200..300).contains(&reply.status());
+        let done = reply.status().is_success();
         if done && job.get("schedule").is_none() {
             self.world.jobs.borrow_mut().0.remove(name);
         }

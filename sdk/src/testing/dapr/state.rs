@@ -105,8 +105,8 @@ impl States {
         request: &Request,
         body: &[u8],
     ) -> Answer {
-        match (method, rest) {
-            (Method::Post, []) => {
+        match (method.as_str(), rest) {
+            ("POST", []) => {
                 let writes: Option<Vec<Write>> = answer_json(body)?;
                 for mut write in writes.unwrap_or_default() {
                     if let Some(ttl) = request.query_param(&format!("metadata.{TTL}")) {
@@ -116,9 +116,9 @@ impl States {
                 }
                 Ok(Response::new(204))
             }
-            (Method::Post, ["bulk"]) => self.bulk(store, body),
-            (Method::Post, ["transaction"]) => self.transaction(store, body),
-            (Method::Get, [key]) => {
+            ("POST", ["bulk"]) => self.bulk(store, body),
+            ("POST", ["transaction"]) => self.transaction(store, body),
+            ("GET", [key]) => {
                 check(key)?;
                 let Some(row) = self.stores.get(store).and_then(|rows| rows.get(*key)) else {
                     return Ok(Response::new(204));
@@ -131,7 +131,7 @@ impl States {
                     None => response,
                 })
             }
-            (Method::Delete, [key]) => {
+            ("DELETE", [key]) => {
                 let delete = Write {
                     key: (*key).to_owned(),
                     value: None,

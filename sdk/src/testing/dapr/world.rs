@@ -69,7 +69,7 @@ impl World {
         if let Some(answer) = intercept.and_then(|look| look(&request)) {
             return answer;
         }
-        let is_head = *request.method() == Method::Head;
+        let is_head = *request.method() == Method::HEAD;
         let answer = match self.invoke(&mut request) {
             Some(answer) => answer?,
             None => {
@@ -108,23 +108,23 @@ impl World {
             }
             segments => segments.to_vec(),
         };
-        match (method, segments.as_slice()) {
+        match (method.as_str(), segments.as_slice()) {
             (_, ["v1.0", "healthz"] | ["v1.0", "healthz", "outbound"]) => self.health(request),
-            (Method::Put, ["v1.0", "metadata", _]) => Ok(Response::new(204)),
-            (Method::Post, ["v1.0-alpha1", "lock", store]) => self.locks.borrow_mut().lock(store, body),
-            (Method::Post, ["v1.0-alpha1", "unlock", store]) => self.locks.borrow_mut().unlock(store, body),
+            ("PUT", ["v1.0", "metadata", _]) => Ok(Response::new(204)),
+            ("POST", ["v1.0-alpha1", "lock", store]) => self.locks.borrow_mut().lock(store, body),
+            ("POST", ["v1.0-alpha1", "unlock", store]) => self.locks.borrow_mut().unlock(store, body),
             (_, ["v1.0", "jobs", name]) => self.jobs.borrow_mut().answer(method, name, body),
-            (Method::Post, ["v1.0-alpha1", "state", _, "query"]) => {
+            ("POST", ["v1.0-alpha1", "state", _, "query"]) => {
                 let message = "state store does not support querying";
                 refuse(500, "ERR_STATE_STORE_NOT_SUPPORTED", message)
             }
-            (Method::Put, segments) => self.component(&Method::Post, segments, request, body),
-            (method, segments) => self.component(method, segments, request, body),
+            ("PUT", segments) => self.component(&Method::POST, segments, request, body),
+            (_, segments) => self.component(method, segments, request, body),
         }
     }
 
     fn component(&self, method: &Method, segments: &[&str], request: &Request, body: &[u8]) -> Answer {
-        match (method, segments) {
+        match (method.as_str(), segments) {
             (_, ["v1.0", "state", store, rest @ ..]) => {
                 let mut states = self.state.borrow_mut();
                 let answer = states.answer(method, store, rest, request, body)?;
@@ -133,27 +133,25 @@ impl World {
                 }
                 Ok(answer)
             }
-            (Method::Post, ["v1.0", "publish", "bulk", pubsub, topic @ ..]) => {
+            ("POST", ["v1.0", "publish", "bulk", pubsub, topic @ ..]) => {
                 let source = self.source();
                 let mut events = self.events.borrow_mut();
                 events.take_bulk((pubsub, &topic.join("/")), &source, request, body)
             }
-            (Method::Post, ["v1.0", "publish", pubsub, topic @ ..]) => {
+            ("POST", ["v1.0", "publish", pubsub, topic @ ..]) => {
                 let source = self.source();
                 let mut events = self.events.borrow_mut();
                 events.take((pubsub, &topic.join("/")), &source, request, body)
             }
-            (Method::Post, ["v1.0", "bindings", name]) => self.bind(name, body),
-            (Method::Get, ["v1.0", "secrets", store, name]) => self.secret(store, name),
-            (Method::Get, ["v1.0", "configuration", store, rest @ ..]) => {
-                self.configure(store, rest, request.query_string())
-            }
+            ("POST", ["v1.0", "bindings", name]) => self.bind(name, body),
+            ("GET", ["v1.0", "secrets", store, name]) => self.secret(store, name),
+            ("GET", ["v1.0", "configuration", store, rest @ ..]) => self.configure(store, rest, request.query_string()),
             _ => refuse(404, "ERR_DIRECT_INVOKE", "no such call"),
         }
     }
 
     fn health(&self, request: &Request) -> Answer {
-        if *request.method() != Method::Get {
+        if *request.method() != Method::GET {
             return refuse(404, "ERR_DIRECT_INVOKE", "no such call");
         }
         let (asked, running) = (request.query_param("appid"), self.running());

@@ -3,10 +3,9 @@
 use std::{cell::RefCell, rc::Rc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use wasmgate_sdk::{Headers, Method, Request, Response, Router, client, testing};
+use wasmgate_sdk::{Request, Response, Router, client, testing};
 
 use super::{
     app::{self, Got},
@@ -110,18 +109,14 @@ fn got(mut request: Request, log: &Log) -> Response {
     let got = Got {
         method: request.method().as_str().parse().unwrap(),
         uri: target.parse().unwrap(),
-        headers: headers(request.headers()),
+        headers: request.headers().clone(),
         body: testing::block_on(request.bytes()).unwrap().into(),
     };
     let (head, body) = app::answer(&got).into_parts();
     log.borrow_mut().push(got);
     let body = testing::block_on(body.collect()).unwrap().to_bytes();
-    let mut response = Response::new(head.status.as_u16()).with_body(body);
-    for (name, value) in &head.headers {
-        response
-            .headers_mut()
-            .append(name.as_str(), value.as_bytes());
-    }
+    let mut response = Response::new(head.status).with_body(body);
+    response.headers_mut().extend(head.headers);
     response
 }
 
@@ -143,23 +138,14 @@ fn set_secret(dapr: &testing::Dapr, name: &str, value: &Value) {
 
 async fn make(step: &Step) -> Answer {
     let url = format!("http://localhost:3500{}", step.path);
-    let mut call = client::request(Method::from(step.method.as_str()), url).body(step.body.as_bytes());
+    let mut call = client::request(step.method.parse().unwrap(), url).body(step.body.as_bytes());
     for (name, value) in &step.headers {
         call = call.header(name, value.as_bytes());
     }
     let answer = call.send().await.unwrap().limit_body(usize::MAX);
     Answer {
-        status: answer.status(),
-        headers: headers(answer.headers()),
+        status: answer.status().as_u16(),
+        headers: answer.headers().clone(),
         body: Bytes::from(answer.bytes().await.unwrap()),
     }
-}
-
-fn headers(given: &Headers) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in given.iter() {
-        let name: HeaderName = name.parse().unwrap();
-        headers.append(name, HeaderValue::from_bytes(value).unwrap());
-    }
-    headers
 }
