@@ -1,6 +1,6 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help toolchain guests run test lint check dist bench bench-peers bench-parts record-costs torture torturers faults fuzz \
+.PHONY: help toolchain guests run test lint check release dist bench bench-peers bench-parts record-costs torture torturers faults fuzz \
 	dapr test-readme test-page test-deploy test-dapr-sidecar beside-dapr package image
 
 GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop -p wasmgate-loadtest-guest
@@ -65,6 +65,11 @@ lint: toolchain ## Check the formatting, the lints, and the licences and sources
 
 check: guests ## Check wasmgate.toml without listening
 	cargo run --release -p wasmgate -- check
+
+RELEASED := $(shell rustc -vV | sed -n 's/^host: //p')
+release: ## Pack target/release-archives/wasmgate-*.tar.gz: binary, completions, manual page, SDK, unit, bill of materials
+	cargo build --release -p wasmgate
+	deploy/release --target $(RELEASED) --binary target/release/wasmgate --out target/release-archives
 
 dist: guests ## Build target/dist/wasmgate as an image ships it, by a profile of real requests (two whole builds)
 	deploy/build-gateway

@@ -3,26 +3,33 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use wasmgate::bootstrap;
+use serde_json::{Value, json};
+use wasmgate::{
+    bootstrap::{self, StartError},
+    config::Config,
+};
+use wasmgate_common::{Diagnostic, Diagnostics};
 
-use super::{Exit, File, counted, print};
+use super::{Exit, File, USAGE, counted, print};
 
 /// Its arguments.
 #[derive(Args)]
 pub(crate) struct Check {
     #[command(flatten)]
     file: File,
+    /// Print one JSON object, with a stable code for each mistake
+    #[arg(long)]
+    json: bool,
 }
 
 impl Check {
     pub(super) fn run(self) -> Result<ExitCode, Exit> {
+        if self.json {
+            return self.run_for_tools();
+        }
         let config = self.file.load()?;
-        let registered = bootstrap::check(&config)?;
-        for (package, registered) in config.packages.iter().zip(&registered) {
-            print(&format!(
-                "{} runs in engine {}\n",
-                package.name, registered.choice
-            ));
+        for (package, choice) in engines(&config)? {
+            print(&format!("{package} runs in engine {choice}\n"));
         }
         for caveat in bootstrap::caveats(&config) {
             print(&format!("note: {caveat}\n"));
@@ -35,4 +42,58 @@ impl Check {
         ));
         Ok(ExitCode::SUCCESS)
     }
+
+    fn run_for_tools(&self) -> Result<ExitCode, Exit> {
+        let checked = match self.file.input().load() {
+            Err(rejected) => Err(bootstrap::all_mistakes(rejected)),
+            Ok(config) => match engines(&config) {
+                Ok(engines) => Ok((config, engines)),
+                Err(StartError::Packages(mistakes) | StartError::Cache(mistakes) | StartError::Data(mistakes)) => {
+                    Err(mistakes)
+                }
+                Err(other) => return Err(other.into()),
+            },
+        };
+        let (told, code) = match checked {
+            Ok((config, engines)) => {
+                let packages = engines.into_iter();
+                let packages = packages.map(|(name, engine)| json!({"name": name, "engine": engine}));
+                let told = json!({
+                    "mistakes": [],
+                    "packages": packages.collect::<Vec<_>>(),
+                    "routes": config.routes.len(),
+                    "notes": bootstrap::caveats(&config),
+                });
+                (told, ExitCode::SUCCESS)
+            }
+            Err(mistakes) => (for_tools(&mistakes), ExitCode::from(USAGE)),
+        };
+        print(&format!("{told:#}\n"));
+        Ok(code)
+    }
+}
+
+/// Each package with its engine, and the reason for it.
+fn engines(config: &Config) -> Result<Vec<(String, String)>, StartError> {
+    let registered = bootstrap::check(config)?;
+    let packages = config.packages.iter().zip(&registered);
+    let engines = packages.map(|(package, registered)| (package.name.to_string(), registered.choice.to_string()));
+    Ok(engines.collect())
+}
+
+fn for_tools(mistakes: &Diagnostics) -> Value {
+    let each = |mistake: &Diagnostic| {
+        let place = &mistake.place;
+        json!({
+            "code": mistake.code.as_str(),
+            "file": place.file.as_ref().map(|file| file.display().to_string()),
+            "document": place.document,
+            "line": place.position.map(|position| position.line),
+            "column": place.position.map(|position| position.column),
+            "key": place.key,
+            "message": mistake.message,
+            "help": mistake.help,
+        })
+    };
+    json!({"mistakes": mistakes.as_slice().iter().map(each).collect::<Vec<_>>()})
 }

@@ -28,16 +28,20 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// Reads and checks it, its packages too if anything is wrong, so that everything is reported at once.
-    pub(super) fn load(&self) -> Result<Config, Exit> {
+    /// All that is to be read.
+    pub(super) fn input(&self) -> Input {
         let variables: BTreeMap<String, String> = self.env.iter().cloned().collect();
-        let input = Input {
+        Input {
             file: self.file.clone(),
             with: self.with.clone(),
             env_files: self.env_file.clone(),
             variables: Variables::new(variables),
-        };
-        input
+        }
+    }
+
+    /// Reads and checks it, its packages too if anything is wrong, so that everything is reported at once.
+    pub(super) fn load(&self) -> Result<Config, Exit> {
+        self.input()
             .load()
             .map_err(|rejected| Exit::usage(bootstrap::all_mistakes(rejected).to_string()))
     }

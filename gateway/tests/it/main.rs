@@ -61,6 +61,7 @@ mod packages;
 mod parked;
 mod ports;
 mod readiness;
+mod release;
 mod request_log;
 mod routing;
 mod serving;

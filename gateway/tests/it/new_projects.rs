@@ -283,3 +283,35 @@ fn variables_and_a_second_file_are_taken_from_the_command_line() {
     ];
     refused(folder.path(), &bad, USAGE, "more.toml:2:9: server.admin");
 }
+
+#[test]
+fn tools_read_the_code_and_the_place_of_each_mistake() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("wasmgate.toml");
+    fs::write(
+        &file,
+        "[server]\nlisen = \"x\"\n[package.x]\nsource = \"x.wasm\"\n",
+    )
+    .unwrap();
+    let output = run(folder.path(), &["check", "--json"]);
+    assert_eq!(output.status.code(), Some(USAGE));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mistake = &told["mistakes"][0];
+    assert_eq!(
+        (&mistake["code"], &mistake["line"], &mistake["column"]),
+        (&json!("unknown-key"), &json!(2), &json!(1))
+    );
+    assert_eq!(told["mistakes"][1]["code"], "file-missing");
+    // A component that is none is found by another part, and told alike.
+    fs::write(&file, "[package.x]\nsource = \"x.wasm\"\n").unwrap();
+    fs::write(folder.path().join("x.wasm"), "text").unwrap();
+    let output = run(folder.path(), &["check", "--json"]);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["mistakes"][0]["code"], "not-a-component");
+    fs::write(&file, "").unwrap();
+    let told: Value = serde_json::from_str(&wasmgate(folder.path(), &["check", "--json"])).unwrap();
+    assert_eq!(
+        told,
+        json!({"mistakes": [], "packages": [], "routes": 0, "notes": []})
+    );
+}
