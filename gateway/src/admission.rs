@@ -16,7 +16,7 @@ pub(crate) struct Permits(Arc<Counted>);
 #[derive(Debug)]
 struct Counted {
     taken: AtomicUsize,
-    limit: usize,
+    limit: AtomicUsize,
 }
 
 impl Permits {
@@ -24,14 +24,15 @@ impl Permits {
     pub(crate) fn new(limit: usize) -> Self {
         Self(Arc::new(Counted {
             taken: AtomicUsize::new(0),
-            limit,
+            limit: AtomicUsize::new(limit),
         }))
     }
 
     /// Takes a permit, or `None` when all are taken.
     pub(crate) fn take(&self) -> Option<Permit> {
         let Counted { taken, limit } = &*self.0;
-        let free = |now: usize| (now < *limit).then_some(now + 1);
+        let limit = limit.load(Ordering::Relaxed);
+        let free = |now: usize| (now < limit).then_some(now + 1);
         taken
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, free)
             .ok()?;
@@ -45,7 +46,12 @@ impl Permits {
 
     /// The number of permits.
     pub(crate) fn limit(&self) -> usize {
-        self.0.limit
+        self.0.limit.load(Ordering::Relaxed)
+    }
+
+    /// Allows so many from now on; those that are taken stay.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.0.limit.store(limit, Ordering::Relaxed);
     }
 }
 

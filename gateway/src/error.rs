@@ -51,6 +51,8 @@ pub enum Failure {
     Overloaded,
     /// The package could not be loaded.
     PackageUnavailable,
+    /// The package was replaced by a reload, and the request was not finished within `drain_timeout` after it.
+    Replaced,
 }
 
 impl Failure {
@@ -69,7 +71,7 @@ impl Failure {
                 StatusCode::BAD_GATEWAY
             }
             Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
-            Self::Overloaded | Self::PackageUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::PackageUnavailable | Self::Replaced => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -91,6 +93,7 @@ impl Failure {
             Self::Deadline => "deadline",
             Self::Overloaded => "overloaded",
             Self::PackageUnavailable => "package-unavailable",
+            Self::Replaced => "package-replaced",
         }
     }
 
@@ -142,6 +145,7 @@ impl Failure {
             Self::Deadline => "The package did not answer in time.",
             Self::Overloaded => "Too many requests are in flight; try again.",
             Self::PackageUnavailable => "The package is not available; try again.",
+            Self::Replaced => "The package was replaced while it handled the request.",
         }
     }
 }

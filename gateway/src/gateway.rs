@@ -1,5 +1,7 @@
 //! The spine: route, admit, run, respond.
 
+mod current;
+
 use std::{
     net::IpAddr,
     sync::{
@@ -22,6 +24,7 @@ use crate::{
     egress::{self, Client, Egress},
     error::Failure,
     instance::{self, Call, GuestBody, RequestBody, RouteTimer},
+    machine_memory::MachineMemory,
     metrics::{Metrics, RouteMetrics},
     package::{LoadedPackages, Loader, Package},
     request_headers::{self, Peer, REQUEST_ID, RequestId},
@@ -30,22 +33,37 @@ use crate::{
     target::Target,
 };
 
+pub(crate) use current::{Current, WeakCurrent};
+
 /// The body that a client gets: a guest's as it comes, or a problem document.
 pub type ResponseBody = Either<GuestBody, Full<Bytes>>;
 
-/// Everything requests share; nothing in it changes while they run.
+/// Everything requests share under one configuration; nothing in it changes while they run.
 pub struct Gateway {
     routes: RouteTable,
     /// By the route's index; made when a route is first asked for.
     route_metrics: Vec<OnceLock<Arc<RouteMetrics>>>,
     /// By the package's index in the configuration.
     packages: Vec<Arc<Package>>,
-    loader: Arc<Loader>,
-    loaded_packages: LoadedPackages,
-    building_blocks: Option<BuildingBlocks>,
-    outbound: egress::Settings,
-    metrics: Arc<Metrics>,
+    shared: Shared,
     is_cut: AtomicBool,
+}
+
+/// What the gateways of one process share, each with a configuration of its own.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    /// Compiles and loads code.
+    pub(crate) loader: Arc<Loader>,
+    /// The code that is loaded.
+    pub(crate) loaded_packages: Arc<LoadedPackages>,
+    /// The building blocks, if any package uses them.
+    pub(crate) building_blocks: Option<BuildingBlocks>,
+    /// The ways of guests' requests.
+    pub(crate) outbound: egress::Settings,
+    /// The memory of all instances.
+    pub(crate) memory: Arc<MachineMemory>,
+    /// Everything that is counted.
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// The connection that a request came in on.
@@ -60,25 +78,13 @@ pub struct ConnectionInfo {
 
 impl Gateway {
     /// A gateway for these routes, whose package indices point into `packages`.
-    pub(crate) fn new(
-        routes: Vec<Route>,
-        packages: Vec<Arc<Package>>,
-        loader: Loader,
-        loaded_packages: LoadedPackages,
-        building_blocks: Option<BuildingBlocks>,
-        outbound: egress::Settings,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub(crate) fn new(routes: Vec<Route>, packages: Vec<Arc<Package>>, shared: Shared) -> Self {
         let route_metrics = routes.iter().map(|_| OnceLock::new()).collect();
         Self {
             routes: RouteTable::new(routes),
             route_metrics,
             packages,
-            loader: Arc::new(loader),
-            loaded_packages,
-            building_blocks,
-            outbound,
-            metrics,
+            shared,
             is_cut: AtomicBool::new(false),
         }
     }
@@ -94,12 +100,12 @@ impl Gateway {
 
     /// A client for the requests of guests, with connections of its own.
     pub(crate) fn client(&self) -> Client {
-        Client::new(self.outbound.clone())
+        Client::new(self.shared.outbound.clone())
     }
 
     /// The building blocks, if any package uses them.
     pub(crate) fn building_blocks(&self) -> Option<&BuildingBlocks> {
-        self.building_blocks.as_ref()
+        self.shared.building_blocks.as_ref()
     }
 
     /// The packages, in the order of the configuration.
@@ -117,12 +123,22 @@ impl Gateway {
 
     /// The packages that are loaded.
     pub(crate) fn loaded_packages(&self) -> &LoadedPackages {
-        &self.loaded_packages
+        &self.shared.loaded_packages
+    }
+
+    /// What it shares with the one that takes its place.
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The routes.
+    pub(crate) fn routes(&self) -> &[Route] {
+        self.routes.routes()
     }
 
     /// The pool that the memory of most instances comes from.
     pub(crate) fn pool(&self) -> &Pool {
-        self.loader.engines().pool()
+        self.shared.loader.engines().pool()
     }
 
     /// Says whose requests are cut at the end; what is said once is not said again.
@@ -168,7 +184,7 @@ impl Gateway {
 
     /// Counts a request that was refused before it came here.
     pub(crate) fn refused(&self, failure: &Failure) {
-        self.metrics.unrouted(failure.reason());
+        self.shared.metrics.unrouted(failure.reason());
     }
 
     async fn route<B>(
@@ -183,7 +199,7 @@ impl Gateway {
         B::Error: Into<Error>,
     {
         let found = self.find(&mut request);
-        let (index, package, prefix) = found.inspect_err(|failure| self.metrics.unrouted(failure.reason()))?;
+        let (index, package, prefix) = found.inspect_err(|failure| self.shared.metrics.unrouted(failure.reason()))?;
         if !connection.is_sidecar {
             request_headers::remove_dapr_headers(request.headers_mut());
         }
@@ -231,7 +247,7 @@ impl Gateway {
 
     /// Returns whether a path of a package is for the building blocks alone.
     pub(crate) fn is_internal(&self, account: &Account, path: &str) -> bool {
-        match &self.building_blocks {
+        match &self.shared.building_blocks {
             Some(blocks) if !account.config.grants.is_none() => blocks.is_internal(account.name().app_id(), path),
             _ => is_dapr_path(path),
         }
@@ -241,7 +257,11 @@ impl Gateway {
         let route = self.routes.routes().get(index)?;
         let made = self.route_metrics.get(index)?;
         Some(Arc::clone(made.get_or_init(|| {
-            Arc::new(self.metrics.route(package.name().as_str(), route.pattern()))
+            Arc::new(
+                self.shared
+                    .metrics
+                    .route(package.name().as_str(), route.pattern()),
+            )
         })))
     }
 
@@ -277,7 +297,7 @@ impl Gateway {
             .take()
             .ok_or_else(|| refused(Failure::Overloaded))?;
         let loaded = package
-            .get(&self.loader, &self.loaded_packages)
+            .get(&self.shared.loader, &self.shared.loaded_packages)
             .map_err(|_| refused(Failure::PackageUnavailable))?;
         let call = Call {
             account: Arc::clone(account),
@@ -287,7 +307,7 @@ impl Gateway {
                 Arc::clone(account),
                 id.clone(),
                 client.clone(),
-                self.building_blocks.clone(),
+                self.shared.building_blocks.clone(),
                 trace,
                 depth,
             ),

@@ -1,6 +1,7 @@
 //! The one door to the building blocks, wherever they are: embedded, or a sidecar's.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -90,6 +91,31 @@ impl BuildingBlocks {
         }
         if let Some(sidecar) = self.sidecar() {
             sidecar.settled().await;
+        }
+    }
+
+    /// Serves other apps at work, and embedded what the resource YAML says now, as [`Dapr::reload`] and
+    /// [`Sidecar::reload`] tell; `settings` are heeded where the blocks are embedded. Returns when every app that was
+    /// asked has told its subscriptions, but does not wait long for one that hangs. Answers with the topics that a
+    /// sidecar will only know when it is started again.
+    ///
+    /// # Errors
+    /// All mistakes in the YAML: nothing is changed then.
+    pub async fn reload(
+        &self,
+        settings: &Settings,
+        apps: impl IntoIterator<Item = (AppId, Grants)>,
+        changed: &BTreeSet<AppId>,
+    ) -> Result<Vec<String>, OpenError> {
+        match &*self.0 {
+            Provider::Embedded(dapr) => dapr
+                .reload(settings, apps, changed)
+                .await
+                .map(|()| Vec::new()),
+            Provider::Sidecar { client, .. } => Ok(match client.get() {
+                Some(sidecar) => sidecar.reload(apps, changed).await,
+                None => Vec::new(),
+            }),
         }
     }
 

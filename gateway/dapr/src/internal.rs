@@ -41,6 +41,15 @@ impl DeliveryPaths {
         self.update(app, |paths| paths.bindings.clone_from(&bindings));
     }
 
+    /// Forgets an app that is gone.
+    pub(crate) fn forget(&self, app: &AppId) {
+        self.0.rcu(|all| {
+            let mut all = HashMap::clone(all);
+            all.remove(app);
+            all
+        });
+    }
+
     fn update(&self, app: &AppId, change: impl Fn(&mut Paths)) {
         self.0.rcu(|all| {
             let mut all = HashMap::clone(all);

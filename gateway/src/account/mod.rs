@@ -4,7 +4,10 @@
 mod kept;
 mod log_budget;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use tokio::sync::Semaphore;
 
@@ -35,8 +38,9 @@ pub(crate) struct Account {
     /// The permits for looking names up for them.
     pub lookups: Arc<Semaphore>,
     /// The part of the log that its guests may still fill.
-    pub log: LogBudget,
+    pub log: Arc<LogBudget>,
     metrics: (Arc<Metrics>, OnceLock<PackageMetrics>),
+    is_cut: AtomicBool,
 }
 
 impl Account {
@@ -53,9 +57,42 @@ impl Account {
             outbound: Permits::new(config.limits.outbound_concurrency),
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             config,
-            log: LogBudget::new(),
+            log: Arc::new(LogBudget::new()),
+            is_cut: AtomicBool::new(false),
             metrics: (Arc::clone(metrics), OnceLock::new()),
         }
+    }
+
+    /// The account of the same package under another configuration: what is taken stays taken.
+    pub(crate) fn successor(&self, config: PackageConfig) -> Self {
+        Self {
+            memory: Arc::clone(&self.memory),
+            admission: self.admission.clone(),
+            outbound: self.outbound.clone(),
+            lookups: Arc::clone(&self.lookups),
+            log: Arc::clone(&self.log),
+            config,
+            metrics: (Arc::clone(&self.metrics.0), OnceLock::new()),
+            is_cut: AtomicBool::new(false),
+        }
+    }
+
+    /// Has the limits of this account hold from now on, also for the instances of accounts before it; it may have so many
+    /// `instances`.
+    pub(crate) fn hold_limits(&self, instances: usize) {
+        self.admission.set_limit(instances);
+        self.outbound
+            .set_limit(self.config.limits.outbound_concurrency);
+    }
+
+    /// Ends the instances that still run on this account, soon.
+    pub(crate) fn cut(&self) {
+        self.is_cut.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether they are to end.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Relaxed)
     }
 
     /// The package's name, which is its app-id.

@@ -5,7 +5,9 @@ pub mod client;
 mod guard;
 mod parked;
 mod ready;
+mod reload;
 mod snapshot;
+mod status;
 
 use std::sync::{
     Arc, OnceLock,
@@ -22,9 +24,17 @@ use axum::{
 use serde::Serialize;
 use wasmgate_dapr::BuildingBlocks;
 
-use crate::{config::Secret, engine::Choice, gateway::Gateway, metrics::Metrics, package::Package};
+use crate::{
+    config::Secret,
+    engine::Choice,
+    gateway::{Current, Gateway},
+    metrics::Metrics,
+    package::Package,
+};
 
 pub use parked::{MAX_LISTED, Order};
+use reload::Reloads;
+pub(crate) use reload::{NotReloaded, Reloaded, Wish};
 
 /// The state that the admin listener shows, from before the first package is loaded to the end of the drain.
 #[derive(Clone)]
@@ -34,8 +44,9 @@ struct Shared {
     metrics: Arc<Metrics>,
     /// Asked of operators who do not call from this machine.
     token: Option<Secret>,
-    gateway: OnceLock<Arc<Gateway>>,
+    gateway: OnceLock<Current>,
     draining: AtomicBool,
+    reloads: Reloads,
 }
 
 impl Status {
@@ -46,12 +57,13 @@ impl Status {
             token,
             gateway: OnceLock::new(),
             draining: AtomicBool::new(false),
+            reloads: Reloads::default(),
         }))
     }
 
     /// From now on the gateway is ready.
-    pub(crate) fn serving(&self, gateway: Arc<Gateway>) {
-        // It is said once; a second gateway would have a status of its own.
+    pub(crate) fn serving(&self, gateway: Current) {
+        // It is said once; a reload changes what is current.
         let _ = self.0.gateway.set(gateway);
     }
 
@@ -60,30 +72,33 @@ impl Status {
         self.0.draining.store(true, Ordering::Release);
     }
 
-    fn is_draining(&self) -> bool {
+    /// Returns whether the end has begun.
+    pub(crate) fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Acquire)
     }
 
-    fn gateway(&self) -> Option<&Arc<Gateway>> {
-        self.0.gateway.get()
+    fn gateway(&self) -> Option<Arc<Gateway>> {
+        Some(Arc::clone(&self.0.gateway.get()?.load()))
     }
 
-    fn building_blocks(&self) -> Option<&BuildingBlocks> {
-        self.gateway()?.building_blocks()
+    fn building_blocks(&self) -> Option<BuildingBlocks> {
+        self.gateway()?.building_blocks().cloned()
     }
 }
 
-/// `/livez`, `/readyz`, `/metrics`, `/packages`, `/queues` and `/parked`.
+/// `/livez`, `/readyz`, `/metrics`, `/packages`, `/status`, `/queues`, `/parked` and `/reload`.
 pub(crate) fn router(status: Status) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready::answer))
         .route("/metrics", get(render))
         .route("/packages", get(packages))
+        .route("/status", get(status::answer))
         .route("/queues", get(parked::queues))
         .route("/parked", get(parked::list))
         .route("/parked/release", post(parked::release))
         .route("/parked/drop", post(parked::discard))
+        .route("/reload", post(reload::reload))
         .with_state(status)
 }
 
@@ -123,8 +138,9 @@ impl PackageStatus {
 }
 
 async fn packages(State(status): State<Status>) -> Json<Vec<PackageStatus>> {
-    let packages = status
-        .gateway()
+    let gateway = status.gateway();
+    let packages = gateway
+        .as_ref()
         .map_or(&[][..], |gateway| gateway.packages());
     Json(packages.iter().map(PackageStatus::new).collect())
 }

@@ -131,12 +131,12 @@ fn read(status: &Status, peer: SocketAddr, uri: &Uri, headers: &HeaderMap, body:
 }
 
 /// The runtime that has the queues; none if no package uses building blocks.
-fn queues_of(status: &Status) -> Result<Option<&Dapr>, Failed> {
+fn queues_of(status: &Status) -> Result<Option<Dapr>, Failed> {
     if status.gateway().is_none() {
         return Err(Failed::NotYet);
     }
     match status.building_blocks() {
-        Some(blocks) => blocks.embedded().map(Some).ok_or(Failed::Sidecar),
+        Some(blocks) => blocks.embedded().cloned().map(Some).ok_or(Failed::Sidecar),
         None => Ok(None),
     }
 }

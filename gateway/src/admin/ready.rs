@@ -89,6 +89,7 @@ pub(super) fn conditions(status: &Status) -> Vec<Condition> {
     if let Some(blocks) = gateway.building_blocks() {
         conditions.extend(blocks.conditions().into_iter().map(Condition::from));
     }
+    conditions.extend(status.reload_conditions());
     let packages = gateway.packages().iter();
     conditions.extend(packages.filter_map(|package| {
         Some(Condition {

@@ -40,7 +40,7 @@ pub fn caveats(config: &Config) -> Vec<String> {
 }
 
 /// Returns whether anybody may call the building blocks.
-fn is_used(config: &Config) -> bool {
+pub(super) fn is_used(config: &Config) -> bool {
     let granted = config
         .packages
         .iter()
@@ -50,7 +50,7 @@ fn is_used(config: &Config) -> bool {
     granted || served
 }
 
-fn embedded(dapr: &DaprConfig) -> Settings {
+pub(super) fn embedded(dapr: &DaprConfig) -> Settings {
     let environment = dapr.environment.reveal().clone();
     Settings {
         data: dapr.data.clone(),

@@ -7,13 +7,15 @@ use rayon::{
     iter::{Either, IntoParallelRefIterator as _, ParallelIterator as _},
 };
 
+use wasmgate_dapr::BuildingBlocks;
+
 use super::{StartError, dapr, machine, memory_limit, metrics, system};
 use crate::{
     account::Account,
     config::{Config, PackageConfig},
     egress,
     engine::{self, EngineCollector, EngineKind, EngineLimits, Engines},
-    gateway::Gateway,
+    gateway::{Gateway, Shared},
     machine_memory::{MachineMemory, MemoryCollector},
     metrics::Metrics,
     package::{Budget, LoadedPackages, Loader, Package, Registered},
@@ -37,11 +39,7 @@ pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway
         .register(collector)
         .map_err(|error| machine(&error))?;
     let registered = register(&config, &loader)?;
-    let blocks = dapr::open(&config).map_err(|error| {
-        let mistakes = Vec::from(error).into_iter();
-        let mistakes = mistakes.map(|mistake| config.at_key("dapr.data", mistake));
-        StartError::Data(config.diagnostics(mistakes.collect()))
-    })?;
+    let blocks = open_blocks(&config)?;
     let loaded_packages = LoadedPackages::new(
         Budget::from_system(config.server.loaded_code),
         metrics.evictions.clone(),
@@ -63,26 +61,44 @@ pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway
             ))
         })
         .collect();
-    Ok(Gateway::new(
-        config.routes,
-        packages,
-        loader,
-        loaded_packages,
-        blocks,
+    let shared = Shared {
+        loader: Arc::new(loader),
+        loaded_packages: Arc::new(loaded_packages),
+        building_blocks: blocks,
         outbound,
+        memory,
         metrics,
-    ))
+    };
+    Ok(Gateway::new(config.routes, packages, shared))
+}
+
+/// Opens the building blocks if the configuration has any use for them.
+pub(super) fn open_blocks(config: &Config) -> Result<Option<BuildingBlocks>, StartError> {
+    dapr::open(config).map_err(|error| {
+        let mistakes = Vec::from(error).into_iter();
+        let mistakes = mistakes.map(|mistake| config.at_key("dapr.data", mistake));
+        StartError::Data(config.diagnostics(mistakes.collect()))
+    })
 }
 
 /// Checks the component files, and compiles what is not compiled yet, as many packages at once as there are cores.
 pub(super) fn register(config: &Config, loader: &Loader) -> Result<Vec<Registered>, StartError> {
+    register_known(config, loader, |_| None)
+}
+
+/// The same with what is `known` of packages that are configured as before.
+pub(super) fn register_known<'a>(
+    config: &Config,
+    loader: &Loader,
+    known: impl Fn(&PackageConfig) -> Option<&'a Registered> + Sync,
+) -> Result<Vec<Registered>, StartError> {
     let unfit = dapr::check(config).into_iter();
     let mut unfit: Vec<_> = unfit
         .map(|wrong| config.at_key("dapr.components", wrong))
         .collect();
     let register = |package: &PackageConfig| {
         loader
-            .register(package, package.engine)
+            .register(package, package.engine, known(package))
             .map_err(|error| config.at_source(package, error.into()))
     };
     let (registered, failed): (Vec<_>, Vec<_>) = loader.threads().install(|| {
@@ -102,7 +118,7 @@ pub(super) fn register(config: &Config, loader: &Loader) -> Result<Vec<Registere
 
 /// The number of instances that each package may have at once: its `concurrency`, or less where the engine's slots do
 /// not suffice for all.
-fn shares(config: &Config, registered: &[Registered], engines: &Engines) -> Vec<usize> {
+pub(super) fn shares(config: &Config, registered: &[Registered], engines: &Engines) -> Vec<usize> {
     let concurrency = config
         .packages
         .iter()
@@ -137,17 +153,10 @@ pub(super) fn loader(config: &Config, metrics: &Arc<Metrics>) -> Result<Loader, 
         .iter()
         .map(|package| package.limits.concurrency)
         .sum();
-    let memory = config
-        .packages
-        .iter()
-        .map(|package| package.limits.memory)
-        .max()
-        .unwrap_or_default();
     let limits = EngineLimits {
         instances: u32::try_from(wanted)
             .unwrap_or(u32::MAX)
-            .clamp(1, engine::MAX_INSTANCES),
-        memory: usize::try_from(memory).unwrap_or(usize::MAX),
+            .clamp(engine::EXPECTED_INSTANCES, engine::MAX_INSTANCES),
     };
     let engines = Engines::new(limits).map_err(|error| StartError::Machine(format!("{error:#}")))?;
     // Kept: code that is lost while the gateway serves is compiled on it too, and so are the functions of one

@@ -3,25 +3,28 @@
 mod dapr;
 mod load;
 mod memory_limit;
+mod reload;
 mod sockets;
 mod system;
 mod unmet;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
+use tokio::sync::mpsc;
 use wasmgate_common::Diagnostics;
 
 use crate::{
     admin::{self, Status},
     config::{Config, Rejected},
     deliveries::Deliveries,
-    gateway::Gateway,
+    gateway::Current,
     metrics::Metrics,
     package::Registered,
     server::{RouterServer, Workers},
 };
+use reload::Reloader;
 use sockets::Sockets;
-use system::{Signals, grow_descriptor_table, raise_descriptor_limit};
+use system::{Signals, Told, grow_descriptor_table, raise_descriptor_limit};
 
 pub use dapr::caveats;
 pub use load::load;
@@ -84,24 +87,37 @@ pub fn all_mistakes(rejected: Rejected) -> Diagnostics {
     diagnostics
 }
 
-/// Serves until SIGTERM or Ctrl-C; `ready` is called once, when requests are taken.
+/// Addresses of the command line, in the place of those of the configuration.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Overrides {
+    /// The public listener's.
+    pub listen: Option<SocketAddr>,
+    /// The admin listener's.
+    pub admin: Option<SocketAddr>,
+}
+
+/// Serves until SIGTERM or Ctrl-C, and reads the configuration again on SIGHUP; `ready` is called once, when requests are
+/// taken.
 ///
 /// # Errors
 /// When something needed is not there; nothing has been served then.
-pub fn up(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, StartError> {
+pub fn up(config: Config, overrides: Overrides, ready: impl FnOnce(Addresses)) -> Result<Ended, StartError> {
     raise_descriptor_limit();
     grow_descriptor_table();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| machine(&error))?;
-    let ended = runtime.block_on(serve(config, ready));
+    let ended = runtime.block_on(serve(config, overrides, ready));
     // What a forced end leaves behind on other threads is not waited for.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, StartError> {
+async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addresses)) -> Result<Ended, StartError> {
+    let first = Arc::new(config.clone());
+    config.server.listen = overrides.listen.unwrap_or(config.server.listen);
+    config.server.admin = overrides.admin.unwrap_or(config.server.admin);
     let mut signals = Signals::new().map_err(|error| machine(&error))?;
     let sockets = Sockets::bind(&config)?;
     let addresses = sockets.addresses()?;
@@ -113,27 +129,41 @@ async fn serve(config: Config, ready: impl FnOnce(Addresses)) -> Result<Ended, S
 
     let loading = tokio::task::spawn_blocking(move || load::load_with(config, metrics));
     let gateway = tokio::select! {
-        loaded = loading => Arc::new(loaded.map_err(|error| machine(&error))??),
-        () = signals.next() => return Ok(Ended::Cut),
+        loaded = loading => Current::new(Arc::new(loaded.map_err(|error| machine(&error))??)),
+        () = signals.end() => return Ok(Ended::Cut),
     };
-    tokio::spawn(trim(Arc::clone(&gateway)));
+    tokio::spawn(trim(gateway.clone()));
     let deliveries = Deliveries::start(&gateway, &server, app, sockets.dapr);
     let deliveries = deliveries.await.map_err(|error| machine(&error))?;
     let workers = Workers::start(sockets.public, &server, &gateway).map_err(|error| machine(&error))?;
-    status.serving(Arc::clone(&gateway));
+    status.serving(gateway.clone());
+    if let Some(redirection) = deliveries.redirection() {
+        let (wishes, wished) = mpsc::unbounded_channel();
+        status.take_wishes(wishes);
+        let reloader = Reloader {
+            first,
+            current: gateway.clone(),
+            redirection,
+            status: status.clone(),
+        };
+        tokio::spawn(reloader.run(wished));
+    }
     ready(addresses);
 
-    signals.next().await;
+    while signals.next().await == Told::Reload {
+        let status = status.clone();
+        tokio::spawn(async move { status.reload().await });
+    }
     status.draining();
     tracing::info!("draining: no new connections are taken");
     let drained = tokio::time::timeout(server.drain_timeout, drain(workers, deliveries));
     // The workers keep to the time-out themselves; this one is for all together.
     let ended = tokio::select! {
         drained = drained => drained.unwrap_or(Ended::Cut),
-        () = signals.next() => Ended::Cut,
+        () = signals.end() => Ended::Cut,
     };
     if ended == Ended::Cut {
-        gateway.warn_of_cut_requests();
+        gateway.load().warn_of_cut_requests();
     }
     Ok(ended)
 }
@@ -147,11 +177,11 @@ async fn drain(workers: Workers, mut deliveries: Deliveries) -> Ended {
 }
 
 /// Gives memory of idle slots back, so that a burst does not keep what it took.
-async fn trim(gateway: Arc<Gateway>) {
+async fn trim(gateway: Current) {
     let mut interval = tokio::time::interval(TRIM_INTERVAL);
     loop {
         interval.tick().await;
-        gateway.pool().trim();
+        gateway.load().pool().trim();
     }
 }
 

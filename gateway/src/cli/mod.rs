@@ -10,6 +10,7 @@ mod new;
 mod parked;
 mod routes;
 mod schema;
+mod status;
 mod up;
 
 use std::{io::Write as _, process::ExitCode};
@@ -44,6 +45,10 @@ pub(crate) enum Command {
     /// Handle events of a running gateway that nothing will deliver by itself
     #[command(subcommand)]
     Parked(parked::Parked),
+    /// Show what a running gateway serves, and what became of its last reload
+    Status(status::Status),
+    /// Have a running gateway read its configuration again, as SIGHUP does
+    Reload(status::Status),
     /// Print the JSON Schema of the configuration, which editors complete and check it by
     Schema,
     /// Print what a shell needs to complete this command's arguments
@@ -66,6 +71,8 @@ impl Command {
             Self::Compile(compile) => compile.run(),
             Self::Routes(routes) => routes.run(),
             Self::Parked(parked) => parked.run(),
+            Self::Status(status) => status.run(),
+            Self::Reload(status) => status.reload(),
             Self::Schema => schema::run(),
             Self::Completions(completions) => completions.run(),
             Self::Man => man::run(),

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, process::ExitCode};
 
 use clap::Args;
 use wasmgate::{
-    bootstrap::{self, Ended},
+    bootstrap::{self, Ended, Overrides},
     config,
 };
 
@@ -25,11 +25,13 @@ pub(crate) struct Up {
 
 impl Up {
     pub(super) fn run(self) -> Result<ExitCode, Exit> {
-        let mut config = self.file.load()?;
-        config.server.listen = self.listen.unwrap_or(config.server.listen);
-        config.server.admin = self.admin.unwrap_or(config.server.admin);
+        let config = self.file.load()?;
+        let overrides = Overrides {
+            listen: self.listen,
+            admin: self.admin,
+        };
         let table = config::table(&config);
-        let ended = bootstrap::up(config, |addresses| {
+        let ended = bootstrap::up(config, overrides, |addresses| {
             let dapr = addresses
                 .dapr
                 .map(|address| format!("dapr on {}\n", url(address)));

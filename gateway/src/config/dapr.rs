@@ -88,7 +88,7 @@ pub enum DaprMode {
 }
 
 /// The keys of `[dapr]`.
-const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 14] = [
     "mode",
     "data",
     "components",

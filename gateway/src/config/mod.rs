@@ -22,6 +22,7 @@ mod package;
 mod quotas;
 mod reader;
 mod rejected;
+mod restart;
 mod route;
 mod schema;
 mod secret;

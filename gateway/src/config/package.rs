@@ -129,6 +129,31 @@ const KEYS: [&str; 8] = [
 const RESERVED_VARIABLES: [&str; 2] = ["APP_ID", "DAPR_HTTP_ENDPOINT"];
 
 impl PackageConfig {
+    /// Returns whether another configuration says the same of this package, wherever it says it.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let Self {
+            name,
+            source,
+            source_at: _,
+            sha256,
+            engine,
+            env,
+            outbound,
+            tls,
+            limits,
+            grants,
+        } = self;
+        *name == other.name
+            && *source == other.source
+            && *sha256 == other.sha256
+            && *engine == other.engine
+            && *env == other.env
+            && *outbound == other.outbound
+            && *tls == other.tls
+            && *limits == other.limits
+            && *grants == other.grants
+    }
+
     /// Reads every package, in the order of names, each with its name as written; `None` for one that
     /// is wrong. Paths are resolved against `folder`.
     pub(super) fn read_all<'a>(

@@ -96,7 +96,7 @@ pub struct Server {
 }
 
 /// The keys of `[server]`.
-const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 13] = [
     "listen",
     "admin",
     "workers",

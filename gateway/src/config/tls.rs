@@ -27,6 +27,14 @@ pub struct TlsConfig {
 /// The keys of `[package.NAME.tls]`.
 const KEYS: [&str; 3] = ["ca", "certificate", "key"];
 
+/// A client certificate is the same by its chain: the key belongs to that.
+impl PartialEq for TlsConfig {
+    fn eq(&self, other: &Self) -> bool {
+        let chain = |one: &Self| one.identity.as_ref().map(|identity| identity.cert.clone());
+        self.authorities == other.authorities && chain(self) == chain(other)
+    }
+}
+
 impl TlsConfig {
     /// Reads the table `tls` of a package; paths are resolved against `folder`.
     pub(super) fn read(package: &Section<'_>, folder: &Path) -> Option<Self> {

@@ -1,9 +1,6 @@
 //! The channel by which the building blocks reach packages: as an instance of their own, with no route and no socket.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
@@ -13,7 +10,7 @@ use crate::{
     account::Account,
     egress::{self, Client},
     error::Failure,
-    gateway::Gateway,
+    gateway::{Gateway, WeakCurrent},
     request_headers::{self, RequestId},
 };
 
@@ -26,25 +23,25 @@ const CALLER: &str = "dapr-caller-app-id";
 
 /// The packages of a gateway.
 pub(super) struct Packages {
-    gateway: Weak<Gateway>,
+    gateway: WeakCurrent,
     client: Client,
 }
 
 impl Packages {
     /// `client` is what instances that handle a delivery send requests with.
-    pub(super) fn new(gateway: Weak<Gateway>, client: Client) -> Self {
+    pub(super) fn new(gateway: WeakCurrent, client: Client) -> Self {
         Self { gateway, client }
     }
 
     fn account(&self, app: &AppId) -> Option<Arc<Account>> {
-        let gateway = self.gateway.upgrade()?;
+        let gateway = self.gateway.load_called()?;
         Some(Arc::clone(&gateway.package(app)?.account))
     }
 }
 
 impl AppChannel for Packages {
     fn deliver(&self, app: &AppId, request: Request<Body>) -> DeliverFuture {
-        let (gateway, client, app) = (self.gateway.upgrade(), self.client.clone(), app.clone());
+        let (gateway, client, app) = (self.gateway.load_called(), self.client.clone(), app.clone());
         Box::pin(async move {
             match gateway {
                 Some(gateway) => deliver(&gateway, &app, request, &client).await,

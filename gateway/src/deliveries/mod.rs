@@ -4,24 +4,29 @@
 mod channel;
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{Ipv4Addr, TcpListener},
     sync::Arc,
+    time::Duration,
 };
 
 use axum::Router;
 use http::Request;
 use http_body_util::BodyExt as _;
-use tokio::runtime::Runtime;
-use wasmgate_dapr::{AppId, Body, BuildingBlocks};
+use tokio::runtime::{Handle, Runtime};
+use wasmgate_dapr::{AppId, Body, BuildingBlocks, Grants, OpenError, Settings as DaprSettings};
 
 use crate::{
     config::Server as ServerConfig,
     egress,
-    gateway::{ConnectionInfo, Gateway},
+    gateway::{ConnectionInfo, Current, Gateway},
     server::RouterServer,
 };
 use channel::Packages;
+
+/// The time for which a new configuration waits for packages that do not tell their subscriptions, as a start does.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Deliveries under way.
 pub(crate) struct Deliveries {
@@ -29,7 +34,16 @@ pub(crate) struct Deliveries {
     runtime: Option<Runtime>,
     /// There until the drain, if `[dapr] listen` asks for one.
     server: Option<RouterServer>,
-    building_blocks: Option<BuildingBlocks>,
+    gateway: Current,
+    connection: ConnectionInfo,
+}
+
+/// The way to have deliveries go to another gateway. Cloning copies pointers.
+#[derive(Clone)]
+pub(crate) struct Redirection {
+    runtime: Handle,
+    gateway: Current,
+    connection: ConnectionInfo,
 }
 
 /// A start of deliveries that failed.
@@ -50,7 +64,7 @@ impl Deliveries {
     /// # Errors
     /// When the system does not give what they need.
     pub(crate) async fn start(
-        gateway: &Arc<Gateway>,
+        gateway: &Current,
         config: &ServerConfig,
         app: AppId,
         listener: Option<TcpListener>,
@@ -61,17 +75,19 @@ impl Deliveries {
             .enable_all()
             .build()?;
         let handle = runtime.handle().clone();
+        let now = gateway.load_called();
+        let connection = ConnectionInfo {
+            is_sidecar: true,
+            ..now.connection(Ipv4Addr::LOCALHOST.into())
+        };
         let mut deliveries = Self {
             runtime: Some(runtime),
             server: None,
-            building_blocks: gateway.building_blocks().cloned(),
+            gateway: gateway.clone(),
+            connection: connection.clone(),
         };
-        let Some(building_blocks) = deliveries.building_blocks.clone() else {
+        let Some(building_blocks) = now.building_blocks().cloned() else {
             return Ok(deliveries);
-        };
-        let connection = ConnectionInfo {
-            is_sidecar: true,
-            ..gateway.connection(Ipv4Addr::LOCALHOST.into())
         };
         if let Some(listener) = listener {
             let router = building_blocks.router(app, public_routes(gateway, &connection));
@@ -79,10 +95,19 @@ impl Deliveries {
             let _here = handle.enter();
             deliveries.server = Some(RouterServer::start(listener, router, config)?);
         }
-        let gateway = Arc::clone(gateway);
+        let gateway = gateway.clone();
         let started = handle.spawn(async move { start(&building_blocks, &gateway, connection).await });
         started.await?;
         Ok(deliveries)
+    }
+
+    /// The way to have deliveries go to another gateway.
+    pub(crate) fn redirection(&self) -> Option<Redirection> {
+        Some(Redirection {
+            runtime: self.runtime.as_ref()?.handle().clone(),
+            gateway: self.gateway.clone(),
+            connection: self.connection.clone(),
+        })
     }
 
     /// Has every answer on the listener be the last one on its connection: the end has begun, but requests in flight
@@ -98,7 +123,7 @@ impl Deliveries {
         if let Some(server) = self.server.take() {
             server.drain().await;
         }
-        if let Some(building_blocks) = &self.building_blocks {
+        if let Some(building_blocks) = self.gateway.load_called().building_blocks() {
             building_blocks.stop().await;
         }
     }
@@ -113,11 +138,67 @@ impl Drop for Deliveries {
     }
 }
 
-async fn start(building_blocks: &BuildingBlocks, gateway: &Arc<Gateway>, connection: ConnectionInfo) {
+impl Redirection {
+    /// Has the building blocks call `next`, and asks its packages for their subscriptions: those that are `changed`, and
+    /// all whose grants are. Returns when they have told them, but does not wait long for one that hangs; answers with
+    /// the topics that a sidecar will know only when it is started again.
+    ///
+    /// # Errors
+    /// With the mistakes in component files; nothing is changed then.
+    pub(crate) async fn turn_to(
+        &self,
+        next: &Arc<Gateway>,
+        settings: DaprSettings,
+        changed: BTreeSet<AppId>,
+    ) -> Result<Vec<String>, OpenError> {
+        let before = self.gateway.load_called();
+        let Some(blocks) = next.building_blocks().cloned() else {
+            self.gateway.call(Arc::clone(next));
+            return Ok(Vec::new());
+        };
+        let is_first = before.building_blocks().is_none();
+        self.gateway.call(Arc::clone(next));
+        expect_deliveries(next);
+        let (gateway, connection, apps) = (self.gateway.clone(), self.connection.clone(), apps(next));
+        let mut turning = self.runtime.spawn(async move {
+            if is_first {
+                start(&blocks, &gateway, connection).await;
+                return Ok(Vec::new());
+            }
+            blocks.reload(&settings, apps, &changed).await
+        });
+        match tokio::time::timeout(PATIENCE, &mut turning).await {
+            Ok(Ok(turned)) => turned.inspect_err(|_| self.gateway.call(before)),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the packages could not be asked for their subscriptions");
+                Ok(Vec::new())
+            }
+            Err(_) => {
+                tracing::warn!("the new configuration is served although a package has not told its subscriptions");
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
+async fn start(building_blocks: &BuildingBlocks, gateway: &Current, connection: ConnectionInfo) {
+    let now = gateway.load_called();
+    expect_deliveries(&now);
+    let channel = Packages::new(gateway.downgrade(), connection.client);
+    let apps = apps(&now);
+    drop(now);
+    building_blocks.start(Arc::new(channel), apps).await;
+}
+
+fn expect_deliveries(gateway: &Gateway) {
     let packages = gateway.packages().iter();
     for package in packages.filter(|package| !package.account.config.grants.is_none()) {
         package.account.metrics().expect_deliveries();
     }
+}
+
+/// The apps that the packages are, with their grants.
+fn apps(gateway: &Gateway) -> Vec<(AppId, Grants)> {
     let packages = gateway.packages().iter();
     let apps = packages.map(|package| {
         (
@@ -125,17 +206,16 @@ async fn start(building_blocks: &BuildingBlocks, gateway: &Arc<Gateway>, connect
             package.account.config.grants.clone(),
         )
     });
-    let apps: Vec<_> = apps.collect();
-    let channel = Packages::new(Arc::downgrade(gateway), connection.client);
-    building_blocks.start(Arc::new(channel), apps).await;
+    apps.collect()
 }
 
 /// Answers as the public listener does what a sidecar sends that is no callback: an invocation by another app.
-fn public_routes(gateway: &Arc<Gateway>, connection: &ConnectionInfo) -> Router {
-    let (gateway, connection) = (Arc::clone(gateway), connection.clone());
+fn public_routes(gateway: &Current, connection: &ConnectionInfo) -> Router {
+    let (gateway, connection) = (gateway.clone(), connection.clone());
     Router::new().fallback(move |request: Request<Body>| {
-        let (gateway, connection) = (Arc::clone(&gateway), connection.clone());
+        let (gateway, connection) = (gateway.clone(), connection.clone());
         async move {
+            let gateway = gateway.load();
             let request = request.map(|body| body.map_err(egress::broken));
             gateway.handle(request, &connection).await.map(Body::new)
         }

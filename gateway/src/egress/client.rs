@@ -121,21 +121,23 @@ impl Client {
     }
 
     fn key(&self, outgoing: &Outgoing) -> Key {
-        let (_, is_own) = self.0.settings.tls_of(outgoing.account.name());
+        let ways = self.0.settings.now();
+        let (_, is_own) = ways.tls_of(outgoing.account.name());
         Key {
+            generation: ways.generation(),
             to: outgoing.to.clone(),
             of: is_own.then(|| outgoing.account.name().clone()),
         }
     }
 
     async fn connect(&self, outgoing: &Outgoing, options: RequestOptions) -> Result<Connection, Failed> {
-        let settings = &self.0.settings;
-        let (tls, _) = settings.tls_of(outgoing.account.name());
+        let ways = self.0.settings.now();
+        let (tls, _) = ways.tls_of(outgoing.account.name());
         let limit = options.connect_timeout.unwrap_or(CONNECT_TIMEOUT);
         let resolving = AtomicBool::new(true);
         let connecting = connect(
             &outgoing.to,
-            settings,
+            &ways,
             tls,
             &outgoing.account.lookups,
             &resolving,

@@ -30,7 +30,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use super::{
     failed::Failed,
     outgoing::Destination,
-    settings::Settings,
+    settings::Ways,
     watched::{Watch, Watched},
 };
 
@@ -67,17 +67,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// Connects to a destination. `resolving` says whether it still waits for the name.
 pub(super) async fn connect(
     to: &Destination,
-    settings: &Settings,
+    ways: &Ways,
     tls: &Arc<ClientConfig>,
     lookups: &Arc<Semaphore>,
     resolving: &AtomicBool,
 ) -> Result<Connection, Failed> {
-    let proxy = settings.proxy_for(to);
+    let proxy = ways.proxy_for(to);
     let Some(proxy) = proxy else {
-        let addresses = settings
-            .resolver()
-            .resolve(&to.host, to.port, lookups)
-            .await?;
+        let addresses = ways.resolver().resolve(&to.host, to.port, lookups).await?;
         resolving.store(false, Ordering::Relaxed);
         let stream = tcp(&addresses).await?;
         return if to.https {
@@ -86,7 +83,7 @@ pub(super) async fn connect(
             http1(Box::new(stream), None).await
         };
     };
-    let stream = to_proxy(&proxy, settings, lookups, resolving).await?;
+    let stream = to_proxy(&proxy, ways, lookups, resolving).await?;
     let credentials = proxy.basic_auth().cloned();
     if to.https {
         let tunnel = tunnel(stream, to, credentials).await?;
@@ -200,18 +197,18 @@ async fn http2(stream: Box<dyn Stream>) -> Result<Connection, Failed> {
 
 async fn to_proxy(
     proxy: &Intercept,
-    settings: &Settings,
+    ways: &Ways,
     lookups: &Arc<Semaphore>,
     resolving: &AtomicBool,
 ) -> Result<Box<dyn Stream>, Failed> {
     let https = proxy.uri().scheme() == Some(&http::uri::Scheme::HTTPS);
     let (host, port) = address_of(proxy.uri(), https);
     // The operator chose the proxy: no address is closed to it.
-    let addresses = settings.resolver().any(host, port, lookups).await?;
+    let addresses = ways.resolver().any(host, port, lookups).await?;
     resolving.store(false, Ordering::Relaxed);
     let stream = tcp(&addresses).await?;
     Ok(if https {
-        Box::new(over_tls(Box::new(stream), host, settings.proxy_tls()).await?)
+        Box::new(over_tls(Box::new(stream), host, ways.proxy_tls()).await?)
     } else {
         Box::new(stream)
     })

@@ -34,7 +34,7 @@ pub(crate) use body_errors::add_to_linker;
 pub(crate) use client::Client;
 pub(crate) use dapr::DAPR_ENDPOINT;
 pub(crate) use dapr::broken;
-pub(crate) use settings::Settings;
+pub(crate) use settings::{Prepared, Settings};
 
 /// One guest's door to the outside.
 pub(crate) struct Egress {

@@ -23,6 +23,8 @@ const IDLE_PER_HOST: usize = 64;
 /// The requests that a connection is good for.
 #[derive(Debug, Clone, Eq, Hash, PartialEq)]
 pub(super) struct Key {
+    /// The configuration by whose rules it was made.
+    pub(super) generation: u64,
     pub(super) to: Destination,
     /// The package, if it speaks TLS in a way of its own.
     pub(super) of: Option<PackageName>,
@@ -180,7 +182,11 @@ mod tests {
             host: "example.com".to_owned(),
             port,
         };
-        Key { to, of: None }
+        Key {
+            generation: 0,
+            to,
+            of: None,
+        }
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use arc_swap::ArcSwap;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider, sign::SingleCertAndKey};
 
@@ -20,19 +21,24 @@ const IDLE_PART_OF_DESCRIPTORS: usize = 8;
 /// The protocols offered in a TLS handshake, the best one first.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// Shared by the clients of all workers. Cloning copies a pointer.
+/// Shared by the clients of all workers. Cloning copies pointers.
 #[derive(Clone)]
-pub(crate) struct Settings(Arc<Shared>);
+pub(crate) struct Settings {
+    now: Arc<ArcSwap<Ways>>,
+    permits: Permits,
+    idle: Permits,
+}
 
-struct Shared {
+/// The ways of outgoing requests as one configuration has them.
+pub(super) struct Ways {
+    /// Rises with each configuration, so that connections made by the rules of another one are not used.
+    generation: u64,
     resolver: Resolver,
     proxies: Matcher,
     /// For packages that say nothing else.
     tls: Arc<ClientConfig>,
     /// By the names of packages with a `tls` table.
     own_tls: HashMap<PackageName, Arc<ClientConfig>>,
-    permits: Permits,
-    idle: Permits,
 }
 
 impl Settings {
@@ -41,6 +47,48 @@ impl Settings {
     /// # Errors
     /// When the cryptography has no usable protocol version: a mistake in how this program was built.
     pub(crate) fn new(config: &Config, descriptors: usize) -> Result<Self, rustls::Error> {
+        Ok(Self {
+            now: Arc::new(ArcSwap::from_pointee(Ways::new(config, 0)?)),
+            permits: Permits::new(descriptors / PART_OF_DESCRIPTORS),
+            idle: Permits::new(descriptors / IDLE_PART_OF_DESCRIPTORS),
+        })
+    }
+
+    /// Prepares other ways for [`Settings::replace`].
+    ///
+    /// # Errors
+    /// As [`Settings::new`].
+    pub(crate) fn prepare(&self, config: &Config) -> Result<Prepared, rustls::Error> {
+        let generation = self.now.load().generation + 1;
+        Ok(Prepared(Arc::new(Ways::new(config, generation)?)))
+    }
+
+    /// Sends requests from now on by other ways; those under way stay on theirs.
+    pub(crate) fn replace(&self, prepared: Prepared) {
+        self.now.store(prepared.0);
+    }
+
+    /// The ways of requests that begin now.
+    pub(super) fn now(&self) -> Arc<Ways> {
+        self.now.load_full()
+    }
+
+    /// The permits of all idle connections.
+    pub(super) fn idle(&self) -> &Permits {
+        &self.idle
+    }
+
+    /// The permits of all requests.
+    pub(super) fn permits(&self) -> &Permits {
+        &self.permits
+    }
+}
+
+/// Ways that are not gone yet.
+pub(crate) struct Prepared(Arc<Ways>);
+
+impl Ways {
+    fn new(config: &Config, generation: u64) -> Result<Self, rustls::Error> {
         let is_needed = config.packages.iter().any(|package| {
             let mut outbound = package.outbound.iter();
             package.tls.is_some() || outbound.any(|origin| origin.scheme == http::uri::Scheme::HTTPS)
@@ -57,48 +105,42 @@ impl Settings {
                 own_tls.insert(package.name.clone(), tls(roots.clone(), Some(own))?);
             }
         }
-        Ok(Self(Arc::new(Shared {
+        Ok(Self {
+            generation,
             resolver: Resolver::new(&config.server.outbound_private),
             proxies: matcher(&config.outbound.proxies),
             tls: tls(roots, None)?,
             own_tls,
-            permits: Permits::new(descriptors / PART_OF_DESCRIPTORS),
-            idle: Permits::new(descriptors / IDLE_PART_OF_DESCRIPTORS),
-        })))
+        })
+    }
+
+    /// The number of the configuration.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The TLS settings of a package, and whether they are its own.
     pub(super) fn tls_of(&self, package: &PackageName) -> (&Arc<ClientConfig>, bool) {
-        match self.0.own_tls.get(package) {
+        match self.own_tls.get(package) {
             Some(own) => (own, true),
-            None => (&self.0.tls, false),
+            None => (&self.tls, false),
         }
     }
 
     /// The TLS settings for proxies.
     pub(super) fn proxy_tls(&self) -> &Arc<ClientConfig> {
-        &self.0.tls
+        &self.tls
     }
 
     /// The proxy for a destination, if there is one.
     pub(super) fn proxy_for(&self, to: &Destination) -> Option<Intercept> {
         let uri = to.to_string().parse().ok()?;
-        self.0.proxies.intercept(&uri)
+        self.proxies.intercept(&uri)
     }
 
     /// The resolver of names.
     pub(super) fn resolver(&self) -> &Resolver {
-        &self.0.resolver
-    }
-
-    /// The permits of all idle connections.
-    pub(super) fn idle(&self) -> &Permits {
-        &self.0.idle
-    }
-
-    /// The permits of all requests.
-    pub(super) fn permits(&self) -> &Permits {
-        &self.0.permits
+        &self.resolver
     }
 }
 

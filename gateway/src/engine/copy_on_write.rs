@@ -19,6 +19,10 @@ const PARTS_PER_INSTANCE: u32 = 4;
 /// allocated as it is needed.
 const INSTANCE_BYTES: usize = 16 << 20;
 
+/// The largest memory of a slot: all that 32-bit addresses reach, which is reserved in any case. A package's own limit is
+/// its instances'.
+const MEMORY_BYTES: usize = 4 << 30;
+
 /// Elements of one table, for the same reason.
 const TABLE_ELEMENTS: usize = 100_000;
 
@@ -114,7 +118,7 @@ pub(super) fn configure(config: &mut Config, limits: EngineLimits) {
         .max_core_instance_size(INSTANCE_BYTES)
         .max_component_instance_size(INSTANCE_BYTES)
         .table_elements(TABLE_ELEMENTS)
-        .max_memory_size(limits.memory)
+        .max_memory_size(MEMORY_BYTES)
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(KEEP_RESIDENT_BYTES)
         .async_stack_keep_resident(ASYNC_STACK_BYTES)

@@ -31,6 +31,9 @@ const WASM_STACK_BYTES: usize = 256 << 10;
 /// process has. The pool lowers it to what the kernel's limit on mappings allows.
 pub(crate) const MAX_INSTANCES: u32 = 10_000;
 
+/// Instances that there is room for at the least: a reload may bring packages, and an engine is made once.
+pub(crate) const EXPECTED_INSTANCES: u32 = 1_000;
+
 /// Core modules that one component may instantiate: an interpreter whose libraries are linked as modules of their own,
 /// such as Python's with its extensions, has about a hundred.
 pub(crate) const MAX_CORE_INSTANCES: u32 = 1_000;
@@ -67,13 +70,11 @@ impl EngineKind {
     }
 }
 
-/// The most that the engines may hold at once, over all packages.
+/// The most that the second engine may hold at once, over all its packages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EngineLimits {
     /// Instances alive at once.
     pub instances: u32,
-    /// Largest linear memory of any package, in bytes.
-    pub memory: usize,
 }
 
 /// The engines; the second is made when a package first needs it.
@@ -90,7 +91,7 @@ impl Engines {
     /// When the machine cannot give the pool what it needs.
     pub(crate) fn new(limits: EngineLimits) -> wasmtime::Result<Self> {
         let mut config = common();
-        let pool = pool::configure(&mut config, limits)?;
+        let pool = pool::configure(&mut config)?;
         let engine = Engine::new(&config)?;
         epoch::start(&engine);
         Ok(Self {

@@ -19,6 +19,7 @@ use wasmtime_wasi_http::{
 use super::{
     answer::{self, Answer},
     backtrace,
+    deadline::{Late, in_time},
     host::HostState,
     label::Label,
     loaded::Loaded,
@@ -198,7 +199,7 @@ impl Guest {
             turns::queue_up(store.data().package()).await;
             handle(&mut store, &account, &loaded, request, answer).await
         };
-        let failure = match tokio::time::timeout(account.config.limits.timeout, work).await {
+        let failure = match in_time(&account, work).await {
             Ok(Ok(())) => return Ok(()),
             // What ends with 0 has done what it was to do; whether that was an answer is seen where one is waited for.
             Ok(Err(error)) if is_success(&error) && !store.data_mut().has_unfinished_body() => {
@@ -206,8 +207,9 @@ impl Guest {
             }
             Ok(Err(error)) => classify(&error, store.data()),
             // Whoever was waited for when the time was up is the one that was late.
-            Err(_) if progress.is_awaited() => (Failure::RequestTimeout, None),
-            Err(_) => (Failure::Deadline, None),
+            Err(Late::Replaced) => (Failure::Replaced, None),
+            Err(Late::Deadline) if progress.is_awaited() => (Failure::RequestTimeout, None),
+            Err(Late::Deadline) => (Failure::Deadline, None),
         };
         let (failure, error) = failure;
         Err(label.failed(failure, error.as_deref().unwrap_or_default()))

@@ -4,6 +4,7 @@ mod answer;
 mod backtrace;
 mod budget;
 mod call;
+mod deadline;
 mod holdings;
 mod host;
 mod kept_stream;

@@ -12,6 +12,8 @@ mod package;
 mod process;
 mod route;
 
+use std::collections::HashMap;
+
 use parking_lot::Mutex;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -68,8 +70,9 @@ pub(crate) struct Metrics {
     pub load: Histogram,
     /// Packages unloaded to make room for others.
     pub evictions: IntCounter,
+    reloads: IntCounterVec,
     /// Counted where instances are admitted, and copied into the gauges when they are looked at.
-    admissions: Mutex<Vec<(prometheus::IntGauge, Permits)>>,
+    admissions: Mutex<HashMap<String, (prometheus::IntGauge, Permits)>>,
 }
 
 impl Metrics {
@@ -128,6 +131,11 @@ impl Metrics {
                 "wasmgate_package_evictions_total",
                 "Packages unloaded to make room for others",
             )?,
+            reloads: make.counters(
+                "wasmgate_reloads_total",
+                "Times that a running gateway was to serve its configuration anew, by result",
+                &["result"],
+            )?,
             admissions: Mutex::default(),
             registry,
         })
@@ -136,7 +144,9 @@ impl Metrics {
     /// The handles of the package `name`, whose instances `admission` counts.
     pub(crate) fn package(&self, name: &str, admission: &Permits) -> PackageMetrics {
         let gauge = self.in_flight.with_label_values(&[name]);
-        self.admissions.lock().push((gauge, admission.clone()));
+        self.admissions
+            .lock()
+            .insert(name.to_owned(), (gauge, admission.clone()));
         PackageMetrics::new(&self.packages, name)
     }
 
@@ -145,6 +155,11 @@ impl Metrics {
         let refusals = &self.packages.refusals;
         self.unrouted
             .count(reason, || refusals.with_label_values(&["", reason]));
+    }
+
+    /// Counts a reload that ended so.
+    pub(crate) fn reloaded(&self, result: &str) {
+        self.reloads.with_label_values(&[result]).inc();
     }
 
     /// Adds what another part of the gateway counts.
@@ -163,7 +178,7 @@ impl Metrics {
 
     /// Everything, with `more` that was taken just now, in Prometheus' text format.
     pub(crate) fn render(&self, more: impl IntoIterator<Item = Family>) -> String {
-        for (gauge, admission) in self.admissions.lock().iter() {
+        for (gauge, admission) in self.admissions.lock().values() {
             gauge.set(i64::try_from(admission.taken()).unwrap_or(i64::MAX));
         }
         let mut families = self.registry.gather();

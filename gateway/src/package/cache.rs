@@ -111,15 +111,26 @@ impl CodeCache {
     }
 
     fn path(&self, source: &[u8], engine: &str) -> PathBuf {
-        let digest = hex::encode(Sha256::digest(source));
-        self.directory.join(format!("{digest}-{engine}.cwasm"))
+        self.directory.join(name(source, engine))
     }
+}
+
+fn name(source: &[u8], engine: &str) -> String {
+    let digest = hex::encode(Sha256::digest(source));
+    format!("{digest}-{engine}.cwasm")
 }
 
 impl CompiledCode {
     fn at(path: PathBuf) -> io::Result<Self> {
         let stamp = Stamp::read(&path)?;
         Ok(Self { path, stamp })
+    }
+
+    /// Returns whether `engine` compiled it from `source`.
+    pub(super) fn is_of(&self, source: &[u8], engine: &str) -> bool {
+        self.path
+            .file_name()
+            .is_some_and(|own| own == name(source, engine).as_str())
     }
 
     /// Its path.

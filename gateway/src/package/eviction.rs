@@ -52,13 +52,12 @@ impl Budget {
 
 /// The loaded packages.
 pub(crate) struct LoadedPackages {
-    budget: Budget,
     evictions: IntCounter,
     clock: Mutex<Clock>,
 }
 
-#[derive(Default)]
 struct Clock {
+    budget: Budget,
     packages: VecDeque<(Arc<Package>, usize)>,
     bytes: usize,
 }
@@ -67,20 +66,28 @@ impl LoadedPackages {
     /// Nothing is loaded yet; `evictions` counts what is unloaded to make room.
     pub(crate) fn new(budget: Budget, evictions: IntCounter) -> Self {
         Self {
-            budget,
             evictions,
-            clock: Mutex::new(Clock::default()),
+            clock: Mutex::new(Clock {
+                budget,
+                packages: VecDeque::new(),
+                bytes: 0,
+            }),
         }
     }
 
     /// Takes a package that has just been loaded in, and unloads others if there are too many.
     pub(crate) fn admit(&self, package: Arc<Package>, bytes: usize) {
         let mut clock = self.clock.lock();
+        // A late request of a replaced configuration may load it once more: it is that request's alone.
+        if package.is_retired() {
+            package.unload();
+            return;
+        }
         clock.bytes = clock.bytes.saturating_add(bytes);
         clock.packages.push_back((package, bytes));
         // The one that has just come is not weighed, so that a package larger than the budget is served too.
         let mut turns = clock.packages.len() * 2;
-        while turns > 0 && clock.packages.len() > 1 && self.is_over(&clock) {
+        while turns > 0 && clock.packages.len() > 1 && clock.is_over() {
             turns -= 1;
             let Some((package, bytes)) = clock.packages.pop_front() else {
                 break;
@@ -101,8 +108,45 @@ impl LoadedPackages {
         (clock.packages.len(), clock.bytes)
     }
 
-    fn is_over(&self, clock: &Clock) -> bool {
-        clock.packages.len() > self.budget.packages || clock.bytes > self.budget.code_bytes
+    /// Allows so many bytes of code from the next package on that is loaded.
+    pub(crate) fn set_code_bytes(&self, code_bytes: u64) {
+        self.clock.lock().budget.code_bytes = usize::try_from(code_bytes).unwrap_or(usize::MAX);
+    }
+
+    /// Lets a package go that is served no more: its code goes with its last instance.
+    pub(crate) fn retire(&self, package: &Arc<Package>) {
+        let mut clock = self.clock.lock();
+        package.retire();
+        clock.remove(package);
+    }
+
+    /// Puts a package in the place of one with the same code, loaded if that was.
+    pub(crate) fn succeed(&self, before: &Arc<Package>, package: &Arc<Package>) {
+        let mut clock = self.clock.lock();
+        if let Some(bytes) = clock.remove(before)
+            && package.take_code(before)
+        {
+            clock.bytes = clock.bytes.saturating_add(bytes);
+            clock.packages.push_back((Arc::clone(package), bytes));
+        }
+        before.retire();
+    }
+}
+
+impl Clock {
+    fn is_over(&self) -> bool {
+        self.packages.len() > self.budget.packages || self.bytes > self.budget.code_bytes
+    }
+
+    /// Takes a package out, and answers how much code it has.
+    fn remove(&mut self, package: &Arc<Package>) -> Option<usize> {
+        let at = self
+            .packages
+            .iter()
+            .position(|(known, _)| Arc::ptr_eq(known, package))?;
+        let (_, bytes) = self.packages.remove(at)?;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        Some(bytes)
     }
 }
 

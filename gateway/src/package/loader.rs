@@ -88,7 +88,8 @@ impl Loader {
     }
 
     /// Makes sure that compiled code of a package's component is on disk, compiling it if need be. The engine is the
-    /// one that is `wanted`, or the one that suits the component.
+    /// one that is `wanted`, or the one that suits the component. What is `known` of the package as it is configured
+    /// still holds if the component is the same.
     ///
     /// # Errors
     /// When the file is not a component that this gateway can serve; the error says what to do.
@@ -96,6 +97,7 @@ impl Loader {
         &self,
         package: &PackageConfig,
         wanted: Option<EngineKind>,
+        known: Option<&Registered>,
     ) -> Result<Registered, PackageError> {
         let Source::File(source) = &package.source;
         let bytes = fs::read(source).map_err(|error| PackageError::Unreadable {
@@ -103,6 +105,11 @@ impl Loader {
             error,
         })?;
         check::digest(&bytes, package.sha256, source)?;
+        if let Some(known) = known
+            && self.is_still(known, &bytes, source)?
+        {
+            return Ok(known.clone());
+        }
         check::preamble(&bytes, source)?;
         let invalid = |error: String| PackageError::Invalid {
             path: source.clone(),
@@ -136,6 +143,12 @@ impl Loader {
             .map_err(|error| invalid(format!("{error:#}")))?;
         let code = self.cache.keep(&bytes, &key, &code)?;
         Ok(registered(choice, code))
+    }
+
+    /// Returns whether code is that of these bytes, and still there.
+    fn is_still(&self, known: &Registered, bytes: &[u8], source: &Path) -> Result<bool, PackageError> {
+        let key = compatibility(self.engine(known.choice.engine, source)?);
+        Ok(known.code.is_of(bytes, &key) && known.code.check().is_ok())
     }
 
     /// Maps compiled code and resolves its imports.
@@ -193,7 +206,7 @@ impl Loader {
     fn compile_again(&self, package: &Package) -> Result<(), PackageError> {
         let Source::File(source) = &package.account.config.source;
         let (wanted, before) = (package.registered.choice.engine, &package.registered.code);
-        let made = self.register(&package.account.config, Some(wanted))?;
+        let made = self.register(&package.account.config, Some(wanted), None)?;
         // The name of compiled code is the digest of its source.
         if made.code.path() != before.path() {
             return Err(PackageError::SourceChanged {

@@ -35,6 +35,8 @@ pub(crate) struct Package {
     loading: Mutex<()>,
     unavailable: Mutex<Option<String>>,
     used: AtomicBool,
+    /// It is served no more.
+    is_retired: AtomicBool,
 }
 
 impl Package {
@@ -47,6 +49,7 @@ impl Package {
             loading: Mutex::new(()),
             unavailable: Mutex::new(None),
             used: AtomicBool::new(false),
+            is_retired: AtomicBool::new(false),
         }
     }
 
@@ -118,6 +121,24 @@ impl Package {
     /// Returns whether it was asked for since this was last asked.
     fn was_used(&self) -> bool {
         self.used.swap(false, Ordering::Relaxed)
+    }
+
+    /// Takes the loaded code of a package that has the same; false if that is not loaded.
+    fn take_code(&self, before: &Self) -> bool {
+        let loaded = before.loaded.load_full();
+        let is_loaded = loaded.is_some();
+        self.loaded.store(loaded);
+        is_loaded
+    }
+
+    /// Lets its code go, and whatever is loaded for it after this.
+    fn retire(&self) {
+        self.is_retired.store(true, Ordering::Relaxed);
+        self.unload();
+    }
+
+    fn is_retired(&self) -> bool {
+        self.is_retired.load(Ordering::Relaxed)
     }
 
     /// Lets its code go as soon as the last instance has ended.

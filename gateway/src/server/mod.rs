@@ -21,7 +21,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use crate::{config::Server as ServerConfig, gateway::Gateway};
+use crate::{config::Server as ServerConfig, gateway::Current};
 use drain::Drain;
 use seats::Seats;
 use worker::Finished;
@@ -40,7 +40,7 @@ impl Workers {
     ///
     /// # Errors
     /// When the system gives a worker no thread, no event queue or no descriptor. Those that have started end then.
-    pub(crate) fn start(listeners: Listeners, config: &ServerConfig, gateway: &Arc<Gateway>) -> io::Result<Self> {
+    pub(crate) fn start(listeners: Listeners, config: &ServerConfig, gateway: &Current) -> io::Result<Self> {
         let (drain, seats) = (Drain::default(), Seats::from_config(config));
         let unless_all = drain.guard();
         let (starting, started) = mpsc::channel();
@@ -51,7 +51,7 @@ impl Workers {
             .map(|(number, listener)| {
                 let worker = worker::Worker {
                     config: config.clone(),
-                    gateway: Arc::clone(gateway),
+                    gateway: gateway.clone(),
                     drain: drain.clone(),
                     seats: Arc::clone(&seats),
                 };

@@ -1,6 +1,6 @@
 //! The services behind a connection: the packages' routes, or a listener of the gateway's own.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, future::Future, net::SocketAddr};
 
 use axum::{Router, extract::ConnectInfo};
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use tower::ServiceExt as _;
 use super::upload::Upload;
 use crate::{
     error::Failure,
-    gateway::{ConnectionInfo, Gateway, ResponseBody},
+    gateway::{ConnectionInfo, Current, ResponseBody},
 };
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -34,7 +34,8 @@ pub(super) trait Service: Clone + Send + Sync + 'static {
 /// The routes of packages.
 #[derive(Clone)]
 pub(super) struct Routes {
-    pub(super) gateway: Arc<Gateway>,
+    /// Asked anew by each request: a connection may outlive a configuration.
+    pub(super) gateway: Current,
     pub(super) info: ConnectionInfo,
 }
 
@@ -42,7 +43,8 @@ impl Service for Routes {
     type Body = ResponseBody;
 
     async fn answer(&self, request: Request<Upload>) -> Response<ResponseBody> {
-        self.gateway.handle(request, &self.info).await
+        let gateway = self.gateway.load();
+        gateway.handle(request, &self.info).await
     }
 
     fn document(body: Bytes) -> ResponseBody {
@@ -50,7 +52,7 @@ impl Service for Routes {
     }
 
     fn refused(&self, failure: &Failure) {
-        self.gateway.refused(failure);
+        self.gateway.load().refused(failure);
     }
 }
 

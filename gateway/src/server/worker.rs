@@ -25,7 +25,7 @@ use super::{
 use crate::{
     config::Server as ServerConfig,
     error::Failure,
-    gateway::{ConnectionInfo, Gateway},
+    gateway::{ConnectionInfo, Current},
     request_headers::RequestId,
 };
 
@@ -34,7 +34,7 @@ const REFUSALS: usize = 64;
 
 pub(super) struct Worker {
     pub(super) config: ServerConfig,
-    pub(super) gateway: Arc<Gateway>,
+    pub(super) gateway: Current,
     pub(super) drain: Drain,
     pub(super) seats: Arc<Seats>,
 }
@@ -77,12 +77,12 @@ impl Worker {
     }
 
     async fn serve(self, listener: TcpListener) -> Finished {
-        let client = self.gateway.client();
+        let client = self.gateway.load().client();
         let (connections, refusals) = (TaskTracker::new(), TaskTracker::new());
         let accept = |stream: TcpStream| {
             let Ok(peer) = stream.peer_addr() else { return };
             let Ok(seat) = self.seats.take(peer.ip()) else {
-                self.gateway.refused(&Failure::Overloaded);
+                self.gateway.load().refused(&Failure::Overloaded);
                 if refusals.len() < REFUSALS {
                     refusals.spawn(refuse(stream));
                 }
@@ -95,7 +95,7 @@ impl Worker {
             };
             let connection = Connection {
                 service: Routes {
-                    gateway: Arc::clone(&self.gateway),
+                    gateway: self.gateway.clone(),
                     info,
                 },
                 limits: HeadLimits::from_config(&self.config),
@@ -117,7 +117,7 @@ impl Worker {
                 connections = cut,
                 "the drain time-out has passed; connections are cut"
             );
-            self.gateway.warn_of_cut_requests();
+            self.gateway.load().warn_of_cut_requests();
             return Finished::Cut;
         }
         Finished::Whole

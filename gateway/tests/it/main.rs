@@ -62,6 +62,7 @@ mod parked;
 mod ports;
 mod readiness;
 mod release;
+mod reload;
 mod request_log;
 mod routing;
 mod serving;

@@ -32,8 +32,9 @@ pub(super) fn health(call: &Call<'_>) -> ApiResult {
 }
 
 pub(super) fn metadata(call: &Call<'_>) -> ApiResult {
-    let components = call.api.components.list(call.caller);
+    let components = call.api.components.load();
     let components: Vec<Value> = components
+        .list(call.caller)
         .into_iter()
         .map(|(name, kind, version, capabilities)| {
             json!({"name": name, "type": kind, "version": version, "capabilities": capabilities})

@@ -22,7 +22,7 @@ use call::Call;
 use crate::{
     app::AppId,
     bindings::Bindings,
-    components::Components,
+    components::Current,
     configuration::Configuration,
     error::ApiResult,
     grants::Grants,
@@ -47,7 +47,7 @@ pub(crate) struct Api {
     pub(crate) locks: Locks,
     pub(crate) invocation: Invocation,
     /// For the metadata.
-    pub(crate) components: Arc<Components>,
+    pub(crate) components: Current,
     /// Extended metadata by app.
     pub(crate) notes: Notes,
     /// The apps have been asked for their subscriptions.
@@ -76,6 +76,7 @@ async fn route(api: &Api, caller: &AppId, grants: &Grants, request: ApiRequest) 
     if let Some(used) = guarded::used(&operation) {
         let policy = api
             .components
+            .load()
             .resiliency
             .outbound(caller, used.kind, used.name);
         if !policy.is_none() {

@@ -27,7 +27,7 @@ pub(crate) struct Apps {
     /// The process beside this one, and the way to it.
     outside: Option<(AppId, HttpAppChannel)>,
     /// The quotas of an app that has none of its own.
-    quotas: Quotas,
+    quotas: RwLock<Quotas>,
     /// There from the start on.
     channel: OnceLock<Arc<dyn AppChannel>>,
 }
@@ -62,7 +62,7 @@ impl Apps {
         Self {
             grants: RwLock::default(),
             outside,
-            quotas: settings.quotas,
+            quotas: RwLock::new(settings.quotas),
             channel: OnceLock::new(),
         }
     }
@@ -82,6 +82,21 @@ impl Apps {
         self.grants.write().insert(app, grants).is_none()
     }
 
+    /// Takes an app out: nothing is delivered to it any more.
+    pub(crate) fn remove(&self, app: &AppId) {
+        self.grants.write().remove(app);
+    }
+
+    /// Every app of the embedding program.
+    pub(crate) fn all(&self) -> Vec<AppId> {
+        let grants = self.grants.read();
+        let inside = grants.keys().filter(|app| {
+            let outside = self.outside.as_ref();
+            outside.is_none_or(|(outside, _)| outside != *app)
+        });
+        inside.cloned().collect()
+    }
+
     /// Adds the process beside this one, if there is one: from now on it is one of the apps and may do everything.
     pub(crate) fn insert_outside(&self) -> Option<AppId> {
         let (outside, _) = self.outside.as_ref()?;
@@ -99,7 +114,12 @@ impl Apps {
     pub(crate) fn quotas_of(&self, app: &AppId) -> Quotas {
         let grants = self.grants.read();
         let own = grants.get(app).and_then(|grants| grants.quotas);
-        own.unwrap_or(self.quotas)
+        own.unwrap_or_else(|| *self.quotas.read())
+    }
+
+    /// Gives other quotas to apps that have none of their own.
+    pub(crate) fn set_quotas(&self, quotas: Quotas) {
+        *self.quotas.write() = quotas;
     }
 
     /// True if deliveries to `app` have somewhere to go.

@@ -1,15 +1,16 @@
 //! Input bindings: cron calls apps.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::{
     Request, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
+use tokio_util::sync::CancellationToken;
 use wasmgate_common::{TRACEPARENT, TraceParent};
 
-use super::Bindings;
+use super::{Bindings, inputs};
 use crate::{
     app::{AppId, DeliveryFailure, DeliveryKind, DeliveryResult},
     back_off::BackOff,
@@ -18,26 +19,48 @@ use crate::{
 };
 
 impl Bindings {
-    /// Starts those input bindings that `app` has a route for, in the background.
+    /// Starts those input bindings that `app` has a route for, in the background, in the place of those that it had.
     pub(crate) fn start(self: &Arc<Self>, app: AppId) {
-        let block = Arc::clone(self);
+        let (block, ended) = (Arc::clone(self), CancellationToken::new());
+        let before = self.running.lock().insert(app.clone(), ended.clone());
+        // What falls due until the app has answered is made up for.
+        let since = now_ms();
+        if let Some(before) = before {
+            before.cancel();
+        }
         self.background.spawn(async move {
-            for (name, path, schedule) in block.inputs(&app) {
-                if block.is_wanted(&app, &path).await {
+            for (name, path, schedule) in inputs(&block.components.load(), &app) {
+                if block.is_wanted(&app, &path, &ended).await {
                     let input = Input {
                         block: Arc::clone(&block),
                         app: app.clone(),
-                        name: name.to_owned(),
+                        name,
                         path,
+                        ended: ended.clone(),
                     };
-                    block.background.spawn(tick(input, schedule.clone()));
+                    block.background.spawn(tick(input, schedule, since));
                 }
             }
         });
     }
 
+    /// Ends the input bindings of `app`; a call under way is finished.
+    pub(crate) fn end(&self, app: &AppId) {
+        if let Some(ended) = self.running.lock().remove(app) {
+            ended.cancel();
+        }
+    }
+
+    /// Waits as long as `pause`; false if the bindings end meanwhile.
+    async fn sleep(&self, pause: Duration, ended: &CancellationToken) -> bool {
+        tokio::select! {
+            slept = self.background.sleep(pause) => slept,
+            () = ended.cancelled() => false,
+        }
+    }
+
     /// Asks whether the app takes a binding: it answers `OPTIONS` on its path, as Dapr wants it.
-    async fn is_wanted(&self, app: &AppId, path: &str) -> bool {
+    async fn is_wanted(&self, app: &AppId, path: &str, ended: &CancellationToken) -> bool {
         for retry in 0.. {
             let Ok(request) = Request::options(path).body(Body::empty()) else {
                 return false;
@@ -47,11 +70,8 @@ impl Bindings {
                 Err(DeliveryFailure::Failed(_)) => return false,
                 Err(DeliveryFailure::Unreachable(_)) => {}
             }
-            if !self
-                .background
-                .sleep(BackOff::ASK_AGAIN.pause_or_longest(retry))
-                .await
-            {
+            let pause = BackOff::ASK_AGAIN.pause_or_longest(retry);
+            if !self.sleep(pause, ended).await {
                 return false;
             }
         }
@@ -65,21 +85,23 @@ struct Input {
     app: AppId,
     name: String,
     path: String,
+    ended: CancellationToken,
 }
 
-/// Calls a cron binding's app whenever it is time.
-async fn tick(input: Input, schedule: Schedule) {
-    let mut last = now_ms();
-    while let Some(next) = schedule.next_after(last.max(now_ms())) {
-        if !input.block.background.sleep(until(next, now_ms())).await {
+/// Calls a cron binding's app whenever it is time, after `since`.
+async fn tick(input: Input, schedule: Schedule, since: i64) {
+    let mut after = since;
+    while let Some(next) = schedule.next_after(after) {
+        let pause = until(next, now_ms());
+        if !input.block.sleep(pause, &input.ended).await {
             return;
         }
-        last = next;
         let result = input.call().await;
         input
             .block
             .apps
             .settled(&input.app, DeliveryKind::Binding, result);
+        after = next.max(now_ms());
     }
 }
 
@@ -89,8 +111,10 @@ impl Input {
         let Self {
             app, name, path, ..
         } = self;
-        let resiliency = &self.block.components.resiliency;
-        let policy = resiliency.inbound(app, ComponentType::Binding, name);
+        let components = self.block.components.load();
+        let policy = components
+            .resiliency
+            .inbound(app, ComponentType::Binding, name);
         let call = policy.run((app, name), || self.deliver(), judge);
         let stopping = self.block.background.stopped();
         let answer = tokio::select! {

@@ -2,13 +2,16 @@
 
 mod input;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 use wasmgate_common::path::with_leading_slash;
 
 use crate::{
     app::{AppId, Apps},
     background::Background,
-    components::{Components, find},
+    components::{Components, Current, find},
     error::ApiError,
     internal::DeliveryPaths,
     providers::{
@@ -23,7 +26,7 @@ pub(crate) const FAILED: &str = "ERR_INVOKE_OUTPUT_BINDING";
 
 /// The block's surroundings.
 pub(crate) struct Options {
-    pub(crate) components: Arc<Components>,
+    pub(crate) components: Current,
     pub(crate) apps: Arc<Apps>,
     /// For the paths of input bindings.
     pub(crate) paths: Arc<DeliveryPaths>,
@@ -33,11 +36,13 @@ pub(crate) struct Options {
 
 /// The building block.
 pub(crate) struct Bindings {
-    components: Arc<Components>,
+    components: Current,
     apps: Arc<Apps>,
     paths: Arc<DeliveryPaths>,
     client: HttpsClient,
     background: Background,
+    /// Ends the input bindings of each app.
+    running: Mutex<HashMap<AppId, CancellationToken>>,
 }
 
 impl Bindings {
@@ -55,6 +60,7 @@ impl Bindings {
             paths,
             client,
             background,
+            running: Mutex::default(),
         }
     }
 
@@ -65,26 +71,29 @@ impl Bindings {
         name: &str,
         operation: Operation<'_>,
     ) -> Result<Result<Output, Failure>, ApiError> {
-        let binding = find(&self.components.bindings, name, app)
+        let components = self.components.load();
+        let binding = find(&components.bindings, name, app)
             .ok_or_else(|| ApiError::new(500, FAILED, format!("couldn't find output binding {name}")))?;
         Ok(binding.it.invoke(&self.client, operation).await)
     }
 
     /// Notes where `app` will be called, before it is.
     pub(crate) fn note_paths(&self, app: &AppId) {
+        let inputs = inputs(&self.components.load(), app);
         self.paths
-            .note_bindings(app, self.inputs(app).map(|(_, path, _)| path));
+            .note_bindings(app, inputs.into_iter().map(|(_, path, _)| path));
     }
+}
 
-    /// Names, paths and schedules of the input bindings that `app` may have a route for.
-    fn inputs<'a>(&'a self, app: &'a AppId) -> impl Iterator<Item = (&'a str, String, &'a Schedule)> {
-        let bindings = self.components.bindings.values();
-        bindings.filter_map(|binding| match &binding.it.kind {
-            BindingKind::Cron(schedule) if binding.scopes.include(app) => {
-                let path = with_leading_slash(binding.it.route.as_deref().unwrap_or(&binding.name));
-                Some((binding.name.as_str(), path, schedule))
-            }
-            _ => None,
-        })
-    }
+/// Names, paths and schedules of the input bindings that `app` may have a route for.
+fn inputs(components: &Components, app: &AppId) -> Vec<(String, String, Schedule)> {
+    let bindings = components.bindings.values();
+    let inputs = bindings.filter_map(|binding| match &binding.it.kind {
+        BindingKind::Cron(schedule) if binding.scopes.include(app) => {
+            let path = with_leading_slash(binding.it.route.as_deref().unwrap_or(&binding.name));
+            Some((binding.name.clone(), path, schedule.clone()))
+        }
+        _ => None,
+    });
+    inputs.collect()
 }

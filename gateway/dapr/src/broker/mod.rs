@@ -48,6 +48,10 @@ pub(crate) struct Queue {
     pub(crate) wake: Notify,
     /// The subscription is gone or replaced.
     pub(crate) closed: CancellationToken,
+    /// Nothing of it is under way any more.
+    pub(crate) ended: CancellationToken,
+    /// The end of the queue whose place it takes: what is under way there would be delivered twice.
+    pub(crate) before: Option<CancellationToken>,
 }
 
 /// Events of one publisher with the apps that get them.
@@ -189,15 +193,15 @@ impl Broker {
         self.table.read().queues.values().cloned().collect()
     }
 
-    /// Puts `subscriptions` in the place of all that `app` had, and answers with their queues.
+    /// Puts `subscriptions` in the place of all that `app` had, and answers with the queues that are new. One that is as
+    /// it was goes on.
     pub(crate) fn replace(&self, app: &AppId, subscriptions: Vec<Subscription>) -> Vec<Arc<Queue>> {
         let mut table = self.table.write();
-        table.queues.retain(|(owner, ..), queue| {
-            if owner == app.as_str() {
-                queue.closed.cancel();
-            }
-            owner != app.as_str()
-        });
+        let mut had = HashMap::new();
+        let own = table
+            .queues
+            .extract_if(|(owner, ..), _| owner == app.as_str());
+        had.extend(own);
         for apps in table.by_topic.values_mut().flat_map(HashMap::values_mut) {
             apps.retain(|other| other != app);
         }
@@ -209,12 +213,24 @@ impl Broker {
                 tracing::warn!(app_id = %app, %pubsub, %topic, "a second subscription to a topic is ignored");
                 continue;
             }
-            let closed = CancellationToken::new();
-            let queue = Arc::new(Queue {
-                subscription,
-                wake: Notify::new(),
-                closed,
-            });
+            let before = had.remove(&key);
+            let same = before
+                .as_ref()
+                .filter(|queue| queue.subscription.is_same(&subscription));
+            let is_new = same.is_none();
+            let queue = match same {
+                Some(queue) => Arc::clone(queue),
+                None => Arc::new(Queue {
+                    subscription,
+                    wake: Notify::new(),
+                    closed: CancellationToken::new(),
+                    ended: CancellationToken::new(),
+                    before: before.map(|queue| {
+                        queue.closed.cancel();
+                        queue.ended.clone()
+                    }),
+                }),
+            };
             table.queues.insert(key, queue.clone());
             table
                 .by_topic
@@ -223,8 +239,11 @@ impl Broker {
                 .entry(topic)
                 .or_default()
                 .push(app.clone());
-            queues.push(queue);
+            if is_new {
+                queues.push(queue);
+            }
         }
+        had.values().for_each(|queue| queue.closed.cancel());
         queues
     }
 }

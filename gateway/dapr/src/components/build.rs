@@ -1,6 +1,9 @@
 //! From documents to components: every mistake is told, each with its place.
 
-use std::{collections::HashSet, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+};
 
 use serde::Deserialize;
 use wasmgate_common::{Code, Diagnostic, Diagnostics, Place};
@@ -10,6 +13,7 @@ use super::{
     blocks::{Metadata, insert, keyed_store, missing, pubsub},
     defaults,
     document::{ComponentDocument, Document, Head, MetadataItem, read_folder, scalar},
+    fingerprint,
 };
 use crate::{
     providers::{bindings::Binding, configuration::ConfigurationStore, secrets::SecretStore},
@@ -41,6 +45,20 @@ pub(crate) fn load(settings: &Settings) -> Result<Components, Diagnostics> {
         }
     }
     if errors.is_empty() {
+        builder.built.fingerprint = fingerprint(&(
+            folder,
+            settings.substitute,
+            documents
+                .iter()
+                .map(|document| (&document.file, format!("{:?}", document.value)))
+                .collect::<Vec<_>>(),
+            builder
+                .built
+                .secrets
+                .iter()
+                .map(|(name, store)| (name, &store.it))
+                .collect::<BTreeMap<_, _>>(),
+        ));
         Ok(builder.built)
     } else {
         Err(Diagnostics::new(folder, errors))

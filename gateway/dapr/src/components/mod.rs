@@ -3,14 +3,19 @@
 mod blocks;
 mod build;
 mod caveats;
+mod current;
 mod document;
 mod policy;
 mod resiliency;
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher as _},
+};
 
 pub(crate) use build::load;
 pub(crate) use caveats::{caveats, environment};
+pub(crate) use current::Current;
 pub(crate) use policy::{Policy, Try};
 pub(crate) use resiliency::{ComponentType, Resiliency};
 
@@ -141,6 +146,8 @@ pub(crate) struct Components {
     pub(crate) bindings: Block<Binding>,
     pub(crate) subscriptions: Vec<Declared>,
     pub(crate) resiliency: Resiliency,
+    /// Tells these from components that say something else.
+    pub(crate) fingerprint: u64,
 }
 
 impl Components {
@@ -180,6 +187,13 @@ impl Components {
     }
 }
 
+/// Hashes what components are made of.
+fn fingerprint(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The components there are when no folder is named.
 fn defaults(settings: &Settings) -> Components {
     fn one<T>(name: &str, kind: &str, it: T) -> Block<T> {
@@ -202,6 +216,7 @@ fn defaults(settings: &Settings) -> Components {
     Components {
         state: one("statestore", "state.sqlite", keyed()),
         pubsub: one("pubsub", "pubsub.in-memory", PubSub::default()),
+        fingerprint: fingerprint(&secrets),
         secrets: one("secretstore", "secretstores.local.file", secrets),
         configuration: one("configstore", "configuration.file", configuration),
         locks: one("lockstore", "lock.sqlite", keyed()),

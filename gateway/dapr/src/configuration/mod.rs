@@ -10,7 +10,7 @@ use watch::Watcher;
 use crate::{
     app::{AppId, Apps},
     background::Background,
-    components::{Components, find},
+    components::{Components, Current, find},
     error::ApiError,
     grants::Grants,
     providers::configuration::{ConfigurationStore, Items},
@@ -31,14 +31,14 @@ pub(crate) fn check_quota(subscriptions: usize) -> Result<(), ApiError> {
 
 /// The block's surroundings.
 pub(crate) struct Options {
-    pub(crate) components: Arc<Components>,
+    pub(crate) components: Current,
     pub(crate) apps: Arc<Apps>,
     pub(crate) background: Background,
 }
 
 /// The building block.
 pub(crate) struct Configuration {
-    components: Arc<Components>,
+    components: Current,
     apps: Arc<Apps>,
     background: Background,
     /// Subscriptions to changes by their ids.
@@ -67,7 +67,8 @@ impl Configuration {
 
     /// The items of `keys`, or all if there are none, as far as they are granted.
     pub(crate) fn get(&self, app: &AppId, grants: &Grants, name: &str, keys: &[String]) -> Result<Items, ApiError> {
-        let items = self.store(app, name)?.items();
+        let components = self.components.load();
+        let items = store(&components, app, name)?.items();
         let items = items.map_err(|reason| ApiError::new(500, "ERR_CONFIGURATION_GET", reason))?;
         let visible = |key: &str| {
             (keys.is_empty() || keys.iter().any(|wanted| wanted == key)) && grants.allows_configuration(name, key)
@@ -101,9 +102,23 @@ impl Configuration {
         Ok(id)
     }
 
+    /// Ends every subscription of an app that is gone.
+    pub(crate) fn forget(&self, app: &AppId) {
+        self.watchers
+            .lock()
+            .retain(|_, watcher| watcher.app != *app);
+    }
+
+    /// Has the subscriptions of `app` tell it what these grants allow.
+    pub(crate) fn regrant(&self, app: &AppId, grants: &Grants) {
+        let mut watchers = self.watchers.lock();
+        let own = watchers.values_mut().filter(|watcher| watcher.app == *app);
+        own.for_each(|watcher| watcher.grants.clone_from(grants));
+    }
+
     /// Ends a subscription of `app`; false if it has none of this id.
     pub(crate) fn unsubscribe(&self, app: &AppId, name: &str, id: &str) -> Result<bool, ApiError> {
-        self.store(app, name)?;
+        store(&self.components.load(), app, name)?;
         let mut watchers = self.watchers.lock();
         let own = watchers
             .get(id)
@@ -113,21 +128,22 @@ impl Configuration {
         }
         Ok(own)
     }
+}
 
-    fn store(&self, app: &AppId, name: &str) -> Result<&ConfigurationStore, ApiError> {
-        let stores = &self.components.configuration;
-        if stores.is_empty() {
-            let message = "no configuration store is configured";
-            return Err(ApiError::new(
-                500,
-                "ERR_CONFIGURATION_STORE_NOT_CONFIGURED",
-                message,
-            ));
-        }
-        let store = find(stores, name, app).ok_or_else(|| {
-            let message = format!("configuration store {name:?} is not found");
-            ApiError::new(400, "ERR_CONFIGURATION_STORE_NOT_FOUND", message)
-        })?;
-        Ok(&store.it)
+/// The store `name`, if `app` may use it.
+fn store<'a>(components: &'a Components, app: &AppId, name: &str) -> Result<&'a ConfigurationStore, ApiError> {
+    let stores = &components.configuration;
+    if stores.is_empty() {
+        let message = "no configuration store is configured";
+        return Err(ApiError::new(
+            500,
+            "ERR_CONFIGURATION_STORE_NOT_CONFIGURED",
+            message,
+        ));
     }
+    let store = find(stores, name, app).ok_or_else(|| {
+        let message = format!("configuration store {name:?} is not found");
+        ApiError::new(400, "ERR_CONFIGURATION_STORE_NOT_FOUND", message)
+    })?;
+    Ok(&store.it)
 }

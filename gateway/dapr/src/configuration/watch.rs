@@ -48,7 +48,8 @@ pub(super) async fn run(block: Arc<Configuration>) {
 }
 
 async fn tell_changes(block: &Configuration, id: &str, watcher: &Watcher) {
-    let Some(store) = block.components.configuration.get(&watcher.store) else {
+    let components = block.components.load();
+    let Some(store) = components.configuration.get(&watcher.store) else {
         return;
     };
     for (key, item) in changes(&store.it, watcher) {

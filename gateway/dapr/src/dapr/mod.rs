@@ -1,9 +1,10 @@
 //! The embedded runtime: the face above its API, which is made of building blocks.
 
 mod operator;
+mod reload;
 mod start;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{Router, body::Body};
 use http::{Request, Response};
@@ -17,7 +18,7 @@ use crate::{
     background::Background,
     bindings::{self, Bindings},
     broker::Broker,
-    components,
+    components::{self, Current},
     configuration::{self, Configuration},
     grants::Grants,
     internal::DeliveryPaths,
@@ -89,7 +90,7 @@ impl Dapr {
     /// When the data folder or the resource YAML cannot be used.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
         let components = components::load(&settings).map_err(OpenError::Components)?;
-        let components = Arc::new(components);
+        let components = Current::new(components);
         let store = Arc::new(Store::open(&settings.data)?);
         let client = https::client().map_err(OpenError::Tls)?;
         let apps = Arc::new(Apps::new(&settings));
@@ -171,6 +172,24 @@ impl Dapr {
         if is_new {
             api.bindings.start(app);
         }
+    }
+
+    /// Serves other apps, and what the resource YAML says now. Each app that is new, that was given other grants or that is
+    /// `changed` is asked for its subscriptions, and every one if the YAML says something else; what is under way goes
+    /// on. The listener's settings and the data folder stay as they were opened.
+    ///
+    /// # Errors
+    /// All mistakes in the YAML: nothing is changed then.
+    pub async fn reload(
+        &self,
+        settings: &Settings,
+        apps: impl IntoIterator<Item = (AppId, Grants)>,
+        changed: &BTreeSet<AppId>,
+    ) -> Result<(), OpenError> {
+        let components = components::load(settings).map_err(OpenError::Components)?;
+        self.0.apps.set_quotas(settings.quotas);
+        reload::reload(&self.0, components, apps.into_iter().collect(), changed).await;
+        Ok(())
     }
 
     /// True once every app has been asked for its subscriptions: from then on no event is missed

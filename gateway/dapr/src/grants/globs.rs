@@ -4,7 +4,7 @@ use serde::Deserialize;
 use wildmatch::WildMatch;
 
 /// A list of names with globs.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(try_from = "Vec<String>")]
 pub struct Globs(Vec<Glob>);
 
@@ -68,6 +68,13 @@ pub struct Glob {
     component: WildMatch,
     /// As written, and as it matches.
     item: Option<(String, WildMatch)>,
+}
+
+/// Globs are what was written.
+impl PartialEq for Glob {
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
 }
 
 /// Characters by which a store may mean several names by one, as Redis does.

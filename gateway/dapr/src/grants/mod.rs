@@ -22,7 +22,7 @@ use crate::quotas::Quotas;
 /// assert!(!grants.allows_publish("pubsub", "orders"));
 /// # Ok::<(), wasmgate_dapr::GrantError>(())
 /// ```
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Grants {
     /// State stores.

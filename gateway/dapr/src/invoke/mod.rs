@@ -16,7 +16,7 @@ pub(crate) use request::{callee, outgoing, passed_on};
 
 use crate::{
     app::{AppId, Apps, DeliverError},
-    components::{Components, Policy, Try},
+    components::{Current, Policy, Try},
     error::{ApiError, ApiResult},
     protocol::message::{MAX_BODY, bytes},
 };
@@ -29,12 +29,12 @@ const NAMESPACE: &str = "default";
 /// The building block.
 pub(crate) struct Invocation {
     apps: Arc<Apps>,
-    components: Arc<Components>,
+    components: Current,
     namespace: String,
 }
 
 impl Invocation {
-    pub(crate) fn new(apps: Arc<Apps>, components: Arc<Components>, namespace: Option<&str>) -> Self {
+    pub(crate) fn new(apps: Arc<Apps>, components: Current, namespace: Option<&str>) -> Self {
         let namespace = namespace.unwrap_or(NAMESPACE).to_owned();
         Self {
             apps,
@@ -50,7 +50,11 @@ impl Invocation {
             .strip_suffix(&self.namespace)
             .and_then(|app| app.strip_suffix('.'));
         let callee = callee(plain.unwrap_or(app))?;
-        let policy = self.components.resiliency.app(caller, callee.as_str());
+        let policy = self
+            .components
+            .load()
+            .resiliency
+            .app(caller, callee.as_str());
         let request = outgoing(parts, body, caller, &callee, method)?;
         if policy.is_none() {
             return invoked(self.apps.deliver(&callee, request).await).await;

@@ -8,7 +8,7 @@ pub(crate) use table::{Unlock, sweep};
 
 use crate::{
     app::{AppId, Apps},
-    components::{Components, find},
+    components::{Current, find},
     error::ApiError,
     key::full_key,
     protocol::body::forms::Claim,
@@ -20,13 +20,13 @@ use crate::{
 /// The building block.
 pub(crate) struct Locks {
     store: Arc<Store>,
-    components: Arc<Components>,
+    components: Current,
     /// For their quotas.
     apps: Arc<Apps>,
 }
 
 impl Locks {
-    pub(crate) fn new(store: Arc<Store>, components: Arc<Components>, apps: Arc<Apps>) -> Self {
+    pub(crate) fn new(store: Arc<Store>, components: Current, apps: Arc<Apps>) -> Self {
         Self {
             store,
             components,
@@ -67,7 +67,8 @@ impl Locks {
     }
 
     fn resource(&self, app: &AppId, name: &str, claim: &Claim, code: &'static str) -> Result<String, ApiError> {
-        let stores = &self.components.locks;
+        let components = self.components.load();
+        let stores = &components.locks;
         if stores.is_empty() {
             let message = "no lock store is configured";
             return Err(ApiError::new(500, "ERR_LOCK_STORE_NOT_CONFIGURED", message));

@@ -12,7 +12,7 @@ use wasmgate_common::{Code, Diagnostic};
 use crate::settings::Settings;
 
 /// The secrets of one store by name; a secret is one value under its own name, or several.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 pub(crate) struct SecretStore {
     secrets: BTreeMap<String, BTreeMap<String, String>>,
     /// Of a store on the environment.
@@ -20,7 +20,7 @@ pub(crate) struct SecretStore {
 }
 
 /// The gateway's environment as a store has it.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Hash)]
 struct Variables {
     /// Listed ones by their whole names.
     listed: Vec<String>,

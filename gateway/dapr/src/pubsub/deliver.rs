@@ -33,8 +33,10 @@ pub(crate) fn envelope(queue: &Queue, delivery: &Delivery) -> Bytes {
 /// The policy of what `queue`'s component delivers to its app.
 fn policy(block: &PubSub, queue: &Queue) -> Policy {
     let (app, pubsub) = (&queue.subscription.app, &queue.subscription.pubsub);
-    let resiliency = &block.components.resiliency;
-    resiliency.inbound(app, ComponentType::PubSub, pubsub)
+    let components = block.components.load();
+    components
+        .resiliency
+        .inbound(app, ComponentType::PubSub, pubsub)
 }
 
 /// Delivers events to `path`, each by itself or all at once, as far as the circuit breaker lets them pass; answers for

@@ -36,6 +36,13 @@ pub(super) async fn run(block: Arc<PubSub>, queue: Arc<Queue>) {
     let mut flight = InFlight::default();
     let mut hold = Hold::default();
     let mut freed = block.slots.freed();
+    if let Some(before) = &queue.before {
+        tokio::select! {
+            () = before.cancelled() => {}
+            () = queue.closed.cancelled() => {}
+            () = block.background.stopped() => {}
+        }
+    }
     loop {
         freed.mark_unchanged();
         let pause = match hold.left() {
@@ -58,6 +65,11 @@ pub(super) async fn run(block: Arc<PubSub>, queue: Arc<Queue>) {
     }
     // What is under way is finished, so that it is not delivered a second time for nothing.
     while flight.collect().await.is_some() {}
+    // Not before that of the one before: whoever takes this one's place waits for both.
+    if let Some(before) = &queue.before {
+        before.cancelled().await;
+    }
+    queue.ended.cancel();
 }
 
 /// Starts what is due, and answers how long nothing else will be.

@@ -62,6 +62,12 @@ impl PubSub {
         true
     }
 
+    /// Ends the subscriptions of an app that may have none any more. What waits for it stays on disk.
+    pub(crate) fn forget(&self, app: &AppId) {
+        self.silent.lock().remove(app);
+        self.broker.replace(app, Vec::new());
+    }
+
     /// The apps that have been asked for their subscriptions and did not tell them yet, each with the reason.
     pub(crate) fn silent_apps(&self) -> Vec<(AppId, String)> {
         let silent = self.silent.lock();
@@ -78,6 +84,10 @@ impl PubSub {
                 .sleep(BackOff::ASK_AGAIN.pause_or_longest(retry))
                 .await
             {
+                return;
+            }
+            if !self.silent.lock().contains_key(app) {
+                // It has told them to another question, or is gone.
                 return;
             }
             match self.fetch_subscriptions(app).await {

@@ -21,7 +21,7 @@ use crate::{
     app::{AppId, Apps},
     background::Background,
     broker::{Broker, Queue},
-    components::{Components, find},
+    components::{Current, find},
     error::ApiError,
     event::Event,
     internal::DeliveryPaths,
@@ -32,7 +32,7 @@ use crate::{
 /// The block's surroundings.
 pub(crate) struct Options {
     pub(crate) store: Arc<Store>,
-    pub(crate) components: Arc<Components>,
+    pub(crate) components: Current,
     pub(crate) broker: Arc<Broker>,
     pub(crate) apps: Arc<Apps>,
     /// For the paths of events.
@@ -43,7 +43,7 @@ pub(crate) struct Options {
 /// The building block. Each app is asked for its subscriptions; what it answered the last time holds until then.
 pub(crate) struct PubSub {
     store: Arc<Store>,
-    components: Arc<Components>,
+    components: Current,
     broker: Arc<Broker>,
     apps: Arc<Apps>,
     paths: Arc<DeliveryPaths>,
@@ -78,11 +78,12 @@ impl PubSub {
 
     /// Refuses to publish for `app` on a topic that its component does not open to it, or where there is none.
     pub(crate) fn check(&self, app: &AppId, pubsub: &str, topic: &str) -> Result<(), ApiError> {
-        if self.components.pubsub.is_empty() {
+        let components = self.components.load();
+        if components.pubsub.is_empty() {
             let message = "no pub/sub is configured; add a component of type pubsub.in-memory";
             return Err(ApiError::new(400, "ERR_PUBSUB_NOT_CONFIGURED", message));
         }
-        let Some(component) = find(&self.components.pubsub, pubsub, app) else {
+        let Some(component) = find(&components.pubsub, pubsub, app) else {
             let message = format!("pubsub {pubsub:?} is not found");
             return Err(ApiError::new(404, "ERR_PUBSUB_NOT_FOUND", message));
         };
@@ -113,10 +114,11 @@ impl PubSub {
 
     /// The subscriptions of `app`, each with whether it is declared in YAML.
     pub(crate) fn subscriptions(&self, app: &AppId) -> Vec<(Arc<Queue>, bool)> {
+        let components = self.components.load();
         let queues = self.broker.subscriptions_of(app).into_iter();
         let declared = queues.map(|queue| {
             let subscription = &queue.subscription;
-            let mut declared = self.components.subscriptions.iter();
+            let mut declared = components.subscriptions.iter();
             let is_declared = declared.any(|declared| {
                 declared.scopes.include(app)
                     && declared.spec.pubsubname == subscription.pubsub

@@ -24,6 +24,7 @@ pub(super) async fn settle(block: &PubSub, queue: &Queue, settled: Vec<(Delivery
         .map(|topic| block.broker.subscribers(pubsub, topic));
     let policy = block
         .components
+        .load()
         .resiliency
         .inbound(&subscription.app, ComponentType::PubSub, pubsub);
     let back_off = policy

@@ -30,7 +30,8 @@ impl PubSub {
                 }
             }
         }
-        let declared = self.components.subscriptions.iter();
+        let components = self.components.load();
+        let declared = components.subscriptions.iter();
         for Declared { spec, scopes } in declared.filter(|declared| declared.scopes.include(app)) {
             let (pubsub, topic) = (&spec.pubsubname, &spec.topic);
             // Without scopes it is for the apps that are granted its topic, and if none is, for all that may have it.
@@ -98,7 +99,8 @@ impl PubSub {
 
     fn check_subscription(&self, app: &AppId, spec: &Spec) -> Result<Subscription, String> {
         let (pubsub, topic) = (spec.pubsubname.as_str(), spec.topic.as_str());
-        let component = find(&self.components.pubsub, pubsub, app)
+        let components = self.components.load();
+        let component = find(&components.pubsub, pubsub, app)
             .ok_or_else(|| format!("there is no pub/sub component {pubsub:?} for this app"))?;
         if !component.it.may_subscribe(app, topic) {
             return Err("the component's scopes do not allow it".to_owned());

@@ -78,7 +78,7 @@ async fn invoke_app(
     method: &str,
 ) -> ApiResult {
     let callee = invoke::callee(app)?;
-    if shared.apps.contains_key(&callee) && !shared.settings.invoke_remotely {
+    if shared.apps.load().contains_key(&callee) && !shared.settings.invoke_remotely {
         let request = invoke::outgoing(parts, body, names.app(), &callee, method)?;
         return invoke::invoked(shared.channel.deliver(&callee, request).await).await;
     }

@@ -42,7 +42,10 @@ mod query;
 mod settings;
 mod shared;
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use axum::body::Body;
 use http::{Request, Response};
@@ -78,6 +81,35 @@ impl Sidecar {
         tokio::spawn(health::watch(Arc::downgrade(&shared)));
         tokio::spawn(callbacks::fetch_subscriptions(shared.clone()));
         Self { shared }
+    }
+
+    /// Serves other apps; those that are new, that were given other grants or that are `changed` are asked for their
+    /// subscriptions. Answers with the topics, as `PUBSUB/TOPIC`, that the sidecar was not told: it asks once, when it
+    /// starts.
+    pub async fn reload(
+        &self,
+        apps: impl IntoIterator<Item = (AppId, Grants)>,
+        changed: &BTreeSet<AppId>,
+    ) -> Vec<String> {
+        let shared = &self.shared;
+        let apps: BTreeMap<_, _> = apps.into_iter().collect();
+        let before = shared.apps.swap(Arc::new(apps.clone()));
+        let granted = shared.granted_apps();
+        let is_other = |app: &AppId| changed.contains(app) || before.get(app) != apps.get(app);
+        shared
+            .watchers
+            .lock()
+            .retain(|_, app| granted.contains(app));
+        callbacks::retain(shared, &granted);
+        let ask = granted.into_iter().filter(is_other).collect();
+        callbacks::ask(shared, ask).await;
+        callbacks::refresh(shared).await;
+        let told = shared.told.lock().clone();
+        let topics = shared.fan_out.load().topics().into_iter();
+        let untold = topics.filter(|topic| told.as_ref().is_some_and(|told| !told.contains(topic)));
+        untold
+            .map(|(pubsub, topic)| format!("{pubsub}/{topic}"))
+            .collect()
     }
 
     /// True while the sidecar answers its health check.

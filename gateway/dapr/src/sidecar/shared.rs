@@ -1,7 +1,7 @@
 //! The state that the calls to the sidecar and its callbacks share.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::AtomicBool},
     time::Instant,
 };
@@ -28,7 +28,8 @@ use crate::{
 pub(super) struct Shared {
     pub(super) settings: SidecarSettings,
     pub(super) channel: Arc<dyn AppChannel>,
-    pub(super) apps: BTreeMap<AppId, Grants>,
+    /// Every call and callback asks for them, so reading takes no lock.
+    pub(super) apps: ArcSwap<BTreeMap<AppId, Grants>>,
     pub(super) client: Client,
     pub(super) fan_out: ArcSwap<FanOut>,
     pub(super) delivered: Mutex<Delivered>,
@@ -41,6 +42,8 @@ pub(super) struct Shared {
     pub(super) subscriptions_known: watch::Sender<bool>,
     /// The answer of each app that was asked for its subscriptions.
     pub(super) subscriptions: watch::Sender<BTreeMap<AppId, Bytes>>,
+    /// The topics that the sidecar was told when it asked, which it does once.
+    pub(super) told: Mutex<Option<BTreeSet<(String, String)>>>,
     /// The sidecar is there.
     pub(super) healthy: watch::Sender<bool>,
     /// The sidecar delivers all that the packages subscribe to.
@@ -60,13 +63,14 @@ impl Shared {
             client: Client::new(&settings),
             settings,
             channel,
-            apps,
+            apps: ArcSwap::from_pointee(apps),
             fan_out: ArcSwap::default(),
             delivered: Mutex::default(),
             watchers: Mutex::default(),
             bindings: ArcSwap::default(),
             subscriptions_known: watch::Sender::new(false),
             subscriptions: watch::Sender::default(),
+            told: Mutex::default(),
             healthy: watch::Sender::new(false),
             subscribed: watch::Sender::new(false),
             was_ready: AtomicBool::new(false),
@@ -82,14 +86,16 @@ impl Shared {
     }
 
     /// Returns the apps that may have subscriptions and bindings: those with a `dapr` table.
-    pub(super) fn granted_apps(&self) -> impl Iterator<Item = &AppId> {
-        let granted = self.apps.iter().filter(|(_, grants)| !grants.is_none());
-        granted.map(|(app, _)| app)
+    pub(super) fn granted_apps(&self) -> Vec<AppId> {
+        let apps = self.apps.load();
+        let granted = apps.iter().filter(|(_, grants)| !grants.is_none());
+        granted.map(|(app, _)| app.clone()).collect()
     }
 
     /// Returns whether `app` is granted the events of a topic.
     pub(super) fn grants_subscription(&self, app: &AppId, pubsub: &str, topic: &str) -> bool {
-        let grants = self.apps.get(app);
+        let apps = self.apps.load();
+        let grants = apps.get(app);
         grants.is_some_and(|grants| grants.allows_subscribe(pubsub, topic))
     }
 }

@@ -16,7 +16,7 @@ pub(crate) use table::{Item, sweep};
 use crate::{
     app::{AppId, Apps},
     broker::Broker,
-    components::{Components, KeyedStore, find},
+    components::{Current, Outbox, find},
     error::ApiError,
     key::full_key,
     protocol::body::forms::{Options as WriteOptions, SaveItem},
@@ -32,7 +32,7 @@ const MAX_ITEMS: usize = 10_000;
 /// The block's surroundings.
 pub(crate) struct Options {
     pub(crate) store: Arc<Store>,
-    pub(crate) components: Arc<Components>,
+    pub(crate) components: Current,
     /// For the events of transactions.
     pub(crate) broker: Arc<Broker>,
     /// For their quotas.
@@ -42,7 +42,7 @@ pub(crate) struct Options {
 /// The building block.
 pub(crate) struct State {
     store: Arc<Store>,
-    components: Arc<Components>,
+    components: Current,
     broker: Arc<Broker>,
     apps: Arc<Apps>,
 }
@@ -51,7 +51,8 @@ pub(crate) struct State {
 pub(crate) struct StateStore<'a> {
     block: &'a State,
     name: &'a str,
-    settings: &'a KeyedStore,
+    /// The topic of the store's outbox.
+    outbox: Option<Outbox>,
     app: &'a AppId,
     /// Stands before all keys of the app.
     prefix: String,
@@ -75,7 +76,8 @@ impl State {
 
     /// The state store `name`, if it exists and `app` may use it.
     pub(crate) fn store<'a>(&'a self, name: &'a str, app: &'a AppId) -> Result<StateStore<'a>, ApiError> {
-        let stores = &self.components.state;
+        let components = self.components.load();
+        let stores = &components.state;
         if stores.is_empty() {
             let message = "no state store is configured; add a component of type state.sqlite";
             return Err(ApiError::new(
@@ -91,7 +93,7 @@ impl State {
         Ok(StateStore {
             block: self,
             name,
-            settings: &component.it,
+            outbox: component.it.outbox.clone(),
             app,
             prefix: component.it.prefix.of(name, app),
         })
@@ -99,7 +101,8 @@ impl State {
 
     /// Empties the stores that do not outlive the process.
     pub(crate) async fn clear_volatile(&self) -> Result<(), StoreError> {
-        let stores = self.components.state.values();
+        let components = self.components.load();
+        let stores = components.state.values();
         let volatile: Vec<String> = stores
             .filter(|store| store.it.volatile)
             .map(|store| store.name.clone())

@@ -34,7 +34,7 @@ impl StateStore<'_> {
                 "more than {MAX_ITEMS} operations"
             )));
         }
-        let outbox = self.settings.outbox.as_ref();
+        let outbox = self.outbox.as_ref();
         let mut projections = Projections::default();
         let mut operations = Vec::new();
         for forms::Change { operation, request } in transaction.operations {

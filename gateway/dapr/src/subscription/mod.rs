@@ -158,6 +158,22 @@ impl Subscription {
         rules.chain(self.default_path.as_deref())
     }
 
+    /// Returns whether another subscription to the same topic would have the same done with every event.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let rules = |one: &Self| -> Vec<(String, String)> {
+            let rules = one.rules.iter();
+            rules
+                .map(|rule| (rule.text.clone(), rule.path.clone()))
+                .collect()
+        };
+        self.key() == other.key()
+            && rules(self) == rules(other)
+            && self.default_path == other.default_path
+            && self.dead_letter_topic == other.dead_letter_topic
+            && self.raw == other.raw
+            && self.bulk == other.bulk
+    }
+
     /// The queue's key.
     pub(crate) fn key(&self) -> (&str, &str, &str) {
         (self.app.as_str(), &self.pubsub, &self.topic)

@@ -21,6 +21,7 @@ use super::{
 pub(crate) enum Signal {
     Terminate,
     Interrupt,
+    Hangup,
     /// Lets the process stand still, as a machine that is busy elsewhere does.
     Stop,
     Continue,
@@ -180,6 +181,11 @@ impl TestGateway {
         before.current.unwrap_or(u64::MAX)
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Memory of the process that is in RAM, in bytes.
     pub(crate) fn resident_bytes(&self) -> u64 {
         self.status("VmRSS") * 1024
@@ -219,6 +225,7 @@ impl TestGateway {
         let name = match signal {
             Signal::Terminate => "TERM",
             Signal::Interrupt => "INT",
+            Signal::Hangup => "HUP",
             Signal::Stop => "STOP",
             Signal::Continue => "CONT",
         };

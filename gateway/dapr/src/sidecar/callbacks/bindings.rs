@@ -48,13 +48,40 @@ pub(super) async fn apps(shared: &Shared, name: &str) -> Vec<AppId> {
     if let Some(apps) = shared.bindings.load().get(name) {
         return apps.clone();
     }
+    let apps = ask(shared, name).await;
+    if !apps.is_empty() {
+        keep(shared, name, &apps);
+    }
+    apps
+}
+
+/// Asks again about every binding that is known: other packages are there.
+pub(in crate::sidecar) async fn refresh(shared: &Shared) {
+    let known: Vec<String> = shared.bindings.load().keys().cloned().collect();
+    for name in known {
+        // Until they have answered, its path stays closed to everybody else.
+        let apps = ask(shared, &name).await;
+        keep(shared, &name, &apps);
+    }
+}
+
+fn keep(shared: &Shared, name: &str, apps: &[AppId]) {
+    shared.bindings.rcu(|all| {
+        let mut all = BTreeMap::clone(all);
+        all.insert(name.to_owned(), apps.to_vec());
+        all.retain(|_, apps| !apps.is_empty());
+        all
+    });
+}
+
+async fn ask(shared: &Shared, name: &str) -> Vec<AppId> {
     let path = path::from_segments(&[name]);
-    let asked = shared.granted_apps().map(|app| {
+    let asked = shared.granted_apps().into_iter().map(|app| {
         let path = path.clone();
         async move {
             let answer = send(
                 shared,
-                app,
+                &app,
                 Method::OPTIONS,
                 &path,
                 &HeaderMap::new(),
@@ -62,16 +89,8 @@ pub(super) async fn apps(shared: &Shared, name: &str) -> Vec<AppId> {
             )
             .await;
             let takes = |status: StatusCode| status.is_success() || status == StatusCode::METHOD_NOT_ALLOWED;
-            matches!(answer, Ok((status, _)) if takes(status)).then(|| app.clone())
+            matches!(answer, Ok((status, _)) if takes(status)).then_some(app)
         }
     });
-    let apps: Vec<AppId> = join_all(asked).await.into_iter().flatten().collect();
-    if !apps.is_empty() {
-        shared.bindings.rcu(|all| {
-            let mut all = BTreeMap::clone(all);
-            all.insert(name.to_owned(), apps.clone());
-            all
-        });
-    }
-    apps
+    join_all(asked).await.into_iter().flatten().collect()
 }

@@ -21,19 +21,20 @@ pub(super) async fn deliver(shared: &Shared, parts: &Parts, body: Body, store: &
     let id = notice.get("id").and_then(Value::as_str).unwrap_or_default();
     let known = shared.watchers.lock().get(id).cloned();
     // A subscription of an earlier life of this process: everyone who may know is told.
-    let apps: Vec<&AppId> = match &known {
+    let apps: Vec<AppId> = match known {
         Some(app) => vec![app],
-        None => shared.granted_apps().collect(),
+        None => shared.granted_apps(),
     };
+    let all = shared.apps.load_full();
     let sent = apps.into_iter().filter_map(|app| {
-        let grants = shared.apps.get(app)?;
+        let grants = all.get(&app)?;
         let notice = granted_notice(&notice, grants, store)?;
         if !grants.allows_configuration(store, key) {
             return None;
         }
         Some(async move {
             let path = path::from_segments(&["configuration", store, key]);
-            let sent = send(shared, app, Method::POST, &path, &parts.headers, notice);
+            let sent = send(shared, &app, Method::POST, &path, &parts.headers, notice);
             if let Err(reason) = sent.await {
                 tracing::warn!(app_id = %app, reason, "a change of configuration was not told");
             }

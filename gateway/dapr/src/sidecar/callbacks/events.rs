@@ -71,12 +71,12 @@ pub(super) async fn declared(shared: &Shared, parts: &Parts, body: Body) -> Resp
         Topology::Shared => shared.fan_out.load().targets(&pubsub, &topic, &event),
     };
     if targets.is_empty() {
-        let mut apps: Vec<&AppId> = shared.granted_apps().collect();
-        let is_granted = |app: &&AppId| shared.grants_subscription(app, &pubsub, &topic);
+        let mut apps = shared.granted_apps();
+        let is_granted = |app: &AppId| shared.grants_subscription(app, &pubsub, &topic);
         if apps.iter().any(is_granted) {
             apps.retain(is_granted);
         }
-        let to_path = |app: &AppId| (app.clone(), Ok(path.to_owned()));
+        let to_path = |app| (app, Ok(path.to_owned()));
         targets = apps.into_iter().map(to_path).collect();
     }
     deliver(shared, parts, &event, &body, (&pubsub, &topic), targets).await

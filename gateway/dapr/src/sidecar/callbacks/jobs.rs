@@ -15,7 +15,7 @@ use crate::{
 pub(super) async fn deliver(shared: &Shared, parts: &Parts, body: Body, name: &str) -> Response<Body> {
     let owner = match &shared.settings.topology {
         Topology::Dedicated(app) => Some((app.clone(), name)),
-        Topology::Shared => job_owner(name).filter(|(app, _)| shared.apps.contains_key(app)),
+        Topology::Shared => job_owner(name).filter(|(app, _)| shared.apps.load().contains_key(app)),
     };
     let Some((app, name)) = owner else {
         tracing::error!(job = name, "no package here has this job");

@@ -19,8 +19,9 @@ use wasmgate_common::path;
 
 use super::{fanout::EVENTS, names::INVOKED_BY, settings::Topology, shared::Shared};
 use crate::{invoke, protocol::API_TOKEN};
+pub(super) use bindings::refresh;
 use delivery::{json_answer, text_answer};
-pub(super) use subscriptions::fetch_subscriptions;
+pub(super) use subscriptions::{ask, fetch_subscriptions, retain};
 
 /// The outcome of a request on the app port.
 #[derive(Debug)]

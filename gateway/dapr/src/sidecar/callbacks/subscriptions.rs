@@ -1,6 +1,6 @@
 //! The packages' subscriptions: asked of each, told to the sidecar as one list.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::body::{Body, Bytes};
 use futures_util::future::join_all;
@@ -10,7 +10,10 @@ use tokio::time::{sleep, timeout};
 use super::delivery::{json_answer, send, text_answer};
 use crate::{
     app::AppId,
-    sidecar::{fanout::FanOut, shared::Shared},
+    sidecar::{
+        fanout::{FanOut, SubscriptionError},
+        shared::Shared,
+    },
 };
 
 /// The wait of the sidecar's question for subscriptions until every package has told its own.
@@ -31,25 +34,43 @@ const FETCH_TRIES: u32 = 60;
 /// Asks every package for its subscriptions until it answers. Those of one that has answered hold at once: one that
 /// does not may not keep the events of the others waiting.
 pub(in crate::sidecar) async fn fetch_subscriptions(shared: Arc<Shared>) {
-    let asked = shared.granted_apps().map(|app| async {
-        let answer = fetch(&shared, app).await;
-        take_answer(&shared, app, answer);
+    ask(&shared, shared.granted_apps()).await;
+    shared.subscriptions_known.send_replace(true);
+}
+
+/// Asks these for their subscriptions.
+pub(in crate::sidecar) async fn ask(shared: &Shared, apps: Vec<AppId>) {
+    let asked = apps.iter().map(|app| async move {
+        let answer = fetch(shared, app).await;
+        take_answer(shared, app, answer);
     });
     join_all(asked).await;
-    shared.subscriptions_known.send_replace(true);
+}
+
+/// Takes the subscriptions of apps out that are not there any more, or may have none.
+pub(in crate::sidecar) fn retain(shared: &Shared, apps: &[AppId]) {
+    shared.subscriptions.send_modify(|known| {
+        known.retain(|app, _| apps.contains(app));
+        join(shared, known);
+    });
 }
 
 fn take_answer(shared: &Shared, app: &AppId, answer: Bytes) {
     shared.subscriptions.send_modify(|known| {
         known.insert(app.clone(), answer);
-        let answers = known.iter().map(|(app, answer)| (app, answer.as_ref()));
-        let (mut fan_out, mut errors) = FanOut::new(answers);
-        errors.extend(fan_out.retain_granted(&shared.apps));
-        for error in errors.iter().filter(|error| error.app == *app) {
+        for error in join(shared, known).iter().filter(|error| error.app == *app) {
             tracing::error!(%error, "a subscription is left out");
         }
-        shared.fan_out.store(Arc::new(fan_out));
     });
+}
+
+/// Puts together what the apps have told.
+fn join(shared: &Shared, known: &BTreeMap<AppId, Bytes>) -> Vec<SubscriptionError> {
+    let answers = known.iter().map(|(app, answer)| (app, answer.as_ref()));
+    let (mut fan_out, mut errors) = FanOut::new(answers);
+    errors.extend(fan_out.retain_granted(&shared.apps.load()));
+    shared.fan_out.store(Arc::new(fan_out));
+    errors
 }
 
 async fn fetch(shared: &Shared, app: &AppId) -> Bytes {
@@ -88,18 +109,17 @@ pub(super) async fn answer(shared: &Shared) -> Response<Body> {
         );
     }
     let fan_out = shared.fan_out.load_full();
+    *shared.told.lock() = Some(fan_out.topics());
     json_answer(&fan_out.document())
 }
 
 /// Returns whether every package that may subscribe to a topic has told its subscriptions. A sidecar that has
 /// subscribed already sends events to a gateway that has just started: taken before, they would be nobody's, and gone.
 pub(super) async fn are_known(shared: &Shared, pubsub: &str, topic: &str) -> bool {
-    let apps = shared.granted_apps();
-    let may: Vec<_> = apps
-        .filter(|app| shared.grants_subscription(app, pubsub, topic))
-        .collect();
+    let mut may = shared.granted_apps();
+    may.retain(|app| shared.grants_subscription(app, pubsub, topic));
     let mut subscriptions = shared.subscriptions.subscribe();
-    let all = subscriptions.wait_for(|known| may.iter().all(|app| known.contains_key(*app)));
+    let all = subscriptions.wait_for(|known| may.iter().all(|app| known.contains_key(app)));
     timeout(EVENT_PATIENCE, all)
         .await
         .is_ok_and(|known| known.is_ok())

@@ -1,0 +1,230 @@
+//! `POST /reload` and what is told of reloads: by `/readyz`, by `/status` and by metrics.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    Json,
+    extract::{ConnectInfo, State},
+    http::{HeaderMap, StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+use wasmgate_common::Diagnostics;
+
+use super::{Status, guard, ready::Condition};
+use crate::metrics::Family;
+
+/// A wish for a reload, and where to tell its end.
+pub(crate) type Wish = oneshot::Sender<Result<Reloaded, NotReloaded>>;
+
+/// What a reload has changed.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Reloaded {
+    /// Packages that are new.
+    pub(crate) added: Vec<String>,
+    /// Packages with another component or another configuration.
+    pub(crate) changed: Vec<String>,
+    /// Packages that are gone.
+    pub(crate) removed: Vec<String>,
+    /// Packages that are served now.
+    pub(crate) packages: usize,
+    /// Routes that are served now.
+    pub(crate) routes: usize,
+    /// Keys that say something else than what is served, and hold from the next start on; topics that a sidecar will know
+    /// when it is started again.
+    pub(crate) needs_restart: Vec<String>,
+    /// The time from the wish to the first request that is served by it.
+    pub(crate) milliseconds: u64,
+}
+
+/// The reason for which everything is served as before.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum NotReloaded {
+    /// The configuration or its packages have mistakes.
+    #[error("{0}")]
+    Wrong(Diagnostics),
+    /// The machine does not give what is needed.
+    #[error("{0}")]
+    Machine(String),
+    /// The gateway is starting.
+    #[error("the gateway is starting and reads its configuration; try again")]
+    Starting,
+    /// The gateway ends.
+    #[error("the gateway drains and will end; its next start reads the configuration")]
+    Draining,
+}
+
+impl NotReloaded {
+    /// The word for it in metrics.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Wrong(_) => "rejected",
+            Self::Machine(_) => "failed",
+            Self::Starting | Self::Draining => "refused",
+        }
+    }
+}
+
+impl IntoResponse for NotReloaded {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Machine(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Starting | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let mistakes = match &self {
+            Self::Wrong(found) => found.as_slice(),
+            _ => &[],
+        };
+        let mistakes: Vec<_> = mistakes
+            .iter()
+            .map(|one| json!({"code": one.code.to_string(), "place": one.place.to_string(), "message": one.message, "help": one.help}))
+            .collect();
+        let problem = json!({
+            "type": format!("urn:wasmgate:error:reload-{}", self.reason()),
+            "title": "the configuration was not reloaded; what was served is served still",
+            "status": status.as_u16(), "message": self.to_string(), "mistakes": mistakes,
+        });
+        let kind = [("content-type", "application/problem+json")];
+        (status, kind, problem.to_string()).into_response()
+    }
+}
+
+/// The reloads of one gateway so far.
+#[derive(Default)]
+pub(super) struct Reloads {
+    wishes: Mutex<Option<mpsc::UnboundedSender<Wish>>>,
+    last: Mutex<Last>,
+}
+
+#[derive(Default, Clone)]
+struct Last {
+    served_since: Option<SystemTime>,
+    tried: Option<SystemTime>,
+    reloaded: Option<Reloaded>,
+    error: Option<Arc<str>>,
+}
+
+/// The last reloads as `/status` tells them.
+#[derive(Serialize)]
+pub(super) struct Told {
+    /// Seconds since 1970 at which the configuration that is served was taken.
+    served_since: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_try: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<Reloaded>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl Status {
+    /// From now on wishes for a reload go there.
+    pub(crate) fn take_wishes(&self, wishes: mpsc::UnboundedSender<Wish>) {
+        *self.0.reloads.wishes.lock() = Some(wishes);
+        self.0.reloads.last.lock().served_since = Some(SystemTime::now());
+    }
+
+    /// Asks for a reload and waits for its end.
+    pub(crate) async fn reload(&self) -> Result<Reloaded, NotReloaded> {
+        if self.is_draining() {
+            return Err(NotReloaded::Draining);
+        }
+        let wishes = self.0.reloads.wishes.lock().clone();
+        let (wish, end) = oneshot::channel();
+        let sent = wishes.map(|wishes| wishes.send(wish));
+        if !matches!(sent, Some(Ok(()))) {
+            return Err(NotReloaded::Starting);
+        }
+        end.await.unwrap_or(Err(NotReloaded::Draining))
+    }
+
+    /// Notes the end of a reload.
+    pub(crate) fn reloaded(&self, end: &Result<Reloaded, NotReloaded>) {
+        let now = SystemTime::now();
+        let mut last = self.0.reloads.last.lock();
+        last.tried = Some(now);
+        match end {
+            Ok(reloaded) => {
+                self.0.metrics.reloaded("done");
+                last.served_since = Some(now);
+                last.reloaded = Some(reloaded.clone());
+                last.error = None;
+            }
+            Err(error) => {
+                self.0.metrics.reloaded(error.reason());
+                last.error = Some(error.to_string().into());
+            }
+        }
+    }
+
+    /// What is to be said of the last reload.
+    pub(super) fn reload_conditions(&self) -> Vec<Condition> {
+        let last = self.0.reloads.last.lock().clone();
+        let failed = last.error.map(|error| Condition {
+            reason: "reload-failed",
+            package: None,
+            detail: format!("the configuration before is served, since the new one was not taken: {error}"),
+            unready: false,
+        });
+        let restart = last.reloaded.filter(|last| !last.needs_restart.is_empty());
+        let restart = restart.map(|last| Condition {
+            reason: "restart-needed",
+            package: None,
+            detail: format!(
+                "{} hold from the next start on",
+                last.needs_restart.join(", ")
+            ),
+            unready: false,
+        });
+        failed.into_iter().chain(restart).collect()
+    }
+
+    /// The last reload for `/status`.
+    pub(super) fn told(&self) -> Told {
+        let last = self.0.reloads.last.lock().clone();
+        Told {
+            served_since: seconds(last.served_since),
+            last_try: last.tried.map(|at| seconds(Some(at))),
+            last: last.reloaded,
+            error: last.error.map(|error| error.to_string()),
+        }
+    }
+
+    /// The metrics of reloads.
+    pub(super) fn reload_metrics(&self) -> Family {
+        let at = self.0.reloads.last.lock().served_since;
+        Family::gauge(
+            "wasmgate_configuration_timestamp_seconds",
+            "When the configuration that is served was taken, in seconds since 1970",
+        )
+        .with(&[], seconds(at) as f64)
+    }
+}
+
+fn seconds(at: Option<SystemTime>) -> u64 {
+    let since = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |since| since.as_secs())
+}
+
+pub(super) async fn reload(
+    State(status): State<Status>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refused) = guard::check(&headers, &uri, peer, status.0.token.as_ref()) {
+        return refused.into_response();
+    }
+    match status.reload().await {
+        Ok(reloaded) => Json(reloaded).into_response(),
+        Err(error) => error.into_response(),
+    }
+}

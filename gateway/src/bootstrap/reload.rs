@@ -1,0 +1,299 @@
+//! Another configuration in a running gateway: read, checked, compiled and put together beside the one that serves, and
+//! swapped for it in one step; or everything stays as it is.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::mpsc;
+use wasmgate_common::Diagnostics;
+use wasmgate_dapr::AppId;
+
+use super::{StartError, dapr, load, machine};
+use crate::{
+    account::Account,
+    admin::{NotReloaded, Reloaded, Status, Wish},
+    config::{Config, DaprMode, PackageConfig, Rejected},
+    deliveries::Redirection,
+    egress,
+    gateway::{Current, Gateway, Shared},
+    package::{Package, Registered},
+    request_log,
+};
+
+/// Reloads one gateway, one wish after the other.
+pub(super) struct Reloader {
+    /// The configuration that it was started with.
+    pub(super) first: Arc<Config>,
+    pub(super) current: Current,
+    pub(super) redirection: Redirection,
+    pub(super) status: Status,
+}
+
+impl Reloader {
+    /// Serves wishes until nobody has any.
+    pub(super) async fn run(self, mut wishes: mpsc::UnboundedReceiver<Wish>) {
+        let mut private = self.first.server.outbound_private.clone();
+        while let Some(wish) = wishes.recv().await {
+            let ended = self.reload(&mut private).await;
+            self.status.reloaded(&ended);
+            match &ended {
+                Ok(reloaded) => tell(reloaded),
+                Err(error) => {
+                    tracing::error!(%error, "the configuration was not reloaded; what was served is served still")
+                }
+            }
+            // Whoever asked may be gone.
+            let _ = wish.send(ended);
+        }
+    }
+
+    async fn reload(&self, private: &mut Vec<ipnet::IpNet>) -> Result<Reloaded, NotReloaded> {
+        let started = Instant::now();
+        let (first, gateway) = (Arc::clone(&self.first), self.current.load_called());
+        let were_private = private.clone();
+        let prepared = tokio::task::spawn_blocking(move || Prepared::new(&first, &gateway, &were_private));
+        let prepared = prepared
+            .await
+            .map_err(|error| NotReloaded::Machine(error.to_string()))??;
+        if self.status.is_draining() {
+            return Err(NotReloaded::Draining);
+        }
+        let settings = dapr::embedded(&prepared.config.dapr);
+        let turned = self
+            .redirection
+            .turn_to(&prepared.gateway, settings, prepared.asked.clone());
+        let untold = turned
+            .await
+            .map_err(|error| NotReloaded::Wrong(Diagnostics::new(&prepared.config.file, Vec::from(error))))?;
+        let before = self.current.serve(Arc::clone(&prepared.gateway));
+        *private = prepared.config.server.outbound_private.clone();
+        Ok(prepared.replace(&before, untold, started, self.first.server.drain_timeout))
+    }
+}
+
+fn tell(reloaded: &Reloaded) {
+    let Reloaded {
+        added,
+        changed,
+        removed,
+        packages,
+        routes,
+        needs_restart,
+        milliseconds,
+    } = reloaded;
+    tracing::info!(
+        ?added,
+        ?changed,
+        ?removed,
+        packages,
+        routes,
+        milliseconds,
+        "the configuration was reloaded"
+    );
+    if !needs_restart.is_empty() {
+        tracing::warn!(
+            ?needs_restart,
+            "a part of the configuration holds from the next start on"
+        );
+    }
+}
+
+/// A gateway that is about to be served.
+struct Prepared {
+    config: Config,
+    gateway: Arc<Gateway>,
+    /// The packages that are asked for their subscriptions.
+    asked: BTreeSet<AppId>,
+    /// Packages that stay what they are or get another account, with those that they were.
+    succeeded: Vec<(Arc<Package>, Arc<Package>)>,
+    /// The instances that each package may have.
+    shares: Vec<usize>,
+    outbound: Option<egress::Prepared>,
+    needs_restart: Vec<String>,
+}
+
+impl Prepared {
+    /// Reads the configuration and puts its gateway together beside the one of now.
+    fn new(first: &Config, now: &Gateway, private: &[ipnet::IpNet]) -> Result<Self, NotReloaded> {
+        let shared = now.shared();
+        let mut config = first
+            .input
+            .load()
+            .map_err(|rejected| mistakes(rejected, now))?;
+        let mut needs_restart = config.keep(first);
+        let registered = register(&config, now).map_err(not_reloaded)?;
+        let mut shared = shared.clone();
+        if shared.building_blocks.is_none() && dapr::is_used(&config) {
+            match config.dapr.mode {
+                DaprMode::Embedded => shared.building_blocks = load::open_blocks(&config).map_err(not_reloaded)?,
+                // Nothing listens for its callbacks.
+                DaprMode::Sidecar => needs_restart.push("dapr.mode".to_owned()),
+            }
+        }
+        let shares = load::shares(&config, &registered, shared.loader.engines());
+        let same = |package: &PackageConfig| {
+            let before = now.package(package.name.app_id());
+            before.is_some_and(|before| before.account.config.is_same(package))
+        };
+        let is_same = config.packages.iter().all(same) && config.server.outbound_private == private;
+        let outbound = (!is_same).then(|| shared.outbound.prepare(&config));
+        let outbound = outbound
+            .transpose()
+            .map_err(|error| not_reloaded(machine(&error)))?;
+        let (mut packages, mut asked, mut succeeded) = (Vec::new(), BTreeSet::new(), Vec::new());
+        let listed = config.packages.iter().zip(registered).zip(&shares);
+        for ((own, registered), share) in listed {
+            let before = now.package(own.name.app_id());
+            let package = succeed(before, own, registered, *share, &shared);
+            if let Some(before) = before.filter(|before| !Arc::ptr_eq(before, &package)) {
+                succeeded.push((Arc::clone(before), Arc::clone(&package)));
+            }
+            if before.is_none_or(|before| !Arc::ptr_eq(before, &package)) {
+                asked.insert(own.name.app_id().clone());
+            }
+            packages.push(package);
+        }
+        let gateway = Arc::new(Gateway::new(config.routes.clone(), packages, shared));
+        Ok(Self {
+            config,
+            gateway,
+            asked,
+            succeeded,
+            shares,
+            outbound,
+            needs_restart,
+        })
+    }
+
+    /// Lets go of what the gateway before had and this one has not, now that this one serves.
+    fn replace(self, before: &Gateway, untold: Vec<String>, started: Instant, patience: Duration) -> Reloaded {
+        let shared = self.gateway.shared();
+        request_log::choose(self.config.log.requests);
+        if let Some(outbound) = self.outbound {
+            shared.outbound.replace(outbound);
+        }
+        shared
+            .loaded_packages
+            .set_code_bytes(self.config.server.loaded_code);
+        for (package, share) in self.gateway.packages().iter().zip(&self.shares) {
+            package.account.hold_limits(*share);
+        }
+        let removed = before.packages().iter();
+        let removed = removed.filter(|package| self.gateway.package(package.name().app_id()).is_none());
+        let removed: Vec<_> = removed.cloned().collect();
+        for (before, package) in &self.succeeded {
+            if before.registered.code.path() == package.registered.code.path() {
+                shared.loaded_packages.succeed(before, package);
+            } else {
+                shared.loaded_packages.retire(before);
+            }
+        }
+        removed
+            .iter()
+            .for_each(|package| shared.loaded_packages.retire(package));
+        let gone = self
+            .succeeded
+            .iter()
+            .map(|(before, _)| before)
+            .chain(&removed);
+        let accounts = gone
+            .map(|package| Arc::downgrade(&package.account))
+            .collect();
+        tokio::spawn(cut(accounts, patience));
+        let names = |packages: &[Arc<Package>]| {
+            packages
+                .iter()
+                .map(|package| package.name().to_string())
+                .collect()
+        };
+        let changed: Vec<_> = self
+            .succeeded
+            .iter()
+            .map(|(before, _)| Arc::clone(before))
+            .collect();
+        let added = self.gateway.packages().iter();
+        let added = added.filter(|package| before.package(package.name().app_id()).is_none());
+        let mut needs_restart = self.needs_restart;
+        needs_restart.extend(untold);
+        Reloaded {
+            added: names(&added.cloned().collect::<Vec<_>>()),
+            changed: names(&changed),
+            removed: names(&removed),
+            packages: self.gateway.packages().len(),
+            routes: self.gateway.routes().len(),
+            needs_restart,
+            milliseconds: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// The package of a new configuration: the same as before if nothing of it is new.
+fn succeed(
+    before: Option<&Arc<Package>>,
+    config: &PackageConfig,
+    registered: Registered,
+    share: usize,
+    shared: &Shared,
+) -> Arc<Package> {
+    let Some(before) = before else {
+        let account = Account::new(config.clone(), share, &shared.memory, &shared.metrics);
+        return Arc::new(Package::new(account, registered));
+    };
+    let is_same_code = before.registered.code == registered.code && before.registered.choice == registered.choice;
+    if is_same_code && before.account.config.is_same(config) {
+        return Arc::clone(before);
+    }
+    Arc::new(Package::new(
+        before.account.successor(config.clone()),
+        registered,
+    ))
+}
+
+/// Ends the instances that still run on replaced packages when they have had their time.
+async fn cut(accounts: Vec<Weak<Account>>, patience: Duration) {
+    if accounts.is_empty() {
+        return;
+    }
+    tokio::time::sleep(patience).await;
+    for account in accounts.iter().filter_map(Weak::upgrade) {
+        account.cut();
+    }
+}
+
+/// The same as at the start, but what is known of a package that is configured as before still holds.
+fn register(config: &Config, now: &Gateway) -> Result<Vec<Registered>, StartError> {
+    load::register_known(config, &now.shared().loader, |package| {
+        let before = now.package(package.name.app_id())?;
+        before
+            .account
+            .config
+            .is_same(package)
+            .then_some(&before.registered)
+    })
+}
+
+fn mistakes(rejected: Rejected, now: &Gateway) -> NotReloaded {
+    let Rejected {
+        mut diagnostics,
+        sound,
+    } = rejected;
+    if let Some(sound) = sound
+        && let Err(StartError::Packages(found)) = register(&sound, now)
+    {
+        diagnostics.merge(found);
+    }
+    NotReloaded::Wrong(diagnostics)
+}
+
+fn not_reloaded(error: StartError) -> NotReloaded {
+    match error {
+        StartError::Packages(found)
+        | StartError::Cache(found)
+        | StartError::Listen(found)
+        | StartError::Data(found) => NotReloaded::Wrong(found),
+        StartError::Machine(reason) => NotReloaded::Machine(reason),
+    }
+}

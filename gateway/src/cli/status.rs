@@ -1,0 +1,140 @@
+//! `wasmgate status` and `wasmgate reload`: what a running gateway serves, and to serve its configuration anew.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde::Deserialize;
+use wasmgate::{
+    admin::client::{CallError, Client},
+    config,
+};
+
+use super::{Exit, counted, print};
+
+/// The arguments of both.
+#[derive(Args)]
+pub(crate) struct Status {
+    /// The gateway's admin listener; from another machine, with WASMGATE_ADMIN_TOKEN in the environment
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    admin: String,
+    /// Print the gateway's answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The part of the gateway's answer that is shown.
+#[derive(Deserialize)]
+struct Page {
+    version: String,
+    state: String,
+    packages: Vec<Package>,
+    routes: Vec<Route>,
+    reload: Reload,
+    conditions: Vec<Condition>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    engine: String,
+    loaded: bool,
+    instances: usize,
+    unavailable: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Route {
+    host: Option<String>,
+    methods: Option<Vec<String>>,
+    path: String,
+    package: String,
+}
+
+#[derive(Deserialize)]
+struct Reload {
+    served_since: u64,
+}
+
+#[derive(Deserialize)]
+struct Condition {
+    reason: String,
+    package: Option<String>,
+    detail: String,
+}
+
+impl Status {
+    pub(super) fn run(self) -> Result<ExitCode, Exit> {
+        let json = self.json;
+        let page: serde_json::Value = self.call(async |client| client.get("/status").await)?;
+        if json {
+            print(&format!("{page:#}\n"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let page: Page = serde_json::from_value(page).map_err(|error| Exit::machine(&error))?;
+        print(&text(&page));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Has the gateway read its configuration again.
+    pub(super) fn reload(self) -> Result<ExitCode, Exit> {
+        let reloaded: serde_json::Value =
+            self.call(async |client| client.post("/reload", &serde_json::json!({})).await)?;
+        print(&format!("{reloaded:#}\n"));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn call<T>(self, call: impl AsyncFnOnce(Client) -> Result<T, CallError>) -> Result<T, Exit> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Exit::machine(&error))?;
+        let client = Client::new(self.admin, config::Environment::read().admin_token);
+        Ok(runtime.block_on(call(client))?)
+    }
+}
+
+fn text(page: &Page) -> String {
+    let mut text = format!(
+        "wasmgate {}: {}, {} and {}, as configured at {} (seconds since 1970)\n\n",
+        page.version,
+        page.state,
+        counted(page.packages.len(), "package"),
+        counted(page.routes.len(), "route"),
+        page.reload.served_since,
+    );
+    for package in &page.packages {
+        let is_loaded = if package.loaded {
+            "loaded"
+        } else {
+            "not loaded"
+        };
+        let unavailable = package.unavailable.as_deref();
+        let unavailable = unavailable.map_or_else(String::new, |reason| format!(", unavailable: {reason}"));
+        text.push_str(&format!(
+            "package {}: engine {}, {is_loaded}, {}{unavailable}\n",
+            package.name,
+            package.engine,
+            counted(package.instances, "instance")
+        ));
+    }
+    for route in &page.routes {
+        let methods = route
+            .methods
+            .as_ref()
+            .map_or_else(|| "*".to_owned(), |methods| methods.join(","));
+        let host = route.host.as_deref().unwrap_or_default();
+        text.push_str(&format!(
+            "route {methods} {host}{} -> {}\n",
+            route.path, route.package
+        ));
+    }
+    for condition in &page.conditions {
+        let package = condition.package.as_deref();
+        let package = package.map_or_else(String::new, |package| format!(" {package}"));
+        text.push_str(&format!(
+            "{}{package}: {}\n",
+            condition.reason, condition.detail
+        ));
+    }
+    text
+}
