@@ -5,7 +5,7 @@
 //! pass, and the circuit closes when as many have succeeded, or opens again at the first failure.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -119,7 +119,41 @@ impl Breakers {
     }
 }
 
+impl Breakers {
+    /// Counts the circuits of each app by their states, as they are now.
+    pub(crate) fn count(&self, into: &mut BTreeMap<(AppId, String, &'static str), u64>) {
+        let now = Instant::now();
+        for (app, circuits) in &*self.by_app.lock() {
+            for breaker in circuits {
+                let state = breaker.state(now);
+                let key = (app.clone(), self.template.name.clone(), state.name());
+                *into.entry(key).or_default() += 1;
+            }
+        }
+    }
+}
+
+impl State {
+    /// The word for it in metrics.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+        }
+    }
+}
+
 impl Breaker {
+    /// The state now: an open circuit whose time is over is half-open, although no call has come yet.
+    fn state(&self, now: Instant) -> State {
+        let circuit = self.circuit.lock();
+        match circuit.state {
+            State::Open if circuit.ends.is_some_and(|ends| now > ends) => State::HalfOpen,
+            state => state,
+        }
+    }
+
     /// Lets a call pass, or says why not.
     pub(crate) fn pass(self: Arc<Self>) -> Result<Passed, Refused> {
         let generation = self.enter(Instant::now())?;

@@ -31,6 +31,17 @@ pub(super) async fn take(status: &Status) -> Vec<Family> {
         families.extend(queues(&blocks.queues().await));
         if let Some(embedded) = blocks.embedded() {
             families.extend(quotas(&embedded.usage().await));
+            let help = "Circuits of the embedded building blocks' circuit breakers, by the name of their policy";
+            let mut circuits = Family::gauge("wasmgate_circuits", help);
+            for ((app_id, policy, state), count) in embedded.circuits() {
+                let labels = [
+                    ("app_id", app_id.as_str()),
+                    ("policy", &policy),
+                    ("state", state),
+                ];
+                circuits.show(&labels, count as f64);
+            }
+            families.push(circuits);
             let help = "Writes of the embedded building blocks that wait for the database";
             let waiting = embedded.waiting_writes() as f64;
             families.push(Family::gauge("wasmgate_dapr_waiting_writes", help).with(&[], waiting));

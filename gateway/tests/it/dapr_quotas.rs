@@ -81,3 +81,68 @@ async fn the_sdk_shows_a_used_up_quota_as_an_error_with_its_remedy() {
     })
     .await;
 }
+
+/// As much of `item` as a call takes: nearly 4 MiB.
+fn list_of(item: &str) -> String {
+    let items = vec![item; (4 << 20) / (item.len() + 1) - 8];
+    format!("[{}]", items.join(","))
+}
+
+#[tokio::test]
+async fn bodies_of_many_small_things_take_little_more_memory_than_their_bytes() {
+    let gateway = TestGateway::builder()
+        .limits("concurrency = 64\nmemory = \"64MiB\"\ntimeout = \"60s\"")
+        .guest_as(
+            "shop",
+            "calls_dapr",
+            "dapr = { state = [\"statestore\"], publish = [\"pubsub/*\"], lock = [\"lockstore\"], jobs = true, bindings = [\"*\"] }",
+        )
+        .start();
+    gateway.ready().await;
+    let empties = list_of("{}");
+    let wrapped = |name: &str| format!("{{\"{name}\":{}}}", list_of("[]"));
+    let metadata: String = (0..200_000).map(|n| format!("\"{n}\":\"\",")).collect();
+    let bodies = [
+        ("/v1.0/publish/bulk/pubsub/t", empties.clone()),
+        ("/v1.0/state/statestore", empties.clone()),
+        ("/v1.0/state/statestore", list_of("{\"key\":\"\"}")),
+        (
+            "/v1.0/state/statestore/bulk",
+            format!("{{\"keys\":{}}}", list_of("\"\"")),
+        ),
+        (
+            "/v1.0/state/statestore/transaction",
+            format!("{{\"operations\":{empties}}}"),
+        ),
+        ("/v1.0-alpha1/state/statestore/query", wrapped("sort")),
+        (
+            "/v1.0-alpha1/state/statestore/query",
+            format!("{{\"filter\":{{\"EQ\":{}}}}}", list_of("1")),
+        ),
+        (
+            "/v1.0/bindings/none",
+            format!("{{\"metadata\":{{{metadata}\"x\":\"\"}}}}"),
+        ),
+        ("/v1.0-alpha1/lock/lockstore", wrapped("other")),
+        ("/v1.0/metadata/x", empties.clone()),
+    ];
+    // The guests and the bodies themselves take that much, whatever is in them.
+    let calls = (0..24).map(|_| gateway.call("shop", "POST", "/v1.0/jobs/x", list_of("x")));
+    futures_util::future::join_all(calls).await;
+    let before = gateway.status("VmHWM");
+    for (path, body) in bodies {
+        let calls = (0..24).map(|_| gateway.call("shop", "POST", path, body.clone()));
+        let answers = futures_util::future::join_all(calls).await;
+        let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+        let mut codes = statuses.iter();
+        assert!(
+            codes.all(|status| (400..=500).contains(&status.as_u16())),
+            "{path} {statuses:?}"
+        );
+    }
+    let grown = gateway.status("VmHWM") - before;
+    assert!(
+        grown < 200 << 10,
+        "{grown} KiB more than the bodies themselves"
+    );
+}

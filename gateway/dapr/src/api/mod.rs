@@ -4,6 +4,7 @@ mod bindings;
 mod call;
 mod configuration;
 mod guarded;
+mod heavy;
 mod jobs;
 mod lock;
 mod meta;
@@ -18,6 +19,7 @@ use http::Response;
 use tokio::sync::watch;
 
 use call::Call;
+pub(crate) use heavy::Heavy;
 
 use crate::{
     app::AppId,
@@ -30,7 +32,7 @@ use crate::{
     jobs::Jobs,
     lock::Locks,
     notes::Notes,
-    protocol::{ApiRequest, operation::Operation},
+    protocol::{ApiRequest, message::bytes, operation::Operation},
     pubsub::PubSub,
     secrets::Secrets,
     state::State,
@@ -50,6 +52,8 @@ pub(crate) struct Api {
     pub(crate) components: Current,
     /// Extended metadata by app.
     pub(crate) notes: Notes,
+    /// The places of calls that take much memory.
+    pub(crate) heavy: Heavy,
     /// The apps have been asked for their subscriptions.
     pub(crate) ready: watch::Sender<bool>,
 }
@@ -65,8 +69,15 @@ impl Api {
 }
 
 async fn route(api: &Api, caller: &AppId, grants: &Grants, request: ApiRequest) -> ApiResult {
-    let (operation, parts, body) = request.into_parts()?;
+    let (operation, parts, mut body) = request.into_parts()?;
     operation.check(grants)?;
+    let mut _place = None;
+    if heavy::is_bounded(&operation) {
+        let whole = bytes(body).await?;
+        // Held until there is an answer.
+        _place = api.heavy.place(caller, &operation, whole.len()).await;
+        body = Body::from(whole);
+    }
     let call = &Call {
         api,
         caller,

@@ -27,6 +27,9 @@ const MAX_METADATA: usize = 8 * 1024;
 /// Events of one bulk publish at most: they are one transaction.
 const MAX_EVENTS: usize = 10_000;
 
+/// The events of one bulk publish at most, in bytes: each has an envelope, and the call's metadata beside its own.
+const MAX_BULK: usize = 16 * 1024 * 1024;
+
 pub(super) async fn publish(call: &Call<'_>, body: Body, pubsub: &str, topic: &str) -> ApiResult {
     call.api.pubsub.check(call.caller, pubsub, topic)?;
     let body = bytes(body).await?;
@@ -53,7 +56,7 @@ pub(super) async fn bulk(call: &Call<'_>, body: Body, pubsub: &str, topic: &str)
         )));
     }
     let mut seen = HashSet::new();
-    let mut events = Vec::new();
+    let (mut events, mut bytes) = (Vec::new(), 0);
     for entry in &entries {
         let id = &entry.entry_id;
         if id.is_empty() || !seen.insert(id) {
@@ -63,7 +66,15 @@ pub(super) async fn bulk(call: &Call<'_>, body: Body, pubsub: &str, topic: &str)
             .bytes()
             .map_err(|message| wrong(format!("entry {id:?}: {message}")))?;
         let metadata = metadata(call, Some(&entry.metadata))?;
-        events.push(publisher(call, pubsub, topic).event(&entry.content_type, metadata, &body)?);
+        let event = publisher(call, pubsub, topic).event(&entry.content_type, metadata, &body)?;
+        bytes += event.data.len() + length_of(&event.metadata);
+        if bytes > MAX_BULK {
+            let message = format!(
+                "the events of one call are longer than {MAX_BULK} bytes with their envelopes and metadata; send fewer"
+            );
+            return Err(ApiError::new(413, "ERR_BODY_TOO_LARGE", message));
+        }
+        events.push(event);
     }
     let Err(error) = call.api.pubsub.publish(call.caller, events).await else {
         return no_content();
@@ -112,6 +123,13 @@ impl BulkEntry {
     }
 }
 
+fn length_of(metadata: &Metadata) -> usize {
+    let lengths = metadata
+        .iter()
+        .map(|(name, value)| name.len() + value.len());
+    lengths.sum()
+}
+
 /// The metadata of one event: the call's, and before it the entry's.
 fn metadata(call: &Call<'_>, entry: Option<&Metadata>) -> Result<Metadata, ApiError> {
     let mut metadata = Metadata::new();
@@ -125,11 +143,7 @@ fn metadata(call: &Call<'_>, entry: Option<&Metadata>) -> Result<Metadata, ApiEr
             .flatten()
             .map(|(name, value)| (name.clone(), value.clone())),
     );
-    let length: usize = metadata
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    if length > MAX_METADATA {
+    if length_of(&metadata) > MAX_METADATA {
         let message = format!("the metadata of an event is longer than {MAX_METADATA} bytes; put it into the event");
         return Err(ApiError::new(400, METADATA, message));
     }

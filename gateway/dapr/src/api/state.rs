@@ -11,7 +11,7 @@ use crate::{
     protocol::{
         body::{
             self,
-            forms::{BulkGet, Options, SaveItem, Transaction},
+            forms::{BulkGet, Options, Transaction},
         },
         message::{bytes, header_value, json_answer, no_content},
     },
@@ -35,8 +35,7 @@ pub(super) fn get(call: &Call<'_>, name: &str, key: &str) -> ApiResult {
 pub(super) async fn save(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
     let body = bytes(body).await?;
     let store = call.api.state.store(name, call.caller)?;
-    let items: Vec<SaveItem> = body::go(&body)?;
-    store.save(items, &call.metadata()).await?;
+    store.save(&body, &call.metadata()).await?;
     no_content()
 }
 
@@ -141,7 +140,7 @@ pub(super) async fn transact(call: &Call<'_>, body: Body, name: &str) -> ApiResu
 pub(super) async fn query(call: &Call<'_>, body: Body, name: &str) -> ApiResult {
     let body = bytes(body).await?;
     let store = call.api.state.store(name, call.caller)?;
-    let query: Query = body::go(&body)?;
+    let query: Query = body::go(body::query(&body)?)?;
     let found = store.query(query).await?;
     if found.rows.is_empty() {
         return no_content();

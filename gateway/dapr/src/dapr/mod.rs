@@ -13,7 +13,7 @@ use tokio::sync::watch;
 pub use operator::Usage;
 
 use crate::{
-    api::Api,
+    api::{Api, Heavy},
     app::{AppChannel, AppId, Apps},
     background::Background,
     bindings::{self, Bindings},
@@ -138,6 +138,7 @@ impl Dapr {
             ),
             components,
             notes: Notes::default(),
+            heavy: Heavy::default(),
             ready: watch::Sender::new(false),
         };
         Ok(Self(Arc::new(Runtime {

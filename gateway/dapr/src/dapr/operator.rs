@@ -1,6 +1,6 @@
 //! The queues for an operator, who sees them and does something about events that are stuck.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Dapr;
 use crate::{
@@ -74,6 +74,12 @@ impl Dapr {
             });
         }
         found
+    }
+
+    /// The circuits of circuit breakers: app, name of the policy, state (`closed`, `open`, `half-open`), and how many there
+    /// are. An app has one for each target that it has called.
+    pub fn circuits(&self) -> BTreeMap<(AppId, String, &'static str), u64> {
+        self.0.api.components.resiliency.circuits()
     }
 
     /// Writes that wait for the database.

@@ -37,9 +37,18 @@ pub(super) async fn body(operation: &Op, names: &Names<'_>, body: Body) -> Resul
 fn rewritten(operation: &Op, names: &Names<'_>, text: &[u8]) -> Result<Vec<u8>, ApiError> {
     match operation {
         Op::SaveState { .. } => {
-            let mut items: Vec<SaveItem> = body::go(text)?;
-            items.iter_mut().try_for_each(|item| rename(item, names))?;
-            write(&items)
+            // One by one: an item takes many times the memory of its text.
+            let mut written = vec![b'['];
+            for piece in body::go_pieces(text)? {
+                let mut item: SaveItem = body::go(piece)?;
+                rename(&mut item, names)?;
+                if written.len() > 1 {
+                    written.push(b',');
+                }
+                written.append(&mut write(&item)?);
+            }
+            written.push(b']');
+            Ok(written)
         }
         Op::BulkGetState { .. } => {
             let mut bulk: BulkGet = body::go(text)?;
@@ -57,7 +66,7 @@ fn rewritten(operation: &Op, names: &Names<'_>, text: &[u8]) -> Result<Vec<u8>, 
             tidy(&mut transaction.metadata);
             write(&transaction)
         }
-        Op::QueryState { .. } => write(&body::go::<Query>(text)?),
+        Op::QueryState { .. } => write(&body::go::<Query>(body::query(text)?)?),
         Op::BulkPublish { .. } => {
             let mut entries: Vec<BulkEntry> = body::go(text)?;
             for entry in &mut entries {

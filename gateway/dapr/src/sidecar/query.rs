@@ -51,7 +51,7 @@ pub(super) async fn run(
     parts: &Parts,
     body: Body,
 ) -> ApiResult {
-    let mut query: Query = body::go(&bytes(body).await?)?;
+    let mut query: Query = body::go(body::query(&bytes(body).await?)?)?;
     let (from, limit) = part(&query)?;
     let until = limit.map(|limit| from.saturating_add(limit));
     let mut own: Vec<Object> = Vec::new();

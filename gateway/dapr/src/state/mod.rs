@@ -19,7 +19,10 @@ use crate::{
     components::{Current, Outbox, find},
     error::ApiError,
     key::full_key,
-    protocol::body::forms::{Options as WriteOptions, SaveItem},
+    protocol::body::{
+        self,
+        forms::{Options as WriteOptions, SaveItem},
+    },
     quotas::Quotas,
     store::{SLICE, Store, StoreError, store_error},
     time::now_ms,
@@ -28,6 +31,9 @@ use crate::{
 /// Keys of one bulk get, and operations of one transaction, at most: one call must not hold the
 /// database for long.
 const MAX_ITEMS: usize = 10_000;
+
+/// The values of one answer at most, in bytes: it is put together in memory.
+const MAX_ANSWER: usize = 32 * 1024 * 1024;
 
 /// The block's surroundings.
 pub(crate) struct Options {
@@ -139,29 +145,46 @@ impl StateStore<'_> {
             .collect::<Result<_, _>>()?;
         let name = self.name.to_owned();
         let found = self.block.store.scan(move |conn| {
-            let now = now_ms();
-            let items = full.iter().map(|key| table::get(conn, &name, key, now));
-            items.collect::<Result<Vec<_>, _>>()
+            let (now, mut bytes) = (now_ms(), 0);
+            let mut items = Vec::new();
+            for key in &full {
+                let item = table::get(conn, &name, key, now)?;
+                bytes += item.as_ref().map_or(0, |item| item.value.len());
+                if bytes > MAX_ANSWER {
+                    return Ok(None);
+                }
+                items.push(item);
+            }
+            Ok(Some(items))
         });
         let found = found.await;
-        found.map_err(|error| store_error("ERR_STATE_BULK_GET", &error))
+        found
+            .map_err(|error| store_error("ERR_STATE_BULK_GET", &error))?
+            .ok_or_else(|| {
+                let message =
+                    format!("the values are longer than {MAX_ANSWER} bytes together; ask for fewer keys at a time");
+                ApiError::new(413, "ERR_STATE_BULK_GET", message)
+            })
     }
 
-    /// Saves items; the call's metadata goes before their own. Up to [`SLICE`] of them are saved all or none. More are
-    /// saved so many at a time, so that other apps' writes have their turn in between, and a failure ends it: what was
-    /// saved before stays, as beside a sidecar.
-    pub(crate) async fn save(&self, items: Vec<SaveItem>, metadata: &[(String, String)]) -> Result<(), ApiError> {
-        let changes = items
-            .into_iter()
-            .map(|item| item.change(&self.prefix, metadata, "ERR_STATE_SAVE"))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut rest = changes;
-        while rest.len() > SLICE {
-            let later = rest.split_off(SLICE);
-            self.write(rest, "ERR_STATE_SAVE").await?;
-            rest = later;
+    /// Saves the items of a body; the call's metadata goes before their own. Up to [`SLICE`] of them are saved all or
+    /// none. More are saved so many at a time, so that other apps' writes have their turn in between, and a failure ends
+    /// it: what was saved before stays, as beside a sidecar. A mistake in any of them saves none.
+    pub(crate) async fn save(&self, body: &[u8], metadata: &[(String, String)]) -> Result<(), ApiError> {
+        const FAILED: &str = "ERR_STATE_SAVE";
+        let read = |piece: &&[u8]| {
+            let item: SaveItem = body::go(piece)?;
+            item.change(&self.prefix, metadata, FAILED)
+        };
+        let pieces = body::go_pieces(body)?;
+        if pieces.len() > SLICE {
+            pieces.iter().try_for_each(|piece| read(piece).map(drop))?;
         }
-        self.write(rest, "ERR_STATE_SAVE").await
+        for slice in pieces.chunks(SLICE) {
+            let changes = slice.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            self.write(changes, FAILED).await?;
+        }
+        Ok(())
     }
 
     /// Deletes `key`, if it has the ETag `if_match` or none is given.

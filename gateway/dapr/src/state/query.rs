@@ -4,7 +4,7 @@ use rusqlite::{Connection, params_from_iter, types::Value as SqlValue};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::table::Item;
+use super::{MAX_ANSWER, table::Item};
 use crate::{json, store::StoreError};
 
 /// The body of a state query.
@@ -110,7 +110,7 @@ pub(crate) fn run(conn: &Connection, store: &str, prefix: &str, query: &Query, n
     sql.push("key LIMIT ", i64::from(limit) + 1);
     sql.push(" OFFSET ", i64::try_from(before).unwrap_or(i64::MAX));
     let mut statement = conn.prepare(&sql.text)?;
-    let rows = statement.query_map(params_from_iter(sql.parameters), |row| {
+    let found = statement.query_map(params_from_iter(sql.parameters), |row| {
         let item = Item {
             value: row.get(1)?,
             etag: row.get(2)?,
@@ -118,13 +118,19 @@ pub(crate) fn run(conn: &Connection, store: &str, prefix: &str, query: &Query, n
         };
         Ok((row.get(0)?, item))
     })?;
-    let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
-    Ok(Found {
-        rows,
-        token: more.then(|| before + u64::from(limit)),
-    })
+    let (mut rows, mut bytes, mut more) = (Vec::new(), 0, false);
+    for row in found {
+        let (key, item): (String, Item) = row?;
+        bytes += key.len() + item.value.len();
+        // A page ends early rather than being too long, and goes on by its token.
+        more = rows.len() >= limit as usize || (bytes > MAX_ANSWER && !rows.is_empty());
+        if more {
+            break;
+        }
+        rows.push((key, item));
+    }
+    let token = more.then(|| before + rows.len() as u64);
+    Ok(Found { rows, token })
 }
 
 struct Sql {

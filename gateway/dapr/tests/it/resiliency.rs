@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 use wasmgate_dapr::{Dapr, Grants, ParkedFilter, Settings};
 
-use crate::harness::{Apps, Kind, World, add_components, answer, eventually};
+use crate::harness::{Apps, Kind, World, add_components, answer, app_id, eventually};
 
 /// `targets` under policies that open after two failures in a row and try again after 300 ms.
 fn policies(targets: &str) -> String {
@@ -72,6 +72,12 @@ async fn an_app_that_fails_is_left_alone_until_it_is_mended() {
         "failed to invoke, id: menu, err: circuit breaker is open"
     );
     assert_eq!(world.apps.count("menu", "/tea"), 2);
+    let counted = |state| {
+        let circuits = world.dapr().circuits();
+        let key = (app_id("shop"), "soon".to_owned(), state);
+        circuits.get(&key).copied()
+    };
+    assert_eq!((counted("open"), counted("closed")), (Some(1), None));
     // Other paths, and other apps on the same one, have circuits of their own.
     assert_eq!(
         world
@@ -87,6 +93,7 @@ async fn an_app_that_fails_is_left_alone_until_it_is_mended() {
         world.call("GET", tea, "").await.status == 200
     })
     .await;
+    assert_eq!(counted("open"), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

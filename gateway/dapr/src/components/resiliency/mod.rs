@@ -2,7 +2,11 @@
 
 mod written;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use wasmgate_common::{Code, Diagnostic, Place};
 
@@ -122,6 +126,22 @@ impl Resiliency {
         defaults
             .find(|policy| !policy.is_none())
             .unwrap_or_default()
+    }
+
+    /// Counts all circuits by app, policy and state.
+    pub(crate) fn circuits(&self) -> BTreeMap<(AppId, String, &'static str), u64> {
+        let mut counted = BTreeMap::new();
+        for set in &self.sets {
+            let targets = [&set.apps, &set.inbound, &set.outbound].into_iter();
+            let own = targets
+                .flat_map(HashMap::values)
+                .filter_map(|policy| policy.breakers.as_ref());
+            let default = set.named.breakers.values().map(|(_, breakers)| breakers);
+            for breakers in own.chain(default) {
+                breakers.count(&mut counted);
+            }
+        }
+        counted
     }
 
     /// Reads one `Resiliency` document into the whole.

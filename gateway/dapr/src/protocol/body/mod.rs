@@ -14,7 +14,12 @@
 pub(crate) mod forms;
 mod value;
 
-use serde::de::DeserializeOwned;
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use crate::error::ApiError;
@@ -36,6 +41,62 @@ pub(crate) fn go<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
 pub(crate) fn proto<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let body = if body.is_empty() { b"{}" } else { body };
     read(body, Dialect::Proto)
+}
+
+/// The longest query, in bytes: each value of a filter takes many times the memory of its text.
+const MAX_QUERY: usize = 256 * 1024;
+
+/// The body of a query, if it is not too long.
+pub(crate) fn query(body: &[u8]) -> Result<&[u8], ApiError> {
+    if body.len() > MAX_QUERY {
+        let message = format!("a query is longer than {MAX_QUERY} bytes");
+        return Err(ApiError::new(413, "ERR_BODY_TOO_LARGE", message));
+    }
+    Ok(body)
+}
+
+/// Items of one list that is read piece by piece at most: no body has more of them that have a key.
+const MAX_PIECES: usize = 400_000;
+
+/// Reads a list by Go's rules, and of its items only where they are: [`go`] reads them when they are needed, since an
+/// item takes many times the memory of its text.
+pub(crate) fn go_pieces(body: &[u8]) -> Result<Vec<&[u8]>, ApiError> {
+    let wrong = |error: serde_json::Error| ApiError::malformed(format!("bad JSON: {error}"));
+    let Pieces(pieces) = match serde_json::from_slice::<&RawValue>(body)
+        .map_err(wrong)?
+        .get()
+    {
+        "null" => Pieces(Vec::new()),
+        list => serde_json::from_str(list).map_err(wrong)?,
+    };
+    Ok(pieces)
+}
+
+struct Pieces<'a>(Vec<&'a [u8]>);
+
+impl<'de> Deserialize<'de> for Pieces<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collector;
+        impl<'de> Visitor<'de> for Collector {
+            type Value = Pieces<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Pieces<'de>, A::Error> {
+                let mut pieces = Vec::new();
+                while let Some(item) = items.next_element::<&'de RawValue>()? {
+                    if pieces.len() >= MAX_PIECES {
+                        return Err(A::Error::custom(format!(
+                            "more than {MAX_PIECES} things in one list"
+                        )));
+                    }
+                    pieces.push(item.get().as_bytes());
+                }
+                Ok(Pieces(pieces))
+            }
+        }
+        deserializer.deserialize_seq(Collector)
+    }
 }
 
 fn read<T: DeserializeOwned>(body: &[u8], dialect: Dialect) -> Result<T, ApiError> {

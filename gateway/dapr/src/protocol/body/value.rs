@@ -1,11 +1,11 @@
 //! One JSON value, deserialized by the rules of a [`Dialect`].
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
     de::{
-        Error as _, IntoDeserializer, MapAccess, Visitor,
+        DeserializeSeed, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor,
         value::{MapDeserializer, SeqDeserializer},
     },
     forward_to_deserialize_any,
@@ -13,6 +13,12 @@ use serde::{
 use serde_json::{Error, value::RawValue};
 
 use super::Dialect;
+
+/// Things in one list at most: so many operations, keys and events has one call.
+const MAX_LIST: usize = 10_000;
+
+/// Members of an object whose names are the caller's own, such as metadata, at most.
+const MAX_MEMBERS: usize = 1_000;
 
 /// The text of a JSON value that is known to be well-formed.
 #[derive(Clone, Copy)]
@@ -42,22 +48,29 @@ impl<'a> Value<'a> {
     fn members(self, fields: &'static [&'static str]) -> Result<Vec<(&'static str, Self)>, Error> {
         let mut known: Vec<(&'static str, Self)> = Vec::new();
         let mut seen: Vec<&'static str> = Vec::new();
-        for (name, text) in Members::deserialize(&mut self.deserializer())?.0 {
+        self.each_member(|name, value| {
             let Some(field) = fields.iter().find(|field| self.dialect.means(&name, field)) else {
-                continue;
+                return Ok(());
             };
-            if self.dialect == Dialect::Proto && seen.contains(field) {
+            if !seen.contains(field) {
+                seen.push(field);
+            } else if self.dialect == Dialect::Proto {
                 return Err(Error::custom(format!("duplicate field {name:?}")));
             }
-            seen.push(field);
-            let value = Self::new(text.get(), self.dialect);
-            if value.is_null() {
-                continue;
+            if !value.is_null() {
+                known.retain(|(name, _)| name != field);
+                known.push((field, value));
             }
-            known.retain(|(name, _)| name != field);
-            known.push((field, value));
-        }
+            Ok(())
+        })?;
         Ok(known)
+    }
+
+    /// Hands over the members of an object one by one, in their order and as often as they are written; none is kept.
+    fn each_member(self, take: impl FnMut(Cow<'a, str>, Self) -> Result<(), Error>) -> Result<(), Error> {
+        let dialect = self.dialect;
+        self.deserializer()
+            .deserialize_map(Members { dialect, take })
     }
 
     /// A whole number in any form that protobuf's JSON allows.
@@ -159,21 +172,26 @@ impl<'de> Deserializer<'de> for Value<'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let items: Vec<&RawValue> = if self.is_go_null() {
-            Vec::new()
-        } else {
-            Vec::deserialize(&mut self.deserializer())?
-        };
-        let items = items.iter().map(|item| Self::new(item.get(), self.dialect));
-        visitor.visit_seq(SeqDeserializer::new(items))
+        if self.is_go_null() {
+            return visitor.visit_seq(SeqDeserializer::new(std::iter::empty::<Self>()));
+        }
+        let dialect = self.dialect;
+        self.deserializer()
+            .deserialize_seq(List { dialect, visitor })
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let members = Members::deserialize(&mut self.deserializer())?
-            .0
-            .into_iter();
-        let members = members.map(|(name, text)| (name, Self::new(text.get(), self.dialect)));
-        visitor.visit_map(MapDeserializer::new(members))
+        let mut members = Vec::new();
+        self.each_member(|name, value| {
+            if members.len() >= MAX_MEMBERS {
+                return Err(Error::custom(format!(
+                    "more than {MAX_MEMBERS} members of an object"
+                )));
+            }
+            members.push((name, value));
+            Ok(())
+        })?;
+        visitor.visit_map(MapDeserializer::new(members.into_iter()))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -213,25 +231,76 @@ impl<'de> IntoDeserializer<'de, Error> for Value<'de> {
     }
 }
 
-/// An object's members in their order, as often as they are written.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+/// A list whose items are read one after the other, as the dialect has them: what they are made of is not kept.
+struct List<V> {
+    dialect: Dialect,
+    visitor: V,
+}
 
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collector;
-        impl<'de> Visitor<'de> for Collector {
-            type Value = Members<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Collector)
+impl<'de, V: Visitor<'de>> Visitor<'de> for List<V> {
+    type Value = V::Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.visitor.expecting(f)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<V::Value, A::Error> {
+        self.visitor.visit_seq(Items {
+            dialect: self.dialect,
+            items,
+            read: 0,
+        })
     }
 }
+
+struct Items<A> {
+    dialect: Dialect,
+    items: A,
+    read: usize,
+}
+
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<A> {
+    type Error = A::Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, A::Error> {
+        let Some(item) = self.items.next_element::<&'de RawValue>()? else {
+            return Ok(None);
+        };
+        self.read += 1;
+        if self.read > MAX_LIST {
+            return Err(A::Error::custom(format!(
+                "more than {MAX_LIST} things in one list"
+            )));
+        }
+        let item = seed.deserialize(Value::new(item.get(), self.dialect));
+        item.map(Some).map_err(A::Error::custom)
+    }
+}
+
+/// An object whose members are handed over one by one.
+struct Members<F> {
+    dialect: Dialect,
+    take: F,
+}
+
+impl<'de, F> Visitor<'de> for Members<F>
+where
+    F: FnMut(Cow<'de, str>, Value<'de>) -> Result<(), Error>,
+{
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some((Name(name), text)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+            (self.take)(name, Value::new(text.get(), self.dialect)).map_err(A::Error::custom)?;
+        }
+        Ok(())
+    }
+}
+
+/// The name of a member, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
