@@ -79,7 +79,7 @@ impl Dapr {
     /// The circuits of circuit breakers: app, name of the policy, state (`closed`, `open`, `half-open`), and how many there
     /// are. An app has one for each target that it has called.
     pub fn circuits(&self) -> BTreeMap<(AppId, String, &'static str), u64> {
-        self.0.api.components.resiliency.circuits()
+        self.0.api.components.load().resiliency.circuits()
     }
 
     /// Writes that wait for the database.
