@@ -7,6 +7,7 @@ mod reload;
 mod sockets;
 mod system;
 mod unmet;
+mod watch;
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -87,13 +88,15 @@ pub fn all_mistakes(rejected: Rejected) -> Diagnostics {
     diagnostics
 }
 
-/// Addresses of the command line, in the place of those of the configuration.
+/// What the command line says besides the configuration.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Overrides {
-    /// The public listener's.
+    /// The public listener's address.
     pub listen: Option<SocketAddr>,
-    /// The admin listener's.
+    /// The admin listener's address.
     pub admin: Option<SocketAddr>,
+    /// Reload whenever a file changes that the configuration was read from, or names.
+    pub watch: bool,
 }
 
 /// Serves until SIGTERM or Ctrl-C, and reads the configuration again on SIGHUP; `ready` is called once, when requests are
@@ -127,6 +130,11 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
     let router = admin::router(status.clone());
     RouterServer::start(sockets.admin, router, &server).map_err(|error| machine(&error))?;
 
+    // Before anything is read for good, so that no change is missed.
+    let watch = overrides
+        .watch
+        .then(|| watch::Watch::new(config.clone()))
+        .transpose()?;
     let loading = tokio::task::spawn_blocking(move || load::load_with(config, metrics));
     let gateway = tokio::select! {
         loaded = loading => Current::new(Arc::new(loaded.map_err(|error| machine(&error))??)),
@@ -147,6 +155,9 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
             status: status.clone(),
         };
         tokio::spawn(reloader.run(wished));
+        if let Some(watch) = watch {
+            tokio::spawn(watch.run(status.clone()));
+        }
     }
     ready(addresses);
 

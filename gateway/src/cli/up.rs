@@ -21,6 +21,9 @@ pub(crate) struct Up {
     /// Serve metrics and health here instead of `[server] admin`
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
+    /// Serve each change of the configuration, its components and component files as soon as it is on disk
+    #[arg(long)]
+    watch: bool,
 }
 
 impl Up {
@@ -29,6 +32,7 @@ impl Up {
         let overrides = Overrides {
             listen: self.listen,
             admin: self.admin,
+            watch: self.watch,
         };
         let table = config::table(&config);
         let ended = bootstrap::up(config, overrides, |addresses| {

@@ -67,3 +67,4 @@ mod request_log;
 mod routing;
 mod serving;
 mod streaming;
+mod watching;

@@ -179,6 +179,15 @@ impl Builder {
         TestGateway::spawn(command)
     }
 
+    /// Starts a gateway that watches its files, and waits until it serves.
+    pub(crate) fn start_watching(&self) -> TestGateway {
+        let folder = TempDir::new().unwrap();
+        self.write_to(folder.path());
+        let mut command = command(folder.path(), &["up", "--watch"]);
+        command.envs(self.environment.iter().cloned());
+        TestGateway::spawn(command).keeping(folder)
+    }
+
     /// Starts a gateway with it and waits until it serves.
     pub(crate) fn start(&self) -> TestGateway {
         let folder = TempDir::new().unwrap();

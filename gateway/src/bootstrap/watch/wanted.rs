@@ -1,0 +1,133 @@
+//! The files whose changes count, and the folders that are watched for them.
+
+use std::{
+    collections::BTreeSet,
+    path::{Component, Path, PathBuf},
+};
+
+use notify::Event;
+
+use crate::config::{Config, Source};
+
+/// The most links that are followed, as by the kernel.
+const MAX_LINKS: usize = 40;
+
+/// Files by absolute paths, with every link on the way to them.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    files: BTreeSet<PathBuf>,
+    /// Folders of which everything counts.
+    whole: BTreeSet<PathBuf>,
+}
+
+impl Wanted {
+    /// Everything that a configuration was read from, and names.
+    pub(super) fn of(config: &Config) -> Self {
+        let mut wanted = Self::default();
+        wanted.add(config);
+        wanted
+    }
+
+    /// Adds what another configuration names.
+    pub(super) fn add(&mut self, config: &Config) {
+        for file in config.input.files() {
+            self.add_file(file);
+        }
+        for package in &config.packages {
+            let Source::File(source) = &package.source;
+            self.add_file(source);
+        }
+        if let Some(components) = &config.dapr.components {
+            self.add_file(components);
+            self.whole.insert(absolute(components));
+            let inner = std::fs::read_dir(components)
+                .into_iter()
+                .flatten()
+                .flatten();
+            for entry in inner {
+                self.add_file(&entry.path());
+            }
+        }
+        self.add_file(&config.dapr.data.join("secrets.json"));
+    }
+
+    /// Adds a file and every link on the way to it: Kubernetes swaps a folder that is one.
+    fn add_file(&mut self, file: &Path) {
+        let mut file = absolute(file);
+        for _ in 0..MAX_LINKS {
+            self.files.insert(file.clone());
+            let Some(target) = first_link(&file) else {
+                return;
+            };
+            self.files.insert(target.link);
+            file = target.leads_to;
+        }
+    }
+
+    /// The folders in which something may change, by absolute paths.
+    pub(super) fn folders(&self) -> BTreeSet<PathBuf> {
+        let parents = self.files.iter().filter_map(|file| file.parent());
+        let parents = parents.map(nearest);
+        parents.chain(self.whole.iter().cloned()).collect()
+    }
+
+    /// Returns whether a change is one of them.
+    pub(super) fn concerns(&self, event: &Event) -> bool {
+        event.need_rescan()
+            || event.paths.iter().any(|path| {
+                let is_wanted = self.files.contains(path)
+                    || path
+                        .parent()
+                        .is_some_and(|folder| self.whole.contains(folder));
+                // A folder on the way to one was made, moved or removed.
+                is_wanted || self.files.iter().any(|file| file.starts_with(path))
+            })
+    }
+}
+
+/// A path with a link in it.
+struct Linked {
+    link: PathBuf,
+    leads_to: PathBuf,
+}
+
+/// The first link on the way to a file.
+fn first_link(file: &Path) -> Option<Linked> {
+    let mut way = PathBuf::new();
+    let mut rest = file.components();
+    while let Some(step) = rest.next() {
+        way.push(step);
+        if let Ok(target) = std::fs::read_link(&way) {
+            let from = way.parent().unwrap_or(Path::new("/"));
+            let leads_to = plain(&from.join(target).join(rest.as_path()));
+            return Some(Linked {
+                link: way,
+                leads_to,
+            });
+        }
+    }
+    None
+}
+
+/// The folder itself, or the nearest one above it that is there.
+fn nearest(folder: &Path) -> PathBuf {
+    let there = folder.ancestors().find(|folder| folder.is_dir());
+    there.unwrap_or(Path::new("/")).to_owned()
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    plain(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+}
+
+/// A path without `.` and `..`; what was before a `..` is taken for a folder.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for step in path.components() {
+        match step {
+            Component::CurDir => {}
+            Component::ParentDir => drop(plain.pop()),
+            step => plain.push(step),
+        }
+    }
+    plain
+}
