@@ -187,6 +187,15 @@ impl Gateway {
         self.shared.metrics.unrouted(failure.reason());
     }
 
+    /// Counts connections and streams that were ended because of what their client did.
+    pub(crate) fn cut(&self, reason: &'static str, count: u64) {
+        self.shared
+            .metrics
+            .cut
+            .with_label_values(&[reason])
+            .inc_by(count);
+    }
+
     async fn route<B>(
         &self,
         mut request: Request<B>,

@@ -29,3 +29,4 @@ pub mod request_log;
 pub mod routes;
 mod server;
 pub mod target;
+mod unsent;

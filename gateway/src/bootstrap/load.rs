@@ -20,6 +20,7 @@ use crate::{
     metrics::Metrics,
     package::{Budget, LoadedPackages, Loader, Package, Registered},
     request_log,
+    unsent::UnsentCollector,
 };
 
 /// Registers every package and puts the gateway together, ready to handle requests, with metrics of its own.
@@ -48,6 +49,10 @@ pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway
     let memory = MachineMemory::new(config.server.memory.unwrap_or_else(memory_limit::memory));
     memory.watch().map_err(|error| machine(&error))?;
     let collector = MemoryCollector::new(Arc::clone(&memory)).map_err(|error| machine(&error))?;
+    metrics
+        .register(collector)
+        .map_err(|error| machine(&error))?;
+    let collector = UnsentCollector::new().map_err(|error| machine(&error))?;
     metrics
         .register(collector)
         .map_err(|error| machine(&error))?;

@@ -48,6 +48,7 @@ fn fixed_of_server(server: &Server) -> Vec<Key> {
         workers,
         drain_timeout,
         header_timeout,
+        write_timeout,
         request_head,
         request_headers,
         connections,

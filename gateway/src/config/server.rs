@@ -29,7 +29,11 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// network, and a client that feeds it by the byte holds a connection no longer.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The range of the two time-outs: an hour is longer than any restart or client should be waited for.
+/// The time for which what is sent to a client may stand still: a network that is worse for longer breaks connections by
+/// itself, and whoever reads a few kilobytes in it goes on.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The range of the three time-outs: an hour is longer than any restart or client should be waited for.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 
 /// The most bytes of a request's head: room for large cookies and tokens (most servers take 8 to 64 KiB).
@@ -75,6 +79,8 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// The time that a client may take over a request's head.
     pub header_timeout: Duration,
+    /// The time for which what is sent to a client may stand still.
+    pub write_timeout: Duration,
     /// The most bytes of a request's head.
     pub request_head: usize,
     /// The most fields of a request's head.
@@ -96,12 +102,13 @@ pub struct Server {
 }
 
 /// The keys of `[server]`.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 14] = [
     "listen",
     "admin",
     "workers",
     "drain_timeout",
     "header_timeout",
+    "write_timeout",
     "request_head",
     "request_headers",
     "connections",
@@ -138,6 +145,7 @@ impl Server {
                 .unwrap_or_else(cores),
             drain_timeout: timeout("drain_timeout", "30s").unwrap_or(DRAIN_TIMEOUT),
             header_timeout: timeout("header_timeout", "10s").unwrap_or(HEADER_TIMEOUT),
+            write_timeout: timeout("write_timeout", "30s").unwrap_or(WRITE_TIMEOUT),
             request_head: usize::try_from(request_head.unwrap_or(REQUEST_HEAD)).unwrap_or(usize::MAX),
             request_headers: section
                 .and_then(|s| s.count("request_headers", REQUEST_HEADER_COUNTS))

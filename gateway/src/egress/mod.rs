@@ -27,6 +27,7 @@ use crate::{
     admission::{Permit, Permits},
     error::ERROR_HEADER,
     request_headers::RequestId,
+    unsent::CHUNK,
 };
 use outgoing::{Destination, Outgoing};
 
@@ -49,6 +50,8 @@ pub(crate) struct Egress {
     /// Made with the first body that counts.
     kept: Option<Kept>,
     depth: InvocationDepth,
+    /// What the guest may write of a body at once.
+    chunk: usize,
 }
 
 type SendIo = Box<dyn Future<Output = Result<(), Error>> + Send>;
@@ -75,7 +78,13 @@ impl Egress {
             permits: None,
             kept: None,
             depth,
+            chunk: CHUNK,
         }
+    }
+
+    /// Bounds what the guest may write at once of the bodies that it begins from now on.
+    pub(crate) fn bound_writes(&mut self, bytes: usize) {
+        self.chunk = bytes;
     }
 
     /// The count of what the host keeps of the instance's bodies.
@@ -170,6 +179,10 @@ impl WasiHttpHooks for Egress {
 
     fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
         Arc::new(is_forbidden)
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        self.chunk
     }
 
     fn send_request(

@@ -1,6 +1,10 @@
 //! The answer of a guest: the head that may be sent on, and what the host notes of the body.
 
-use http::{Method, response::Parts};
+use std::sync::Arc;
+
+use http::{Method, Request, response::Parts};
+
+use crate::unsent::{self, Held, Unsent};
 
 /// The most bytes of the fields of a response's head, names and values: what proxies and clients take at most (most
 /// take 8 to 64 KiB).
@@ -37,14 +41,30 @@ pub(super) struct Answer {
     pub(super) is_head: bool,
     /// The table's name for the body that the guest writes.
     pub(super) body: Option<u32>,
+    /// What waits on the connection, if several answers may.
+    unsent: Option<Arc<Unsent>>,
+    /// What it may write ahead counts there until it has ended.
+    granted: Option<Held>,
 }
 
 impl Answer {
-    /// To a request with this method.
-    pub(super) fn new(method: &Method) -> Self {
+    /// To this request.
+    pub(super) fn new<B>(request: &Request<B>) -> Self {
         Self {
-            is_head: method == Method::HEAD,
+            is_head: request.method() == Method::HEAD,
             body: None,
+            unsent: request.extensions().get().cloned(),
+            granted: None,
         }
+    }
+
+    /// The bytes that the guest may write at once, in view of what waits for slow readers already.
+    pub(super) fn chunk(&mut self) -> usize {
+        let Some(unsent) = &self.unsent else {
+            return unsent::chunk();
+        };
+        let (bytes, granted) = unsent.grant();
+        self.granted = Some(granted);
+        bytes
     }
 }

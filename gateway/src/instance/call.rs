@@ -178,7 +178,7 @@ impl Guest {
             Arc::clone(&account),
             egress,
             request_id,
-            Answer::new(request.method()),
+            Answer::new(&request),
             loaded.globals,
         );
         let mut store = Store::new(loaded.handler.engine(), state);

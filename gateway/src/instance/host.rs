@@ -61,6 +61,11 @@ impl HostState {
         }
     }
 
+    /// Bounds what the guest may write at once of a body.
+    pub(super) fn bound_writes(&mut self, bytes: usize) {
+        self.egress.bound_writes(bytes);
+    }
+
     /// The count of what is kept of bodies.
     pub(super) fn kept(&mut self) -> Kept {
         let kept = self.egress.kept().clone();

@@ -38,6 +38,8 @@ impl HostState {
         response: Resource<HostOutgoingResponse>,
     ) -> wasmtime::Result<Result<Resource<HostOutgoingBody>, ()>> {
         let is_head = self.answer.is_head;
+        let chunk = self.answer.chunk();
+        self.bound_writes(chunk);
         let mut http = self.http();
         let head = http.table.get(&response)?;
         let made = if head.body.is_none() && (is_head || content::is_forbidden_by(head.status)) {

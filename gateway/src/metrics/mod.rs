@@ -59,6 +59,8 @@ pub(crate) struct Metrics {
     duration: HistogramVec,
     in_flight: IntGaugeVec,
     packages: Families,
+    /// Connections and streams ended because of their client, by reason.
+    pub cut: IntCounterVec,
     unrouted: Few<&'static str, UNROUTED_REASONS>,
     /// Components compiled because no usable compiled code was on disk.
     pub compilations: IntCounter,
@@ -111,6 +113,11 @@ impl Metrics {
                 &["package"],
             )?,
             packages,
+            cut: make.counters(
+                "wasmgate_clients_cut_total",
+                "Connections and HTTP/2 streams ended because their client read nothing or sent what serves no request",
+                &["reason"],
+            )?,
             unrouted: Few::new(),
             compilations: make.counter("wasmgate_compilations_total", "Components compiled")?,
             compilation: make.histogram(

@@ -25,24 +25,36 @@ pub(super) const LINGER_PAUSE: Duration = Duration::from_secs(2);
 /// The bytes that it may send meanwhile: more than most uploads that come to an early answer.
 pub(super) const LINGER_BYTES: u64 = 256 << 20;
 
+/// The time and the bytes for which a client is read on that has sent too much already.
+const DISMISS_TIME: Duration = Duration::from_secs(1);
+const DISMISS_BYTES: u64 = 16 << 20;
+
 /// The bytes that are read at once.
 const LINGER_BUFFER: usize = 16 << 10;
 
 /// Closes our side and reads on until the client closes its own, or a limit is reached.
 pub(super) async fn linger(mut stream: TcpStream) {
     if stream.shutdown().await.is_ok() {
-        let _ = timeout(LINGER_TIME, swallow(&mut stream)).await;
+        let _ = timeout(LINGER_TIME, swallow(&mut stream, LINGER_BYTES)).await;
     }
 }
 
-async fn swallow(stream: &mut TcpStream) {
+async fn swallow(stream: &mut TcpStream, mut left: u64) {
     let mut buffer = vec![0; LINGER_BUFFER];
-    let mut left = LINGER_BYTES;
     while let Ok(Ok(bytes)) = timeout(LINGER_PAUSE, stream.read(&mut buffer)).await {
         left = left.saturating_sub(bytes as u64);
         if bytes == 0 || left == 0 {
             return;
         }
+    }
+}
+
+/// Says a last word to a client that sends without end, and reads for a moment what is on its way: whoever only has a
+/// mistake in it sees the word.
+pub(super) async fn dismiss(stream: &mut TcpStream, goodbye: &[u8]) {
+    let said = timeout(LINGER_PAUSE, stream.write_all(goodbye)).await;
+    if matches!(said, Ok(Ok(()))) && stream.shutdown().await.is_ok() {
+        let _ = timeout(DISMISS_TIME, swallow(stream, DISMISS_BYTES)).await;
     }
 }
 

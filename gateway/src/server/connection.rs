@@ -1,20 +1,27 @@
 //! One connection: HTTP/1.1, or HTTP/2 for clients that open with its preface.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::StatusCode;
 use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{net::TcpStream, time::MissedTickBehavior};
 
 use super::{
     closing,
     drain::{Drain, GRACE},
-    exchange::Exchange,
+    exchange::{Cut, Exchange},
     handler::{Handler, document},
-    limits::HeadLimits,
+    limits::Limits,
     service::Service,
+    streams::{LOOKS, Streams},
     wire::Wire,
 };
 use crate::{error::Failure, request_headers::RequestId};
@@ -35,13 +42,16 @@ const HTTP2_STREAMS: u32 = 200;
 /// Without an answer to a ping for this long, an HTTP/2 client is gone.
 const HTTP2_PING: Duration = Duration::from_secs(20);
 
+/// The bytes that the library keeps for a stream beside its window: a frame goes out while the next one is made.
+const HTTP2_SEND_BUFFER: usize = 64 << 10;
+
 /// The header fields that hyper keeps on its stack; a higher limit costs allocations for every request.
 const FIELDS_ON_STACK: usize = 100;
 
 /// A connection and how it is to be treated.
 pub(super) struct Connection<S> {
     pub(super) service: S,
-    pub(super) limits: HeadLimits,
+    pub(super) limits: Limits,
     pub(super) drain: Drain,
 }
 
@@ -87,12 +97,12 @@ impl<S: Service> Connection<S> {
         let mut read = Bytes::new();
         loop {
             let exchange = Arc::new(Exchange::default());
-            let io = TokioIo::new(Wire::new(stream, Arc::clone(&exchange), read));
+            let io = TokioIo::new(Wire::new(stream, Arc::clone(&exchange), read, self.limits));
             let handler = self.handler(&exchange).into_service();
             let mut connection = builder.serve_connection(io, handler);
             let ended = tokio::select! {
                 biased;
-                ended = &mut connection => Some(ended),
+                ended = in_turns(Pin::new(&mut connection), &exchange) => Some(ended),
                 () = self.drain.quiet(&exchange) => None,
             };
             read = connection.into_parts().read_buf;
@@ -110,6 +120,9 @@ impl<S: Service> Connection<S> {
 
     /// Ends an HTTP/1 connection whose client has not closed it.
     async fn end(&self, mut stream: TcpStream, exchange: &Exchange, ended: hyper::Result<()>) {
+        if exchange.why_cut().is_some() {
+            return self.cut(stream, exchange).await;
+        }
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended early");
             if let Some(failure) = misunderstood(exchange, &error) {
@@ -130,14 +143,33 @@ impl<S: Service> Connection<S> {
         closing::linger(stream).await;
     }
 
+    /// Ends a connection because of its client.
+    async fn cut(&self, mut stream: TcpStream, exchange: &Exchange) {
+        let Some(why) = exchange.why_cut() else {
+            return;
+        };
+        self.service.cut(why.reason(), 1);
+        match why {
+            // The kernel would go on offering it what it has.
+            Cut::SlowReader => closing::reset(&stream),
+            Cut::Flood => closing::dismiss(&mut stream, &exchange.goodbye()).await,
+        }
+    }
+
     async fn http2(&self, stream: TcpStream) {
         let exchange = Arc::new(Exchange::multiplexed());
-        let io = TokioIo::new(Wire::new(stream, Arc::clone(&exchange), Bytes::new()));
+        let io = TokioIo::new(Wire::multiplexed(
+            stream,
+            Arc::clone(&exchange),
+            self.limits,
+        ));
         {
-            let connection = http2::Builder::new(TokioExecutor::new())
+            let streams = Streams::default();
+            let connection = http2::Builder::new(streams.clone())
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(HTTP2_STREAMS)
                 .max_header_list_size(self.limits.http2_list())
+                .max_send_buf_size(HTTP2_SEND_BUFFER)
                 .keep_alive_interval(HTTP2_PING)
                 .keep_alive_timeout(HTTP2_PING)
                 .serve_connection(io, self.handler(&exchange).into_service());
@@ -146,11 +178,13 @@ impl<S: Service> Connection<S> {
                 pin!(tokio::time::sleep(self.limits.time)),
                 pin!(self.drain.stopping()),
             );
+            let mut look = tokio::time::interval(self.limits.write / LOOKS);
+            look.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let (mut is_greeted, mut is_stopping) = (false, false);
             loop {
                 tokio::select! {
                     biased;
-                    ended = connection.as_mut() => {
+                    ended = in_turns(connection.as_mut(), &exchange) => {
                         if let Err(error) = ended {
                             tracing::debug!(%error, "a connection ended early");
                         }
@@ -162,6 +196,16 @@ impl<S: Service> Connection<S> {
                             break;
                         }
                     }
+                    _ = look.tick() => {
+                        let stalled = streams.look();
+                        if stalled.ended > 0 {
+                            self.service.cut("slow-stream", stalled.ended);
+                        }
+                        if stalled.connection {
+                            exchange.cut(Cut::SlowReader, None);
+                            break;
+                        }
+                    }
                     () = stopping.as_mut(), if !is_stopping => {
                         is_stopping = true;
                         connection.as_mut().graceful_shutdown();
@@ -169,7 +213,12 @@ impl<S: Service> Connection<S> {
                 }
             }
         }
-        if let Some(stream) = exchange.take_back() {
+        let Some(stream) = exchange.take_back() else {
+            return;
+        };
+        if exchange.why_cut().is_some() {
+            self.cut(stream, &exchange).await;
+        } else {
             closing::linger(stream).await;
         }
     }
@@ -182,6 +231,15 @@ impl<S: Service> Connection<S> {
             exchange: Arc::clone(exchange),
         }
     }
+}
+
+/// Polls a connection, each time as one turn: the others on its worker have theirs in between.
+async fn in_turns<C: Future>(mut connection: Pin<&mut C>, exchange: &Exchange) -> C::Output {
+    poll_fn(|cx| {
+        exchange.begin_turn();
+        connection.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// Returns the answer to a request that hyper did not understand, or that did not come in time.

@@ -1,10 +1,15 @@
 //! The state of one connection, as its service and its bytes tell it: hyper does not.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering},
+};
 
 use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
+
+use crate::unsent::Unsent;
 
 /// Shared by the parts of one connection, which all run on one worker: atomics only because Rust asks for them.
 #[derive(Debug, Default)]
@@ -16,7 +21,46 @@ pub(super) struct Exchange {
     close_delimited: AtomicBool,
     refused: Mutex<Vec<u8>>,
     returned: Mutex<Option<TcpStream>>,
+    /// Bytes and frames that may still be read before others have their turn.
+    turn: (AtomicI64, AtomicI64),
+    /// Bytes that came since the head of the request, and what was taken of its body (HTTP/1).
+    body: (AtomicU64, AtomicU64),
+    /// Frames of data that were taken (HTTP/2), until the connection knows of them.
+    taken: AtomicU32,
+    cut: AtomicU8,
+    /// The last words to a client that is cut.
+    goodbye: Mutex<Vec<u8>>,
+    /// The bytes that wait for the client.
+    pub(super) unsent: Arc<Unsent>,
 }
+
+/// Why a connection is ended before its client ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// The client took nothing of what is there for it.
+    SlowReader,
+    /// The client sends what serves no request.
+    Flood,
+}
+
+impl Cut {
+    /// The word for it in metrics.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::SlowReader => "slow-reader",
+            Self::Flood => "flood",
+        }
+    }
+}
+
+/// The bytes, and the frames of HTTP/2, that are read in one turn: what takes a fraction of a millisecond, whatever it is.
+const TURN: (i64, i64) = (64 << 10, 128);
+
+/// The bytes that a body in chunks may take for each byte in it: a chunk of one byte takes six.
+const BYTES_FOR_ONE: u64 = 16;
+
+/// The bytes that it may take besides: what came with the head, and of a next request with the end.
+const BYTES_BESIDES: u64 = 256 << 10;
 
 /// The bytes that are kept of what hyper answers of itself: enough for its status.
 const REFUSED_BYTES: usize = 16;
@@ -52,10 +96,89 @@ impl Exchange {
         }
     }
 
+    /// The connection has its turn.
+    pub(super) fn begin_turn(&self) {
+        self.turn.0.store(TURN.0, Ordering::Relaxed);
+        self.turn.1.store(TURN.1, Ordering::Relaxed);
+    }
+
+    /// Returns whether enough was read for now.
+    pub(super) fn is_turn_over(&self) -> bool {
+        self.turn.0.load(Ordering::Relaxed) <= 0 || self.turn.1.load(Ordering::Relaxed) <= 0
+    }
+
+    /// Takes from the turn.
+    pub(super) fn spend(&self, bytes: usize, frames: u32) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.turn.0.fetch_sub(bytes, Ordering::Relaxed);
+        self.turn.1.fetch_sub(frames.into(), Ordering::Relaxed);
+    }
+
+    /// Bytes have come on an HTTP/1 connection, whose head may have `head` bytes. Returns whether they are far more than
+    /// what they carry: the size of a chunk may have zeros before it without end.
+    pub(super) fn is_hollow(&self, bytes: usize, head: usize) -> bool {
+        if self.phase() != ANSWERING {
+            return false;
+        }
+        let came = self
+            .body
+            .0
+            .fetch_add(bytes as u64, Ordering::Relaxed)
+            .saturating_add(bytes as u64);
+        let taken = self.body.1.load(Ordering::Relaxed);
+        let most = taken
+            .saturating_mul(BYTES_FOR_ONE)
+            .saturating_add(BYTES_BESIDES)
+            .saturating_add(head as u64);
+        came > most
+    }
+
+    /// A part of a request's body was taken.
+    pub(super) fn take(&self, bytes: usize) {
+        if self.phase() != MANY {
+            self.body.1.fetch_add(bytes as u64, Ordering::Relaxed);
+        } else if bytes > 0 {
+            self.taken.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The number of parts that were taken since this was last asked.
+    pub(super) fn parts_taken(&self) -> u32 {
+        self.taken.swap(0, Ordering::Relaxed)
+    }
+
+    /// Notes why the connection is ended, and the last words to its client.
+    pub(super) fn cut(&self, why: Cut, goodbye: Option<Vec<u8>>) {
+        self.cut.store(
+            match why {
+                Cut::SlowReader => 1,
+                Cut::Flood => 2,
+            },
+            Ordering::Relaxed,
+        );
+        *self.goodbye.lock() = goodbye.unwrap_or_default();
+    }
+
+    /// Why the connection is ended, if its client has not ended it.
+    pub(super) fn why_cut(&self) -> Option<Cut> {
+        match self.cut.load(Ordering::Relaxed) {
+            1 => Some(Cut::SlowReader),
+            2 => Some(Cut::Flood),
+            _ => None,
+        }
+    }
+
+    /// The last words to a client that is cut.
+    pub(super) fn goodbye(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.goodbye.lock())
+    }
+
     /// A request is handed to the service.
     pub(super) fn begin(&self, is_close_delimited: bool) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.unread.store(false, Ordering::Relaxed);
+        self.body.0.store(0, Ordering::Relaxed);
+        self.body.1.store(0, Ordering::Relaxed);
         self.close_delimited
             .store(is_close_delimited, Ordering::Relaxed);
         if self.phase() != MANY {

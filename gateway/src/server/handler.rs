@@ -1,21 +1,16 @@
 //! One request of a connection: what is refused before it is served, and what its answer says of the connection.
 
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version,
     header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE},
 };
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use hyper::{body::Incoming, service::service_fn, upgrade::OnUpgrade};
 
-use super::{drain::Drain, exchange::Exchange, limits::HeadLimits, service::Service, upload::Upload};
+use super::{answer::Answer, drain::Drain, exchange::Exchange, limits::Limits, service::Service, upload::Upload};
 use crate::{
     error::Failure,
     request_headers::{REQUEST_ID, RequestId},
@@ -26,7 +21,7 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 /// The state that the requests of one connection share.
 pub(super) struct Handler<S> {
     pub(super) service: S,
-    pub(super) limits: HeadLimits,
+    pub(super) limits: Limits,
     pub(super) drain: Drain,
     pub(super) exchange: Arc<Exchange>,
 }
@@ -73,14 +68,16 @@ impl<S: Service> Handler<S> {
                 document(&failure, is_head, &id).map(S::document)
             }
             None => {
-                let request = Upload::wrap(request, &self.exchange);
+                let mut request = Upload::wrap(request, &self.exchange);
+                if is_http2 {
+                    // What its streams make wait together; over HTTP/1 there is one at a time.
+                    let waiting = Arc::clone(&self.exchange.unsent);
+                    request.extensions_mut().insert(waiting);
+                }
                 self.service.answer(request).await
             }
         };
-        let mut response = response.map(|body| Answer {
-            body,
-            exchange: Arc::clone(&self.exchange),
-        });
+        let mut response = response.map(|body| Answer::new(body, Arc::clone(&self.exchange)));
         let is_last =
             self.drain.is_stopping() || self.exchange.is_unread() || is_http10 && is_close_delimited(&response);
         if !is_http2 && is_last {
@@ -160,33 +157,4 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|found| found.trim().eq_ignore_ascii_case(token))
-}
-
-/// The body of an answer, which tells the connection of its end.
-pub(super) struct Answer<B> {
-    body: B,
-    exchange: Arc<Exchange>,
-}
-
-impl<B> Drop for Answer<B> {
-    fn drop(&mut self) {
-        self.exchange.end();
-    }
-}
-
-impl<B: Body + Unpin> Body for Answer<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

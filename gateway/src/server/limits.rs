@@ -1,4 +1,4 @@
-//! Limits on the size of a request's head, and on its time.
+//! Limits of a connection: the size of a request's head and its time, and the time of a write.
 
 use std::time::Duration;
 
@@ -17,23 +17,26 @@ const HTTP2_FIELD_BYTES: usize = 32;
 /// One that is larger still, the library refuses with a bare 431.
 const HTTP2_EXCESS: usize = 4;
 
-/// Limits of a request's head.
+/// Limits of a connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct HeadLimits {
-    /// The time that a client may take over it.
+pub(super) struct Limits {
+    /// The time that a client may take over a request's head.
     pub(super) time: Duration,
-    /// The most bytes.
+    /// The most bytes of it.
     pub(super) bytes: usize,
-    /// The most fields.
+    /// The most fields of it.
     pub(super) fields: usize,
+    /// The time for which what is sent may stand still.
+    pub(super) write: Duration,
 }
 
-impl HeadLimits {
+impl Limits {
     pub(super) fn from_config(config: &ServerConfig) -> Self {
         Self {
             time: config.header_timeout,
             bytes: config.request_head,
             fields: config.request_headers,
+            write: config.write_timeout,
         }
     }
 

@@ -12,6 +12,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Connections the kernel holds for a worker that is busy: what a burst brings within a few epoch ticks.
 const BACKLOG: i32 = 4096;
 
+/// The bytes beyond what is under way that the kernel takes for a client: megabytes otherwise, and a reader that reads
+/// slowly would for minutes look as one that reads nothing.
+const UNSENT_IN_KERNEL: u32 = 64 << 10;
+
 /// Listening sockets; connections wait in the kernel until a worker takes them.
 #[derive(Debug)]
 pub(crate) struct Listeners {
@@ -75,6 +79,8 @@ fn listening(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
+    // Connections have it from their listener. Where the kernel does not know it, more waits in its buffers.
+    let _ = socket.set_tcp_notsent_lowat(UNSENT_IN_KERNEL);
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

@@ -1,16 +1,19 @@
 //! Listeners, one worker per core, and the orderly end of both.
 
 mod accept;
+mod answer;
 mod closing;
 mod connection;
 mod drain;
 mod exchange;
+mod frames;
 mod handler;
 mod limits;
 mod listener;
 mod router;
 mod seats;
 mod service;
+mod streams;
 mod upload;
 mod wire;
 mod worker;

@@ -13,7 +13,7 @@ use super::{
     accept::accept_until_closed,
     connection::Connection,
     drain::{Drain, GRACE},
-    limits::HeadLimits,
+    limits::Limits,
     service::RouterService,
 };
 use crate::config::Server as ServerConfig;
@@ -38,7 +38,7 @@ impl RouterServer {
         let serving = serve(
             listener,
             router,
-            HeadLimits::from_config(config),
+            Limits::from_config(config),
             drain.clone(),
             closing.clone(),
         );
@@ -66,7 +66,7 @@ impl RouterServer {
     }
 }
 
-async fn serve(listener: TcpListener, router: Router, limits: HeadLimits, drain: Drain, closing: CancellationToken) {
+async fn serve(listener: TcpListener, router: Router, limits: Limits, drain: Drain, closing: CancellationToken) {
     let connections = TaskTracker::new();
     let accept = |stream: TcpStream| {
         let Ok(peer) = stream.peer_addr() else { return };

@@ -29,6 +29,9 @@ pub(super) trait Service: Clone + Send + Sync + 'static {
 
     /// Counts a request that was not even understood.
     fn refused(&self, failure: &Failure);
+
+    /// Counts connections and streams that were ended because of their client.
+    fn cut(&self, reason: &'static str, count: u64);
 }
 
 /// The routes of packages.
@@ -54,6 +57,10 @@ impl Service for Routes {
     fn refused(&self, failure: &Failure) {
         self.gateway.load().refused(failure);
     }
+
+    fn cut(&self, reason: &'static str, count: u64) {
+        self.gateway.load().cut(reason, count);
+    }
 }
 
 /// A listener of the gateway's own.
@@ -77,4 +84,6 @@ impl Service for RouterService {
     }
 
     fn refused(&self, _: &Failure) {}
+
+    fn cut(&self, _: &'static str, _: u64) {}
 }

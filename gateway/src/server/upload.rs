@@ -82,16 +82,20 @@ impl Drop for Upload {
         };
         // At the end of a worker what is left of its connections is dropped when nothing can be started any more.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(timeout(time, drain(body, bytes)));
+            runtime.spawn(timeout(
+                time,
+                drain(body, bytes, Arc::clone(&self.exchange)),
+            ));
         }
     }
 }
 
-async fn drain(mut body: Incoming, most: u64) {
+async fn drain(mut body: Incoming, most: u64, exchange: Arc<Exchange>) {
     let mut bytes = 0_u64;
     while let Ok(Some(Ok(frame))) = timeout(LINGER_PAUSE, body.frame()).await {
-        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-        bytes = bytes.saturating_add(length);
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        exchange.take(length);
+        bytes = bytes.saturating_add(length as u64);
         if bytes > most {
             return;
         }
@@ -107,6 +111,9 @@ impl Body for Upload {
             return Poll::Ready(None);
         };
         let frame = Pin::new(body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            self.exchange.take(frame.data_ref().map_or(0, Bytes::len));
+        }
         match &frame {
             Poll::Ready(None | Some(Err(_))) => self.rest = Rest::Ended,
             // Whoever has asked for the body has told the client to send it.

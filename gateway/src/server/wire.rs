@@ -4,8 +4,9 @@
 //! document, and gives the socket back in place of closing it.
 
 use std::{
+    future::Future as _,
     io::{self, IoSlice},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -14,9 +15,14 @@ use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::{Instant, Sleep, sleep},
 };
 
-use super::exchange::Exchange;
+use super::{
+    exchange::{Cut, Exchange},
+    frames::Frames,
+    limits::Limits,
+};
 
 pub(super) struct Wire {
     /// There until it is given back.
@@ -25,17 +31,88 @@ pub(super) struct Wire {
     /// Bytes that have been read before.
     read: Bytes,
     is_closed: bool,
+    limits: Limits,
+    /// Those of HTTP/2.
+    frames: Option<Frames>,
+    stall: Stall,
+}
+
+/// What is sent, standing still.
+#[derive(Default)]
+struct Stall {
+    /// Made when it first does; most clients read faster than we write.
+    timer: Option<Pin<Box<Sleep>>>,
+    is_still: bool,
 }
 
 impl Wire {
     /// Of a stream from which these bytes have been `read` already.
-    pub(super) fn new(stream: TcpStream, exchange: Arc<Exchange>, read: Bytes) -> Self {
+    pub(super) fn new(stream: TcpStream, exchange: Arc<Exchange>, read: Bytes, limits: Limits) -> Self {
         Self {
             stream: Some(stream),
             exchange,
             read,
             is_closed: false,
+            limits,
+            frames: None,
+            stall: Stall::default(),
         }
+    }
+
+    /// Of an HTTP/2 connection.
+    pub(super) fn multiplexed(stream: TcpStream, exchange: Arc<Exchange>, limits: Limits) -> Self {
+        let mut wire = Self::new(stream, exchange, Bytes::new(), limits);
+        wire.frames = Some(Frames::new());
+        wire
+    }
+
+    /// Takes note of bytes that came, and refuses to go on with a client that only keeps us busy.
+    fn came(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.exchange.read(bytes.len());
+        let (is_flood, goodbye) = match &mut self.frames {
+            Some(frames) => {
+                frames.earn(self.exchange.parts_taken().into());
+                let count = frames.read(bytes);
+                self.exchange.spend(bytes.len(), count);
+                let is_flood = frames.is_flood();
+                (is_flood, is_flood.then(|| frames.goodbye()).flatten())
+            }
+            None => {
+                self.exchange.spend(bytes.len(), 0);
+                (
+                    self.exchange.is_hollow(bytes.len(), self.limits.bytes),
+                    None,
+                )
+            }
+        };
+        if !is_flood {
+            return Ok(());
+        }
+        self.exchange.cut(Cut::Flood, goodbye);
+        Err(io::Error::other(
+            "the client sends far more than serves a request",
+        ))
+    }
+
+    /// Takes note of what became of a write, and gives up a client that takes nothing for too long.
+    fn wrote<T>(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if wrote.is_ready() {
+            self.stall.is_still = false;
+            return wrote;
+        }
+        let limit = self.limits.write;
+        let timer = self
+            .stall
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep(limit)));
+        if !std::mem::replace(&mut self.stall.is_still, true)
+            && let Some(end) = Instant::now().checked_add(limit)
+        {
+            timer.as_mut().reset(end);
+        }
+        ready!(timer.as_mut().poll(cx));
+        self.exchange.cut(Cut::SlowReader, None);
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
@@ -60,18 +137,23 @@ impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.read.is_empty() {
             let length = self.read.len().min(buffer.remaining());
-            buffer.put_slice(&self.read.split_to(length));
-            self.exchange.read(length);
-            return Poll::Ready(Ok(()));
+            let bytes = self.read.split_to(length);
+            buffer.put_slice(&bytes);
+            return Poll::Ready(self.came(&bytes));
+        }
+        if self.exchange.is_turn_over() {
+            // Its waker is called only after the worker has looked at all of its sockets.
+            return pin!(tokio::task::yield_now()).poll(cx).map(Ok);
         }
         let before = buffer.filled().len();
         let read = ready!(self.stream()?.poll_read(cx, buffer));
-        let bytes = buffer.filled().len().saturating_sub(before);
-        self.is_closed = read.is_err() || bytes == 0;
-        if bytes > 0 {
-            self.exchange.read(bytes);
-        }
-        Poll::Ready(read)
+        let bytes = buffer.filled().get(before..).unwrap_or_default();
+        self.is_closed = read.is_err() || bytes.is_empty();
+        Poll::Ready(if self.is_closed {
+            read
+        } else {
+            self.came(bytes)
+        })
     }
 }
 
@@ -81,7 +163,11 @@ impl AsyncWrite for Wire {
             self.exchange.refuse(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
-        self.stream()?.poll_write(cx, bytes)
+        let wrote = self.stream()?.poll_write(cx, bytes);
+        if let (Poll::Ready(Ok(length)), Some(frames)) = (&wrote, &mut self.frames) {
+            frames.wrote(bytes.get(..*length).unwrap_or_default());
+        }
+        self.wrote(cx, wrote)
     }
 
     fn poll_write_vectored(
@@ -97,7 +183,16 @@ impl AsyncWrite for Wire {
             }
             return Poll::Ready(Ok(bytes));
         }
-        self.stream()?.poll_write_vectored(cx, pieces)
+        let wrote = self.stream()?.poll_write_vectored(cx, pieces);
+        if let (Poll::Ready(Ok(length)), Some(frames)) = (&wrote, &mut self.frames) {
+            let mut left = *length;
+            for piece in pieces {
+                let part = piece.get(..left.min(piece.len())).unwrap_or_default();
+                frames.wrote(part);
+                left = left.saturating_sub(part.len());
+            }
+        }
+        self.wrote(cx, wrote)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -18,7 +18,7 @@ use super::{
     connection::Connection,
     drain::{Drain, GRACE},
     handler::document,
-    limits::HeadLimits,
+    limits::Limits,
     seats::Seats,
     service::Routes,
 };
@@ -98,7 +98,7 @@ impl Worker {
                     gateway: self.gateway.clone(),
                     info,
                 },
-                limits: HeadLimits::from_config(&self.config),
+                limits: Limits::from_config(&self.config),
                 drain: self.drain.clone(),
             };
             connections.spawn(async move {

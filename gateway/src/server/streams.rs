@@ -1,0 +1,160 @@
+//! The streams of one HTTP/2 connection, watched for readers that read nothing.
+//!
+//! A client enlarges the window of each stream as it reads. hyper waits for that without a limit, and keeps what it
+//! waits with; so each answer counts what it has handed over and what of it is gone.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU32, Ordering},
+};
+
+use bytes::Bytes;
+use hyper::rt::Executor;
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
+
+use crate::unsent::{Held, Unsent};
+
+/// The looks at a stream within the time that it may stand still.
+pub(super) const LOOKS: u32 = 4;
+
+/// The number of streams on the list before those that have ended are first taken off it.
+const LIST: usize = 256;
+
+tokio::task_local! {
+    static STREAM: Arc<Sent>;
+}
+
+/// The streams of a connection, and how hyper starts them.
+#[derive(Clone, Default)]
+pub(super) struct Streams(Arc<Mutex<List>>);
+
+struct List {
+    streams: Vec<Arc<Sent>>,
+    /// The length at which it is gone through.
+    full: usize,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self {
+            streams: Vec::new(),
+            full: LIST,
+        }
+    }
+}
+
+/// What was found of streams that stand still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stalled {
+    /// The number of those that were ended alone.
+    pub(super) ended: u64,
+    /// The end of one has been handed over already: only with its connection can it be ended.
+    pub(super) connection: bool,
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        let sent = Arc::new(Sent::default());
+        let task = tokio::spawn(STREAM.scope(Arc::clone(&sent), stream));
+        let _ = sent.task.set(task.abort_handle());
+        let mut list = self.0.lock();
+        if list.streams.len() >= list.full {
+            list.streams.retain(|stream| !stream.is_over());
+            list.full = LIST.max(2 * list.streams.len());
+        }
+        list.streams.push(sent);
+    }
+}
+
+impl Streams {
+    /// Looks at every stream, and ends those of which nothing has gone out for [`LOOKS`] looks. Dropping a stream before
+    /// its end resets it (`CANCEL`), and h2 lets go of what it has of it.
+    pub(super) fn look(&self) -> Stalled {
+        let mut stalled = Stalled {
+            ended: 0,
+            connection: false,
+        };
+        let mut list = self.0.lock();
+        list.streams.retain(|stream| !stream.is_over());
+        for stream in &list.streams {
+            if !stream.stands_still() {
+                continue;
+            }
+            match stream.task.get() {
+                Some(task) if !task.is_finished() => {
+                    stalled.ended = stalled.ended.saturating_add(1);
+                    task.abort();
+                }
+                _ => stalled.connection = true,
+            }
+        }
+        stalled
+    }
+}
+
+/// What a stream has handed over.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// Pieces that have not gone out.
+    waiting: AtomicU32,
+    /// Pieces that were handed over or have gone out: while the number is the same, the stream stands still.
+    moves: AtomicU32,
+    /// The number at the last look, and the looks at which it was that.
+    seen: AtomicU32,
+    looks: AtomicU32,
+    task: OnceLock<AbortHandle>,
+}
+
+impl Sent {
+    /// Of the stream whose task this is; none over HTTP/1.
+    pub(super) fn current() -> Option<Arc<Self>> {
+        STREAM.try_with(Arc::clone).ok()
+    }
+
+    /// The same bytes, counted until the last of them has gone out.
+    pub(super) fn count(self: &Arc<Self>, bytes: Bytes, unsent: &Arc<Unsent>) -> Bytes {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.moves.fetch_add(1, Ordering::Relaxed);
+        Bytes::from_owner(Piece {
+            _held: unsent.hold(bytes.len()),
+            bytes,
+            of: Arc::clone(self),
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) == 0 && self.task.get().is_some_and(AbortHandle::is_finished)
+    }
+
+    fn stands_still(&self) -> bool {
+        let moves = self.moves.load(Ordering::Relaxed);
+        if self.waiting.load(Ordering::Relaxed) == 0 || self.seen.swap(moves, Ordering::Relaxed) != moves {
+            self.looks.store(0, Ordering::Relaxed);
+            return false;
+        }
+        self.looks.fetch_add(1, Ordering::Relaxed).saturating_add(1) >= LOOKS
+    }
+}
+
+struct Piece {
+    bytes: Bytes,
+    of: Arc<Sent>,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.of.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.of.moves.fetch_add(1, Ordering::Relaxed);
+    }
+}
