@@ -151,3 +151,33 @@ struct Guide;
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct FrontPage;
+
+/// The guide's page of that name.
+#[cfg(doctest)]
+#[doc = include_str!("../../apps/guide/cron.md")]
+struct Cron;
+
+/// The guide's page of that name.
+#[cfg(doctest)]
+#[doc = include_str!("../../apps/guide/events.md")]
+struct Events;
+
+/// The guide's page of that name.
+#[cfg(doctest)]
+#[doc = include_str!("../../apps/guide/routing.md")]
+struct Routing;
+
+/// The guide's page of that name.
+#[cfg(doctest)]
+#[doc = include_str!("../../apps/guide/secrets.md")]
+struct Secrets;
+
+/// The guide's page of that name.
+#[cfg(doctest)]
+#[doc = include_str!("../../apps/guide/state.md")]
+struct State;
+
+/// The guide's page of that name.
+#[cfg(doctest)]
+#[doc = include_str!("../../apps/guide/testing.md")]
+struct Testing;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wasmgate_sdk::{
-    Error, Request, Response, Router,
+    Error, Json, Request, Router, StatusCode,
     dapr::{
         self,
         jobs::DueJob,
@@ -48,7 +48,7 @@ pub fn app() -> Router {
 serve!(app);
 
 /// Keeps a new order, tells whoever brews, and looks after it a minute later.
-async fn place(mut request: Request) -> Result<Response, Error> {
+async fn place(mut request: Request) -> Result<(StatusCode, Json<Order>), Error> {
     let order: Order = request.json().await?;
     // 409 when there is one already.
     let saved = Save::new(&order.id, &order).first_write();
@@ -60,14 +60,14 @@ async fn place(mut request: Request) -> Result<Response, Error> {
         .overwrite()
         .schedule()
         .await?;
-    Ok(Response::json(&order).with_status(202))
+    Ok((StatusCode::ACCEPTED, Json(order)))
 }
 
-async fn show(request: Request) -> Result<Response, Error> {
+/// 404 when there is none.
+async fn show(request: Request) -> Result<Option<Json<Order>>, Error> {
     let id = request.param("id").unwrap_or_default();
     let order: Option<Order> = dapr::state(STORE).get(&id).await?;
-    let order = order.ok_or_else(|| Error::not_found("there is no such order"))?;
-    Ok(Response::json(&order))
+    Ok(order.map(Json))
 }
 
 /// An error is tried again, and then goes to `orders-dead`; the same event may come twice.

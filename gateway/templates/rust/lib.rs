@@ -1,7 +1,7 @@
 //! `app` is the package's router. Each request runs it in a fresh instance: what is to last goes into a store.
 
 use serde::{Deserialize, Serialize};
-use wasmgate_sdk::{Error, Request, Response, Router, serve};
+use wasmgate_sdk::{Error, Json, Request, Router, serve};
 
 /// The routes, below the prefix that `wasmgate.toml` takes off.
 pub fn app() -> Router {
@@ -26,10 +26,10 @@ struct Welcome {
 }
 
 /// Takes and gives JSON; a body that does not fit is answered with 400 and the reason.
-async fn welcome(mut request: Request) -> Result<Response, Error> {
+async fn welcome(mut request: Request) -> Result<Json<Welcome>, Error> {
     let visitor: Visitor = request.json().await?;
     let greeting = format!("Welcome, {}!", visitor.name);
-    Ok(Response::json(&Welcome { greeting }))
+    Ok(Json(Welcome { greeting }))
 }
 
 #[cfg(test)]

@@ -315,3 +315,21 @@ fn tools_read_the_code_and_the_place_of_each_mistake() {
         json!({"mistakes": [], "packages": [], "routes": 0, "notes": []})
     );
 }
+
+#[tokio::test]
+async fn a_project_is_deployed_as_the_guide_shows_with_a_second_file_for_production() {
+    let (_folder, project) = made("deployed", "rust");
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../apps/guide/deploying.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let (_, production) = guide.split_once("```toml\n").unwrap();
+    let (production, _) = production.split_once("```").unwrap();
+    fs::write(project.join("production.toml"), production).unwrap();
+    let here = |name: &str| format!("{name}={}", project.join(name).display());
+    let (cache, data) = (here("CACHE"), here("DATA"));
+    let with = ["--with", "production.toml", "--env", &cache, "--env", &data];
+    wasmgate(&project, &[&["compile"], &with[..]].concat());
+    assert!(project.join("CACHE").is_dir());
+    let ports = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let gateway = TestGateway::spawn(command(&project, &[&["up"], &with[..], &ports].concat()));
+    assert_eq!(gateway.get("/deployed/you").await.text(), "Hello, you!\n");
+}
