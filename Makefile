@@ -165,7 +165,7 @@ beside-dapr: dapr
 		cargo test --workspace --exclude wasmgate-test-guests --test it beside_dapr -- --nocapture
 
 # Those that may be published, each after those it needs.
-PUBLISHED := -p wasmgate-common -p wasmgate-pool -p wasmgate-dapr -p wasmgate-sdk -p wasmgate
+PUBLISHED := -p wasmgate-common -p wasmgate-pool -p wasmgate-dapr -p wasmgate-sdk-macros -p wasmgate-sdk -p wasmgate
 
 package: ## Pack the crates that may be published, build each from what was packed, and a project of one's own on them
 	cargo package --allow-dirty $(PUBLISHED)

@@ -17,8 +17,28 @@ impl Answer {
         Answer(AnswerKind::Ready(response))
     }
 
+    /// The answer that a function makes of this one, at once where it is ready.
+    pub fn map(self, change: impl FnOnce(Response) -> Response + 'static) -> Self {
+        match self.0 {
+            AnswerKind::Ready(response) => Answer::ready(change(response)),
+            AnswerKind::Future(future) => Answer::future(async move { change(future.await) }),
+        }
+    }
+
     pub(crate) fn future(future: impl Future<Output = Response> + 'static) -> Self {
         Answer(AnswerKind::Future(Box::pin(future)))
+    }
+}
+
+impl IntoFuture for Answer {
+    type Output = Response;
+    type IntoFuture = Pin<Box<dyn Future<Output = Response>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        match self.0 {
+            AnswerKind::Ready(response) => Box::pin(std::future::ready(response)),
+            AnswerKind::Future(future) => future,
+        }
     }
 }
 

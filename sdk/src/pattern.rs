@@ -45,6 +45,16 @@ impl Pattern {
         rest.is_none()
     }
 
+    /// The pattern below a prefix. It is kept for ever: a table is built once for a request, whose instance ends with it.
+    pub(crate) fn under(self, prefix: &str) -> Self {
+        let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+        match (prefix, self.0) {
+            ("", _) => self,
+            (prefix, "/") => Pattern(String::from(prefix).leak()),
+            (prefix, path) => Pattern(format!("{prefix}{path}").leak()),
+        }
+    }
+
     /// Compares two patterns that match one path: the more specific is `Less`.
     pub(crate) fn specificity(self, other: Pattern) -> Ordering {
         let ranks = |pattern: Pattern| pattern.segments().map(Segment::rank);

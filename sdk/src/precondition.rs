@@ -36,7 +36,6 @@ impl IfMatch {
 }
 
 /// Whether an entity tag is one of a client's `if-none-match`, weak or not.
-#[allow(dead_code, reason = "for the caching layer")]
 pub(crate) fn none_match(condition: &str, current: &str) -> bool {
     let bare = |tag: &str| tag.trim_start_matches("W/").to_owned();
     condition.trim() == "*" || tags(condition).any(|tag| bare(tag) == bare(current))

@@ -145,6 +145,11 @@ impl Response {
         self.headers.map()
     }
 
+    /// The first value of a header, if it is there and is UTF-8.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        written::text(self.headers(), name)
+    }
+
     /// The headers, to change.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         self.headers.map_mut()
