@@ -6,8 +6,8 @@ use http::HeaderValue;
 
 use crate::{IntoHeaders, Response, percent};
 
-/// A cookie to set, for the header `set-cookie`: `HttpOnly`, `Secure`, `SameSite=Lax` and of the whole site, unless told
-/// otherwise. A value is percent-encoded, so that it may be any text.
+/// A cookie to set, for the header `set-cookie`: `HttpOnly`, `Secure`, `SameSite=Lax` and of the whole site, unless
+/// told otherwise. A value is percent-encoded, so that it may be any text.
 ///
 /// ```
 /// use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Header fields of an answer: a short list of those that the SDK sets, and `http`'s map once a program sets or asks for
-//! any.
+//! Header fields of an answer: a short list of those that the SDK sets, and `http`'s map once a program sets or asks
+//! for any.
 //!
 //! Most answers have two fields, set here and read once. As a map they cost hello a fifth of its size and half of its
 //! instructions, so a package carries the map only if it uses it.

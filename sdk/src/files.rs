@@ -78,8 +78,8 @@ impl File {
 
 /// Static files.
 impl Router {
-    /// Answers GET and HEAD with the files of a folder, `index.html` for the folder itself and those in it, with content
-    /// types, entity tags and ranges.
+    /// Answers GET and HEAD with the files of a folder, `index.html` for the folder itself and those in it, with
+    /// content types, entity tags and ranges.
     ///
     /// ```
     /// use wasmgate_sdk::{Request, Router, files, testing};

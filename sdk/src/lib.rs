@@ -28,6 +28,18 @@
 //! assert_eq!((reply.status().as_u16(), reply.text()), (200, "Hello from Wasmgate!\n"));
 //! ```
 
+//!
+//! Features, all on by default, and none of them of any cost to a component that does not use it: `dapr` (the building
+//! blocks), `testing` (native tests), `anyhow` (handlers that return `anyhow::Result`).
+#![cfg_attr(
+    not(all(feature = "dapr", feature = "testing")),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "what only these features use is small, and marked nowhere"
+    )
+)]
+
 mod answer;
 mod body;
 pub mod client;

@@ -1,5 +1,5 @@
-//! Markers by which the compiler tells handlers that answer at once from those that return a future, and errors of their
-//! own kind from others. No program names them.
+//! Markers by which the compiler tells handlers that answer at once from those that return a future, and errors of
+//! their own kind from others. No program names them.
 
 /// Marks handlers that answer at once.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Forms with files (RFC 7578), read in pieces.
 //!
-//! Read by hand: the crates for it bring a `Stream`, a lock and tables for two dozen character sets, several times what a
-//! package without them has.
+//! Read by hand: the crates for it bring a `Stream`, a lock and tables for two dozen character sets, several times what
+//! a package without them has.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -23,8 +23,8 @@ pub(crate) fn from_pairs<'a, T: Deserialize<'a>>(pairs: impl Iterator<Item = Pai
     T::deserialize(MapAccessDeserializer::new(Groups::new(pairs.collect())))
 }
 
-/// Reads the values of a path: a struct or a map by their names, a tuple by their order, and anything else from the only
-/// one.
+/// Reads the values of a path: a struct or a map by their names, a tuple by their order, and anything else from the
+/// only one.
 pub(crate) fn from_path<'a, T: Deserialize<'a>>(pairs: impl Iterator<Item = Pair<'a>>) -> Result<T, ParamError> {
     T::deserialize(Path(pairs.collect()))
 }

@@ -45,7 +45,8 @@ impl Pattern {
         rest.is_none()
     }
 
-    /// The pattern below a prefix. It is kept for ever: a table is built once for a request, whose instance ends with it.
+    /// The pattern below a prefix. It is kept for ever: a table is built once for a request, whose instance ends with
+    /// it.
     pub(crate) fn under(self, prefix: &str) -> Self {
         let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
         match (prefix, self.0) {

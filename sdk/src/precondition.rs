@@ -24,8 +24,8 @@ use crate::Error;
 pub struct IfMatch(pub(crate) String);
 
 impl IfMatch {
-    /// Fails with 412 unless the current entity tag, in its quotes, is one of the client's; `None` is a thing that is not
-    /// there, which nothing matches. Weak tags match nothing here (RFC 9110, section 13.1.1).
+    /// Fails with 412 unless the current entity tag, in its quotes, is one of the client's; `None` is a thing that is
+    /// not there, which nothing matches. Weak tags match nothing here (RFC 9110, section 13.1.1).
     pub fn check(&self, current: Option<&str>) -> Result<(), Error> {
         let matches = |current: &str| self.0.trim() == "*" || tags(&self.0).any(|tag| tag == current);
         match current {

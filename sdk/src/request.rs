@@ -112,8 +112,8 @@ impl Request {
             .map(|(_, value)| value)
     }
 
-    /// The query parameters as a type; one that comes more than once is a `Vec`, which needs `#[serde(default)]` when it
-    /// may not come at all. 400 when they do not fit it, with the parameter's name in `field`.
+    /// The query parameters as a type; one that comes more than once is a `Vec`, which needs `#[serde(default)]` when
+    /// it may not come at all. 400 when they do not fit it, with the parameter's name in `field`.
     ///
     /// ```
     /// use serde::Deserialize;

@@ -2,8 +2,6 @@
 
 use std::{fmt, rc::Rc};
 
-#[cfg(feature = "dapr")]
-use crate::dapr::{Deliveries, DeliverySource};
 use crate::{Answer, Error, IntoAnswer, Method, Next, Request, pattern::Pattern};
 
 /// A table of routes, in the gateway's own path syntax.
@@ -41,7 +39,7 @@ pub struct Router {
     routes: Vec<Route>,
     /// Dapr's deliveries, ahead of the routes.
     #[cfg(feature = "dapr")]
-    deliveries: Option<Box<Deliveries>>,
+    deliveries: Option<Box<crate::dapr::Deliveries>>,
     /// For paths of no route.
     fallback: Option<Handler>,
     /// Around what is answered without a handler.
@@ -135,8 +133,8 @@ impl Router {
         self.add(None, pattern, handler)
     }
 
-    /// Adds the routes of another table, after its own. A fallback and layers of the other are for its own routes, unless
-    /// there is no fallback here.
+    /// Adds the routes of another table, after its own. A fallback and layers of the other are for its own routes,
+    /// unless there is no fallback here.
     pub fn merge(mut self, other: Router) -> Self {
         self.routes.extend(other.routes);
         self.fallback = self.fallback.or(other.fallback);
@@ -232,9 +230,9 @@ impl Router {
 
     /// Takes deliveries of one more thing.
     #[cfg(feature = "dapr")]
-    pub(crate) fn deliver_to(mut self, source: impl DeliverySource + 'static) -> Self {
+    pub(crate) fn deliver_to(mut self, source: impl crate::dapr::DeliverySource + 'static) -> Self {
         self.deliveries
-            .get_or_insert_with(|| Box::new(Deliveries::new()))
+            .get_or_insert_with(|| Box::new(crate::dapr::Deliveries::new()))
             .add(source);
         self
     }
@@ -298,9 +296,12 @@ impl Router {
             let pattern = route.pattern.0;
             Some(format!("the route `{pattern}` is where Dapr delivers"))
         };
-        let deliveries = self.deliveries.iter().flat_map(|own| own.paths());
+        #[cfg(feature = "dapr")]
+        let delivered = self.deliveries.iter().flat_map(|own| own.paths());
+        #[cfg(not(feature = "dapr"))]
+        let delivered = std::iter::empty();
         let mistakes = self.routes.iter().filter_map(mistake);
-        mistakes.chain(deliveries.filter_map(taken)).collect()
+        mistakes.chain(delivered.filter_map(taken)).collect()
     }
 
     fn add<R, M>(

@@ -3,8 +3,8 @@
 //! neither.
 
 use crate::{
-    Answer, Body, BodyError, BodyWriter, Error, Event, EventWriter, HeaderMap, Method, Request, Response, Router,
-    client, dapr, time,
+    Answer, Body, BodyError, BodyWriter, Error, Event, EventWriter, HeaderMap, IfMatch, Method, Multipart, Next,
+    Redirect, Request, Response, Router, SetCookie, StatusCode, client, files::File, layer, time,
 };
 
 macro_rules! are_send {
@@ -28,19 +28,15 @@ are_send![
     Request,
     HeaderMap,
     Method,
+    StatusCode,
+    SetCookie,
+    Redirect,
+    IfMatch,
+    File,
+    layer::Cors,
     Event,
     BodyError,
     client::Error,
-    dapr::Error,
-    dapr::state::Store,
-    dapr::state::Etag,
-    dapr::state::Save,
-    dapr::state::Transaction,
-    dapr::pubsub::PubSub,
-    dapr::pubsub::Message,
-    dapr::jobs::Job,
-    dapr::lock::Lock,
-    dapr::bindings::Operation,
 ];
 
 are_never_send![
@@ -51,10 +47,30 @@ are_never_send![
     EventWriter,
     Response,
     Router,
+    Next,
+    Multipart,
     client::Call,
     client::Response,
-    dapr::invoke::Invocation,
-    dapr::pubsub::Subscription,
+];
+
+#[cfg(feature = "dapr")]
+are_send![
+    crate::dapr::Error,
+    crate::dapr::state::Store,
+    crate::dapr::state::Etag,
+    crate::dapr::state::Save,
+    crate::dapr::state::Transaction,
+    crate::dapr::pubsub::PubSub,
+    crate::dapr::pubsub::Message,
+    crate::dapr::jobs::Job,
+    crate::dapr::lock::Lock,
+    crate::dapr::bindings::Operation,
+];
+
+#[cfg(feature = "dapr")]
+are_never_send![
+    crate::dapr::invoke::Invocation,
+    crate::dapr::pubsub::Subscription,
 ];
 
 const _: fn() = || {

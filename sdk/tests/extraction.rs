@@ -58,7 +58,10 @@ fn field(reply: &Reply) -> (u16, Option<String>) {
     let problem: Value = reply.json();
     (
         reply.status().as_u16(),
-        problem["field"].as_str().map(str::to_owned),
+        problem
+            .get("field")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
     )
 }
 

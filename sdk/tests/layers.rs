@@ -16,7 +16,7 @@ fn named(name: &'static str) -> impl Fn(Request, Next) -> wasmgate_sdk::Answer {
 fn layers(reply: &Reply) -> Vec<String> {
     let values = reply.headers().get_all("x-layer").iter();
     values
-        .map(|value| value.to_str().unwrap().to_owned())
+        .filter_map(|value| value.to_str().ok().map(str::to_owned))
         .collect()
 }
 

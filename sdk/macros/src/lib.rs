@@ -7,8 +7,8 @@ use std::{
 
 use proc_macro::TokenStream;
 
-/// Every file of a folder, which is named from the folder of the crate's `Cargo.toml`: a `&'static [File]` in the order of
-/// the paths. Files and folders whose names begin with a dot are left out.
+/// Every file of a folder, which is named from the folder of the crate's `Cargo.toml`: a `&'static [File]` in the order
+/// of the paths. Files and folders whose names begin with a dot are left out.
 ///
 /// A file that changes is compiled in anew. One that is new is found when anything of the crate changes.
 #[proc_macro]

@@ -14,8 +14,9 @@
 //! | [`bindings`] | [`dapr::binding("mail")`](binding) | [`Router::binding`](crate::Router::binding) |
 //! | [`jobs`] | [`dapr::job("time-out")`](job) | [`Router::job`](crate::Router::job) |
 //! | [`secrets`](mod@secrets) | [`dapr::secrets("secretstore")`](fn@secrets) | |
-//! | [`configuration`](mod@configuration) | [`dapr::configuration("configstore")`](fn@configuration) | [`Router::configuration`](crate::Router::configuration) |
-//! | [`lock`](mod@lock) | [`dapr::lock("lockstore")`](fn@lock) | |
+//! | [`configuration`](mod@configuration) | [`dapr::configuration("configstore")`](fn@configuration) |
+//! [`Router::configuration`](crate::Router::configuration) | | [`lock`](mod@lock) |
+//! [`dapr::lock("lockstore")`](fn@lock) | |
 //!
 //! What Dapr brings comes on paths that the gateway never routes from outside: `/dapr/subscribe`,
 //! `/dapr/events/{pubsub}/{topic}`, `/dapr/rules/{number}/{pubsub}/{topic}`, `/job/{name}`,

@@ -18,8 +18,8 @@ use crate::{Response, client, written};
 /// message goes to stderr, which is the gateway's log. What the client may know is said with the
 /// constructors here.
 ///
-/// Handlers may also return `anyhow::Result` and `Result<_, Box<dyn Error>>` as they are: what becomes of an error in them
-/// is the same, and an `Error` keeps its answer on the way through.
+/// Handlers may also return `anyhow::Result` and `Result<_, Box<dyn Error>>` as they are: what becomes of an error in
+/// them is the same, and an `Error` keeps its answer on the way through.
 ///
 /// ```
 /// use wasmgate_sdk::{Error, Request, Response};

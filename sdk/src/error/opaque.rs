@@ -8,9 +8,9 @@ use super::{Error, Inner, gateway_status, problem::Problem};
 
 /// An error that hides its type: `Box<dyn Error>`, with `Send` and `Sync` or not, and `anyhow::Error`.
 ///
-/// A handler's `Result` may have it as it is. The client gets 500 and no detail, the log the error with all its causes. An
-/// [`Error`] that became one with `?` is answered as itself, whatever context was added to it since, and a failed call
-/// outward with 502 or 504.
+/// A handler's `Result` may have it as it is. The client gets 500 and no detail, the log the error with all its causes.
+/// An [`Error`] that became one with `?` is answered as itself, whatever context was added to it since, and a failed
+/// call outward with 502 or 504.
 ///
 /// ```
 /// use wasmgate_sdk::{Request, Router, testing};

@@ -6,8 +6,8 @@ use http::{HeaderValue, Method, StatusCode};
 
 use crate::{Request, Response, precondition::none_match};
 
-/// The fields that are kept in a 304: all that say something of what the client has (RFC 9110, section 15.4.5). Those of
-/// the body are not.
+/// The fields that are kept in a 304: all that say something of what the client has (RFC 9110, section 15.4.5). Those
+/// of the body are not.
 const OF_THE_BODY: [&str; 3] = ["content-type", "content-length", "content-encoding"];
 
 /// What a request asks for.

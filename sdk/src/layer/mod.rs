@@ -47,8 +47,8 @@ impl std::fmt::Debug for Next {
     }
 }
 
-/// Refuses bodies that are longer, with 413: at once where the length is said, and otherwise where it is read whole or as
-/// a form. In place of [`DEFAULT_BODY_LIMIT`](crate::DEFAULT_BODY_LIMIT), in bytes.
+/// Refuses bodies that are longer, with 413: at once where the length is said, and otherwise where it is read whole or
+/// as a form. In place of [`DEFAULT_BODY_LIMIT`](crate::DEFAULT_BODY_LIMIT), in bytes.
 pub fn body_limit(bytes: usize) -> impl Fn(Request, Next) -> Answer {
     move |mut request, next| {
         let said = request
@@ -62,8 +62,9 @@ pub fn body_limit(bytes: usize) -> impl Fn(Request, Next) -> Answer {
     }
 }
 
-/// Lets clients keep what GET answers with 200 and a whole body: an `etag` is added unless there is one, `if-none-match`
-/// is answered with 304 and a range with 206. The handler runs all the same; what is saved is the sending.
+/// Lets clients keep what GET answers with 200 and a whole body: an `etag` is added unless there is one,
+/// `if-none-match` is answered with 304 and a range with 206. The handler runs all the same; what is saved is the
+/// sending.
 pub fn caching() -> impl Fn(Request, Next) -> Answer {
     |request, next| {
         let asked = conditional::Asked::of(&request);

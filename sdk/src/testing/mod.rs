@@ -16,6 +16,7 @@
 //! assert_eq!(reply.text(), "inner data");
 //! ```
 
+#[cfg(feature = "dapr")]
 mod dapr;
 mod reply;
 mod request;
@@ -31,6 +32,7 @@ use std::{
     thread::{self, Thread},
 };
 
+#[cfg(feature = "dapr")]
 pub use dapr::{Attempt, Dapr, dapr};
 pub use reply::Reply;
 

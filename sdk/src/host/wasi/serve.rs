@@ -1,6 +1,6 @@
 //! One request, from the host and back to it.
 
-use std::rc::Rc;
+use std::{io::Write, rc::Rc};
 
 use http::StatusCode;
 use wasip2::http::types::{Fields as WasiFields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
@@ -22,8 +22,11 @@ pub fn serve(app: fn() -> Router, request: IncomingRequest, outparam: ResponseOu
         AnswerKind::Future(future) => block_on(future),
     };
     let (response, payload) = prepare(response, to_head);
+    let sent = send(response, payload, outparam);
+    // What was printed without a line end would be lost with the instance. Nobody is left to tell when stdout is gone.
+    let _ = std::io::stdout().flush();
     // A client that has gone away is no news.
-    if let Err(error) = send(response, payload, outparam)
+    if let Err(error) = sent
         && !is_disconnect(&error)
     {
         crate::log(&format!("the answer was cut short: {error}"));
