@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     admission::Permits,
@@ -41,6 +41,7 @@ pub(crate) struct Account {
     pub log: Arc<LogBudget>,
     metrics: (Arc<Metrics>, OnceLock<PackageMetrics>),
     is_cut: AtomicBool,
+    cut: Notify,
 }
 
 impl Account {
@@ -59,6 +60,7 @@ impl Account {
             config,
             log: Arc::new(LogBudget::new()),
             is_cut: AtomicBool::new(false),
+            cut: Notify::new(),
             metrics: (Arc::clone(metrics), OnceLock::new()),
         }
     }
@@ -74,6 +76,7 @@ impl Account {
             config,
             metrics: (Arc::clone(&self.metrics.0), OnceLock::new()),
             is_cut: AtomicBool::new(false),
+            cut: Notify::new(),
         }
     }
 
@@ -85,14 +88,19 @@ impl Account {
             .set_limit(self.config.limits.outbound_concurrency);
     }
 
-    /// Ends the instances that still run on this account, soon.
+    /// Ends the instances that still run on this account.
     pub(crate) fn cut(&self) {
-        self.is_cut.store(true, Ordering::Relaxed);
+        self.is_cut.store(true, Ordering::Release);
+        self.cut.notify_waiters();
     }
 
-    /// Returns whether they are to end.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.is_cut.load(Ordering::Relaxed)
+    /// Returns when they are to end.
+    pub(crate) async fn until_cut(&self) {
+        // Made before the look: no word is missed between the two.
+        let cut = self.cut.notified();
+        if !self.is_cut.load(Ordering::Acquire) {
+            cut.await;
+        }
     }
 
     /// The package's name, which is its app-id.
