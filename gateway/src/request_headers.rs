@@ -12,6 +12,9 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// What proxies say of a request, in the names that are in use besides RFC 7239's.
+const FORWARDED_ALL: &str = "x-forwarded-";
+const REAL_IP: &str = "x-real-ip";
 const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 /// The headers by which the building blocks vouch for a call begin so; nobody outside may set them.
@@ -56,13 +59,28 @@ impl RequestId {
 
 /// The other end of a connection, written as `x-forwarded-for` has it: once for all its requests.
 #[derive(Debug, Clone)]
-pub(crate) struct Peer(HeaderValue);
+pub(crate) struct Peer {
+    text: HeaderValue,
+    /// It is a proxy, whose word on where a request comes from is believed.
+    is_trusted: bool,
+}
+
+impl Peer {
+    /// The same as a proxy that is trusted, or as anybody.
+    pub(crate) fn trusted(self, is_trusted: bool) -> Self {
+        Self { is_trusted, ..self }
+    }
+}
 
 impl From<IpAddr> for Peer {
     fn from(address: IpAddr) -> Self {
-        let text = address.to_string();
+        // One of IPv4 is that also on a socket of IPv6.
+        let text = address.to_canonical().to_string();
         // An address in text is always a header value.
-        Self(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown")))
+        Self {
+            text: HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown")),
+            is_trusted: false,
+        }
     }
 }
 
@@ -101,19 +119,34 @@ pub(crate) fn stamp_delivery(headers: &mut HeaderMap, id: &RequestId, app: &str)
     }
 }
 
-/// Appends the peer to `x-forwarded-for`; keeps the protocol and the host that a proxy before us has set.
+/// Takes out what anybody can say of where a request comes from (RFC 7239, 8.1).
+fn remove_forwarded(headers: &mut HeaderMap) {
+    let is_said = |name: &&HeaderName| {
+        name.as_str().starts_with(FORWARDED_ALL) || **name == header::FORWARDED || name.as_str() == REAL_IP
+    };
+    let said: Vec<_> = headers.keys().filter(is_said).cloned().collect();
+    for name in said {
+        headers.remove(name);
+    }
+}
+
+/// Appends the peer to `x-forwarded-for`, and keeps the protocol and the host that a proxy before us has set, if the
+/// peer is one that is trusted; sets them anew otherwise.
 fn stamp_forwarded(headers: &mut HeaderMap, peer: &Peer) {
+    if !peer.is_trusted {
+        remove_forwarded(headers);
+    }
     let mut hops = headers
         .get_all(FORWARDED_FOR)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .peekable();
     let chain = if hops.peek().is_none() {
-        peer.0.clone()
+        peer.text.clone()
     } else {
-        let last = peer.0.to_str().ok();
+        let last = peer.text.to_str().ok();
         let hops: Vec<&str> = hops.chain(last).collect();
-        HeaderValue::try_from(hops.join(", ")).unwrap_or_else(|_| peer.0.clone())
+        HeaderValue::try_from(hops.join(", ")).unwrap_or_else(|_| peer.text.clone())
     };
     headers.insert(FORWARDED_FOR, chain);
     if !headers.contains_key(FORWARDED_PROTO) {
@@ -131,6 +164,10 @@ mod tests {
     use super::*;
 
     fn stamped(pairs: &[(&str, &str)]) -> HeaderMap {
+        stamped_by(pairs, true)
+    }
+
+    fn stamped_by(pairs: &[(&str, &str)], is_trusted: bool) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(
@@ -139,7 +176,7 @@ mod tests {
             );
         }
         let id = RequestId::from_headers(&headers);
-        let peer = Peer::from(IpAddr::from([10, 0, 0, 9]));
+        let peer = Peer::from(IpAddr::from([10, 0, 0, 9])).trusted(is_trusted);
         stamp(&mut headers, &id, &peer, None);
         headers
     }
@@ -165,6 +202,30 @@ mod tests {
             ("x-forwarded-for", "2.2.2.2"),
         ]);
         assert_eq!(headers["x-forwarded-for"], "1.1.1.1, 2.2.2.2, 10.0.0.9");
+    }
+
+    #[test]
+    fn what_anybody_says_of_where_a_request_comes_from_is_replaced() {
+        let said = [
+            ("host", "shop.example.com"),
+            ("forwarded", "for=1.1.1.1;proto=https"),
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil.example.com"),
+            ("x-forwarded-port", "443"),
+            ("x-real-ip", "1.1.1.1"),
+        ];
+        let headers = stamped_by(&said, false);
+        assert_eq!(headers["x-forwarded-for"], "10.0.0.9");
+        assert_eq!(headers["x-forwarded-proto"], "http");
+        assert_eq!(headers["x-forwarded-host"], "shop.example.com");
+        for name in ["forwarded", "x-forwarded-port", "x-real-ip"] {
+            assert!(!headers.contains_key(name), "{name}");
+        }
+        let headers = stamped_by(&said, true);
+        assert_eq!(headers["x-forwarded-for"], "1.1.1.1, 10.0.0.9");
+        assert_eq!(headers["x-forwarded-proto"], "https");
+        assert!(headers.contains_key("forwarded"));
     }
 
     #[test]

@@ -53,6 +53,7 @@ fn fixed_of_server(server: &Server) -> Vec<Key> {
         request_headers,
         connections,
         connections_per_client,
+        trusted_proxies,
         cache,
         memory,
     ]

@@ -99,10 +99,12 @@ pub struct Server {
     pub admin_token: Option<Secret>,
     /// Ranges of private addresses that names in `outbound` may resolve to.
     pub outbound_private: Vec<IpNet>,
+    /// Addresses and ranges of the proxies whose word on a request's origin is believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// The keys of `[server]`.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "listen",
     "admin",
     "workers",
@@ -117,6 +119,7 @@ pub(super) const KEYS: [&str; 14] = [
     "loaded_code",
     "memory",
     "outbound_private",
+    "trusted_proxies",
 ];
 
 impl Server {
@@ -163,8 +166,30 @@ impl Server {
             memory: section.and_then(|s| s.parsed("memory", "2GiB", |text| unit::size(text, &MEMORIES))),
             admin_token: environment.admin_token.clone(),
             outbound_private: section.map_or_else(Vec::new, outbound_private),
+            trusted_proxies: section.map_or_else(Vec::new, trusted_proxies),
         }
     }
+}
+
+fn trusted_proxies(section: &Section<'_>) -> Vec<IpNet> {
+    let proxies = section
+        .texts("trusted_proxies", "10.1.2.0/24")
+        .unwrap_or_default();
+    proxies
+        .iter()
+        .filter_map(|item| item.parsed(proxies_of))
+        .collect()
+}
+
+fn proxies_of(text: &str) -> Result<IpNet, Diagnostic> {
+    let one = text.parse::<IpAddr>().map(IpNet::from);
+    one.or_else(|_| text.parse::<IpNet>()).map_err(|_| {
+        Diagnostic::new(
+            Code::InvalidValue,
+            format!("{text:?} is neither an address nor a range of addresses"),
+            "write where your proxies are, such as \"10.1.2.3\", \"10.1.2.0/24\" or \"fd12:3456::/32\"",
+        )
+    })
 }
 
 fn outbound_private(section: &Section<'_>) -> Vec<IpNet> {

@@ -76,9 +76,11 @@ impl Deliveries {
             .build()?;
         let handle = runtime.handle().clone();
         let now = gateway.load_called();
+        let connection = now.connection(Ipv4Addr::LOCALHOST.into());
         let connection = ConnectionInfo {
             is_sidecar: true,
-            ..now.connection(Ipv4Addr::LOCALHOST.into())
+            peer: connection.peer.trusted(true),
+            ..connection
         };
         let mut deliveries = Self {
             runtime: Some(runtime),

@@ -10,6 +10,7 @@ use std::{
 };
 
 use dashmap::{DashMap, Entry};
+use ipnet::IpNet;
 use rustix::process::{Resource, getrlimit};
 
 use crate::config::Server as ServerConfig;
@@ -22,6 +23,8 @@ const NETWORK_BITS: u32 = 64;
 pub(super) struct Seats {
     most: usize,
     most_of_one: usize,
+    /// Behind a proxy all clients look like one.
+    proxies: Vec<IpNet>,
     taken: AtomicUsize,
     /// Places taken, by client. Workers that accept from different clients hardly ever meet in one shard.
     by_client: DashMap<IpAddr, usize>,
@@ -50,18 +53,29 @@ impl Seats {
             .connections
             .unwrap_or_else(|| usize::try_from((descriptors / 8 * 3).clamp(1, MOST)).unwrap_or(usize::MAX));
         let of_one = config.connections_per_client;
-        Self::new(most, of_one.unwrap_or(most.div_ceil(2)))
+        Self::new(
+            most,
+            of_one.unwrap_or(most.div_ceil(2)),
+            config.trusted_proxies.clone(),
+        )
     }
 
     /// So many places in all, and for each client.
-    pub(super) fn new(most: usize, most_of_one: usize) -> Arc<Self> {
+    pub(super) fn new(most: usize, most_of_one: usize, proxies: Vec<IpNet>) -> Arc<Self> {
         Arc::new(Self {
             most,
             most_of_one,
+            proxies,
             taken: AtomicUsize::default(),
             by_client: DashMap::new(),
             is_warned: AtomicBool::default(),
         })
+    }
+
+    /// Returns whether an address is a proxy's that is trusted.
+    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.proxies.iter().any(|range| range.contains(&address))
     }
 
     /// A place for a connection from `address`.
@@ -84,8 +98,9 @@ impl Seats {
             }
             return Err(Full::Gateway);
         }
+        let is_proxy = self.is_proxy(address);
         let mut of_one = self.by_client.entry(client).or_default();
-        if *of_one >= self.most_of_one {
+        if *of_one >= self.most_of_one && !is_proxy {
             drop(of_one);
             self.free();
             return Err(Full::Client);
@@ -143,9 +158,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_trusted_proxy_stands_for_many_clients() {
+        let proxy = IpAddr::from([10, 0, 0, 1]);
+        let seats = Seats::new(3, 1, vec!["10.0.0.0/24".parse().unwrap()]);
+        let taken: Vec<_> = (0..3).map(|_| seats.take(proxy).unwrap()).collect();
+        drop(taken);
+        let other = IpAddr::from([10, 0, 1, 1]);
+        let _one = seats.take(other).unwrap();
+        assert_eq!(seats.take(other).unwrap_err(), Full::Client);
+    }
+
+    #[test]
     fn one_client_cannot_take_the_places_of_others_and_a_place_is_free_again() {
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let seats = Seats::new(3, 2);
+        let seats = Seats::new(3, 2, Vec::new());
         let first = seats.take(address("10.0.0.1")).unwrap();
         let _second = seats.take(address("::ffff:10.0.0.1")).unwrap();
         assert_eq!(seats.take(address("10.0.0.1")).unwrap_err(), Full::Client);

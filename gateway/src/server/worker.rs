@@ -26,7 +26,7 @@ use crate::{
     config::Server as ServerConfig,
     error::Failure,
     gateway::{ConnectionInfo, Current},
-    request_headers::RequestId,
+    request_headers::{Peer, RequestId},
 };
 
 /// The number of connections without a place that are answered at once; the others are only closed.
@@ -89,7 +89,7 @@ impl Worker {
                 return;
             };
             let info = ConnectionInfo {
-                peer: peer.ip().into(),
+                peer: Peer::from(peer.ip()).trusted(self.seats.is_proxy(peer.ip())),
                 client: client.clone(),
                 is_sidecar: false,
             };

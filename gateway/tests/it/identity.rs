@@ -129,6 +129,43 @@ fn is_traceparent(value: &str) -> bool {
 }
 
 #[tokio::test]
+async fn only_a_trusted_proxy_is_believed_where_a_request_comes_from() {
+    let said: [(&str, &[u8]); 4] = [
+        ("x-forwarded-proto", b"https"),
+        ("x-forwarded-for", b"10.1.2.3"),
+        ("x-forwarded-host", b"shop.example.com"),
+        ("forwarded", b"for=10.1.2.3"),
+    ];
+    let anybody = report(&gateway(), &said).await;
+    assert_eq!(
+        seen(&anybody, "x-forwarded-for").as_deref(),
+        Some("127.0.0.1")
+    );
+    assert_eq!(seen(&anybody, "x-forwarded-proto").as_deref(), Some("http"));
+    assert_ne!(
+        seen(&anybody, "x-forwarded-host").as_deref(),
+        Some("shop.example.com")
+    );
+    assert_eq!(seen(&anybody, "forwarded"), None);
+    for proxies in ["127.0.0.1", "127.0.0.0/8"] {
+        let gateway = TestGateway::builder()
+            .server(&format!("trusted_proxies = [\"::1\", \"{proxies}\"]"))
+            .guest("reports_its_request")
+            .start();
+        let proxy = report(&gateway, &said).await;
+        assert_eq!(
+            seen(&proxy, "x-forwarded-for").as_deref(),
+            Some("10.1.2.3, 127.0.0.1")
+        );
+        assert_eq!(seen(&proxy, "x-forwarded-proto").as_deref(), Some("https"));
+        assert_eq!(
+            seen(&proxy, "x-forwarded-host").as_deref(),
+            Some("shop.example.com")
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_guest_sees_where_the_request_came_from() {
     let gateway = gateway();
     let reply = report(
