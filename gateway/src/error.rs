@@ -49,6 +49,10 @@ pub enum Failure {
     /// The package has as many instances as its `concurrency` allows, or the gateway as many as it can hold or as much
     /// memory.
     Overloaded,
+    /// As many requests as `queue` allows wait for an instance of the package.
+    QueueFull,
+    /// No instance was free within the package's `queue_timeout`.
+    QueueTimeout,
     /// The package could not be loaded.
     PackageUnavailable,
     /// The package was replaced by a reload, and the request was not finished within `drain_timeout` after it.
@@ -71,7 +75,9 @@ impl Failure {
                 StatusCode::BAD_GATEWAY
             }
             Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
-            Self::Overloaded | Self::PackageUnavailable | Self::Replaced => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::QueueFull | Self::QueueTimeout | Self::PackageUnavailable | Self::Replaced => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -92,9 +98,16 @@ impl Failure {
             Self::MemoryLimit => "memory-limit",
             Self::Deadline => "deadline",
             Self::Overloaded => "overloaded",
+            Self::QueueFull => "queue-full",
+            Self::QueueTimeout => "queue-timeout",
             Self::PackageUnavailable => "package-unavailable",
             Self::Replaced => "package-replaced",
         }
+    }
+
+    /// Returns whether it passes by itself, so that the same request may be answered soon.
+    pub(crate) fn passes(&self) -> bool {
+        self.status() == StatusCode::SERVICE_UNAVAILABLE
     }
 
     /// The whole response to a request, which is without the document when the request was HEAD.
@@ -120,7 +133,7 @@ impl Failure {
             Self::MethodNotAllowed(allow) => {
                 headers.insert(header::ALLOW, allow.clone());
             }
-            Self::Overloaded | Self::PackageUnavailable => {
+            _ if self.passes() => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
             }
             _ => {}
@@ -144,6 +157,8 @@ impl Failure {
             Self::MemoryLimit => "The package needed more memory than it is given.",
             Self::Deadline => "The package did not answer in time.",
             Self::Overloaded => "Too many requests are in flight; try again.",
+            Self::QueueFull => "Too many requests wait for this package; try again.",
+            Self::QueueTimeout => "The package had no time for the request; try again.",
             Self::PackageUnavailable => "The package is not available; try again.",
             Self::Replaced => "The package was replaced while it handled the request.",
         }

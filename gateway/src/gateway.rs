@@ -20,7 +20,7 @@ use wasmgate_pool::Pool;
 use wasmtime_wasi_http::Error;
 
 use crate::{
-    account::Account,
+    account::{Account, queue},
     egress::{self, Client, Egress},
     error::Failure,
     instance::{self, Call, GuestBody, RequestBody, RouteTimer},
@@ -147,7 +147,8 @@ impl Gateway {
             return;
         }
         for package in &self.packages {
-            let requests = package.account.admission.taken();
+            let admission = &package.account.admission;
+            let requests = admission.taken().saturating_add(admission.waiting());
             if requests > 0 {
                 tracing::warn!(package = %package.name(), requests, "requests in flight are cut");
             }
@@ -301,10 +302,10 @@ impl Gateway {
             account.metrics().refused("server-memory");
             return Err(Failure::Overloaded);
         }
-        let permit = account
-            .admission
-            .take()
-            .ok_or_else(|| refused(Failure::Overloaded))?;
+        let permit = match account.admission.take() {
+            Some(permit) => permit,
+            None => queue::wait(account, &parts).await.map_err(refused)?,
+        };
         let loaded = package
             .get(&self.shared.loader, &self.shared.loaded_packages)
             .map_err(|_| refused(Failure::PackageUnavailable))?;

@@ -3,6 +3,7 @@
 
 mod kept;
 mod log_budget;
+pub(crate) mod queue;
 
 use std::sync::{
     Arc, OnceLock,

@@ -32,6 +32,20 @@ const CONCURRENCY: usize = 1000;
 /// some tens of thousands.
 const CONCURRENCIES: RangeInclusive<usize> = 1..=100_000;
 
+/// Requests of one package that may wait for an instance unless configured: a burst, and no more than is answered
+/// within [`QUEUE_TIMEOUT`] by a package that takes its time.
+const QUEUE: usize = 100;
+
+/// The range of `queue`: each request that waits holds its head and its connection.
+const QUEUES: RangeInclusive<usize> = 0..=100_000;
+
+/// The time that a request may wait for an instance unless configured: shorter than a person's patience, long enough
+/// for a burst to pass.
+const QUEUE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// The range of `queue_timeout`: what waits for longer is better refused and tried again.
+const QUEUE_TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_mins(1);
+
 /// Outgoing requests of one instance at once unless configured: more than a page is gathered from.
 const OUTBOUND_PER_INSTANCE: usize = 100;
 
@@ -52,6 +66,10 @@ pub struct Limits {
     pub request_body: u64,
     /// Instances of the package at once.
     pub concurrency: usize,
+    /// Requests that may wait for an instance when there are as many.
+    pub queue: usize,
+    /// The time that each of them may wait.
+    pub queue_timeout: Duration,
     /// Requests to other origins that one instance may have under way at once.
     pub outbound_per_instance: usize,
     /// The same of all instances of the package.
@@ -65,6 +83,8 @@ impl Default for Limits {
             memory: MEMORY,
             request_body: REQUEST_BODY,
             concurrency: CONCURRENCY,
+            queue: QUEUE,
+            queue_timeout: QUEUE_TIMEOUT,
             outbound_per_instance: OUTBOUND_PER_INSTANCE,
             outbound_concurrency: OUTBOUND_CONCURRENCY,
         }
@@ -72,11 +92,13 @@ impl Default for Limits {
 }
 
 /// The keys of `[limits]` and of a package's `limits`.
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 8] = [
     "timeout",
     "memory",
     "request_body",
     "concurrency",
+    "queue",
+    "queue_timeout",
     "outbound_per_instance",
     "outbound_concurrency",
 ];
@@ -88,14 +110,16 @@ impl Limits {
             return self;
         };
         let size = |key, example, range| section.parsed(key, example, |text| unit::size(text, &range));
-        let timeout = section.parsed("timeout", "30s", |text| unit::duration(text, &TIMEOUTS));
+        let time = |key, example, range| section.parsed(key, example, |text| unit::duration(text, &range));
         Self {
-            timeout: timeout.unwrap_or(self.timeout),
+            timeout: time("timeout", "30s", TIMEOUTS).unwrap_or(self.timeout),
             memory: size("memory", "128MiB", MEMORIES).unwrap_or(self.memory),
             request_body: size("request_body", "8MiB", REQUEST_BODIES).unwrap_or(self.request_body),
             concurrency: section
                 .count("concurrency", CONCURRENCIES)
                 .unwrap_or(self.concurrency),
+            queue: section.count("queue", QUEUES).unwrap_or(self.queue),
+            queue_timeout: time("queue_timeout", "500ms", QUEUE_TIMEOUTS).unwrap_or(self.queue_timeout),
             outbound_per_instance: section
                 .count("outbound_per_instance", OUTBOUND_CONCURRENCIES)
                 .unwrap_or(self.outbound_per_instance),

@@ -53,10 +53,13 @@ impl AppChannel for Packages {
         })
     }
 
-    /// As long as the package's own limit allows: the instance meets its deadline first, and says so.
+    /// As long as the package's own limits allow: the instance meets its deadline first, and says so.
     fn patience(&self, app: &AppId) -> Duration {
         let account = self.account(app);
-        let limit = account.map_or(Duration::ZERO, |account| account.config.limits.timeout);
+        let limits = account.map(|account| account.config.limits);
+        let limit = limits.map_or(Duration::ZERO, |limits| {
+            limits.queue_timeout.saturating_add(limits.timeout)
+        });
         limit.saturating_add(AFTER_THE_DEADLINE)
     }
 
@@ -89,7 +92,7 @@ async fn deliver(
     let request = request.map(|body| body.map_err(egress::broken));
     match gateway.dispatch(package, request, &id, client, None).await {
         Ok(response) => Ok(response.map(Body::new)),
-        Err(failure @ (Failure::Overloaded | Failure::PackageUnavailable)) => Err(DeliverError::Unavailable {
+        Err(failure) if failure.passes() => Err(DeliverError::Unavailable {
             app: app.clone(),
             reason: failure.reason().to_owned(),
         }),

@@ -72,6 +72,7 @@ impl HostState {
         self.memory.kept.get_or_insert(kept).clone()
     }
 
+    #[inline]
     fn called(&mut self) {
         if self.memory.kept.is_none() {
             self.memory.kept = self.egress.kept_so_far().cloned();

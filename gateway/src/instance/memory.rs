@@ -43,6 +43,8 @@ pub(super) struct Memory {
     held: usize,
     /// The most that may have come to the table since.
     unseen: usize,
+    /// The most that may come before it is looked at again.
+    until_look: usize,
     limit: usize,
     of_package: Arc<PackageMemory>,
     /// Of the memory of all instances, in bytes.
@@ -77,6 +79,9 @@ impl Memory {
             own: number(globals),
             held: 0,
             unseen: 0,
+            until_look: number(limit)
+                .saturating_add(UNCOUNTED)
+                .saturating_sub(number(globals)),
             limit: number(limit),
             of_package,
             reserved: 0,
@@ -97,16 +102,18 @@ impl Memory {
     }
 
     /// Notes a call of the host, before it is served: it may leave something in the table.
+    #[inline]
     pub(super) fn called(&mut self) {
-        self.unseen = self.unseen.saturating_add(MOST_OF_A_CALL);
-        if self.unseen
-            > self
-                .limit
-                .saturating_add(UNCOUNTED)
-                .saturating_sub(self.own.saturating_add(self.held))
-        {
+        self.unseen += MOST_OF_A_CALL;
+        if self.unseen > self.until_look {
             self.look();
         }
+    }
+
+    /// Notes what the calls to come may leave before the table is looked at.
+    fn plan(&mut self) {
+        let all = self.limit.saturating_add(UNCOUNTED);
+        self.until_look = all.saturating_sub(self.own.saturating_add(self.held));
     }
 
     /// Says what is too much, if the host holds too much: the instance is to end.
@@ -128,10 +135,12 @@ impl Memory {
     /// next tick.
     fn look(&mut self) {
         if self.is_exceeded {
+            self.unseen = 0;
             return;
         }
         self.held = holdings::bytes(&mut self.table).saturating_sub(UNCOUNTED);
         self.unseen = 0;
+        self.plan();
         self.tell_others();
         let all = self.own.saturating_add(self.held);
         if self.held > 0 && all.saturating_add(self.kept()) > self.limit {
@@ -162,6 +171,7 @@ impl Memory {
             return false;
         }
         self.own = wanted;
+        self.plan();
         self.tell_others();
         true
     }

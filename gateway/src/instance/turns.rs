@@ -5,11 +5,13 @@
 //! they wait here, and one of them has its turn between two rounds of everything else.
 
 use std::{
-    cell::RefCell,
     collections::VecDeque,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -25,14 +27,14 @@ const ROUNDS_TO_OTHERS: u32 = 2;
 const CROWD: usize = 8;
 
 thread_local! {
-    static HERE: RefCell<Arc<Mutex<Turns>>> = RefCell::default();
+    static HERE: Arc<Here> = Arc::default();
 }
 
 /// Waits for the next turn of a package's guest on this worker. A package is told apart by any number of its own.
 pub(super) fn give_way(package: usize) -> Turn {
-    let turns = HERE.with_borrow(Arc::clone);
+    let here = HERE.with(Arc::clone);
     Turn {
-        turns,
+        here,
         package,
         ticket: None,
         rounds: 0,
@@ -42,10 +44,19 @@ pub(super) fn give_way(package: usize) -> Turn {
 /// Waits for a turn if a [`CROWD`] of the package's guests waits on this worker: a new one goes behind them. Costs no
 /// more than a look otherwise.
 pub(super) async fn queue_up(package: usize) {
-    let crowded = HERE.with_borrow(|turns| turns.lock().waiting(package) >= CROWD);
-    if crowded {
+    let is_crowded =
+        |here: &Arc<Here>| here.waiting.load(Ordering::Relaxed) >= CROWD && here.turns.lock().waiting(package) >= CROWD;
+    if HERE.with(is_crowded) {
         give_way(package).await;
     }
+}
+
+/// One worker.
+#[derive(Debug, Default)]
+struct Here {
+    /// Those who wait, of all packages: with few of them nobody takes the lock.
+    waiting: AtomicUsize,
+    turns: Mutex<Turns>,
 }
 
 /// A guest that waits: its ticket, and its task's waker once it has been polled.
@@ -135,7 +146,7 @@ impl Turns {
 
 /// A wait for a turn; dropped, it makes room for the next.
 pub(super) struct Turn {
-    turns: Arc<Mutex<Turns>>,
+    here: Arc<Here>,
     package: usize,
     ticket: Option<u64>,
     rounds: u32,
@@ -149,12 +160,13 @@ impl Future for Turn {
         let ticket = match self.ticket {
             Some(ticket) => ticket,
             None => {
-                let ticket = self.turns.lock().enter(package);
+                let ticket = self.here.turns.lock().enter(package);
+                self.here.waiting.fetch_add(1, Ordering::Relaxed);
                 self.ticket = Some(ticket);
                 ticket
             }
         };
-        if !self.turns.lock().is_next(package, ticket, cx.waker()) {
+        if !self.here.turns.lock().is_next(package, ticket, cx.waker()) {
             return Poll::Pending;
         }
         if self.rounds < ROUNDS_TO_OTHERS {
@@ -170,7 +182,8 @@ impl Future for Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            self.turns.lock().leave(self.package, ticket);
+            self.here.turns.lock().leave(self.package, ticket);
+            self.here.waiting.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

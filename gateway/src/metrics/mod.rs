@@ -58,6 +58,7 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     duration: HistogramVec,
     in_flight: IntGaugeVec,
+    waiting: IntGaugeVec,
     packages: Families,
     /// Connections and streams ended because of their client, by reason.
     pub cut: IntCounterVec,
@@ -74,7 +75,7 @@ pub(crate) struct Metrics {
     pub evictions: IntCounter,
     reloads: IntCounterVec,
     /// Counted where instances are admitted, and copied into the gauges when they are looked at.
-    admissions: Mutex<HashMap<String, (prometheus::IntGauge, Permits)>>,
+    admissions: Mutex<HashMap<String, ([prometheus::IntGauge; 2], Permits)>>,
 }
 
 impl Metrics {
@@ -110,6 +111,11 @@ impl Metrics {
             in_flight: make.gauges(
                 "wasmgate_instances_in_flight",
                 "Instances alive",
+                &["package"],
+            )?,
+            waiting: make.gauges(
+                "wasmgate_queue_waiting",
+                "Requests that wait for an instance of their package",
                 &["package"],
             )?,
             packages,
@@ -150,10 +156,10 @@ impl Metrics {
 
     /// The handles of the package `name`, whose instances `admission` counts.
     pub(crate) fn package(&self, name: &str, admission: &Permits) -> PackageMetrics {
-        let gauge = self.in_flight.with_label_values(&[name]);
+        let gauges = [&self.in_flight, &self.waiting].map(|gauges| gauges.with_label_values(&[name]));
         self.admissions
             .lock()
-            .insert(name.to_owned(), (gauge, admission.clone()));
+            .insert(name.to_owned(), (gauges, admission.clone()));
         PackageMetrics::new(&self.packages, name)
     }
 
@@ -185,8 +191,10 @@ impl Metrics {
 
     /// Everything, with `more` that was taken just now, in Prometheus' text format.
     pub(crate) fn render(&self, more: impl IntoIterator<Item = Family>) -> String {
-        for (gauge, admission) in self.admissions.lock().values() {
-            gauge.set(i64::try_from(admission.taken()).unwrap_or(i64::MAX));
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        for ([in_flight, waiting], admission) in self.admissions.lock().values() {
+            in_flight.set(number(admission.taken()));
+            waiting.set(number(admission.waiting()));
         }
         let mut families = self.registry.gather();
         families.extend(more.into_iter().filter_map(Family::finish));
@@ -254,6 +262,17 @@ impl Maker<'_> {
                 "wasmgate_refusals_total",
                 "Requests the gateway answered without the package, and requests to outside that it refused a package",
                 &["package", "reason"],
+            )?,
+            queued: self.counters(
+                "wasmgate_queued_requests_total",
+                "Requests that found all instances of their package busy, by what became of them",
+                &["package", "result"],
+            )?,
+            queue_wait: self.histograms(
+                "wasmgate_queue_wait_seconds",
+                "How long requests waited for an instance of their package",
+                &["package"],
+                &DURATION_BUCKETS,
             )?,
             outbound: self.counters(
                 "wasmgate_outbound_requests_total",

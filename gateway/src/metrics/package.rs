@@ -23,6 +23,8 @@ pub(super) struct Families {
     pub(super) traps: IntCounterVec,
     pub(super) timeouts: IntCounterVec,
     pub(super) refusals: IntCounterVec,
+    pub(super) queued: IntCounterVec,
+    pub(super) queue_wait: HistogramVec,
     pub(super) outbound: IntCounterVec,
     pub(super) outbound_duration: HistogramVec,
     pub(super) block_calls: IntCounterVec,
@@ -78,6 +80,14 @@ impl PackageMetrics {
             let labels = [self.name.as_str(), reason];
             self.families.refusals.with_label_values(&labels)
         });
+    }
+
+    /// Counts what became of a request that waited for an instance, and observes for how many seconds it did.
+    pub(crate) fn queued(&self, result: &'static str, seconds: f64) {
+        let labels = [self.name.as_str(), result];
+        self.families.queued.with_label_values(&labels).inc();
+        let waits = self.families.queue_wait.with_label_values(&[&self.name]);
+        waits.observe(seconds);
     }
 
     /// Counts what became of a delivery.

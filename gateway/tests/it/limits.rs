@@ -4,12 +4,15 @@ use bytes::Bytes;
 use http::Request;
 use http_body::Frame;
 
-use crate::harness::{Reply, TestGateway, channel, empty, full, within};
+use crate::harness::{Reply, Signal, TestGateway, channel, empty, full, until, within};
 
 #[tokio::test]
 async fn more_than_the_concurrency_is_overloaded_until_a_slot_is_free() {
     let gateway = TestGateway::builder()
-        .guest_with("reads_the_whole_body", "limits = { concurrency = 1 }")
+        .guest_with(
+            "reads_the_whole_body",
+            "limits = { concurrency = 1, queue = 0 }",
+        )
         .guest("hello")
         .start();
     // Held open by its own client: the slot is taken until the test says otherwise.
@@ -258,4 +261,121 @@ async fn the_table_of_descriptors_has_its_size_before_the_first_request() {
     }
     assert_eq!(gateway.get("/hello").await.status, 200);
     assert_eq!(gateway.status("FDSize"), at_start);
+}
+
+/// A reader of whole bodies of which one may be alive, with a place for one more.
+fn one_at_a_time(queue: &str) -> TestGateway {
+    let limits = format!("limits = {{ concurrency = 1, {queue} }}");
+    TestGateway::builder()
+        .server("drain_timeout = \"10m\"")
+        .guest_with("reads_the_whole_body", &limits)
+        .start()
+}
+
+/// Takes the only instance until the sender is dropped.
+async fn hold(
+    gateway: &TestGateway,
+) -> (
+    tokio::sync::mpsc::Sender<Frame<Bytes>>,
+    tokio::task::JoinHandle<hyper::Result<http::Response<hyper::body::Incoming>>>,
+) {
+    let (sender, body) = channel();
+    let request = gateway
+        .request("POST", "/reads-the-whole-body")
+        .body(body)
+        .unwrap();
+    let mut connection = gateway.http1().await;
+    let held = tokio::spawn(async move { connection.send_request(request).await });
+    gateway.wait_for_in_flight("reads-the-whole-body", 1).await;
+    (sender, held)
+}
+
+async fn waiting(gateway: &TestGateway, count: f64) {
+    until("requests that wait", || async {
+        let metrics = gateway.metrics().await;
+        metrics.sum(
+            "wasmgate_queue_waiting",
+            &[("package", "reads-the-whole-body")],
+        ) == count
+    })
+    .await;
+}
+
+async fn queued(gateway: &TestGateway, result: &str) -> f64 {
+    let labels = [("package", "reads-the-whole-body"), ("result", result)];
+    let metrics = gateway.metrics().await;
+    metrics.sum("wasmgate_queued_requests_total", &labels)
+}
+
+#[tokio::test]
+async fn a_request_waits_for_an_instance_and_one_more_than_may_wait_is_refused() {
+    let gateway = one_at_a_time("queue = 1, queue_timeout = \"1m\"");
+    let (sender, _held) = hold(&gateway).await;
+    let mut raw = gateway.raw().await;
+    raw.send("POST /reads-the-whole-body HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nab")
+        .await;
+    waiting(&gateway, 1.0).await;
+    gateway
+        .post("/reads-the-whole-body", "x")
+        .await
+        .assert_error(503, "queue-full");
+    drop(sender);
+    assert_eq!(raw.response().await.status(), 200);
+    waiting(&gateway, 0.0).await;
+    assert_eq!(queued(&gateway, "admitted").await, 1.0);
+    assert_eq!(queued(&gateway, "full").await, 1.0);
+    assert_eq!(gateway.post("/reads-the-whole-body", "x").await.text(), "1");
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_too_long_is_refused() {
+    let gateway = one_at_a_time("queue = 5, queue_timeout = \"50ms\"");
+    let (_sender, _held) = hold(&gateway).await;
+    gateway
+        .post("/reads-the-whole-body", "x")
+        .await
+        .assert_error(503, "queue-timeout");
+    assert_eq!(queued(&gateway, "late").await, 1.0);
+    waiting(&gateway, 0.0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_the_queue() {
+    let gateway = one_at_a_time("queue = 1, queue_timeout = \"1m\"");
+    let (_sender, _held) = hold(&gateway).await;
+    for gone in 1..=3 {
+        let mut raw = gateway.raw().await;
+        raw.send("GET /reads-the-whole-body HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await;
+        waiting(&gateway, 1.0).await;
+        drop(raw);
+        waiting(&gateway, 0.0).await;
+        assert_eq!(queued(&gateway, "cancelled").await, f64::from(gone));
+    }
+}
+
+#[tokio::test]
+async fn what_waits_when_the_gateway_ends_is_answered_before_the_end() {
+    let mut gateway = one_at_a_time("queue = 1, queue_timeout = \"1m\"");
+    let (sender, held) = hold(&gateway).await;
+    let mut raw = gateway.raw().await;
+    raw.send("GET /reads-the-whole-body HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await;
+    waiting(&gateway, 1.0).await;
+    gateway.signal(Signal::Terminate);
+    until("a gateway that is not ready", || async {
+        gateway.admin_get("/readyz").await.status == 503
+    })
+    .await;
+    drop(sender);
+    assert_eq!(
+        within("the held request", held)
+            .await
+            .unwrap()
+            .unwrap()
+            .status(),
+        200
+    );
+    assert_eq!(raw.response().await.status(), 200);
+    assert_eq!(gateway.ended().await.code(), Some(0));
 }

@@ -1,14 +1,14 @@
 //! The depth of an invocation: how many packages have called each other to make it. A package that calls itself, or two
 //! that call each other, are stopped before they have filled the machine with waiting instances.
 
-use http::{HeaderMap, HeaderValue, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 
 use super::FAILED;
 use crate::error::ApiError;
 
 /// Says how deep a request is in a chain of invocations. Guests and clients cannot set it: what begins with `wasmgate-`
 /// is taken out of their requests.
-pub const DEPTH: &str = "wasmgate-depth";
+pub const DEPTH: HeaderName = HeaderName::from_static("wasmgate-depth");
 
 /// The most packages in a chain: an honest one has a handful, and each of them waits with an instance.
 const MOST: u32 = 16;
@@ -20,7 +20,7 @@ pub struct InvocationDepth(u32);
 impl InvocationDepth {
     /// Takes the depth out of a request's headers, in which only this gateway has written.
     pub fn take(headers: &mut HeaderMap) -> Self {
-        let depth = headers.remove(DEPTH);
+        let depth = headers.remove(&DEPTH);
         let depth = depth.and_then(|depth| depth.to_str().ok()?.parse().ok());
         Self(depth.unwrap_or_default())
     }

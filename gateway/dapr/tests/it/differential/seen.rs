@@ -16,7 +16,7 @@ use crate::harness::Answer;
 /// Headers that are a connection's or a trace's, or that some client puts on every request.
 const PASSING: [&str; 15] = [
     // The depth of an invocation, which a sidecar does not pass on.
-    wasmgate_dapr::INVOCATION_DEPTH,
+    "wasmgate-depth",
     "accept",
     "accept-encoding",
     "connection",

@@ -1,0 +1,274 @@
+//! Permits: how many instances of one package may live at once, how many requests may be under way to outside, and who
+//! waits for one when all are taken.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use parking_lot::Mutex;
+
+/// A count of permits that does not exceed its limit. Cloning shares it.
+///
+/// A counter, so that a free permit costs no lock; the queue beside it is looked at only while somebody waits.
+#[derive(Debug, Clone)]
+pub(crate) struct Permits(Arc<Counted>);
+
+/// Both counters are read and written in one order that all threads see (`SeqCst`): whoever gives a permit back sees
+/// the one who waits, or the one who waits sees the permit.
+#[derive(Debug)]
+struct Counted {
+    taken: AtomicUsize,
+    limit: AtomicUsize,
+    waiting: AtomicUsize,
+    queue: Mutex<Queue>,
+}
+
+/// Those who wait, in the order of their coming: tickets, which only rise, and their tasks.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<(u64, Waker)>,
+    issued: u64,
+}
+
+impl Permits {
+    /// Up to `limit` permits at once.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self(Arc::new(Counted {
+            taken: AtomicUsize::new(0),
+            limit: AtomicUsize::new(limit),
+            waiting: AtomicUsize::new(0),
+            queue: Mutex::default(),
+        }))
+    }
+
+    /// Takes a permit, or `None` when all are taken or somebody waits for one already.
+    pub(crate) fn take(&self) -> Option<Permit> {
+        if self.waiting() > 0 {
+            return None;
+        }
+        self.take_now()
+    }
+
+    fn take_now(&self) -> Option<Permit> {
+        let Counted { taken, limit, .. } = &*self.0;
+        let limit = limit.load(Ordering::Relaxed);
+        let free = |now: usize| (now < limit).then_some(now + 1);
+        taken
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, free)
+            .ok()?;
+        Some(Permit(self.clone()))
+    }
+
+    /// Waits for a permit behind those who wait already; `None` when they are as many as may wait. Dropping the future
+    /// leaves the queue.
+    pub(crate) fn wait(&self, most: usize) -> Option<Waiting> {
+        let counted = &*self.0;
+        let room = |now: usize| (now < most).then_some(now + 1);
+        counted
+            .waiting
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, room)
+            .ok()?;
+        Some(Waiting {
+            permits: self.clone(),
+            ticket: None,
+        })
+    }
+
+    /// The number of those that are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.0.taken.load(Ordering::Relaxed)
+    }
+
+    /// The number of those who wait for one.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::SeqCst)
+    }
+
+    /// The number of permits.
+    pub(crate) fn limit(&self) -> usize {
+        self.0.limit.load(Ordering::Relaxed)
+    }
+
+    /// Allows so many from now on; those that are taken stay.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.0.limit.store(limit, Ordering::SeqCst);
+        self.0.queue.lock().wake_first();
+    }
+}
+
+/// The right to run one instance or to have one request under way; dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Permit(Permits);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let counted = &*self.0.0;
+        counted.taken.fetch_sub(1, Ordering::SeqCst);
+        if counted.waiting.load(Ordering::SeqCst) > 0 {
+            counted.queue.lock().wake_first();
+        }
+    }
+}
+
+impl Queue {
+    fn wake_first(&self) {
+        if let Some((_, waker)) = self.waiting.front() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// The place of a ticket.
+    fn place(&self, ticket: u64) -> Option<usize> {
+        self.waiting
+            .binary_search_by_key(&ticket, |(ticket, _)| *ticket)
+            .ok()
+    }
+}
+
+/// A wait for a permit.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    permits: Permits,
+    /// From the first poll on.
+    ticket: Option<u64>,
+}
+
+impl Future for Waiting {
+    type Output = Permit;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit> {
+        let permits = self.permits.clone();
+        let mut queue = permits.0.queue.lock();
+        let ticket = match self.ticket {
+            Some(ticket) => ticket,
+            None => {
+                queue.issued += 1;
+                let ticket = queue.issued;
+                queue.waiting.push_back((ticket, cx.waker().clone()));
+                self.ticket = Some(ticket);
+                ticket
+            }
+        };
+        let is_first = queue.place(ticket) == Some(0);
+        match is_first.then(|| permits.take_now()).flatten() {
+            // Being dropped next, the wait leaves the queue and calls the one behind it, for whom there may be a permit
+            // too.
+            Some(permit) => Poll::Ready(permit),
+            None => {
+                if let Some((_, waker)) = queue.place(ticket).and_then(|at| queue.waiting.get_mut(at)) {
+                    waker.clone_from(cx.waker());
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let counted = &*self.permits.0;
+        let mut queue = counted.queue.lock();
+        if let Some(at) = self.ticket.and_then(|ticket| queue.place(ticket)) {
+            queue.waiting.remove(at);
+        }
+        counted.waiting.fetch_sub(1, Ordering::SeqCst);
+        queue.wake_first();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn there_are_as_many_permits_as_said_and_a_dropped_one_is_free_again() {
+        let permits = Permits::new(2);
+        let (first, second) = (permits.take(), permits.take());
+        assert!(first.is_some() && second.is_some() && permits.take().is_none());
+        assert_eq!(permits.taken(), 2);
+        drop(first);
+        assert_eq!(permits.taken(), 1);
+        assert!(permits.take().is_some());
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_come_in_in_the_order_of_their_coming_and_nobody_overtakes_them() {
+        let permits = Permits::new(1);
+        let held = permits.take().unwrap();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = Vec::new();
+        for number in 0..5 {
+            let (waiting, order) = (permits.wait(5).unwrap(), Arc::clone(&order));
+            tasks.push(tokio::spawn(async move {
+                let permit = waiting.await;
+                order.lock().push(number);
+                tokio::task::yield_now().await;
+                drop(permit);
+            }));
+            tokio::task::yield_now().await;
+        }
+        assert!(permits.wait(5).is_none(), "a sixth");
+        drop(held);
+        assert!(
+            permits.take().is_none(),
+            "one who has just come, before the first who waits"
+        );
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(*order.lock(), [0, 1, 2, 3, 4]);
+        assert_eq!((permits.taken(), permits.waiting()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn whoever_goes_away_makes_room_and_holds_nobody_up() {
+        let permits = Permits::new(1);
+        let held = permits.take().unwrap();
+        let first = tokio::spawn(permits.wait(2).unwrap());
+        tokio::task::yield_now().await;
+        let second = tokio::spawn(permits.wait(2).unwrap());
+        tokio::task::yield_now().await;
+        drop(held);
+        // It was woken and does not come.
+        first.abort();
+        let permit = tokio::time::timeout(Duration::from_secs(10), second).await;
+        assert!(permit.is_ok(), "the second has it");
+        let _ = first.await;
+        assert!(permits.wait(1).is_some());
+    }
+
+    #[test]
+    fn many_threads_lose_neither_a_permit_nor_a_wait() {
+        let permits = Permits::new(3);
+        let work = |permits: Permits| {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                for _ in 0..2_000 {
+                    let permit = match permits.take() {
+                        Some(permit) => permit,
+                        None => permits.wait(usize::MAX).unwrap().await,
+                    };
+                    std::hint::black_box(&permit);
+                }
+            });
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                let permits = permits.clone();
+                scope.spawn(move || work(permits));
+            }
+        });
+        assert_eq!((permits.taken(), permits.waiting()), (0, 0));
+    }
+}
