@@ -19,6 +19,9 @@ const METADATA_V6: [Ipv6Addr; 2] = [
     Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
 ];
 
+/// The part of an IPv6 address that names a client: whoever has one address of a network has all of it (RFC 6177).
+const NETWORK_BITS: u32 = 64;
+
 /// The ranges of somebody's own network, by first address and length of the prefix: private use (RFC 1918), carriers'
 /// (RFC 6598), protocol assignments (RFC 6890), benchmarks (RFC 2544), reserved (RFC 1112); unique local (RFC 4193)
 /// and, deprecated, site-local ones, local NAT64 (RFC 8215) and Teredo (RFC 4380), whose other end is an IPv4 address.
@@ -115,6 +118,17 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
             Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
         }
         _ => None,
+    }
+}
+
+/// The address by which a client is counted: its own, or the network of an IPv6 address.
+pub(crate) fn client_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = address.to_bits() >> NETWORK_BITS << NETWORK_BITS;
+            Ipv6Addr::from_bits(network).into()
+        }
+        address => address,
     }
 }
 

@@ -53,6 +53,8 @@ pub enum Failure {
     QueueFull,
     /// No instance was free within the package's `queue_timeout`.
     QueueTimeout,
+    /// More requests came than a `rate_limit` allows; carries the seconds to wait.
+    RateLimited(u64),
     /// The package could not be loaded.
     PackageUnavailable,
     /// The package was replaced by a reload, and the request was not finished within `drain_timeout` after it.
@@ -75,6 +77,7 @@ impl Failure {
                 StatusCode::BAD_GATEWAY
             }
             Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded | Self::QueueFull | Self::QueueTimeout | Self::PackageUnavailable | Self::Replaced => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -100,6 +103,7 @@ impl Failure {
             Self::Overloaded => "overloaded",
             Self::QueueFull => "queue-full",
             Self::QueueTimeout => "queue-timeout",
+            Self::RateLimited(_) => "rate-limited",
             Self::PackageUnavailable => "package-unavailable",
             Self::Replaced => "package-replaced",
         }
@@ -136,6 +140,9 @@ impl Failure {
             _ if self.passes() => {
                 headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
             }
+            Self::RateLimited(seconds) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+            }
             _ => {}
         }
         response
@@ -159,6 +166,7 @@ impl Failure {
             Self::Overloaded => "Too many requests are in flight; try again.",
             Self::QueueFull => "Too many requests wait for this package; try again.",
             Self::QueueTimeout => "The package had no time for the request; try again.",
+            Self::RateLimited(_) => "Too many requests were sent; try again later.",
             Self::PackageUnavailable => "The package is not available; try again.",
             Self::Replaced => "The package was replaced while it handled the request.",
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::Body;
 use http_body_util::{Either, Full};
 use wasmgate_common::TRACEPARENT;
@@ -27,6 +27,7 @@ use crate::{
     machine_memory::MachineMemory,
     metrics::{Metrics, RouteMetrics},
     package::{LoadedPackages, Loader, Package},
+    rate_limit::RateLimit,
     request_headers::{self, Peer, REQUEST_ID, RequestId},
     request_log::RequestLine,
     routes::{NoMatch, Route, RouteTable},
@@ -43,8 +44,12 @@ pub struct Gateway {
     routes: RouteTable,
     /// By the route's index; made when a route is first asked for.
     route_metrics: Vec<OnceLock<Arc<RouteMetrics>>>,
+    /// By the route's index.
+    route_limits: Vec<Option<RateLimit>>,
     /// By the package's index in the configuration.
     packages: Vec<Arc<Package>>,
+    /// By the package's index in the configuration.
+    package_limits: Vec<Option<RateLimit>>,
     shared: Shared,
     is_cut: AtomicBool,
 }
@@ -80,7 +85,20 @@ impl Gateway {
     /// A gateway for these routes, whose package indices point into `packages`.
     pub(crate) fn new(routes: Vec<Route>, packages: Vec<Arc<Package>>, shared: Shared) -> Self {
         let route_metrics = routes.iter().map(|_| OnceLock::new()).collect();
+        let route_limits = routes
+            .iter()
+            .map(|route| route.rate_limit().map(RateLimit::new));
+        let package_limits = packages.iter().map(|package: &Arc<Package>| {
+            package
+                .account
+                .config
+                .rate_limit
+                .as_ref()
+                .map(RateLimit::new)
+        });
         Self {
+            route_limits: route_limits.collect(),
+            package_limits: package_limits.collect(),
             routes: RouteTable::new(routes),
             route_metrics,
             packages,
@@ -211,6 +229,7 @@ impl Gateway {
         let found = self.find(&mut request);
         let (index, package, prefix) = found.inspect_err(|failure| self.shared.metrics.unrouted(failure.reason()))?;
         if !connection.is_sidecar {
+            self.admit_rate(index, package, request.headers(), &connection.peer)?;
             request_headers::remove_dapr_headers(request.headers_mut());
         }
         request_headers::stamp(request.headers_mut(), id, &connection.peer, prefix.as_ref());
@@ -230,6 +249,24 @@ impl Gateway {
             );
         }
         answered
+    }
+
+    /// Counts a request at the limits of its route and its package.
+    fn admit_rate(&self, route: usize, package: &Package, headers: &HeaderMap, peer: &Peer) -> Result<(), Failure> {
+        let of_route = self.route_limits.get(route).and_then(Option::as_ref);
+        let of_package = self
+            .routes
+            .routes()
+            .get(route)
+            .and_then(|route| self.package_limits.get(route.package())?.as_ref());
+        for limit in [of_route, of_package].into_iter().flatten() {
+            limit.check(peer.client(headers), headers).map_err(|wait| {
+                let failure = Failure::RateLimited(wait.as_secs().saturating_add(1));
+                package.account.metrics().refused(failure.reason());
+                failure
+            })?;
+        }
+        Ok(())
     }
 
     /// Finds the route that takes this request. The request's path becomes the one that the guest is to see.

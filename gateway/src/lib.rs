@@ -24,6 +24,7 @@ pub mod log;
 mod machine_memory;
 mod metrics;
 mod package;
+pub mod rate_limit;
 mod request_headers;
 pub mod request_log;
 pub mod routes;

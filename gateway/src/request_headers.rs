@@ -1,9 +1,13 @@
 //! The headers that the gateway gives a request on its way: `x-request-id`, W3C trace context and the `x-forwarded-*`
 //! headers.
 
-use std::net::IpAddr;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use ipnet::IpNet;
 use wasmgate_common::{ensure_traceparent, remove_connection_options};
 use wasmgate_dapr::INVOCATION_DEPTH;
 
@@ -60,15 +64,38 @@ impl RequestId {
 /// The other end of a connection, written as `x-forwarded-for` has it: once for all its requests.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
+    address: IpAddr,
     text: HeaderValue,
-    /// It is a proxy, whose word on where a request comes from is believed.
-    is_trusted: bool,
+    /// The proxies that are trusted, if this is one of them: its word on where a request comes from is believed.
+    proxies: Option<Arc<[IpNet]>>,
 }
 
 impl Peer {
-    /// The same as a proxy that is trusted, or as anybody.
-    pub(crate) fn trusted(self, is_trusted: bool) -> Self {
-        Self { is_trusted, ..self }
+    /// The same as one of these proxies, which are trusted, or as anybody.
+    pub(crate) fn trusted(self, proxies: Option<Arc<[IpNet]>>) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// The address that a request comes from: the other end, or what trusted proxies say in `x-forwarded-for`. Each
+    /// appends the address that it was called by, so the last that is none of theirs is believed (RFC 7239, 5.2).
+    pub(crate) fn client(&self, headers: &HeaderMap) -> IpAddr {
+        let Some(proxies) = &self.proxies else {
+            return self.address;
+        };
+        let mut client = self.address;
+        let hops = headers.get_all(FORWARDED_FOR).iter();
+        let said = hops.rev().map(|hops| hops.to_str().unwrap_or_default());
+        for hop in said.flat_map(|hops| hops.rsplit(',')) {
+            // Whatever stands before a word that is no address was not written by a proxy of ours.
+            let Some(hop) = hop_address(hop.trim()) else {
+                break;
+            };
+            client = hop;
+            if !proxies.iter().any(|range| range.contains(&client)) {
+                break;
+            }
+        }
+        client
     }
 }
 
@@ -77,11 +104,22 @@ impl From<IpAddr> for Peer {
         // One of IPv4 is that also on a socket of IPv6.
         let text = address.to_canonical().to_string();
         // An address in text is always a header value.
+        let text = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"));
         Self {
-            text: HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown")),
-            is_trusted: false,
+            address,
+            text,
+            proxies: None,
         }
     }
+}
+
+/// An address of `x-forwarded-for`, which some proxies write with a port and brackets.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let address = hop
+        .parse()
+        .or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip()));
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    Some(address.ok().or_else(bracketed)?.to_canonical())
 }
 
 fn is_sane(id: &[u8]) -> bool {
@@ -133,7 +171,7 @@ fn remove_forwarded(headers: &mut HeaderMap) {
 /// Appends the peer to `x-forwarded-for`, and keeps the protocol and the host that a proxy before us has set, if the
 /// peer is one that is trusted; sets them anew otherwise.
 fn stamp_forwarded(headers: &mut HeaderMap, peer: &Peer) {
-    if !peer.is_trusted {
+    if peer.proxies.is_none() {
         remove_forwarded(headers);
     }
     let mut hops = headers
@@ -176,7 +214,7 @@ mod tests {
             );
         }
         let id = RequestId::from_headers(&headers);
-        let peer = Peer::from(IpAddr::from([10, 0, 0, 9])).trusted(is_trusted);
+        let peer = Peer::from(IpAddr::from([10, 0, 0, 9])).trusted(is_trusted.then(|| Arc::from([])));
         stamp(&mut headers, &id, &peer, None);
         headers
     }
@@ -231,5 +269,32 @@ mod tests {
     #[test]
     fn a_prefix_of_the_clients_own_making_is_removed() {
         assert!(!stamped(&[("x-forwarded-prefix", "/admin")]).contains_key("x-forwarded-prefix"));
+    }
+
+    #[test]
+    fn the_client_is_the_last_hop_that_is_no_trusted_proxy() {
+        let proxies: Arc<[IpNet]> = Arc::from(["10.0.0.0/8".parse().unwrap()]);
+        let client = |from: &str, hops: &[&str]| {
+            let from: IpAddr = from.parse().unwrap();
+            let is_proxy = proxies.iter().any(|range| range.contains(&from));
+            let peer = Peer::from(from).trusted(is_proxy.then(|| Arc::clone(&proxies)));
+            let values = hops
+                .iter()
+                .map(|hops| (FORWARDED_FOR, HeaderValue::try_from(*hops).unwrap()));
+            peer.client(&values.collect()).to_string()
+        };
+        assert_eq!(
+            client("203.0.113.5", &["1.1.1.1"]),
+            "203.0.113.5",
+            "anybody can say so"
+        );
+        assert_eq!(
+            client("10.0.0.9", &["1.1.1.1, 2.2.2.2", "3.3.3.3, 10.1.1.1"]),
+            "3.3.3.3"
+        );
+        assert_eq!(client("10.0.0.9", &["10.0.0.7"]), "10.0.0.7");
+        assert_eq!(client("10.0.0.9", &["1.1.1.1, junk, 10.0.0.7"]), "10.0.0.7");
+        assert_eq!(client("10.0.0.9", &["[2001:db8::1]:443"]), "2001:db8::1");
+        assert_eq!(client("10.0.0.9", &[""]), "10.0.0.9");
     }
 }

@@ -20,6 +20,7 @@ mod origin;
 mod outbound;
 mod package;
 mod quotas;
+mod rate_limit;
 mod reader;
 mod rejected;
 mod restart;

@@ -13,10 +13,11 @@ use super::{
     grants,
     limits::Limits,
     origin::Origin,
+    rate_limit,
     reader::{Section, Spot, one_of},
     tls::TlsConfig,
 };
-use crate::engine::EngineKind;
+use crate::{engine::EngineKind, rate_limit::RateLimitConfig};
 
 /// The longest name: a DNS label (RFC 1035, 2.3.4), since Dapr's name resolution uses app-ids as such.
 const MAX_NAME: usize = 63;
@@ -42,6 +43,8 @@ pub struct PackageConfig {
     pub tls: Option<TlsConfig>,
     /// Its limits.
     pub limits: Limits,
+    /// The limit on the rate of its requests from outside, by whatever route; `None` for none.
+    pub rate_limit: Option<RateLimitConfig>,
     /// Its use of Dapr's building blocks; [`Grants::none`] without a `dapr` table.
     pub grants: Grants,
 }
@@ -121,8 +124,16 @@ impl fmt::Display for PackageName {
 }
 
 /// The keys of `[package.NAME]`.
-const KEYS: [&str; 8] = [
-    "source", "sha256", "engine", "env", "outbound", "tls", "limits", "dapr",
+const KEYS: [&str; 9] = [
+    "source",
+    "sha256",
+    "engine",
+    "env",
+    "outbound",
+    "tls",
+    "limits",
+    "rate_limit",
+    "dapr",
 ];
 
 /// The variables that the gateway itself gives to a guest with Dapr.
@@ -141,6 +152,7 @@ impl PackageConfig {
             outbound,
             tls,
             limits,
+            rate_limit,
             grants,
         } = self;
         *name == other.name
@@ -151,6 +163,7 @@ impl PackageConfig {
             && *outbound == other.outbound
             && *tls == other.tls
             && *limits == other.limits
+            && *rate_limit == other.rate_limit
             && *grants == other.grants
     }
 
@@ -192,6 +205,7 @@ impl PackageConfig {
             .collect();
         let tls = TlsConfig::read(section, folder);
         let limits = limits.overridden_in(section);
+        let rate_limit = rate_limit::read(section);
         let grants = grants::read(section, quotas);
         let engine = section.parsed("engine", AUTO_ENGINE, engine).flatten();
         Some(Self {
@@ -204,6 +218,7 @@ impl PackageConfig {
             outbound,
             tls,
             limits,
+            rate_limit,
             grants,
         })
     }

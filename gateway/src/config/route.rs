@@ -7,12 +7,20 @@ use wasmgate_common::{Code, Diagnostic};
 
 use super::{
     package::PackageName,
+    rate_limit,
     reader::{Section, Spot, one_of},
 };
 use crate::routes::{self, Collision, HostPattern, PathPattern, Route};
 
 /// The keys of `[[route]]`.
-const KEYS: [&str; 5] = ["path", "host", "methods", "package", "strip_prefix"];
+const KEYS: [&str; 6] = [
+    "path",
+    "host",
+    "methods",
+    "package",
+    "strip_prefix",
+    "rate_limit",
+];
 
 /// The methods that a route may name (RFC 9110, 9.3, and RFC 5789). CONNECT asks for a tunnel, which
 /// is not routed.
@@ -61,11 +69,12 @@ fn read(section: &Section<'_>, packages: &HashMap<&str, usize>) -> Option<Route>
     let strip_prefix = path
         .as_ref()
         .and_then(|path| section.parsed("strip_prefix", "/orders", |prefix| path.strips(prefix)));
+    let rate_limit = rate_limit::read(section);
     // A host that is wrong is not any host: the route would seem to collide with others.
     if host.is_none() && section.has("host") {
         return None;
     }
-    Some(Route::new(path?, host, methods, package?, strip_prefix))
+    Some(Route::new(path?, host, methods, package?, strip_prefix).limited_to(rate_limit))
 }
 
 fn required(section: &Section<'_>, key: &str, example: &str) -> bool {

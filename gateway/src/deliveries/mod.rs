@@ -79,7 +79,7 @@ impl Deliveries {
         let connection = now.connection(Ipv4Addr::LOCALHOST.into());
         let connection = ConnectionInfo {
             is_sidecar: true,
-            peer: connection.peer.trusted(true),
+            peer: connection.peer.trusted(Some(Arc::from([]))),
             ..connection
         };
         let mut deliveries = Self {

@@ -3,6 +3,7 @@
 use http::{HeaderValue, Method};
 
 use super::{CleanPath, HostPattern, PathPattern};
+use crate::rate_limit::RateLimitConfig;
 
 /// One line of the route table.
 #[derive(Clone, Debug)]
@@ -13,6 +14,7 @@ pub struct Route {
     package: usize,
     strip_prefix: Option<String>,
     label: String,
+    rate_limit: Option<RateLimitConfig>,
 }
 
 /// The route that answers a request.
@@ -61,7 +63,19 @@ impl Route {
             package,
             strip_prefix,
             label,
+            rate_limit: None,
         }
+    }
+
+    /// The same route, with a limit on the rate of its requests; `None` for none.
+    #[must_use]
+    pub fn limited_to(self, rate_limit: Option<RateLimitConfig>) -> Self {
+        Self { rate_limit, ..self }
+    }
+
+    /// The limit on the rate of its requests.
+    pub fn rate_limit(&self) -> Option<&RateLimitConfig> {
+        self.rate_limit.as_ref()
     }
 
     /// The path as it was configured.

@@ -2,7 +2,7 @@
 //! everything else needs nor the places of others.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -13,10 +13,7 @@ use dashmap::{DashMap, Entry};
 use ipnet::IpNet;
 use rustix::process::{Resource, getrlimit};
 
-use crate::config::Server as ServerConfig;
-
-/// The part of an IPv6 address that names a client: whoever has one address of a network has all of it (RFC 6177).
-const NETWORK_BITS: u32 = 64;
+use crate::{address::client_network, config::Server as ServerConfig};
 
 /// The places for connections, shared by all workers.
 #[derive(Debug)]
@@ -24,7 +21,7 @@ pub(super) struct Seats {
     most: usize,
     most_of_one: usize,
     /// Behind a proxy all clients look like one.
-    proxies: Vec<IpNet>,
+    proxies: Arc<[IpNet]>,
     taken: AtomicUsize,
     /// Places taken, by client. Workers that accept from different clients hardly ever meet in one shard.
     by_client: DashMap<IpAddr, usize>,
@@ -56,12 +53,12 @@ impl Seats {
         Self::new(
             most,
             of_one.unwrap_or(most.div_ceil(2)),
-            config.trusted_proxies.clone(),
+            Arc::from(config.trusted_proxies.as_slice()),
         )
     }
 
     /// So many places in all, and for each client.
-    pub(super) fn new(most: usize, most_of_one: usize, proxies: Vec<IpNet>) -> Arc<Self> {
+    pub(super) fn new(most: usize, most_of_one: usize, proxies: Arc<[IpNet]>) -> Arc<Self> {
         Arc::new(Self {
             most,
             most_of_one,
@@ -72,10 +69,11 @@ impl Seats {
         })
     }
 
-    /// Returns whether an address is a proxy's that is trusted.
-    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
+    /// The proxies that are trusted, if the address is one of them.
+    pub(super) fn proxies_with(&self, address: IpAddr) -> Option<Arc<[IpNet]>> {
         let address = address.to_canonical();
-        self.proxies.iter().any(|range| range.contains(&address))
+        let is_proxy = self.proxies.iter().any(|range| range.contains(&address));
+        is_proxy.then(|| Arc::clone(&self.proxies))
     }
 
     /// A place for a connection from `address`.
@@ -83,7 +81,7 @@ impl Seats {
     /// # Errors
     /// When there is none.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Result<Seat, Full> {
-        let client = client(address);
+        let client = client_network(address);
         let more = |taken: usize| (taken < self.most).then_some(taken.saturating_add(1));
         if self
             .taken
@@ -98,7 +96,7 @@ impl Seats {
             }
             return Err(Full::Gateway);
         }
-        let is_proxy = self.is_proxy(address);
+        let is_proxy = self.proxies_with(address).is_some();
         let mut of_one = self.by_client.entry(client).or_default();
         if *of_one >= self.most_of_one && !is_proxy {
             drop(of_one);
@@ -143,16 +141,6 @@ impl Drop for Seat {
     }
 }
 
-fn client(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = address.to_bits() >> NETWORK_BITS << NETWORK_BITS;
-            Ipv6Addr::from_bits(network).into()
-        }
-        address => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,7 +148,7 @@ mod tests {
     #[test]
     fn a_trusted_proxy_stands_for_many_clients() {
         let proxy = IpAddr::from([10, 0, 0, 1]);
-        let seats = Seats::new(3, 1, vec!["10.0.0.0/24".parse().unwrap()]);
+        let seats = Seats::new(3, 1, Arc::from(["10.0.0.0/24".parse().unwrap()]));
         let taken: Vec<_> = (0..3).map(|_| seats.take(proxy).unwrap()).collect();
         drop(taken);
         let other = IpAddr::from([10, 0, 1, 1]);
@@ -171,7 +159,7 @@ mod tests {
     #[test]
     fn one_client_cannot_take_the_places_of_others_and_a_place_is_free_again() {
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let seats = Seats::new(3, 2, Vec::new());
+        let seats = Seats::new(3, 2, Arc::from([]));
         let first = seats.take(address("10.0.0.1")).unwrap();
         let _second = seats.take(address("::ffff:10.0.0.1")).unwrap();
         assert_eq!(seats.take(address("10.0.0.1")).unwrap_err(), Full::Client);

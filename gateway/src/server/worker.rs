@@ -89,7 +89,7 @@ impl Worker {
                 return;
             };
             let info = ConnectionInfo {
-                peer: Peer::from(peer.ip()).trusted(self.seats.is_proxy(peer.ip())),
+                peer: Peer::from(peer.ip()).trusted(self.seats.proxies_with(peer.ip())),
                 client: client.clone(),
                 is_sidecar: false,
             };

@@ -9,7 +9,7 @@ use crate::harness::{RawConnection, TestGateway, until};
 const HELLO: &str = "GET /hello HTTP/1.1\r\nhost: x\r\n\r\n";
 
 /// A connection from another address of this machine.
-async fn from(address: Ipv4Addr, gateway: &TestGateway) -> RawConnection {
+pub(crate) async fn from(address: Ipv4Addr, gateway: &TestGateway) -> RawConnection {
     let socket = TcpSocket::new_v4().unwrap();
     socket
         .bind(SocketAddr::new(IpAddr::V4(address), 0))

@@ -61,6 +61,7 @@ mod outbound_tls;
 mod packages;
 mod parked;
 mod ports;
+mod rate_limits;
 mod readiness;
 mod release;
 mod reload;

@@ -76,8 +76,8 @@ impl Reply {
         assert!(problem["request_id"].is_string(), "{problem}");
         assert_eq!(
             self.header("retry-after").is_some(),
-            status == 503,
-            "Retry-After goes with 503"
+            status == 503 || status == 429,
+            "Retry-After goes with 503 and 429"
         );
     }
 }
