@@ -16,8 +16,8 @@ use tracing_subscriber::fmt::MakeWriter;
 /// a second. What comes when it is full is dropped and counted.
 const MAX_WAITING: usize = 4 << 20;
 
-/// The pause after each write, in which lines gather: who writes one wakes the thread no more often than that, which costs
-/// more than the line.
+/// The pause after each write, in which lines gather: who writes one wakes the thread no more often than that, which
+/// costs more than the line.
 const GATHER: Duration = Duration::from_millis(5);
 
 /// The time for which the end waits for the last lines to be taken: a reader that has stopped does not keep the process

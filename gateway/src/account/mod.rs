@@ -81,8 +81,8 @@ impl Account {
         }
     }
 
-    /// Has the limits of this account hold from now on, also for the instances of accounts before it; it may have so many
-    /// `instances`.
+    /// Has the limits of this account hold from now on, also for the instances of accounts before it; it may have so
+    /// many `instances`.
     pub(crate) fn hold_limits(&self, instances: usize) {
         self.admission.set_limit(instances);
         self.outbound

@@ -37,8 +37,8 @@ pub(crate) struct Reloaded {
     pub(crate) packages: usize,
     /// Routes that are served now.
     pub(crate) routes: usize,
-    /// Keys that say something else than what is served, and hold from the next start on; topics that a sidecar will know
-    /// when it is started again.
+    /// Keys that say something else than what is served, and hold from the next start on; topics that a sidecar will
+    /// know when it is started again.
     pub(crate) needs_restart: Vec<String>,
     /// The time from the wish to the first request that is served by it.
     pub(crate) milliseconds: u64,

@@ -99,8 +99,8 @@ pub struct Overrides {
     pub watch: bool,
 }
 
-/// Serves until SIGTERM or Ctrl-C, and reads the configuration again on SIGHUP; `ready` is called once, when requests are
-/// taken.
+/// Serves until SIGTERM or Ctrl-C, and reads the configuration again on SIGHUP; `ready` is called once, when requests
+/// are taken.
 ///
 /// # Errors
 /// When something needed is not there; nothing has been served then.

@@ -10,8 +10,8 @@ pub(super) struct Filled {
     pub(super) used: Vec<(String, String)>,
 }
 
-/// Fills `${NAME}` and `${NAME:-default}` in a text, the default where the variable is missing or empty. `$${` stands for
-/// `${` itself; any other `$` for itself.
+/// Fills `${NAME}` and `${NAME:-default}` in a text, the default where the variable is missing or empty. `$${` stands
+/// for `${` itself; any other `$` for itself.
 ///
 /// # Errors
 /// With each variable that is missing, and each `${` that is no variable.

@@ -19,8 +19,8 @@ const GRANT_KEYS: [&str; 10] = [
     "quotas",
 ];
 
-/// Reads a package's table `dapr`, with `defaults` for what its quotas leave open. A package without one has no grant at
-/// all.
+/// Reads a package's table `dapr`, with `defaults` for what its quotas leave open. A package without one has no grant
+/// at all.
 pub(super) fn read(package: &Section<'_>, defaults: Quotas) -> Grants {
     let Some(section) = package.section("dapr", &GRANT_KEYS) else {
         return Grants::none();

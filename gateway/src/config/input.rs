@@ -21,8 +21,8 @@ pub const MAX_FILE: u64 = 64 << 20;
 pub struct Input {
     /// The file; relative paths in all of them are relative to its folder.
     pub file: PathBuf,
-    /// Files that are laid over it, each over those before: tables are joined key by key, and any other value, a list of
-    /// routes too, stands in the place of the one below.
+    /// Files that are laid over it, each over those before: tables are joined key by key, and any other value, a list
+    /// of routes too, stands in the place of the one below.
     pub with: Vec<PathBuf>,
     /// Files of variables for `${NAME}`; a later one goes before an earlier one.
     pub env_files: Vec<PathBuf>,

@@ -8,8 +8,8 @@ use super::{Config, DaprConfig, Server};
 const LIVE: [&str; 2] = ["loaded_code", "outbound_private"];
 
 impl Config {
-    /// Puts back what a running gateway keeps of `first`, the configuration that it was started with, and answers with the
-    /// keys that say something else now and so need a restart.
+    /// Puts back what a running gateway keeps of `first`, the configuration that it was started with, and answers with
+    /// the keys that say something else now and so need a restart.
     pub(crate) fn keep(&mut self, first: &Self) -> Vec<String> {
         let own = [fixed_of_server(&self.server), fixed_of_dapr(&self.dapr)].concat();
         let kept = [fixed_of_server(&first.server), fixed_of_dapr(&first.dapr)].concat();

@@ -29,8 +29,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// network, and a client that feeds it by the byte holds a connection no longer.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time for which what is sent to a client may stand still: a network that is worse for longer breaks connections by
-/// itself, and whoever reads a few kilobytes in it goes on.
+/// The time for which what is sent to a client may stand still: a network that is worse for longer breaks connections
+/// by itself, and whoever reads a few kilobytes in it goes on.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The range of the three time-outs: an hour is longer than any restart or client should be waited for.

@@ -141,9 +141,9 @@ impl Drop for Deliveries {
 }
 
 impl Redirection {
-    /// Has the building blocks call `next`, and asks its packages for their subscriptions: those that are `changed`, and
-    /// all whose grants are. Returns when they have told them, but does not wait long for one that hangs; answers with
-    /// the topics that a sidecar will know only when it is started again.
+    /// Has the building blocks call `next`, and asks its packages for their subscriptions: those that are `changed`,
+    /// and all whose grants are. Returns when they have told them, but does not wait long for one that hangs; answers
+    /// with the topics that a sidecar will know only when it is started again.
     ///
     /// # Errors
     /// With the mistakes in component files; nothing is changed then.

@@ -19,8 +19,8 @@ const PARTS_PER_INSTANCE: u32 = 4;
 /// allocated as it is needed.
 const INSTANCE_BYTES: usize = 16 << 20;
 
-/// The largest memory of a slot: all that 32-bit addresses reach, which is reserved in any case. A package's own limit is
-/// its instances'.
+/// The largest memory of a slot: all that 32-bit addresses reach, which is reserved in any case. A package's own limit
+/// is its instances'.
 const MEMORY_BYTES: usize = 4 << 30;
 
 /// Elements of one table, for the same reason.

@@ -1,7 +1,7 @@
 //! A line for each request: for people on a terminal, as JSON with the names of OpenTelemetry otherwise.
 //!
-//! The lines go into the log's queue as they are and not by way of `tracing`, which would take several times as long for
-//! each. Where none is wanted, a request costs one look at a number.
+//! The lines go into the log's queue as they are and not by way of `tracing`, which would take several times as long
+//! for each. Where none is wanted, a request costs one look at a number.
 
 mod format;
 mod mode;

@@ -53,7 +53,8 @@ impl Cut {
     }
 }
 
-/// The bytes, and the frames of HTTP/2, that are read in one turn: what takes a fraction of a millisecond, whatever it is.
+/// The bytes, and the frames of HTTP/2, that are read in one turn: what takes a fraction of a millisecond, whatever it
+/// is.
 const TURN: (i64, i64) = (64 << 10, 128);
 
 /// The bytes that a body in chunks may take for each byte in it: a chunk of one byte takes six.
@@ -114,8 +115,8 @@ impl Exchange {
         self.turn.1.fetch_sub(frames.into(), Ordering::Relaxed);
     }
 
-    /// Bytes have come on an HTTP/1 connection, whose head may have `head` bytes. Returns whether they are far more than
-    /// what they carry: the size of a chunk may have zeros before it without end.
+    /// Bytes have come on an HTTP/1 connection, whose head may have `head` bytes. Returns whether they are far more
+    /// than what they carry: the size of a chunk may have zeros before it without end.
     pub(super) fn is_hollow(&self, bytes: usize, head: usize) -> bool {
         if self.phase() != ANSWERING {
             return false;

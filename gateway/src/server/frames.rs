@@ -1,8 +1,8 @@
 //! The frames of one HTTP/2 connection as they pass, and the account of those that serve no request.
 //!
-//! A frame of 9 bytes costs its sender nothing and us a look at the least. Who asks for something pays for the frames that
-//! go with it; who sends the others alone runs out of credit, and is told to calm down (RFC 9113, 10.5). h2 has bounds of
-//! its own on header blocks, and on streams that are reset before they are taken or because of an error.
+//! A frame of 9 bytes costs its sender nothing and us a look at the least. Who asks for something pays for the frames
+//! that go with it; who sends the others alone runs out of credit, and is told to calm down (RFC 9113, 10.5). h2 has
+//! bounds of its own on header blocks, and on streams that are reset before they are taken or because of an error.
 
 use std::time::Instant;
 
@@ -12,8 +12,8 @@ const HEAD: usize = 9;
 /// The preface of a client, before its first frame (RFC 9113, 3.4).
 const PREFACE: usize = 24;
 
-/// The most credit, and that of a new connection: frames that any client may send in a burst, such as settings, priorities
-/// and windows for hundreds of streams at once.
+/// The most credit, and that of a new connection: frames that any client may send in a burst, such as settings,
+/// priorities and windows for hundreds of streams at once.
 const MOST: i64 = 10_000;
 
 /// The credit that comes with time, in frames a second: pings and windows of a connection that is otherwise quiet.

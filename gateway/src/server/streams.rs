@@ -71,8 +71,8 @@ where
 }
 
 impl Streams {
-    /// Looks at every stream, and ends those of which nothing has gone out for [`LOOKS`] looks. Dropping a stream before
-    /// its end resets it (`CANCEL`), and h2 lets go of what it has of it.
+    /// Looks at every stream, and ends those of which nothing has gone out for [`LOOKS`] looks. Dropping a stream
+    /// before its end resets it (`CANCEL`), and h2 lets go of what it has of it.
     pub(super) fn look(&self) -> Stalled {
         let mut stalled = Stalled {
             ended: 0,

@@ -1,5 +1,5 @@
-//! Orders that are kept, brewed by an event, and looked after by a job. What the package may use of Dapr's building blocks
-//! is granted in `wasmgate.toml`.
+//! Orders that are kept, brewed by an event, and looked after by a job. What the package may use of Dapr's building
+//! blocks is granted in `wasmgate.toml`.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! `wasmgate new` and `wasmgate add`: what they make builds, passes its own tests and serves, outside of this repository;
-//! and nothing is written over.
+//! `wasmgate new` and `wasmgate add`: what they make builds, passes its own tests and serves, outside of this
+//! repository; and nothing is written over.
 
 use std::{
     fs,

@@ -7,8 +7,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{app::AppId, protocol::operation::Operation};
 
-/// Heavy calls of one app at a time. There is one writer, so more of them would not be faster; and what one of them takes
-/// at most (a few times a body, or an answer that is put together) times this is well below what an app may take anyway.
+/// Heavy calls of one app at a time. There is one writer, so more of them would not be faster; and what one of them
+/// takes at most (a few times a body, or an answer that is put together) times this is well below what an app may take
+/// anyway.
 const AT_A_TIME: usize = 8;
 
 /// Bodies above this many bytes make a call heavy.

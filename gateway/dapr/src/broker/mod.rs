@@ -193,8 +193,8 @@ impl Broker {
         self.table.read().queues.values().cloned().collect()
     }
 
-    /// Puts `subscriptions` in the place of all that `app` had, and answers with the queues that are new. One that is as
-    /// it was goes on.
+    /// Puts `subscriptions` in the place of all that `app` had, and answers with the queues that are new. One that is
+    /// as it was goes on.
     pub(crate) fn replace(&self, app: &AppId, subscriptions: Vec<Subscription>) -> Vec<Arc<Queue>> {
         let mut table = self.table.write();
         let mut had = HashMap::new();

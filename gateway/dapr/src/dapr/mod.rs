@@ -175,9 +175,9 @@ impl Dapr {
         }
     }
 
-    /// Serves other apps, and what the resource YAML says now. Each app that is new, that was given other grants or that is
-    /// `changed` is asked for its subscriptions, and every one if the YAML says something else; what is under way goes
-    /// on. The listener's settings and the data folder stay as they were opened.
+    /// Serves other apps, and what the resource YAML says now. Each app that is new, that was given other grants or
+    /// that is `changed` is asked for its subscriptions, and every one if the YAML says something else; what is under
+    /// way goes on. The listener's settings and the data folder stay as they were opened.
     ///
     /// # Errors
     /// All mistakes in the YAML: nothing is changed then.

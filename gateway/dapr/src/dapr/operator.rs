@@ -76,8 +76,8 @@ impl Dapr {
         found
     }
 
-    /// The circuits of circuit breakers: app, name of the policy, state (`closed`, `open`, `half-open`), and how many there
-    /// are. An app has one for each target that it has called.
+    /// The circuits of circuit breakers: app, name of the policy, state (`closed`, `open`, `half-open`), and how many
+    /// there are. An app has one for each target that it has called.
     pub fn circuits(&self) -> BTreeMap<(AppId, String, &'static str), u64> {
         self.0.api.components.load().resiliency.circuits()
     }

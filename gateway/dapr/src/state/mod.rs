@@ -168,8 +168,8 @@ impl StateStore<'_> {
     }
 
     /// Saves the items of a body; the call's metadata goes before their own. Up to [`SLICE`] of them are saved all or
-    /// none. More are saved so many at a time, so that other apps' writes have their turn in between, and a failure ends
-    /// it: what was saved before stays, as beside a sidecar. A mistake in any of them saves none.
+    /// none. More are saved so many at a time, so that other apps' writes have their turn in between, and a failure
+    /// ends it: what was saved before stays, as beside a sidecar. A mistake in any of them saves none.
     pub(crate) async fn save(&self, body: &[u8], metadata: &[(String, String)]) -> Result<(), ApiError> {
         const FAILED: &str = "ERR_STATE_SAVE";
         let read = |piece: &&[u8]| {

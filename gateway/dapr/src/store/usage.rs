@@ -10,11 +10,12 @@ use crate::{
     time::now_ms,
 };
 
-/// The statements that make of layout 2 layout 3, where whoever wrote a row is known and what each app keeps is counted.
+/// The statements that make of layout 2 layout 3, where whoever wrote a row is known and what each app keeps is
+/// counted.
 ///
 /// Rows that are there already are counted once. Their writers are not known: state counts for the app whose prefix its
-/// key has, and what else has none counts for nobody. `128` is [`Quotas::ROW`], and the number that `due_at` is compared
-/// with is `broker::queue::PARKED`.
+/// key has, and what else has none counts for nobody. `128` is [`Quotas::ROW`], and the number that `due_at` is
+/// compared with is `broker::queue::PARKED`.
 pub(super) const ACCOUNTS: &str = "
 ALTER TABLE state ADD COLUMN app_id TEXT;
 ALTER TABLE delivery ADD COLUMN publisher TEXT;
