@@ -255,7 +255,7 @@ async fn permits_that_are_taken_count_after_a_reload() {
         TestGateway::builder().limits("timeout = \"10m\"").guest_as(
             "site",
             "hangs",
-            &format!("limits = {{ concurrency = {concurrency} }}"),
+            &format!("limits = {{ concurrency = {concurrency}, queue = 0 }}"),
         )
     };
     let gateway = with(2).start();
