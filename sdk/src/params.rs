@@ -223,13 +223,23 @@ impl<'de> SeqAccess<'de> for InOrder<'de> {
     }
 }
 
+impl<'a> Path<'a> {
+    /// The name and the value of the only parameter.
+    fn only(mut self) -> Result<(Cow<'a, str>, Text<'a>), ParamError> {
+        match (self.0.pop(), self.0.len()) {
+            (Some((name, value)), 0) => Ok((name, Text(value))),
+            (_, _) => Err(ParamError::new(
+                "the route has not one parameter".to_owned(),
+            )),
+        }
+    }
+}
+
 macro_rules! of_the_only_value {
     ($($method:ident)*) => { $(
-        fn $method<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, ParamError> {
-            match (self.0.pop(), self.0.len()) {
-                (Some((name, value)), 0) => Text(value).$method(visitor).map_err(|error| error.of(&name)),
-                (_, _) => Err(ParamError::new("the route has not one parameter".to_owned())),
-            }
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParamError> {
+            let (name, value) = self.only()?;
+            value.$method(visitor).map_err(|error| error.of(&name))
         }
     )* };
 }
@@ -269,19 +279,15 @@ impl<'de> Deserializer<'de> for Path<'de> {
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
-        mut self,
+        self,
         name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ParamError> {
-        match (self.0.pop(), self.0.len()) {
-            (Some((field, value)), 0) => Text(value)
-                .deserialize_enum(name, variants, visitor)
-                .map_err(|error| error.of(&field)),
-            (_, _) => Err(ParamError::new(
-                "the route has not one parameter".to_owned(),
-            )),
-        }
+        let (field, value) = self.only()?;
+        value
+            .deserialize_enum(name, variants, visitor)
+            .map_err(|error| error.of(&field))
     }
 
     forward_to_deserialize_any! {

@@ -17,7 +17,7 @@ use wasmgate_dapr::{
 use crate::harness::{Apps, World, answer, app_id, eventually};
 
 /// One try and no more, and no dead-letter topic but where a subscription names one.
-const ONE_TRY: &str = "
+pub(crate) const ONE_TRY: &str = "
 apiVersion: dapr.io/v1alpha1
 kind: Component
 metadata: {name: pubsub}

@@ -8,7 +8,10 @@ use std::sync::{
 use serde_json::{Value, json};
 use wasmgate_dapr::{Dapr, Grants, Quota, Quotas, Settings};
 
-use crate::harness::{Answer, Apps, Kind, UNAVAILABLE, World, add_components, answer, app_id, eventually, start};
+use crate::{
+    harness::{Answer, Apps, Kind, UNAVAILABLE, World, add_components, answer, app_id, eventually, start},
+    parked::ONE_TRY,
+};
 
 const CODE: &str = "ERR_QUOTA_EXCEEDED";
 const STATE: &str = "/v1.0/state/statestore";
@@ -302,23 +305,6 @@ spec: {type: pubsub.in-memory, version: v1}
     assert_eq!(used(world.dapr(), "shop", "state_items").await, 1);
     assert_eq!(used(world.dapr(), "shop", "published_events").await, 1);
 }
-
-/// One try and no more.
-const ONE_TRY: &str = "
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: pubsub}
-spec: {type: pubsub.in-memory, version: v1}
----
-apiVersion: dapr.io/v1alpha1
-kind: Resiliency
-metadata: {name: r}
-spec:
-  policies:
-    retries: {none: {policy: constant, duration: 1ms, maxRetries: 0}}
-  targets:
-    components: {pubsub: {inbound: {retry: none}}}
-";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_parked_event_counts_for_its_subscriber_alone_until_an_operator_takes_it_away() {
