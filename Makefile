@@ -1,7 +1,7 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
 .PHONY: help toolchain guests run test lint check release dist bench bench-peers bench-parts record-costs torture torturers faults fuzz \
-	dapr test-readme test-page test-deploy test-dapr-sidecar beside-dapr package image
+	dapr test-readme test-page test-deploy test-image test-dapr-sidecar beside-dapr package image
 
 GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop -p wasmgate-loadtest-guest
 GUEST_TARGET := wasm32-wasip2
@@ -41,6 +41,7 @@ test: toolchain ## Run every test; what needs a tool that is not there is left o
 	@$(call if-there,python3,the crates are not packed,apps/package-test)
 	@$(call if-there,node npm chromium,the coffee shop's page is not tried,$(MAKE) test-page)
 	@$(call if-there,python3 go,deploy/ is not checked,$(MAKE) test-deploy)
+	@$(call if-there,python3 buildah strip,no image of a project of one's own is built,$(MAKE) test-image)
 	$(tell-left-out)
 
 # $(call if-there,TOOLS,what is left out without them,command)
@@ -139,6 +140,10 @@ test-deploy: guests ## Check deploy/: schemas, Dapr's resources, and that all of
 	cargo build -p wasmgate
 	WASMGATE_BIN=target/debug/wasmgate deploy/validate
 
+test-image: toolchain ## Build an image of a new project on ours with buildah, as the guide shows it, and ask it
+	cargo build -p wasmgate
+	deploy/test-image
+
 # A real Dapr for the tests: its released Go modules, built again when ours beside them change.
 DAPRD := target/dapr/daprd
 SCHEDULER := target/dapr/scheduler
@@ -171,5 +176,8 @@ package: ## Pack the crates that may be published, build each from what was pack
 	cargo package --allow-dirty $(PUBLISHED)
 	apps/package-test
 
+# What the image says of itself: which version it is, and of which commit.
+REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 image: ## Build the container image
-	docker build -f deploy/Dockerfile -t wasmgate .
+	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t wasmgate .

@@ -38,6 +38,11 @@ def check(manifests: Manifests, text: str) -> Iterator[str]:
         tool = init["command"][0]
         if f"/image{tool}" not in text:
             yield f"Dockerfile: has no {tool}, which the container {init['name']} runs"
+    # Builders of OCI images, such as buildah, leave SHELL and its options aside.
+    for run in re.findall(r"^RUN ((?:.*\\\n)*.*)$", text, re.M):
+        script = re.sub(r"^(?:--\S+[\s\\]+)*", "", run)
+        if not script.startswith(("[", "set -eu;")) and ";" in script:
+            yield f"Dockerfile: a RUN of several commands goes on after one that fails; begin it with `set -eu;`: {script[:40]}"
     if not re.search(r'^ENTRYPOINT \["/', text, re.M):
         yield 'Dockerfile: the gateway must be process 1 to get SIGTERM; write ENTRYPOINT ["/…"]'
 

@@ -321,6 +321,7 @@ class EveryCheckCanFail(unittest.TestCase):
             ('ENTRYPOINT ["/usr/local/bin/wasmgate"]', "ENTRYPOINT /usr/local/bin/wasmgate"),
             ("/image/usr/bin/cp", "/image/usr/bin/copy"),
             ("WORKDIR /src", "WORKDIR src"),
+            ("    set -eu; \\\n    make guests", "    make guests"),
         ]:
             with self.subTest(new):
                 self.assertIn(old, DOCKERFILE)
