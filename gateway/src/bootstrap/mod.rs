@@ -31,6 +31,8 @@ pub use dapr::caveats;
 pub use load::load;
 pub use sockets::Addresses;
 
+pub use crate::engine::{Choice, World};
+
 /// The time for which a memory slot may be idle before its memory goes back: long enough for the next request of a
 /// package that is used at all.
 const TRIM_INTERVAL: Duration = Duration::from_secs(10);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 use wasmgate::{
-    bootstrap::{self, StartError},
+    bootstrap::{self, Choice, StartError},
     config::Config,
 };
 use wasmgate_common::{Diagnostic, Diagnostics};
@@ -28,8 +28,8 @@ impl Check {
             return self.run_for_tools();
         }
         let config = self.file.load()?;
-        for (package, choice) in engines(&config)? {
-            print(&format!("{package} runs in engine {choice}\n"));
+        for (package, choice) in choices(&config)? {
+            print(&format!("{package} {choice}\n"));
         }
         for caveat in bootstrap::caveats(&config) {
             print(&format!("note: {caveat}\n"));
@@ -46,8 +46,8 @@ impl Check {
     fn run_for_tools(&self) -> Result<ExitCode, Exit> {
         let checked = match self.file.input().load() {
             Err(rejected) => Err(bootstrap::all_mistakes(rejected)),
-            Ok(config) => match engines(&config) {
-                Ok(engines) => Ok((config, engines)),
+            Ok(config) => match choices(&config) {
+                Ok(choices) => Ok((config, choices)),
                 Err(StartError::Packages(mistakes) | StartError::Cache(mistakes) | StartError::Data(mistakes)) => {
                     Err(mistakes)
                 }
@@ -55,9 +55,11 @@ impl Check {
             },
         };
         let (told, code) = match checked {
-            Ok((config, engines)) => {
-                let packages = engines.into_iter();
-                let packages = packages.map(|(name, engine)| json!({"name": name, "engine": engine}));
+            Ok((config, choices)) => {
+                let packages = choices.into_iter().map(|(name, choice)| {
+                    let engine = format!("{}: {}", choice.engine.name(), choice.reason);
+                    json!({"name": name, "world": choice.world, "engine": engine})
+                });
                 let told = json!({
                     "mistakes": [],
                     "packages": packages.collect::<Vec<_>>(),
@@ -73,12 +75,12 @@ impl Check {
     }
 }
 
-/// Each package with its engine, and the reason for it.
-fn engines(config: &Config) -> Result<Vec<(String, String)>, StartError> {
+/// Each package with what it is, its engine, and the reason for that.
+fn choices(config: &Config) -> Result<Vec<(String, Choice)>, StartError> {
     let registered = bootstrap::check(config)?;
     let packages = config.packages.iter().zip(&registered);
-    let engines = packages.map(|(package, registered)| (package.name.to_string(), registered.choice.to_string()));
-    Ok(engines.collect())
+    let choices = packages.map(|(package, registered)| (package.name.to_string(), registered.choice.clone()));
+    Ok(choices.collect())
 }
 
 fn for_tools(mistakes: &Diagnostics) -> Value {

@@ -2,15 +2,17 @@
 
 use std::fmt;
 
-use super::EngineKind;
+use super::{EngineKind, World};
 
 /// Active data that is copied into memory at each instantiation takes about 70 µs a megabyte; mapping it
 /// copy-on-write costs page faults and interrupts to other cores instead, which is as much at about this size.
 const COPY_ON_WRITE_BYTES: u64 = 1 << 20;
 
-/// An engine and the reason for it.
+/// What a component is, the engine for it, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Choice {
+    /// The world that it is made for.
+    pub world: World,
     /// The engine.
     pub engine: EngineKind,
     /// The reason, for people.
@@ -19,15 +21,22 @@ pub struct Choice {
 
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.engine.name(), self.reason)
+        write!(
+            f,
+            "is made for {} and runs in engine {}: {}",
+            self.world,
+            self.engine.name(),
+            self.reason
+        )
     }
 }
 
 /// The engine for a component with so many bytes of data to copy for each instance, unless the configuration asks for
 /// one.
-pub(crate) fn choose(active_data: u64, wanted: Option<EngineKind>) -> Choice {
+pub(crate) fn choose(world: World, active_data: u64, wanted: Option<EngineKind>) -> Choice {
     if let Some(engine) = wanted {
         return Choice {
+            world,
             engine,
             reason: "the configuration asks for it".to_owned(),
         };
@@ -38,6 +47,7 @@ pub(crate) fn choose(active_data: u64, wanted: Option<EngineKind>) -> Choice {
         EngineKind::Pool
     };
     Choice {
+        world,
         engine,
         reason: format!("{active_data} bytes of data to copy for each instance"),
     }
@@ -49,16 +59,16 @@ mod tests {
 
     #[test]
     fn a_component_with_more_data_than_a_megabyte_is_mapped_copy_on_write() {
-        let small = choose(1000, None);
+        let small = choose(World::Proxy, 1000, None);
         assert_eq!(small.engine, EngineKind::Pool);
         assert!(small.reason.starts_with("1000 bytes"), "{}", small.reason);
-        let large = choose((1 << 20) + 1, None);
+        let large = choose(World::Proxy, (1 << 20) + 1, None);
         assert_eq!(large.engine, EngineKind::CopyOnWrite);
     }
 
     #[test]
     fn what_the_configuration_asks_for_is_not_weighed() {
-        let choice = choose(0, Some(EngineKind::CopyOnWrite));
+        let choice = choose(World::Proxy, 0, Some(EngineKind::CopyOnWrite));
         assert_eq!(choice.engine, EngineKind::CopyOnWrite);
     }
 }

@@ -9,16 +9,19 @@ mod copy_on_write;
 mod epoch;
 mod pool;
 mod share;
+mod world;
 
 use std::sync::OnceLock;
 
 use wasmgate_pool::Pool;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
-pub(crate) use choice::{Choice, choose};
+pub use choice::Choice;
+pub(crate) use choice::choose;
 pub(crate) use collector::EngineCollector;
 pub(crate) use copy_on_write::SlotUse;
 pub(crate) use share::{Slots, shares};
+pub use world::World;
 
 /// Stack of one guest call, host frames included. Wasmtime's default of 2 MiB is address space only, but a smaller
 /// stack is one that more instances can have.

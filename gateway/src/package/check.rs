@@ -5,10 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, types::ComponentItem};
 
-use super::{
-    PackageError,
-    survey::{Start, Survey},
-};
+use super::{PackageError, survey::Start, world};
 use crate::{
     config::Sha256Digest,
     engine::{MAX_CORE_INSTANCES, MAX_FUNCTIONS, MAX_MEMORIES, MAX_TABLES},
@@ -19,19 +16,6 @@ const COMPONENT_PREAMBLE: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 const WASM_MAGIC: [u8; 4] = *b"\0asm";
 /// Layer 0 in the preamble's last half-word means a core module.
 const CORE_MODULE_PREAMBLE: [u8; 8] = *b"\0asm\x01\0\0\0";
-
-const HANDLER: &str = "wasi:http/incoming-handler";
-
-/// The packages of interfaces that the gateway offers, at any patch level of 0.2.
-const OFFERED: [&str; 7] = [
-    "wasi:cli/",
-    "wasi:clocks/",
-    "wasi:filesystem/",
-    "wasi:http/",
-    "wasi:io/",
-    "wasi:random/",
-    "wasi:sockets/",
-];
 
 /// Refuses bytes that have another digest than the one that is pinned, if one is.
 pub(super) fn digest(bytes: &[u8], pinned: Option<Sha256Digest>, path: &Path) -> Result<(), PackageError> {
@@ -67,43 +51,6 @@ pub(super) fn preamble(bytes: &[u8], path: &Path) -> Result<(), PackageError> {
     } else {
         Err(PackageError::NotWasm { path })
     }
-}
-
-/// Refuses a component that is made for another world, by the names of its imports and exports.
-pub(super) fn world(survey: &Survey, path: &Path) -> Result<(), PackageError> {
-    let path = path.to_owned();
-    let names = || survey.exports.iter().chain(&survey.imports);
-    if let Some((name, version)) = names().find_map(|name| Some((name, other_wasi(name)?))) {
-        let (version, name) = (version.to_owned(), name.clone());
-        return Err(PackageError::OtherWasi {
-            path,
-            version,
-            name,
-        });
-    }
-    let is_spins = |name: &&String| name.starts_with("fermyon:spin/") || name.starts_with("spin:");
-    if let Some(name) = names().find(is_spins).cloned() {
-        return Err(PackageError::Spin { path, name });
-    }
-    let mut exports = survey.exports.iter();
-    if exports.any(|name| is_interface_0_2(name, HANDLER)) {
-        return Ok(());
-    }
-    let mut exports = survey.exports.iter();
-    if let Some(name) = exports
-        .find(|name| name.starts_with("wasi:cli/run"))
-        .cloned()
-    {
-        return Err(PackageError::Command { path, name });
-    }
-    let instead = if !survey.has_code {
-        "it is a description of interfaces, without code".to_owned()
-    } else if survey.exports.is_empty() {
-        "it exports nothing".to_owned()
-    } else {
-        format!("it exports {}", survey.exports.join(", "))
-    };
-    Err(PackageError::NoHandler { path, instead })
 }
 
 /// Refuses a component whose instances cannot even start, or would hold more parts than one may.
@@ -185,10 +132,7 @@ pub(super) fn missing_imports(component: &Component, path: &Path, linking_error:
         .component_type()
         .imports(engine)
         .filter(|(name, item)| {
-            !OFFERED
-                .iter()
-                .any(|offered| name.starts_with(offered) && name.contains("@0.2."))
-                && !matches!(item.ty, ComponentItem::Type(_))
+            world::version(name) != Some(world::Version::Wasi02) && !matches!(item.ty, ComponentItem::Type(_))
         })
         .map(|(name, _)| format!("`{name}`"))
         .collect::<Vec<_>>();
@@ -201,20 +145,6 @@ pub(super) fn missing_imports(component: &Component, path: &Path, linking_error:
         path: path.to_owned(),
         imports,
     }
-}
-
-fn is_interface_0_2(name: &str, interface: &str) -> bool {
-    name.strip_prefix(interface)
-        .is_some_and(|version| version.starts_with("@0.2."))
-}
-
-/// The version of an interface of WASI's that is not 0.2, or a draft of it.
-fn other_wasi(name: &str) -> Option<&str> {
-    let (interface, version) = name.split_once('@')?;
-    let is_stable = version.starts_with("0.2.") && !version.contains('-');
-    // Proposals have versions of their own; these are the packages that make up WASI.
-    let is_wasi = OFFERED.iter().any(|offered| interface.starts_with(offered));
-    (is_wasi && !is_stable).then_some(version)
 }
 
 #[cfg(test)]
@@ -234,46 +164,5 @@ mod tests {
             Err(PackageError::Invalid { .. })
         ));
         assert!(matches!(check(b"MZ"), Err(PackageError::NotWasm { .. })));
-    }
-
-    #[test]
-    fn other_versions_of_wasi_are_told_and_other_packages_are_not() {
-        for (name, version) in [
-            (
-                "wasi:http/handler@0.3.0-rc-2026-01-06",
-                Some("0.3.0-rc-2026-01-06"),
-            ),
-            ("wasi:http/types@0.3.0", Some("0.3.0")),
-            (
-                "wasi:http/incoming-handler@0.2.0-rc-2023-12-05",
-                Some("0.2.0-rc-2023-12-05"),
-            ),
-            ("wasi:http/incoming-handler@0.2.9", None),
-            ("wasi:keyvalue/store@0.2.0-draft", None),
-            ("acme:weather/forecast@1.0.0", None),
-            ("handle", None),
-        ] {
-            assert_eq!(other_wasi(name), version, "{name}");
-        }
-    }
-
-    #[test]
-    fn any_patch_level_of_0_2_is_the_handler_and_no_other_minor() {
-        assert!(is_interface_0_2(
-            "wasi:http/incoming-handler@0.2.0",
-            HANDLER
-        ));
-        assert!(is_interface_0_2(
-            "wasi:http/incoming-handler@0.2.99",
-            HANDLER
-        ));
-        assert!(!is_interface_0_2(
-            "wasi:http/incoming-handler@0.3.0",
-            HANDLER
-        ));
-        assert!(!is_interface_0_2(
-            "wasi:http/incoming-handler-x@0.2.0",
-            HANDLER
-        ));
     }
 }

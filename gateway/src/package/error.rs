@@ -59,6 +59,24 @@ pub enum PackageError {
         /// The import or export that says so.
         name: String,
     },
+    /// The component is of a draft of WASI.
+    #[error("{} is made for {version}, a draft of WASI: it names {name}", path.display())]
+    Draft {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// That version.
+        version: String,
+        /// The import or export that says so.
+        name: String,
+    },
+    /// The component is half of one version of WASI and half of another.
+    #[error("{} is a component of two worlds: {how}", path.display())]
+    TwoWorlds {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// By which two names.
+        how: String,
+    },
     /// The component is made for Spin's own interfaces.
     #[error("{} is made for Spin: it names {name}", path.display())]
     Spin {
@@ -163,6 +181,8 @@ impl PackageError {
             Self::NotWasm { .. } | Self::CoreModule { .. } | Self::Preview1 { .. } => Code::NotAComponent,
             Self::Invalid { .. } => Code::InvalidComponent,
             Self::OtherWasi { .. }
+            | Self::Draft { .. }
+            | Self::TwoWorlds { .. }
             | Self::Spin { .. }
             | Self::Command { .. }
             | Self::NoHandler { .. }
@@ -191,6 +211,12 @@ impl PackageError {
             }
             Self::OtherWasi { .. } => {
                 "build it for the world `wasi:http/proxy@0.2`, for example with an older version of its SDK"
+            }
+            Self::Draft { .. } => {
+                "build it with a release of its toolchain or SDK that is made for `wasi:http/proxy@0.2`: a draft differs from what came of it"
+            }
+            Self::TwoWorlds { .. } => {
+                "build it for one of them: `wasi:http/proxy@0.2`, which exports `wasi:http/incoming-handler` and imports WASI 0.2 alone"
             }
             Self::Spin { .. } => {
                 "use `wasi:http` for requests, and Dapr's building blocks for what Spin's interfaces do"

@@ -20,6 +20,7 @@ use super::{
     check,
     recompile::Recompilation,
     survey::{Start, Survey},
+    world,
 };
 use crate::{
     config::{PackageConfig, Source},
@@ -116,9 +117,9 @@ impl Loader {
             error,
         };
         let survey = Survey::parse(&bytes).map_err(|error| invalid(error.to_string()))?;
-        check::world(&survey, source)?;
+        let world = world::of(&survey, source)?;
         check::start(&survey.start, package.limits.memory, source)?;
-        let choice = engine::choose(survey.active_data, wanted);
+        let choice = engine::choose(world, survey.active_data, wanted);
         let engine = self.engine(choice.engine, source)?;
         let key = compatibility(engine);
         let registered = |choice, code| Registered {

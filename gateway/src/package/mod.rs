@@ -10,6 +10,7 @@ mod eviction;
 mod loader;
 mod recompile;
 mod survey;
+mod world;
 
 use std::sync::{
     Arc,

@@ -120,7 +120,7 @@ fn each_other_kind_of_wasm_is_refused_as_what_it_is() {
         (
             r#"(component (import "wasi:http/types@0.3.0-rc-2026-01-06" (instance)))"#.to_owned(),
             [
-                "a component of WASI 0.3.0-rc-2026-01-06",
+                "0.3.0-rc-2026-01-06, a draft of WASI",
                 "wasi:http/types@0.3.0",
             ],
         ),
@@ -130,8 +130,28 @@ fn each_other_kind_of_wasm_is_refused_as_what_it_is() {
                 instance("wasi:http/incoming-handler@0.2.0-rc-2023-12-05")
             ),
             [
-                "a component of WASI 0.2.0-rc-2023-12-05",
+                "0.2.0-rc-2023-12-05, a draft of WASI",
                 "wasi:http/proxy@0.2",
+            ],
+        ),
+        (
+            format!(
+                r#"(component {code}{} (export "wasi:http/incoming-handler@0.2.6" (instance $i)))"#,
+                instance("wasi:http/handler@0.3.0")
+            ),
+            [
+                "exports wasi:http/incoming-handler@0.2.6 and wasi:http/handler@0.3.0",
+                "two worlds",
+            ],
+        ),
+        (
+            format!(
+                r#"(component {code}(import "wasi:http/client@0.3.0" (instance)) {})"#,
+                instance("wasi:http/incoming-handler@0.2.6")
+            ),
+            [
+                "exports wasi:http/incoming-handler@0.2.6 and imports wasi:http/client@0.3.0",
+                "two worlds",
             ],
         ),
         (

@@ -1,0 +1,26 @@
+//! The world that a component is made for: which version of WASI calls it, and how.
+
+use std::fmt;
+
+/// A world of `wasi:http` whose components are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+pub enum World {
+    /// WASI 0.2: its handler is called once, and has ended when it returns.
+    #[serde(rename = "wasi:http/proxy@0.2")]
+    Proxy,
+}
+
+impl World {
+    /// The name that WASI has for it, with its version.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Proxy => "wasi:http/proxy@0.2",
+        }
+    }
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,223 @@
+//! What a component is made for, told by the names of its imports and exports before anything is compiled.
+
+use std::path::Path;
+
+use super::{PackageError, survey::Survey};
+use crate::engine::World;
+
+/// The packages that make up WASI. Proposals have versions of their own.
+pub(super) const WASI: [&str; 7] = [
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+    "wasi:http/",
+    "wasi:io/",
+    "wasi:random/",
+    "wasi:sockets/",
+];
+
+/// The handler of WASI 0.2.
+const INCOMING_HANDLER: &str = "wasi:http/incoming-handler";
+
+/// The handler of WASI 0.3, which a middleware imports, too.
+const HANDLER: &str = "wasi:http/handler";
+
+/// The world of a component.
+///
+/// # Errors
+/// When it is made for none that is served, or half for one and half for another.
+pub(super) fn of(survey: &Survey, path: &Path) -> Result<World, PackageError> {
+    foreign(survey, path)?;
+    let path = || path.to_owned();
+    let export = |interface| find(&survey.exports, |name| is_of(name, interface));
+    let proxy = export(INCOMING_HANDLER).filter(|name| version(name) == Some(Version::Wasi02));
+    let service = export(HANDLER).filter(|name| version(name) == Some(Version::Wasi03));
+    let imported = find(&survey.imports, |name| {
+        version(name) == Some(Version::Wasi03)
+    });
+    match (proxy, service) {
+        (Some(first), Some(second)) => Err(PackageError::TwoWorlds {
+            path: path(),
+            how: format!("it exports {first} and {second}"),
+        }),
+        (Some(proxy), None) => match imported {
+            Some(imported) => Err(PackageError::TwoWorlds {
+                path: path(),
+                how: format!("it exports {proxy} and imports {imported}"),
+            }),
+            None => Ok(World::Proxy),
+        },
+        (None, Some(name)) => Err(PackageError::OtherWasi {
+            path: path(),
+            version: name
+                .split_once('@')
+                .map_or("0.3", |(_, version)| version)
+                .to_owned(),
+            name: name.to_owned(),
+        }),
+        (None, None) => Err(no_handler(survey, &path())),
+    }
+}
+
+/// Refuses what names interfaces of other hosts, or of versions of WASI that are not served.
+fn foreign(survey: &Survey, path: &Path) -> Result<(), PackageError> {
+    let path = || path.to_owned();
+    let names = || survey.exports.iter().chain(&survey.imports);
+    for name in names() {
+        let text = || {
+            name.split_once('@')
+                .map_or("", |(_, version)| version)
+                .to_owned()
+        };
+        match version(name) {
+            Some(Version::Draft) => {
+                return Err(PackageError::Draft {
+                    path: path(),
+                    version: text(),
+                    name: name.clone(),
+                });
+            }
+            Some(Version::Other) => {
+                return Err(PackageError::OtherWasi {
+                    path: path(),
+                    version: text(),
+                    name: name.clone(),
+                });
+            }
+            Some(Version::Wasi02 | Version::Wasi03) | None => {}
+        }
+    }
+    let mut names = names();
+    let spins = names.find(|name| name.starts_with("fermyon:spin/") || name.starts_with("spin:"));
+    match spins.cloned() {
+        Some(name) => Err(PackageError::Spin { path: path(), name }),
+        None => Ok(()),
+    }
+}
+
+/// Says what a component without a handler is instead.
+fn no_handler(survey: &Survey, path: &Path) -> PackageError {
+    let path = path.to_owned();
+    if let Some(name) = find(&survey.exports, |name| is_of(name, "wasi:cli/run")) {
+        let name = name.to_owned();
+        return PackageError::Command { path, name };
+    }
+    let instead = if !survey.has_code {
+        "it is a description of interfaces, without code".to_owned()
+    } else if survey.exports.is_empty() {
+        "it exports nothing".to_owned()
+    } else {
+        format!("it exports {}", survey.exports.join(", "))
+    };
+    PackageError::NoHandler { path, instead }
+}
+
+fn find(names: &[String], is_meant: impl Fn(&str) -> bool) -> Option<&str> {
+    names.iter().map(String::as_str).find(|name| is_meant(name))
+}
+
+/// Returns whether a name is an interface in any version.
+fn is_of(name: &str, interface: &str) -> bool {
+    name.strip_prefix(interface)
+        .is_some_and(|version| version.is_empty() || version.starts_with('@'))
+}
+
+/// A version of WASI, by what can be done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    /// Any patch level of 0.2.
+    Wasi02,
+    /// Any patch level of 0.3.
+    Wasi03,
+    /// A draft of one of them.
+    Draft,
+    /// Any other.
+    Other,
+}
+
+/// The version of WASI that a name is of, if it is one of WASI's.
+pub(super) fn version(name: &str) -> Option<Version> {
+    let (interface, version) = name.split_once('@')?;
+    if !WASI.iter().any(|package| interface.starts_with(package)) {
+        return None;
+    }
+    let is_draft = version.contains('-');
+    Some(if version.starts_with("0.2.") && !is_draft {
+        Version::Wasi02
+    } else if version.starts_with("0.3.") && !is_draft {
+        Version::Wasi03
+    } else if is_draft {
+        Version::Draft
+    } else {
+        Version::Other
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_wasi_are_told_and_other_packages_have_none() {
+        for (name, expected) in [
+            (
+                "wasi:http/handler@0.3.0-rc-2026-01-06",
+                Some(Version::Draft),
+            ),
+            (
+                "wasi:http/incoming-handler@0.2.0-rc-2023-12-05",
+                Some(Version::Draft),
+            ),
+            ("wasi:http/types@0.3.0", Some(Version::Wasi03)),
+            ("wasi:http/types@0.3.17", Some(Version::Wasi03)),
+            ("wasi:http/incoming-handler@0.2.99", Some(Version::Wasi02)),
+            ("wasi:http/handler@0.4.0", Some(Version::Other)),
+            ("wasi:keyvalue/store@0.2.0-draft", None),
+            ("acme:weather/forecast@1.0.0", None),
+            ("handle", None),
+        ] {
+            assert_eq!(version(name), expected, "{name}");
+        }
+    }
+
+    fn world(imports: &[&str], exports: &[&str]) -> Result<World, String> {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let mut survey = Survey::default();
+        (survey.imports, survey.exports) = (names(imports), names(exports));
+        survey.has_code = true;
+        of(&survey, Path::new("x.wasm")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn any_patch_level_of_0_2_is_the_handler_and_no_other_interface_is() {
+        for patch in ["0.2.0", "0.2.99"] {
+            let handler = format!("wasi:http/incoming-handler@{patch}");
+            assert_eq!(world(&[], &[&handler]), Ok(World::Proxy));
+        }
+        let other = world(&[], &["wasi:http/incoming-handler-x@0.2.0"]);
+        assert!(
+            other
+                .unwrap_err()
+                .contains("it exports wasi:http/incoming-handler-x@0.2.0")
+        );
+    }
+
+    #[test]
+    fn a_component_of_two_worlds_is_told_by_both_names() {
+        let [old, new] = [
+            "wasi:http/incoming-handler@0.2.3",
+            "wasi:http/handler@0.3.0",
+        ];
+        let both = world(&[], &[new, old]).unwrap_err();
+        assert!(
+            both.contains(&format!("it exports {old} and {new}")),
+            "{both}"
+        );
+        let client = "wasi:http/client@0.3.0";
+        let half = world(&[client], &[old]).unwrap_err();
+        assert!(
+            half.contains(&format!("it exports {old} and imports {client}")),
+            "{half}"
+        );
+    }
+}
