@@ -134,7 +134,7 @@ impl Breakers {
 }
 
 impl State {
-    /// The word for it in metrics.
+    /// The word for it in metrics and in the log.
     fn name(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -215,15 +215,16 @@ impl Breaker {
     }
 
     fn turn(&self, circuit: &mut Circuit, state: State, now: Instant) {
-        let (name, target, before) = (&self.template.name, &self.target, circuit.state);
+        let (name, target, before) = (&self.template.name, &self.target, circuit.state.name());
         match state {
-            State::Open => tracing::warn!(name, target, ?before, "a circuit breaker has opened"),
+            State::Open => tracing::warn!(name, target, before, "a circuit breaker has opened"),
             State::HalfOpen | State::Closed => {
+                let state = state.name();
                 tracing::info!(
                     name,
                     target,
-                    ?before,
-                    ?state,
+                    before,
+                    state,
                     "a circuit breaker changes its state"
                 );
             }

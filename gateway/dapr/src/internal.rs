@@ -71,6 +71,11 @@ pub fn is_dapr_path(path: &str) -> bool {
     first_segment(&lenient(path)).eq_ignore_ascii_case("dapr")
 }
 
+/// True for a path by which the runtime calls every app that has a `dapr` table, however it is written.
+pub fn is_runtime_path(path: &str) -> bool {
+    has_prefix(&lenient(path))
+}
+
 /// True for a [lenient] path that is the runtime's in every app.
 pub(crate) fn has_prefix(path: &str) -> bool {
     let first = first_segment(path);

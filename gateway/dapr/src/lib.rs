@@ -68,9 +68,9 @@ pub use app::{
 pub use axum::body::Body;
 pub use broker::{Parked, ParkedFilter, ParkedState, QueueDepth};
 pub use building_blocks::{BuildingBlocks, Condition, not_granted};
-pub use dapr::{Dapr, Usage};
+pub use dapr::{Dapr, Outline, Usage};
 pub use grants::{Glob, Globs, GrantError, Grants};
-pub use internal::is_dapr_path;
+pub use internal::{is_dapr_path, is_runtime_path};
 pub use invoke::{DEPTH as INVOCATION_DEPTH, InvocationDepth};
 pub use open_error::OpenError;
 pub use protocol::{ApiRequest, OperationName};

@@ -17,11 +17,12 @@ use std::sync::{
 use axum::{
     Json, Router,
     extract::State,
-    http::header,
-    response::IntoResponse,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde::Serialize;
+use wasmgate_common::Problem;
 use wasmgate_dapr::BuildingBlocks;
 
 use crate::{
@@ -99,7 +100,25 @@ pub(crate) fn router(status: Status) -> Router {
         .route("/parked/release", post(parked::release))
         .route("/parked/drop", post(parked::discard))
         .route("/reload", post(reload::reload))
+        .fallback(|| async { nowhere(StatusCode::NOT_FOUND, "There is no such page.") })
+        .method_not_allowed_fallback(|| async {
+            nowhere(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "This page does not take the method.",
+            )
+        })
         .with_state(status)
+}
+
+/// The answer to what is asked in the wrong place or the wrong way.
+fn nowhere(status: StatusCode, title: &str) -> Response {
+    #[derive(Serialize)]
+    struct Pages {
+        message: &'static str,
+    }
+    let message = "there are /livez, /readyz, /metrics, /packages, /status, /queues and /parked to get, and \
+                   /parked/release, /parked/drop and /reload to post to";
+    Problem::with("about:blank", status, title, Pages { message }).into_response()
 }
 
 async fn render(State(status): State<Status>) -> impl IntoResponse {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use axum::{
     Json,
     body::Bytes,
-    extract::{ConnectInfo, Query, State},
+    extract::{ConnectInfo, Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
@@ -64,7 +64,11 @@ pub(super) async fn queues(State(status): State<Status>) -> Response {
     }
 }
 
-pub(super) async fn list(State(status): State<Status>, Query(order): Query<Order>) -> Result<Response, Failed> {
+pub(super) async fn list(
+    State(status): State<Status>,
+    order: Result<Query<Order>, QueryRejection>,
+) -> Result<Response, Failed> {
+    let Query(order) = order.map_err(|wrong| Failed::Order(wrong.body_text()))?;
     let Some(dapr) = queues_of(&status)? else {
         return Ok(Json(json!([])).into_response());
     };

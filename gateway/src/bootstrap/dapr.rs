@@ -3,7 +3,7 @@
 use wasmgate_common::Diagnostic;
 use wasmgate_dapr::{BuildingBlocks, Dapr, OpenError, OutsideApp, Settings, sidecar::SidecarSettings};
 
-use super::unmet::unmet;
+use super::unmet::{called, unmet};
 use crate::config::{Config, DaprConfig, DaprMode};
 
 /// Opens the building blocks if the configuration has any use for them.
@@ -16,6 +16,15 @@ pub(super) fn open(config: &Config) -> Result<Option<BuildingBlocks>, OpenError>
         DaprMode::Embedded => BuildingBlocks::open(embedded(dapr))?,
         DaprMode::Sidecar => BuildingBlocks::beside_sidecar(sidecar(dapr)),
     }))
+}
+
+/// Finds all that is wrong with the component files where nobody has a use for them yet.
+pub(super) fn check_unused(config: &Config) -> Vec<Diagnostic> {
+    let dapr = &config.dapr;
+    if dapr.mode != DaprMode::Embedded || is_used(config) {
+        return Vec::new();
+    }
+    Dapr::check(&embedded(dapr)).map_or_else(Vec::from, |()| Vec::new())
 }
 
 /// Finds all that is wrong with the component files, without opening the data.
@@ -35,8 +44,21 @@ pub fn caveats(config: &Config) -> Vec<String> {
     }
     let settings = embedded(&config.dapr);
     let mut caveats = unmet(config, &settings);
+    caveats.extend(called(config, &settings));
     caveats.extend(Dapr::caveats(&settings));
     caveats
+}
+
+/// Logs grants that open nothing, and mistakes in component files that nobody uses yet.
+pub(super) fn warn(config: &Config) {
+    for mistake in check_unused(config) {
+        tracing::warn!(%mistake, "a component file is wrong, and no package has a `dapr` table yet");
+    }
+    if config.dapr.mode == DaprMode::Embedded && is_used(config) {
+        for sentence in unmet(config, &embedded(&config.dapr)) {
+            tracing::warn!("{sentence}");
+        }
+    }
 }
 
 /// Returns whether anybody may call the building blocks.

@@ -40,6 +40,7 @@ pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway
         .register(collector)
         .map_err(|error| machine(&error))?;
     let registered = register(&config, &loader)?;
+    dapr::warn(&config);
     let blocks = open_blocks(&config)?;
     let loaded_packages = LoadedPackages::new(
         Budget::from_system(config.server.loaded_code),

@@ -73,7 +73,21 @@ pub enum Ended {
 /// With every package that cannot be served, and all mistakes in component files.
 pub fn check(config: &Config) -> Result<Vec<Registered>, StartError> {
     let metrics = Arc::new(metrics()?);
-    load::register(config, &load::loader(config, &metrics)?)
+    let registered = load::register(config, &load::loader(config, &metrics)?);
+    let unused = dapr::check_unused(config).into_iter();
+    let unused: Vec<_> = unused
+        .map(|wrong| config.at_key("dapr.components", wrong))
+        .collect();
+    if unused.is_empty() {
+        return registered;
+    }
+    let mut mistakes = config.diagnostics(unused);
+    match registered {
+        Err(StartError::Packages(found)) => mistakes.merge(found),
+        Err(other) => return Err(other),
+        Ok(_) => {}
+    }
+    Err(StartError::Packages(mistakes))
 }
 
 /// The mistakes of a configuration, and those of the packages that are right in it.
@@ -147,6 +161,7 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
     let deliveries = deliveries.await.map_err(|error| machine(&error))?;
     let workers = Workers::start(sockets.public, &server, &gateway).map_err(|error| machine(&error))?;
     status.serving(gateway.clone());
+    unmet::warn_of_unreached(&gateway.load());
     if let Some(redirection) = deliveries.redirection() {
         let (wishes, wished) = mpsc::unbounded_channel();
         status.take_wishes(wishes);

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use wasmgate_common::Diagnostics;
 use wasmgate_dapr::AppId;
 
-use super::{StartError, dapr, load, machine};
+use super::{StartError, dapr, load, machine, unmet::warn_of_unreached};
 use crate::{
     account::Account,
     admin::{NotReloaded, Reloaded, Status, Wish},
@@ -68,6 +68,8 @@ impl Reloader {
         let untold = turned
             .await
             .map_err(|error| NotReloaded::Wrong(Diagnostics::new(&prepared.config.file, Vec::from(error))))?;
+        dapr::warn(&prepared.config);
+        warn_of_unreached(&prepared.gateway);
         let before = self.current.serve(Arc::clone(&prepared.gateway));
         *private = prepared.config.server.outbound_private.clone();
         Ok(prepared.replace(&before, untold, started, self.first.server.drain_timeout))

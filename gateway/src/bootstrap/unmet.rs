@@ -1,35 +1,125 @@
-//! Grants that stand for nothing: most often a name with a slip of the pen.
+//! Grants that stand for nothing, and routes that nobody reaches: most often a name with a slip of the pen.
 
-use wasmgate_dapr::{Dapr, Settings};
+use wasmgate_dapr::{Dapr, Outline, Settings};
 
-use crate::config::Config;
+use crate::{
+    config::{Config, PackageConfig, nearest},
+    gateway::Gateway,
+};
 
-/// A sentence for each grant of an embedded component, or of an app to invoke, that is not there.
+/// A sentence for each name that stands for nothing where the building blocks are embedded: in a package's grants, or in
+/// the component files.
 pub(super) fn unmet(config: &Config, settings: &Settings) -> Vec<String> {
+    let Some(outline) = Dapr::outline(settings) else {
+        return Vec::new();
+    };
     let names = config.packages.iter().map(|package| package.name.as_str());
     let apps: Vec<_> = names.chain([config.dapr.app_id.as_str()]).collect();
-    let mut found = Vec::new();
-    for package in config
+    let granted = config
         .packages
         .iter()
-        .filter(|package| !package.grants.is_none())
-    {
-        let components = Dapr::components(settings, package.name.app_id());
-        for (key, glob, grants) in package.grants.singly() {
-            let sees = |(kind, name): &(String, String)| grants.sees_component(kind, name);
-            let invokes = |app: &&str| grants.allows_invoke(app);
-            if !components.iter().any(sees) && !apps.iter().any(invokes) {
-                found.push(describe(package.name.as_str(), key, glob.as_str()));
-            }
+        .filter(|package| !package.grants.is_none());
+    let mut found: Vec<_> = granted
+        .flat_map(|package| of_package(package, &outline, &apps))
+        .collect();
+    found.extend(outline.unmet(&apps));
+    found
+}
+
+/// A sentence for each route whose only path is one by which the component files have its package called.
+pub(super) fn called(config: &Config, settings: &Settings) -> Vec<String> {
+    let Some(outline) = Dapr::outline(settings) else {
+        return Vec::new();
+    };
+    let called = config.routes.iter().filter_map(|route| {
+        let package = config.packages.get(route.package())?;
+        let (seen, is_whole) = route.seen();
+        let is_called = is_whole && !package.grants.is_none() && {
+            let app = package.name.app_id();
+            outline.calls(app, &package.grants, &seen)
+        };
+        is_called.then(|| hidden(route.pattern(), package.name.as_str()))
+    });
+    called.collect()
+}
+
+/// Logs the routes that nobody reaches now that the packages have told their subscriptions.
+pub(super) fn warn_of_unreached(gateway: &Gateway) {
+    for route in gateway.routes() {
+        let (seen, is_whole) = route.seen();
+        if let Some(package) = gateway.packages().get(route.package())
+            && is_whole
+            && gateway.is_internal(&package.account, &seen)
+        {
+            tracing::warn!("{}", hidden(route.pattern(), package.name().as_str()));
         }
+    }
+}
+
+fn hidden(route: &str, package: &str) -> String {
+    format!(
+        "no request reaches the route {route}: by its path events or bindings come to package {package}, and nobody else \
+         may send them; give one of the two another path"
+    )
+}
+
+fn of_package(package: &PackageConfig, outline: &Outline, apps: &[&str]) -> Vec<String> {
+    let components = outline.components(package.name.app_id());
+    let mut found = Vec::new();
+    for (key, glob, grants) in package.grants.singly() {
+        let opens = |(kind, name, _): &&(&str, &str, bool)| grants.sees_component(kind, name);
+        let mut opened = components.iter().filter(opens).peekable();
+        let reason = if glob.is_everything() {
+            continue;
+        } else if key == "invoke" {
+            if apps.iter().any(|app| grants.allows_invoke(app)) {
+                continue;
+            }
+            format!(
+                "no package has this name{}",
+                meant(glob.as_str(), apps.iter().copied())
+            )
+        } else if opened.peek().is_none() {
+            let of_block = components.iter().filter(|(kind, ..)| is_of(key, kind));
+            let name = glob.as_str().split('/').next().unwrap_or_default();
+            let near = meant(name, of_block.map(|(_, name, _)| *name));
+            format!("no {} has this name{near}", block(key))
+        } else if opened.all(|(.., is_in_scope)| !is_in_scope) {
+            format!("the scopes of the {} do not name the package", block(key))
+        } else {
+            continue;
+        };
+        let (package, name) = (&package.name, glob.as_str());
+        found.push(format!(
+            "package {package}: {key} = [{name:?}] in its `dapr` opens nothing: {reason}"
+        ));
     }
     found
 }
 
-fn describe(package: &str, key: &str, name: &str) -> String {
-    let what = match key {
-        "invoke" => "no package has this name",
-        _ => "no component that it may use has this name",
+fn meant<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> String {
+    nearest(wrong, names).map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
+}
+
+/// Returns whether the grants under `key` are for components of type `kind`.
+fn is_of(key: &str, kind: &str) -> bool {
+    let block = match key {
+        "publish" | "subscribe" => "pubsub",
+        "secrets" => "secretstores",
+        other => other,
     };
-    format!("package {package}: {key} = [{name:?}] in its `dapr` opens nothing: {what}")
+    kind.split('.').next() == Some(block)
+}
+
+/// The components that grants under `key` are for.
+fn block(key: &str) -> &'static str {
+    match key {
+        "state" => "state store",
+        "publish" | "subscribe" => "pub/sub component",
+        "bindings" => "binding",
+        "secrets" => "secret store",
+        "configuration" => "configuration store",
+        "lock" => "lock store",
+        _ => "component",
+    }
 }

@@ -36,7 +36,7 @@ mod tls;
 mod unit;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
@@ -59,6 +59,7 @@ pub use table::table;
 pub use tls::TlsConfig;
 
 use crate::routes::Route;
+pub(crate) use reader::nearest;
 use reader::{Notes, Section, Spot};
 
 /// The tables of the file.
@@ -144,11 +145,21 @@ fn tree<'t>(texts: &[Text<'t>], notes: &Notes<'_>) -> Option<DeTable<'t>> {
     let before = notes.count();
     for Text { text, .. } in texts {
         let (document, errors) = DeTable::parse_recoverable(text);
+        let mut last = None;
         for error in &errors {
             let at = error
                 .span()
                 .map(|at| notes.spot(&document::moved(at, start)));
-            notes.add(at, "", syntax::mistake(error, text));
+            let wrong = syntax::mistake(error, text);
+            // The parser may have two things to say of one value.
+            let told = Some((
+                at.clone().map(|spot| spot.position.line),
+                wrong.message.clone(),
+            ));
+            if told != last {
+                notes.add(at, "", wrong);
+            }
+            last = told;
         }
         document::lay_over(&mut whole, document::shifted(document.into_inner(), start));
         // One further: no place is in two texts.
@@ -175,12 +186,7 @@ fn read(
     listeners::check(notes, &positions, &server, &dapr);
     let defaults = Limits::default().overridden_in(&root);
     let packages = PackageConfig::read_all(&root, folder, (defaults, dapr.quotas));
-    let indices: HashMap<&str, usize> = packages
-        .iter()
-        .enumerate()
-        .map(|(i, (name, _))| (*name, i))
-        .collect();
-    let routes = route::read_all(&root, &indices);
+    let routes = route::read_all(&root, &packages);
     let written = packages
         .iter()
         .map(|(name, package)| (*name, package.as_ref()));

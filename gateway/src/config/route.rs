@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use http::Method;
 use wasmgate_common::{Code, Diagnostic};
+use wasmgate_dapr::{is_dapr_path, is_runtime_path};
 
 use super::{
-    package::PackageName,
+    package::{PackageConfig, PackageName},
     rate_limit,
     reader::{Section, Spot, one_of},
 };
@@ -35,13 +36,23 @@ const METHODS: [Method; 8] = [
     Method::TRACE,
 ];
 
-/// Reads every route, in the order of the file. `packages` has the index of every package that is
-/// written, be it right or wrong.
-pub(super) fn read_all(root: &Section<'_>, packages: &HashMap<&str, usize>) -> Vec<Route> {
+/// Reads every route, in the order of the file. `packages` are all that are written; one that is wrong is there without
+/// its configuration.
+pub(super) fn read_all(root: &Section<'_>, packages: &[(&str, Option<PackageConfig>)]) -> Vec<Route> {
+    let names = packages.iter().map(|(name, _)| *name);
+    let indices: HashMap<&str, usize> = names
+        .enumerate()
+        .map(|(index, name)| (name, index))
+        .collect();
     let sections = root.sections("route", &KEYS);
-    let read = sections
-        .iter()
-        .filter_map(|section| Some((section, read(section, packages)?)));
+    let read = sections.iter().filter_map(|section| {
+        let route = read(section, &indices)?;
+        let package = packages.get(route.package());
+        if let Some((_, Some(package))) = package {
+            check_reach(section, &route, package);
+        }
+        Some((section, route))
+    });
     let (sections, routes): (Vec<&Section<'_>>, Vec<Route>) = read.unzip();
     for collision in routes::collisions(&routes) {
         if let (Some(first), Some(second), Some(route)) = (
@@ -75,6 +86,36 @@ fn read(section: &Section<'_>, packages: &HashMap<&str, usize>) -> Option<Route>
         return None;
     }
     Some(Route::new(path?, host, methods, package?, strip_prefix).limited_to(rate_limit))
+}
+
+/// Refuses a route of which no request reaches the package: all its paths are the building blocks' own.
+fn check_reach(section: &Section<'_>, route: &Route, package: &PackageConfig) {
+    let (seen, _) = route.seen();
+    let is_kept = if package.grants.is_none() {
+        is_dapr_path(&seen)
+    } else {
+        is_runtime_path(&seen)
+    };
+    if !is_kept {
+        return;
+    }
+    let help = match route.strip_prefix() {
+        Some(prefix) => {
+            format!(
+                "give it another path, or take less off than {prefix:?}: {} sees {seen}",
+                package.name
+            )
+        }
+        None => "give it another path, or remove the route: Dapr's building blocks need none".to_owned(),
+    };
+    section.refuse_key(
+        "path",
+        Diagnostic::new(
+            Code::Conflict,
+            format!("no request reaches this route: {seen} is kept for Dapr's calls of the package"),
+            help,
+        ),
+    );
 }
 
 fn required(section: &Section<'_>, key: &str, example: &str) -> bool {

@@ -3,43 +3,132 @@
 use wasmgate_common::{Code, Diagnostic};
 
 /// How the parser's messages begin about a value that is none, most often a text without its quotes.
-const NO_VALUE: [&str; 5] = [
+const NO_VALUE: [&str; 12] = [
     "invalid float",
+    "invalid mantissa",
+    "invalid fraction",
+    "invalid exponent",
     "invalid integer",
+    "invalid hexadecimal",
+    "invalid octal",
+    "invalid binary",
     "invalid boolean",
-    "invalid datetime",
+    "invalid date",
+    "invalid time",
     "string values must be quoted",
 ];
+
+/// Signs that no value without quotes holds.
+const AROUND: [char; 9] = ['\n', '=', '[', ']', '{', '}', ',', '"', '\''];
 
 /// The mistake that a parser of TOML found.
 pub(super) fn mistake(error: &toml::de::Error, text: &str) -> Diagnostic {
     let message = error.message();
     let value = error.span().and_then(|at| value_around(text, at.start));
-    if let Some(value) = value.filter(|_| NO_VALUE.iter().any(|known| message.starts_with(known))) {
-        let help = match value.to_ascii_lowercase().as_str() {
-            flag @ ("true" | "false") => format!("write {flag}"),
-            _ => format!("a text stands in quotes: write {value:?}"),
-        };
-        return Diagnostic::new(
+    let is_no_value = NO_VALUE.iter().any(|known| message.starts_with(known));
+    match value.filter(|_| is_no_value) {
+        Some("") => Diagnostic::new(
             Code::Syntax,
-            format!("{value} is no number, and neither true nor false"),
-            help,
-        );
+            "the key has no value",
+            "write one, or remove the key",
+        ),
+        Some(value) => {
+            let help = match value.to_ascii_lowercase().as_str() {
+                flag @ ("true" | "false") => format!("write {flag}"),
+                _ => format!("a text stands in quotes: write {value:?}"),
+            };
+            let what = format!("{value} is no number, no date, and neither true nor false");
+            Diagnostic::new(Code::Syntax, what, help)
+        }
+        None => Diagnostic::new(
+            Code::Syntax,
+            message
+                .strip_suffix(", expected nothing")
+                .unwrap_or(message),
+            "correct the TOML (https://toml.io has its rules)",
+        ),
     }
-    Diagnostic::new(
-        Code::Syntax,
-        message,
-        "correct the TOML (https://toml.io has its rules)",
-    )
 }
 
-/// The value in the line of a place: what is between `=` and the line's end, or a comment.
+/// The value in the line of a place, or the item of a list there: what stands between `=`, commas, brackets, the line's
+/// end and a comment. None where something of another kind is next to it.
 fn value_around(text: &str, at: usize) -> Option<&str> {
     let (before, after) = text.split_at_checked(at)?;
-    let start = before.rfind('\n').map_or(0, |end| end + 1);
-    let end = after.find('\n').map_or(text.len(), |end| at + end);
-    let (_, value) = text.get(start..end)?.split_once('=')?;
+    let start = before.rfind(AROUND).map_or(0, |found| found + 1);
+    let end = after.find(AROUND).map_or(text.len(), |found| at + found);
+    let (sign, next) = (
+        text.get(..start)?.chars().next_back(),
+        text.get(end..)?.chars().next(),
+    );
+    let value = text.get(start..end)?;
     let value = value.split('#').next().unwrap_or(value).trim();
-    let is_one = !value.is_empty() && !value.contains(['"', '\'', '[', ']', '{', '}', ',', '=']);
+    let is_one = matches!(sign, Some('=' | '[' | ',')) && !matches!(next, Some('=' | '"' | '\'' | '{' | '['));
     is_one.then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use toml::de::DeTable;
+
+    use super::*;
+
+    /// The mistakes in a text, each as what is wrong and what to write.
+    fn told(text: &str) -> Vec<(String, String)> {
+        let (_, errors) = DeTable::parse_recoverable(text);
+        let mistakes = errors.iter().map(|error| mistake(error, text));
+        mistakes
+            .map(|mistake| (mistake.message, mistake.help))
+            .collect()
+    }
+
+    #[test]
+    fn a_text_without_quotes_is_told_wherever_it_stands() {
+        for (text, word) in [
+            ("a = 3.x", "3.x"),
+            ("a = 1e # one", "1e"),
+            ("a = [10.0.0.0/8]", "10.0.0.0/8"),
+            ("a = [ \"x\", GET ]", "GET"),
+            ("a = { b = 1.2.3 }", "1.2.3"),
+            ("a = 127.0.0.1:80\nb = 1", "127.0.0.1:80"),
+            ("a = ./b.wasm", "./b.wasm"),
+            ("a = 2024-99-99", "2024-99-99"),
+        ] {
+            let told = told(text);
+            assert!(!told.is_empty(), "{text}");
+            for (message, help) in told {
+                assert!(
+                    message.starts_with(&format!("{word} is no number")),
+                    "{text}: {message}"
+                );
+                assert_eq!(
+                    help,
+                    format!("a text stands in quotes: write {word:?}"),
+                    "{text}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_word_of_the_parser_s_own_is_told_for_a_value() {
+        for text in [
+            "a =",
+            "a = \nb = 1",
+            "a = TRUE",
+            "a = 1__0",
+            "a = [1, , 2]",
+            "a = +",
+            "a = 0x",
+            "a = 1 b = 2",
+        ] {
+            for (message, _) in told(text) {
+                for word in ["expected nothing", "float", "literal string"] {
+                    assert!(
+                        !message.contains(word) || text == "a = 1 b = 2",
+                        "{text}: {message}"
+                    );
+                }
+            }
+        }
+    }
 }

@@ -72,7 +72,7 @@ pub(super) async fn connect(
     lookups: &Arc<Semaphore>,
     resolving: &AtomicBool,
 ) -> Result<Connection, Failed> {
-    let proxy = ways.proxy_for(to);
+    let proxy = ways.proxy_for(to)?;
     let Some(proxy) = proxy else {
         let addresses = ways.resolver().resolve(&to.host, to.port, lookups).await?;
         resolving.store(false, Ordering::Relaxed);

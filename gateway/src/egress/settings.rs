@@ -3,10 +3,11 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
+use http::Uri;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider, sign::SingleCertAndKey};
 
-use super::{outgoing::Destination, resolve::Resolver};
+use super::{failed::Failed, outgoing::Destination, resolve::Resolver};
 use crate::{
     admission::Permits,
     config::{Config, PackageName, Proxies, TlsConfig},
@@ -133,9 +134,12 @@ impl Ways {
     }
 
     /// The proxy for a destination, if there is one.
-    pub(super) fn proxy_for(&self, to: &Destination) -> Option<Intercept> {
-        let uri = to.to_string().parse().ok()?;
-        self.proxies.intercept(&uri)
+    ///
+    /// # Errors
+    /// When the destination is no URI: to go past the proxy is no answer to that.
+    pub(super) fn proxy_for(&self, to: &Destination) -> Result<Option<Intercept>, Failed> {
+        let uri = to.uri(&Uri::default())?;
+        Ok(self.proxies.intercept(&uri))
     }
 
     /// The resolver of names.

@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, Method};
 
-use super::{CleanPath, HostPattern, PathPattern};
+use super::{CleanPath, HostPattern, PathPattern, Segment};
 use crate::rate_limit::RateLimitConfig;
 
 /// One line of the route table.
@@ -119,6 +119,29 @@ impl Route {
             Some(rest) if rest.starts_with('/') => (rest, prefix),
             _ => (path, ""),
         }
+    }
+
+    /// The static segments in front of every path that the guest sees by this route, such as `/v1` of `/c/v1/{*rest}`
+    /// without `/c`, and whether that is all of it.
+    pub(crate) fn seen(&self) -> (String, bool) {
+        let mut seen = String::new();
+        let mut segments = self.path.segments().iter();
+        let is_whole = segments.all(|segment| match segment {
+            Segment::Static(text) => {
+                seen.push('/');
+                seen.push_str(text);
+                true
+            }
+            Segment::Param(_) | Segment::Rest(_) => false,
+        });
+        let prefix = self.strip_prefix.as_deref().unwrap_or_default();
+        let seen = seen.strip_prefix(prefix).unwrap_or(&seen);
+        let seen = if seen.is_empty() && is_whole {
+            "/"
+        } else {
+            seen
+        };
+        (seen.to_owned(), is_whole)
     }
 
     /// Returns whether the route takes the method, HEAD being taken wherever GET is.

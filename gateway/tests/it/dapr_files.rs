@@ -173,16 +173,6 @@ fn mistakes_in_component_files_are_all_told_with_file_and_remedy() {
     }
 }
 
-#[test]
-fn component_files_that_nobody_uses_are_not_read() {
-    let folder = TempDir::new().unwrap();
-    let builder = TestGateway::builder()
-        .guest("hello")
-        .file("components/x.yaml", "kind: [Component");
-    builder.write_to(folder.path());
-    assert_eq!(run(folder.path(), &["check"]).status.code(), Some(0));
-}
-
 /// Returns what `up` says of a database file, which it is to leave alone.
 fn refused(database: &[u8]) -> String {
     let folder = TempDir::new().unwrap();

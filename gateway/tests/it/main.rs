@@ -70,4 +70,5 @@ mod routing;
 mod serving;
 mod slow_readers;
 mod streaming;
+mod unmet;
 mod watching;

@@ -86,7 +86,7 @@ impl Bindings {
 }
 
 /// Names, paths and schedules of the input bindings that `app` may have a route for.
-fn inputs(components: &Components, app: &AppId) -> Vec<(String, String, Schedule)> {
+pub(crate) fn inputs(components: &Components, app: &AppId) -> Vec<(String, String, Schedule)> {
     let bindings = components.bindings.values();
     let inputs = bindings.filter_map(|binding| match &binding.it.kind {
         BindingKind::Cron(schedule) if binding.scopes.include(app) => {

@@ -24,7 +24,7 @@ use crate::{
 /// Reads the folder of the settings, or makes the defaults.
 pub(crate) fn load(settings: &Settings) -> Result<Components, Diagnostics> {
     let Some(folder) = &settings.components else {
-        return Ok(defaults(settings));
+        return defaults(settings);
     };
     let (documents, mut errors) = read_folder(folder);
     let mut builder = Builder {

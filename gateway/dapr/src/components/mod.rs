@@ -19,6 +19,8 @@ pub(crate) use current::Current;
 pub(crate) use policy::{Policy, Try};
 pub(crate) use resiliency::{ComponentType, Resiliency};
 
+use wasmgate_common::Diagnostics;
+
 use crate::{
     app::AppId,
     providers::{bindings::Binding, configuration::ConfigurationStore, secrets::SecretStore},
@@ -187,6 +189,29 @@ impl Components {
     }
 }
 
+impl Components {
+    /// Name, type and scopes of every component, in the order of their names.
+    pub(crate) fn all(&self) -> Vec<(&str, &str, &Scopes)> {
+        fn of<T>(block: &Block<T>) -> impl Iterator<Item = (&str, &str, &Scopes)> {
+            let components = block.values();
+            components.map(|component| {
+                (
+                    component.name.as_str(),
+                    component.kind.as_str(),
+                    &component.scopes,
+                )
+            })
+        }
+        let all = of(&self.state)
+            .chain(of(&self.pubsub))
+            .chain(of(&self.secrets));
+        let all = all.chain(of(&self.configuration)).chain(of(&self.locks));
+        let mut all: Vec<_> = all.chain(of(&self.bindings)).collect();
+        all.sort_unstable_by_key(|(name, kind, _)| (*name, *kind));
+        all
+    }
+}
+
 /// Hashes what components are made of.
 fn fingerprint(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -195,7 +220,7 @@ fn fingerprint(of: &impl Hash) -> u64 {
 }
 
 /// The components there are when no folder is named.
-fn defaults(settings: &Settings) -> Components {
+fn defaults(settings: &Settings) -> Result<Components, Diagnostics> {
     fn one<T>(name: &str, kind: &str, it: T) -> Block<T> {
         let component = Component {
             name: name.to_owned(),
@@ -211,9 +236,9 @@ fn defaults(settings: &Settings) -> Components {
         outbox: None,
         volatile: false,
     };
-    let secrets = SecretStore::local(settings);
+    let secrets = SecretStore::local(settings).map_err(|mistake| Diagnostics::new(&settings.data, vec![mistake]))?;
     let configuration = ConfigurationStore::new(settings.data.join("configuration.json"));
-    Components {
+    Ok(Components {
         state: one("statestore", "state.sqlite", keyed()),
         pubsub: one("pubsub", "pubsub.in-memory", PubSub::default()),
         fingerprint: fingerprint(&secrets),
@@ -221,5 +246,5 @@ fn defaults(settings: &Settings) -> Components {
         configuration: one("configstore", "configuration.file", configuration),
         locks: one("lockstore", "lock.sqlite", keyed()),
         ..Components::default()
-    }
+    })
 }

@@ -1,6 +1,7 @@
 //! The embedded runtime: the face above its API, which is made of building blocks.
 
 mod operator;
+mod outline;
 mod reload;
 mod start;
 
@@ -11,6 +12,7 @@ use http::{Request, Response};
 use tokio::sync::watch;
 
 pub use operator::Usage;
+pub use outline::Outline;
 
 use crate::{
     api::{Api, Heavy},
@@ -73,15 +75,9 @@ impl Dapr {
         }
     }
 
-    /// Type and name of every component that `app` may use; none if there are mistakes in the resource YAML.
-    pub fn components(settings: &Settings, app: &AppId) -> Vec<(String, String)> {
-        let Ok(components) = components::load(settings) else {
-            return Vec::new();
-        };
-        let listed = components.list(app).into_iter();
-        listed
-            .map(|(name, kind, ..)| (kind.to_owned(), name.to_owned()))
-            .collect()
+    /// What the resource YAML says, for those who check what is said of it elsewhere; none if there are mistakes in it.
+    pub fn outline(settings: &Settings) -> Option<Outline> {
+        components::load(settings).ok().map(Outline::new)
     }
 
     /// Opens the database and reads the resource YAML. Nothing runs before [`Dapr::start`].

@@ -100,6 +100,11 @@ impl Glob {
         &self.written
     }
 
+    /// Returns whether it stands for whatever there is: nobody means one thing by it.
+    pub fn is_everything(&self) -> bool {
+        matches!(&*self.written, "*" | "*/*")
+    }
+
     /// The name of everything.
     pub(super) fn every() -> Self {
         Self::new("*")

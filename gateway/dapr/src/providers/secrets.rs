@@ -37,16 +37,14 @@ impl std::fmt::Debug for SecretStore {
 
 impl SecretStore {
     /// The default store: `secrets.json` in the data folder if there is one, else what is listed of the environment.
-    pub(crate) fn local(settings: &Settings) -> Self {
+    ///
+    /// # Errors
+    /// When there is a file and it is not right.
+    pub(crate) fn local(settings: &Settings) -> Result<Self, Diagnostic> {
         let file: PathBuf = settings.data.join("secrets.json");
         match Self::file(&file, ":", false) {
-            Ok(store) => store,
-            Err(reason) => {
-                if file.exists() {
-                    tracing::warn!(%reason, "the default secret store falls back to the environment");
-                }
-                Self::environment(settings, None)
-            }
+            Err(_) if !file.exists() => Ok(Self::environment(settings, None)),
+            read => read,
         }
     }
 

@@ -26,6 +26,7 @@ use crate::{
     event::Event,
     internal::DeliveryPaths,
     store::{SLICE, Store, StoreError},
+    subscription::LeftOut,
     time::now_ms,
 };
 
@@ -52,6 +53,8 @@ pub(crate) struct PubSub {
     slots: Arc<Slots>,
     /// The apps that have not told their subscriptions since the start, and why not.
     silent: Mutex<BTreeMap<AppId, String>>,
+    /// The subscriptions that were told to be left out.
+    left_out: LeftOut,
 }
 
 impl PubSub {
@@ -73,6 +76,7 @@ impl PubSub {
             background,
             slots: Arc::default(),
             silent: Mutex::default(),
+            left_out: LeftOut::default(),
         }
     }
 

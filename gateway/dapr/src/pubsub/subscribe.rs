@@ -1,6 +1,6 @@
 //! From what apps and operators want to queues at work.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{PubSub, dispatch};
 use crate::{
@@ -19,15 +19,20 @@ impl PubSub {
             let (wanted, key) = (specs.len(), "subscriptions");
             tracing::error!(app_id = %app, wanted, most, key, "the subscriptions beyond the app's quota are left out");
         }
-        let mut subscriptions = Vec::new();
+        let (mut subscriptions, mut left_out) = (Vec::new(), BTreeSet::new());
+        let mut leave_out = |spec: &Spec, reason: String| {
+            left_out.insert((format!("{}/{}", spec.pubsubname, spec.topic), reason));
+        };
         for spec in specs.iter().take(most) {
             let granted = self.check_grant(app, spec);
             match granted.and_then(|()| self.check_subscription(app, spec)) {
-                Ok(subscription) => subscriptions.push(self.within_grants(app, subscription)),
-                Err(reason) => {
-                    let (pubsub, topic) = (&spec.pubsubname, &spec.topic);
-                    tracing::error!(app_id = %app, %pubsub, %topic, %reason, "a subscription is left out");
+                Ok(mut subscription) => {
+                    if let Some(reason) = self.keep_to_grants(app, &mut subscription) {
+                        leave_out(spec, reason);
+                    }
+                    subscriptions.push(subscription);
                 }
+                Err(reason) => leave_out(spec, reason),
             }
         }
         let components = self.components.load();
@@ -47,11 +52,10 @@ impl PubSub {
                 Err(reason) if scopes.0.is_empty() => {
                     tracing::debug!(app_id = %app, %topic, %reason, "a subscription is not for this app");
                 }
-                Err(reason) => {
-                    tracing::error!(app_id = %app, %topic, %reason, "a subscription is left out");
-                }
+                Err(reason) => leave_out(spec, reason),
             }
         }
+        self.left_out.tell(app, left_out);
         let events = subscriptions.iter().flat_map(Subscription::paths);
         self.paths.note_events(app, events);
         let queues = self.broker.replace(app, subscriptions);
@@ -72,18 +76,16 @@ impl PubSub {
     }
 
     /// Leaves out a dead-letter topic to which the app may not publish: what it drops would be an event there. What an
-    /// operator declares needs no grant.
-    fn within_grants(&self, app: &AppId, mut subscription: Subscription) -> Subscription {
+    /// operator declares needs no grant. Answers with the reason, if it is so.
+    fn keep_to_grants(&self, app: &AppId, subscription: &mut Subscription) -> Option<String> {
         let (pubsub, topic) = (&subscription.pubsub, &subscription.topic);
-        let denied = subscription.dead_letter_topic.take_if(|dead| {
+        let dead = subscription.dead_letter_topic.take_if(|dead| {
             let grants = self.apps.grants_of(app);
             !grants.allows_dead_letters(pubsub, topic, dead)
-        });
-        if let Some(dead) = denied {
-            tracing::error!(app_id = %app, %pubsub, %topic,
-                "its dead-letter topic {dead:?} is left out: add publish = [\"{pubsub}/{dead}\"]");
-        }
-        subscription
+        })?;
+        Some(format!(
+            "its dead-letter topic {dead:?} is left out: add publish = [\"{pubsub}/{dead}\"]"
+        ))
     }
 
     /// Refuses a subscription that the app may not have by itself.

@@ -20,6 +20,8 @@ pub(super) const EVENTS: &str = "/wasmgate-events";
 pub(super) struct SubscriptionError {
     /// The app.
     pub(super) app: AppId,
+    /// The topic, if one is meant: `{pubsub}/{topic}`.
+    pub(super) topic: String,
     /// The mistake, and what to write instead.
     pub(super) reason: String,
 }
@@ -41,23 +43,30 @@ impl FanOut {
     pub(super) fn new<'a>(answers: impl IntoIterator<Item = (&'a AppId, &'a [u8])>) -> (Self, Vec<SubscriptionError>) {
         let (mut joined, mut errors) = (Self::default(), Vec::new());
         for (app, answer) in answers {
-            let mut wrong = |reason: String| {
+            let mut wrong = |topic: String, reason: String| {
                 errors.push(SubscriptionError {
                     app: app.clone(),
+                    topic,
                     reason,
                 })
             };
             let specs: Vec<Spec> = match answer {
                 [] => Vec::new(),
                 answer => serde_json::from_slice(answer).unwrap_or_else(|error| {
-                    wrong(format!("its answer is no list of subscriptions: {error}"));
+                    wrong(
+                        String::new(),
+                        format!("its answer is no list of subscriptions: {error}"),
+                    );
                     Vec::new()
                 }),
             };
             for spec in &specs {
                 match Subscription::new(app, spec) {
                     Ok(subscription) => joined.add(subscription, spec),
-                    Err(error) => wrong(error.to_string()),
+                    Err(error) => wrong(
+                        format!("{}/{}", spec.pubsubname, spec.topic),
+                        error.to_string(),
+                    ),
                 }
             }
         }
@@ -74,8 +83,8 @@ impl FanOut {
                     return false;
                 };
                 let mut wrong = |reason| {
-                    let app = app.clone();
-                    errors.push(SubscriptionError { app, reason });
+                    let (app, topic) = (app.clone(), format!("{pubsub}/{topic}"));
+                    errors.push(SubscriptionError { app, topic, reason });
                 };
                 if let Some(dead) = &subscription.dead_letter_topic
                     && !grants.allows_dead_letters(pubsub, topic, dead)

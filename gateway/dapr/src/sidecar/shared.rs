@@ -22,6 +22,7 @@ use crate::{
     app::{AppChannel, AppId},
     grants::Grants,
     notes::Notes,
+    subscription::LeftOut,
 };
 
 /// The state of one sidecar's client.
@@ -55,6 +56,8 @@ pub(super) struct Shared {
     pub(super) listed: Lists,
     /// The extended metadata of packages.
     pub(super) notes: Notes,
+    /// The subscriptions that were told to be left out.
+    pub(super) left_out: LeftOut,
 }
 
 impl Shared {
@@ -77,6 +80,7 @@ impl Shared {
             started: Instant::now(),
             listed: Lists::default(),
             notes: Notes::default(),
+            left_out: LeftOut::default(),
         }
     }
 

@@ -86,6 +86,17 @@ impl StoreError {
 }
 
 impl Fault {
+    /// The word for it in the log.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Io => "input-output",
+            Self::Corrupt => "corrupt",
+            Self::Busy => "busy",
+            Self::Other => "other",
+        }
+    }
+
     /// The remedy for a database that cannot be opened for this.
     fn remedy(self) -> &'static str {
         match self {

@@ -180,7 +180,7 @@ fn commit_together(connection: &Connection, batch: impl Iterator<Item = Work>) {
         outcome = connection.execute_batch("COMMIT").map_err(Lost::from);
     }
     if let Err(Lost { fault, reason }) = &outcome {
-        tracing::error!(?fault, %reason, writes = answers.len(), "the database did not take a transaction");
+        tracing::error!(fault = fault.name(), %reason, writes = answers.len(), "the database did not take a transaction");
         if !connection.is_autocommit() {
             let _ = connection.execute_batch("ROLLBACK");
         }

@@ -1,5 +1,6 @@
 //! Subscriptions: who wants which events, as apps answer on `GET /dapr/subscribe` and as YAML declares.
 
+mod left_out;
 pub(crate) mod rules;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::{
     app::AppId,
     json::{self, or_default},
 };
+pub(crate) use left_out::LeftOut;
 use rules::{Rule, TooLong, first_that_holds};
 
 /// One entry of `GET /dapr/subscribe`, also the form in which it is remembered.

@@ -14,6 +14,7 @@ mod shape;
 
 use std::fmt::Display;
 
+pub(crate) use notes::nearest;
 pub(super) use notes::{Notes, Spot};
 pub(super) use section::Section;
 pub(super) use shape::{Kind, Shape};

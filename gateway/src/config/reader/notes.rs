@@ -187,7 +187,7 @@ impl<'t> Notes<'t> {
 
 /// The name nearest to `wrong`, if a slip of the keys could have made the one into the other: one
 /// slip for every three characters.
-pub(super) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let slips = wrong.chars().count().div_ceil(3);
     names
         .into_iter()

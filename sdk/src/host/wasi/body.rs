@@ -7,7 +7,7 @@ use wasip2::{
     io::streams::{InputStream, OutputStream, StreamError},
 };
 
-use super::{executor::wait, fields::header_map};
+use super::{executor::wait, failure::words, fields::header_map};
 use crate::{BodyError, Error, HeaderMap, stream::Production};
 
 /// The most that one read asks for: 64 KiB, more than a connection delivers at once, less than
@@ -71,7 +71,7 @@ impl Source {
                     let entries = fields.map(|fields| fields.entries());
                     return Ok(header_map(entries.unwrap_or_default()));
                 }
-                Some(Ok(Err(code))) => return Err(BodyError::Failed(format!("{code:?}"))),
+                Some(Ok(Err(code))) => return Err(BodyError::Failed(words(&code))),
                 Some(Err(())) => return Ok(HeaderMap::new()),
                 None => beside(&mut self.upload, wait(trailers.subscribe())).await,
             }

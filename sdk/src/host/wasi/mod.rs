@@ -2,6 +2,7 @@
 
 mod body;
 mod executor;
+mod failure;
 mod fields;
 mod incoming;
 mod outbound;

@@ -15,6 +15,7 @@ use super::{
     Sink, Source,
     body::beside,
     executor::wait,
+    failure::words,
     fields::{fields, header_map},
     serve::finish,
 };
@@ -138,10 +139,10 @@ fn failure(code: ErrorCode) -> Error {
         | ErrorCode::ConnectionLimitReached
         | ErrorCode::TlsProtocolError
         | ErrorCode::TlsCertificateError
-        | ErrorCode::TlsAlertReceived(_) => Error::Connect(format!("{code:?}")),
+        | ErrorCode::TlsAlertReceived(_) => Error::Connect(words(&code)),
         ErrorCode::HttpRequestMethodInvalid | ErrorCode::HttpRequestUriInvalid | ErrorCode::HttpRequestUriTooLong => {
-            Error::InvalidRequest(format!("{code:?}"))
+            Error::InvalidRequest(words(&code))
         }
-        code => Error::Other(format!("{code:?}")),
+        code => Error::Other(words(&code)),
     }
 }

@@ -58,9 +58,11 @@ pub(in crate::sidecar) fn retain(shared: &Shared, apps: &[AppId]) {
 fn take_answer(shared: &Shared, app: &AppId, answer: Bytes) {
     shared.subscriptions.send_modify(|known| {
         known.insert(app.clone(), answer);
-        for error in join(shared, known).iter().filter(|error| error.app == *app) {
-            tracing::error!(%error, "a subscription is left out");
-        }
+        let errors = join(shared, known).into_iter();
+        let own = errors.filter(|error| error.app == *app);
+        shared
+            .left_out
+            .tell(app, own.map(|error| (error.topic, error.reason)).collect());
     });
 }
 
