@@ -46,6 +46,10 @@ pub enum Failure {
     MemoryLimit,
     /// The guest did not answer within the package's `timeout`.
     Deadline,
+    /// The guest did not begin to answer within the package's `first_byte`.
+    FirstByteTimeout,
+    /// The next part of the guest's body did not come within the package's `idle`.
+    IdleTimeout,
     /// The package has as many instances as its `concurrency` allows, or the gateway as many as it can hold or as much
     /// memory.
     Overloaded,
@@ -76,7 +80,7 @@ impl Failure {
             Self::GuestTrap | Self::GuestNoResponse | Self::GuestBadResponse | Self::MemoryLimit => {
                 StatusCode::BAD_GATEWAY
             }
-            Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
+            Self::Deadline | Self::FirstByteTimeout | Self::IdleTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded | Self::QueueFull | Self::QueueTimeout | Self::PackageUnavailable | Self::Replaced => {
                 StatusCode::SERVICE_UNAVAILABLE
@@ -100,6 +104,8 @@ impl Failure {
             Self::GuestBadResponse => "guest-bad-response",
             Self::MemoryLimit => "memory-limit",
             Self::Deadline => "deadline",
+            Self::FirstByteTimeout => "first-byte-timeout",
+            Self::IdleTimeout => "idle-timeout",
             Self::Overloaded => "overloaded",
             Self::QueueFull => "queue-full",
             Self::QueueTimeout => "queue-timeout",
@@ -163,6 +169,8 @@ impl Failure {
             Self::GuestBadResponse => "The package's response cannot be sent.",
             Self::MemoryLimit => "The package needed more memory than it is given.",
             Self::Deadline => "The package did not answer in time.",
+            Self::FirstByteTimeout => "The package did not begin to answer in time.",
+            Self::IdleTimeout => "The package's answer stood still for too long.",
             Self::Overloaded => "Too many requests are in flight; try again.",
             Self::QueueFull => "Too many requests wait for this package; try again.",
             Self::QueueTimeout => "The package had no time for the request; try again.",

@@ -11,6 +11,13 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// next tick only; a day is for long streams.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
 
+/// The range of `idle`: below ten milliseconds the pause of a busy machine is taken for a
+/// guest that stands still; a day is for events that are rare.
+const IDLES: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(24 * 3600);
+
+/// What a limit that is off says of itself, so that a package can take back what `[limits]` has.
+const NONE: &str = "none";
+
 /// The memory of one instance unless configured: generous for a service, and a few hundred instances
 /// fit into a small machine, since untouched pages cost nothing.
 const MEMORY: u64 = 128 << 20;
@@ -58,8 +65,13 @@ const OUTBOUND_CONCURRENCIES: RangeInclusive<usize> = 1..=1_000_000;
 /// The limits of one instance of a package, and of their number.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// Wall time of one request, from its head to the end of its response.
+    /// Wall time of one request, from its head to the end of its response; with `idle`, to the response's head, and
+    /// once more for what the guest does after the end of the response.
     pub timeout: Duration,
+    /// The time until the response's head.
+    pub first_byte: Option<Duration>,
+    /// The time that a reader of the response may wait for the next part of its body.
+    pub idle: Option<Duration>,
     /// Bytes of all memories, tables and globals of one instance, and of what the host holds for it.
     pub memory: u64,
     /// Bytes of one request's body.
@@ -80,6 +92,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             timeout: TIMEOUT,
+            first_byte: None,
+            idle: None,
             memory: MEMORY,
             request_body: REQUEST_BODY,
             concurrency: CONCURRENCY,
@@ -92,8 +106,10 @@ impl Default for Limits {
 }
 
 /// The keys of `[limits]` and of a package's `limits`.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 10] = [
     "timeout",
+    "first_byte",
+    "idle",
     "memory",
     "request_body",
     "concurrency",
@@ -111,8 +127,16 @@ impl Limits {
         };
         let size = |key, example, range| section.parsed(key, example, |text| unit::size(text, &range));
         let time = |key, example, range| section.parsed(key, example, |text| unit::duration(text, &range));
+        let optional = |key, example, range| {
+            section.parsed(key, example, |text| match text {
+                NONE => Ok(None),
+                _ => unit::duration(text, &range).map(Some),
+            })
+        };
         Self {
             timeout: time("timeout", "30s", TIMEOUTS).unwrap_or(self.timeout),
+            first_byte: optional("first_byte", "10s", TIMEOUTS).unwrap_or(self.first_byte),
+            idle: optional("idle", "30s", IDLES).unwrap_or(self.idle),
             memory: size("memory", "128MiB", MEMORIES).unwrap_or(self.memory),
             request_body: size("request_body", "8MiB", REQUEST_BODIES).unwrap_or(self.request_body),
             concurrency: section

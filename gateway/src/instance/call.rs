@@ -5,7 +5,7 @@ use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
 use http_body::Body;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::{
@@ -19,10 +19,11 @@ use wasmtime_wasi_http::{
 use super::{
     answer::{self, Answer},
     backtrace,
-    deadline::{Late, in_time},
+    deadline::{Late, Stream, in_time},
     host::HostState,
     label::Label,
     loaded::Loaded,
+    pace::Pace,
     request_body::{Progress, RequestBody},
     response_body::{GuestBody, GuestTask, RouteTimer},
     turns,
@@ -84,6 +85,8 @@ where
         account: Arc::clone(&account),
         request_id: request_id.clone(),
     };
+    let limits = account.config.limits;
+    let stream = limits.idle.map(|_| Arc::<Stream>::default());
     let (answer, head) = oneshot::channel();
     let guest = Guest {
         account,
@@ -91,34 +94,30 @@ where
         egress,
         request_id,
         progress: progress.clone(),
+        stream: stream.clone(),
     };
-    let task = GuestTask::new(tokio::spawn(async move {
+    let mut task = GuestTask::new(tokio::spawn(async move {
         let ended = guest.drive(request, answer).await;
         // The slot is free only when the instance and its memory are gone, which they are by now.
         drop(permit);
         ended
     }));
-    let answered = head.await;
-    if progress.is_too_large() {
-        return Err(Failure::BodyTooLarge);
-    }
-    let (mut head, body) = match answered {
-        Ok(Ok(response)) => response.into_parts(),
-        Ok(Err(code)) => {
-            return Err(label.failed(
-                Failure::GuestNoResponse,
-                &format!("it set an error: {code}"),
-            ));
-        }
-        Err(_) => {
-            let ended = task.ended().await;
-            return Err(ended
-                .err()
-                .unwrap_or_else(|| label.failed(Failure::GuestNoResponse, "it ended without a response")));
-        }
+    let answered = answered(head, &mut task, &progress, &label);
+    let response = match limits.first_byte {
+        None => answered.await,
+        Some(limit) => match Box::pin(timeout(limit, answered)).await {
+            Ok(answered) => answered,
+            Err(_) => Err(label.failed(
+                late_head(&progress),
+                &format!("no head came within {limit:?}"),
+            )),
+        },
     };
+    let (mut head, body) = response?.into_parts();
     answer::check(&head).map_err(|error| label.failed(Failure::GuestBadResponse, &error))?;
     let status = head.status;
+    let pace = limits.idle.zip(stream);
+    let pace = pace.map(|(limit, stream)| Box::new(Pace::begin(limit, stream, progress)));
     if content::is_forbidden(&method, status) {
         let mut unread = Unread::new(body, task);
         let length = poll_fn(|cx| Poll::Ready(unread.skip(cx))).await?;
@@ -126,9 +125,9 @@ where
         unread.leave();
         return Ok(Response::from_parts(head, GuestBody::none()));
     }
-    let mut waiting = Some((body, task, timer));
+    let mut waiting = Some((body, task, timer, pace));
     let body = poll_fn(|cx| match waiting.take() {
-        Some((body, task, timer)) => Poll::Ready(GuestBody::gather(body, task, timer, &label, cx)),
+        Some((body, task, timer, pace)) => Poll::Ready(GuestBody::gather(body, task, timer, &label, pace, cx)),
         None => Poll::Ready(Err(Failure::GuestNoResponse)),
     });
     let body = body.await?;
@@ -139,6 +138,41 @@ where
         ));
     }
     Ok(Response::from_parts(head, body))
+}
+
+/// Waits for the guest's head, or its end without one.
+async fn answered(
+    head: oneshot::Receiver<Head>,
+    task: &mut GuestTask,
+    progress: &Progress,
+    label: &Label,
+) -> Result<Response<HyperOutgoingBody>, Failure> {
+    let answered = head.await;
+    if progress.is_too_large() {
+        return Err(Failure::BodyTooLarge);
+    }
+    match answered {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(code)) => Err(label.failed(
+            Failure::GuestNoResponse,
+            &format!("it set an error: {code}"),
+        )),
+        Err(_) => {
+            let ended = task.ended().await;
+            Err(ended
+                .err()
+                .unwrap_or_else(|| label.failed(Failure::GuestNoResponse, "it ended without a response")))
+        }
+    }
+}
+
+/// Whoever was waited for when the time for the head was up is the one that was late.
+fn late_head(progress: &Progress) -> Failure {
+    if progress.is_awaited() {
+        Failure::RequestTimeout
+    } else {
+        Failure::FirstByteTimeout
+    }
 }
 
 /// Returns whether a head says that there is more than an empty body.
@@ -154,6 +188,7 @@ struct Guest {
     egress: Egress,
     request_id: RequestId,
     progress: Progress,
+    stream: Option<Arc<Stream>>,
 }
 
 impl Guest {
@@ -169,6 +204,7 @@ impl Guest {
             egress,
             request_id,
             progress,
+            stream,
         } = self;
         let label = Label {
             account: Arc::clone(&account),
@@ -199,7 +235,7 @@ impl Guest {
             turns::queue_up(store.data().package()).await;
             handle(&mut store, &account, &loaded, request, answer).await
         };
-        let failure = match in_time(&account, work).await {
+        let failure = match in_time(&account, stream.as_deref(), work).await {
             Ok(Ok(())) => return Ok(()),
             // What ends with 0 has done what it was to do; whether that was an answer is seen where one is waited for.
             Ok(Err(error)) if is_success(&error) && !store.data_mut().has_unfinished_body() => {

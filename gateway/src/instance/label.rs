@@ -15,7 +15,9 @@ impl Label {
     /// Counts and logs that the guest has failed; `error` is what is known beyond the reason.
     pub(super) fn failed(&self, failure: Failure, error: &str) -> Failure {
         match failure {
-            Failure::Deadline | Failure::RequestTimeout => self.account.metrics().timeouts.inc(),
+            Failure::Deadline | Failure::FirstByteTimeout | Failure::IdleTimeout | Failure::RequestTimeout => {
+                self.account.metrics().timeouts.inc()
+            }
             Failure::GuestTrap | Failure::MemoryLimit => self.account.metrics().traps.inc(),
             _ => {}
         }

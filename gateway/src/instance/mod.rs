@@ -13,6 +13,7 @@ mod loaded;
 mod memory;
 mod outgoing_response;
 mod output;
+mod pace;
 mod request_body;
 mod response_body;
 mod turns;

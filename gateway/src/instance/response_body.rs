@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     future::Future as _,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Instant,
 };
 
@@ -15,7 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::task::JoinHandle;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-use super::label::Label;
+use super::{label::Label, pace::Pace};
 use crate::{error::Failure, metrics::RouteMetrics, request_log::RequestLine};
 
 /// A body that ended before its end: the connection is cut, since the head is already with the client.
@@ -64,7 +64,7 @@ impl GuestTask {
     }
 
     /// Waits for the guest's end.
-    pub(super) async fn ended(mut self) -> Result<(), Failure> {
+    pub(super) async fn ended(&mut self) -> Result<(), Failure> {
         match self.0.as_mut() {
             Some(task) => flatten(task.await),
             None => Ok(()),
@@ -125,6 +125,8 @@ struct Rest {
     body: HyperOutgoingBody,
     task: GuestTask,
     label: Label,
+    /// That of a body that may go on for longer than its guest's `timeout`.
+    pace: Option<Box<Pace>>,
 }
 
 impl GuestBody {
@@ -144,6 +146,7 @@ impl GuestBody {
         mut task: GuestTask,
         timer: Option<RouteTimer>,
         label: &Label,
+        pace: Option<Box<Pace>>,
         cx: &mut Context<'_>,
     ) -> Result<Self, Failure> {
         let mut ready = VecDeque::new();
@@ -176,6 +179,7 @@ impl GuestBody {
                 body,
                 task,
                 label: label.clone(),
+                pace,
             }),
             _timer: timer,
             line: None,
@@ -195,12 +199,31 @@ impl GuestBody {
         if let Some(frame) = self.ready.pop_front() {
             return Poll::Ready(Some(Ok(frame)));
         }
-        let Some(Rest { body, task, label }) = &mut self.rest else {
+        let Some(rest) = &mut self.rest else {
             return Poll::Ready(None);
         };
+        let Rest {
+            body,
+            task,
+            label,
+            pace,
+        } = rest;
         match Pin::new(body).poll_frame(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+            Poll::Pending => {
+                let Some(pace) = pace else {
+                    return Poll::Pending;
+                };
+                let late = ready!(pace.poll_late(label, cx));
+                // The guest is stopped.
+                self.rest = None;
+                Poll::Ready(Some(Err(BodyError::Guest(late))))
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(pace) = pace {
+                    pace.kept();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(match task.failure(cx) {
                 Some(failure) => BodyError::Guest(failure),
                 None => {

@@ -36,6 +36,7 @@ mod dapr_trace;
 mod drain;
 mod early_answers;
 mod engines;
+mod event_streams;
 mod failures;
 mod floods;
 mod guest_answers;

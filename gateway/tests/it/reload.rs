@@ -21,7 +21,7 @@ async fn reload(gateway: &TestGateway) -> Reply {
 }
 
 /// Writes another configuration and has it served.
-async fn change(gateway: &TestGateway, builder: &Builder) -> Value {
+pub(crate) async fn change(gateway: &TestGateway, builder: &Builder) -> Value {
     builder.write_to(gateway.folder());
     let reply = reload(gateway).await;
     assert_eq!(reply.status, 200, "{}", reply.text());
