@@ -12,6 +12,7 @@ mod address;
 pub mod admin;
 mod admission;
 pub mod bootstrap;
+pub mod build;
 pub mod config;
 mod content;
 mod deliveries;

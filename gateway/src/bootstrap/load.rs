@@ -7,6 +7,7 @@ use rayon::{
     iter::{Either, IntoParallelRefIterator as _, ParallelIterator as _},
 };
 
+use wasmgate_common::{Code, Diagnostic};
 use wasmgate_dapr::BuildingBlocks;
 
 use super::{StartError, dapr, machine, memory_limit, metrics, system};
@@ -18,7 +19,7 @@ use crate::{
     gateway::{Gateway, Shared},
     machine_memory::{MachineMemory, MemoryCollector},
     metrics::Metrics,
-    package::{Budget, LoadedPackages, Loader, Package, Registered},
+    package::{Budget, LoadedPackages, Loader, Package, PackageError, Registered},
     request_log,
     unsent::UnsentCollector,
 };
@@ -99,13 +100,31 @@ pub(super) fn register_known<'a>(
     known: impl Fn(&PackageConfig) -> Option<&'a Registered> + Sync,
 ) -> Result<Vec<Registered>, StartError> {
     let unfit = dapr::check(config).into_iter();
-    let mut unfit: Vec<_> = unfit
+    let unfit: Vec<_> = unfit
         .map(|wrong| config.at_key("dapr.components", wrong))
         .collect();
+    let registered = register_packages(config, loader, known);
+    if unfit.is_empty() {
+        return registered;
+    }
+    let mut all = config.diagnostics(unfit);
+    match registered {
+        Err(StartError::Packages(failed)) => all.merge(failed),
+        Err(other) => return Err(other),
+        Ok(_) => {}
+    }
+    Err(StartError::Packages(all))
+}
+
+/// The same without the component files.
+pub(super) fn register_packages<'a>(
+    config: &Config,
+    loader: &Loader,
+    known: impl Fn(&PackageConfig) -> Option<&'a Registered> + Sync,
+) -> Result<Vec<Registered>, StartError> {
     let register = |package: &PackageConfig| {
-        loader
-            .register(package, package.engine, known(package))
-            .map_err(|error| config.at_source(package, error.into()))
+        let registered = loader.register(package, package.engine, known(package));
+        registered.map_err(|error| config.at_source(package, mistake(package, error)))
     };
     let (registered, failed): (Vec<_>, Vec<_>) = loader.threads().install(|| {
         let packages = config.packages.par_iter().map(register);
@@ -114,12 +133,20 @@ pub(super) fn register_known<'a>(
             Err(mistake) => Either::Right(mistake),
         })
     });
-    unfit.extend(failed);
-    if unfit.is_empty() {
+    if failed.is_empty() {
         Ok(registered)
     } else {
-        Err(StartError::Packages(config.diagnostics(unfit)))
+        Err(StartError::Packages(config.diagnostics(failed)))
     }
+}
+
+/// A package's error; the help is its build command, if that is what is missing.
+fn mistake(package: &PackageConfig, error: PackageError) -> Diagnostic {
+    let mut mistake = Diagnostic::from(error);
+    if mistake.code == Code::FileMissing && package.build.is_some() {
+        mistake.help = format!("run `wasmgate build {}`, or correct the path", package.name);
+    }
+    mistake
 }
 
 /// The number of instances that each package may have at once: its `concurrency`, or less where the engine's slots do

@@ -90,6 +90,15 @@ pub fn check(config: &Config) -> Result<Vec<Registered>, StartError> {
     Err(StartError::Packages(mistakes))
 }
 
+/// The same of the packages alone.
+///
+/// # Errors
+/// With every package that cannot be served.
+pub fn check_packages(config: &Config) -> Result<Vec<Registered>, StartError> {
+    let metrics = Arc::new(metrics()?);
+    load::register_packages(config, &load::loader(config, &metrics)?, |_| None)
+}
+
 /// The mistakes of a configuration, and those of the packages that are right in it.
 pub fn all_mistakes(rejected: Rejected) -> Diagnostics {
     let Rejected {

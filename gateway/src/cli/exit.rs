@@ -6,6 +6,10 @@ use wasmgate::{admin::client::CallError, bootstrap::StartError};
 pub(crate) const USAGE: u8 = 64;
 /// An address is taken (`EX_UNAVAILABLE`).
 const UNAVAILABLE: u8 = 69;
+/// A build command failed (`EX_SOFTWARE`).
+const NOT_BUILT: u8 = 70;
+/// Ctrl-C ended a build, as a shell tells it: 128 and the number of the signal.
+const INTERRUPTED: u8 = 130;
 /// The machine does not give what is needed (`EX_OSERR`).
 const OS_ERROR: u8 = 71;
 /// A file cannot be made (`EX_CANTCREAT`).
@@ -37,6 +41,22 @@ impl Exit {
         Self {
             code: CANNOT_CREATE,
             message,
+        }
+    }
+
+    /// A build command that failed; `message` is said as it is.
+    pub(super) fn not_built(message: String) -> Self {
+        Self {
+            code: NOT_BUILT,
+            message,
+        }
+    }
+
+    /// A build that somebody ended.
+    pub(super) fn interrupted() -> Self {
+        Self {
+            code: INTERRUPTED,
+            message: "error: the build was stopped".to_owned(),
         }
     }
 

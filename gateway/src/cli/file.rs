@@ -1,6 +1,9 @@
 //! The configuration that a command is about.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use wasmgate::{
@@ -16,6 +19,13 @@ pub(crate) struct File {
     /// The configuration
     #[arg(default_value = "wasmgate.toml")]
     pub(super) file: PathBuf,
+    #[command(flatten)]
+    more: More,
+}
+
+/// What is laid over a configuration, and what its variables stand for.
+#[derive(Args)]
+pub(crate) struct More {
     /// Lay this configuration over it: tables are joined key by key, any other value is replaced
     #[arg(long, value_name = "FILE")]
     with: Vec<PathBuf>,
@@ -30,13 +40,7 @@ pub(crate) struct File {
 impl File {
     /// All that is to be read.
     pub(super) fn input(&self) -> Input {
-        let variables: BTreeMap<String, String> = self.env.iter().cloned().collect();
-        Input {
-            file: self.file.clone(),
-            with: self.with.clone(),
-            env_files: self.env_file.clone(),
-            variables: Variables::new(variables),
-        }
+        self.more.input(&self.file)
     }
 
     /// Reads and checks it, its packages too if anything is wrong, so that everything is reported at once.
@@ -44,6 +48,19 @@ impl File {
         self.input()
             .load()
             .map_err(|rejected| Exit::usage(bootstrap::all_mistakes(rejected).to_string()))
+    }
+}
+
+impl More {
+    /// All that is to be read of a configuration.
+    pub(super) fn input(&self, file: &Path) -> Input {
+        let variables: BTreeMap<String, String> = self.env.iter().cloned().collect();
+        Input {
+            file: file.to_owned(),
+            with: self.with.clone(),
+            env_files: self.env_file.clone(),
+            variables: Variables::new(variables),
+        }
     }
 }
 

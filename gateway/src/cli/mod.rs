@@ -1,5 +1,6 @@
 //! The commands, a file each; here is what they share.
 
+mod build;
 mod check;
 mod compile;
 mod complete;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     New(new::New),
     /// Add a package to a configuration
     Add(new::Add),
+    /// Build packages by the commands that the configuration has for them, and check what they made
+    Build(build::Build),
     /// Serve the routes of a configuration
     Up(up::Up),
     /// Check a configuration and its packages without listening
@@ -66,6 +69,7 @@ impl Command {
         match self {
             Self::New(new) => new.run(),
             Self::Add(add) => add.run(),
+            Self::Build(build) => build.run(),
             Self::Up(up) => up.run(),
             Self::Check(check) => check.run(),
             Self::Compile(compile) => compile.run(),

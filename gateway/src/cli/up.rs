@@ -8,7 +8,11 @@ use wasmgate::{
     config,
 };
 
-use super::{Exit, File, print};
+use super::{
+    Exit, File,
+    build::{self, Which},
+    print,
+};
 
 /// Its arguments.
 #[derive(Args)]
@@ -21,7 +25,11 @@ pub(crate) struct Up {
     /// Serve metrics and health here instead of `[server] admin`
     #[arg(long, value_name = "ADDRESS")]
     admin: Option<SocketAddr>,
-    /// Serve each change of the configuration, its components and component files as soon as it is on disk
+    /// Build every package that has a build command first; otherwise only those that are not built yet are
+    #[arg(long)]
+    build: bool,
+    /// Build first, and serve each change of the configuration, its components and component files as soon as it is on
+    /// disk
     #[arg(long)]
     watch: bool,
 }
@@ -29,6 +37,12 @@ pub(crate) struct Up {
 impl Up {
     pub(super) fn run(self) -> Result<ExitCode, Exit> {
         let config = self.file.load()?;
+        let which = match (self.build, self.watch) {
+            (true, _) => Which::All,
+            (false, true) => Which::AllThatCan,
+            (false, false) => Which::Missing,
+        };
+        build::before_serving(&config, which)?;
         let overrides = Overrides {
             listen: self.listen,
             admin: self.admin,

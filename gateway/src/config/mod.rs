@@ -2,9 +2,11 @@
 //!
 //! The text becomes a tree of values that know their places; each section reads its own keys from it
 //! into a checked type and notes what is wrong; if anything was noted there is no [`Config`] but
-//! [`Rejected`]. What a [`Config`] says is right in itself and files that it names exist; whether they
-//! are components is found out by whoever loads them, and reported with [`Config::diagnostics`].
+//! [`Rejected`]. What a [`Config`] says is right in itself and files that it names exist, but for those that a build
+//! command makes; whether they are components is found out by whoever loads them, and reported with
+//! [`Config::diagnostics`].
 
+mod build;
 mod dapr;
 mod document;
 mod env_file;
@@ -43,6 +45,7 @@ use std::{
 use toml::de::DeTable;
 use wasmgate_common::{Diagnostic, Diagnostics, Place};
 
+pub use build::{BuildConfig, SourceGlob};
 pub use dapr::{DaprConfig, DaprMode};
 pub use environment::Environment;
 pub use input::{Input, MAX_FILE};
@@ -228,6 +231,16 @@ impl Config {
     pub fn at_source(&self, package: &PackageConfig, wrong: Diagnostic) -> Diagnostic {
         let key = format!("package.{}.source", package.name);
         wrong.at(package.source_at.place(&key))
+    }
+
+    /// Gives a mistake that was found in building a package its place.
+    pub fn at_build(&self, package: &PackageConfig, wrong: Diagnostic) -> Diagnostic {
+        match &package.build {
+            Some(build) => wrong.at(build
+                .command_at
+                .place(&format!("package.{}.build.command", package.name))),
+            None => self.at_source(package, wrong),
+        }
     }
 
     /// A list of mistakes that were found later.

@@ -10,6 +10,7 @@ use wasmgate_common::{AppId, Code, Diagnostic};
 use wasmgate_dapr::{Grants, Quotas};
 
 use super::{
+    build::BuildConfig,
     grants,
     limits::Limits,
     origin::Origin,
@@ -31,6 +32,8 @@ pub struct PackageConfig {
     pub source: Source,
     /// The position of `source`, for what is found wrong with the component itself.
     pub source_at: Spot,
+    /// How the component is built; `None` for one that is built elsewhere.
+    pub build: Option<BuildConfig>,
     /// The digest that the component must have; `None` takes what is there.
     pub sha256: Option<Sha256Digest>,
     /// The engine it is to run in; `None` for the one that suits its component.
@@ -60,8 +63,17 @@ pub type Sha256Digest = [u8; 32];
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Source {
-    /// A file, resolved against the folder of the configuration; it existed and was not empty.
+    /// A file, resolved against the folder of the configuration. It existed and was not empty, unless a build command
+    /// makes it.
     File(PathBuf),
+}
+
+impl Source {
+    /// Returns whether there is something to be served.
+    pub fn is_there(&self) -> bool {
+        let Self::File(file) = self;
+        fs::metadata(file).is_ok_and(|found| found.len() > 0)
+    }
 }
 
 impl PackageName {
@@ -124,8 +136,9 @@ impl fmt::Display for PackageName {
 }
 
 /// The keys of `[package.NAME]`.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "source",
+    "build",
     "sha256",
     "engine",
     "env",
@@ -146,6 +159,8 @@ impl PackageConfig {
             name,
             source,
             source_at: _,
+            // What is served is the same, whoever made it.
+            build: _,
             sha256,
             engine,
             env,
@@ -194,6 +209,7 @@ impl PackageConfig {
         (limits, quotas): (Limits, Quotas),
     ) -> Option<Self> {
         let source = source(section, folder);
+        let build = BuildConfig::read(section, folder);
         let sha256 = section.parsed("sha256", EXAMPLE_DIGEST, digest);
         let env = env(section);
         let outbound = section
@@ -212,6 +228,7 @@ impl PackageConfig {
             name: name?,
             source: source?,
             source_at: section.spot_of("source")?,
+            build,
             sha256,
             engine,
             env,
@@ -276,13 +293,13 @@ fn source(package: &Section<'_>, folder: &Path) -> Option<Source> {
                 ));
             }
             let path = folder.join(text);
-            check_file(text, &path)?;
+            check_file(text, &path, package.has("build"))?;
             Ok(Source::File(path))
         },
     )
 }
 
-fn check_file(text: &str, path: &Path) -> Result<(), Diagnostic> {
+fn check_file(text: &str, path: &Path, is_built: bool) -> Result<(), Diagnostic> {
     let shown = path.display();
     if text.is_empty() {
         return Err(Diagnostic::new(
@@ -297,7 +314,8 @@ fn check_file(text: &str, path: &Path) -> Result<(), Diagnostic> {
             format!("{shown} is a directory"),
             "write the path of the component's file in it",
         )),
-        Ok(metadata) if metadata.is_file() && metadata.len() == 0 => Err(Diagnostic::new(
+        Err(error) if is_built && error.kind() == ErrorKind::NotFound => Ok(()),
+        Ok(metadata) if metadata.is_file() && metadata.len() == 0 && !is_built => Err(Diagnostic::new(
             Code::NotAComponent,
             format!("{shown} is empty"),
             "build the component again",

@@ -16,6 +16,7 @@ mod harness;
 
 mod admin;
 mod beside_dapr;
+mod building;
 mod closed_world;
 mod coffee_shop;
 mod compiled_cache;

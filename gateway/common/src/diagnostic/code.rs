@@ -47,6 +47,8 @@ pub enum Code {
     WrongWorld,
     /// `component-too-large`: a package's component needs more than one may have.
     ComponentTooLarge,
+    /// `not-built`: a package's build command failed, or did not make its file.
+    NotBuilt,
     /// `cache-unusable`: compiled code cannot be kept or loaded.
     CacheUnusable,
     /// `data-unusable`: the building blocks' data cannot be opened.
@@ -57,7 +59,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::FileMissing,
         Self::FileUnreadable,
         Self::FileTooLong,
@@ -78,6 +80,7 @@ impl Code {
         Self::InvalidComponent,
         Self::WrongWorld,
         Self::ComponentTooLarge,
+        Self::NotBuilt,
         Self::CacheUnusable,
         Self::DataUnusable,
         Self::DataInUse,
@@ -106,6 +109,7 @@ impl Code {
             Self::InvalidComponent => "invalid-component",
             Self::WrongWorld => "wrong-world",
             Self::ComponentTooLarge => "component-too-large",
+            Self::NotBuilt => "not-built",
             Self::CacheUnusable => "cache-unusable",
             Self::DataUnusable => "data-unusable",
             Self::DataInUse => "data-in-use",
