@@ -225,6 +225,15 @@ impl BuildingBlocks {
         }
     }
 
+    /// Has a sidecar take up no more deliveries, and returns when it has understood and none is under way: see
+    /// [`Sidecar::leave`] and [`Sidecar::left`]. Embedded, deliveries go on until [`BuildingBlocks::stop`].
+    pub async fn leave(&self) {
+        if let Some(sidecar) = self.sidecar() {
+            sidecar.leave();
+            sidecar.left().await;
+        }
+    }
+
     /// Takes up no more deliveries and waits for those under way. A sidecar delivers again what it
     /// has no answer for.
     pub async fn stop(&self) {

@@ -21,6 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use parking_lot::Mutex;
 use serde::Serialize;
 use wasmgate_common::Problem;
 use wasmgate_dapr::BuildingBlocks;
@@ -46,6 +47,8 @@ struct Shared {
     /// Asked of operators who do not call from this machine.
     token: Option<Secret>,
     gateway: OnceLock<Current>,
+    /// What the start waits for, if it does.
+    waiting: Mutex<Option<String>>,
     draining: AtomicBool,
     reloads: Reloads,
 }
@@ -57,9 +60,15 @@ impl Status {
             metrics,
             token,
             gateway: OnceLock::new(),
+            waiting: Mutex::default(),
             draining: AtomicBool::new(false),
             reloads: Reloads::default(),
         }))
+    }
+
+    /// From now on the start waits for somebody else, as the reason tells, or for nobody.
+    pub(crate) fn waiting(&self, reason: Option<String>) {
+        *self.0.waiting.lock() = reason;
     }
 
     /// From now on the gateway is ready.

@@ -78,6 +78,9 @@ pub(super) fn conditions(status: &Status) -> Vec<Condition> {
         unready: true,
     };
     let Some(gateway) = status.gateway() else {
+        if let Some(reason) = &*status.0.waiting.lock() {
+            return vec![about_all("data-in-use", reason)];
+        }
         let detail = "packages are being compiled and checked, or asked for their subscriptions";
         return vec![about_all("starting", detail)];
     };

@@ -8,9 +8,9 @@ use rayon::{
 };
 
 use wasmgate_common::{Code, Diagnostic};
-use wasmgate_dapr::BuildingBlocks;
+use wasmgate_dapr::{BuildingBlocks, OpenError};
 
-use super::{StartError, dapr, machine, memory_limit, metrics, system};
+use super::{StartError, dapr, machine, memory_limit, metrics, system, wait};
 use crate::{
     account::Account,
     config::{Config, PackageConfig},
@@ -29,11 +29,15 @@ use crate::{
 /// # Errors
 /// With every package that cannot be served.
 pub fn load(config: Config) -> Result<Gateway, StartError> {
-    load_with(config, Arc::new(metrics()?))
+    load_with(config, Arc::new(metrics()?), |_| {})
 }
 
-/// The same with metrics that are shown already.
-pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway, StartError> {
+/// The same with metrics that are shown already; `waits` is told what the load waits for, if it does.
+pub(super) fn load_with(
+    config: Config,
+    metrics: Arc<Metrics>,
+    waits: impl Fn(Option<String>),
+) -> Result<Gateway, StartError> {
     request_log::choose(config.log.requests);
     let loader = loader(&config, &metrics)?;
     let collector = EngineCollector::new(Arc::clone(loader.engines())).map_err(|error| machine(&error))?;
@@ -42,7 +46,8 @@ pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway
         .map_err(|error| machine(&error))?;
     let registered = register(&config, &loader)?;
     dapr::warn(&config);
-    let blocks = open_blocks(&config)?;
+    let blocks = wait::until_free(config.dapr.data_wait, waits, || dapr::open(&config));
+    let blocks = blocks.map_err(|error| unopened(&config, error))?;
     let loaded_packages = LoadedPackages::new(
         Budget::from_system(config.server.loaded_code),
         metrics.evictions.clone(),
@@ -81,11 +86,13 @@ pub(super) fn load_with(config: Config, metrics: Arc<Metrics>) -> Result<Gateway
 
 /// Opens the building blocks if the configuration has any use for them.
 pub(super) fn open_blocks(config: &Config) -> Result<Option<BuildingBlocks>, StartError> {
-    dapr::open(config).map_err(|error| {
-        let mistakes = Vec::from(error).into_iter();
-        let mistakes = mistakes.map(|mistake| config.at_key("dapr.data", mistake));
-        StartError::Data(config.diagnostics(mistakes.collect()))
-    })
+    dapr::open(config).map_err(|error| unopened(config, error))
+}
+
+fn unopened(config: &Config, error: OpenError) -> StartError {
+    let mistakes = Vec::from(error).into_iter();
+    let mistakes = mistakes.map(|mistake| config.at_key("dapr.data", mistake));
+    StartError::Data(config.diagnostics(mistakes.collect()))
 }
 
 /// Checks the component files, and compiles what is not compiled yet, as many packages at once as there are cores.

@@ -7,6 +7,7 @@ mod reload;
 mod sockets;
 mod system;
 mod unmet;
+mod wait;
 mod watch;
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
@@ -160,10 +161,12 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
         .watch
         .then(|| watch::Watch::new(config.clone()))
         .transpose()?;
-    let loading = tokio::task::spawn_blocking(move || load::load_with(config, metrics));
+    let told = status.clone();
+    let loading = tokio::task::spawn_blocking(move || load::load_with(config, metrics, |reason| told.waiting(reason)));
     let gateway = tokio::select! {
         loaded = loading => Current::new(Arc::new(loaded.map_err(|error| machine(&error))??)),
-        () = signals.end() => return Ok(Ended::Cut),
+        // Nothing has been served, so nothing is cut.
+        () = signals.end() => return Ok(Ended::Drained),
     };
     tokio::spawn(trim(gateway.clone()));
     let deliveries = Deliveries::start(&gateway, &server, app, sockets.dapr);
@@ -205,10 +208,10 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
     Ok(ended)
 }
 
-/// Ends the public listener before deliveries: what is in flight may still cause some.
+/// Ends the public listener, and meanwhile tells a sidecar that the gateway goes; both before the listener of deliveries,
+/// which what is in flight may still cause.
 async fn drain(workers: Workers, mut deliveries: Deliveries) -> Ended {
-    deliveries.begin_drain();
-    let is_whole = workers.drain().await;
+    let (is_whole, ()) = tokio::join!(workers.drain(), deliveries.leave());
     deliveries.drain().await;
     if is_whole { Ended::Drained } else { Ended::Cut }
 }

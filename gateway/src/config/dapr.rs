@@ -3,7 +3,9 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use http::{HeaderValue, Uri, uri::Authority};
@@ -21,6 +23,13 @@ use super::{
 
 /// The folder of embedded building blocks' data unless configured.
 const DATA: &str = ".wasmgate";
+
+/// The time for which a start waits for data that another process holds, unless configured: the drain of a gateway
+/// before it, which takes 30 seconds unless configured, and as much again.
+const DATA_WAIT: Duration = Duration::from_secs(60);
+
+/// The range of `data_wait`: whoever waits for longer has another process to look for.
+const DATA_WAITS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(3600);
 
 /// The folder of component files unless configured.
 const COMPONENTS: &str = "components";
@@ -42,6 +51,8 @@ pub struct DaprConfig {
     pub mode: DaprMode,
     /// Embedded: the folder for state, queues and jobs.
     pub data: PathBuf,
+    /// Embedded: the time for which a start waits for the process that holds `data`.
+    pub data_wait: Duration,
     /// Embedded: the folder of component files; `None` when none is named and the default one does
     /// not exist.
     pub components: Option<PathBuf>,
@@ -88,9 +99,10 @@ pub enum DaprMode {
 }
 
 /// The keys of `[dapr]`.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "mode",
     "data",
+    "data_wait",
     "components",
     "listen",
     "allowed_hosts",
@@ -113,6 +125,7 @@ impl DaprConfig {
         let data = section
             .and_then(|s| s.text("data", DATA))
             .map_or(DATA, |item| item.value);
+        let data_wait = section.and_then(|s| s.parsed("data_wait", "60s", |text| unit::duration(text, &DATA_WAITS)));
         let sidecar = section.and_then(|s| s.parsed("sidecar", SIDECAR, sidecar));
         let mode = section.and_then(|s| s.parsed("mode", "embedded", DaprMode::parse));
         let mode = mode.unwrap_or(DaprMode::Embedded);
@@ -126,6 +139,7 @@ impl DaprConfig {
         Self {
             mode,
             data: folder.join(data),
+            data_wait: data_wait.unwrap_or(DATA_WAIT),
             components: components(section, folder),
             listen: listen.or((mode == DaprMode::Sidecar).then_some(APP_PORT)),
             allowed_hosts: listed("allowed_hosts", "wasmgate.internal", host),

@@ -64,6 +64,7 @@ fn fixed_of_dapr(dapr: &DaprConfig) -> Vec<Key> {
     vec![
         ("dapr.mode", format!("{:?}", dapr.mode)),
         ("dapr.data", format!("{:?}", dapr.data)),
+        ("dapr.data_wait", format!("{:?}", dapr.data_wait)),
         ("dapr.listen", format!("{:?}", dapr.listen)),
         ("dapr.allowed_hosts", format!("{:?}", dapr.allowed_hosts)),
         (

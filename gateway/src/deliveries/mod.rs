@@ -112,12 +112,18 @@ impl Deliveries {
         })
     }
 
-    /// Has every answer on the listener be the last one on its connection: the end has begun, but requests in flight
-    /// elsewhere may still cause deliveries.
-    pub(crate) fn begin_drain(&self) {
-        if let Some(server) = &self.server {
+    /// Begins the end, while requests in flight elsewhere may still cause deliveries: a sidecar is told to take up no
+    /// more, and waited for until it has none under way; for other processes every answer on the listener is the last
+    /// one on its connection.
+    pub(crate) async fn leave(&self) {
+        let gateway = self.gateway.load_called();
+        let Some(building_blocks) = gateway.building_blocks() else {
+            return;
+        };
+        if let (Some(server), Some(_)) = (&self.server, building_blocks.embedded()) {
             server.begin_drain();
         }
+        building_blocks.leave().await;
     }
 
     /// Takes up no more deliveries and waits for those under way.

@@ -4,5 +4,6 @@
 
 mod crashes;
 mod orders;
+mod rollout;
 mod stores;
 mod street;

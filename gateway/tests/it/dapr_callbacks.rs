@@ -2,13 +2,18 @@
 
 use std::net::SocketAddr;
 
-use http::Request;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
 use wasmgate_real_dapr::Place;
 
 use crate::{
     dapr_sidecar::{SIDECAR, beside, sidecar},
-    harness::{Reply, TestGateway, full, send_to},
+    harness::{Reply, Signal, TestGateway, full, send_to, until},
 };
 
 const TOKEN: &str = "the-token-of-the-app";
@@ -197,4 +202,101 @@ async fn another_apps_invocation_comes_in_by_the_routes() {
     for path in ["/dapr/subscribe", "/events/of-a", "/job/1-a-x"] {
         assert_eq!(request(path).await.status, 404, "{path}");
     }
+}
+
+/// A sidecar that has subscribed for its app and says that it checks it so often, and after so many failures in a row
+/// holds it for gone; the test makes the checks.
+async fn checking(interval: &str, threshold: u32) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let metadata = json!({
+        "id": "app", "subscriptions": [{"pubsubname": "pubsub", "topic": "orders", "rules": []}],
+        "appConnectionProperties": {"port": 3001, "health": {
+            "healthCheckPath": "/healthz", "healthProbeInterval": interval, "healthThreshold": threshold,
+        }},
+    });
+    let metadata = metadata.to_string();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let metadata = metadata.clone();
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (status, body) = match request.uri().path() {
+                    "/v1.0/metadata" => (200, metadata.clone()),
+                    // Healthy, and state is kept.
+                    _ => (204, String::new()),
+                };
+                let response = Response::builder()
+                    .status(status)
+                    .body(Full::<Bytes>::from(body));
+                std::future::ready(response)
+            });
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    address
+}
+
+fn subscriber(sidecar: SocketAddr) -> TestGateway {
+    let subscribes = r#"env = { SUBSCRIPTIONS = '[{"pubsubname":"pubsub","topic":"orders","route":"/events"}]' }
+        dapr = { state = ["statestore"], subscribe = ["pubsub/*"] }"#;
+    let gateway = beside(sidecar).guest_as("a", "takes_deliveries", subscribes);
+    gateway.environment("APP_API_TOKEN", TOKEN).start()
+}
+
+#[tokio::test]
+async fn a_sidecar_sees_the_end_first_and_its_deliveries_are_taken_until_it_has() {
+    let mut gateway = subscriber(checking("60s", 3).await);
+    gateway.ready().await;
+    let port = gateway.dapr_address().await;
+    let ask = async |method: &str, path: &str, body: String| {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "app");
+        let request = request
+            .header("dapr-api-token", TOKEN)
+            .header("content-type", "application/cloudevents+json");
+        send_to(port, request.body(full(body)).unwrap()).await
+    };
+    let check = async || ask("GET", "/healthz", String::new()).await.status.as_u16();
+    assert_eq!(check().await, 200);
+    gateway.signal(Signal::Terminate);
+    until("a public listener that is closed", || async {
+        TcpStream::connect(gateway.address).await.is_err()
+    })
+    .await;
+    let event = |id: &str| {
+        json!({"id": id, "specversion": "1.0", "type": "t", "source": "s",
+        "pubsubname": "pubsub", "topic": "orders", "data": 1})
+    };
+    for number in 0..2 {
+        assert_eq!(check().await, 503, "check {number}");
+        let taken = ask(
+            "POST",
+            "/wasmgate-events/pubsub/orders",
+            event(&format!("e{number}")).to_string(),
+        )
+        .await;
+        assert_eq!(
+            taken.is(200).json(),
+            json!({"status": "SUCCESS"}),
+            "delivery {number}"
+        );
+    }
+    assert_eq!(gateway.admin_get("/readyz").await.status, 503);
+    assert_eq!(check().await, 503);
+    assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_sidecar_that_does_not_ask_any_more_is_not_waited_for_long() {
+    let mut gateway = subscriber(checking("1ms", 1).await);
+    gateway.ready().await;
+    gateway.signal(Signal::Terminate);
+    assert_eq!(gateway.ended().await.code(), Some(0));
+    assert!(
+        gateway.log().contains("has not asked often enough"),
+        "{}",
+        gateway.log()
+    );
 }

@@ -210,7 +210,8 @@ async fn a_database_that_is_damaged_is_refused_by_its_name_and_left_alone() {
 #[test]
 fn a_second_gateway_on_the_same_data_is_refused() {
     let folder = TempDir::new().unwrap();
-    let _first = shop().start_in(folder.path());
+    let shop = shop().dapr("data_wait = \"0s\"");
+    let _first = shop.start_in(folder.path());
     let output = run(folder.path(), &["up"]);
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(IO_ERROR), "{told}");

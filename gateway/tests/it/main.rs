@@ -34,6 +34,7 @@ mod dapr_quotas;
 mod dapr_sidecar;
 mod dapr_state;
 mod dapr_trace;
+mod data_wait;
 mod drain;
 mod early_answers;
 mod engines;

@@ -24,6 +24,8 @@
 //! `Retry-After`; its question for subscriptions waits until every package has told its own; and
 //! events for packages here are not published before it has subscribed for them. [`Sidecar::state`]
 //! is ready when it has, or after a while with a detail; a sidecar that is lost later is a detail.
+//! At the end the sidecar's checks of the app fail first, and its deliveries are taken until it has
+//! noticed ([`Sidecar::leave`], [`Sidecar::left`]).
 
 mod allowed_metadata;
 mod answers;
@@ -34,6 +36,7 @@ mod client;
 mod delivered;
 mod fanout;
 mod health;
+mod leaving;
 mod listed;
 mod meta;
 mod names;
@@ -162,6 +165,18 @@ impl Sidecar {
             .iter()
             .any(|(name, apps)| lenient(name) == path && apps.contains(app));
         has_prefix(&path) || binding || self.shared.fan_out.load().has_path(app, &path)
+    }
+
+    /// Has every check of the app fail from now on, so that the sidecar takes up no more events, jobs and bindings;
+    /// what it delivers is still taken.
+    pub fn leave(&self) {
+        self.shared.leaving.begin();
+    }
+
+    /// Returns when a sidecar that checks the app has seen it fail after [`Sidecar::leave`], and nothing that it
+    /// delivers is under way. One that checks nothing is not waited for.
+    pub async fn left(&self) {
+        leaving::left(&self.shared).await;
     }
 
     /// Answers what the sidecar asks of the app it stands beside: subscriptions, events, jobs,

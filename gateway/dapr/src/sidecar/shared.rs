@@ -15,6 +15,7 @@ use super::{
     client::Client,
     delivered::Delivered,
     fanout::FanOut,
+    leaving::Leaving,
     listed::Lists,
     settings::{SidecarSettings, Topology},
 };
@@ -54,6 +55,8 @@ pub(super) struct Shared {
     pub(super) started: Instant,
     /// The subscriptions that the sidecar listed last.
     pub(super) listed: Lists,
+    /// The end, when it has begun.
+    pub(super) leaving: Leaving,
     /// The extended metadata of packages.
     pub(super) notes: Notes,
     /// The subscriptions that were told to be left out.
@@ -79,6 +82,7 @@ impl Shared {
             was_ready: AtomicBool::new(false),
             started: Instant::now(),
             listed: Lists::default(),
+            leaving: Leaving::default(),
             notes: Notes::default(),
             left_out: LeftOut::default(),
         }

@@ -12,7 +12,7 @@ use wasmgate_real_dapr::{Daprd, Place, Postgres, Redis, Resources, Scheduler};
 
 use crate::{
     coffee_shop::shop::{FULFILLED, listed, show},
-    harness::{TestGateway, command, example_packages},
+    harness::{Signal, TestGateway, command, example_packages},
 };
 
 /// The components that the overlay configures, relative to the repository.
@@ -69,6 +69,29 @@ impl Street {
     /// The address of the gateway, through all restarts.
     pub(super) fn address(&self) -> SocketAddr {
         self.place.at(3000)
+    }
+
+    /// Starts one more gateway with a sidecar of its own, and waits until it is ready: another replica.
+    pub(super) async fn replica(&self) -> Replica {
+        let place = Place::new();
+        let mut daprd = sidecar(&self.redis, &self.postgres, &place, "pubsub.redis").scheduler(&self.scheduler);
+        let gateway = gateway(&place, &daprd);
+        daprd.start().await;
+        gateway.ready().await;
+        Replica {
+            gateway,
+            daprd,
+            place,
+        }
+    }
+
+    /// Puts a replica in the place of the first one, which is answered.
+    pub(super) fn exchange(&mut self, replica: Replica) -> Replica {
+        Replica {
+            gateway: std::mem::replace(&mut self.gateway, replica.gateway),
+            daprd: std::mem::replace(&mut self.daprd, replica.daprd),
+            place: std::mem::replace(&mut self.place, replica.place),
+        }
     }
 
     /// Ends the gateway as a loss of power would, and starts another in its place.
@@ -139,6 +162,31 @@ impl Street {
         self.postgres.query(&format!(
             "select convert_from(value, 'UTF8') from wasmgate_state where key like '%counter-api%{key}'"
         ))
+    }
+}
+
+/// A gateway and its sidecar.
+pub(super) struct Replica {
+    gateway: TestGateway,
+    daprd: Daprd,
+    place: Place,
+}
+
+impl Replica {
+    /// The address of the gateway.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.place.at(3000)
+    }
+
+    /// Ends both as Kubernetes ends a pod with a native sidecar: the gateway first, by SIGTERM, and when it is gone the
+    /// sidecar. Answers with what the gateway logged.
+    pub(super) async fn end(mut self) -> String {
+        self.gateway.signal(Signal::Terminate);
+        let ended = self.gateway.ended().await;
+        assert_eq!(ended.code(), Some(0), "something was cut");
+        let daprd = &mut self.daprd;
+        tokio::task::block_in_place(|| daprd.terminate());
+        self.gateway.log()
     }
 }
 

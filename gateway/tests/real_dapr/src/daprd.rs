@@ -125,6 +125,11 @@ impl Daprd {
         .await;
     }
 
+    /// Tells it to end, and waits until it has.
+    pub fn terminate(&mut self) {
+        self.program.end_by("TERM");
+    }
+
     /// Ends it at once.
     pub fn kill(&mut self) {
         self.program.kill();

@@ -51,8 +51,13 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Body>) -> Call
     };
     let path: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
     if let ("GET", ["healthz"]) = (parts.method.as_str(), path.as_slice()) {
-        return Callback::Answered(text_answer(StatusCode::OK, ""));
+        let status = match shared.leaving.check() {
+            true => StatusCode::OK,
+            false => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        return Callback::Answered(text_answer(status, ""));
     }
+    let _under_way = shared.leaving.deliver();
     if from_app {
         return invocation(shared, parts, body).await;
     }
