@@ -138,13 +138,17 @@ def annotations(manifests: Manifests, config: dict) -> Iterator[str]:
     health = (notes.get("dapr.io/enable-app-health-check"), notes.get("dapr.io/app-health-check-path"))
     if health != ("true", HEALTH):
         yield f"dapr.io/app-health-check is {health}: without a gateway the sidecar goes on taking events; ask {HEALTH}"
-    if block < manifests.leave_ms:
+    if notes.get("dapr.io/enable-native-sidecar") != "true":
         yield (
-            f"dapr.io/block-shutdown-duration ({block} ms): the sidecar leaves before the gateway, which drains for "
-            f"up to {manifests.leave_ms} ms"
+            "dapr.io/enable-native-sidecar: the sidecar ends as soon as the gateway's checks fail, which they do from "
+            "SIGTERM on, and requests in flight lose it; write true"
         )
-    if block + graceful > manifests.grace_ms:
-        yield f"the sidecar ends after {block + graceful} ms, the pod is killed after {manifests.grace_ms} ms"
+    ended = manifests.leave_ms + block + graceful
+    if ended > manifests.grace_ms:
+        yield (
+            f"the sidecar, which ends after the gateway, may take until {ended} ms (with "
+            f"dapr.io/block-shutdown-duration of {block} ms); the pod is killed after {manifests.grace_ms} ms"
+        )
 
 
 def token(manifests: Manifests) -> Iterator[str]:

@@ -1,8 +1,10 @@
 """The rendered objects of a kustomization, and what the checks look up in them."""
 
+import json
 import os
 import re
 import subprocess
+import tempfile
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,12 +41,13 @@ class Manifests:
         return next(named, None)
 
     @property
-    def deployment(self) -> dict:
-        return self.all("Deployment")[0]
+    def workload(self) -> dict:
+        """What has the pods: a StatefulSet where they have data, or else a Deployment."""
+        return next(each for each in self.objects if each.get("kind") in ("StatefulSet", "Deployment"))
 
     @property
     def pod(self) -> dict:
-        return self.deployment["spec"]["template"]
+        return self.workload["spec"]["template"]
 
     @property
     def container(self) -> dict:
@@ -85,12 +88,21 @@ class Manifests:
         return tomllib.loads(self.config_text())
 
 
-def render(folder: Path) -> Manifests:
-    """Renders a kustomization with the tool that `deploy/validate` found."""
+def render(folder: Path, *components: str) -> Manifests:
+    """Renders a kustomization, with components of `deploy/` if asked, by the tool that `deploy/validate` found."""
     tool = os.environ.get("KUSTOMIZE", "kubectl kustomize").split()
-    rendered = subprocess.run([*tool, str(folder)], check=True, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as place:
+        outer = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            # Kustomize takes relative paths alone.
+            "resources": [os.path.relpath(folder, place)],
+            "components": [os.path.relpath(DEPLOY / each, place) for each in components],
+        }
+        (Path(place) / "kustomization.yaml").write_text(json.dumps(outer))
+        rendered = subprocess.run([*tool, place], check=True, capture_output=True, text=True)
     objects = [each for each in yaml.safe_load_all(rendered.stdout) if each]
-    return Manifests(str(folder.relative_to(DEPLOY)), objects)
+    return Manifests(" with ".join([str(folder.relative_to(DEPLOY)), *components]), objects)
 
 
 def shipped() -> dict:

@@ -15,12 +15,14 @@ def check(manifests: Manifests) -> Iterator[str]:
     yield from service(manifests)
     yield from ingress(manifests, manifests.config())
     yield from policy(manifests)
+    yield from autoscaler(manifests)
 
 
 def selectors(manifests: Manifests) -> Iterator[str]:
     """Each finds the pod; an empty one finds every pod or none, depending on the kind."""
     labels = manifests.pod["metadata"]["labels"].items()
-    found = [("Deployment", manifests.deployment["spec"].get("selector", {}).get("matchLabels"))]
+    workload = manifests.workload
+    found = [(workload["kind"], workload["spec"].get("selector", {}).get("matchLabels"))]
     found += [("Service", each["spec"].get("selector")) for each in manifests.all("Service")]
     found += [
         ("PodDisruptionBudget", each["spec"].get("selector", {}).get("matchLabels"))
@@ -56,6 +58,9 @@ def ingress(manifests: Manifests, config: dict) -> Iterator[str]:
         if path.startswith(INTERNAL):
             yield f"route {path} makes public what is Dapr's alone; remove it"
     public = set()
+    for each in manifests.all("HTTPRoute"):
+        yield from route(manifests, each)
+        public |= set(prefixes(each))
     for each in manifests.all("Ingress"):
         for rule in each["spec"]["rules"]:
             for path in rule["http"]["paths"]:
@@ -69,6 +74,36 @@ def ingress(manifests: Manifests, config: dict) -> Iterator[str]:
     for path in sorted(public ^ wildcards):
         where = "wasmgate.toml has no route for it" if path in public else "the Ingress does not have it"
         yield f"public path {path}: {where}"
+
+
+def prefixes(route: dict) -> list[str]:
+    return [match["path"]["value"] for rule in route["spec"]["rules"] for match in rule["matches"]]
+
+
+def route(manifests: Manifests, each: dict) -> Iterator[str]:
+    """An HTTPRoute has the prefixes of an Ingress, and leads to a port of a Service."""
+    for rule in each["spec"]["rules"]:
+        for match in rule["matches"]:
+            if match["path"]["type"] != "PathPrefix":
+                yield f"HTTPRoute path {match['path']['value']} is {match['path']['type']}; write PathPrefix"
+        for backend in rule["backendRefs"]:
+            found = manifests.find("Service", backend["name"])
+            if not found or backend["port"] not in [port["port"] for port in found["spec"]["ports"]]:
+                yield f"HTTPRoute leads to {backend['name']}:{backend['port']}, which does not exist"
+    if manifests.all("Ingress"):
+        yield "an Ingress and an HTTPRoute lead to the gateway; keep one"
+
+
+def autoscaler(manifests: Manifests) -> Iterator[str]:
+    """It scales the pods there are, has two at least, and nobody else says how many."""
+    for each in manifests.all("HorizontalPodAutoscaler"):
+        target, workload = each["spec"]["scaleTargetRef"], manifests.workload
+        if (target["kind"], target["name"]) != (workload["kind"], workload["metadata"]["name"]):
+            yield f"HorizontalPodAutoscaler scales {target['kind']} {target['name']}, which does not exist"
+        if each["spec"].get("minReplicas", 1) < 2:
+            yield "HorizontalPodAutoscaler: minReplicas below 2 leaves nobody while one pod goes"
+        if "replicas" in workload["spec"]:
+            yield "replicas and a HorizontalPodAutoscaler: each apply would undo the other; remove replicas"
 
 
 def backend(manifests: Manifests, path: dict) -> Iterator[str]:

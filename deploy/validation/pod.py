@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from . import injected
 from .manifests import Manifests, port
 
 # Which question each probe asks. Only readiness may depend on anything beside the process.
@@ -111,8 +112,8 @@ def references(manifests: Manifests) -> Iterator[str]:
 
 
 def hardening(manifests: Manifests) -> Iterator[str]:
-    """The Pod Security Standard `restricted`, and a read-only root beyond it."""
-    spec = manifests.pod["spec"]
+    """The Pod Security Standard `restricted`, and a read-only root beyond it; of the sidecar that is injected, too."""
+    spec = injected.pod_spec(manifests)
     pod = spec.get("securityContext", {})
     if not pod.get("runAsNonRoot") or not pod.get("runAsUser"):
         yield "the pod may run as root; set runAsNonRoot and runAsUser"
@@ -136,12 +137,17 @@ def hardening(manifests: Manifests) -> Iterator[str]:
 
 
 def embedded(manifests: Manifests, config: dict) -> Iterator[str]:
-    """Embedded building blocks are one process with a disk."""
+    """Embedded building blocks are one process with a disk, and pods with neither may stand side by side."""
+    kind = manifests.workload["kind"]
     if config.get("dapr", {}).get("mode", "embedded") != "embedded":
+        if kind != "Deployment":
+            yield f"the pods have no data, and their {kind} ends each before it makes the next: write a Deployment"
         return
-    spec = manifests.deployment["spec"]
-    if spec.get("replicas") != 1 or spec.get("strategy", {}).get("type") != "Recreate":
-        yield "embedded building blocks are held by one process: write replicas 1 and strategy Recreate"
+    spec = manifests.workload["spec"]
+    if spec.get("replicas") != 1 or kind != "StatefulSet":
+        yield "embedded building blocks are held by one process: write replicas 1 and a StatefulSet"
+    if spec.get("podManagementPolicy") != "Parallel":
+        yield "a pod that does not get ready is never rolled back: write podManagementPolicy Parallel"
     data = PurePosixPath(config["dapr"]["data"])
     claims = {each["name"] for each in manifests.pod["spec"]["volumes"] if "persistentVolumeClaim" in each}
     mounts = [each for each in manifests.container["volumeMounts"] if each["name"] in claims]

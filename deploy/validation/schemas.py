@@ -1,6 +1,7 @@
 """The shape of every object: Kubernetes' published schemas, and our own for Dapr's resources."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jsonschema
@@ -11,6 +12,10 @@ from .manifests import DAPR_GROUP, Manifests
 
 # The oldest release that has everything in use (`preStop.sleep` on by default: 1.30), and the newest with a schema.
 VERSIONS = ("1.30", kubernetes_validate.latest_version())
+
+# The Gateway API's definitions, which `deploy/validate` fetches as a Go module; without Go its objects are not checked.
+GATEWAY_API = "gateway.networking.k8s.io/"
+DEFINITIONS = os.environ.get("GATEWAY_API")
 
 DAPR_SCHEMAS = Path(__file__).with_name("dapr-schemas.yaml")
 
@@ -25,9 +30,41 @@ def check(manifests: Manifests) -> Iterator[str]:
         seen.add(name)
         if "namespace" in each.get("metadata", {}):
             yield f"{name}: has a namespace; leave it to whoever applies it"
-        dapr = str(each.get("apiVersion")).startswith(DAPR_GROUP)
-        for problem in of_dapr(each) if dapr else of_kubernetes(each):
+        for problem in of_group(str(each.get("apiVersion")))(each):
             yield f"{name}: {problem}"
+
+
+def of_group(version: str) -> Callable[[dict], Iterator[str]]:
+    if version.startswith(DAPR_GROUP):
+        return of_dapr
+    return of_gateway_api if version.startswith(GATEWAY_API) else of_kubernetes
+
+
+def of_gateway_api(each: dict) -> Iterator[str]:
+    """Validates by the schema of the kind's own definition, without unknown fields."""
+    if not DEFINITIONS:
+        print(f"{each['kind']} {each['metadata']['name']} is not checked: Go is not there to fetch its definition")
+        return
+    file = Path(DEFINITIONS) / f"gateway.networking.k8s.io_{each['kind'].lower()}s.yaml"
+    if not file.exists():
+        yield f"the Gateway API has no {each['kind']}"
+        return
+    versions = yaml.safe_load(file.read_text())["spec"]["versions"]
+    named = each["apiVersion"].removeprefix(GATEWAY_API)
+    schema = next((version["schema"]["openAPIV3Schema"] for version in versions if version["name"] == named), None)
+    if schema is None:
+        yield f"the Gateway API has no {named} of {each['kind']}"
+        return
+    for error in jsonschema.Draft202012Validator(closed(schema)).iter_errors(each):
+        yield f"not valid for the Gateway API: {error.json_path}: {error.message}"
+
+
+def closed(schema: dict) -> dict:
+    """The schema without room for unknown fields, as the server has it; `metadata` is everybody's."""
+    inner = {key: closed(value) if isinstance(value, dict) else value for key, value in schema.items()}
+    if "properties" in inner and "additionalProperties" not in inner and inner["properties"]:
+        inner["additionalProperties"] = False
+    return inner
 
 
 def of_kubernetes(each: dict) -> Iterator[str]:

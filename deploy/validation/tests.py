@@ -11,6 +11,7 @@ from .manifests import DEPLOY, Manifests, render, shipped
 
 BASE = render(DEPLOY / "base")
 DAPR = render(DEPLOY / "overlays/dapr")
+SCALED = render(DEPLOY / "overlays/dapr", "httproute", "autoscaling")
 DOCKERFILE = image.DOCKERFILE.read_text()
 
 Break = Callable[[Manifests], object]
@@ -65,7 +66,7 @@ def note(name: str, value: object) -> Break:
 
 
 SHAPE = [
-    ("an unknown field", BASE, put("replica", 1, spec("Deployment")), "replica"),
+    ("an unknown field", BASE, put("replica", 1, spec("StatefulSet")), "replica"),
     ("a text for a number", BASE, put("ports/0/containerPort", "http"), "containerPort"),
     (
         "an apiVersion that is gone",
@@ -73,8 +74,8 @@ SHAPE = [
         lambda m: m.all("Ingress")[0].update(apiVersion="networking.k8s.io/v1beta1"),
         "Ingress",
     ),
-    ("a namespace", BASE, lambda m: m.deployment["metadata"].update(namespace="shop"), "namespace"),
-    ("two objects of one name", BASE, lambda m: m.objects.append(m.deployment), "Deployment"),
+    ("a namespace", BASE, lambda m: m.workload["metadata"].update(namespace="shop"), "namespace"),
+    ("two objects of one name", BASE, lambda m: m.objects.append(m.workload), "StatefulSet"),
     ("a Component without a version", DAPR, put("version", None, spec("Component", "statestore")), "version"),
     (
         "a misspelt field of Dapr",
@@ -111,16 +112,14 @@ POD = [
     ("a cache on the read-only root", BASE, toml("/var/cache/wasmgate/code", "/packages/cache"), "server.cache"),
     ("data on the read-only root", BASE, toml("/var/lib/wasmgate/dapr", "/data/dapr"), "dapr.data"),
     ("data that dies with the pod", BASE, toml("/var/lib/wasmgate/dapr", "/tmp/dapr"), "PersistentVolumeClaim"),
-    ("two gateways on one disk", BASE, put("replicas", 2, spec("Deployment")), "replicas"),
-    (
-        "a rollout with two gateways on one disk",
-        BASE,
-        put("strategy/type", "RollingUpdate", spec("Deployment")),
-        "Recreate",
-    ),
+    ("two gateways on one disk", BASE, put("replicas", 2, spec("StatefulSet")), "replicas"),
+    ("a disk that two pods share for a while", BASE, lambda m: m.workload.update(kind="Deployment"), "StatefulSet"),
+    ("a rollout with a gap for nothing", DAPR, lambda m: m.workload.update(kind="StatefulSet"), "write a Deployment"),
+    ("a rollout that cannot be undone", BASE, put("podManagementPolicy", None, spec("StatefulSet")), "rolled back"),
+    ("a sidecar without a limit of memory", DAPR, note("sidecar-memory-limit", None), "container daprd"),
     ("a volume of no ConfigMap", BASE, lambda m: m.objects.remove(config_map(m)), "volume config"),
     ("a mount of no volume", BASE, put("volumeMounts/4/name", "temporary"), "temporary"),
-    ("another configuration than the mounted one", BASE, put("args/1", "/etc/wasmgate.toml"), "/etc/wasmgate.toml"),
+    ("another configuration than the mounted one", BASE, put("args/2", "/etc/wasmgate.toml"), "/etc/wasmgate.toml"),
     ("no service account", BASE, put("serviceAccountName", "default", pod_spec), "ServiceAccount"),
     ("root", BASE, put("securityContext/runAsNonRoot", False, pod_spec), "root"),
     ("a writable root", BASE, put("securityContext/readOnlyRootFilesystem", False), "securityContext"),
@@ -150,11 +149,26 @@ NETWORK = [
     ),
 ]
 
+SCALE = [
+    ("an HTTPRoute of another kind of path", SCALED, put("rules/0/matches/0/path/type", "Exact", spec("HTTPRoute")), "/p"),
+    ("an HTTPRoute without a route", SCALED, put("rules/0/matches/0/path/value", "/q", spec("HTTPRoute")), "/q"),
+    ("an HTTPRoute to no port", SCALED, put("rules/0/backendRefs/0/port", 3000, spec("HTTPRoute")), "3000"),
+    ("an autoscaler of nothing", SCALED, put("scaleTargetRef/name", "shop", spec("HorizontalPodAutoscaler")), "shop"),
+    ("one pod at times", SCALED, put("minReplicas", 1, spec("HorizontalPodAutoscaler")), "minReplicas"),
+    ("two who say how many", SCALED, put("replicas", 3, spec("Deployment")), "replicas"),
+]
+
 SIDECAR = [
     ("a sidecar without its mode", DAPR, toml('mode = "sidecar"', 'mode = "embedded"'), "dapr.io/enabled"),
     ("an app port where nobody listens", DAPR, note("app-port", "8080"), "app-port"),
     ("two on port 9090", DAPR, note("metrics-port", None), "metrics-port"),
-    ("a sidecar that leaves first", DAPR, note("block-shutdown-duration", "10s"), "block-shutdown-duration"),
+    ("a sidecar that leaves first", DAPR, note("enable-native-sidecar", None), "enable-native-sidecar"),
+    (
+        "a sidecar that waits for nobody",
+        DAPR,
+        lambda m: m.annotations.update({"dapr.io/block-shutdown-duration": "36s"}),
+        "block-shutdown-duration",
+    ),
     ("a sidecar that outlives its gateway", DAPR, note("enable-app-health-check", None), "app-health-check"),
     ("a health check that asks a package", DAPR, note("app-health-check-path", "/hello"), "app-health-check"),
     ("a sidecar that is killed", DAPR, note("graceful-shutdown-seconds", "30"), "killed"),
@@ -245,6 +259,7 @@ TIMING = [
     ("more tries than fit", DAPR, put(f"{POLICIES}/maxRetries", 4, spec("Resiliency")), "given to another"),
     ("longer pauses", DAPR, put(f"{POLICIES}/duration", "4s", spec("Resiliency")), "given to another"),
     ("growing pauses", DAPR, put(POLICIES, {"policy": "exponential", "maxRetries": 8}, spec("Resiliency")), "given to"),
+    ("a drain that cuts deliveries", DAPR, toml('drain_timeout = "30s"', 'drain_timeout = "25s"'), "cuts them"),
     ("pauses too short to notice", DAPR, put(f"{POLICIES}/duration", "1s", spec("Resiliency")), "dead letter"),
     ("a processing shorter than the tries", DAPR, redis("processingTimeout", "26s"), "given to another"),
     ("a redelivery after the order's end", DAPR, redis("processingTimeout", "90s"), "ORDER_TIMEOUT"),
@@ -291,6 +306,7 @@ class EveryCheckCanFail(unittest.TestCase):
 
     def test_a_way_to_the_pod_that_should_not_be_is_seen(self) -> None:
         self.broken(NETWORK, network.check)
+        self.broken(SCALE, network.check)
 
     def test_a_sidecar_that_does_not_fit_is_seen(self) -> None:
         self.broken(SIDECAR, lambda manifests: dapr.check(manifests, BASE))

@@ -6,7 +6,7 @@ one try < all tries and their pauses < processingTimeout < redelivered and tried
 from collections.abc import Iterator
 
 from .dapr import components_of_folder, documents_of_folder
-from .manifests import Manifests, milliseconds
+from .manifests import DRAIN, Manifests, milliseconds
 
 # The package that takes orders.
 COUNTER = "counter-api"
@@ -86,6 +86,12 @@ def of_pubsub(
             f"its order is given up after {order_ms} ms, ORDER_TIMEOUT"
         )
     noticed = noticed_ms(manifests) if sidecar else 0
+    drain = milliseconds(manifests.config()["server"].get("drain_timeout", DRAIN))
+    if sidecar and noticed + tries > drain:
+        yield (
+            f"{name}: the sidecar notices after {noticed} ms that the gateway ends, and all tries of what it delivers "
+            f"then take up to {tries} ms; drain_timeout ({drain} ms) cuts them"
+        )
     if sum(pauses) <= noticed:
         yield (
             f"{name}: an event becomes a dead letter after {round(sum(pauses))} ms of pauses, before the sidecar "
