@@ -4,19 +4,31 @@ use std::path::Path;
 
 use http::{Method, uri::Authority};
 use wasmgate::{
-    config::{self, Environment},
+    config::{self, Environment, Variables},
     routes::{CleanPath, HostPattern, NoMatch, PathPattern, Route, RouteTable, Segment, collisions},
 };
 
 use crate::input;
 
-/// A configuration: it is read, or every mistake is told.
+/// What `${SECRET}` in a configuration stands for: it is told to nobody.
+const SECRET: &str = "hush\"é:7s";
+
+/// A configuration: it is read, or every mistake is told, and no value of a variable with it.
 pub fn config(data: &[u8]) {
-    match config::parse(data, Path::new("wasmgate.toml"), &Environment::default()) {
+    let variables = [("SECRET", SECRET), ("PORT", "3000"), ("EMPTY", "")];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let environment = Environment {
+        variables: Variables::new(variables.into()),
+        ..Environment::default()
+    };
+    match config::parse(data, Path::new("wasmgate.toml"), &environment) {
         Ok(config) => drop(RouteTable::new(config.routes)),
         Err(rejected) => {
             assert!(!rejected.diagnostics.is_empty(), "refused without a reason");
-            assert!(!rejected.to_string().is_empty());
+            let told = rejected.to_string();
+            assert!(!told.is_empty());
+            let is_written = String::from_utf8_lossy(data).contains("hush");
+            assert!(is_written || !told.contains("hush"), "{told}");
         }
     }
 }

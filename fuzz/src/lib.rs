@@ -7,17 +7,21 @@
 mod blocks;
 mod config;
 mod input;
+mod limits;
+mod orders;
 mod paths;
 
 pub use blocks::{calls, components, envelope, operation, rules, schedule};
 pub use config::{config, routes};
+pub use limits::rates;
+pub use orders::orders;
 pub use paths::target;
 
 /// A target: it panics on a finding.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is that of its folder of seeds.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("config", config),
     ("components", components),
     ("routes", routes),
@@ -27,4 +31,6 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("envelope", envelope),
     ("operation", operation),
     ("calls", calls),
+    ("rates", rates),
+    ("orders", orders),
 ];

@@ -56,7 +56,7 @@ pub enum RateLimitBy {
 
 /// A rate limit at work.
 #[derive(Debug)]
-pub(crate) struct RateLimit {
+pub struct RateLimit {
     by: RateLimitBy,
     limiter: RateLimiter<Key, Buckets, DefaultClock>,
     clock: DefaultClock,
@@ -74,7 +74,8 @@ enum Key {
 }
 
 impl RateLimit {
-    pub(crate) fn new(config: &RateLimitConfig) -> Self {
+    /// A limit of which nothing is used.
+    pub fn new(config: &RateLimitConfig) -> Self {
         let clock = DefaultClock::default();
         let interval = config.per / config.requests.get();
         // A period of nothing would be no limit; the configuration has none.
@@ -96,7 +97,7 @@ impl RateLimit {
     ///
     /// # Errors
     /// When it is one too many, with the time after which the next one passes.
-    pub(crate) fn check(&self, client: IpAddr, headers: &HeaderMap) -> Result<(), Duration> {
+    pub fn check(&self, client: IpAddr, headers: &HeaderMap) -> Result<(), Duration> {
         if self
             .requests
             .fetch_add(1, Ordering::Relaxed)

@@ -3,6 +3,7 @@
 //! `make test-dapr-sidecar` runs these; without it they say that they are left out.
 
 mod crashes;
+mod losses;
 mod orders;
 mod rollout;
 mod stores;

@@ -2,10 +2,16 @@
 
 pub(crate) mod shop;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use serde_json::Value;
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 use crate::harness::{Signal, TestGateway, empty, until};
 use shop::{FULFILLED, REFUNDED, Shop, any_order, end_of, id_of, listed, order, place, show, try_place};
@@ -194,6 +200,87 @@ async fn every_order_ends_once_when_the_gateway_is_killed_among_two_hundred() {
             .await
             .keys()
             .all(|topic| !topic.ends_with("-dead"))
+    );
+}
+
+/// Orders that are placed while the gateway is killed again and again.
+const ORDERS: usize = 240;
+
+/// The number of times.
+const KILLS: usize = 10;
+
+/// Clients at once, each with its share of the orders.
+const CLIENTS: usize = 8;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_order_ends_once_through_ten_sigkills() {
+    let shop = Shop::new("20s");
+    let mut gateway = shop.open();
+    let (tell, address) = watch::channel(Some(gateway.address));
+    let taken = Arc::new(AtomicUsize::new(0));
+    let mut clients = JoinSet::new();
+    for client in 0..CLIENTS {
+        let (mut address, taken) = (address.clone(), Arc::clone(&taken));
+        clients.spawn(async move {
+            let mut ids = Vec::new();
+            for number in (client..ORDERS).step_by(CLIENTS) {
+                let key = format!("order {number}");
+                // Who was not answered asks again.
+                let reply = loop {
+                    let at = (*address.wait_for(Option::is_some).await.unwrap()).unwrap();
+                    match try_place(at, &key, &any_order(number)).await {
+                        Some(reply) if reply.status.is_success() => break reply,
+                        _ => tokio::task::yield_now().await,
+                    }
+                };
+                taken.fetch_add(1, Ordering::Relaxed);
+                ids.push(id_of(&reply));
+            }
+            ids
+        });
+    }
+    let mut log = String::new();
+    for kill in 0..KILLS {
+        let after = kill * ORDERS / KILLS + ORDERS / KILLS / 2;
+        until("the next kill", || async {
+            taken.load(Ordering::Relaxed) >= after
+        })
+        .await;
+        tell.send_replace(None);
+        gateway.kill();
+        log += &gateway.log();
+        gateway = shop.open();
+        tell.send_replace(Some(gateway.address));
+    }
+    let ids: Vec<String> = clients.join_all().await.into_iter().flatten().collect();
+    let different: BTreeSet<_> = ids.iter().cloned().collect();
+    assert_eq!((ids.len(), different.len()), (ORDERS, ORDERS));
+    let mut ends = BTreeMap::new();
+    for id in &ids {
+        let end = end_of(&gateway, id).await;
+        assert!(
+            [FULFILLED, REFUNDED].contains(&end),
+            "order {id} has ended as {end}"
+        );
+        *ends.entry(end).or_insert(0) += 1;
+    }
+    println!("{ORDERS} orders through {KILLS} kills: {ends:?}");
+    assert_eq!(listed(&gateway).await, different);
+    log += &gateway.log();
+    for id in &ids {
+        let told = ["FULFILLED", "REFUNDED"].map(|end| log.matches(&format!("order {id}: {end}")).count());
+        assert!(
+            told.iter().sum::<usize>() <= 1,
+            "order {id} ended {told:?} times"
+        );
+    }
+    close(&mut gateway).await;
+    let books = shop.books();
+    assert_eq!(books.order_list().await.len(), ORDERS);
+    let left = books.left().await;
+    assert!(
+        left.keys().all(|topic| !topic.ends_with("-dead")),
+        "{left:?}"
     );
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::{sleep, timeout};
 
-use super::{listed, shared::Shared};
+use super::{listed, shared::Shared, unmet};
 
 /// Between two questions: a sidecar that went away is noticed within about this time.
 const PERIOD: Duration = Duration::from_millis(500);
@@ -102,6 +102,9 @@ pub(super) async fn watch(sidecar: Weak<Shared>) {
         if changed {
             let endpoint = &shared.settings.endpoint;
             tracing::info!(%endpoint, healthy, "the Dapr sidecar");
+            if healthy {
+                unmet::warn(&shared).await;
+            }
         }
         let known = *shared.subscribed.borrow();
         let subscribed = healthy && (known && !changed || has_subscribed(&shared).await);

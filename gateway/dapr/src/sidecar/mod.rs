@@ -44,6 +44,7 @@ mod outgoing;
 mod query;
 mod settings;
 mod shared;
+mod unmet;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -52,8 +52,6 @@ pub struct Case {
     pub attackers: usize,
     /// What it may get, by the beginnings of what is told of it; empty for anything.
     pub answers: &'static [&'static str],
-    /// Why the gateway does not bear it yet: the harm is measured and told, and is no failure.
-    pub open: Option<&'static str>,
     /// The most bytes that it may add at its height.
     pub height: u64,
     pub(crate) attack: Attack,
@@ -93,8 +91,6 @@ pub struct Row {
 pub enum Verdict {
     /// Nothing was harmed.
     Held,
-    /// It does harm that is known.
-    Open,
     /// It does harm.
     Broken,
 }
@@ -103,10 +99,10 @@ impl Row {
     /// How the case ended.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        match (self.harm.is_empty(), self.case.open) {
-            (true, _) => Verdict::Held,
-            (false, Some(_)) => Verdict::Open,
-            (false, None) => Verdict::Broken,
+        if self.harm.is_empty() {
+            Verdict::Held
+        } else {
+            Verdict::Broken
         }
     }
 }
@@ -118,7 +114,6 @@ impl Case {
             does,
             attackers,
             answers: &[],
-            open: None,
             height: HEIGHT,
             attack,
         }
@@ -127,12 +122,6 @@ impl Case {
     /// What it may get.
     pub(crate) fn gets(mut self, answers: &'static [&'static str]) -> Self {
         self.answers = answers;
-        self
-    }
-
-    /// Why it is not borne yet.
-    pub(crate) fn open(mut self, why: &'static str) -> Self {
-        self.open = Some(why);
         self
     }
 

@@ -214,7 +214,6 @@ fn callers() -> Vec<Case> {
 /// Those that fill the building blocks.
 #[rustfmt::skip]
 fn blocks() -> Vec<Case> {
-    let quotas = "what a package stores has no quota";
     let state = "/v1.0/state/statestore";
     let nested = format!("{}1{}", "[".repeat(50_000), "]".repeat(50_000));
     let items: Vec<String> = (0..20_000).map(|n| format!("{{\"key\":\"k{n}\",\"value\":{n}}}")).collect();
@@ -227,15 +226,14 @@ fn blocks() -> Vec<Case> {
         .collect();
     let events = format!("[{}]", events.join(","));
     vec![
-        call("state-many", "saves 20,000 keys at once", 2, &format!("POST {state}"), &items).open(quotas),
+        call("state-many", "saves 20,000 keys at once", 2, &format!("POST {state}"), &items),
         call("state-big", "saves a value of 900 KB", 2, &format!("POST {state}"), &value).gets(&["204", "504"]),
         call("state-transaction", "a transaction of 20,000 keys", 2, &format!("POST {state}/transaction"),
             &format!("{{\"operations\":{operations}}}")).gets(&["413", "204"]),
         call("state-nested", "saves a value of 50,000 brackets", 4, &format!("POST {state}"),
             &format!("[{{\"key\":\"deep\",\"value\":{nested}}}]")).gets(&["204", "400", "504"]),
         call("state-query", "queries all", 4, "POST /v1.0-alpha1/state/statestore/query", "{\"page\":{\"limit\":100000}}"),
-        call("publish-bulk", "publishes 9,000 events at once", 2, "POST /v1.0/publish/bulk/pubsub/flood", &events)
-            .open(quotas),
+        call("publish-bulk", "publishes 9,000 events at once", 2, "POST /v1.0/publish/bulk/pubsub/flood", &events),
         call("publish", "publishes to a topic that nobody takes", 8, "POST /v1.0/publish/pubsub/nobody", "{}")
             .gets(&["204"]),
         call("job", "schedules a job at once", 4, "POST /v1.0/jobs/j", "{\"dueTime\":\"0s\",\"overwrite\":true}")

@@ -18,11 +18,11 @@ pub fn table(rows: &[Row]) -> String {
         let _ = writeln!(text, "{}", line(row));
     }
     let count = |verdict| rows.iter().filter(|row| row.verdict() == verdict).count();
-    let [held, open, broken] = [Verdict::Held, Verdict::Open, Verdict::Broken].map(count);
+    let [held, broken] = [Verdict::Held, Verdict::Broken].map(count);
     let slowed = rows.iter().filter(|row| is_slowed(row)).count();
     let _ = writeln!(
         text,
-        "\n{} cases: {held} held, {open} open, {broken} broken; the neighbour's p99 more than doubled beside {slowed}",
+        "\n{} cases: {held} held, {broken} broken; the neighbour's p99 more than doubled beside {slowed}",
         rows.len()
     );
     text
@@ -38,13 +38,7 @@ pub fn line(row: &Row) -> String {
         .collect();
     let mebibytes = [row.before.resident, row.after.peak, row.after.resident].map(|bytes| (bytes >> 20).to_string());
     let verdict = match row.verdict() {
-        Verdict::Held if row.case.open.is_some() => "held (was open)".to_owned(),
         Verdict::Held => "held".to_owned(),
-        Verdict::Open => format!(
-            "open: {}; {}",
-            row.case.open.unwrap_or_default(),
-            row.harm.join("; ")
-        ),
         Verdict::Broken => format!("BROKEN: {}", row.harm.join("; ")),
     };
     format!(

@@ -69,7 +69,7 @@ impl Setup {
         self.components.push((file, bytes));
     }
 
-    fn toml(&self, port: u16) -> String {
+    pub(crate) fn toml(&self, port: u16) -> String {
         let mut text = format!("[server]\nlisten = \"127.0.0.1:{port}\"\nadmin = \"127.0.0.1:0\"\n");
         if let Some(cache) = &self.programs.cache {
             let _ = writeln!(text, "cache = '{}'", cache.display());
@@ -100,7 +100,17 @@ pub struct Victim {
     /// The admin listener.
     pub admin: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
-    _folder: TempDir,
+    folder: TempDir,
+}
+
+/// A process and its configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    pub(crate) pid: u32,
+    /// The configuration.
+    pub(crate) file: PathBuf,
+    /// The port of the public listener.
+    pub(crate) port: u16,
 }
 
 /// What a gateway holds at one moment.
@@ -155,7 +165,7 @@ impl Victim {
                     address,
                     admin,
                     log,
-                    _folder: folder,
+                    folder,
                 };
                 return Ok(victim);
             }
@@ -184,6 +194,21 @@ impl Victim {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Where it is told what to serve.
+    pub(crate) fn site(&self) -> Site {
+        Site {
+            pid: self.pid(),
+            file: self.folder.path().join("wasmgate.toml"),
+            port: self.address.port(),
+        }
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     /// The last lines of the log.
@@ -215,8 +240,7 @@ impl Victim {
 
 impl Drop for Victim {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 

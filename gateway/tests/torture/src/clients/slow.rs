@@ -3,9 +3,6 @@
 use super::{client, get, post};
 use crate::{case::Case, http2, script::Script};
 
-/// Why those that do not read are open.
-const NO_WRITE_TIMEOUT: &str = "a client that does not read is not ended";
-
 #[rustfmt::skip]
 pub(super) fn all() -> Vec<Case> {
     let new = Script::new;
@@ -31,14 +28,13 @@ pub(super) fn all() -> Vec<Case> {
         client("no-continue", "waits for leave and sends no body", 50,
             new().send(post(upload, "content-length: 200\r\nexpect: 100-continue")).patience(4000))
             .gets(&["504", "408", "100", "200"]),
-        client("deaf", "asks for a gigabyte and never reads", 50, new().send(&big).deaf().patience(3000))
-            .open(NO_WRITE_TIMEOUT),
+        client("deaf", "asks for a gigabyte and never reads", 50, new().send(&big).deaf().patience(3000)),
         client("deaf-short", "asks for 64 KiB and never reads", 200,
-            new().send(get("/sends-bytes?n=65536")).deaf().patience(3000)).open(NO_WRITE_TIMEOUT),
+            new().send(get("/sends-bytes?n=65536")).deaf().patience(3000)),
         client("deaf-pipeline", "asks 100 times for 64 KiB and never reads", 50,
-            new().repeat(100, get("/sends-bytes?n=65536")).deaf().patience(3000)).open(NO_WRITE_TIMEOUT),
+            new().repeat(100, get("/sends-bytes?n=65536")).deaf().patience(3000)),
         client("deaf-trickle", "reads nothing and sends on and on", 20,
-            new().repeat(20_000, get("/counter")).deaf().patience(3000)).open(NO_WRITE_TIMEOUT),
+            new().repeat(20_000, get("/counter")).deaf().patience(3000)),
         client("slow-preface", "sends HTTP/2's preface by the byte", 50,
             new().drip(http2::preface(), 100).patience(3000)),
         client("idle-http2", "sends HTTP/2's preface and nothing else", 50,
