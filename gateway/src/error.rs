@@ -181,6 +181,23 @@ impl Failure {
     }
 }
 
+/// The reason for which a request without TLS is refused where TLS is spoken.
+pub(crate) const TLS_REQUIRED: &str = "tls-required";
+
+/// The answer to a request without TLS where TLS is spoken: whoever sees it looks at a browser or a terminal.
+pub(crate) fn tls_required() -> http::Response<bytes::Bytes> {
+    let text = "This port speaks HTTPS, and the request came without TLS: ask again with https://\n";
+    let mut response = http::Response::new(bytes::Bytes::from_static(text.as_bytes()));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(ERROR_HEADER, HeaderValue::from_static(TLS_REQUIRED));
+    response
+}
+
 /// The members of a document beside those that every problem has.
 #[derive(Serialize)]
 struct Members<'a> {

@@ -202,8 +202,8 @@ impl Gateway {
     }
 
     /// Counts a request that was refused before it came here.
-    pub(crate) fn refused(&self, failure: &Failure) {
-        self.shared.metrics.unrouted(failure.reason());
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.shared.metrics.unrouted(reason);
     }
 
     /// Counts connections and streams that were ended because of what their client did.

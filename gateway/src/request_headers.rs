@@ -15,6 +15,8 @@ use wasmgate_dapr::INVOCATION_DEPTH;
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const HTTP: HeaderValue = HeaderValue::from_static("http");
+const HTTPS: HeaderValue = HeaderValue::from_static("https");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// What proxies say of a request, in the names that are in use besides RFC 7239's.
 const FORWARDED_ALL: &str = "x-forwarded-";
@@ -68,12 +70,19 @@ pub(crate) struct Peer {
     text: HeaderValue,
     /// The proxies that are trusted, if this is one of them: its word on where a request comes from is believed.
     proxies: Option<Arc<[IpNet]>>,
+    /// True over TLS.
+    is_secured: bool,
 }
 
 impl Peer {
     /// The same as one of these proxies, which are trusted, or as anybody.
     pub(crate) fn trusted(self, proxies: Option<Arc<[IpNet]>>) -> Self {
         Self { proxies, ..self }
+    }
+
+    /// The same over TLS, or without.
+    pub(crate) fn secured(self, is_secured: bool) -> Self {
+        Self { is_secured, ..self }
     }
 
     /// The address that a request comes from: the other end, or what trusted proxies say in `x-forwarded-for`. Each
@@ -109,6 +118,7 @@ impl From<IpAddr> for Peer {
             address,
             text,
             proxies: None,
+            is_secured: false,
         }
     }
 }
@@ -137,6 +147,13 @@ pub(crate) fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: &Peer, prefix
         Some(prefix) => headers.insert(FORWARDED_PREFIX, prefix.clone()),
         None => headers.remove(FORWARDED_PREFIX),
     };
+}
+
+/// Returns whether a request that was stamped came over TLS, to us or to the proxy that stands in front.
+pub(crate) fn is_https(headers: &HeaderMap) -> bool {
+    headers
+        .get(FORWARDED_PROTO)
+        .is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(HTTPS.as_bytes()))
 }
 
 /// Takes out what only the building blocks may say of a call.
@@ -188,7 +205,8 @@ fn stamp_forwarded(headers: &mut HeaderMap, peer: &Peer) {
     };
     headers.insert(FORWARDED_FOR, chain);
     if !headers.contains_key(FORWARDED_PROTO) {
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+        let scheme = if peer.is_secured { HTTPS } else { HTTP };
+        headers.insert(FORWARDED_PROTO, scheme);
     }
     if !headers.contains_key(FORWARDED_HOST)
         && let Some(host) = headers.get(header::HOST).cloned()

@@ -8,6 +8,7 @@ mod ready;
 mod reload;
 mod snapshot;
 mod status;
+mod tls;
 
 use std::sync::{
     Arc, OnceLock,
@@ -32,6 +33,7 @@ use crate::{
     gateway::{Current, Gateway},
     metrics::Metrics,
     package::Package,
+    server::Tls,
 };
 
 pub use parked::{MAX_LISTED, Order};
@@ -51,11 +53,13 @@ struct Shared {
     waiting: Mutex<Option<String>>,
     draining: AtomicBool,
     reloads: Reloads,
+    /// The TLS of the public listener.
+    tls: Option<Arc<Tls>>,
 }
 
 impl Status {
     /// Of a gateway that is not ready yet; calls from other machines that change something need `token`.
-    pub(crate) fn new(metrics: Arc<Metrics>, token: Option<Secret>) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, token: Option<Secret>, tls: Option<Arc<Tls>>) -> Self {
         Self(Arc::new(Shared {
             metrics,
             token,
@@ -63,6 +67,7 @@ impl Status {
             waiting: Mutex::default(),
             draining: AtomicBool::new(false),
             reloads: Reloads::default(),
+            tls,
         }))
     }
 

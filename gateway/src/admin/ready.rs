@@ -93,6 +93,7 @@ pub(super) fn conditions(status: &Status) -> Vec<Condition> {
         conditions.extend(blocks.conditions().into_iter().map(Condition::from));
     }
     conditions.extend(status.reload_conditions());
+    conditions.extend(status.certificate_conditions());
     let packages = gateway.packages().iter();
     conditions.extend(packages.filter_map(|package| {
         Some(Condition {

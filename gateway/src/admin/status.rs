@@ -7,6 +7,7 @@ use super::{
     PackageStatus, Status,
     ready::{self, Condition},
     reload::Told,
+    tls,
 };
 
 /// The answer in JSON.
@@ -18,6 +19,9 @@ pub(super) struct Page {
     packages: Vec<PackageStatus>,
     routes: Vec<Route>,
     reload: Told,
+    /// There if clients must speak TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<tls::Told>,
     /// All that `/readyz` tells.
     conditions: Vec<Condition>,
 }
@@ -59,6 +63,7 @@ pub(super) async fn answer(State(status): State<Status>) -> Json<Page> {
         packages: packages.iter().map(PackageStatus::new).collect(),
         routes: routes.iter().filter_map(route).collect(),
         reload: status.told(),
+        tls: status.certificate(),
         conditions: ready::conditions(&status),
     })
 }

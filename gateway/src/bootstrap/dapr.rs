@@ -38,7 +38,7 @@ pub(super) fn check(config: &Config) -> Vec<Diagnostic> {
 
 /// Lists what a user should know of the grants and the component files, a sentence for each: grants that open nothing,
 /// and what components do here and not beside a sidecar.
-pub fn caveats(config: &Config) -> Vec<String> {
+pub(super) fn caveats(config: &Config) -> Vec<String> {
     if config.dapr.mode != DaprMode::Embedded || !is_used(config) {
         return Vec::new();
     }

@@ -17,18 +17,17 @@ use wasmgate_common::Diagnostics;
 
 use crate::{
     admin::{self, Status},
-    config::{Config, Rejected},
+    config::{Config, Rejected, ServerTls},
     deliveries::Deliveries,
     gateway::Current,
     metrics::Metrics,
     package::Registered,
-    server::{RouterServer, Workers},
+    server::{RouterServer, Tls, Workers},
 };
 use reload::Reloader;
 use sockets::Sockets;
 use system::{Signals, Told, grow_descriptor_table, raise_descriptor_limit};
 
-pub use dapr::caveats;
 pub use load::load;
 pub use sockets::Addresses;
 
@@ -114,6 +113,14 @@ pub fn all_mistakes(rejected: Rejected) -> Diagnostics {
     diagnostics
 }
 
+/// Lists what a user should know although it is no mistake, a sentence for each.
+pub fn caveats(config: &Config) -> Vec<String> {
+    let tls = config.server.tls.as_ref();
+    let mut caveats = tls.map(ServerTls::caveats).unwrap_or_default();
+    caveats.extend(dapr::caveats(config));
+    caveats
+}
+
 /// What the command line says besides the configuration.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Overrides {
@@ -152,7 +159,12 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
     let addresses = sockets.addresses()?;
     let metrics = Arc::new(metrics()?);
     let (server, app) = (config.server.clone(), config.dapr.app_id.clone());
-    let status = Status::new(Arc::clone(&metrics), server.admin_token.clone());
+    let tls = tls(&config, &metrics)?;
+    let status = Status::new(
+        Arc::clone(&metrics),
+        server.admin_token.clone(),
+        tls.clone(),
+    );
     let router = admin::router(status.clone());
     RouterServer::start(sockets.admin, router, &server).map_err(|error| machine(&error))?;
 
@@ -171,7 +183,10 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
     tokio::spawn(trim(gateway.clone()));
     let deliveries = Deliveries::start(&gateway, &server, app, sockets.dapr);
     let deliveries = deliveries.await.map_err(|error| machine(&error))?;
-    let workers = Workers::start(sockets.public, &server, &gateway).map_err(|error| machine(&error))?;
+    let workers = Workers::start(sockets.public, &server, &gateway, tls.as_ref()).map_err(|error| machine(&error))?;
+    if let Some(tls) = &tls {
+        tokio::spawn(Arc::clone(tls).follow());
+    }
     status.serving(gateway.clone());
     unmet::warn_of_unreached(&gateway.load());
     if let Some(redirection) = deliveries.redirection() {
@@ -182,6 +197,7 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
             current: gateway.clone(),
             redirection,
             status: status.clone(),
+            tls,
         };
         tokio::spawn(reloader.run(wished));
         if let Some(watch) = watch {
@@ -214,6 +230,19 @@ async fn drain(workers: Workers, mut deliveries: Deliveries) -> Ended {
     let (is_whole, ()) = tokio::join!(workers.drain(), deliveries.leave());
     deliveries.drain().await;
     if is_whole { Ended::Drained } else { Ended::Cut }
+}
+
+/// The TLS of the public listener, if it is to have any.
+fn tls(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Arc<Tls>>, StartError> {
+    let Some(shown) = &config.server.tls else {
+        return Ok(None);
+    };
+    for caveat in shown.caveats() {
+        tracing::warn!("{caveat}");
+    }
+    Tls::new(shown, metrics)
+        .map(Some)
+        .map_err(|error| machine(&error))
 }
 
 /// Gives memory of idle slots back, so that a burst does not keep what it took.

@@ -21,6 +21,7 @@ use crate::{
     gateway::{Current, Gateway, Shared},
     package::{Package, Registered},
     request_log,
+    server::Tls,
 };
 
 /// Reloads one gateway, one wish after the other.
@@ -30,6 +31,7 @@ pub(super) struct Reloader {
     pub(super) current: Current,
     pub(super) redirection: Redirection,
     pub(super) status: Status,
+    pub(super) tls: Option<Arc<Tls>>,
 }
 
 impl Reloader {
@@ -68,6 +70,10 @@ impl Reloader {
         let untold = turned
             .await
             .map_err(|error| NotReloaded::Wrong(Diagnostics::new(&prepared.config.file, Vec::from(error))))?;
+        if let (Some(tls), Some(shown)) = (&self.tls, &prepared.config.server.tls) {
+            tls.turn_to(shown.clone())
+                .map_err(|error| NotReloaded::Machine(error.to_string()))?;
+        }
         dapr::warn(&prepared.config);
         warn_of_unreached(&prepared.gateway);
         let before = self.current.serve(Arc::clone(&prepared.gateway));

@@ -30,6 +30,7 @@ struct Page {
     packages: Vec<Package>,
     routes: Vec<Route>,
     reload: Reload,
+    tls: Option<Tls>,
     conditions: Vec<Condition>,
 }
 
@@ -53,6 +54,13 @@ struct Route {
 #[derive(Deserialize)]
 struct Reload {
     served_since: u64,
+}
+
+#[derive(Deserialize)]
+struct Tls {
+    certificate: String,
+    not_after: u64,
+    shown_since: u64,
 }
 
 #[derive(Deserialize)]
@@ -102,6 +110,12 @@ fn text(page: &Page) -> String {
         counted(page.routes.len(), "route"),
         page.reload.served_since,
     );
+    if let Some(tls) = &page.tls {
+        text.push_str(&format!(
+            "certificate {}: valid until {}, shown since {} (seconds since 1970)\n",
+            tls.certificate, tls.not_after, tls.shown_since
+        ));
+    }
     for package in &page.packages {
         let is_loaded = if package.loaded {
             "loaded"

@@ -49,15 +49,20 @@ impl Up {
             watch: self.watch,
         };
         let table = config::table(&config);
+        let scheme = if config.server.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         let ended = bootstrap::up(config, overrides, |addresses| {
             let dapr = addresses
                 .dapr
-                .map(|address| format!("dapr on {}\n", url(address)));
+                .map(|address| format!("dapr on {}\n", url("http", address)));
             let dapr = dapr.unwrap_or_default();
             print(&format!(
                 "listening on {}\nadmin on {}\n{dapr}\n{table}",
-                url(addresses.listen),
-                url(addresses.admin)
+                url(scheme, addresses.listen),
+                url("http", addresses.admin)
             ));
         })?;
         Ok(match ended {
@@ -68,6 +73,6 @@ impl Up {
 }
 
 /// An address as a client would write it.
-fn url(address: SocketAddr) -> String {
-    format!("http://{address}")
+fn url(scheme: &str, address: SocketAddr) -> String {
+    format!("{scheme}://{address}")
 }

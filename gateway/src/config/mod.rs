@@ -7,6 +7,7 @@
 //! [`Config::diagnostics`].
 
 mod build;
+mod certificate;
 mod dapr;
 mod document;
 mod env_file;
@@ -30,12 +31,14 @@ mod route;
 mod schema;
 mod secret;
 mod server;
+mod server_tls;
 mod syntax;
 mod table;
 #[cfg(test)]
 mod tests;
 mod tls;
 mod unit;
+mod validity;
 
 use std::{
     collections::BTreeMap,
@@ -58,6 +61,8 @@ pub use rejected::Rejected;
 pub use schema::schema;
 pub use secret::{Secret, Variables};
 pub use server::Server;
+pub(crate) use server_tls::shown;
+pub use server_tls::{ServerTls, Stamps};
 pub use table::table;
 pub use tls::TlsConfig;
 

@@ -1,12 +1,10 @@
 //! Outgoing requests by the environment: the proxies they go through, and the authorities they trust.
 
-use std::path::Path;
-
 use http::Uri;
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use rustls::pki_types::CertificateDer;
 use wasmgate_common::{Code, Diagnostic};
 
-use super::{environment::Environment, reader::Notes, secret::Secret};
+use super::{certificate::certificates, environment::Environment, reader::Notes, secret::Secret};
 
 /// The ways of outgoing requests: the proxies they go through, and the authorities they trust.
 #[derive(Clone, Debug, Default)]
@@ -110,37 +108,4 @@ fn authorities(environment: &Environment, notes: &Notes<'_>) -> Option<Vec<Certi
         }
     }
     Some(found)
-}
-
-/// The certificates in a PEM file, at least one.
-pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, Diagnostic> {
-    let text = read(file)?;
-    let invalid = |what: String| {
-        Diagnostic::new(
-            Code::InvalidValue,
-            what,
-            "name a file in PEM form, with -----BEGIN CERTIFICATE-----",
-        )
-    };
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&text)
-        .collect::<Result<_, _>>()
-        .map_err(|error| {
-            let shown = file.display();
-            invalid(format!("{shown} holds a broken certificate: {error}"))
-        })?;
-    if found.is_empty() {
-        return Err(invalid(format!("{} holds no certificate", file.display())));
-    }
-    Ok(found)
-}
-
-/// The bytes of a small file.
-pub(super) fn read(file: &Path) -> Result<Vec<u8>, Diagnostic> {
-    std::fs::read(file).map_err(|error| {
-        Diagnostic::new(
-            Code::FileUnreadable,
-            format!("{} cannot be read: {error}", file.display()),
-            "correct the path, or make the file readable for the user that runs the gateway",
-        )
-    })
 }

@@ -16,6 +16,12 @@ impl Config {
         self.server = Server {
             loaded_code: self.server.loaded_code,
             outbound_private: std::mem::take(&mut self.server.outbound_private),
+            // What is shown may be other than before; whether there is TLS at all, the listener keeps.
+            tls: self
+                .server
+                .tls
+                .take()
+                .filter(|_| first.server.tls.is_some()),
             ..first.server.clone()
         };
         self.dapr = DaprConfig {
@@ -42,7 +48,7 @@ fn fixed_of_server(server: &Server) -> Vec<Key> {
             vec![$((concat!("server.", stringify!($key)), format!("{:?}", server.$key))),*]
         };
     }
-    keys![
+    let mut keys = keys![
         listen,
         admin,
         workers,
@@ -56,7 +62,9 @@ fn fixed_of_server(server: &Server) -> Vec<Key> {
         trusted_proxies,
         cache,
         memory,
-    ]
+    ];
+    keys.push(("server.tls", format!("{:?}", server.tls.is_some())));
+    keys
 }
 
 /// The same of `[dapr]`.

@@ -10,7 +10,7 @@ use std::{
 use ipnet::IpNet;
 use wasmgate_common::{Code, Diagnostic};
 
-use super::{environment::Environment, reader::Section, secret::Secret, unit};
+use super::{environment::Environment, reader::Section, secret::Secret, server_tls::ServerTls, unit};
 use crate::address;
 
 /// The public listener unless configured: this machine only, so that nothing is exposed by accident.
@@ -101,10 +101,12 @@ pub struct Server {
     pub outbound_private: Vec<IpNet>,
     /// Addresses and ranges of the proxies whose word on a request's origin is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// TLS of the public listener, if it is to have any.
+    pub tls: Option<ServerTls>,
 }
 
 /// The keys of `[server]`.
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 16] = [
     "listen",
     "admin",
     "workers",
@@ -120,6 +122,7 @@ pub(super) const KEYS: [&str; 15] = [
     "memory",
     "outbound_private",
     "trusted_proxies",
+    "tls",
 ];
 
 impl Server {
@@ -167,6 +170,7 @@ impl Server {
             admin_token: environment.admin_token.clone(),
             outbound_private: section.map_or_else(Vec::new, outbound_private),
             trusted_proxies: section.map_or_else(Vec::new, trusted_proxies),
+            tls: section.and_then(|section| ServerTls::read(section, folder)),
         }
     }
 }

@@ -3,15 +3,11 @@
 
 use std::{path::Path, sync::Arc};
 
-use rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-    sign::CertifiedKey,
-};
+use rustls::{RootCertStore, pki_types::CertificateDer, sign::CertifiedKey};
 use wasmgate_common::{Code, Diagnostic};
 
 use super::{
-    outbound::{certificates, read},
+    certificate::{certificates, key, pair},
     reader::Section,
 };
 
@@ -47,7 +43,8 @@ impl TlsConfig {
     }
 }
 
-fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, Diagnostic> {
+/// The certificates in a PEM file, each of which can be an authority.
+pub(super) fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, Diagnostic> {
     let found = certificates(file)?;
     let mut store = RootCertStore::empty();
     for certificate in &found {
@@ -84,27 +81,11 @@ fn identity(section: &Section<'_>, folder: &Path) -> Option<Arc<CertifiedKey>> {
     });
     let key = section.parsed("key", "key.pem", |text| key(&folder.join(text)));
     let (chain, key) = (chain?, key?);
-    let provider = rustls::crypto::ring::default_provider();
-    match CertifiedKey::from_der(chain, key, &provider) {
+    match pair(chain, key) {
         Ok(identity) => Some(Arc::new(identity)),
-        Err(error) => {
-            let wrong = Diagnostic::new(
-                Code::Conflict,
-                format!("this is not the key of the certificate: {error}"),
-                "name the key that the first certificate in `certificate` was made for",
-            );
+        Err(wrong) => {
             section.refuse_key("key", wrong);
             None
         }
     }
-}
-
-fn key(file: &Path) -> Result<PrivateKeyDer<'static>, Diagnostic> {
-    PrivateKeyDer::from_pem_slice(&read(file)?).map_err(|error| {
-        Diagnostic::new(
-            Code::InvalidValue,
-            format!("{} holds no private key: {error}", file.display()),
-            "name a file in PEM form, with -----BEGIN PRIVATE KEY-----, that is not encrypted",
-        )
-    })
 }

@@ -29,7 +29,14 @@ use super::{
     turns,
     unread::Unread,
 };
-use crate::{account::Account, admission::Permit, content, egress::Egress, error::Failure, request_headers::RequestId};
+use crate::{
+    account::Account,
+    admission::Permit,
+    content,
+    egress::Egress,
+    error::Failure,
+    request_headers::{self, RequestId},
+};
 
 /// Ticks until a guest yields for the first time: not the very next one, which may be due at once, so that a guest
 /// of a few microseconds is never interrupted.
@@ -271,7 +278,12 @@ where
         .instantiation
         .observe(started.elapsed().as_secs_f64());
     let mut http = store.data_mut().http();
-    let request = http.new_incoming_request(Scheme::Http, request)?;
+    let scheme = if request_headers::is_https(request.headers()) {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    };
+    let request = http.new_incoming_request(scheme, request)?;
     let answer = http.new_response_outparam(answer)?;
     instance
         .wasi_http_incoming_handler()

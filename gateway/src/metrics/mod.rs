@@ -62,6 +62,7 @@ pub(crate) struct Metrics {
     packages: Families,
     /// Connections and streams ended because of their client, by reason.
     pub cut: IntCounterVec,
+    handshakes: IntCounterVec,
     unrouted: Few<&'static str, UNROUTED_REASONS>,
     /// Components compiled because no usable compiled code was on disk.
     pub compilations: IntCounter,
@@ -124,6 +125,11 @@ impl Metrics {
                 "Connections and HTTP/2 streams ended because their client read nothing or sent what serves no request",
                 &["reason"],
             )?,
+            handshakes: make.counters(
+                "wasmgate_tls_handshakes_total",
+                "TLS handshakes of clients by what became of them",
+                &["result"],
+            )?,
             unrouted: Few::new(),
             compilations: make.counter("wasmgate_compilations_total", "Components compiled")?,
             compilation: make.histogram(
@@ -168,6 +174,11 @@ impl Metrics {
         let refusals = &self.packages.refusals;
         self.unrouted
             .count(reason, || refusals.with_label_values(&["", reason]));
+    }
+
+    /// Counts a client's TLS handshake that ended so.
+    pub(crate) fn handshake(&self, result: &str) {
+        self.handshakes.with_label_values(&[result]).inc();
     }
 
     /// Counts a reload that ended so.

@@ -14,6 +14,8 @@ use tokio::{
     time::timeout,
 };
 
+use super::stream::Stream;
+
 /// The time for which a client may go on sending after our end. A socket that is closed while bytes come in resets the
 /// connection, and what the client has not read by then is lost (RFC 9112, 9.6); so we read on until it has seen the
 /// answer.
@@ -33,10 +35,16 @@ const DISMISS_BYTES: u64 = 16 << 20;
 const LINGER_BUFFER: usize = 16 << 10;
 
 /// Closes our side and reads on until the client closes its own, or a limit is reached.
-pub(super) async fn linger(mut stream: TcpStream) {
-    if stream.shutdown().await.is_ok() {
-        let _ = timeout(LINGER_TIME, swallow(&mut stream, LINGER_BYTES)).await;
+pub(super) async fn linger(mut stream: Stream) {
+    if close(&mut stream).await {
+        let _ = timeout(LINGER_TIME, swallow(stream.tcp_mut(), LINGER_BYTES)).await;
     }
+}
+
+/// Closes our side, which over TLS takes a last record: whoever reads nothing keeps it from going out. What comes from
+/// now on is of no interest, and so over TLS it is not even decrypted.
+async fn close(stream: &mut Stream) -> bool {
+    matches!(timeout(LINGER_PAUSE, stream.shutdown()).await, Ok(Ok(())))
 }
 
 async fn swallow(stream: &mut TcpStream, mut left: u64) {
@@ -51,16 +59,16 @@ async fn swallow(stream: &mut TcpStream, mut left: u64) {
 
 /// Says a last word to a client that sends without end, and reads for a moment what is on its way: whoever only has a
 /// mistake in it sees the word.
-pub(super) async fn dismiss(stream: &mut TcpStream, goodbye: &[u8]) {
+pub(super) async fn dismiss(stream: &mut Stream, goodbye: &[u8]) {
     let said = timeout(LINGER_PAUSE, stream.write_all(goodbye)).await;
-    if matches!(said, Ok(Ok(()))) && stream.shutdown().await.is_ok() {
-        let _ = timeout(DISMISS_TIME, swallow(stream, DISMISS_BYTES)).await;
+    if matches!(said, Ok(Ok(()))) && close(stream).await {
+        let _ = timeout(DISMISS_TIME, swallow(stream.tcp_mut(), DISMISS_BYTES)).await;
     }
 }
 
 /// Ends a connection so that the client cannot take what it has for all of it.
-pub(super) fn reset(stream: &TcpStream) {
-    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+pub(super) fn reset(stream: &Stream) {
+    let _ = SockRef::from(stream.tcp()).set_linger(Some(Duration::ZERO));
 }
 
 /// Returns whether bytes have come that nobody has read.
@@ -72,7 +80,7 @@ pub(super) fn has_unread(stream: &TcpStream) -> bool {
 }
 
 /// Writes a whole answer by hand where no request could be understood, and says that it is the last one.
-pub(super) async fn answer(stream: &mut TcpStream, response: Response<Bytes>) {
+pub(super) async fn answer(stream: &mut Stream, response: Response<Bytes>) {
     let (head, body) = response.into_parts();
     let reason = head.status.canonical_reason().unwrap_or_default();
     let date = httpdate::fmt_http_date(SystemTime::now());
@@ -90,4 +98,5 @@ pub(super) async fn answer(stream: &mut TcpStream, response: Response<Bytes>) {
     let mut bytes = bytes.into_bytes();
     bytes.extend_from_slice(&body);
     let _ = timeout(LINGER_PAUSE, stream.write_all(&bytes)).await;
+    let _ = timeout(LINGER_PAUSE, stream.flush()).await;
 }

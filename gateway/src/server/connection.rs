@@ -12,7 +12,10 @@ use bytes::Bytes;
 use http::StatusCode;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpStream, time::MissedTickBehavior};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, MissedTickBehavior},
+};
 
 use super::{
     closing,
@@ -21,10 +24,15 @@ use super::{
     handler::{Handler, document},
     limits::Limits,
     service::Service,
+    stream::Stream,
     streams::{LOOKS, Streams},
+    tls::{Tls, is_plain_http},
     wire::Wire,
 };
-use crate::{error::Failure, request_headers::RequestId};
+use crate::{
+    error::{Failure, TLS_REQUIRED, tls_required},
+    request_headers::RequestId,
+};
 
 /// The beginning of HTTP/2's preface (RFC 9113, 3.4); no request of HTTP/1 does, although a method may begin with the
 /// same letters.
@@ -53,6 +61,8 @@ pub(super) struct Connection<S> {
     pub(super) service: S,
     pub(super) limits: Limits,
     pub(super) drain: Drain,
+    /// There if the client must speak TLS.
+    pub(super) tls: Option<Arc<Tls>>,
 }
 
 impl<S: Service> Connection<S> {
@@ -60,16 +70,24 @@ impl<S: Service> Connection<S> {
     pub(super) async fn serve(self, stream: TcpStream) {
         // A small answer is one write already; waiting for more to send would only delay it.
         let _ = stream.set_nodelay(true);
-        match self.opens_with_preface(&stream).await {
-            Some(true) => self.http2(stream).await,
-            Some(false) => self.http1(stream).await,
+        let opened = match &self.tls {
+            None => self
+                .unless_silent(&stream, opens_with_preface(&stream))
+                .await
+                .map(|is_http2| (Stream::Tcp(stream), is_http2)),
+            // Elsewhere, so that a connection without it is no larger.
+            Some(tls) => Box::pin(self.open_tls(tls, stream)).await,
+        };
+        match opened {
+            Some((stream, true)) => self.http2(stream).await,
+            Some((stream, false)) => self.http1(stream).await,
             None => {}
         }
     }
 
-    /// Returns which of the two it is, unless the client says nothing at all.
-    async fn opens_with_preface(&self, stream: &TcpStream) -> Option<bool> {
-        let peeked = tokio::time::timeout(self.limits.time, opens_with_preface(stream));
+    /// What the first bytes tell, unless the client says nothing at all.
+    async fn unless_silent<T>(&self, stream: &TcpStream, peeked: impl Future<Output = io::Result<T>>) -> Option<T> {
+        let peeked = tokio::time::timeout(self.limits.time, peeked);
         let silent = async {
             self.drain.stopping().await;
             tokio::time::sleep(GRACE).await;
@@ -84,7 +102,35 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    async fn http1(&self, mut stream: TcpStream) {
+    /// Agrees on TLS with a client, within the time that it has for a head; returns whether it speaks HTTP/2.
+    async fn open_tls(&self, tls: &Tls, stream: TcpStream) -> Option<(Stream, bool)> {
+        let deadline = Instant::now().checked_add(self.limits.time)?;
+        let first = self.unless_silent(&stream, first_byte(&stream)).await;
+        let (result, told) = match first {
+            None => return None,
+            Some(first) if is_plain_http(first) => {
+                self.service.refused_by(TLS_REQUIRED);
+                let mut stream = Stream::Tcp(stream);
+                closing::answer(&mut stream, tls_required()).await;
+                closing::linger(stream).await;
+                ("plain-http", None)
+            }
+            Some(_) => match tokio::time::timeout_at(deadline, tls.accept(stream)).await {
+                Ok(Ok(opened)) => ("done", Some(opened)),
+                Ok(Err((error, stream))) => {
+                    tracing::debug!(%error, "a client and we did not agree on TLS");
+                    // What was sent of the reason is lost if what came meanwhile is not read.
+                    closing::dismiss(&mut Stream::Tcp(stream), &[]).await;
+                    ("failed", None)
+                }
+                Err(_) => ("timeout", None),
+            },
+        };
+        tls.count(result);
+        told
+    }
+
+    async fn http1(&self, mut stream: Stream) {
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
@@ -106,12 +152,14 @@ impl<S: Service> Connection<S> {
                 () = self.drain.quiet(&exchange) => None,
             };
             read = connection.into_parts().read_buf;
-            let Some(returned) = exchange.take_back() else {
+            let Some(mut returned) = exchange.take_back() else {
                 return;
             };
             match ended {
                 // Something has come after all.
-                None if !read.is_empty() || closing::has_unread(&returned) => stream = returned,
+                None if !read.is_empty() || returned.has_taken() || closing::has_unread(returned.tcp()) => {
+                    stream = returned;
+                }
                 None => return,
                 Some(ended) => return self.end(returned, &exchange, ended).await,
             }
@@ -119,7 +167,7 @@ impl<S: Service> Connection<S> {
     }
 
     /// Ends an HTTP/1 connection whose client has not closed it.
-    async fn end(&self, mut stream: TcpStream, exchange: &Exchange, ended: hyper::Result<()>) {
+    async fn end(&self, mut stream: Stream, exchange: &Exchange, ended: hyper::Result<()>) {
         if exchange.why_cut().is_some() {
             return self.cut(stream, exchange).await;
         }
@@ -144,7 +192,7 @@ impl<S: Service> Connection<S> {
     }
 
     /// Ends a connection because of its client.
-    async fn cut(&self, mut stream: TcpStream, exchange: &Exchange) {
+    async fn cut(&self, mut stream: Stream, exchange: &Exchange) {
         let Some(why) = exchange.why_cut() else {
             return;
         };
@@ -156,7 +204,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    async fn http2(&self, stream: TcpStream) {
+    async fn http2(&self, stream: Stream) {
         let exchange = Arc::new(Exchange::multiplexed());
         let io = TokioIo::new(Wire::multiplexed(
             stream,
@@ -209,6 +257,10 @@ impl<S: Service> Connection<S> {
                     () = stopping.as_mut(), if !is_stopping => {
                         is_stopping = true;
                         connection.as_mut().graceful_shutdown();
+                        if !exchange.has_come() && let Some(soon) = Instant::now().checked_add(GRACE) {
+                            is_greeted = false;
+                            greeting.as_mut().reset(soon);
+                        }
                     }
                 }
             }
@@ -268,5 +320,14 @@ async fn opens_with_preface(stream: &TcpStream) -> io::Result<bool> {
             _ if length == PREFACE.len() => return Ok(true),
             _ => tokio::time::sleep(PREFACE_PAUSE).await,
         }
+    }
+}
+
+/// The first byte, without taking it.
+async fn first_byte(stream: &TcpStream) -> io::Result<u8> {
+    let mut first = [0];
+    match (stream.peek(&mut first).await?, first) {
+        (0, _) => Err(io::ErrorKind::UnexpectedEof.into()),
+        (_, [first]) => Ok(first),
     }
 }

@@ -7,20 +7,22 @@ use std::sync::{
 
 use http::StatusCode;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 
+use super::stream::Stream;
 use crate::unsent::Unsent;
 
 /// Shared by the parts of one connection, which all run on one worker: atomics only because Rust asks for them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Exchange {
     phase: AtomicU8,
     requests: AtomicU32,
     received: AtomicU32,
+    /// A part of something is here that TLS does not hand over before the rest has come.
+    partial: AtomicBool,
     unread: AtomicBool,
     close_delimited: AtomicBool,
     refused: Mutex<Vec<u8>>,
-    returned: Mutex<Option<TcpStream>>,
+    returned: Mutex<Option<Stream>>,
     /// Bytes and frames that may still be read before others have their turn.
     turn: (AtomicI64, AtomicI64),
     /// Bytes that came since the head of the request, and what was taken of its body (HTTP/1).
@@ -95,6 +97,16 @@ impl Exchange {
         if self.phase() == IDLE {
             self.set(HEAD);
         }
+    }
+
+    /// A part of something has come that is not handed over before the rest is there, or there is none such.
+    pub(super) fn set_partial(&self, is_partial: bool) {
+        self.partial.store(is_partial, Ordering::Relaxed);
+    }
+
+    /// Returns whether anything has come, if only a part.
+    pub(super) fn has_come(&self) -> bool {
+        self.received() > 0 || self.partial.load(Ordering::Relaxed)
     }
 
     /// The connection has its turn.
@@ -218,7 +230,7 @@ impl Exchange {
 
     /// Returns whether no request has begun to come.
     pub(super) fn is_idle(&self) -> bool {
-        self.phase() == IDLE
+        self.phase() == IDLE && !self.partial.load(Ordering::Relaxed)
     }
 
     /// Returns whether a request's head has begun to come, and has not ended.
@@ -256,12 +268,12 @@ impl Exchange {
     }
 
     /// Gives the stream back for an orderly end.
-    pub(super) fn give_back(&self, stream: TcpStream) {
+    pub(super) fn give_back(&self, stream: Stream) {
         *self.returned.lock() = Some(stream);
     }
 
     /// The stream, once hyper has let go of it and unless its other end is closed.
-    pub(super) fn take_back(&self) -> Option<TcpStream> {
+    pub(super) fn take_back(&self) -> Option<Stream> {
         self.returned.lock().take()
     }
 

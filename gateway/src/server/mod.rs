@@ -10,10 +10,13 @@ mod frames;
 mod handler;
 mod limits;
 mod listener;
+mod records;
 mod router;
 mod seats;
 mod service;
+mod stream;
 mod streams;
+mod tls;
 mod upload;
 mod wire;
 mod worker;
@@ -31,6 +34,7 @@ use worker::Finished;
 
 pub(crate) use listener::{Listeners, diagnose, listen};
 pub(crate) use router::RouterServer;
+pub(crate) use tls::Tls;
 
 /// The workers, serving.
 pub(crate) struct Workers {
@@ -39,11 +43,16 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// Starts one worker for each socket.
+    /// Starts one worker for each socket, whose clients must speak TLS if there is any.
     ///
     /// # Errors
     /// When the system gives a worker no thread, no event queue or no descriptor. Those that have started end then.
-    pub(crate) fn start(listeners: Listeners, config: &ServerConfig, gateway: &Current) -> io::Result<Self> {
+    pub(crate) fn start(
+        listeners: Listeners,
+        config: &ServerConfig,
+        gateway: &Current,
+        tls: Option<&Arc<Tls>>,
+    ) -> io::Result<Self> {
         let (drain, seats) = (Drain::default(), Seats::from_config(config));
         let unless_all = drain.guard();
         let (starting, started) = mpsc::channel();
@@ -57,6 +66,7 @@ impl Workers {
                     gateway: gateway.clone(),
                     drain: drain.clone(),
                     seats: Arc::clone(&seats),
+                    tls: tls.cloned(),
                 };
                 let starting = starting.clone();
                 std::thread::Builder::new()

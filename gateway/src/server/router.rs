@@ -77,6 +77,7 @@ async fn serve(listener: TcpListener, router: Router, limits: Limits, drain: Dra
             },
             limits,
             drain: drain.clone(),
+            tls: None,
         };
         connections.spawn(connection.serve(stream));
     };

@@ -28,7 +28,12 @@ pub(super) trait Service: Clone + Send + Sync + 'static {
     fn document(body: Bytes) -> Self::Body;
 
     /// Counts a request that was not even understood.
-    fn refused(&self, failure: &Failure);
+    fn refused(&self, failure: &Failure) {
+        self.refused_by(failure.reason());
+    }
+
+    /// The same by the reason alone.
+    fn refused_by(&self, reason: &'static str);
 
     /// Counts connections and streams that were ended because of their client.
     fn cut(&self, reason: &'static str, count: u64);
@@ -54,8 +59,8 @@ impl Service for Routes {
         ResponseBody::Right(body.into())
     }
 
-    fn refused(&self, failure: &Failure) {
-        self.gateway.load().refused(failure);
+    fn refused_by(&self, reason: &'static str) {
+        self.gateway.load().refused(reason);
     }
 
     fn cut(&self, reason: &'static str, count: u64) {
@@ -83,7 +88,7 @@ impl Service for RouterService {
         body.into()
     }
 
-    fn refused(&self, _: &Failure) {}
+    fn refused_by(&self, _: &'static str) {}
 
     fn cut(&self, _: &'static str, _: u64) {}
 }

@@ -14,7 +14,6 @@ use std::{
 use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Instant, Sleep, sleep},
 };
 
@@ -22,11 +21,12 @@ use super::{
     exchange::{Cut, Exchange},
     frames::Frames,
     limits::Limits,
+    stream::Stream,
 };
 
 pub(super) struct Wire {
     /// There until it is given back.
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     exchange: Arc<Exchange>,
     /// Bytes that have been read before.
     read: Bytes,
@@ -47,7 +47,7 @@ struct Stall {
 
 impl Wire {
     /// Of a stream from which these bytes have been `read` already.
-    pub(super) fn new(stream: TcpStream, exchange: Arc<Exchange>, read: Bytes, limits: Limits) -> Self {
+    pub(super) fn new(stream: Stream, exchange: Arc<Exchange>, read: Bytes, limits: Limits) -> Self {
         Self {
             stream: Some(stream),
             exchange,
@@ -60,7 +60,7 @@ impl Wire {
     }
 
     /// Of an HTTP/2 connection.
-    pub(super) fn multiplexed(stream: TcpStream, exchange: Arc<Exchange>, limits: Limits) -> Self {
+    pub(super) fn multiplexed(stream: Stream, exchange: Arc<Exchange>, limits: Limits) -> Self {
         let mut wire = Self::new(stream, exchange, Bytes::new(), limits);
         wire.frames = Some(Frames::new());
         wire
@@ -69,16 +69,22 @@ impl Wire {
     /// Takes note of bytes that came, and refuses to go on with a client that only keeps us busy.
     fn came(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.exchange.read(bytes.len());
+        // Over TLS a byte may cost what a record costs.
+        let cost = self
+            .stream
+            .as_mut()
+            .map_or(0, Stream::came)
+            .max(bytes.len());
         let (is_flood, goodbye) = match &mut self.frames {
             Some(frames) => {
                 frames.earn(self.exchange.parts_taken().into());
                 let count = frames.read(bytes);
-                self.exchange.spend(bytes.len(), count);
+                self.exchange.spend(cost, count);
                 let is_flood = frames.is_flood();
                 (is_flood, is_flood.then(|| frames.goodbye()).flatten())
             }
             None => {
-                self.exchange.spend(bytes.len(), 0);
+                self.exchange.spend(cost, 0);
                 (
                     self.exchange.is_hollow(bytes.len(), self.limits.bytes),
                     None,
@@ -115,7 +121,7 @@ impl Wire {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+    fn stream(&mut self) -> io::Result<Pin<&mut Stream>> {
         self.stream
             .as_mut()
             .map(Pin::new)
@@ -146,7 +152,11 @@ impl AsyncRead for Wire {
             return pin!(tokio::task::yield_now()).poll(cx).map(Ok);
         }
         let before = buffer.filled().len();
-        let read = ready!(self.stream()?.poll_read(cx, buffer));
+        let Poll::Ready(read) = self.stream()?.poll_read(cx, buffer) else {
+            let has_part = self.stream.as_ref().is_some_and(Stream::has_part);
+            self.exchange.set_partial(has_part);
+            return Poll::Pending;
+        };
         let bytes = buffer.filled().get(before..).unwrap_or_default();
         self.is_closed = read.is_err() || bytes.is_empty();
         Poll::Ready(if self.is_closed {
@@ -199,8 +209,9 @@ impl AsyncWrite for Wire {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // TCP has no buffer of ours.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = self.stream()?.poll_flush(cx);
+        ready!(self.wrote(cx, flushed))?;
         self.exchange.flushed();
         Poll::Ready(Ok(()))
     }

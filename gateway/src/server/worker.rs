@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::timeout_at,
+    time::{timeout, timeout_at},
 };
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +21,8 @@ use super::{
     limits::Limits,
     seats::Seats,
     service::Routes,
+    stream::Stream,
+    tls::Tls,
 };
 use crate::{
     config::Server as ServerConfig,
@@ -37,6 +39,8 @@ pub(super) struct Worker {
     pub(super) gateway: Current,
     pub(super) drain: Drain,
     pub(super) seats: Arc<Seats>,
+    /// There if clients must speak TLS.
+    pub(super) tls: Option<Arc<Tls>>,
 }
 
 /// The end of a worker.
@@ -82,14 +86,16 @@ impl Worker {
         let accept = |stream: TcpStream| {
             let Ok(peer) = stream.peer_addr() else { return };
             let Ok(seat) = self.seats.take(peer.ip()) else {
-                self.gateway.load().refused(&Failure::Overloaded);
+                self.gateway.load().refused(Failure::Overloaded.reason());
                 if refusals.len() < REFUSALS {
-                    refusals.spawn(refuse(stream));
+                    refusals.spawn(refuse(stream, self.tls.clone()));
                 }
                 return;
             };
             let info = ConnectionInfo {
-                peer: Peer::from(peer.ip()).trusted(self.seats.proxies_with(peer.ip())),
+                peer: Peer::from(peer.ip())
+                    .trusted(self.seats.proxies_with(peer.ip()))
+                    .secured(self.tls.is_some()),
                 client: client.clone(),
                 is_sidecar: false,
             };
@@ -100,6 +106,7 @@ impl Worker {
                 },
                 limits: Limits::from_config(&self.config),
                 drain: self.drain.clone(),
+                tls: self.tls.clone(),
             };
             connections.spawn(async move {
                 connection.serve(stream).await;
@@ -125,7 +132,15 @@ impl Worker {
 }
 
 /// Answers a connection that there is no place for, whatever it asks.
-async fn refuse(mut stream: TcpStream) {
+async fn refuse(stream: TcpStream, tls: Option<Arc<Tls>>) {
+    let mut stream = match tls {
+        None => Stream::Tcp(stream),
+        Some(tls) => match timeout(closing::LINGER_PAUSE, tls.accept(stream)).await {
+            Ok(Ok((stream, false))) => stream,
+            // What could be told over HTTP/2 is not worth a connection of it.
+            _ => return,
+        },
+    };
     let document = document(&Failure::Overloaded, false, &RequestId::fresh());
     closing::answer(&mut stream, document).await;
     closing::linger(stream).await;

@@ -73,5 +73,6 @@ mod routing;
 mod serving;
 mod slow_readers;
 mod streaming;
+mod tls;
 mod unmet;
 mod watching;

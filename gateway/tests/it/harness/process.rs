@@ -320,6 +320,7 @@ fn announced(lines: &[String], words: &str) -> Option<SocketAddr> {
     let line = lines.iter().find_map(|line| line.strip_prefix(words))?;
     line.trim()
         .trim_start_matches("http://")
+        .trim_start_matches("https://")
         .trim_end_matches('/')
         .parse()
         .ok()

@@ -1,0 +1,84 @@
+//! What is told of the public listener's certificate: by `/readyz`, by `/status` and by metrics.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use super::{Status, ready::Condition};
+use crate::{config::shown, metrics::Family};
+
+/// The certificate that clients are shown.
+#[derive(Serialize)]
+pub(super) struct Told {
+    certificate: String,
+    /// In seconds since 1970, as are all times here.
+    not_after: u64,
+    shown_since: u64,
+    /// The reason for which what is in the files now is not shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
+}
+
+impl Status {
+    /// What is told of the certificate, if there is one.
+    pub(super) fn certificate(&self) -> Option<Told> {
+        let status = self.0.tls.as_ref()?.status();
+        Some(Told {
+            certificate: status.file,
+            not_after: seconds(status.not_after),
+            shown_since: seconds(status.since),
+            refused: status.refused,
+        })
+    }
+
+    /// What an operator should know of it; none of it makes the gateway unready.
+    pub(super) fn certificate_conditions(&self) -> Vec<Condition> {
+        let Some(tls) = &self.0.tls else {
+            return Vec::new();
+        };
+        let status = tls.status();
+        let until = shown(status.not_after);
+        let about = |reason, detail| Condition {
+            reason,
+            package: None,
+            detail,
+            unready: false,
+        };
+        let refused = status.refused.map(|reason| {
+            let detail = format!("the one before is shown, which is valid until {until}: {reason}");
+            about("certificate-refused", detail)
+        });
+        let expired = (status.not_after <= SystemTime::now()).then(|| {
+            let detail = format!("the certificate in {} has expired on {until}", status.file);
+            about("certificate-expired", detail)
+        });
+        refused.into_iter().chain(expired).collect()
+    }
+
+    /// The metrics of it.
+    pub(super) fn certificate_metrics(&self) -> Vec<Family> {
+        let Some(tls) = &self.0.tls else {
+            return Vec::new();
+        };
+        let status = tls.status();
+        let (done, failed) = status.changes;
+        vec![
+            Family::gauge(
+                "wasmgate_tls_certificate_expiry_timestamp_seconds",
+                "The end of the life of the certificate that clients are shown",
+            )
+            .with(&[], seconds(status.not_after) as f64),
+            Family::counter(
+                "wasmgate_tls_certificate_changes_total",
+                "Changes of the certificate's files, by whether clients are shown what is in them",
+            )
+            .with(&[("result", "done")], done as f64)
+            .with(&[("result", "refused")], failed as f64),
+        ]
+    }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,188 @@
+//! The stream of a connection: TCP as it is, or TLS over it.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
+
+use super::records::Records;
+
+/// The bytes that wait in TLS for a client that reads slowly: two records, so that the next one is ready when the kernel
+/// takes more.
+const UNSENT: usize = 32 << 10;
+
+/// The stream of a connection. That of TLS is large and lies elsewhere: one of TCP is no larger for it.
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<Socket>>),
+}
+
+/// What TLS reads and writes: TCP, with an eye on what comes.
+pub(super) struct Socket {
+    tcp: TcpStream,
+    records: Records,
+    /// Bytes that came since this was last asked.
+    came: usize,
+}
+
+impl Socket {
+    /// Before the handshake.
+    pub(super) fn new(tcp: TcpStream) -> Self {
+        Self {
+            tcp,
+            records: Records::default(),
+            came: 0,
+        }
+    }
+
+    /// TCP again, for who could not agree on TLS.
+    pub(super) fn into_tcp(self) -> TcpStream {
+        self.tcp
+    }
+}
+
+impl Stream {
+    /// Over TLS that was agreed upon.
+    pub(super) fn secured(mut tls: TlsStream<Socket>) -> Self {
+        let (socket, session) = tls.get_mut();
+        session.set_buffer_limit(Some(UNSENT));
+        socket.came = 0;
+        Self::Tls(Box::new(tls))
+    }
+
+    /// The socket below.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(tcp) => tcp,
+            Self::Tls(tls) => &tls.get_ref().0.tcp,
+        }
+    }
+
+    /// The same, to read what is of no interest any more.
+    pub(super) fn tcp_mut(&mut self) -> &mut TcpStream {
+        match self {
+            Self::Tcp(tcp) => tcp,
+            Self::Tls(tls) => &mut tls.get_mut().0.tcp,
+        }
+    }
+
+    /// The number of bytes that came from the network since this was last asked, if it is another one than was read.
+    pub(super) fn came(&mut self) -> usize {
+        match self {
+            Self::Tcp(_) => 0,
+            Self::Tls(tls) => std::mem::take(&mut tls.get_mut().0.came),
+        }
+    }
+
+    /// Returns whether a part of a record is here that is of no use before the rest has come.
+    pub(super) fn has_part(&self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+            Self::Tls(tls) => tls.get_ref().0.records.is_within(),
+        }
+    }
+
+    /// Returns whether TLS has taken bytes for HTTP that nobody has read, or the beginning of some.
+    pub(super) fn has_taken(&mut self) -> bool {
+        let Self::Tls(tls) = self else { return false };
+        let (socket, session) = tls.get_mut();
+        let is_ready = session
+            .process_new_packets()
+            .is_ok_and(|state| state.plaintext_bytes_to_read() > 0);
+        is_ready || socket.records.is_within()
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            // It bounds itself what is of no use to HTTP: records with nothing in them, alerts, new keys.
+            Self::Tls(tls) => Pin::new(&mut **tls).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Self::Tls(tls) => Pin::new(&mut **tls).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, pieces),
+            Self::Tls(tls) => Pin::new(&mut **tls).poll_write_vectored(cx, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            // It has no buffer of ours.
+            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Tls(tls) => Pin::new(&mut **tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(&mut **tls).poll_shutdown(cx),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.tcp).poll_read(cx, buffer);
+        let socket = &mut *self;
+        let bytes = buffer.filled().get(before..).unwrap_or_default();
+        socket.records.read(bytes);
+        socket.came = socket.came.saturating_add(bytes.len());
+        read
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}

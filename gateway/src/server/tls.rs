@@ -1,0 +1,211 @@
+//! TLS of the public listener: what is shown to clients, the handshake with each, and the files it comes from.
+
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use rustls::{
+    ServerConfig,
+    server::WebPkiClientVerifier,
+    sign::{CertifiedKey, SingleCertAndKey},
+    version::{TLS12, TLS13},
+};
+use tokio::{
+    net::TcpStream,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::stream::{Socket, Stream};
+use crate::{
+    config::{ServerTls, Stamps, shown},
+    metrics::Metrics,
+};
+
+/// What is spoken over TLS, the first one first (RFC 7301).
+const HTTP2: &[u8] = b"h2";
+const HTTP11: &[u8] = b"http/1.1";
+
+/// The first byte of whatever a TLS client sends first (RFC 8446, 5.1).
+const HANDSHAKE: u8 = 22;
+
+/// The time between two looks at the files: a renewed certificate need not be shown sooner.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The TLS of a listener, shared by all workers. Each connection keeps what was shown to it.
+pub(crate) struct Tls {
+    current: ArcSwap<ServerConfig>,
+    state: Mutex<State>,
+    metrics: Arc<Metrics>,
+}
+
+struct State {
+    served: ServerTls,
+    since: SystemTime,
+    stamps: Stamps,
+    /// The reason for which what is in the files now is not shown.
+    refused: Option<String>,
+    /// Changes of the files that were served, and that could not be.
+    changes: (u64, u64),
+}
+
+/// What an operator may want to know.
+pub(crate) struct CertificateStatus {
+    /// The file of the certificate.
+    pub(crate) file: String,
+    /// The end of its life.
+    pub(crate) not_after: SystemTime,
+    /// When it was first shown.
+    pub(crate) since: SystemTime,
+    /// The reason for which what is in the files now is not shown.
+    pub(crate) refused: Option<String>,
+    /// Changes of the files that were served, and that could not be.
+    pub(crate) changes: (u64, u64),
+}
+
+impl Tls {
+    /// Shows what was read.
+    ///
+    /// # Errors
+    /// When the library refuses it, or the system has no random numbers.
+    pub(crate) fn new(served: &ServerTls, metrics: &Arc<Metrics>) -> Result<Arc<Self>, rustls::Error> {
+        Ok(Arc::new(Self {
+            current: ArcSwap::new(server_config(served)?),
+            state: Mutex::new(State {
+                served: served.clone(),
+                since: SystemTime::now(),
+                stamps: served.stamps,
+                refused: None,
+                changes: (0, 0),
+            }),
+            metrics: Arc::clone(metrics),
+        }))
+    }
+
+    /// Shows something else from the next connection on.
+    ///
+    /// # Errors
+    /// When the library refuses it; nothing changes then.
+    pub(crate) fn turn_to(&self, next: ServerTls) -> Result<(), rustls::Error> {
+        let config = server_config(&next)?;
+        let mut state = self.state.lock();
+        state.refused = None;
+        state.stamps = next.stamps;
+        if state.served.is_same(&next) {
+            return Ok(());
+        }
+        self.current.store(config);
+        tracing::info!(
+            certificate = %next.certificate.display(),
+            not_after = shown(next.not_after),
+            "clients are shown another certificate from now on"
+        );
+        state.changes.0 = state.changes.0.saturating_add(1);
+        state.since = SystemTime::now();
+        state.served = next;
+        Ok(())
+    }
+
+    /// Looks at the files again and again, however they are changed (written in place, renamed, the folder of a link
+    /// swapped), and shows what is in them when it is right.
+    pub(crate) async fn follow(self: Arc<Self>) {
+        let mut looks = interval(LOOK_AGAIN);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut failed = None;
+        loop {
+            looks.tick().await;
+            let tls = Arc::clone(&self);
+            let before = std::mem::take(&mut failed);
+            // Files may lie on a disk that is slow.
+            let looked = tokio::task::spawn_blocking(move || tls.look(before)).await;
+            failed = looked.unwrap_or_default();
+        }
+    }
+
+    /// Looks once. What cannot be shown is given back, and is told when it is still so at the next look: the files are
+    /// written one after the other.
+    fn look(&self, failed: Option<Stamps>) -> Option<Stamps> {
+        let (served, known) = {
+            let state = self.state.lock();
+            (state.served.clone(), state.stamps)
+        };
+        let now = served.stamps_now();
+        if now == known {
+            return None;
+        }
+        let renewed = served.renewed().map_err(|wrong| wrong.to_string());
+        let shown = renewed.and_then(|next| self.turn_to(next).map_err(|error| error.to_string()));
+        let Err(reason) = shown else { return None };
+        if failed != Some(now) {
+            return Some(now);
+        }
+        tracing::error!(
+            reason,
+            "the certificate of [server.tls] cannot be renewed; the one before is shown still"
+        );
+        let mut state = self.state.lock();
+        state.stamps = now;
+        state.refused = Some(reason);
+        state.changes.1 = state.changes.1.saturating_add(1);
+        None
+    }
+
+    /// What is shown now.
+    pub(crate) fn status(&self) -> CertificateStatus {
+        let state = self.state.lock();
+        CertificateStatus {
+            file: state.served.certificate.display().to_string(),
+            not_after: state.served.not_after,
+            since: state.since,
+            refused: state.refused.clone(),
+            changes: state.changes,
+        }
+    }
+
+    /// Agrees on TLS with a client; answers with whether it speaks HTTP/2.
+    ///
+    /// # Errors
+    /// With what went wrong, and the connection, on which the reason has been sent if the client can be told.
+    pub(super) async fn accept(&self, stream: TcpStream) -> Result<(Stream, bool), (io::Error, TcpStream)> {
+        let acceptor = TlsAcceptor::from(self.current.load_full());
+        let accepted = acceptor.accept(Socket::new(stream)).into_fallible().await;
+        let tls = accepted.map_err(|(error, socket)| (error, socket.into_tcp()))?;
+        let is_http2 = tls.get_ref().1.alpn_protocol() == Some(HTTP2);
+        Ok((Stream::secured(tls), is_http2))
+    }
+
+    /// Counts a handshake that ended so.
+    pub(super) fn count(&self, result: &'static str) {
+        self.metrics.handshake(result);
+    }
+}
+
+/// Returns whether the first byte of a client is one of HTTP without TLS: of a method, or of an empty line before it.
+pub(super) fn is_plain_http(first: u8) -> bool {
+    first != HANDSHAKE && (first.is_ascii_alphabetic() || matches!(first, b'\r' | b'\n'))
+}
+
+fn server_config(tls: &ServerTls) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&[&TLS13, &TLS12])?;
+    let builder = match &tls.clients {
+        Some(authorities) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(authorities), provider).build();
+            let verifier = verifier.map_err(|error| rustls::Error::General(error.to_string()))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let identity = SingleCertAndKey::from(CertifiedKey::clone(&tls.identity));
+    let mut config = builder.with_cert_resolver(Arc::new(identity));
+    config.alpn_protocols = vec![HTTP2.to_vec(), HTTP11.to_vec()];
+    // Clients keep what resumes a session: whoever comes again costs no signature, and us no memory. Made anew with each
+    // certificate, so that nobody resumes what other authorities let in.
+    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    Ok(Arc::new(config))
+}
