@@ -6,7 +6,9 @@ use std::sync::{
 };
 
 use http::StatusCode;
+use hyper::body::Incoming;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::stream::Stream;
 use crate::unsent::Unsent;
@@ -29,11 +31,26 @@ pub(super) struct Exchange {
     body: (AtomicU64, AtomicU64),
     /// Frames of data that were taken (HTTP/2), until the connection knows of them.
     taken: AtomicU32,
+    upload: Mutex<Held>,
+    /// Told when an upload is let go.
+    let_go: Notify,
     cut: AtomicU8,
     /// The last words to a client that is cut.
     goodbye: Mutex<Vec<u8>>,
     /// The bytes that wait for the client.
     pub(super) unsent: Arc<Unsent>,
+}
+
+/// The body of the request that is being answered (HTTP/1).
+#[derive(Default)]
+enum Held {
+    /// It has ended, or what becomes of it is decided.
+    #[default]
+    No,
+    /// Whoever answers has it and may read it.
+    Yes,
+    /// It was let go before its end and before there was an answer.
+    Left(Incoming),
 }
 
 /// Why a connection is ended before its client ends it.
@@ -210,6 +227,52 @@ impl Exchange {
     pub(super) fn flushed(&self) {
         if self.phase() == ANSWERED {
             self.set(IDLE);
+        }
+    }
+
+    /// The body of the latest request is handed to whoever answers; tells which request that is.
+    pub(super) fn hold(&self) -> u32 {
+        *self.upload.lock() = Held::Yes;
+        self.requests()
+    }
+
+    /// The body of a request has ended, or what becomes of it is decided.
+    pub(super) fn let_go(&self, request: u32) {
+        if request == self.requests() {
+            *self.upload.lock() = Held::No;
+            self.let_go.notify_one();
+        }
+    }
+
+    /// It was let go before its end. Given back where there is an answer already, and nobody asks for it any more.
+    pub(super) fn leave(&self, request: u32, body: Incoming) -> Option<Incoming> {
+        let mut upload = self.upload.lock();
+        if matches!(*upload, Held::No) || request != self.requests() {
+            return Some(body);
+        }
+        *upload = Held::Left(body);
+        self.let_go.notify_one();
+        None
+    }
+
+    /// Returns whether nothing of a body is left to be decided.
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(*self.upload.lock(), Held::No)
+    }
+
+    /// Returns when whoever answers has let the request's body go.
+    pub(super) async fn until_let_go(&self) {
+        while matches!(*self.upload.lock(), Held::Yes) {
+            self.let_go.notified().await;
+        }
+    }
+
+    /// There is an answer. What was left of the request's body, or that it is held still.
+    pub(super) fn answered(&self) -> (Option<Incoming>, bool) {
+        match std::mem::take(&mut *self.upload.lock()) {
+            Held::Left(body) => (Some(body), false),
+            Held::Yes => (None, true),
+            Held::No => (None, false),
         }
     }
 

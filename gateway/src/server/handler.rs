@@ -10,7 +10,14 @@ use http::{
 use http_body::Body;
 use hyper::{body::Incoming, service::service_fn, upgrade::OnUpgrade};
 
-use super::{answer::Answer, drain::Drain, exchange::Exchange, limits::Limits, service::Service, upload::Upload};
+use super::{
+    answer::Answer,
+    drain::Drain,
+    exchange::Exchange,
+    limits::Limits,
+    service::Service,
+    upload::{self, Upload},
+};
 use crate::{
     error::Failure,
     request_headers::{REQUEST_ID, RequestId},
@@ -77,6 +84,10 @@ impl<S: Service> Handler<S> {
                 self.service.answer(request).await
             }
         };
+        if !is_http2 {
+            let is_whole = response.body().size_hint().exact().is_some();
+            upload::settle(&self.exchange, is_whole).await;
+        }
         let mut response = response.map(|body| Answer::new(body, Arc::clone(&self.exchange)));
         let is_last =
             self.drain.is_stopping() || self.exchange.is_unread() || is_http10 && is_close_delimited(&response);

@@ -26,12 +26,18 @@ const DRAIN_BYTES: u64 = 256 << 10;
 /// The time that this may take: beyond it another connection is cheaper.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
+/// The time in which the rest of an upload that nobody reads is looked for before its answer goes out: what was sent
+/// together with the head is here in less, and an answer is hardly later for it.
+const SETTLE_TIME: Duration = Duration::from_millis(20);
+
 /// The body of a request; dropped before its end, it is read to its end if that is near.
 pub(super) struct Upload {
     /// Taken when the rest is to be read without its owner.
     body: Option<Incoming>,
     exchange: Arc<Exchange>,
     rest: Rest,
+    /// The number of the request on its connection (HTTP/1).
+    request: u32,
 }
 
 /// The worth of the rest of a body once its owner is gone.
@@ -51,20 +57,60 @@ enum Rest {
 impl Upload {
     /// Puts the body of a request under these rules.
     pub(super) fn wrap(request: Request<Incoming>, exchange: &Arc<Exchange>) -> Request<Self> {
+        let mut number = 0;
         let rest = if request.body().is_end_stream() {
             Rest::Ended
         } else if request.version() == Version::HTTP_2 {
             Rest::Lingering
-        } else if request.headers().contains_key(EXPECT) {
-            Rest::Expected
         } else {
-            Rest::Drained
+            number = exchange.hold();
+            if request.headers().contains_key(EXPECT) {
+                Rest::Expected
+            } else {
+                Rest::Drained
+            }
         };
         request.map(|body| Self {
             body: Some(body),
             exchange: Arc::clone(exchange),
             rest,
+            request: number,
         })
+    }
+
+    /// It has been read to its end, or broke off.
+    fn end(&mut self) {
+        if self.rest != Rest::Ended && self.rest != Rest::Lingering {
+            self.exchange.let_go(self.request);
+        }
+        self.rest = Rest::Ended;
+    }
+}
+
+/// Decides, now that there is an answer that is `whole` or not, what becomes of an upload that was not read to its end:
+/// the connection goes on if its rest is here or near, and otherwise the answer is to say that it ends. A rest of unknown
+/// length is looked for before the answer goes out: after it, it would be too late to say so.
+pub(super) async fn settle(exchange: &Arc<Exchange>, whole: bool) {
+    if exchange.is_settled() {
+        return;
+    }
+    if whole {
+        // The guest is about to end.
+        let _ = timeout(SETTLE_TIME, exchange.until_let_go()).await;
+    }
+    match exchange.answered() {
+        // Nobody is likely to read it any more.
+        (None, true) if whole => exchange.leave_unread(),
+        (None, _) => {}
+        (Some(body), _) if body.size_hint().upper().is_some() => {
+            spawn_drain(body, (DRAIN_TIME, DRAIN_BYTES), exchange);
+        }
+        (Some(body), _) => {
+            let drained = timeout(SETTLE_TIME, drain(body, DRAIN_BYTES, exchange));
+            if drained.await != Ok(true) {
+                exchange.leave_unread();
+            }
+        }
     }
 }
 
@@ -72,32 +118,49 @@ impl Drop for Upload {
     fn drop(&mut self) {
         let Some(body) = self.body.take() else { return };
         if body.is_end_stream() {
-            return;
+            return self.end();
         }
-        let (time, bytes) = match self.rest {
-            Rest::Ended => return,
-            Rest::Lingering => (LINGER_TIME, LINGER_BYTES),
-            Rest::Drained if body.size_hint().lower() <= DRAIN_BYTES => (DRAIN_TIME, DRAIN_BYTES),
-            Rest::Drained | Rest::Expected => return self.exchange.leave_unread(),
-        };
-        // At the end of a worker what is left of its connections is dropped when nothing can be started any more.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(timeout(
-                time,
-                drain(body, bytes, Arc::clone(&self.exchange)),
-            ));
+        match self.rest {
+            Rest::Ended => {}
+            Rest::Lingering => spawn_drain(body, (LINGER_TIME, LINGER_BYTES), &self.exchange),
+            Rest::Drained if body.size_hint().lower() <= DRAIN_BYTES => {
+                if let Some(body) = self.exchange.leave(self.request, body) {
+                    spawn_drain(body, (DRAIN_TIME, DRAIN_BYTES), &self.exchange);
+                }
+            }
+            Rest::Drained | Rest::Expected => {
+                self.exchange.leave_unread();
+                self.exchange.let_go(self.request);
+            }
         }
     }
 }
 
-async fn drain(mut body: Incoming, most: u64, exchange: Arc<Exchange>) {
+fn spawn_drain(body: Incoming, (time, bytes): (Duration, u64), exchange: &Arc<Exchange>) {
+    // At the end of a worker what is left of its connections is dropped when nothing can be started any more.
+    if let Ok(runtime) = Handle::try_current() {
+        let exchange = Arc::clone(exchange);
+        runtime.spawn(timeout(
+            time,
+            async move { drain(body, bytes, &exchange).await },
+        ));
+    }
+}
+
+/// Reads a body; says whether to its end.
+async fn drain(mut body: Incoming, most: u64, exchange: &Exchange) -> bool {
     let mut bytes = 0_u64;
-    while let Ok(Some(Ok(frame))) = timeout(LINGER_PAUSE, body.frame()).await {
+    loop {
+        let frame = match timeout(LINGER_PAUSE, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => return true,
+            _ => return false,
+        };
         let length = frame.data_ref().map_or(0, Bytes::len);
         exchange.take(length);
         bytes = bytes.saturating_add(length as u64);
         if bytes > most {
-            return;
+            return false;
         }
     }
 }
@@ -115,7 +178,8 @@ impl Body for Upload {
             self.exchange.take(frame.data_ref().map_or(0, Bytes::len));
         }
         match &frame {
-            Poll::Ready(None | Some(Err(_))) => self.rest = Rest::Ended,
+            Poll::Ready(None | Some(Err(_))) => self.end(),
+            Poll::Ready(Some(Ok(_))) if self.is_end_stream() => self.end(),
             // Whoever has asked for the body has told the client to send it.
             Poll::Ready(Some(Ok(_))) | Poll::Pending if self.rest == Rest::Expected => {
                 self.rest = Rest::Drained;

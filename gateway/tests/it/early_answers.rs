@@ -105,6 +105,160 @@ async fn an_answer_before_an_announced_upload_says_that_the_connection_ends() {
 }
 
 #[tokio::test]
+async fn an_answer_before_the_end_of_chunks_says_that_the_connection_ends_and_nothing_behind_them_is_served() {
+    let gateway = gateway();
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(1 << 16));
+    for (target, status, chunks) in [
+        ("/nowhere", 404, 1),
+        ("/hello", 200, 1),
+        ("/hello", 200, 0),
+        ("/hello", 200, 100),
+        ("/reads-the-whole-body", 413, 30),
+    ] {
+        let mut connection = gateway.raw().await;
+        connection
+            .send(format!(
+                "POST {target} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+            ))
+            .await;
+        for _ in 0..chunks {
+            connection.send(&chunk).await;
+        }
+        let response = connection.response().await;
+        assert_eq!(
+            (response.status(), response.header("connection")),
+            (status, Some("close")),
+            "{target} after {chunks} chunks: {response:?}"
+        );
+        connection
+            .send("0\r\n\r\nGET /hello HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await;
+        assert_eq!(
+            connection.rest().await,
+            "",
+            "{target} after {chunks} chunks"
+        );
+    }
+    let of_hello = [("package", "hello")];
+    let served = gateway
+        .metrics()
+        .await
+        .sum("wasmgate_requests_total", &of_hello);
+    assert_eq!(served, 3.0);
+}
+
+#[tokio::test]
+async fn chunks_that_nobody_reads_cost_no_connection_when_all_of_them_are_here() {
+    let gateway = gateway();
+    let mut connection = gateway.raw().await;
+    for (target, status) in [("/hello", 200), ("/nowhere", 404), ("/hello", 200)] {
+        for (size, trailer) in [(5, ""), (100_000, ""), (5, "x-end: 1\r\n")] {
+            let body = "x".repeat(size);
+            connection
+                .send(format!(
+                    "POST {target} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n\
+                     {size:x}\r\n{body}\r\n0\r\n{trailer}\r\n"
+                ))
+                .await;
+            let response = connection.response().await;
+            assert_eq!(
+                (response.status(), response.header("connection")),
+                (status, None),
+                "{target} {size}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_waits_for_our_word_is_refused_without_it_and_whatever_comes_still_is_no_request() {
+    let gateway = gateway();
+    let hidden = "GET /hello HTTP/1.1\r\nhost: x\r\n\r\n";
+    for (target, status) in [("/nowhere", 404), ("/hello", 200)] {
+        for framing in [
+            format!("content-length: {}", hidden.len()),
+            format!("content-length: {UPLOAD}"),
+            "transfer-encoding: chunked".to_owned(),
+        ] {
+            let mut connection = gateway.raw().await;
+            connection
+                .send(format!(
+                    "POST {target} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n{framing}\r\n\r\n"
+                ))
+                .await;
+            let response = connection.response().await;
+            assert_eq!(
+                (response.status(), response.header("connection")),
+                (status, Some("close")),
+                "{target}, {framing}: {response:?}"
+            );
+            connection.send(hidden).await;
+            connection.send("0\r\n\r\n").await;
+            assert_eq!(connection.rest().await, "", "{target}, {framing}");
+        }
+    }
+    // Where the body is wanted, the word is given.
+    let mut connection = gateway.raw().await;
+    connection
+        .send("POST /reads-the-whole-body HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n")
+        .await;
+    assert!(connection.head().await.starts_with("HTTP/1.1 100"));
+    connection.send("abc").await;
+    let response = connection.response().await;
+    assert_eq!((response.status(), response.body.as_str()), (200, "3"));
+    assert_eq!(response.header("connection"), None);
+}
+
+#[tokio::test]
+async fn a_guest_that_reads_while_it_answers_keeps_its_connection() {
+    let gateway = TestGateway::builder().guest("echo").start();
+    let mut connection = gateway.raw().await;
+    for _ in 0..2 {
+        connection
+            .send("POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n")
+            .await;
+        let head = connection.head().await;
+        assert!(!head.contains("connection: close"), "{head}");
+        connection.send("3\r\ndef\r\n0\r\n\r\n").await;
+        assert_eq!(connection.chunked_body().await, "abcdef");
+    }
+}
+
+#[tokio::test]
+async fn over_http2_a_client_that_sends_on_for_long_is_told_to_stop_without_an_error() {
+    let gateway = gateway();
+    let stream = tokio::net::TcpStream::connect(gateway.address)
+        .await
+        .unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let mut client = within("the connection", client.ready()).await.unwrap();
+    let uri = format!("http://{}/nowhere", gateway.address);
+    let request = http::Request::post(&uri).body(()).unwrap();
+    let (response, mut body) = client.send_request(request, false).unwrap();
+    let response = within("a response", response).await.unwrap();
+    assert_eq!(response.status(), 404);
+    let chunk = Bytes::from(vec![b'x'; 1 << 16]);
+    let told = within("a word to stop", async {
+        loop {
+            body.reserve_capacity(chunk.len());
+            match std::future::poll_fn(|cx| body.poll_capacity(cx)).await {
+                Some(Ok(room))
+                    if body
+                        .send_data(chunk.slice(..room.min(chunk.len())), false)
+                        .is_ok() => {}
+                _ => break std::future::poll_fn(|cx| body.poll_reset(cx)).await,
+            }
+        }
+    });
+    assert_eq!(told.await.unwrap(), h2::Reason::NO_ERROR);
+    let request = http::Request::get(&uri).body(()).unwrap();
+    let mut client = within("the connection", client.ready()).await.unwrap();
+    let (response, _) = client.send_request(request, true).unwrap();
+    assert_eq!(within("a response", response).await.unwrap().status(), 404);
+}
+
+#[tokio::test]
 async fn a_connection_goes_on_after_a_small_body_that_nobody_read() {
     let gateway = gateway();
     let mut connection = gateway.http1().await;

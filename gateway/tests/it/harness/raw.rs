@@ -83,6 +83,11 @@ impl RawConnection {
         response
     }
 
+    /// The body that follows a head, in chunks.
+    pub(crate) async fn chunked_body(&mut self) -> String {
+        String::from_utf8(self.chunks().await).unwrap()
+    }
+
     async fn chunks(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
