@@ -3,6 +3,7 @@
 mod current;
 
 use std::{
+    collections::HashMap,
     net::IpAddr,
     sync::{
         Arc, OnceLock,
@@ -27,7 +28,7 @@ use crate::{
     machine_memory::MachineMemory,
     metrics::{Metrics, RouteMetrics},
     package::{LoadedPackages, Loader, Package},
-    rate_limit::RateLimit,
+    rate_limit::{RateLimit, RateLimitConfig},
     request_headers::{self, Peer, REQUEST_ID, RequestId},
     request_log::RequestLine,
     routes::{NoMatch, Route, RouteTable},
@@ -45,11 +46,11 @@ pub struct Gateway {
     /// By the route's index; made when a route is first asked for.
     route_metrics: Vec<OnceLock<Arc<RouteMetrics>>>,
     /// By the route's index.
-    route_limits: Vec<Option<RateLimit>>,
+    route_limits: Vec<Option<Arc<RateLimit>>>,
     /// By the package's index in the configuration.
     packages: Vec<Arc<Package>>,
     /// By the package's index in the configuration.
-    package_limits: Vec<Option<RateLimit>>,
+    package_limits: Vec<Option<Arc<RateLimit>>>,
     shared: Shared,
     is_cut: AtomicBool,
 }
@@ -82,23 +83,14 @@ pub struct ConnectionInfo {
 }
 
 impl Gateway {
-    /// A gateway for these routes, whose package indices point into `packages`.
-    pub(crate) fn new(routes: Vec<Route>, packages: Vec<Arc<Package>>, shared: Shared) -> Self {
+    /// A gateway for these routes, whose package indices point into `packages`; what was counted `before` at limits that
+    /// are as they were counts on.
+    pub(crate) fn new(routes: Vec<Route>, packages: Vec<Arc<Package>>, shared: Shared, before: Option<&Self>) -> Self {
         let route_metrics = routes.iter().map(|_| OnceLock::new()).collect();
-        let route_limits = routes
-            .iter()
-            .map(|route| route.rate_limit().map(RateLimit::new));
-        let package_limits = packages.iter().map(|package: &Arc<Package>| {
-            package
-                .account
-                .config
-                .rate_limit
-                .as_ref()
-                .map(RateLimit::new)
-        });
+        let (route_limits, package_limits) = rate_limits(&routes, &packages, before);
         Self {
-            route_limits: route_limits.collect(),
-            package_limits: package_limits.collect(),
+            route_limits,
+            package_limits,
             routes: RouteTable::new(routes),
             route_metrics,
             packages,
@@ -228,12 +220,16 @@ impl Gateway {
     {
         let found = self.find(&mut request);
         let (index, package, prefix) = found.inspect_err(|failure| self.shared.metrics.unrouted(failure.reason()))?;
+        let metrics = self.route_metrics(index, package);
         if !connection.is_sidecar {
-            self.admit_rate(index, package, request.headers(), &connection.peer)?;
+            let admitted = self.admit_rate(index, package, request.headers(), &connection.peer);
+            if let (Err(failure), Some(metrics)) = (&admitted, &metrics) {
+                metrics.count(failure.status());
+            }
+            admitted?;
             request_headers::remove_dapr_headers(request.headers_mut());
         }
         request_headers::stamp(request.headers_mut(), id, &connection.peer, prefix.as_ref());
-        let metrics = self.route_metrics(index, package);
         if let Some(line) = line {
             line.routed(metrics.clone(), request.headers().get(TRACEPARENT));
         }
@@ -363,4 +359,51 @@ impl Gateway {
         };
         instance::run(call, Request::from_parts(parts, body)).await
     }
+}
+
+/// The limits of routes and of packages, each the same one as before where its configuration is.
+fn rate_limits(
+    routes: &[Route],
+    packages: &[Arc<Package>],
+    before: Option<&Gateway>,
+) -> (Vec<Option<Arc<RateLimit>>>, Vec<Option<Arc<RateLimit>>>) {
+    let of_route = |route: &Route, packages: &[Arc<Package>]| {
+        let package = packages.get(route.package())?.name().as_str().to_owned();
+        route
+            .rate_limit()
+            .cloned()
+            .map(|limit| (route.identity(), package, limit))
+    };
+    let of_package = |package: &Arc<Package>| {
+        let config = &package.account.config;
+        let limit = config.rate_limit.clone()?;
+        Some((String::new(), config.name.as_str().to_owned(), limit))
+    };
+    let mut known = HashMap::new();
+    if let Some(before) = before {
+        let routes = before.routes().iter().zip(&before.route_limits);
+        let routes = routes.map(|(route, limit)| (of_route(route, &before.packages), limit));
+        let packages = before.packages.iter().zip(&before.package_limits);
+        let packages = packages.map(|(package, limit)| (of_package(package), limit));
+        for (identity, limit) in routes.chain(packages) {
+            if let (Some(identity), Some(limit)) = (identity, limit) {
+                known.insert(identity, Arc::clone(limit));
+            }
+        }
+    }
+    let limit = |identity: Option<(String, String, RateLimitConfig)>| {
+        let identity = identity?;
+        let found = known.get(&identity).cloned();
+        Some(found.unwrap_or_else(|| Arc::new(RateLimit::new(&identity.2))))
+    };
+    (
+        routes
+            .iter()
+            .map(|route| limit(of_route(route, packages)))
+            .collect(),
+        packages
+            .iter()
+            .map(|package| limit(of_package(package)))
+            .collect(),
+    )
 }

@@ -31,7 +31,7 @@ const MOST_BUCKETS: usize = 100_000;
 const REQUESTS_BETWEEN_SWEEPS: usize = 4096;
 
 /// A rate limit as it is configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RateLimitConfig {
     /// The number of requests in `per`, on the long run.
     pub requests: NonZeroU32,
@@ -44,7 +44,7 @@ pub struct RateLimitConfig {
 }
 
 /// The requests that are counted together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RateLimitBy {
     /// Those of one client address (IPv6: one /64).
     Client,

@@ -81,7 +81,7 @@ pub(super) fn load_with(
         memory,
         metrics,
     };
-    Ok(Gateway::new(config.routes, packages, shared))
+    Ok(Gateway::new(config.routes, packages, shared, None))
 }
 
 /// Opens the building blocks if the configuration has any use for them.

@@ -164,7 +164,12 @@ impl Prepared {
             }
             packages.push(package);
         }
-        let gateway = Arc::new(Gateway::new(config.routes.clone(), packages, shared));
+        let gateway = Arc::new(Gateway::new(
+            config.routes.clone(),
+            packages,
+            shared,
+            Some(now),
+        ));
         Ok(Self {
             config,
             gateway,

@@ -73,6 +73,12 @@ impl Route {
         Self { rate_limit, ..self }
     }
 
+    /// What tells it from every other route of a table: the requests that it takes.
+    pub(crate) fn identity(&self) -> String {
+        let methods: Vec<_> = self.methods.iter().flatten().map(Method::as_str).collect();
+        format!("{} {}", methods.join(","), self.label)
+    }
+
     /// The limit on the rate of its requests.
     pub fn rate_limit(&self) -> Option<&RateLimitConfig> {
         self.rate_limit.as_ref()

@@ -49,6 +49,12 @@ async fn a_client_beyond_its_rate_waits_and_another_notices_nothing() {
         .await
         .sum("wasmgate_refusals_total", &labels);
     assert_eq!(counted, 3.0);
+    let labels = [("package", "hello"), ("route", "/hello"), ("status", "429")];
+    let counted = gateway
+        .metrics()
+        .await
+        .sum("wasmgate_requests_total", &labels);
+    assert_eq!(counted, 3.0, "they are requests of the route, too");
 }
 
 #[tokio::test]
@@ -104,4 +110,41 @@ async fn a_route_has_a_limit_of_its_own_and_the_package_one_over_all_of_them() {
         statuses.push(gateway.send(request).await.status.as_u16());
     }
     assert_eq!(statuses, [200, 429, 200, 200, 200, 429]);
+}
+
+#[tokio::test]
+async fn what_was_counted_counts_on_after_a_reload_unless_the_limit_is_another() {
+    let with = |limit: &str, more: &str| {
+        TestGateway::builder()
+            .guest_with(
+                "hello",
+                &format!("rate_limit = {{ requests = {limit}, by = \"all\", {SLOW} }}{more}"),
+            )
+            .route_with(
+                "/scarce",
+                "hello",
+                &format!("rate_limit = {{ requests = 1, {SLOW} }}"),
+            )
+    };
+    let gateway = with("3", "").start();
+    let status = async |path: &str| gateway.get(path).await.status.as_u16();
+    assert_eq!(status("/scarce").await, 200);
+    assert_eq!(status("/hello").await, 200);
+    for (changed, expected) in [
+        // Another environment, and a route more, leave the limits what they are.
+        (
+            with("3", "\nenv = { A = \"1\" }").route("/more", "hello"),
+            [429, 200, 429],
+        ),
+        (with("3", ""), [429, 429, 429]),
+        (with("4", ""), [429, 200, 200]),
+    ] {
+        changed.write_to(gateway.folder());
+        assert_eq!(crate::reload::reload(&gateway).await.status, 200);
+        let mut statuses = Vec::new();
+        for path in ["/scarce", "/hello", "/hello"] {
+            statuses.push(status(path).await);
+        }
+        assert_eq!(statuses, expected);
+    }
 }

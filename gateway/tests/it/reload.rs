@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::harness::{Builder, Reply, Signal, TestGateway, empty, full, send_to, until};
 
 /// Asks for a reload as an operator on this machine does.
-async fn reload(gateway: &TestGateway) -> Reply {
+pub(crate) async fn reload(gateway: &TestGateway) -> Reply {
     let request = http::Request::post("/reload")
         .header("host", gateway.admin.to_string())
         .header("content-type", "application/json");
