@@ -73,6 +73,7 @@ pub(super) fn load_with(
             ))
         })
         .collect();
+    loader.registry().serve(&config.registry);
     let shared = Shared {
         loader: Arc::new(loader),
         loaded_packages: Arc::new(loaded_packages),
@@ -129,8 +130,11 @@ pub(super) fn register_packages<'a>(
     loader: &Loader,
     known: impl Fn(&PackageConfig) -> Option<&'a Registered> + Sync,
 ) -> Result<Vec<Registered>, StartError> {
+    let pulls = loader.registry().pull(config);
     let register = |package: &PackageConfig| {
-        let registered = loader.register(package, package.engine, known(package));
+        let pulled = pulls.of(package);
+        let pulled = pulled.map_err(|error| config.at_source(package, error.into()))?;
+        let registered = loader.register(package, package.engine, known(package), pulled);
         registered.map_err(|error| config.at_source(package, mistake(package, error)))
     };
     let (registered, failed): (Vec<_>, Vec<_>) = loader.threads().install(|| {

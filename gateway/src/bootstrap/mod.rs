@@ -181,6 +181,7 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
         () = signals.end() => return Ok(Ended::Drained),
     };
     tokio::spawn(trim(gateway.clone()));
+    tokio::spawn(look_for_news(gateway.clone(), status.clone()));
     let deliveries = Deliveries::start(&gateway, &server, app, sockets.dapr);
     let deliveries = deliveries.await.map_err(|error| machine(&error))?;
     let workers = Workers::start(sockets.public, &server, &gateway, tls.as_ref()).map_err(|error| machine(&error))?;
@@ -251,6 +252,24 @@ async fn trim(gateway: Current) {
     loop {
         interval.tick().await;
         gateway.load().pool().trim();
+    }
+}
+
+/// Looks tags up again when that is due, and has the configuration read again when one has moved.
+async fn look_for_news(gateway: Current, status: Status) {
+    loop {
+        let loader = Arc::clone(&gateway.load().shared().loader);
+        loader.registry().due().await;
+        let now = Arc::clone(&gateway.load());
+        let looked_up = tokio::task::spawn_blocking(move || {
+            let served = now.packages().iter();
+            let served = served.filter_map(|package| package.registered.pulled.as_ref());
+            now.shared().loader.registry().has_news(served)
+        });
+        if looked_up.await.unwrap_or_default() {
+            // Who reads the log is told of it by the reload itself.
+            let _ = status.reload().await;
+        }
     }
 }
 

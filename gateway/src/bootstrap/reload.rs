@@ -185,6 +185,7 @@ impl Prepared {
     fn replace(self, before: &Gateway, untold: Vec<String>, started: Instant, patience: Duration) -> Reloaded {
         let shared = self.gateway.shared();
         request_log::choose(self.config.log.requests);
+        shared.loader.registry().serve(&self.config.registry);
         if let Some(outbound) = self.outbound {
             shared.outbound.replace(outbound);
         }
@@ -255,7 +256,9 @@ fn succeed(
         let account = Account::new(config.clone(), share, &shared.memory, &shared.metrics);
         return Arc::new(Package::new(account, registered));
     };
-    let is_same_code = before.registered.code == registered.code && before.registered.choice == registered.choice;
+    let is_same_code = before.registered.code == registered.code
+        && before.registered.choice == registered.choice
+        && before.registered.pulled == registered.pulled;
     if is_same_code && before.account.config.is_same(config) {
         return Arc::clone(before);
     }

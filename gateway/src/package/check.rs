@@ -29,6 +29,7 @@ pub(super) fn digest(bytes: &[u8], pinned: Option<Sha256Digest>, path: &Path) ->
     Err(PackageError::OtherDigest {
         path: path.to_owned(),
         found: hex::encode(found),
+        expected: hex::encode(pinned),
     })
 }
 

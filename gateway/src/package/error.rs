@@ -16,12 +16,14 @@ pub enum PackageError {
         error: io::Error,
     },
     /// The source is another file than the configuration means.
-    #[error("{} has the digest {found}, and `sha256` says another", path.display())]
+    #[error("{} has the digest {found}, and {expected} is asked for", path.display())]
     OtherDigest {
         /// The file named by `source`.
         path: PathBuf,
         /// Its SHA-256 digest in hexadecimal.
         found: String,
+        /// The digest that it should have.
+        expected: String,
     },
     /// The source is not WebAssembly at all.
     #[error("{} is not WebAssembly", path.display())]

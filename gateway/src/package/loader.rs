@@ -3,7 +3,7 @@
 use std::{
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
@@ -23,17 +23,22 @@ use super::{
     world,
 };
 use crate::{
-    config::{PackageConfig, Source},
+    config::{PackageConfig, Reference, Sha256Digest, Source},
     egress,
     engine::{self, Choice, EngineKind, Engines, Slots},
     instance::{self, HostState, Loaded},
     metrics::Metrics,
+    registry::{Pulled, Registry},
 };
+
+/// The folder of what is pulled from registries, beside compiled code.
+const REGISTRY: &str = "registry";
 
 /// Compiles, keeps and loads components.
 pub(crate) struct Loader {
     engines: Arc<Engines>,
     cache: CodeCache,
+    registry: Registry,
     metrics: Arc<Metrics>,
     threads: ThreadPool,
     recompilation: Recompilation,
@@ -53,6 +58,22 @@ pub struct Registered {
     pub(crate) slots: Slots,
     /// Bytes of an instance's globals.
     pub(crate) globals: u64,
+    /// What was pulled for it, if it came from a registry.
+    pub(crate) pulled: Option<Pulled>,
+}
+
+impl Registered {
+    /// The reference it was pulled by, and the digest that this had; `None` for a file.
+    pub fn pulled(&self) -> Option<(&Reference, Sha256Digest)> {
+        let pulled = self.pulled.as_ref()?;
+        Some((&pulled.reference, pulled.manifest))
+    }
+}
+
+/// The file of a component, and the name by which its mistakes are told.
+struct Origin {
+    file: PathBuf,
+    shown: PathBuf,
 }
 
 impl Loader {
@@ -70,6 +91,7 @@ impl Loader {
         Ok(Self {
             engines,
             cache,
+            registry: Registry::new(&directory.join(REGISTRY), Arc::clone(&metrics)),
             metrics,
             threads,
             recompilation: Recompilation::default(),
@@ -83,6 +105,11 @@ impl Loader {
         &self.engines
     }
 
+    /// What is pulled from registries.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// The threads that packages are compiled on.
     pub(crate) fn threads(&self) -> &ThreadPool {
         &self.threads
@@ -90,7 +117,7 @@ impl Loader {
 
     /// Makes sure that compiled code of a package's component is on disk, compiling it if need be. The engine is the
     /// one that is `wanted`, or the one that suits the component. What is `known` of the package as it is configured
-    /// still holds if the component is the same.
+    /// still holds if the component is the same. One from a registry was `pulled` before.
     ///
     /// # Errors
     /// When the file is not a component that this gateway can serve; the error says what to do.
@@ -99,21 +126,26 @@ impl Loader {
         package: &PackageConfig,
         wanted: Option<EngineKind>,
         known: Option<&Registered>,
+        pulled: Option<&Pulled>,
     ) -> Result<Registered, PackageError> {
-        let Source::File(source) = &package.source;
-        let bytes = fs::read(source).map_err(|error| PackageError::Unreadable {
-            path: source.clone(),
-            error,
-        })?;
+        let Origin { file, shown } = self.origin(package, pulled);
+        let source = shown.as_path();
+        let bytes = fs::read(&file).map_err(|error| PackageError::Unreadable { path: file, error })?;
+        if let Some(pulled) = pulled {
+            check::digest(&bytes, Some(pulled.component), source)?;
+        }
         check::digest(&bytes, package.sha256, source)?;
         if let Some(known) = known
             && self.is_still(known, &bytes, source)?
         {
-            return Ok(known.clone());
+            return Ok(Registered {
+                pulled: pulled.cloned(),
+                ..known.clone()
+            });
         }
         check::preamble(&bytes, source)?;
         let invalid = |error: String| PackageError::Invalid {
-            path: source.clone(),
+            path: source.to_owned(),
             error,
         };
         let survey = Survey::parse(&bytes).map_err(|error| invalid(error.to_string()))?;
@@ -127,6 +159,7 @@ impl Loader {
             code,
             slots: slots(&survey.start),
             globals: survey.start.globals,
+            pulled: pulled.cloned(),
         };
         if let Some(code) = self.cache.find(&bytes, &key) {
             self.metrics.cache_hits.inc();
@@ -205,16 +238,35 @@ impl Loader {
     }
 
     fn compile_again(&self, package: &Package) -> Result<(), PackageError> {
-        let Source::File(source) = &package.account.config.source;
-        let (wanted, before) = (package.registered.choice.engine, &package.registered.code);
-        let made = self.register(&package.account.config, Some(wanted), None)?;
+        let registered = &package.registered;
+        let (wanted, before) = (registered.choice.engine, &registered.code);
+        let (config, pulled) = (&package.account.config, registered.pulled.as_ref());
+        let made = self.register(config, Some(wanted), None, pulled)?;
         // The name of compiled code is the digest of its source.
         if made.code.path() != before.path() {
             return Err(PackageError::SourceChanged {
-                path: source.clone(),
+                path: self.origin(config, pulled).shown,
             });
         }
         Ok(())
+    }
+
+    fn origin(&self, package: &PackageConfig, pulled: Option<&Pulled>) -> Origin {
+        match (&package.source, pulled) {
+            (Source::File(file), _) => Origin {
+                file: file.clone(),
+                shown: file.clone(),
+            },
+            (Source::Registry(reference), Some(pulled)) => Origin {
+                file: self.registry.file(pulled),
+                shown: reference.to_string().into(),
+            },
+            // It cannot be found there either, and is told so by its name.
+            (Source::Registry(reference), None) => Origin {
+                file: reference.to_string().into(),
+                shown: reference.to_string().into(),
+            },
+        }
     }
 
     fn engine(&self, kind: EngineKind, path: &Path) -> Result<&Engine, PackageError> {

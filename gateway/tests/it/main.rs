@@ -66,6 +66,7 @@ mod parked;
 mod ports;
 mod rate_limits;
 mod readiness;
+mod registries;
 mod release;
 mod reload;
 mod request_log;

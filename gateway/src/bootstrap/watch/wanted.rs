@@ -34,8 +34,9 @@ impl Wanted {
             self.add_file(file);
         }
         for package in &config.packages {
-            let Source::File(source) = &package.source;
-            self.add_file(source);
+            if let Source::File(source) = &package.source {
+                self.add_file(source);
+            }
         }
         if let Some(components) = &config.dapr.components {
             self.add_file(components);
