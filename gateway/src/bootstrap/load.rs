@@ -19,7 +19,7 @@ use crate::{
     gateway::{Gateway, Shared},
     machine_memory::{MachineMemory, MemoryCollector},
     metrics::Metrics,
-    package::{Budget, LoadedPackages, Loader, Package, PackageError, Registered},
+    package::{Budget, CompileLimits, LoadedPackages, Loader, Package, PackageError, Registered},
     request_log,
     unsent::UnsentCollector,
 };
@@ -209,10 +209,13 @@ pub(super) fn loader(config: &Config, metrics: &Arc<Metrics>) -> Result<Loader, 
         .thread_name(|index| format!("compile-{index}"))
         .build()
         .map_err(|error| machine(&error))?;
+    let memory = config.server.memory.unwrap_or_else(memory_limit::memory);
+    let limits = CompileLimits::new(&config.server, threads.current_num_threads(), memory);
     Loader::new(
         Arc::new(engines),
         threads,
         &config.server.cache,
+        limits,
         Arc::clone(metrics),
     )
     .map_err(|error| {

@@ -31,7 +31,10 @@ use system::{Signals, Told, grow_descriptor_table, raise_descriptor_limit};
 pub use load::load;
 pub use sockets::Addresses;
 
-pub use crate::engine::{Choice, World};
+pub use crate::{
+    engine::{Choice, World},
+    package::compiler::{compile_in_processes_of, compiler_process},
+};
 
 /// The time for which a memory slot may be idle before its memory goes back: long enough for the next request of a
 /// package that is used at all.

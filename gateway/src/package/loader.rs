@@ -1,8 +1,10 @@
 //! From bytes to compiled code to something that can be instantiated.
 
 use std::{
-    fs,
+    fs::{self, File},
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    io::Seek as _,
+    os::fd::AsRawFd as _,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
@@ -18,6 +20,7 @@ use super::{
     Package, PackageError,
     cache::{CodeCache, CompiledCode, Unfit},
     check,
+    compiler::{CompileLimits, Compiler},
     recompile::Recompilation,
     survey::{Start, Survey},
     world,
@@ -39,6 +42,7 @@ pub(crate) struct Loader {
     engines: Arc<Engines>,
     cache: CodeCache,
     registry: Registry,
+    compiler: Compiler,
     metrics: Arc<Metrics>,
     threads: ThreadPool,
     recompilation: Recompilation,
@@ -77,7 +81,8 @@ struct Origin {
 }
 
 impl Loader {
-    /// A loader that compiles on `threads`, and whose compiled code lies in `directory`.
+    /// A loader that compiles on `threads`, within `limits` where that is done in processes of its own, and whose
+    /// compiled code lies in `directory`.
     ///
     /// # Errors
     /// When the directory cannot be used.
@@ -85,6 +90,7 @@ impl Loader {
         engines: Arc<Engines>,
         threads: ThreadPool,
         directory: &Path,
+        limits: CompileLimits,
         metrics: Arc<Metrics>,
     ) -> Result<Self, PackageError> {
         let cache = CodeCache::open(directory)?;
@@ -92,6 +98,7 @@ impl Loader {
             engines,
             cache,
             registry: Registry::new(&directory.join(REGISTRY), Arc::clone(&metrics)),
+            compiler: Compiler::new(directory, limits),
             metrics,
             threads,
             recompilation: Recompilation::default(),
@@ -167,16 +174,73 @@ impl Loader {
         }
         // Observed when it goes, however that is.
         let _compiling = self.metrics.compilation.start_timer();
-        let component = Component::new(engine, &bytes).map_err(|error| check::uncompiled(&error, source))?;
+        loop {
+            let made = if Compiler::is_apart() {
+                self.compile_apart(choice.engine, &bytes, &key, source)?
+            } else {
+                Some(self.compile_here(choice.engine, &bytes, &key, source)?)
+            };
+            if let Some(code) = made.or_else(|| self.cache.find(&bytes, &key)) {
+                return Ok(registered(choice, code));
+            }
+            // Somebody else has compiled it, and refused or lost what came of it: this package has its own try.
+        }
+    }
+
+    /// Compiles a component in a process of its own; `None` if another package's is the same and was just compiled.
+    fn compile_apart(
+        &self,
+        kind: EngineKind,
+        bytes: &[u8],
+        key: &str,
+        source: &Path,
+    ) -> Result<Option<CompiledCode>, PackageError> {
+        let made = self
+            .compiler
+            .compile(&self.cache.path(bytes, key), kind, bytes, |mut code| {
+                self.metrics.compilations.inc();
+                let component = map_made(self.engine(kind, source)?, &code);
+                let component = component.map_err(|error| check::uncompiled(&error, source))?;
+                self.check(kind, &component, source)?;
+                code.rewind().map_err(|error| PackageError::Cache {
+                    path: self.cache.path(bytes, key),
+                    error,
+                })?;
+                self.cache.keep(bytes, key, code)
+            });
+        match made {
+            Ok(made) => made.transpose(),
+            Err(why) => Err(check::not_compiled(why, source)),
+        }
+    }
+
+    /// Compiles a component in this process.
+    fn compile_here(
+        &self,
+        kind: EngineKind,
+        bytes: &[u8],
+        key: &str,
+        source: &Path,
+    ) -> Result<CompiledCode, PackageError> {
+        let component = Component::new(self.engine(kind, source)?, bytes);
+        let component = component.map_err(|error| check::uncompiled(&error, source))?;
         self.metrics.compilations.inc();
-        check::parts(&component, source)?;
-        self.prepare(choice.engine, &component)
-            .map_err(|error| check::missing_imports(&component, source, &error))?;
+        self.check(kind, &component, source)?;
         let code = component
             .serialize()
-            .map_err(|error| invalid(format!("{error:#}")))?;
-        let code = self.cache.keep(&bytes, &key, &code)?;
-        Ok(registered(choice, code))
+            .map_err(|error| PackageError::Invalid {
+                path: source.to_owned(),
+                error: format!("{error:#}"),
+            })?;
+        self.cache.keep(bytes, key, code.as_slice())
+    }
+
+    /// Refuses a component that takes too much, or that cannot be linked here.
+    fn check(&self, kind: EngineKind, component: &Component, source: &Path) -> Result<(), PackageError> {
+        check::parts(component, source)?;
+        self.prepare(kind, component)
+            .map_err(|error| check::missing_imports(component, source, &error))?;
+        Ok(())
     }
 
     /// Returns whether code is that of these bytes, and still there.
@@ -324,6 +388,20 @@ fn map(engine: &Engine, code: &CompiledCode) -> wasmtime::Result<Component> {
     // user can enter, and `CompiledCode::check` has just held: it is the file whose seal was checked when it was
     // registered, or one whose seal fits now. Wasmtime itself refuses code of another version or configuration.
     unsafe { Component::deserialize_file(engine, code.path()) }
+}
+
+#[allow(unsafe_code, reason = "compiled code is trusted like our own binary")]
+fn map_made(engine: &Engine, code: &File) -> wasmtime::Result<Component> {
+    let open = if cfg!(target_os = "linux") {
+        "/proc/self/fd"
+    } else {
+        "/dev/fd"
+    };
+    let path = format!("{open}/{}", code.as_raw_fd());
+    // SAFETY: the file has no name, so that nobody but our compiler's process could write to it, which is our own
+    // binary with an engine of the same configuration and has ended. Wasmtime itself refuses code of another version
+    // or configuration.
+    unsafe { Component::deserialize_file(engine, path) }
 }
 
 /// Every interface of `wasi:http/proxy` and of `wasi:cli/imports`; the closed ones are closed by the context they

@@ -20,6 +20,7 @@ mod building;
 mod closed_world;
 mod coffee_shop;
 mod compiled_cache;
+mod compiling;
 mod connections;
 mod dapr_blocks;
 mod dapr_callbacks;
