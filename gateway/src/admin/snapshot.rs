@@ -9,7 +9,8 @@ use crate::metrics::Family;
 
 /// Everything as it is now.
 pub(super) async fn take(status: &Status) -> Vec<Family> {
-    let mut families = vec![ready(status), log(), status.reload_metrics()];
+    let mut families = vec![ready(status), log()];
+    families.extend(status.reload_metrics());
     families.extend(status.certificate_metrics());
     if let Some(gateway) = status.gateway() {
         let (loaded, bytes) = gateway.loaded_packages().loaded();

@@ -78,3 +78,4 @@ mod streaming;
 mod tls;
 mod unmet;
 mod watching;
+mod watching_sources;
