@@ -7,8 +7,8 @@ use crate::{
     gateway::Gateway,
 };
 
-/// A sentence for each name that stands for nothing where the building blocks are embedded: in a package's grants, or in
-/// the component files.
+/// A sentence for each name that stands for nothing where the building blocks are embedded: in a package's grants, or
+/// in the component files.
 pub(super) fn unmet(config: &Config, settings: &Settings) -> Vec<String> {
     let Some(outline) = Dapr::outline(settings) else {
         return Vec::new();

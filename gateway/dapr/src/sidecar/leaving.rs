@@ -15,7 +15,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{client::Client, shared::Shared};
+use super::client::Client;
 use crate::time::parse_duration;
 
 /// The time without a delivery under way after which none is expected any more: a sidecar that has seen the app fail
@@ -77,6 +77,19 @@ impl Leaving {
         is_well
     }
 
+    /// Waits until a sidecar that checks the app has seen it fail, and until what it has delivered is done. One that is
+    /// not there is asked for nothing.
+    pub(super) async fn left(&self, client: &Client, is_there: bool) {
+        if is_there && let Some(checks) = fetch(client).await {
+            let mut failed = self.failed.subscribe();
+            let noticed = failed.wait_for(|failed| *failed >= checks.threshold);
+            if timeout(checks.patience(), noticed).await.is_err() {
+                tracing::warn!("the sidecar has not asked often enough to know that the gateway ends");
+            }
+        }
+        self.quiet().await;
+    }
+
     /// Waits until nothing is under way, and nothing has come for a while.
     async fn quiet(&self) {
         let mut deliveries = self.deliveries.subscribe();
@@ -92,20 +105,6 @@ impl Leaving {
             }
         }
     }
-}
-
-/// Waits until a sidecar that checks the app has seen it fail, and until what it has delivered is done.
-pub(super) async fn left(shared: &Shared) {
-    if *shared.healthy.borrow()
-        && let Some(checks) = fetch(&shared.client).await
-    {
-        let mut failed = shared.leaving.failed.subscribe();
-        let noticed = failed.wait_for(|failed| *failed >= checks.threshold);
-        if timeout(checks.patience(), noticed).await.is_err() {
-            tracing::warn!("the sidecar has not asked often enough to know that the gateway ends");
-        }
-    }
-    shared.leaving.quiet().await;
 }
 
 /// How a sidecar checks the app.

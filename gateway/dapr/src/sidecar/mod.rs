@@ -177,7 +177,11 @@ impl Sidecar {
     /// Returns when a sidecar that checks the app has seen it fail after [`Sidecar::leave`], and nothing that it
     /// delivers is under way. One that checks nothing is not waited for.
     pub async fn left(&self) {
-        leaving::left(&self.shared).await;
+        let is_there = *self.shared.healthy.borrow();
+        self.shared
+            .leaving
+            .left(&self.shared.client, is_there)
+            .await;
     }
 
     /// Answers what the sidecar asks of the app it stands beside: subscriptions, events, jobs,

@@ -28,8 +28,8 @@ spec: {type: pubsub.in-memory, version: v1}
 /// A call that needs the sidecar.
 const LOOK: &str = "/v1.0/state/statestore/k";
 
-/// An answer of a plain package is late after this long, on a machine however busy: far below what waiting for a sidecar
-/// would take.
+/// An answer of a plain package is late after this long, on a machine however busy: far below what waiting for a
+/// sidecar would take.
 const LATE: Duration = Duration::from_secs(5);
 
 fn sidecar(app: &str, place: &Place) -> Daprd {

@@ -6,6 +6,7 @@ use std::{
     rc::Rc,
 };
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -205,6 +206,15 @@ impl World {
     }
 
     fn bind(&self, name: &str, body: &[u8]) -> Answer {
+        /// The body as the runtime reads it: `null` is as if the member were not there.
+        #[derive(Deserialize)]
+        struct Form {
+            #[serde(rename = "operation")]
+            _operation: Option<String>,
+            #[serde(rename = "metadata")]
+            _metadata: Option<BTreeMap<String, Option<String>>>,
+        }
+        let _: Option<Form> = answer_json(body)?;
         let body: Value = answer_json(body)?;
         let Some(binding) = self.bindings.borrow().get(name).cloned() else {
             let message = format!("couldn't find output binding {name}");
