@@ -26,7 +26,6 @@ mod machine_memory;
 mod metrics;
 mod package;
 pub mod rate_limit;
-pub mod registry;
 mod request_headers;
 pub mod request_log;
 pub mod routes;

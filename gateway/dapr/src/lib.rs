@@ -76,4 +76,4 @@ pub use open_error::OpenError;
 pub use protocol::{ApiRequest, OperationName};
 pub use quotas::{Quota, QuotaExceeded, Quotas};
 pub use settings::{OutsideApp, Settings};
-pub use store::{DataError, Fault, StoreError};
+pub use store::{DataError, Fault, StoreError, backup, restore};

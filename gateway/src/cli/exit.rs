@@ -1,12 +1,10 @@
 //! The ends of a command that failed, each with its code.
 
-use wasmgate::{admin::client::CallError, bootstrap::StartError, registry::RegistryError};
+use wasmgate::{admin::client::CallError, bootstrap::StartError};
 
 /// The command line or the configuration is wrong (`EX_USAGE` in sysexits.h).
 pub(crate) const USAGE: u8 = 64;
-/// What was named is not there, or is not what it should be (`EX_DATAERR`).
-const DATA: u8 = 65;
-/// An address is taken, or nobody answers at one (`EX_UNAVAILABLE`).
+/// An address is taken (`EX_UNAVAILABLE`).
 const UNAVAILABLE: u8 = 69;
 /// A build command failed (`EX_SOFTWARE`).
 const NOT_BUILT: u8 = 70;
@@ -18,9 +16,7 @@ const OS_ERROR: u8 = 71;
 const CANNOT_CREATE: u8 = 73;
 /// A file cannot be used as it is (`EX_IOERR`).
 const IO_ERROR: u8 = 74;
-/// Another process does not keep to the protocol (`EX_PROTOCOL`).
-const PROTOCOL: u8 = 76;
-/// A running gateway or a registry does not do what is asked of it (`EX_NOPERM`).
+/// A running gateway does not do what is asked of it (`EX_NOPERM`).
 const REFUSED: u8 = 77;
 
 /// The end of the process, with its code.
@@ -64,6 +60,14 @@ impl Exit {
         }
     }
 
+    /// Data that cannot be used.
+    pub(super) fn data(error: &dyn std::fmt::Display) -> Self {
+        Self {
+            code: IO_ERROR,
+            message: format!("error: {error}"),
+        }
+    }
+
     /// Something that the machine did not give.
     pub(super) fn machine(error: &dyn std::fmt::Display) -> Self {
         Self {
@@ -81,28 +85,6 @@ impl From<StartError> for Exit {
             StartError::Cache(_) => CANNOT_CREATE,
             StartError::Listen(_) => UNAVAILABLE,
             StartError::Machine(_) => OS_ERROR,
-        };
-        Self {
-            code,
-            message: format!("error: {error}"),
-        }
-    }
-}
-
-impl From<&RegistryError> for Exit {
-    fn from(error: &RegistryError) -> Self {
-        let code = match error {
-            RegistryError::Unreachable { .. } | RegistryError::Busy { .. } => UNAVAILABLE,
-            RegistryError::Refused { .. } | RegistryError::Credentials { .. } | RegistryError::Unsigned { .. } => {
-                REFUSED
-            }
-            RegistryError::Store { .. } | RegistryError::NotPrivate(_) => IO_ERROR,
-            RegistryError::Machine(_) => OS_ERROR,
-            RegistryError::NotFound { .. }
-            | RegistryError::NotAComponent { .. }
-            | RegistryError::OtherDigest { .. }
-            | RegistryError::TooLarge { .. } => DATA,
-            RegistryError::Odd { .. } | RegistryError::Insecure { .. } => PROTOCOL,
         };
         Self {
             code,

@@ -1,5 +1,6 @@
 //! The commands, a file each; here is what they share.
 
+mod backup;
 mod build;
 mod check;
 mod compile;
@@ -9,7 +10,6 @@ mod file;
 mod man;
 mod new;
 mod parked;
-mod push;
 mod routes;
 mod schema;
 mod status;
@@ -44,10 +44,6 @@ pub(crate) enum Command {
     Check(check::Check),
     /// Compile every package into the cache directory, so that a start compiles nothing
     Compile(compile::Compile),
-    /// Put a component into a registry
-    Push(push::Push),
-    /// Get a component from a registry
-    Pull(push::Pull),
     /// Print the table of routes
     Routes(routes::Routes),
     /// Handle events of a running gateway that nothing will deliver by itself
@@ -57,6 +53,10 @@ pub(crate) enum Command {
     Status(status::Status),
     /// Have a running gateway read its configuration again, as SIGHUP does
     Reload(status::Status),
+    /// Write a copy of the embedded building blocks' data, consistent also while a gateway serves them
+    Backup(backup::Backup),
+    /// Put such a copy in the place of the data, while no gateway serves them
+    Restore(backup::Restore),
     /// Print the JSON Schema of the configuration, which editors complete and check it by
     Schema,
     /// Print what a shell needs to complete this command's arguments
@@ -78,12 +78,12 @@ impl Command {
             Self::Up(up) => up.run(),
             Self::Check(check) => check.run(),
             Self::Compile(compile) => compile.run(),
-            Self::Push(push) => push.run(),
-            Self::Pull(pull) => pull.run(),
             Self::Routes(routes) => routes.run(),
             Self::Parked(parked) => parked.run(),
             Self::Status(status) => status.run(),
             Self::Reload(status) => status.reload(),
+            Self::Backup(backup) => backup.run(),
+            Self::Restore(restore) => restore.run(),
             Self::Schema => schema::run(),
             Self::Completions(completions) => completions.run(),
             Self::Man => man::run(),

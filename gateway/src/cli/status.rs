@@ -41,13 +41,6 @@ struct Package {
     loaded: bool,
     instances: usize,
     unavailable: Option<String>,
-    pulled: Option<Pulled>,
-}
-
-#[derive(Deserialize)]
-struct Pulled {
-    reference: String,
-    digest: String,
 }
 
 #[derive(Deserialize)]
@@ -137,9 +130,6 @@ fn text(page: &Page) -> String {
             package.engine,
             counted(package.instances, "instance")
         ));
-        if let Some(pulled) = &package.pulled {
-            text.push_str(&format!("  {} -> {}\n", pulled.reference, pulled.digest));
-        }
     }
     for route in &page.routes {
         let methods = route

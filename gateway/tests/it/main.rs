@@ -15,13 +15,14 @@ mod harness;
 // From the plain case to the far ones.
 
 mod admin;
+mod backup;
 mod beside_dapr;
 mod building;
 mod closed_world;
 mod coffee_shop;
 mod compiled_cache;
-mod compiling;
 mod connections;
+mod control_group;
 mod dapr_blocks;
 mod dapr_callbacks;
 mod dapr_crash;
@@ -67,7 +68,6 @@ mod parked;
 mod ports;
 mod rate_limits;
 mod readiness;
-mod registries;
 mod release;
 mod reload;
 mod request_log;
@@ -78,4 +78,3 @@ mod streaming;
 mod tls;
 mod unmet;
 mod watching;
-mod watching_sources;

@@ -6,6 +6,7 @@
 //! `kill -9` and the loss of power alike, and many writers share one sync. Reads use pooled
 //! connections in the caller's thread: a point read costs microseconds, less than a hop.
 
+mod backup;
 mod failure;
 mod open;
 mod turns;
@@ -19,6 +20,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
 use tokio_util::sync::CancellationToken;
 use wasmgate_common::{check_private, create_private_dir, open_private};
 
+pub use backup::{backup, restore};
 pub use failure::{Fault, StoreError};
 pub(crate) use failure::{WriteError, store_error};
 pub use open::DataError;
@@ -110,16 +112,7 @@ impl Store {
             source,
         };
         create_private_dir(data)?;
-        let guard = open_private(&data.join("dapr.lock"))?;
-        match guard.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                return Err(DataError::InUse {
-                    path: data.to_owned(),
-                });
-            }
-            Err(fs::TryLockError::Error(source)) => return Err(data_error(source)),
-        }
+        let guard = Self::guard(data)?;
         let path = data.join("dapr.db");
         // SQLite gives the files beside it the permissions that this one has.
         let file = open_private(&path)?;
@@ -146,6 +139,17 @@ impl Store {
             refused: Mutex::default(),
             _guard: guard,
         })
+    }
+
+    /// Takes the folder `data` for this process alone, for as long as the file is open.
+    fn guard(data: &Path) -> Result<fs::File, DataError> {
+        let path = data.to_owned();
+        let guard = open_private(&data.join("dapr.lock"))?;
+        match guard.try_lock() {
+            Ok(()) => Ok(guard),
+            Err(fs::TryLockError::WouldBlock) => Err(DataError::InUse { path }),
+            Err(fs::TryLockError::Error(source)) => Err(DataError::Folder { path, source }),
+        }
     }
 
     /// Runs `work` of the runtime itself within a transaction and answers once that is on disk. If `work` fails,

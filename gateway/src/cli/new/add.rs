@@ -63,12 +63,8 @@ impl Add {
             folder.write(LINKER.0, LINKER.1)?;
         }
         self.append(&added)?;
-        // Where one is run with --watch already, it builds the package and serves it by itself.
-        let first = match root.to_str() {
-            Some("") => String::new(),
-            _ => format!("  cd {}\n", root.display()),
-        };
-        let next = next(&first, values.curl);
+        let first = format!("  cd {}\n", root.join(name).display());
+        let next = next(&first, values.curl).replace("wasmgate up", "cd - && wasmgate up");
         print(&format!(
             "{}added to {}\n  [package.{name}] and its route\n{next}",
             list(&folder.keep()),

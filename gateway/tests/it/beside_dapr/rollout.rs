@@ -17,8 +17,8 @@ use crate::coffee_shop::shop::{any_order, id_of, try_place};
 /// The time between two orders: six a second.
 const PERIOD: Duration = Duration::from_millis(166);
 
-/// Orders that are placed while a pod is out of the Service and serves still, as `preStop` of the overlay has it: clients
-/// that have its address come meanwhile.
+/// Orders that are placed while a pod is out of the Service and serves still, as `preStop` of the overlay has it:
+/// clients that have its address come meanwhile.
 const STILL_SERVED: usize = 6;
 
 /// Clients that place orders at a steady rate, each at one of the pods that the Service names, and try none again.
@@ -107,7 +107,7 @@ async fn a_rollout_of_two_replicas_at_six_orders_a_second_loses_refunds_and_doub
     let load = Load::start(&[street.address(), other.address()]);
     load.goes_on(12).await;
     for round in 0..4 {
-        // As `maxSurge: 1` and `maxUnavailable: 0` of the overlay have it: the new one is ready before the old one goes.
+        // As the overlay's `maxSurge: 1` and `maxUnavailable: 0`: the new one is ready before the old one goes.
         let new = street.replica().await;
         let address = new.address();
         let old = match round % 2 {
