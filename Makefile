@@ -1,7 +1,7 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
 .PHONY: help toolchain guests run test lint check release dist bench bench-peers bench-parts record-costs torture torturers faults fuzz \
-	dapr test-readme test-page test-deploy test-image test-dapr-sidecar beside-dapr package image
+	dapr test-readme test-page test-deploy test-image test-cluster cluster test-dapr-sidecar beside-dapr package image
 
 GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop -p wasmgate-loadtest-guest
 GUEST_TARGET := wasm32-wasip2
@@ -168,6 +168,28 @@ beside-dapr: dapr
 	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples
 	WASMGATE_REAL_DAPR=$(CURDIR)/target/dapr \
 		cargo test --workspace --exclude wasmgate-test-guests --test it beside_dapr -- --nocapture
+
+# Kubernetes for the tests: its servers and its client, one binary of its released modules. The version is what it tells
+# of itself, which its parts ask of each other.
+KUBE := target/cluster/kube
+KUBERNETES = $(shell sed -n 's|^require k8s.io/kubernetes v||p' deploy/cluster/kube/go.mod)
+KUBE_TELLS = gitVersion=v$(KUBERNETES) gitMajor=1 gitMinor=$(word 2,$(subst ., ,$(KUBERNETES))) gitTreeState=clean
+$(KUBE): $(wildcard deploy/cluster/kube/*)
+	cd deploy/cluster/kube && export GOFLAGS=-mod=readonly CGO_ENABLED=0 && ../../../gateway/tests/go build -trimpath \
+		-buildvcs=false -o $(CURDIR)/$@ -ldflags "-s -w $(foreach told,$(KUBE_TELLS),\
+		-X k8s.io/component-base/version.$(told) -X k8s.io/client-go/pkg/version.$(told))"
+
+# The gateway that the cluster's image has.
+CLUSTER_GATEWAY ?= target/debug/wasmgate
+test-cluster: ## Bring a Kubernetes up on this machine, as root, and try deploy/ on it: what ends pods, rollouts, reloads
+	@rm -f $(LEFT_OUT)
+	@$(call if-there,go python3 etcd containerd ctr runc buildah iptables conntrack openssl strip \
+		redis-server setpriv curl,the cluster is not tried,$(MAKE) cluster)
+	$(tell-left-out)
+
+cluster: dapr guests $(KUBE)
+	$(if $(filter target/debug/wasmgate,$(CLUSTER_GATEWAY)),cargo build -p wasmgate)
+	PYTHONPATH=$(CURDIR) deploy/python -m deploy.cluster --kube $(KUBE) --gateway $(CLUSTER_GATEWAY) --dapr target/dapr
 
 # Those that may be published, each after those it needs.
 PUBLISHED := -p wasmgate-common -p wasmgate-pool -p wasmgate-dapr -p wasmgate-sdk-macros -p wasmgate-sdk -p wasmgate

@@ -12,7 +12,7 @@ PREFIX = "dapr.io/"
 
 
 def pod_spec(manifests: Manifests) -> dict:
-    """The spec of the pod with its sidecar: a native one is an init container that goes on, and ends after the others."""
+    """The spec of the pod with its sidecar: a native one is an init container that goes on and ends last."""
     spec = dict(manifests.pod["spec"])
     if manifests.annotations.get(f"{PREFIX}enabled") != "true":
         return spec
@@ -32,8 +32,8 @@ def sidecar(annotations: dict) -> dict:
         "image": "daprd",
         "args": ["/daprd", *arguments(annotations, metrics)],
         "ports": [
-            {"containerPort": port, "name": name}
-            for port, name in ((HTTP, "dapr-http"), (GRPC, "dapr-grpc"), (INTERNAL, "dapr-internal"), (metrics, "dapr-metrics"))
+            {"containerPort": port, "name": f"dapr-{name}"}
+            for port, name in ((HTTP, "http"), (GRPC, "grpc"), (INTERNAL, "internal"), (metrics, "metrics"))
         ],
         "env": [{"name": "NAMESPACE", "value": "shop"}],
         "securityContext": context(annotations),
