@@ -26,6 +26,7 @@ mod machine_memory;
 mod metrics;
 mod package;
 pub mod rate_limit;
+pub mod registry;
 mod request_headers;
 pub mod request_log;
 pub mod routes;

@@ -2,11 +2,11 @@
 
 mod cli;
 
-use std::{io::IsTerminal as _, process::ExitCode};
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use clap::Parser as _;
 use tracing_subscriber::{EnvFilter, fmt::writer::BoxMakeWriter};
-use wasmgate::{log::Log, request_log};
+use wasmgate::{bootstrap, log::Log, request_log};
 
 use cli::{Arguments, USAGE};
 
@@ -17,6 +17,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const LOG_FILTER: &str = "info";
 
 fn main() -> ExitCode {
+    if let Some(code) = bootstrap::compiler_process(std::env::args_os()) {
+        return code;
+    }
+    bootstrap::compile_in_processes_of(own_program());
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -41,6 +45,14 @@ fn main() -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// This program; where the system tells, also if another file has taken its place since it was started.
+fn own_program() -> PathBuf {
+    if cfg!(target_os = "linux") {
+        return "/proc/self/exe".into();
+    }
+    std::env::current_exe().unwrap_or_else(|_| "wasmgate".into())
 }
 
 /// For people on a terminal, for machines otherwise; on standard error, so that output stays output.

@@ -28,7 +28,7 @@ use wasmgate_common::Problem;
 use wasmgate_dapr::BuildingBlocks;
 
 use crate::{
-    config::Secret,
+    config::{Secret, show_digest},
     engine::Choice,
     gateway::{Current, Gateway},
     metrics::Metrics,
@@ -156,6 +156,17 @@ struct PackageStatus {
     instances: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     unavailable: Option<String>,
+    /// Where it was pulled from, with the digest that was pulled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pulled: Option<PulledStatus>,
+}
+
+/// What was pulled for a package.
+#[derive(Serialize)]
+struct PulledStatus {
+    reference: String,
+    digest: String,
+    component: String,
 }
 
 impl PackageStatus {
@@ -166,6 +177,15 @@ impl PackageStatus {
             loaded: package.is_loaded(),
             instances: package.account.admission.taken(),
             unavailable: package.unavailable(),
+            pulled: package
+                .registered
+                .pulled
+                .as_ref()
+                .map(|pulled| PulledStatus {
+                    reference: pulled.reference.to_string(),
+                    digest: show_digest(&pulled.manifest),
+                    component: show_digest(&pulled.component),
+                }),
         }
     }
 }

@@ -9,6 +9,7 @@ use axum::{
 use serde::Serialize;
 
 use super::Status;
+use crate::config::show_digest;
 
 /// Something that keeps the gateway from being ready, or that an operator should know of though it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -100,6 +101,22 @@ pub(super) fn conditions(status: &Status) -> Vec<Condition> {
             reason: "package-unavailable",
             package: Some(package.name().to_string()),
             detail: package.unavailable()?,
+            unready: false,
+        })
+    }));
+    let registry = gateway.shared().loader.registry();
+    let packages = gateway.packages().iter();
+    conditions.extend(packages.filter_map(|package| {
+        let pulled = package.registered.pulled.as_ref()?;
+        let trouble = registry.trouble(&pulled.reference)?;
+        Some(Condition {
+            reason: "registry-lookup-failed",
+            package: Some(package.name().to_string()),
+            detail: format!(
+                "{} is served as it was pulled before ({}): {trouble}",
+                pulled.reference,
+                show_digest(&pulled.manifest)
+            ),
             unready: false,
         })
     }));

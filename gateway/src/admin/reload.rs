@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use wasmgate_common::Diagnostics;
 
 use super::{Status, guard, ready::Condition};
-use crate::metrics::Family;
+use crate::{account::Account, gateway::Gateway, metrics::Family};
 
 /// A wish for a reload, and where to tell its end.
 pub(crate) type Wish = oneshot::Sender<Result<Reloaded, NotReloaded>>;
@@ -102,6 +102,14 @@ impl IntoResponse for NotReloaded {
 pub(super) struct Reloads {
     wishes: Mutex<Option<mpsc::UnboundedSender<Wish>>>,
     last: Mutex<Last>,
+    replaced: Mutex<Replaced>,
+}
+
+/// What was replaced and is not gone yet: as long as requests are in flight on it.
+#[derive(Default)]
+struct Replaced {
+    gateways: Vec<Weak<Gateway>>,
+    accounts: Vec<Weak<Account>>,
 }
 
 #[derive(Default, Clone)]
@@ -144,6 +152,21 @@ impl Status {
             return Err(NotReloaded::Starting);
         }
         end.await.unwrap_or(Err(NotReloaded::Draining))
+    }
+
+    /// Notes that a gateway serves in place of another.
+    pub(crate) fn replaced(&self, before: &Arc<Gateway>, now: &Gateway) {
+        let is_gone = |account: &&Arc<Account>| {
+            let mut stay = now.packages().iter();
+            !stay.any(|package| Arc::ptr_eq(&package.account, account))
+        };
+        let accounts = before.packages().iter().map(|package| &package.account);
+        let mut replaced = self.0.reloads.replaced.lock();
+        replaced.forget_what_is_gone();
+        replaced
+            .accounts
+            .extend(accounts.filter(is_gone).map(Arc::downgrade));
+        replaced.gateways.push(Arc::downgrade(before));
     }
 
     /// Notes the end of a reload.
@@ -199,13 +222,31 @@ impl Status {
     }
 
     /// The metrics of reloads.
-    pub(super) fn reload_metrics(&self) -> Family {
+    pub(super) fn reload_metrics(&self) -> [Family; 2] {
         let at = self.0.reloads.last.lock().served_since;
-        Family::gauge(
+        let served_since = Family::gauge(
             "wasmgate_configuration_timestamp_seconds",
             "When the configuration that is served was taken, in seconds since 1970",
-        )
-        .with(&[], seconds(at) as f64)
+        );
+        let mut replaced = self.0.reloads.replaced.lock();
+        replaced.forget_what_is_gone();
+        let in_use = Family::gauge(
+            "wasmgate_replaced_in_use",
+            "Configurations and packages that a reload has replaced and that requests in flight still use",
+        );
+        [
+            served_since.with(&[], seconds(at) as f64),
+            in_use
+                .with(&[("kind", "configuration")], replaced.gateways.len() as f64)
+                .with(&[("kind", "package")], replaced.accounts.len() as f64),
+        ]
+    }
+}
+
+impl Replaced {
+    fn forget_what_is_gone(&mut self) {
+        self.gateways.retain(|gateway| gateway.strong_count() > 0);
+        self.accounts.retain(|account| account.strong_count() > 0);
     }
 }
 

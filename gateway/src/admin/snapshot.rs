@@ -9,21 +9,29 @@ use crate::metrics::Family;
 
 /// Everything as it is now.
 pub(super) async fn take(status: &Status) -> Vec<Family> {
-    let mut families = vec![ready(status), log(), status.reload_metrics()];
+    let mut families = vec![ready(status), log()];
+    families.extend(status.reload_metrics());
     families.extend(status.certificate_metrics());
     if let Some(gateway) = status.gateway() {
         let (loaded, bytes) = gateway.loaded_packages().loaded();
         let unavailable = gateway.packages().iter();
         let unavailable = unavailable.filter(|package| package.unavailable().is_some());
         let registered = gateway.packages().len();
+        let registry = gateway.shared().loader.registry();
+        let stale = gateway.packages().iter().filter(|package| {
+            let pulled = package.registered.pulled.as_ref();
+            pulled.is_some_and(|pulled| registry.trouble(&pulled.reference).is_some())
+        });
+        let stale = stale.count();
         families.push(
             Family::gauge(
                 "wasmgate_packages",
-                "Packages: registered, of those loaded, and of those not to be had",
+                "Packages: registered, of those loaded, of those not to be had, and of those whose tag could not be looked up",
             )
             .with(&[("state", "registered")], registered as f64)
             .with(&[("state", "loaded")], loaded as f64)
-            .with(&[("state", "unavailable")], unavailable.count() as f64),
+            .with(&[("state", "unavailable")], unavailable.count() as f64)
+            .with(&[("state", "stale")], stale as f64),
         );
         families
             .push(Family::gauge("wasmgate_loaded_code_bytes", "Compiled code that is loaded").with(&[], bytes as f64));

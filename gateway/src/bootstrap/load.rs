@@ -10,7 +10,11 @@ use rayon::{
 use wasmgate_common::{Code, Diagnostic};
 use wasmgate_dapr::{BuildingBlocks, OpenError};
 
-use super::{StartError, dapr, machine, memory_limit, metrics, system, wait};
+use super::{
+    StartError, dapr, machine, memory_limit, metrics,
+    progress::{Progress, Show},
+    system, wait,
+};
 use crate::{
     account::Account,
     config::{Config, PackageConfig},
@@ -19,7 +23,7 @@ use crate::{
     gateway::{Gateway, Shared},
     machine_memory::{MachineMemory, MemoryCollector},
     metrics::Metrics,
-    package::{Budget, LoadedPackages, Loader, Package, PackageError, Registered},
+    package::{Budget, CompileLimits, LoadedPackages, Loader, Package, PackageError, Registered},
     request_log,
     unsent::UnsentCollector,
 };
@@ -73,6 +77,7 @@ pub(super) fn load_with(
             ))
         })
         .collect();
+    loader.registry().serve(&config.registry);
     let shared = Shared {
         loader: Arc::new(loader),
         loaded_packages: Arc::new(loaded_packages),
@@ -97,20 +102,21 @@ fn unopened(config: &Config, error: OpenError) -> StartError {
 
 /// Checks the component files, and compiles what is not compiled yet, as many packages at once as there are cores.
 pub(super) fn register(config: &Config, loader: &Loader) -> Result<Vec<Registered>, StartError> {
-    register_known(config, loader, |_| None)
+    register_known(config, loader, Show::at_start(), |_| None)
 }
 
 /// The same with what is `known` of packages that are configured as before.
 pub(super) fn register_known<'a>(
     config: &Config,
     loader: &Loader,
+    show: Show,
     known: impl Fn(&PackageConfig) -> Option<&'a Registered> + Sync,
 ) -> Result<Vec<Registered>, StartError> {
     let unfit = dapr::check(config).into_iter();
     let unfit: Vec<_> = unfit
         .map(|wrong| config.at_key("dapr.components", wrong))
         .collect();
-    let registered = register_packages(config, loader, known);
+    let registered = register_packages(config, loader, show, known);
     if unfit.is_empty() {
         return registered;
     }
@@ -127,10 +133,17 @@ pub(super) fn register_known<'a>(
 pub(super) fn register_packages<'a>(
     config: &Config,
     loader: &Loader,
+    show: Show,
     known: impl Fn(&PackageConfig) -> Option<&'a Registered> + Sync,
 ) -> Result<Vec<Registered>, StartError> {
+    let pulls = loader.registry().pull(config);
+    let progress = Progress::new(show);
     let register = |package: &PackageConfig| {
-        let registered = loader.register(package, package.engine, known(package));
+        let pulled = pulls.of(package);
+        let pulled = pulled.map_err(|error| config.at_source(package, error.into()))?;
+        let registered = progress.of(package, || {
+            loader.register(package, package.engine, known(package), pulled)
+        });
         registered.map_err(|error| config.at_source(package, mistake(package, error)))
     };
     let (registered, failed): (Vec<_>, Vec<_>) = loader.threads().install(|| {
@@ -205,10 +218,13 @@ pub(super) fn loader(config: &Config, metrics: &Arc<Metrics>) -> Result<Loader, 
         .thread_name(|index| format!("compile-{index}"))
         .build()
         .map_err(|error| machine(&error))?;
+    let memory = config.server.memory.unwrap_or_else(memory_limit::memory);
+    let limits = CompileLimits::new(&config.server, threads.current_num_threads(), memory);
     Loader::new(
         Arc::new(engines),
         threads,
         &config.server.cache,
+        limits,
         Arc::clone(metrics),
     )
     .map_err(|error| {

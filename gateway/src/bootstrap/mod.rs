@@ -3,6 +3,8 @@
 mod dapr;
 mod load;
 mod memory_limit;
+mod outdated;
+mod progress;
 mod reload;
 mod sockets;
 mod system;
@@ -10,9 +12,14 @@ mod unmet;
 mod wait;
 mod watch;
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinHandle};
 use wasmgate_common::Diagnostics;
 
 use crate::{
@@ -24,6 +31,7 @@ use crate::{
     package::Registered,
     server::{RouterServer, Tls, Workers},
 };
+use progress::Show;
 use reload::Reloader;
 use sockets::Sockets;
 use system::{Signals, Told, grow_descriptor_table, raise_descriptor_limit};
@@ -31,7 +39,10 @@ use system::{Signals, Told, grow_descriptor_table, raise_descriptor_limit};
 pub use load::load;
 pub use sockets::Addresses;
 
-pub use crate::engine::{Choice, World};
+pub use crate::{
+    engine::{Choice, World},
+    package::compiler::{compile_in_processes_of, compiler_process},
+};
 
 /// The time for which a memory slot may be idle before its memory goes back: long enough for the next request of a
 /// package that is used at all.
@@ -96,7 +107,12 @@ pub fn check(config: &Config) -> Result<Vec<Registered>, StartError> {
 /// With every package that cannot be served.
 pub fn check_packages(config: &Config) -> Result<Vec<Registered>, StartError> {
     let metrics = Arc::new(metrics()?);
-    load::register_packages(config, &load::loader(config, &metrics)?, |_| None)
+    load::register_packages(
+        config,
+        &load::loader(config, &metrics)?,
+        Show::at_start(),
+        |_| None,
+    )
 }
 
 /// The mistakes of a configuration, and those of the packages that are right in it.
@@ -128,8 +144,9 @@ pub struct Overrides {
     pub listen: Option<SocketAddr>,
     /// The admin listener's address.
     pub admin: Option<SocketAddr>,
-    /// Reload whenever a file changes that the configuration was read from, or names.
-    pub watch: bool,
+    /// Reload whenever a file changes that the configuration was read from, or names, and build packages whose sources
+    /// do: from this time on, at which they were last built.
+    pub watch: Option<SystemTime>,
 }
 
 /// Serves until SIGTERM or Ctrl-C, and reads the configuration again on SIGHUP; `ready` is called once, when requests
@@ -151,7 +168,7 @@ pub fn up(config: Config, overrides: Overrides, ready: impl FnOnce(Addresses)) -
 }
 
 async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addresses)) -> Result<Ended, StartError> {
-    let first = Arc::new(config.clone());
+    let (first, started) = (Arc::new(config.clone()), SystemTime::now());
     config.server.listen = overrides.listen.unwrap_or(config.server.listen);
     config.server.admin = overrides.admin.unwrap_or(config.server.admin);
     let mut signals = Signals::new().map_err(|error| machine(&error))?;
@@ -171,16 +188,17 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
     // Before anything is read for good, so that no change is missed.
     let watch = overrides
         .watch
-        .then(|| watch::Watch::new(config.clone()))
+        .map(|since| watch::Watch::new(config.clone(), since))
         .transpose()?;
     let told = status.clone();
     let loading = tokio::task::spawn_blocking(move || load::load_with(config, metrics, |reason| told.waiting(reason)));
     let gateway = tokio::select! {
         loaded = loading => Current::new(Arc::new(loaded.map_err(|error| machine(&error))??)),
         // Nothing has been served, so nothing is cut.
-        () = signals.end() => return Ok(Ended::Drained),
+        () = signals.end("starts, and reads its configuration") => return Ok(Ended::Drained),
     };
     tokio::spawn(trim(gateway.clone()));
+    tokio::spawn(look_for_news(gateway.clone(), status.clone()));
     let deliveries = Deliveries::start(&gateway, &server, app, sockets.dapr);
     let deliveries = deliveries.await.map_err(|error| machine(&error))?;
     let workers = Workers::start(sockets.public, &server, &gateway, tls.as_ref()).map_err(|error| machine(&error))?;
@@ -189,6 +207,7 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
     }
     status.serving(gateway.clone());
     unmet::warn_of_unreached(&gateway.load());
+    let mut watching = None;
     if let Some(redirection) = deliveries.redirection() {
         let (wishes, wished) = mpsc::unbounded_channel();
         status.take_wishes(wishes);
@@ -198,10 +217,11 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
             redirection,
             status: status.clone(),
             tls,
+            started,
         };
         tokio::spawn(reloader.run(wished));
         if let Some(watch) = watch {
-            tokio::spawn(watch.run(status.clone()));
+            watching = Some(tokio::spawn(watch.run(status.clone())));
         }
     }
     ready(addresses);
@@ -211,12 +231,14 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
         tokio::spawn(async move { status.reload().await });
     }
     status.draining();
+    // With what it builds.
+    drop(watching.inspect(JoinHandle::abort));
     tracing::info!("draining: no new connections are taken");
     let drained = tokio::time::timeout(server.drain_timeout, drain(workers, deliveries));
     // The workers keep to the time-out themselves; this one is for all together.
     let ended = tokio::select! {
         drained = drained => drained.unwrap_or(Ended::Cut),
-        () = signals.end() => Ended::Cut,
+        () = signals.end("drains and will end; its next start reads the configuration") => Ended::Cut,
     };
     if ended == Ended::Cut {
         gateway.load().warn_of_cut_requests();
@@ -251,6 +273,24 @@ async fn trim(gateway: Current) {
     loop {
         interval.tick().await;
         gateway.load().pool().trim();
+    }
+}
+
+/// Looks tags up again when that is due, and has the configuration read again when one has moved.
+async fn look_for_news(gateway: Current, status: Status) {
+    loop {
+        let loader = Arc::clone(&gateway.load().shared().loader);
+        loader.registry().due().await;
+        let now = Arc::clone(&gateway.load());
+        let looked_up = tokio::task::spawn_blocking(move || {
+            let served = now.packages().iter();
+            let served = served.filter_map(|package| package.registered.pulled.as_ref());
+            now.shared().loader.registry().has_news(served)
+        });
+        if looked_up.await.unwrap_or_default() {
+            // Who reads the log is told of it by the reload itself.
+            let _ = status.reload().await;
+        }
     }
 }
 

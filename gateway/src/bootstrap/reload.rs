@@ -4,14 +4,14 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, Weak},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::sync::mpsc;
 use wasmgate_common::Diagnostics;
 use wasmgate_dapr::AppId;
 
-use super::{StartError, dapr, load, machine, unmet::warn_of_unreached};
+use super::{StartError, dapr, load, machine, outdated::Outdated, progress::Show, unmet::warn_of_unreached};
 use crate::{
     account::Account,
     admin::{NotReloaded, Reloaded, Status, Wish},
@@ -32,14 +32,17 @@ pub(super) struct Reloader {
     pub(super) redirection: Redirection,
     pub(super) status: Status,
     pub(super) tls: Option<Arc<Tls>>,
+    /// The start of the gateway.
+    pub(super) started: SystemTime,
 }
 
 impl Reloader {
     /// Serves wishes until nobody has any.
     pub(super) async fn run(self, mut wishes: mpsc::UnboundedReceiver<Wish>) {
         let mut private = self.first.server.outbound_private.clone();
+        let mut outdated = Outdated::new(self.started);
         while let Some(wish) = wishes.recv().await {
-            let ended = self.reload(&mut private).await;
+            let ended = self.reload(&mut private, &mut outdated).await;
             self.status.reloaded(&ended);
             match &ended {
                 Ok(reloaded) => tell(reloaded),
@@ -52,7 +55,7 @@ impl Reloader {
         }
     }
 
-    async fn reload(&self, private: &mut Vec<ipnet::IpNet>) -> Result<Reloaded, NotReloaded> {
+    async fn reload(&self, private: &mut Vec<ipnet::IpNet>, outdated: &mut Outdated) -> Result<Reloaded, NotReloaded> {
         let started = Instant::now();
         let (first, gateway) = (Arc::clone(&self.first), self.current.load_called());
         let were_private = private.clone();
@@ -78,6 +81,12 @@ impl Reloader {
         warn_of_unreached(&prepared.gateway);
         let before = self.current.serve(Arc::clone(&prepared.gateway));
         *private = prepared.config.server.outbound_private.clone();
+        self.status.replaced(&before, &prepared.gateway);
+        for (before, package) in &prepared.succeeded {
+            if before.registered.code.path() != package.registered.code.path() {
+                outdated.add(before.name(), before.registered.clone(), &prepared.gateway);
+            }
+        }
         Ok(prepared.replace(&before, untold, started, self.first.server.drain_timeout))
     }
 }
@@ -185,6 +194,7 @@ impl Prepared {
     fn replace(self, before: &Gateway, untold: Vec<String>, started: Instant, patience: Duration) -> Reloaded {
         let shared = self.gateway.shared();
         request_log::choose(self.config.log.requests);
+        shared.loader.registry().serve(&self.config.registry);
         if let Some(outbound) = self.outbound {
             shared.outbound.replace(outbound);
         }
@@ -255,7 +265,9 @@ fn succeed(
         let account = Account::new(config.clone(), share, &shared.memory, &shared.metrics);
         return Arc::new(Package::new(account, registered));
     };
-    let is_same_code = before.registered.code == registered.code && before.registered.choice == registered.choice;
+    let is_same_code = before.registered.code == registered.code
+        && before.registered.choice == registered.choice
+        && before.registered.pulled == registered.pulled;
     if is_same_code && before.account.config.is_same(config) {
         return Arc::clone(before);
     }
@@ -278,7 +290,7 @@ async fn cut(accounts: Vec<Weak<Account>>, patience: Duration) {
 
 /// The same as at the start, but what is known of a package that is configured as before still holds.
 fn register(config: &Config, now: &Gateway) -> Result<Vec<Registered>, StartError> {
-    load::register_known(config, &now.shared().loader, |package| {
+    load::register_known(config, &now.shared().loader, Show::Log, |package| {
         let before = now.package(package.name.app_id())?;
         before
             .account

@@ -89,8 +89,10 @@ impl Signals {
         }
     }
 
-    /// Waits for the one that tells to end.
-    pub(super) async fn end(&mut self) {
-        while self.next().await != Told::End {}
+    /// Waits for the one that tells to end; the others come to nothing while the gateway does what is said of it.
+    pub(super) async fn end(&mut self, meanwhile: &str) {
+        while self.next().await != Told::End {
+            tracing::warn!("nothing is reloaded by SIGHUP: the gateway {meanwhile}");
+        }
     }
 }

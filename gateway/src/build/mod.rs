@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{BuildConfig, PackageConfig, PackageName, Source};
+use crate::config::{BuildConfig, PackageConfig, PackageName};
 use process::Order;
 
 pub use failure::BuildFailure;
@@ -149,9 +149,8 @@ fn longest(packages: &[PackageConfig]) -> Option<Duration> {
 
 /// What a command that ended well has made of a package.
 fn made(package: &PackageConfig, before: Option<Stamp>, elapsed: Duration) -> Result<Built, BuildFailure> {
-    let Source::File(source) = &package.source;
     let missing = || BuildFailure::NothingWritten {
-        path: source.clone(),
+        path: package.source.file().unwrap_or(Path::new("")).to_owned(),
     };
     let after = Stamp::of(package).ok_or_else(missing)?;
     if after.bytes == 0 {
@@ -174,8 +173,7 @@ struct Stamp {
 
 impl Stamp {
     fn of(package: &PackageConfig) -> Option<Self> {
-        let Source::File(source) = &package.source;
-        let metadata = fs::metadata(Path::new(source)).ok()?;
+        let metadata = fs::metadata(package.source.file()?).ok()?;
         metadata.is_file().then(|| Self {
             inode: metadata.ino(),
             bytes: metadata.len(),

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use wasmgate::{
     bootstrap::{self, Choice, StartError},
-    config::Config,
+    config::{Config, show_digest},
 };
 use wasmgate_common::{Diagnostic, Diagnostics};
 
@@ -28,8 +28,15 @@ impl Check {
             return self.run_for_tools();
         }
         let config = self.file.load()?;
-        for (package, choice) in choices(&config)? {
-            print(&format!("{package} {choice}\n"));
+        for Checked {
+            package,
+            choice,
+            pulled,
+        } in checked(&config)?
+        {
+            let pulled = pulled.map(|(reference, digest)| format!("{package} is {reference} -> {digest}\n"));
+            let pulled = pulled.unwrap_or_default();
+            print(&format!("{pulled}{package} {choice}\n"));
         }
         for caveat in bootstrap::caveats(&config) {
             print(&format!("note: {caveat}\n"));
@@ -46,8 +53,8 @@ impl Check {
     fn run_for_tools(&self) -> Result<ExitCode, Exit> {
         let checked = match self.file.input().load() {
             Err(rejected) => Err(bootstrap::all_mistakes(rejected)),
-            Ok(config) => match choices(&config) {
-                Ok(choices) => Ok((config, choices)),
+            Ok(config) => match self::checked(&config) {
+                Ok(packages) => Ok((config, packages)),
                 Err(StartError::Packages(mistakes) | StartError::Cache(mistakes) | StartError::Data(mistakes)) => {
                     Err(mistakes)
                 }
@@ -55,10 +62,14 @@ impl Check {
             },
         };
         let (told, code) = match checked {
-            Ok((config, choices)) => {
-                let packages = choices.into_iter().map(|(name, choice)| {
-                    let engine = format!("{}: {}", choice.engine.name(), choice.reason);
-                    json!({"name": name, "world": choice.world, "engine": engine})
+            Ok((config, packages)) => {
+                let packages = packages.into_iter().map(|one| {
+                    let engine = format!("{}: {}", one.choice.engine.name(), one.choice.reason);
+                    let mut told = json!({"name": one.package, "world": one.choice.world, "engine": engine});
+                    if let Some((reference, digest)) = one.pulled {
+                        told["pulled"] = json!({"reference": reference, "digest": digest});
+                    }
+                    told
                 });
                 let told = json!({
                     "mistakes": [],
@@ -75,12 +86,26 @@ impl Check {
     }
 }
 
-/// Each package with what it is, its engine, and the reason for that.
-fn choices(config: &Config) -> Result<Vec<(String, Choice)>, StartError> {
+/// A package that is right.
+struct Checked {
+    package: String,
+    /// What it is, its engine, and the reason for that.
+    choice: Choice,
+    /// The reference it was pulled by, and the digest that this has.
+    pulled: Option<(String, String)>,
+}
+
+fn checked(config: &Config) -> Result<Vec<Checked>, StartError> {
     let registered = bootstrap::check(config)?;
     let packages = config.packages.iter().zip(&registered);
-    let choices = packages.map(|(package, registered)| (package.name.to_string(), registered.choice.clone()));
-    Ok(choices.collect())
+    let checked = packages.map(|(package, registered)| Checked {
+        package: package.name.to_string(),
+        choice: registered.choice.clone(),
+        pulled: registered
+            .pulled()
+            .map(|(reference, digest)| (reference.to_string(), show_digest(&digest))),
+    });
+    Ok(checked.collect())
 }
 
 fn for_tools(mistakes: &Diagnostics) -> Value {

@@ -1,10 +1,12 @@
 //! The ends of a command that failed, each with its code.
 
-use wasmgate::{admin::client::CallError, bootstrap::StartError};
+use wasmgate::{admin::client::CallError, bootstrap::StartError, registry::RegistryError};
 
 /// The command line or the configuration is wrong (`EX_USAGE` in sysexits.h).
 pub(crate) const USAGE: u8 = 64;
-/// An address is taken (`EX_UNAVAILABLE`).
+/// What was named is not there, or is not what it should be (`EX_DATAERR`).
+const DATA: u8 = 65;
+/// An address is taken, or nobody answers at one (`EX_UNAVAILABLE`).
 const UNAVAILABLE: u8 = 69;
 /// A build command failed (`EX_SOFTWARE`).
 const NOT_BUILT: u8 = 70;
@@ -16,7 +18,9 @@ const OS_ERROR: u8 = 71;
 const CANNOT_CREATE: u8 = 73;
 /// A file cannot be used as it is (`EX_IOERR`).
 const IO_ERROR: u8 = 74;
-/// A running gateway does not do what is asked of it (`EX_NOPERM`).
+/// Another process does not keep to the protocol (`EX_PROTOCOL`).
+const PROTOCOL: u8 = 76;
+/// A running gateway or a registry does not do what is asked of it (`EX_NOPERM`).
 const REFUSED: u8 = 77;
 
 /// The end of the process, with its code.
@@ -85,6 +89,28 @@ impl From<StartError> for Exit {
             StartError::Cache(_) => CANNOT_CREATE,
             StartError::Listen(_) => UNAVAILABLE,
             StartError::Machine(_) => OS_ERROR,
+        };
+        Self {
+            code,
+            message: format!("error: {error}"),
+        }
+    }
+}
+
+impl From<&RegistryError> for Exit {
+    fn from(error: &RegistryError) -> Self {
+        let code = match error {
+            RegistryError::Unreachable { .. } | RegistryError::Busy { .. } => UNAVAILABLE,
+            RegistryError::Refused { .. } | RegistryError::Credentials { .. } | RegistryError::Unsigned { .. } => {
+                REFUSED
+            }
+            RegistryError::Store { .. } | RegistryError::NotPrivate(_) => IO_ERROR,
+            RegistryError::Machine(_) => OS_ERROR,
+            RegistryError::NotFound { .. }
+            | RegistryError::NotAComponent { .. }
+            | RegistryError::OtherDigest { .. }
+            | RegistryError::TooLarge { .. } => DATA,
+            RegistryError::Odd { .. } | RegistryError::Insecure { .. } => PROTOCOL,
         };
         Self {
             code,

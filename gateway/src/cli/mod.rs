@@ -10,6 +10,7 @@ mod file;
 mod man;
 mod new;
 mod parked;
+mod push;
 mod routes;
 mod schema;
 mod status;
@@ -44,6 +45,10 @@ pub(crate) enum Command {
     Check(check::Check),
     /// Compile every package into the cache directory, so that a start compiles nothing
     Compile(compile::Compile),
+    /// Put a component into a registry
+    Push(push::Push),
+    /// Get a component from a registry
+    Pull(push::Pull),
     /// Print the table of routes
     Routes(routes::Routes),
     /// Handle events of a running gateway that nothing will deliver by itself
@@ -78,6 +83,8 @@ impl Command {
             Self::Up(up) => up.run(),
             Self::Check(check) => check.run(),
             Self::Compile(compile) => compile.run(),
+            Self::Push(push) => push.run(),
+            Self::Pull(pull) => pull.run(),
             Self::Routes(routes) => routes.run(),
             Self::Parked(parked) => parked.run(),
             Self::Status(status) => status.run(),

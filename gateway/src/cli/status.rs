@@ -41,6 +41,13 @@ struct Package {
     loaded: bool,
     instances: usize,
     unavailable: Option<String>,
+    pulled: Option<Pulled>,
+}
+
+#[derive(Deserialize)]
+struct Pulled {
+    reference: String,
+    digest: String,
 }
 
 #[derive(Deserialize)]
@@ -130,6 +137,9 @@ fn text(page: &Page) -> String {
             package.engine,
             counted(package.instances, "instance")
         ));
+        if let Some(pulled) = &package.pulled {
+            text.push_str(&format!("  {} -> {}\n", pulled.reference, pulled.digest));
+        }
     }
     for route in &page.routes {
         let methods = route

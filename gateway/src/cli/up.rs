@@ -1,6 +1,6 @@
 //! `wasmgate up`: serve.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, time::SystemTime};
 
 use clap::Args;
 use wasmgate::{
@@ -28,8 +28,8 @@ pub(crate) struct Up {
     /// Build every package that has a build command first; otherwise only those that are not built yet are
     #[arg(long)]
     build: bool,
-    /// Build first, and serve each change of the configuration, its components and component files as soon as it is on
-    /// disk
+    /// Build first, and serve each change as soon as it is saved: sources are built, and the configuration, its
+    /// components and component files taken as they are
     #[arg(long)]
     watch: bool,
 }
@@ -42,11 +42,13 @@ impl Up {
             (false, true) => Which::AllThatCan,
             (false, false) => Which::Missing,
         };
+        // What is saved from now on is built again.
+        let since = SystemTime::now();
         build::before_serving(&config, which)?;
         let overrides = Overrides {
             listen: self.listen,
             admin: self.admin,
-            watch: self.watch,
+            watch: self.watch.then_some(since),
         };
         let table = config::table(&config);
         let scheme = if config.server.tls.is_some() {

@@ -103,7 +103,7 @@ pub(super) fn pair(
 }
 
 /// The bytes of a small file.
-fn read(file: &Path) -> Result<Vec<u8>, Diagnostic> {
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Diagnostic> {
     let shown = file.display();
     let unreadable = |why: String| {
         Diagnostic::new(

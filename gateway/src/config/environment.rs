@@ -30,6 +30,8 @@ pub struct Environment {
     pub ssl_cert_file: Option<PathBuf>,
     /// `SSL_CERT_DIR`: the same in folders.
     pub ssl_cert_dir: Option<std::ffi::OsString>,
+    /// `DOCKER_CONFIG`, or `.docker` in `HOME`: the folder of Docker's file of credentials.
+    pub docker_config: Option<PathBuf>,
     /// All variables, for `envRef` in Dapr's component files and, where listed, its environment secret stores.
     pub variables: Variables,
 }
@@ -59,6 +61,9 @@ impl Environment {
             no_proxy: either(["no_proxy", "NO_PROXY"]).map(|(_, list)| list),
             ssl_cert_file: path("SSL_CERT_FILE").map(PathBuf::from),
             ssl_cert_dir: path("SSL_CERT_DIR"),
+            docker_config: path("DOCKER_CONFIG")
+                .map(PathBuf::from)
+                .or_else(|| Some(PathBuf::from(path("HOME")?).join(".docker"))),
             variables: Variables::new(
                 std::env::vars_os()
                     .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

@@ -25,6 +25,8 @@ mod package;
 mod quotas;
 mod rate_limit;
 mod reader;
+mod reference;
+mod registry;
 mod rejected;
 mod restart;
 mod route;
@@ -57,6 +59,9 @@ pub use log::LogConfig;
 pub use origin::Origin;
 pub use outbound::{OutboundConfig, Proxies};
 pub use package::{PackageConfig, PackageName, Sha256Digest, Source};
+pub use reference::{Reference, show_digest};
+pub(crate) use reference::{is_loopback, parse_digest};
+pub use registry::{RegistryConfig, RegistryHost, VerifyKey};
 pub use rejected::Rejected;
 pub use schema::schema;
 pub use secret::{Secret, Variables};
@@ -71,7 +76,9 @@ pub(crate) use reader::nearest;
 use reader::{Notes, Section, Spot};
 
 /// The tables of the file.
-const KEYS: [&str; 6] = ["server", "log", "limits", "dapr", "package", "route"];
+const KEYS: [&str; 7] = [
+    "server", "log", "limits", "registry", "dapr", "package", "route",
+];
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -88,6 +95,8 @@ pub struct Config {
     pub dapr: DaprConfig,
     /// The ways of outgoing requests: the proxies they go through, and the authorities they trust.
     pub outbound: OutboundConfig,
+    /// How components are fetched from registries.
+    pub registry: RegistryConfig,
     /// The packages, in the order of names.
     pub packages: Vec<PackageConfig>,
     /// The routes, in the order of the file.
@@ -190,6 +199,7 @@ fn read(
     let log = LogConfig::read(&root);
     let dapr = DaprConfig::read(&root, folder, environment, notes);
     let outbound = OutboundConfig::read(environment, notes);
+    let registry = RegistryConfig::read(&root, folder, environment, &outbound);
     let positions = root.spots(&["server", "dapr"]);
     listeners::check(notes, &positions, &server, &dapr);
     let defaults = Limits::default().overridden_in(&root);
@@ -206,6 +216,7 @@ fn read(
         log,
         dapr,
         outbound,
+        registry,
         // Where no mistake was noted, all are here and keep their indices.
         packages: packages
             .into_iter()

@@ -1,7 +1,8 @@
 //! Outgoing requests by the environment: the proxies they go through, and the authorities they trust.
 
 use http::Uri;
-use rustls::pki_types::CertificateDer;
+use hyper_util::client::proxy::matcher::Matcher;
+use rustls::{RootCertStore, pki_types::CertificateDer};
 use wasmgate_common::{Code, Diagnostic};
 
 use super::{certificate::certificates, environment::Environment, reader::Notes, secret::Secret};
@@ -32,6 +33,20 @@ impl Proxies {
     pub fn any(&self) -> bool {
         self.http.is_some() || self.https.is_some()
     }
+
+    /// What finds the proxy for a destination.
+    pub(crate) fn matcher(&self) -> Matcher {
+        let text = |proxy: &Option<Secret>| {
+            proxy
+                .as_ref()
+                .map_or_else(String::new, |proxy| proxy.reveal().to_owned())
+        };
+        Matcher::builder()
+            .http(text(&self.http))
+            .https(text(&self.https))
+            .no(self.except.clone())
+            .build()
+    }
 }
 
 impl OutboundConfig {
@@ -53,6 +68,31 @@ impl OutboundConfig {
             },
             authorities: authorities(environment, notes),
         }
+    }
+
+    /// The authorities that are trusted: those of the environment's choice, or the system's, or, where the system has
+    /// none, Mozilla's as of this program's build.
+    pub(crate) fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        match &self.authorities {
+            Some(authorities) => {
+                roots.add_parsable_certificates(authorities.iter().cloned());
+            }
+            None => {
+                let found = rustls_native_certs::load_native_certs();
+                for error in &found.errors {
+                    tracing::warn!(%error, "some of the system's certificates cannot be read");
+                }
+                roots.add_parsable_certificates(found.certs);
+            }
+        }
+        if roots.is_empty() {
+            tracing::info!("the system has no certificates: Mozilla's authorities are trusted");
+            roots
+                .roots
+                .extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        roots
     }
 }
 

@@ -16,6 +16,8 @@ use super::{
     origin::Origin,
     rate_limit,
     reader::{Section, Spot, one_of},
+    reference::{self, Reference},
+    registry::VerifyKey,
     tls::TlsConfig,
 };
 use crate::{engine::EngineKind, rate_limit::RateLimitConfig};
@@ -36,6 +38,8 @@ pub struct PackageConfig {
     pub build: Option<BuildConfig>,
     /// The digest that the component must have; `None` takes what is there.
     pub sha256: Option<Sha256Digest>,
+    /// The key by which it must be signed in its registry; `None` for what is said of the registry.
+    pub verify: Option<VerifyKey>,
     /// The engine it is to run in; `None` for the one that suits its component.
     pub engine: Option<EngineKind>,
     /// The guest's environment, in the order of names.
@@ -66,13 +70,23 @@ pub enum Source {
     /// A file, resolved against the folder of the configuration. It existed and was not empty, unless a build command
     /// makes it.
     File(PathBuf),
+    /// A component in a registry, which is pulled before it is registered.
+    Registry(Reference),
 }
 
 impl Source {
-    /// Returns whether there is something to be served.
+    /// The file; `None` for what is in a registry.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Registry(_) => None,
+        }
+    }
+
+    /// Returns whether there is something to be served, or it is elsewhere and is pulled.
     pub fn is_there(&self) -> bool {
-        let Self::File(file) = self;
-        fs::metadata(file).is_ok_and(|found| found.len() > 0)
+        let is_full = |file: &Path| fs::metadata(file).is_ok_and(|found| found.len() > 0);
+        self.file().is_none_or(is_full)
     }
 }
 
@@ -136,10 +150,11 @@ impl fmt::Display for PackageName {
 }
 
 /// The keys of `[package.NAME]`.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "source",
     "build",
     "sha256",
+    "verify",
     "engine",
     "env",
     "outbound",
@@ -162,6 +177,7 @@ impl PackageConfig {
             // What is served is the same, whoever made it.
             build: _,
             sha256,
+            verify,
             engine,
             env,
             outbound,
@@ -173,6 +189,7 @@ impl PackageConfig {
         *name == other.name
             && *source == other.source
             && *sha256 == other.sha256
+            && *verify == other.verify
             && *engine == other.engine
             && *env == other.env
             && *outbound == other.outbound
@@ -210,7 +227,16 @@ impl PackageConfig {
     ) -> Option<Self> {
         let source = source(section, folder);
         let build = BuildConfig::read(section, folder);
+        if build.is_some() && matches!(source, Some(Source::Registry(_))) {
+            let wrong = Diagnostic::new(
+                Code::Conflict,
+                "a component from a registry is not built here",
+                "remove `build`, or name the file that it makes in `source`",
+            );
+            section.refuse_key("build", wrong);
+        }
         let sha256 = section.parsed("sha256", EXAMPLE_DIGEST, digest);
+        let verify = verify(section, source.as_ref(), folder);
         let env = env(section);
         let outbound = section
             .texts("outbound", "https://api.example.com")
@@ -230,6 +256,7 @@ impl PackageConfig {
             source_at: section.spot_of("source")?,
             build,
             sha256,
+            verify,
             engine,
             env,
             outbound,
@@ -285,11 +312,14 @@ fn source(package: &Section<'_>, folder: &Path) -> Option<Source> {
         "source",
         "target/wasm32-wasip2/release/hello.wasm",
         |text| {
+            if text.starts_with(reference::SCHEME) {
+                return Reference::parse(text).map(Source::Registry);
+            }
             if let Some((scheme, _)) = text.split_once("://") {
                 return Err(Diagnostic::new(
                     Code::Unsupported,
-                    format!("sources at {scheme}:// are not supported yet"),
-                    "fetch the component and write the path of its file",
+                    format!("sources at {scheme}:// are not supported"),
+                    "write the path of the component's file, or where a registry has it: \"oci://registry/name:tag\"",
                 ));
             }
             let path = folder.join(text);
@@ -297,6 +327,23 @@ fn source(package: &Section<'_>, folder: &Path) -> Option<Source> {
             Ok(Source::File(path))
         },
     )
+}
+
+fn verify(package: &Section<'_>, source: Option<&Source>, folder: &Path) -> Option<VerifyKey> {
+    let key = package.parsed("verify", "cosign.pub", |text| {
+        VerifyKey::read(&folder.join(text))
+    });
+    if key.is_some() && matches!(source, Some(Source::File(_))) {
+        package.refuse_key(
+            "verify",
+            Diagnostic::new(
+                Code::Conflict,
+                "a file has no signature: cosign signs what is in a registry",
+                "remove `verify`, or write the digest of the file in `sha256`",
+            ),
+        );
+    }
+    key
 }
 
 fn check_file(text: &str, path: &Path, is_built: bool) -> Result<(), Diagnostic> {

@@ -61,6 +61,8 @@ fn fixed_of_server(server: &Server) -> Vec<Key> {
         connections_per_client,
         trusted_proxies,
         cache,
+        compile_timeout,
+        compile_memory,
         memory,
     ];
     keys.push(("server.tls", format!("{:?}", server.tls.is_some())));

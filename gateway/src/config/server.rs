@@ -63,6 +63,20 @@ const LOADED_CODE: u64 = 2 << 30;
 /// The range of `loaded_code`: one small package to more than the memory of any machine we know of.
 const LOADED_CODES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 
+/// The time that compiling one component may take unless configured: one of 700 KB takes a second, and interpreters have
+/// tens of megabytes.
+const COMPILE_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// The range of `compile_timeout`.
+const COMPILE_TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
+
+/// The memory that compiling one component may take unless configured: thirty times what one of 700 KB takes, and less
+/// than most machines have.
+const COMPILE_MEMORY: u64 = 2 << 30;
+
+/// The range of `compile_memory`: what the compiler itself needs to more than any machine we know of has.
+const COMPILE_MEMORIES: RangeInclusive<u64> = 64 << 20..=1 << 50;
+
 /// The range of `memory`: what the gateway needs for itself to more than any machine we know of has.
 const MEMORIES: RangeInclusive<u64> = 64 << 20..=1 << 50;
 
@@ -91,6 +105,10 @@ pub struct Server {
     pub connections_per_client: Option<usize>,
     /// The folder for compiled code.
     pub cache: PathBuf,
+    /// The time that compiling one component may take.
+    pub compile_timeout: Duration,
+    /// Bytes of memory that compiling one component may take.
+    pub compile_memory: u64,
     /// Bytes of compiled code that may be loaded at once.
     pub loaded_code: u64,
     /// Bytes of memory for all instances; unless said, what the system lets the process have, less a reserve.
@@ -106,7 +124,7 @@ pub struct Server {
 }
 
 /// The keys of `[server]`.
-pub(super) const KEYS: [&str; 16] = [
+pub(super) const KEYS: [&str; 18] = [
     "listen",
     "admin",
     "workers",
@@ -118,6 +136,8 @@ pub(super) const KEYS: [&str; 16] = [
     "connections",
     "connections_per_client",
     "cache",
+    "compile_timeout",
+    "compile_memory",
     "loaded_code",
     "memory",
     "outbound_private",
@@ -159,6 +179,20 @@ impl Server {
             connections: section.and_then(|s| s.count("connections", CONNECTIONS)),
             connections_per_client: section.and_then(|s| s.count("connections_per_client", CONNECTIONS)),
             cache: folder.join(cache),
+            compile_timeout: section
+                .and_then(|s| {
+                    s.parsed("compile_timeout", "2m", |text| {
+                        unit::duration(text, &COMPILE_TIMEOUTS)
+                    })
+                })
+                .unwrap_or(COMPILE_TIMEOUT),
+            compile_memory: section
+                .and_then(|s| {
+                    s.parsed("compile_memory", "2GiB", |text| {
+                        unit::size(text, &COMPILE_MEMORIES)
+                    })
+                })
+                .unwrap_or(COMPILE_MEMORY),
             loaded_code: section
                 .and_then(|s| {
                     s.parsed("loaded_code", "2GiB", |text| {

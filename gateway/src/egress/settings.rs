@@ -10,7 +10,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider, sign::SingleCe
 use super::{failed::Failed, outgoing::Destination, resolve::Resolver};
 use crate::{
     admission::Permits,
-    config::{Config, PackageName, Proxies, TlsConfig},
+    config::{Config, PackageName, TlsConfig},
 };
 
 /// The part of the process' descriptors that outgoing requests may take: the rest is for clients and code.
@@ -96,7 +96,7 @@ impl Ways {
         });
         let proxied = config.outbound.proxies.any();
         let roots = if is_needed || proxied {
-            roots(config)
+            config.outbound.roots()
         } else {
             RootCertStore::empty()
         };
@@ -109,7 +109,7 @@ impl Ways {
         Ok(Self {
             generation,
             resolver: Resolver::new(&config.server.outbound_private),
-            proxies: matcher(&config.outbound.proxies),
+            proxies: config.outbound.proxies.matcher(),
             tls: tls(roots, None)?,
             own_tls,
         })
@@ -146,44 +146,6 @@ impl Ways {
     pub(super) fn resolver(&self) -> &Resolver {
         &self.resolver
     }
-}
-
-fn matcher(proxies: &Proxies) -> Matcher {
-    let text = |proxy: &Option<crate::config::Secret>| {
-        proxy
-            .as_ref()
-            .map_or_else(String::new, |proxy| proxy.reveal().to_owned())
-    };
-    Matcher::builder()
-        .http(text(&proxies.http))
-        .https(text(&proxies.https))
-        .no(proxies.except.clone())
-        .build()
-}
-
-/// The authorities that are trusted: those of the environment's choice, or the system's, or, where the system has none,
-/// Mozilla's as of this program's build.
-fn roots(config: &Config) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    match &config.outbound.authorities {
-        Some(authorities) => {
-            roots.add_parsable_certificates(authorities.iter().cloned());
-        }
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            for error in &found.errors {
-                tracing::warn!(%error, "some of the system's certificates cannot be read");
-            }
-            roots.add_parsable_certificates(found.certs);
-        }
-    }
-    if roots.is_empty() {
-        tracing::info!("the system has no certificates: Mozilla's authorities are trusted");
-        roots
-            .roots
-            .extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    roots
 }
 
 fn tls(mut roots: RootCertStore, own: Option<&TlsConfig>) -> Result<Arc<ClientConfig>, rustls::Error> {

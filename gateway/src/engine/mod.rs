@@ -150,6 +150,21 @@ impl Engines {
     }
 }
 
+/// An engine that only compiles, for one of these.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn for_compiling(kind: EngineKind) -> wasmtime::Result<Engine> {
+    let mut config = common();
+    match kind {
+        // How memories are laid out is part of the code.
+        EngineKind::Pool => drop(pool::configure(&mut config)?),
+        // The slots of wasmtime's pool are not: an engine that has none compiles the same, and takes no address space.
+        EngineKind::CopyOnWrite => {}
+    }
+    Engine::new(&config)
+}
+
 /// The settings that the engines have in common.
 fn common() -> Config {
     let mut config = Config::new();

@@ -75,6 +75,7 @@ pub(crate) struct Metrics {
     /// Packages unloaded to make room for others.
     pub evictions: IntCounter,
     reloads: IntCounterVec,
+    pulls: IntCounterVec,
     /// Counted where instances are admitted, and copied into the gauges when they are looked at.
     admissions: Mutex<HashMap<String, ([prometheus::IntGauge; 2], Permits)>>,
 }
@@ -155,6 +156,11 @@ impl Metrics {
                 "Times that a running gateway was to serve its configuration anew, by result",
                 &["result"],
             )?,
+            pulls: make.counters(
+                "wasmgate_registry_lookups_total",
+                "References that were looked up in a registry, by what was found",
+                &["result"],
+            )?,
             admissions: Mutex::default(),
             registry,
         })
@@ -184,6 +190,11 @@ impl Metrics {
     /// Counts a reload that ended so.
     pub(crate) fn reloaded(&self, result: &str) {
         self.reloads.with_label_values(&[result]).inc();
+    }
+
+    /// Counts a reference that was looked up in a registry.
+    pub(crate) fn pulled(&self, result: &str) {
+        self.pulls.with_label_values(&[result]).inc();
     }
 
     /// Adds what another part of the gateway counts.

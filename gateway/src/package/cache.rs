@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io::{self, Read, Write as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -89,16 +89,25 @@ impl CodeCache {
         }
     }
 
-    /// Keeps `code`, compiled from `source` by `engine`.
+    /// Keeps `code`, compiled from `source` by `engine`, to its end.
     ///
     /// # Errors
     /// When it cannot be written; what was there before is still there then.
-    pub(super) fn keep(&self, source: &[u8], engine: &str, code: &[u8]) -> Result<CompiledCode, PackageError> {
+    pub(super) fn keep(&self, source: &[u8], engine: &str, mut code: impl Read) -> Result<CompiledCode, PackageError> {
         let path = self.path(source, engine);
-        let write = || {
+        let mut write = || {
             let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-            file.write_all(code)?;
-            file.write_all(&seal(&path, code))?;
+            let mut seal = seal_of(&path);
+            let mut part = vec![0; 64 << 10];
+            loop {
+                let length = code.read(&mut part)?;
+                let Some(read) = part.get(..length).filter(|read| !read.is_empty()) else {
+                    break;
+                };
+                seal.update(read);
+                file.write_all(read)?;
+            }
+            file.write_all(&seal.finalize())?;
             file.as_file().sync_all()?;
             file.persist(&path)?;
             File::open(&self.directory)?.sync_all()?;
@@ -110,7 +119,8 @@ impl CodeCache {
         })
     }
 
-    fn path(&self, source: &[u8], engine: &str) -> PathBuf {
+    /// Where it is kept.
+    pub(super) fn path(&self, source: &[u8], engine: &str) -> PathBuf {
         self.directory.join(name(source, engine))
     }
 }
@@ -193,12 +203,13 @@ impl Stamp {
 
 /// The seal by which `code` belongs at `path`; the directory may be moved as a whole.
 fn seal(path: &Path, code: &[u8]) -> [u8; SEAL_BYTES] {
+    seal_of(path).chain_update(code).finalize().into()
+}
+
+/// The beginning of that, before the code.
+fn seal_of(path: &Path) -> Sha256 {
     let name = path.file_name().unwrap_or_default();
-    Sha256::new()
-        .chain_update(name.as_encoded_bytes())
-        .chain_update(code)
-        .finalize()
-        .into()
+    Sha256::new().chain_update(name.as_encoded_bytes())
 }
 
 #[cfg(test)]
@@ -214,7 +225,7 @@ mod tests {
     #[test]
     fn kept_code_is_found_by_its_source_and_engine_only() {
         let (_directory, cache) = cache();
-        let kept = cache.keep(b"source", "e1", b"code").unwrap();
+        let kept = cache.keep(b"source", "e1", &b"code"[..]).unwrap();
         assert_eq!(cache.find(b"source", "e1"), Some(kept));
         assert_eq!(cache.find(b"another", "e1"), None);
         assert_eq!(cache.find(b"source", "e2"), None);
@@ -223,7 +234,7 @@ mod tests {
     #[test]
     fn damaged_code_is_as_good_as_absent() {
         let (_directory, cache) = cache();
-        let kept = cache.keep(b"source", "e1", b"code").unwrap();
+        let kept = cache.keep(b"source", "e1", &b"code"[..]).unwrap();
         let mut bytes = fs::read(kept.path()).unwrap();
         bytes[0] ^= 1;
         fs::write(kept.path(), &bytes).unwrap();
@@ -235,8 +246,8 @@ mod tests {
     #[test]
     fn another_packages_code_does_not_count_under_this_ones_name() {
         let (_directory, cache) = cache();
-        let kept = cache.keep(b"source", "e1", b"code").unwrap();
-        let other = cache.keep(b"another", "e1", b"its code").unwrap();
+        let kept = cache.keep(b"source", "e1", &b"code"[..]).unwrap();
+        let other = cache.keep(b"another", "e1", &b"its code"[..]).unwrap();
         fs::copy(other.path(), kept.path()).unwrap();
         assert_eq!(cache.find(b"source", "e1"), None);
         assert!(matches!(kept.check(), Err(Unfit::Damaged)));
@@ -245,10 +256,10 @@ mod tests {
     #[test]
     fn a_file_that_was_replaced_counts_only_if_its_seal_fits() {
         let (_directory, cache) = cache();
-        let kept = cache.keep(b"source", "e1", b"code").unwrap();
+        let kept = cache.keep(b"source", "e1", &b"code"[..]).unwrap();
         assert!(kept.check().is_ok());
         cache
-            .keep(b"source", "e1", b"code of another build")
+            .keep(b"source", "e1", &b"code of another build"[..])
             .unwrap();
         assert!(kept.check().is_ok());
         fs::write(kept.path(), b"not code").unwrap();
@@ -259,11 +270,11 @@ mod tests {
     fn code_that_another_user_could_have_put_there_does_not_count() {
         use std::os::unix::fs::PermissionsExt as _;
         let (_directory, cache) = cache();
-        let kept = cache.keep(b"source", "e1", b"code").unwrap();
+        let kept = cache.keep(b"source", "e1", &b"code"[..]).unwrap();
         fs::set_permissions(kept.path(), fs::Permissions::from_mode(0o666)).unwrap();
         assert_eq!(cache.find(b"source", "e1"), None);
         // Compiled again, it is ours again.
-        cache.keep(b"source", "e1", b"code").unwrap();
+        cache.keep(b"source", "e1", &b"code"[..]).unwrap();
         assert!(cache.find(b"source", "e1").is_some());
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, types::ComponentItem};
 
-use super::{PackageError, survey::Start, world};
+use super::{PackageError, compiler::Uncompiled, survey::Start, world};
 use crate::{
     config::Sha256Digest,
     engine::{MAX_CORE_INSTANCES, MAX_FUNCTIONS, MAX_MEMORIES, MAX_TABLES},
@@ -29,6 +29,7 @@ pub(super) fn digest(bytes: &[u8], pinned: Option<Sha256Digest>, path: &Path) ->
     Err(PackageError::OtherDigest {
         path: path.to_owned(),
         found: hex::encode(found),
+        expected: hex::encode(pinned),
     })
 }
 
@@ -115,12 +116,29 @@ fn within(has: u64, most: u32, what: &str, path: PathBuf) -> Result<(), PackageE
 
 /// Tells what is wrong with a component from what this gateway's limits forbid.
 pub(super) fn uncompiled(error: &wasmtime::Error, path: &Path) -> PackageError {
-    let (path, what) = (path.to_owned(), format!("{error:#}"));
+    refused(format!("{error:#}"), path)
+}
+
+/// The same by the compiler's word.
+pub(super) fn refused(what: String, path: &Path) -> PackageError {
+    let path = path.to_owned();
     // Wasmtime has no type for it.
     if what.contains("exceeds the configured maximum") || what.contains("pooling allocator") {
         PackageError::Beyond { path, what }
     } else {
         PackageError::Invalid { path, error: what }
+    }
+}
+
+/// Tells why there is no code of a component.
+pub(super) fn not_compiled(why: Uncompiled, path: &Path) -> PackageError {
+    let own = path.to_owned();
+    match why {
+        Uncompiled::Wrong(what) => refused(what, path),
+        Uncompiled::Time(limit) => PackageError::CompileTime { path: own, limit },
+        Uncompiled::Memory(limit) => PackageError::CompileMemory { path: own, limit },
+        Uncompiled::Broken(error) => PackageError::CompilerBroken { path: own, error },
+        Uncompiled::Machine(error) => PackageError::NoCompiler { path: own, error },
     }
 }
 

@@ -1,6 +1,6 @@
 //! Packages that cannot be served.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use wasmgate_common::{Code, Diagnostic, NotPrivate};
 
@@ -16,12 +16,14 @@ pub enum PackageError {
         error: io::Error,
     },
     /// The source is another file than the configuration means.
-    #[error("{} has the digest {found}, and `sha256` says another", path.display())]
+    #[error("{} has the digest {found}, and {expected} is asked for", path.display())]
     OtherDigest {
         /// The file named by `source`.
         path: PathBuf,
         /// Its SHA-256 digest in hexadecimal.
         found: String,
+        /// The digest that it should have.
+        expected: String,
     },
     /// The source is not WebAssembly at all.
     #[error("{} is not WebAssembly", path.display())]
@@ -119,6 +121,38 @@ pub enum PackageError {
         /// The limit, with both numbers.
         what: String,
     },
+    /// Compiling the component takes longer than it may.
+    #[error("{} takes longer than {} to compile (`[server] compile_timeout`)", path.display(), humantime::format_duration(*limit))]
+    CompileTime {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// The time that it may take.
+        limit: Duration,
+    },
+    /// Compiling the component takes more memory than it may.
+    #[error("{} takes more than {} MiB of memory to compile (`[server] compile_memory`)", path.display(), limit >> 20)]
+    CompileMemory {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// The memory that it may take, in bytes.
+        limit: u64,
+    },
+    /// The compiler broke over the component.
+    #[error("{} breaks the compiler: {error}", path.display())]
+    CompilerBroken {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// How the compiler ended, and what it said.
+        error: String,
+    },
+    /// There is no compiler to be had.
+    #[error("{} cannot be compiled now: {error}", path.display())]
+    NoCompiler {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// The error, mostly the system's.
+        error: String,
+    },
     /// The component needs what the gateway does not offer.
     #[error("{} imports what this gateway does not offer: {imports}", path.display())]
     MissingImports {
@@ -179,7 +213,7 @@ impl PackageError {
             Self::Unreadable { .. } => Code::FileUnreadable,
             Self::OtherDigest { .. } => Code::OtherDigest,
             Self::NotWasm { .. } | Self::CoreModule { .. } | Self::Preview1 { .. } => Code::NotAComponent,
-            Self::Invalid { .. } => Code::InvalidComponent,
+            Self::Invalid { .. } | Self::CompilerBroken { .. } => Code::InvalidComponent,
             Self::OtherWasi { .. }
             | Self::Draft { .. }
             | Self::TwoWorlds { .. }
@@ -187,11 +221,15 @@ impl PackageError {
             | Self::Command { .. }
             | Self::NoHandler { .. }
             | Self::MissingImports { .. } => Code::WrongWorld,
-            Self::Memory { .. } | Self::Beyond { .. } => Code::ComponentTooLarge,
-            Self::NotPrivate(_) => Code::NotPrivate,
-            Self::Cache { .. } | Self::CodeLost { .. } | Self::SourceChanged { .. } | Self::Load { .. } => {
-                Code::CacheUnusable
+            Self::Memory { .. } | Self::Beyond { .. } | Self::CompileTime { .. } | Self::CompileMemory { .. } => {
+                Code::ComponentTooLarge
             }
+            Self::NotPrivate(_) => Code::NotPrivate,
+            Self::Cache { .. }
+            | Self::CodeLost { .. }
+            | Self::SourceChanged { .. }
+            | Self::NoCompiler { .. }
+            | Self::Load { .. } => Code::CacheUnusable,
         }
     }
 
@@ -220,6 +258,16 @@ impl PackageError {
             }
             Self::Spin { .. } => {
                 "use `wasi:http` for requests, and Dapr's building blocks for what Spin's interfaces do"
+            }
+            Self::CompileTime { .. } => {
+                "make it smaller, with shorter functions, or raise `compile_timeout` if the component is trusted"
+            }
+            Self::CompileMemory { .. } => {
+                "make it smaller, with shorter functions, or raise `compile_memory` if the component is trusted"
+            }
+            Self::CompilerBroken { .. } => "build it again, with a released toolchain",
+            Self::NoCompiler { .. } => {
+                "the gateway starts itself as its compiler, by `/proc/self/exe`: it must be allowed to start processes, and have memory and room in its cache folder"
             }
             Self::Memory { .. } => "raise `memory` in the package's `limits`, or in `[limits]`",
             Self::Beyond { .. } => {

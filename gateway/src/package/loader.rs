@@ -1,9 +1,11 @@
 //! From bytes to compiled code to something that can be instantiated.
 
 use std::{
-    fs,
+    fs::{self, File},
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    path::Path,
+    io::Seek as _,
+    os::fd::AsRawFd as _,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
@@ -18,22 +20,29 @@ use super::{
     Package, PackageError,
     cache::{CodeCache, CompiledCode, Unfit},
     check,
+    compiler::{CompileLimits, Compiler},
     recompile::Recompilation,
     survey::{Start, Survey},
     world,
 };
 use crate::{
-    config::{PackageConfig, Source},
+    config::{PackageConfig, Reference, Sha256Digest, Source},
     egress,
     engine::{self, Choice, EngineKind, Engines, Slots},
     instance::{self, HostState, Loaded},
     metrics::Metrics,
+    registry::{Pulled, Registry},
 };
+
+/// The folder of what is pulled from registries, beside compiled code.
+const REGISTRY: &str = "registry";
 
 /// Compiles, keeps and loads components.
 pub(crate) struct Loader {
     engines: Arc<Engines>,
     cache: CodeCache,
+    registry: Registry,
+    compiler: Compiler,
     metrics: Arc<Metrics>,
     threads: ThreadPool,
     recompilation: Recompilation,
@@ -53,10 +62,27 @@ pub struct Registered {
     pub(crate) slots: Slots,
     /// Bytes of an instance's globals.
     pub(crate) globals: u64,
+    /// What was pulled for it, if it came from a registry.
+    pub(crate) pulled: Option<Pulled>,
+}
+
+impl Registered {
+    /// The reference it was pulled by, and the digest that this had; `None` for a file.
+    pub fn pulled(&self) -> Option<(&Reference, Sha256Digest)> {
+        let pulled = self.pulled.as_ref()?;
+        Some((&pulled.reference, pulled.manifest))
+    }
+}
+
+/// The file of a component, and the name by which its mistakes are told.
+struct Origin {
+    file: PathBuf,
+    shown: PathBuf,
 }
 
 impl Loader {
-    /// A loader that compiles on `threads`, and whose compiled code lies in `directory`.
+    /// A loader that compiles on `threads`, within `limits` where that is done in processes of its own, and whose
+    /// compiled code lies in `directory`.
     ///
     /// # Errors
     /// When the directory cannot be used.
@@ -64,12 +90,15 @@ impl Loader {
         engines: Arc<Engines>,
         threads: ThreadPool,
         directory: &Path,
+        limits: CompileLimits,
         metrics: Arc<Metrics>,
     ) -> Result<Self, PackageError> {
         let cache = CodeCache::open(directory)?;
         Ok(Self {
             engines,
             cache,
+            registry: Registry::new(&directory.join(REGISTRY), Arc::clone(&metrics)),
+            compiler: Compiler::new(directory, limits),
             metrics,
             threads,
             recompilation: Recompilation::default(),
@@ -83,6 +112,11 @@ impl Loader {
         &self.engines
     }
 
+    /// What is pulled from registries.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// The threads that packages are compiled on.
     pub(crate) fn threads(&self) -> &ThreadPool {
         &self.threads
@@ -90,7 +124,7 @@ impl Loader {
 
     /// Makes sure that compiled code of a package's component is on disk, compiling it if need be. The engine is the
     /// one that is `wanted`, or the one that suits the component. What is `known` of the package as it is configured
-    /// still holds if the component is the same.
+    /// still holds if the component is the same. One from a registry was `pulled` before.
     ///
     /// # Errors
     /// When the file is not a component that this gateway can serve; the error says what to do.
@@ -99,21 +133,26 @@ impl Loader {
         package: &PackageConfig,
         wanted: Option<EngineKind>,
         known: Option<&Registered>,
+        pulled: Option<&Pulled>,
     ) -> Result<Registered, PackageError> {
-        let Source::File(source) = &package.source;
-        let bytes = fs::read(source).map_err(|error| PackageError::Unreadable {
-            path: source.clone(),
-            error,
-        })?;
+        let Origin { file, shown } = self.origin(package, pulled);
+        let source = shown.as_path();
+        let bytes = fs::read(&file).map_err(|error| PackageError::Unreadable { path: file, error })?;
+        if let Some(pulled) = pulled {
+            check::digest(&bytes, Some(pulled.component), source)?;
+        }
         check::digest(&bytes, package.sha256, source)?;
         if let Some(known) = known
             && self.is_still(known, &bytes, source)?
         {
-            return Ok(known.clone());
+            return Ok(Registered {
+                pulled: pulled.cloned(),
+                ..known.clone()
+            });
         }
         check::preamble(&bytes, source)?;
         let invalid = |error: String| PackageError::Invalid {
-            path: source.clone(),
+            path: source.to_owned(),
             error,
         };
         let survey = Survey::parse(&bytes).map_err(|error| invalid(error.to_string()))?;
@@ -127,6 +166,7 @@ impl Loader {
             code,
             slots: slots(&survey.start),
             globals: survey.start.globals,
+            pulled: pulled.cloned(),
         };
         if let Some(code) = self.cache.find(&bytes, &key) {
             self.metrics.cache_hits.inc();
@@ -134,16 +174,73 @@ impl Loader {
         }
         // Observed when it goes, however that is.
         let _compiling = self.metrics.compilation.start_timer();
-        let component = Component::new(engine, &bytes).map_err(|error| check::uncompiled(&error, source))?;
+        loop {
+            let made = if Compiler::is_apart() {
+                self.compile_apart(choice.engine, &bytes, &key, source)?
+            } else {
+                Some(self.compile_here(choice.engine, &bytes, &key, source)?)
+            };
+            if let Some(code) = made.or_else(|| self.cache.find(&bytes, &key)) {
+                return Ok(registered(choice, code));
+            }
+            // Somebody else has compiled it, and refused or lost what came of it: this package has its own try.
+        }
+    }
+
+    /// Compiles a component in a process of its own; `None` if another package's is the same and was just compiled.
+    fn compile_apart(
+        &self,
+        kind: EngineKind,
+        bytes: &[u8],
+        key: &str,
+        source: &Path,
+    ) -> Result<Option<CompiledCode>, PackageError> {
+        let made = self
+            .compiler
+            .compile(&self.cache.path(bytes, key), kind, bytes, |mut code| {
+                self.metrics.compilations.inc();
+                let component = map_made(self.engine(kind, source)?, &code);
+                let component = component.map_err(|error| check::uncompiled(&error, source))?;
+                self.check(kind, &component, source)?;
+                code.rewind().map_err(|error| PackageError::Cache {
+                    path: self.cache.path(bytes, key),
+                    error,
+                })?;
+                self.cache.keep(bytes, key, code)
+            });
+        match made {
+            Ok(made) => made.transpose(),
+            Err(why) => Err(check::not_compiled(why, source)),
+        }
+    }
+
+    /// Compiles a component in this process.
+    fn compile_here(
+        &self,
+        kind: EngineKind,
+        bytes: &[u8],
+        key: &str,
+        source: &Path,
+    ) -> Result<CompiledCode, PackageError> {
+        let component = Component::new(self.engine(kind, source)?, bytes);
+        let component = component.map_err(|error| check::uncompiled(&error, source))?;
         self.metrics.compilations.inc();
-        check::parts(&component, source)?;
-        self.prepare(choice.engine, &component)
-            .map_err(|error| check::missing_imports(&component, source, &error))?;
+        self.check(kind, &component, source)?;
         let code = component
             .serialize()
-            .map_err(|error| invalid(format!("{error:#}")))?;
-        let code = self.cache.keep(&bytes, &key, &code)?;
-        Ok(registered(choice, code))
+            .map_err(|error| PackageError::Invalid {
+                path: source.to_owned(),
+                error: format!("{error:#}"),
+            })?;
+        self.cache.keep(bytes, key, code.as_slice())
+    }
+
+    /// Refuses a component that takes too much, or that cannot be linked here.
+    fn check(&self, kind: EngineKind, component: &Component, source: &Path) -> Result<(), PackageError> {
+        check::parts(component, source)?;
+        self.prepare(kind, component)
+            .map_err(|error| check::missing_imports(component, source, &error))?;
+        Ok(())
     }
 
     /// Returns whether code is that of these bytes, and still there.
@@ -205,16 +302,35 @@ impl Loader {
     }
 
     fn compile_again(&self, package: &Package) -> Result<(), PackageError> {
-        let Source::File(source) = &package.account.config.source;
-        let (wanted, before) = (package.registered.choice.engine, &package.registered.code);
-        let made = self.register(&package.account.config, Some(wanted), None)?;
+        let registered = &package.registered;
+        let (wanted, before) = (registered.choice.engine, &registered.code);
+        let (config, pulled) = (&package.account.config, registered.pulled.as_ref());
+        let made = self.register(config, Some(wanted), None, pulled)?;
         // The name of compiled code is the digest of its source.
         if made.code.path() != before.path() {
             return Err(PackageError::SourceChanged {
-                path: source.clone(),
+                path: self.origin(config, pulled).shown,
             });
         }
         Ok(())
+    }
+
+    fn origin(&self, package: &PackageConfig, pulled: Option<&Pulled>) -> Origin {
+        match (&package.source, pulled) {
+            (Source::File(file), _) => Origin {
+                file: file.clone(),
+                shown: file.clone(),
+            },
+            (Source::Registry(reference), Some(pulled)) => Origin {
+                file: self.registry.file(pulled),
+                shown: reference.to_string().into(),
+            },
+            // It cannot be found there either, and is told so by its name.
+            (Source::Registry(reference), None) => Origin {
+                file: reference.to_string().into(),
+                shown: reference.to_string().into(),
+            },
+        }
     }
 
     fn engine(&self, kind: EngineKind, path: &Path) -> Result<&Engine, PackageError> {
@@ -272,6 +388,20 @@ fn map(engine: &Engine, code: &CompiledCode) -> wasmtime::Result<Component> {
     // user can enter, and `CompiledCode::check` has just held: it is the file whose seal was checked when it was
     // registered, or one whose seal fits now. Wasmtime itself refuses code of another version or configuration.
     unsafe { Component::deserialize_file(engine, code.path()) }
+}
+
+#[allow(unsafe_code, reason = "compiled code is trusted like our own binary")]
+fn map_made(engine: &Engine, code: &File) -> wasmtime::Result<Component> {
+    let open = if cfg!(target_os = "linux") {
+        "/proc/self/fd"
+    } else {
+        "/dev/fd"
+    };
+    let path = format!("{open}/{}", code.as_raw_fd());
+    // SAFETY: the file has no name, so that nobody but our compiler's process could write to it, which is our own
+    // binary with an engine of the same configuration and has ended. Wasmtime itself refuses code of another version
+    // or configuration.
+    unsafe { Component::deserialize_file(engine, path) }
 }
 
 /// Every interface of `wasi:http/proxy` and of `wasi:cli/imports`; the closed ones are closed by the context they

@@ -5,6 +5,7 @@
 
 mod cache;
 mod check;
+pub(crate) mod compiler;
 mod error;
 mod eviction;
 mod loader;
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 
 use crate::{account::Account, config::PackageName, instance::Loaded};
 
+pub(crate) use compiler::CompileLimits;
 pub(crate) use error::PackageError;
 pub(crate) use eviction::{Budget, LoadedPackages};
 pub(crate) use loader::{Loader, Registered};

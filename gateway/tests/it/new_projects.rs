@@ -81,7 +81,7 @@ fn made(name: &str, template: &str) -> (TempDir, PathBuf) {
         "wasmgate.toml",
         "next",
         &format!("cd {name}"),
-        "wasmgate up",
+        "wasmgate up --watch",
     ] {
         assert!(told.contains(words), "no {words} in:\n{told}");
     }
@@ -89,6 +89,25 @@ fn made(name: &str, template: &str) -> (TempDir, PathBuf) {
     cargo(&project, template, &["test"]);
     cargo(&project, template, &BUILD);
     (folder, project)
+}
+
+/// `wasmgate up --watch`, which runs Cargo as [`cargo`] does.
+fn watch(project: &Path) -> TestGateway {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let options = [
+        "up",
+        "--watch",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+    ];
+    let mut command = command(project, &options);
+    command
+        .env("RUSTUP_TOOLCHAIN", toolchain(&repository))
+        .env("CARGO_NET_OFFLINE", "true")
+        .env_remove("CARGO_TARGET_DIR");
+    TestGateway::spawn(command)
 }
 
 fn serve(project: &Path) -> TestGateway {
@@ -109,6 +128,52 @@ async fn a_new_package_builds_passes_its_tests_and_answers_and_so_does_one_that_
     let component = project.join("target/wasm32-wasip2/release/my_greeter.wasm");
     let size = fs::metadata(component).unwrap().len();
     assert!(size < 250_000, "{size} bytes");
+}
+
+#[tokio::test]
+async fn a_save_in_a_new_project_is_built_and_swapped_without_a_failed_request() {
+    let (_folder, project) = made("looped", "rust");
+    // What crates need is built; the package itself is the gateway's to build.
+    fs::remove_file(project.join("target/wasm32-wasip2/release/looped.wasm")).unwrap();
+    let gateway = watch(&project);
+    assert_eq!(gateway.get("/looped/you").await.text(), "Hello, you!\n");
+    let source = project.join("src/lib.rs");
+    let text = fs::read_to_string(&source).unwrap();
+    let answers = async |wanted: &str| {
+        until(wanted, async || {
+            let reply = gateway.get("/looped/you").await;
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            reply.text() == wanted
+        })
+        .await;
+    };
+    fs::write(&source, text.replace("Hello", "Good morning")).unwrap();
+    answers("Good morning, you!\n").await;
+    // What does not compile is told in the compiler's words, and what was there goes on.
+    fs::write(&source, text.replace("let name", "let mut name: u8")).unwrap();
+    until("the compiler's words", async || {
+        gateway.log().contains("mismatched types")
+    })
+    .await;
+    let told = [(
+        "message",
+        "the package was not built; what was served is served still",
+    )];
+    gateway.wait_for_event(&told).await;
+    answers("Good morning, you!\n").await;
+    fs::write(&source, text.replace("Hello", "Good night")).unwrap();
+    answers("Good night, you!\n").await;
+    // A package that is added is built and served by itself.
+    wasmgate(&project, &["add", "second"]);
+    fs::copy(
+        project.join("Cargo.lock"),
+        project.join("second/Cargo.lock"),
+    )
+    .unwrap();
+    until("the second package", async || {
+        gateway.get("/second/Ada").await.text() == "Hello, Ada!\n"
+    })
+    .await;
 }
 
 #[tokio::test]

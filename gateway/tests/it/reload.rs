@@ -214,6 +214,13 @@ async fn a_reload_during_the_drain_is_refused_with_a_word() {
     let refused = reload(&gateway).await;
     assert_eq!(refused.status, 503);
     assert!(refused.text().contains("drains"), "{}", refused.text());
+    gateway.signal(Signal::Hangup);
+    until("the word for it", async || {
+        gateway
+            .log()
+            .contains("nothing is reloaded by SIGHUP: the gateway drains")
+    })
+    .await;
     gateway.signal(Signal::Interrupt);
     gateway.ended().await;
 }
@@ -247,6 +254,53 @@ async fn a_replaced_instance_has_the_drain_time_and_no_more() {
     assert_eq!(answer.status(), 503);
     assert_eq!(answer.header("x-wasmgate-error"), Some("package-replaced"));
     gateway.wait_for_in_flight("site", 0).await;
+}
+
+#[tokio::test]
+async fn what_was_replaced_is_counted_as_long_as_a_request_uses_it() {
+    let with = |guest| {
+        TestGateway::builder()
+            .limits("timeout = \"10m\"")
+            .guest_as("site", guest, "")
+    };
+    let gateway = with("hangs").start();
+    let mut old = gateway.raw().await;
+    old.send("GET /site HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    gateway.wait_for_in_flight("site", 1).await;
+    change(&gateway, &with("hello")).await;
+    let in_use = async |kind: &str, count: u64| {
+        gateway
+            .wait_for_metric("wasmgate_replaced_in_use", &[("kind", kind)], count)
+            .await;
+    };
+    in_use("package", 1).await;
+    drop(old);
+    in_use("package", 0).await;
+    in_use("configuration", 0).await;
+}
+
+#[tokio::test]
+async fn code_of_replaced_components_leaves_the_cache_but_for_the_last_three() {
+    let cache = tempfile::tempdir().unwrap();
+    let with = |guest| {
+        TestGateway::builder()
+            .cache(&cache.path().join("code"))
+            .guest_as("site", guest, "")
+    };
+    let gateway = with("hello").start();
+    let kept = || {
+        let files = std::fs::read_dir(cache.path().join("code")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".cwasm")).count()
+    };
+    for guest in ["echo", "panics", "counter", "exits", "hangs"] {
+        change(&gateway, &with(guest)).await;
+    }
+    assert_eq!(kept(), 4);
+    // One that was there before is as good as new.
+    change(&gateway, &with("hello")).await;
+    assert_eq!(gateway.get("/site").await.status, 200);
+    assert_eq!(kept(), 4);
 }
 
 #[tokio::test]
@@ -416,5 +470,8 @@ async fn a_hundred_reloads_under_load_fail_no_request_and_leave_nothing_behind()
     }
     gateway
         .wait_for_metric("wasmgate_packages", &[("state", "loaded")], 1)
+        .await;
+    gateway
+        .wait_for_metric("wasmgate_replaced_in_use", &[], 0)
         .await;
 }

@@ -55,11 +55,17 @@ pub enum Code {
     DataUnusable,
     /// `data-in-use`: another process holds the building blocks' data.
     DataInUse,
+    /// A registry is not to be reached, or does not keep to its protocol.
+    RegistryUnavailable,
+    /// A registry does not let us do it.
+    RegistryRefused,
+    /// A component is not signed by the key that is named.
+    NotSigned,
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::FileMissing,
         Self::FileUnreadable,
         Self::FileTooLong,
@@ -84,6 +90,9 @@ impl Code {
         Self::CacheUnusable,
         Self::DataUnusable,
         Self::DataInUse,
+        Self::RegistryUnavailable,
+        Self::RegistryRefused,
+        Self::NotSigned,
     ];
 
     /// The word for it, in kebab case.
@@ -113,6 +122,9 @@ impl Code {
             Self::CacheUnusable => "cache-unusable",
             Self::DataUnusable => "data-unusable",
             Self::DataInUse => "data-in-use",
+            Self::RegistryUnavailable => "registry-unavailable",
+            Self::RegistryRefused => "registry-refused",
+            Self::NotSigned => "not-signed",
         }
     }
 }

@@ -5,8 +5,6 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use notify::Event;
-
 use crate::config::{Config, Source};
 
 /// The most links that are followed, as by the kernel.
@@ -34,8 +32,9 @@ impl Wanted {
             self.add_file(file);
         }
         for package in &config.packages {
-            let Source::File(source) = &package.source;
-            self.add_file(source);
+            if let Source::File(source) = &package.source {
+                self.add_file(source);
+            }
         }
         if let Some(components) = &config.dapr.components {
             self.add_file(components);
@@ -71,18 +70,28 @@ impl Wanted {
         parents.chain(self.whole.iter().cloned()).collect()
     }
 
-    /// Returns whether a change is one of them.
-    pub(super) fn concerns(&self, event: &Event) -> bool {
-        event.need_rescan()
-            || event.paths.iter().any(|path| {
-                let is_wanted = self.files.contains(path)
-                    || path
-                        .parent()
-                        .is_some_and(|folder| self.whole.contains(folder));
-                // A folder on the way to one was made, moved or removed.
-                is_wanted || self.files.iter().any(|file| file.starts_with(path))
-            })
+    /// Returns whether a change at a path is one of them.
+    pub(super) fn concerns(&self, path: &Path) -> bool {
+        let is_wanted = self.files.contains(path)
+            || path
+                .parent()
+                .is_some_and(|folder| self.whole.contains(folder));
+        // A folder on the way to one was made, moved or removed.
+        is_wanted || self.files.iter().any(|file| file.starts_with(path))
     }
+
+    /// What is no source of a package wherever it lies: these files, and the folders that the gateway writes to.
+    pub(super) fn no_sources(&self, config: &Config) -> BTreeSet<PathBuf> {
+        let folders = [&config.server.cache, &config.dapr.data].map(|folder| absolute(folder));
+        self.files.iter().cloned().chain(folders).collect()
+    }
+}
+
+/// The paths at which a file changes: its own, and those of the links on the way to it.
+pub(super) fn ways_to(file: &Path) -> BTreeSet<PathBuf> {
+    let mut wanted = Wanted::default();
+    wanted.add_file(file);
+    wanted.files
 }
 
 /// A path with a link in it.
@@ -110,12 +119,12 @@ fn first_link(file: &Path) -> Option<Linked> {
 }
 
 /// The folder itself, or the nearest one above it that is there.
-fn nearest(folder: &Path) -> PathBuf {
+pub(super) fn nearest(folder: &Path) -> PathBuf {
     let there = folder.ancestors().find(|folder| folder.is_dir());
     there.unwrap_or(Path::new("/")).to_owned()
 }
 
-fn absolute(path: &Path) -> PathBuf {
+pub(super) fn absolute(path: &Path) -> PathBuf {
     plain(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
 }
 

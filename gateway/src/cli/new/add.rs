@@ -63,8 +63,12 @@ impl Add {
             folder.write(LINKER.0, LINKER.1)?;
         }
         self.append(&added)?;
-        let first = format!("  cd {}\n", root.join(name).display());
-        let next = next(&first, values.curl).replace("wasmgate up", "cd - && wasmgate up");
+        // Where one is run with --watch already, it builds the package and serves it by itself.
+        let first = match root.to_str() {
+            Some("") => String::new(),
+            _ => format!("  cd {}\n", root.display()),
+        };
+        let next = next(&first, values.curl);
         print(&format!(
             "{}added to {}\n  [package.{name}] and its route\n{next}",
             list(&folder.keep()),

@@ -68,7 +68,5 @@ impl New {
 
 /// What to type to see a package answer.
 pub(super) fn next(first: &str, curl: &str) -> String {
-    format!(
-        "next\n{first}  cargo build --release --target wasm32-wasip2\n  wasmgate up\n  curl {curl}      # in another terminal\n"
-    )
+    format!("next\n{first}  wasmgate up --watch\n  curl {curl}      # in another terminal\n")
 }

@@ -103,11 +103,20 @@ pub(super) struct Values<'a> {
 }
 
 impl Values<'_> {
+    /// `{{workdir}}`: the folder to build in.
+    fn workdir(&self) -> &str {
+        match self.folder.trim_end_matches('/') {
+            "" => ".",
+            folder => folder,
+        }
+    }
+
     /// Fills a text.
     pub(super) fn fill(&self, text: &str) -> String {
         text.replace("{{name}}", self.name)
             .replace("{{crate}}", &self.name.replace('-', "_"))
             .replace("{{folder}}", self.folder)
+            .replace("{{workdir}}", self.workdir())
             .replace("{{sdk}}", self.sdk)
             .replace("{{curl}}", self.curl)
     }

@@ -4,6 +4,8 @@
 //! log when the test fails. Each listens at a loopback address of its own ([`Place`]) on the port it has everywhere, so
 //! that no two runs meet on a port and a process that was killed comes back where it was.
 //!
+//! A registry for packages ([`DockerRegistry`]) is beside them.
+//!
 //! What else a test may lack is told and counted by [`left_out()`].
 //!
 //! The binaries of Dapr are built by `make dapr`; [`there`] says whether a test has them.
@@ -17,6 +19,7 @@
 )]
 
 mod daprd;
+mod docker_registry;
 mod left_out;
 mod place;
 mod postgres;
@@ -35,6 +38,7 @@ use std::{
 use tokio::sync::Mutex;
 
 pub use daprd::Daprd;
+pub use docker_registry::DockerRegistry;
 pub use left_out::left_out;
 pub use place::Place;
 pub use postgres::Postgres;

@@ -1,0 +1,54 @@
+//! Compiled code of components that were replaced. The last few of each package stay, for who goes back to one of them;
+//! the others leave the cache, or whoever saves all day long would fill the disk.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    time::SystemTime,
+};
+
+use crate::{config::PackageName, gateway::Gateway, package::Registered};
+
+/// The number that stays of each package.
+const KEPT: usize = 3;
+
+/// What one gateway has replaced.
+pub(super) struct Outdated {
+    /// Code that is older is somebody else's: another gateway may share the directory.
+    since: SystemTime,
+    replaced: BTreeMap<PackageName, VecDeque<Registered>>,
+}
+
+impl Outdated {
+    /// Nothing so far; what was compiled `since` is this gateway's.
+    pub(super) fn new(since: SystemTime) -> Self {
+        Self {
+            since,
+            replaced: BTreeMap::new(),
+        }
+    }
+
+    /// Notes that a package's code was replaced, and discards the oldest if there are too many and `serving` uses it
+    /// no more.
+    pub(super) fn add(&mut self, package: &PackageName, code: Registered, serving: &Gateway) {
+        let replaced = self.replaced.entry(package.clone()).or_default();
+        replaced.retain(|other| other.code.path() != code.code.path());
+        replaced.push_back(code);
+        while replaced.len() > KEPT {
+            let Some(oldest) = replaced.pop_front() else {
+                return;
+            };
+            let path = oldest.code.path();
+            let is_used = |other: &Registered| other.code.path() == path;
+            let mut serving = serving.packages().iter();
+            if !serving.any(|package| is_used(&package.registered)) && is_younger(path, self.since) {
+                oldest.code.discard();
+            }
+        }
+    }
+}
+
+fn is_younger(path: &Path, since: SystemTime) -> bool {
+    let written = path.metadata().and_then(|file| file.modified());
+    written.is_ok_and(|written| written >= since)
+}

@@ -1,0 +1,247 @@
+//! The sources of packages that have a build command, as they were when they were last looked at.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    ffi::OsStr,
+    fs::Metadata,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use ignore::{DirEntry, WalkBuilder};
+
+use super::wanted::{absolute, nearest};
+use crate::config::{BuildConfig, Config, PackageName, SourceGlob};
+
+/// The tag of folders that hold nothing but what can be made again (the Cache Directory Tagging Specification); Cargo
+/// puts it into `target`.
+const CACHE_TAG: &str = "CACHEDIR.TAG";
+
+/// The sources of each package.
+#[derive(Default)]
+pub(super) struct Sources(BTreeMap<PackageName, Tree>);
+
+/// The sources of one package.
+struct Tree {
+    scope: Scope,
+    files: HashMap<PathBuf, Stamp>,
+    folders: BTreeSet<PathBuf>,
+}
+
+/// What counts as a source.
+#[derive(Clone)]
+struct Scope {
+    /// `None`: all of the folder.
+    globs: Option<Arc<[SourceGlob]>>,
+    folder: PathBuf,
+    /// What is no source of any package: the configuration and what it names, the cache and the data.
+    others: Arc<BTreeSet<PathBuf>>,
+}
+
+/// The marks by which a file is told from what was there before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Stamp {
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+}
+
+impl Sources {
+    /// Looks at the sources of every package for the first time.
+    pub(super) fn of(config: &Config, others: BTreeSet<PathBuf>) -> Self {
+        let mut sources = Self::default();
+        sources.turn_to(config, others);
+        sources
+    }
+
+    /// Turns to another configuration; what is known of packages whose sources are the same files still holds.
+    pub(super) fn turn_to(&mut self, config: &Config, others: BTreeSet<PathBuf>) {
+        let others = Arc::new(others);
+        let mut before = std::mem::take(&mut self.0);
+        for package in &config.packages {
+            let Some(build) = &package.build else {
+                continue;
+            };
+            let scope = Scope::of(build, &others);
+            let known = before
+                .remove(&package.name)
+                .filter(|tree| tree.scope.is_same(&scope));
+            let tree = match known {
+                Some(tree) => Tree { scope, ..tree },
+                None => Tree::look(scope),
+            };
+            self.0.insert(package.name.clone(), tree);
+        }
+    }
+
+    /// The folders that are to be watched.
+    pub(super) fn folders(&self) -> impl Iterator<Item = &PathBuf> {
+        self.0.values().flat_map(|tree| &tree.folders)
+    }
+
+    /// Returns whether a path lies where sources are.
+    pub(super) fn are_near(&self, path: &Path) -> bool {
+        let folders = || self.0.values().map(|tree| &tree.folders);
+        let is_one = |folder: &Path| folders().any(|folders| folders.contains(folder));
+        is_one(path) || path.parent().is_some_and(is_one)
+    }
+
+    /// Looks again. Answers with the files of each package that are others than before, or were `touched` meanwhile.
+    pub(super) fn look(&mut self, touched: &HashSet<PathBuf>) -> BTreeMap<PackageName, BTreeSet<PathBuf>> {
+        let each = self.0.iter_mut().filter_map(|(package, tree)| {
+            let changed = tree.look_again(touched);
+            (!changed.is_empty()).then(|| (package.clone(), changed))
+        });
+        each.collect()
+    }
+
+    /// The packages with a source that was written at a time or after it, and those files.
+    pub(super) fn written_since(&self, since: SystemTime) -> BTreeMap<PackageName, BTreeSet<PathBuf>> {
+        let since = since
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let since = (
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            i64::from(since.subsec_nanos()),
+        );
+        let each = self.0.iter().filter_map(|(package, tree)| {
+            let files = tree
+                .files
+                .iter()
+                .filter(|(_, stamp)| stamp.modified >= since);
+            let files: BTreeSet<_> = files.map(|(file, _)| file.clone()).collect();
+            (!files.is_empty()).then(|| (package.clone(), files))
+        });
+        each.collect()
+    }
+}
+
+impl Tree {
+    fn look(scope: Scope) -> Self {
+        let mut tree = Self {
+            files: HashMap::new(),
+            folders: BTreeSet::new(),
+            scope: scope.clone(),
+        };
+        match &scope.globs {
+            None => {
+                tree.folders.insert(nearest(&scope.folder));
+                let mut walk = WalkBuilder::new(&scope.folder);
+                tree.walk(walk.hidden(false).require_git(true), None);
+            }
+            Some(globs) => {
+                for glob in globs.iter() {
+                    let base = absolute(&glob.base);
+                    // The base may be a file, and may come.
+                    tree.folders.extend(base.parent().map(nearest));
+                    let mut walk = WalkBuilder::new(&base);
+                    tree.walk(walk.standard_filters(false), Some((&base, glob)));
+                }
+            }
+        }
+        tree
+    }
+
+    fn walk(&mut self, walk: &mut WalkBuilder, glob: Option<(&Path, &SourceGlob)>) {
+        let others = Arc::clone(&self.scope.others);
+        let walk = walk.filter_entry(move |entry| !is_kept_out(entry) && !others.contains(entry.path()));
+        for entry in walk.build().flatten() {
+            let (path, kind) = (entry.path(), entry.file_type());
+            if kind.is_some_and(|kind| kind.is_dir()) {
+                self.folders.insert(path.to_owned());
+                continue;
+            }
+            let is_source = glob.is_none_or(|(base, glob)| match &glob.below {
+                None => true,
+                Some(below) => path
+                    .strip_prefix(base)
+                    .is_ok_and(|path| below.is_match(path)),
+            });
+            // A link is what it leads to.
+            if is_source && let Ok(metadata) = path.metadata() {
+                self.files.insert(path.to_owned(), Stamp::of(&metadata));
+            }
+        }
+    }
+
+    fn look_again(&mut self, touched: &HashSet<PathBuf>) -> BTreeSet<PathBuf> {
+        let now = Self::look(self.scope.clone());
+        let is_other = |(file, stamp): &(&PathBuf, &Stamp)| {
+            // Two writes within a tick of the kernel's clock may leave the same marks.
+            self.files.get(*file) != Some(stamp) || touched.contains(*file)
+        };
+        let other = now
+            .files
+            .iter()
+            .filter(is_other)
+            .map(|(file, _)| file.clone());
+        let gone = self
+            .files
+            .keys()
+            .filter(|file| !now.files.contains_key(*file))
+            .cloned();
+        let changed = other.chain(gone).collect();
+        *self = now;
+        changed
+    }
+}
+
+impl Scope {
+    fn of(build: &BuildConfig, others: &Arc<BTreeSet<PathBuf>>) -> Self {
+        Self {
+            globs: build.watch.as_deref().map(Arc::from),
+            folder: absolute(&build.workdir),
+            others: Arc::clone(others),
+        }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.folder == other.folder && self.written() == other.written()
+    }
+
+    fn written(&self) -> Option<Vec<(&Path, Option<&str>)>> {
+        let globs = self.globs.as_ref()?.iter();
+        let written = globs.map(|glob| {
+            let below = glob.below.as_ref().map(|below| below.glob().glob());
+            (glob.base.as_path(), below)
+        });
+        Some(written.collect())
+    }
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+}
+
+/// Returns whether an entry of a folder is no source wherever it is: what tools keep for themselves, what they have
+/// built, and what editors leave for a moment.
+fn is_kept_out(entry: &DirEntry) -> bool {
+    // What was named is meant.
+    if entry.depth() == 0 {
+        return false;
+    }
+    let (name, path) = (entry.file_name(), entry.path());
+    if entry.file_type().is_some_and(|kind| kind.is_dir()) {
+        let is_target = || name == "target" && path.with_file_name("Cargo.toml").exists();
+        return matches!(name.to_str(), Some(".git" | "node_modules")) || is_target() || path.join(CACHE_TAG).exists();
+    }
+    is_leaving(name)
+}
+
+/// Files that Vim, Emacs and others have beside the one that is edited.
+fn is_leaving(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let ends = ["~", ".swp", ".swx", ".swo", ".tmp"];
+    name.starts_with(".#")
+        || (name.starts_with('#') && name.ends_with('#'))
+        || name == "4913"
+        || ends.iter().any(|end| name.ends_with(end))
+}

@@ -1,0 +1,147 @@
+//! `wasmgate push` and `wasmgate pull`: a component to a registry, and from one.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+use wasmgate::{
+    config::{Reference, RegistryConfig, VerifyKey, show_digest},
+    registry::{self, Pushed, RegistryError},
+};
+use wasmgate_common::Diagnostic;
+
+use super::{Exit, print};
+
+/// How the registry is called.
+#[derive(Args)]
+struct Way {
+    /// Read credentials from this file, in the form of Docker's config.json, instead of Docker's own
+    #[arg(long, value_name = "FILE")]
+    credentials: Option<PathBuf>,
+    /// Trust the certificate authorities in this file besides the usual ones
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Speak plain HTTP with the registry, as with one on this machine
+    #[arg(long)]
+    insecure: bool,
+}
+
+/// The arguments of `push`.
+#[derive(Args)]
+pub(crate) struct Push {
+    /// The component
+    file: PathBuf,
+    /// Where it goes: registry.example.com/team/name:tag
+    reference: String,
+    /// Write this into the manifest
+    #[arg(long, value_name = "NAME=VALUE", value_parser = annotation)]
+    annotation: Vec<(String, String)>,
+    #[command(flatten)]
+    way: Way,
+}
+
+/// The arguments of `pull`.
+#[derive(Args)]
+pub(crate) struct Pull {
+    /// Where it is: registry.example.com/team/name:tag, or @sha256:DIGEST
+    reference: String,
+    /// Write it here, over what is there; unless said, NAME.wasm that is not there yet
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Refuse it unless this key of cosign's signed it
+    #[arg(long, value_name = "FILE")]
+    verify: Option<PathBuf>,
+    #[command(flatten)]
+    way: Way,
+}
+
+impl Way {
+    fn config(self, reference: &Reference) -> Result<RegistryConfig, Exit> {
+        let (credentials, ca) = (self.credentials.as_deref(), self.ca.as_deref());
+        RegistryConfig::of_call(reference.registry(), credentials, ca, self.insecure).map_err(mistake)
+    }
+}
+
+impl Push {
+    pub(super) fn run(self) -> Result<ExitCode, Exit> {
+        let reference = Reference::parse(&self.reference).map_err(mistake)?;
+        if reference.tag().is_none() || reference.digest().is_some() {
+            let wrong = "error: a component is pushed under a tag; its digest is told then\n  help: write name:tag";
+            return Err(Exit::usage(wrong.to_owned()));
+        }
+        let config = self.way.config(&reference)?;
+        let pushed = registry::push(&config, &reference, &self.file, self.annotation).map_err(failed)?;
+        print(&format!(
+            "pushed {}\n{}",
+            self.file.display(),
+            told(&pushed)
+        ));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Pull {
+    pub(super) fn run(self) -> Result<ExitCode, Exit> {
+        let reference = Reference::parse(&self.reference).map_err(mistake)?;
+        let file = match self.output {
+            Some(file) => file,
+            None => {
+                let name = reference
+                    .repository()
+                    .rsplit('/')
+                    .next()
+                    .unwrap_or_default();
+                let file = PathBuf::from(format!("{name}.wasm"));
+                if file.exists() {
+                    let there = format!(
+                        "error: {} is there already; name it with --output to replace it",
+                        file.display()
+                    );
+                    return Err(Exit::cannot_create(there));
+                }
+                file
+            }
+        };
+        let key = self.verify.as_deref().map(VerifyKey::read);
+        let key = key.transpose().map_err(mistake)?;
+        let config = self.way.config(&reference)?;
+        let (pulled, bytes) = registry::pull(&config, &reference, key, Path::new(&file)).map_err(failed)?;
+        print(&format!(
+            "pulled {} ({bytes} bytes)\n{}",
+            file.display(),
+            told(&pulled)
+        ));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What a configuration would say of it.
+fn told(pushed: &Pushed) -> String {
+    format!(
+        "source = \"{}\"\nsha256 = \"{}\"\n",
+        pushed.reference,
+        show_digest(&pushed.component).trim_start_matches("sha256:")
+    )
+}
+
+fn mistake(wrong: Diagnostic) -> Exit {
+    Exit::usage(format!("error: {}\n  help: {}", wrong.message, wrong.help))
+}
+
+fn failed(error: RegistryError) -> Exit {
+    let exit = Exit::from(&error);
+    let Diagnostic { message, help, .. } = error.into();
+    Exit {
+        message: format!("error: {message}\n  help: {help}"),
+        ..exit
+    }
+}
+
+fn annotation(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE"),
+    }
+}

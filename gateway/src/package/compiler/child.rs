@@ -1,0 +1,121 @@
+//! What a compiler's process does: it takes limits upon itself, compiles what it reads, and writes the code.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    os::fd::AsFd as _,
+    process::ExitCode,
+};
+
+use rustix::process::{Resource, Rlimit, getppid, setrlimit};
+
+use super::{BROKEN, COMMAND, WRONG};
+use crate::engine::{self, EngineKind};
+
+/// The work of one compiler.
+struct Work {
+    kind: EngineKind,
+    parent: i32,
+    threads: usize,
+    memory: u64,
+    seconds: u64,
+}
+
+/// Compiles a component if the arguments, with the program's name, are those of a compiler's process, and answers with
+/// the code to exit with. To be called by the `main` of the program that
+/// [`compile_in_processes_of`](super::compile_in_processes_of) names, before it does anything else.
+pub fn compiler_process(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    let mut arguments = arguments.into_iter().skip(1);
+    if arguments.next()? != COMMAND {
+        return None;
+    }
+    let ended = match read(arguments) {
+        Some(work) => work.run(),
+        None => Err((
+            BROKEN,
+            "a compiler is started by the gateway alone".to_owned(),
+        )),
+    };
+    Some(match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, error)) => {
+            let _ = writeln!(io::stderr(), "{error}");
+            ExitCode::from(code)
+        }
+    })
+}
+
+fn read(arguments: impl Iterator<Item = OsString>) -> Option<Work> {
+    let arguments: Option<Vec<_>> = arguments
+        .map(|argument| argument.into_string().ok())
+        .collect();
+    let arguments = arguments?;
+    let [kind, parent, threads, memory, seconds] = arguments.as_slice() else {
+        return None;
+    };
+    let kinds = [EngineKind::Pool, EngineKind::CopyOnWrite];
+    Some(Work {
+        kind: kinds.into_iter().find(|known| known.name() == kind)?,
+        parent: parent.parse().ok()?,
+        threads: threads.parse().ok()?,
+        memory: memory.parse().ok()?,
+        seconds: seconds.parse().ok()?,
+    })
+}
+
+impl Work {
+    fn run(&self) -> Result<(), (u8, String)> {
+        let broken = |error: &dyn std::fmt::Display| (BROKEN, error.to_string());
+        self.limit().map_err(|error| broken(&error))?;
+        let mut component = Vec::new();
+        io::stdin()
+            .lock()
+            .read_to_end(&mut component)
+            .map_err(|error| broken(&error))?;
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .build_global()
+            .map_err(|error| broken(&error))?;
+        let engine = engine::for_compiling(self.kind).map_err(|error| (BROKEN, format!("{error:#}")))?;
+        let code = engine
+            .precompile_component(&component)
+            .map_err(|error| (WRONG, format!("{error:#}")))?;
+        // Without the buffer of standard output, which looks for the ends of lines.
+        let output = io::stdout().as_fd().try_clone_to_owned();
+        output
+            .and_then(|output| File::from(output).write_all(&code))
+            .map_err(|error| broken(&error))
+    }
+
+    /// Takes the limits upon this process, and ends with the gateway.
+    fn limit(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+        if getppid().is_none_or(|parent| parent.as_raw_nonzero().get() != self.parent) {
+            return Err(io::Error::other("the gateway is gone"));
+        }
+        // Memory that it may write: what it reserves and never uses does not count, as it does in RLIMIT_AS.
+        limit(Resource::Data, self.memory)?;
+        limit(Resource::Fsize, self.memory)?;
+        limit(Resource::Core, 0)?;
+        // Should nobody be there to see that its time is up.
+        limit(
+            Resource::Cpu,
+            self.seconds.saturating_mul(self.threads.max(1) as u64),
+        )?;
+        // Where the machine's memory is short, this process is to go before the gateway.
+        let _ = fs::write("/proc/self/oom_score_adj", "1000");
+        Ok(())
+    }
+}
+
+fn limit(resource: Resource, most: u64) -> io::Result<()> {
+    let before = rustix::process::getrlimit(resource).maximum;
+    let most = before.map_or(most, |before| before.min(most));
+    let limit = Rlimit {
+        current: Some(most),
+        maximum: Some(most),
+    };
+    Ok(setrlimit(resource, limit)?)
+}

@@ -1,0 +1,240 @@
+//! The compiler, as a process of its own for each component: what takes too long or too much memory ends alone, and so
+//! does what breaks the compiler.
+//!
+//! The process is our own binary. It gets the component as its input and writes the code to its output, both files
+//! without a name in the cache's folder, so that one that is killed leaves nothing behind.
+
+mod child;
+mod limits;
+mod once;
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    path::{Path, PathBuf},
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::engine::EngineKind;
+use once::Once;
+
+pub use child::compiler_process;
+pub(crate) use limits::CompileLimits;
+
+/// The first argument of a compiler's process.
+const COMMAND: &str = "compile-component";
+
+/// Its exit codes besides 0: the component is wrong (`EX_DATAERR` in sysexits.h), and the machine or the gateway is
+/// (`EX_OSERR`). What it says then is the error.
+const WRONG: u8 = 65;
+const BROKEN: u8 = 71;
+
+/// The most of what it says that is read: a compiler's error is a few lines.
+const SAID_BYTES: u64 = 64 << 10;
+
+/// The signal to who has used its time of the processor.
+const SIGXCPU: i32 = 24;
+
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Has components compiled in processes of `program`, whose `main` hands them to [`compiler_process`]. Until this is
+/// said they are compiled in this process, without limits: a program that embeds the gateway has no such `main`.
+pub fn compile_in_processes_of(program: PathBuf) {
+    let _ = PROGRAM.set(program);
+}
+
+/// A component that was not compiled.
+#[derive(Clone, Debug)]
+pub(super) enum Uncompiled {
+    /// The compiler's word on the component.
+    Wrong(String),
+    /// It took too long.
+    Time(Duration),
+    /// It took too many bytes.
+    Memory(u64),
+    /// The compiler broke.
+    Broken(String),
+    /// There was no compiler to be had.
+    Machine(String),
+}
+
+/// Starts compilers: at most so many at once, and one for each component.
+pub(super) struct Compiler {
+    directory: PathBuf,
+    limits: CompileLimits,
+    at_work: Mutex<usize>,
+    one_less: Condvar,
+    once: Once,
+}
+
+impl Compiler {
+    /// A compiler whose files lie in `directory`.
+    pub(super) fn new(directory: &Path, limits: CompileLimits) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            limits,
+            at_work: Mutex::new(0),
+            one_less: Condvar::new(),
+            once: Once::default(),
+        }
+    }
+
+    /// Returns whether components are compiled in processes of their own.
+    pub(super) fn is_apart() -> bool {
+        PROGRAM.get().is_some()
+    }
+
+    /// Compiles a component, and has `take` make something of the file of its code; `None` if the code that goes by the
+    /// name `key` was being made by somebody else, who is done.
+    ///
+    /// # Errors
+    /// When there is no code; also when somebody else found so meanwhile.
+    pub(super) fn compile<T>(
+        &self,
+        key: &Path,
+        kind: EngineKind,
+        component: &[u8],
+        take: impl FnOnce(File) -> T,
+    ) -> Result<Option<T>, Uncompiled> {
+        self.once.run(key, || {
+            let place = Place::take(self);
+            let code = self.run(kind, component, place.threads);
+            drop(place);
+            code.map(take)
+        })
+    }
+
+    fn run(&self, kind: EngineKind, component: &[u8], threads: usize) -> Result<File, Uncompiled> {
+        let machine = |error: io::Error| Uncompiled::Machine(error.to_string());
+        let code = tempfile::tempfile_in(&self.directory).map_err(machine)?;
+        let child = self
+            .start(kind, component, threads, &code)
+            .map_err(machine)?;
+        self.await_code(child).map_err(machine)??;
+        Ok(code)
+    }
+
+    fn start(&self, kind: EngineKind, component: &[u8], threads: usize, code: &File) -> io::Result<Child> {
+        let program = PROGRAM.get().ok_or(io::ErrorKind::NotFound)?;
+        let mut source = tempfile::tempfile_in(&self.directory)?;
+        source.write_all(component)?;
+        source.rewind()?;
+        let numbers = [
+            u64::from(std::process::id()),
+            threads as u64,
+            self.limits.memory,
+            self.limits.time.as_secs().saturating_add(1),
+        ];
+        Command::new(program)
+            .arg0("wasmgate")
+            .args([COMMAND, kind.name()])
+            .args(numbers.map(|number| number.to_string()))
+            // Nothing of the gateway's is its business; mimalloc is not to take a gigabyte ahead, which would count.
+            .env_clear()
+            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+            .stdin(source)
+            .stdout(code.try_clone()?)
+            .stderr(Stdio::piped())
+            .spawn()
+    }
+
+    /// Waits for the end of a compiler, and ends it when its time is up.
+    fn await_code(&self, mut child: Child) -> io::Result<Result<(), Uncompiled>> {
+        let deadline = Instant::now() + self.limits.time;
+        let said = match child.stderr.take() {
+            Some(said) => read_until(said, deadline),
+            None => Ok(String::new()),
+        };
+        if said.is_err() {
+            let _ = child.kill();
+        }
+        // Its output is closed, or it was killed: there is no more to wait for.
+        let status = child.wait()?;
+        Ok(match said {
+            Ok(said) => self.outcome(status, said),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Uncompiled::Time(self.limits.time)),
+            Err(error) => Err(Uncompiled::Machine(error.to_string())),
+        })
+    }
+
+    fn outcome(&self, status: ExitStatus, said: String) -> Result<(), Uncompiled> {
+        let code = status.code().and_then(|code| u8::try_from(code).ok());
+        if code == Some(0) {
+            return Ok(());
+        }
+        // Rust's own words for memory that is not to be had, and the system's.
+        let is_short = [
+            "memory allocation of ",
+            "annot allocate memory",
+            "os error 12",
+        ];
+        if is_short.iter().any(|words| said.contains(words)) {
+            return Err(Uncompiled::Memory(self.limits.memory));
+        }
+        Err(match (code, status.signal()) {
+            (Some(WRONG), _) => Uncompiled::Wrong(said),
+            (Some(BROKEN), _) => Uncompiled::Machine(said),
+            (_, Some(SIGXCPU)) => Uncompiled::Time(self.limits.time),
+            _ => {
+                let first = said.lines().find(|line| !line.trim().is_empty());
+                Uncompiled::Broken(format!("{status}: {}", first.unwrap_or("it said nothing")))
+            }
+        })
+    }
+}
+
+/// The beginning of what a compiler says until it closes its output.
+fn read_until(mut output: ChildStderr, deadline: Instant) -> io::Result<String> {
+    let mut said = Vec::new();
+    let mut part = [0; 4096];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(&output, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        let length = output.read(&mut part)?;
+        let Some(read) = part.get(..length).filter(|read| !read.is_empty()) else {
+            return Ok(String::from_utf8_lossy(&said).trim().to_owned());
+        };
+        if (said.len() as u64) < SAID_BYTES {
+            said.extend_from_slice(read);
+        }
+    }
+}
+
+/// A place among the compilers at work, with the threads that it may have.
+struct Place<'a> {
+    compiler: &'a Compiler,
+    threads: usize,
+}
+
+impl<'a> Place<'a> {
+    /// Waits until there is one.
+    fn take(compiler: &'a Compiler) -> Self {
+        let mut at_work = compiler.at_work.lock();
+        while *at_work >= compiler.limits.at_once {
+            compiler.one_less.wait(&mut at_work);
+        }
+        *at_work += 1;
+        // A lone one has all cores; those that come later share them.
+        let threads = (compiler.limits.cores / *at_work).max(1);
+        Self { compiler, threads }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        *self.compiler.at_work.lock() -= 1;
+        self.compiler.one_less.notify_one();
+    }
+}

@@ -1,0 +1,180 @@
+//! A component as an artifact: CNCF's "Wasm OCI artifact layout", which `wkg` and other hosts read and write.
+
+use std::time::SystemTime;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use wasmparser::{Encoding, Parser, Payload};
+
+use super::{
+    error::RegistryError,
+    manifest::{Descriptor, Manifest, WASIP2, WASM_CONFIG, WASM_LAYER},
+};
+use crate::config::{Reference, Sha256Digest, show_digest};
+
+/// The whole of it: three blobs, of which the manifest names the others.
+pub(super) struct Artifact {
+    pub(super) component: Sha256Digest,
+    pub(super) config: Vec<u8>,
+    pub(super) config_digest: Sha256Digest,
+    pub(super) manifest: Vec<u8>,
+    pub(super) digest: Sha256Digest,
+}
+
+/// The configuration.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Config {
+    created: String,
+    architecture: &'static str,
+    os: &'static str,
+    layer_digests: Vec<String>,
+    component: World,
+}
+
+/// What the component takes and gives; `target` names the world it is for, where that is known.
+#[derive(Default, Serialize)]
+struct World {
+    exports: Vec<String>,
+    imports: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+}
+
+impl Artifact {
+    /// The artifact of a component that was `made` then: of the same file, always the same one.
+    ///
+    /// # Errors
+    /// When the bytes are no component.
+    pub(super) fn new(
+        reference: &Reference,
+        component: &[u8],
+        made: SystemTime,
+        annotations: Vec<(String, String)>,
+    ) -> Result<Self, RegistryError> {
+        let world = world(component).map_err(|what| RegistryError::NotAComponent {
+            reference: "the file".to_owned(),
+            what: format!("{what}, and {reference} is to be one"),
+        })?;
+        let digest: Sha256Digest = Sha256::digest(component).into();
+        let config = json(&Config {
+            created: humantime::format_rfc3339_seconds(made).to_string(),
+            architecture: "wasm",
+            os: WASIP2,
+            layer_digests: vec![show_digest(&digest)],
+            component: world,
+        })?;
+        let config_digest: Sha256Digest = Sha256::digest(&config).into();
+        let manifest = json(&Manifest::of(
+            Descriptor::new(WASM_CONFIG, show_digest(&config_digest), config.len()),
+            Descriptor::new(WASM_LAYER, show_digest(&digest), component.len()),
+            annotations,
+        ))?;
+        Ok(Self {
+            component: digest,
+            digest: Sha256::digest(&manifest).into(),
+            config,
+            config_digest,
+            manifest,
+        })
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, RegistryError> {
+    serde_json::to_vec(value).map_err(|error| RegistryError::Machine(error.to_string()))
+}
+
+/// The imports and exports of a component.
+fn world(component: &[u8]) -> Result<World, String> {
+    let mut world = World::default();
+    let mut depth = 0_usize;
+    if !component.starts_with(b"\0asm") {
+        return Err("it is no WebAssembly".to_owned());
+    }
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.map_err(|error| format!("it is broken: {error}"))? {
+            Payload::Version { encoding, .. } if depth == 0 && encoding == Encoding::Module => {
+                return Err("it is a core module".to_owned());
+            }
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(imports) if depth == 1 => {
+                for import in imports {
+                    let import = import.map_err(|error| error.to_string())?;
+                    world.imports.push(import.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(exports) if depth == 1 => {
+                for export in exports {
+                    let export = export.map_err(|error| error.to_string())?;
+                    world.exports.push(export.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(world)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn an_artifact_is_what_the_layout_says_and_the_same_for_the_same_file() {
+        let component = wat::parse_str(
+            r#"(component
+                (import "acme:a/b@1.0.0" (instance))
+                (component (import "inner" (func)))
+                (instance $i)
+                (export "wasi:http/incoming-handler@0.2.0" (instance $i)))"#,
+        )
+        .unwrap();
+        let reference = Reference::parse("oci://registry.example.com/name:1").unwrap();
+        let make = || {
+            Artifact::new(
+                &reference,
+                &component,
+                UNIX_EPOCH,
+                vec![("a".to_owned(), "b".to_owned())],
+            )
+        };
+        let artifact = make().unwrap();
+        let config: serde_json::Value = serde_json::from_slice(&artifact.config).unwrap();
+        let digest = show_digest(&artifact.component);
+        assert_eq!(
+            config,
+            serde_json::json!({"created": "1970-01-01T00:00:00Z", "architecture": "wasm", "os": "wasip2",
+                "layerDigests": [digest],
+                "component": {"exports": ["wasi:http/incoming-handler@0.2.0"], "imports": ["acme:a/b@1.0.0"]}})
+        );
+        let manifest: serde_json::Value = serde_json::from_slice(&artifact.manifest).unwrap();
+        assert_eq!(manifest["schemaVersion"], 2);
+        assert_eq!(
+            manifest["mediaType"],
+            "application/vnd.oci.image.manifest.v1+json"
+        );
+        assert_eq!(
+            manifest["config"]["mediaType"],
+            "application/vnd.wasm.config.v0+json"
+        );
+        assert_eq!(manifest["layers"][0]["mediaType"], "application/wasm");
+        assert_eq!(manifest["layers"][0]["digest"], digest);
+        assert_eq!(manifest["annotations"]["a"], "b");
+        assert_eq!(make().unwrap().digest, artifact.digest);
+    }
+
+    #[test]
+    fn what_is_no_component_is_not_pushed() {
+        let reference = Reference::parse("oci://registry.example.com/name:1").unwrap();
+        for bytes in [&b""[..], b"MZ", b"\0asm\x01\0\0\0"] {
+            let made = Artifact::new(&reference, bytes, UNIX_EPOCH, Vec::new());
+            assert!(
+                matches!(made, Err(RegistryError::NotAComponent { .. })),
+                "{bytes:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What is asked of a registry, with the rights that it asks for.
+
+use std::collections::HashMap;
+
+use http::{Response, StatusCode};
+use hyper::body::Incoming;
+use parking_lot::Mutex;
+
+use super::{
+    auth::{Grants, Scope},
+    error::RegistryError,
+    transport::{Ask, Transport, problem},
+};
+use crate::config::{Reference, RegistryConfig};
+
+/// Requests to registries, on the connections and by the rights of one pull or push.
+pub(super) struct Exchange<'a> {
+    transport: Transport<'a>,
+    grants: Grants,
+    /// Registries that could not be reached a moment ago.
+    down: Mutex<HashMap<String, RegistryError>>,
+}
+
+impl<'a> Exchange<'a> {
+    pub(super) fn new(config: &'a RegistryConfig) -> Self {
+        Self {
+            transport: Transport::new(config),
+            grants: Grants::default(),
+            down: Mutex::default(),
+        }
+    }
+
+    /// The reason for which a registry could not be reached a moment ago: who can do without it need not wait again.
+    pub(super) fn down(&self, reference: &Reference) -> Option<RegistryError> {
+        self.down.lock().get(reference.host()).cloned()
+    }
+
+    /// Notes that a registry is, or is not, to be reached.
+    pub(super) fn note(&self, reference: &Reference, error: Option<&RegistryError>) {
+        let host = reference.host();
+        let mut down = self.down.lock();
+        match error {
+            Some(error) if error.is_passing() => drop(down.insert(host.to_owned(), error.clone())),
+            _ => drop(down.remove(host)),
+        }
+    }
+
+    pub(super) fn transport(&self) -> &Transport<'a> {
+        &self.transport
+    }
+
+    /// Asks a registry, with the credentials for it if it wants any. The answer may be any but a redirection, 401 and
+    /// 403.
+    ///
+    /// # Errors
+    /// When it is not reached, refuses, or leads astray.
+    pub(super) async fn ask(
+        &self,
+        reference: &Reference,
+        scope: Scope,
+        ask: Ask,
+    ) -> Result<Response<Incoming>, RegistryError> {
+        let proof = self.grants.known(reference, scope);
+        let answer = self.transport.follow(ask.clone(), proof.as_ref()).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return self.unless_refused(reference, scope, answer).await;
+        }
+        let challenges = answer.headers().clone();
+        let proof = self
+            .grants
+            .ask(&self.transport, reference, scope, &challenges)
+            .await?;
+        let answer = match proof {
+            Some(proof) => self.transport.follow(ask, Some(&proof)).await?,
+            None => answer,
+        };
+        self.unless_refused(reference, scope, answer).await
+    }
+
+    async fn unless_refused(
+        &self,
+        reference: &Reference,
+        scope: Scope,
+        answer: Response<Incoming>,
+    ) -> Result<Response<Incoming>, RegistryError> {
+        let status = answer.status();
+        if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Ok(answer);
+        }
+        Err(RegistryError::Refused {
+            host: reference.host().to_owned(),
+            status: status.as_u16(),
+            who: self.grants.who(self.transport.config(), reference),
+            what: scope.verb(),
+            repository: reference.repository().to_owned(),
+            detail: problem(answer).await,
+        })
+    }
+}

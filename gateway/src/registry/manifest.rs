@@ -1,0 +1,305 @@
+//! Manifests: which blob of what a reference names is the component.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::RegistryError;
+use crate::config::{Reference, Sha256Digest, parse_digest};
+
+/// The most bytes of a manifest: what registries take at least, and most take at the most (OCI distribution, "Pushing
+/// manifests").
+pub(super) const MAX_MANIFEST: u64 = 4 << 20;
+
+/// The most bytes of a component: several times an interpreter with its libraries.
+pub(super) const MAX_COMPONENT: u64 = 512 << 20;
+
+/// A manifest of one thing.
+pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// Everything that is asked for under a reference.
+pub(super) const ACCEPTED: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
+                                   application/vnd.docker.distribution.manifest.v2+json, \
+                                   application/vnd.docker.distribution.manifest.list.v2+json";
+
+/// The configuration of a Wasm artifact (CNCF's Wasm OCI artifact layout).
+pub(super) const WASM_CONFIG: &str = "application/vnd.wasm.config.v0+json";
+
+/// The layer of a Wasm artifact.
+pub(super) const WASM_LAYER: &str = "application/wasm";
+
+/// The layers that are components: as the layout has it, and as tools before it had it.
+const COMPONENT_LAYERS: [&str; 2] = [WASM_LAYER, "application/vnd.wasm.content.layer.v1+wasm"];
+
+/// The architecture of a Wasm artifact in an index.
+const WASM: &str = "wasm";
+
+/// The system of a component in an index.
+pub(super) const WASIP2: &str = "wasip2";
+
+/// A blob as a manifest names it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Descriptor {
+    pub(super) media_type: String,
+    pub(super) digest: String,
+    pub(super) size: u64,
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub(super) annotations: std::collections::BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    platform: Option<Platform>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Platform {
+    #[serde(default)]
+    architecture: String,
+    #[serde(default)]
+    os: String,
+}
+
+/// What a manifest says, whichever kind it is of.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Manifest {
+    schema_version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<Descriptor>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) layers: Vec<Descriptor>,
+    /// Of an index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    manifests: Vec<Descriptor>,
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    annotations: std::collections::BTreeMap<String, String>,
+}
+
+/// A blob that can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Blob {
+    pub(super) digest: Sha256Digest,
+    pub(super) bytes: u64,
+}
+
+/// Where a manifest leads.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Leads {
+    /// To the component.
+    Component(Blob),
+    /// To another manifest, since it is an index.
+    Manifest(Sha256Digest),
+}
+
+impl Descriptor {
+    pub(super) fn new(media_type: &str, digest: String, size: usize) -> Self {
+        Self {
+            media_type: media_type.to_owned(),
+            digest,
+            size: size as u64,
+            annotations: Default::default(),
+            platform: None,
+        }
+    }
+
+    /// The blob, if its digest is of a kind that is known here.
+    pub(super) fn blob(&self) -> Option<Blob> {
+        Some(Blob {
+            digest: parse_digest(&self.digest)?,
+            bytes: self.size,
+        })
+    }
+}
+
+impl Manifest {
+    /// The manifest of one component.
+    pub(super) fn of(config: Descriptor, layer: Descriptor, annotations: Vec<(String, String)>) -> Self {
+        Self {
+            schema_version: 2,
+            media_type: Some(MANIFEST.to_owned()),
+            config: Some(config),
+            layers: vec![layer],
+            manifests: Vec::new(),
+            annotations: annotations.into_iter().collect(),
+        }
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(super) fn parse(bytes: &[u8], reference: &Reference) -> Result<Self, RegistryError> {
+        let manifest: Self = serde_json::from_slice(bytes)
+            .map_err(|error| no_component(reference, format!("its manifest cannot be read: {error}")))?;
+        if manifest.schema_version != 2 {
+            let what = format!(
+                "its manifest is of version {}, not 2",
+                manifest.schema_version
+            );
+            return Err(no_component(reference, what));
+        }
+        Ok(manifest)
+    }
+
+    /// Where it leads to the component of `reference`.
+    ///
+    /// # Errors
+    /// When it has none, or several, or too large a one.
+    pub(super) fn leads(&self, reference: &Reference) -> Result<Leads, RegistryError> {
+        if !self.manifests.is_empty() {
+            return self.for_wasm(reference).map(Leads::Manifest);
+        }
+        let is_component = |layer: &&Descriptor| COMPONENT_LAYERS.contains(&layer.media_type.as_str());
+        let mut components = self.layers.iter().filter(is_component);
+        let (first, second) = (components.next(), components.next());
+        let layer = match (first, second) {
+            (Some(layer), None) => layer,
+            (Some(_), Some(_)) => {
+                let what = format!("it has {} layers, and one is expected", self.layers.len());
+                return Err(no_component(reference, what));
+            }
+            (None, _) => {
+                let found = self.layers.iter().map(|layer| &layer.media_type);
+                let found: std::collections::BTreeSet<_> = found.take(8).collect();
+                let config = self.config.as_ref().map(|config| &config.media_type);
+                let what = format!("it has no layer of {WASM_LAYER}, but {found:?}, and is configured by {config:?}");
+                return Err(no_component(reference, what));
+            }
+        };
+        let blob = layer.blob().ok_or_else(|| {
+            no_component(
+                reference,
+                format!("its layer has the digest {:?}", layer.digest),
+            )
+        })?;
+        if blob.bytes > MAX_COMPONENT {
+            return Err(RegistryError::TooLarge {
+                what: format!("the component of {reference}"),
+                bytes: blob.bytes,
+                limit: MAX_COMPONENT,
+            });
+        }
+        Ok(Leads::Component(blob))
+    }
+
+    /// The entry of an index that is for Wasm.
+    fn for_wasm(&self, reference: &Reference) -> Result<Sha256Digest, RegistryError> {
+        let of = |entry: &Descriptor| match &entry.platform {
+            Some(platform) => (platform.architecture.clone(), platform.os.clone()),
+            None => Default::default(),
+        };
+        let for_wasm: Vec<_> = self
+            .manifests
+            .iter()
+            .filter(|entry| of(entry).0 == WASM)
+            .collect();
+        let chosen = match (for_wasm.as_slice(), self.manifests.as_slice()) {
+            ([one], _) => Some(*one),
+            ([], [one]) if one.platform.is_none() => Some(one),
+            (several, _) => several.iter().copied().find(|entry| of(entry).1 == WASIP2),
+        };
+        let digest = chosen.and_then(|entry| parse_digest(&entry.digest));
+        digest.ok_or_else(|| {
+            let platforms = self.manifests.iter().take(16).map(|entry| {
+                let (architecture, os) = of(entry);
+                format!("{os}/{architecture}")
+            });
+            let platforms: Vec<_> = platforms.collect();
+            let what = format!(
+                "it is an index of {}, and of no {WASIP2}/{WASM}",
+                platforms.join(", ")
+            );
+            no_component(reference, what)
+        })
+    }
+}
+
+fn no_component(reference: &Reference, what: String) -> RegistryError {
+    RegistryError::NotAComponent {
+        reference: reference.to_string(),
+        what,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn leads(manifest: serde_json::Value) -> Result<Leads, RegistryError> {
+        let reference = Reference::parse("oci://registry.example.com/name:1").unwrap();
+        Manifest::parse(manifest.to_string().as_bytes(), &reference)?.leads(&reference)
+    }
+
+    fn layer(media_type: &str, size: u64) -> serde_json::Value {
+        serde_json::json!({"mediaType": media_type, "digest": DIGEST, "size": size})
+    }
+
+    fn entry(os: &str, architecture: &str, last: char) -> serde_json::Value {
+        let digest = format!("{}{last}", &DIGEST[..DIGEST.len() - 1]);
+        serde_json::json!({"mediaType": MANIFEST, "digest": digest, "size": 1,
+            "platform": {"os": os, "architecture": architecture}})
+    }
+
+    #[test]
+    fn the_one_wasm_layer_is_the_component_whatever_is_beside_it() {
+        for media_type in COMPONENT_LAYERS {
+            let manifest = serde_json::json!({"schemaVersion": 2, "config": layer(WASM_CONFIG, 2),
+                "layers": [layer("text/plain", 1), layer(media_type, 7)]});
+            let Leads::Component(blob) = leads(manifest).unwrap() else {
+                panic!("no component");
+            };
+            assert_eq!(blob.bytes, 7);
+        }
+    }
+
+    #[test]
+    fn images_several_components_and_huge_ones_are_refused() {
+        let tar = "application/vnd.oci.image.layer.v1.tar+gzip";
+        for layers in [
+            vec![],
+            vec![layer(tar, 1)],
+            vec![layer(WASM_LAYER, 1), layer(WASM_LAYER, 1)],
+        ] {
+            let manifest = serde_json::json!({"schemaVersion": 2, "config": layer("x", 2), "layers": layers});
+            assert!(matches!(
+                leads(manifest),
+                Err(RegistryError::NotAComponent { .. })
+            ));
+        }
+        let manifest = serde_json::json!({"schemaVersion": 2, "layers": [layer(WASM_LAYER, 600 << 20)]});
+        assert!(matches!(
+            leads(manifest),
+            Err(RegistryError::TooLarge { .. })
+        ));
+        let manifest = serde_json::json!({"schemaVersion": 1, "layers": [layer(WASM_LAYER, 1)]});
+        assert!(matches!(
+            leads(manifest),
+            Err(RegistryError::NotAComponent { .. })
+        ));
+    }
+
+    #[test]
+    fn an_index_leads_to_what_is_for_wasm() {
+        let index =
+            |entries: Vec<serde_json::Value>| leads(serde_json::json!({"schemaVersion": 2, "manifests": entries}));
+        let chosen = |last: char| {
+            let digest = format!("{}{last}", &DIGEST[..DIGEST.len() - 1]);
+            Leads::Manifest(parse_digest(&digest).unwrap())
+        };
+        let (linux, arm) = (entry("linux", "amd64", '0'), entry("linux", "arm64", '1'));
+        let (old, new) = (entry("wasip1", "wasm", '2'), entry("wasip2", "wasm", '3'));
+        assert_eq!(
+            index(vec![linux.clone(), new.clone(), arm.clone()]).unwrap(),
+            chosen('3')
+        );
+        assert_eq!(index(vec![old.clone(), new.clone()]).unwrap(), chosen('3'));
+        assert_eq!(
+            index(vec![old.clone(), linux.clone()]).unwrap(),
+            chosen('2')
+        );
+        let error = index(vec![linux, arm]).unwrap_err().to_string();
+        assert!(error.contains("linux/amd64, linux/arm64"), "{error}");
+        assert!(index(vec![old.clone(), old]).is_err());
+    }
+}

@@ -1,0 +1,260 @@
+//! Components from registries to the store: what each reference leads to, then every component once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::{StreamExt as _, stream};
+
+use super::{
+    download,
+    error::RegistryError,
+    exchange::Exchange,
+    lookup::{self, Found},
+    manifest::{Blob, Leads, Manifest},
+    retry::{self, Retries},
+    signature,
+    store::Store,
+};
+use crate::config::{Reference, Sha256Digest, VerifyKey};
+
+/// The lookups at once: what a registry answers to one host without slowing down.
+const LOOKUPS: usize = 16;
+
+/// The downloads at once.
+const DOWNLOADS: usize = 4;
+
+/// What is wanted of a registry.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Wanted {
+    /// The component.
+    pub(crate) reference: Reference,
+    /// The key by which it must be signed.
+    pub(crate) key: Option<VerifyKey>,
+}
+
+/// A component that is in the store.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Pulled {
+    /// The reference that leads to it.
+    pub(crate) reference: Reference,
+    /// The digest of what the reference names: its manifest, or an index of manifests.
+    pub(crate) manifest: Sha256Digest,
+    /// The digest of its bytes.
+    pub(crate) component: Sha256Digest,
+}
+
+/// What became of something that was wanted.
+pub(super) struct Outcome {
+    pub(super) pulled: Result<Pulled, RegistryError>,
+    /// The error for which the one before is served.
+    pub(super) stale: Option<RegistryError>,
+    /// It came from the registry.
+    pub(super) is_new: bool,
+}
+
+/// A reference whose component may not be in the store yet.
+struct Resolved {
+    pulled: Pulled,
+    blob: Blob,
+    stale: Option<RegistryError>,
+}
+
+/// Pulls all that is wanted.
+pub(super) async fn all(
+    exchange: &Exchange<'_>,
+    store: &Store,
+    wanted: &BTreeSet<Wanted>,
+) -> BTreeMap<Wanted, Outcome> {
+    let resolved = stream::iter(wanted)
+        .map(|wanted| async move { (wanted, resolve(exchange, store, wanted).await) })
+        .buffer_unordered(LOOKUPS);
+    let resolved: Vec<_> = resolved.collect().await;
+    let mut blobs = BTreeMap::new();
+    for (_, found) in &resolved {
+        if let Ok(found) = found {
+            blobs
+                .entry(found.blob.digest)
+                .or_insert((&found.pulled.reference, &found.blob));
+        }
+    }
+    let downloads = stream::iter(blobs)
+        .map(|(digest, (reference, blob))| async move {
+            if store.has(&digest) {
+                return (digest, Ok(false));
+            }
+            let came = download::blob(exchange, store, reference, blob).await;
+            (digest, came.map(|_| true))
+        })
+        .buffer_unordered(DOWNLOADS);
+    let downloads: BTreeMap<_, _> = downloads.collect().await;
+    let ended = resolved.into_iter().map(|(wanted, found)| {
+        let outcome = match found {
+            Err(error) => Outcome::failed(error),
+            Ok(found) => match downloads.get(&found.blob.digest) {
+                Some(Ok(is_new)) => arrived(store, found, *is_new),
+                Some(Err(error)) => fall_back(store, wanted, error.clone()),
+                None => Outcome::failed(RegistryError::Machine("a download was left out".to_owned())),
+            },
+        };
+        (wanted.clone(), outcome)
+    });
+    ended.collect()
+}
+
+impl Outcome {
+    fn failed(error: RegistryError) -> Self {
+        Self {
+            pulled: Err(error),
+            stale: None,
+            is_new: false,
+        }
+    }
+}
+
+/// Notes what the tag leads to, now that all of it is there.
+fn arrived(store: &Store, found: Resolved, is_new: bool) -> Outcome {
+    let reference = &found.pulled.reference;
+    let noted = match reference.digest() {
+        None if found.stale.is_none() => store.see(reference, &found.pulled.manifest),
+        _ => Ok(()),
+    };
+    Outcome {
+        pulled: noted.map(|()| found.pulled),
+        stale: found.stale,
+        is_new,
+    }
+}
+
+/// A reference's component, as the registry has it or, if that does not say, as it was before.
+async fn resolve(exchange: &Exchange<'_>, store: &Store, wanted: &Wanted) -> Result<Resolved, RegistryError> {
+    let reference = &wanted.reference;
+    let before = store
+        .seen(reference)
+        .filter(|_| reference.digest().is_none());
+    let patience = if before.is_some() {
+        retry::BRIEF
+    } else {
+        retry::PATIENT
+    };
+    let found = match exchange.down(reference).filter(|_| before.is_some()) {
+        Some(error) => Err(error),
+        None => lookup::manifest(exchange, store, reference, Retries::new(patience)).await,
+    };
+    exchange.note(reference, found.as_ref().err());
+    let (found, stale) = match (
+        found,
+        before.and_then(|before| lookup::stored(store, before)),
+    ) {
+        (Ok(found), _) => (found, None),
+        (Err(error), Some(before)) if error.leaves_the_one_before() => (before, Some(error)),
+        (Err(error), _) => return Err(error),
+    };
+    let resolved = follow(exchange, store, wanted, &found, stale).await?;
+    if resolved.stale.is_some() && !store.has(&resolved.blob.digest) {
+        return Err(resolved
+            .stale
+            .unwrap_or(RegistryError::Machine(String::new())));
+    }
+    Ok(resolved)
+}
+
+async fn follow(
+    exchange: &Exchange<'_>,
+    store: &Store,
+    wanted: &Wanted,
+    found: &Found,
+    stale: Option<RegistryError>,
+) -> Result<Resolved, RegistryError> {
+    let reference = &wanted.reference;
+    if let Some(key) = &wanted.key {
+        signature::check(exchange, store, reference, found.digest, key).await?;
+    }
+    let blob = match Manifest::parse(&found.bytes, reference)?.leads(reference)? {
+        Leads::Component(blob) => blob,
+        Leads::Manifest(digest) => {
+            let inner = reference.pinned(digest);
+            let found = lookup::manifest(exchange, store, &inner, Retries::new(retry::PATIENT)).await?;
+            match Manifest::parse(&found.bytes, &inner)?.leads(&inner)? {
+                Leads::Component(blob) => blob,
+                Leads::Manifest(_) => {
+                    return Err(RegistryError::NotAComponent {
+                        reference: inner.to_string(),
+                        what: "it is an index in an index".to_owned(),
+                    });
+                }
+            }
+        }
+    };
+    let pulled = Pulled {
+        reference: reference.clone(),
+        manifest: found.digest,
+        component: blob.digest,
+    };
+    Ok(Resolved {
+        pulled,
+        blob,
+        stale,
+    })
+}
+
+/// What a tag led to before, after its component now could not be had.
+fn fall_back(store: &Store, wanted: &Wanted, error: RegistryError) -> Outcome {
+    let reference = &wanted.reference;
+    let before = || {
+        let digest = store
+            .seen(reference)
+            .filter(|_| reference.digest().is_none())?;
+        let found = lookup::stored(store, digest)?;
+        let Leads::Component(blob) = Manifest::parse(&found.bytes, reference)
+            .ok()?
+            .leads(reference)
+            .ok()?
+        else {
+            return None;
+        };
+        // A key may have been named since: what was not checked by it is not served.
+        let is_there = wanted.key.is_none() && store.has(&blob.digest);
+        is_there.then(|| Pulled {
+            reference: reference.clone(),
+            manifest: digest,
+            component: blob.digest,
+        })
+    };
+    match before().filter(|_| error.leaves_the_one_before()) {
+        Some(before) => Outcome {
+            pulled: Ok(before),
+            stale: Some(error),
+            is_new: false,
+        },
+        None => Outcome::failed(error),
+    }
+}
+
+/// The digests that tags have now.
+pub(super) async fn digests<'a>(
+    exchange: &Exchange<'_>,
+    references: impl Iterator<Item = &'a Reference>,
+) -> Vec<(Reference, Result<Sha256Digest, RegistryError>)> {
+    let looked_up = stream::iter(references.cloned())
+        .map(|reference| async move {
+            let now = digest(exchange, &reference).await;
+            (reference, now)
+        })
+        .buffer_unordered(LOOKUPS);
+    looked_up.collect().await
+}
+
+async fn digest(exchange: &Exchange<'_>, reference: &Reference) -> Result<Sha256Digest, RegistryError> {
+    let mut retries = Retries::new(retry::PATIENT);
+    loop {
+        let looked_up = async {
+            match lookup::digest(exchange, reference).await? {
+                Some(digest) => Ok(digest),
+                None => Ok(lookup::fetch(exchange, reference).await?.digest),
+            }
+        };
+        match looked_up.await {
+            Ok(digest) => return Ok(digest),
+            Err(error) => retries.wait_after(error).await?,
+        }
+    }
+}

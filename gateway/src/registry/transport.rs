@@ -1,0 +1,375 @@
+//! One request and its answer: connections, redirections, and bounds on all of it.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use parking_lot::Mutex;
+use tokio::time::timeout;
+
+use super::{
+    connect::{self, HttpClient},
+    error::RegistryError,
+};
+use crate::config::{Reference, RegistryConfig, is_loopback};
+
+/// The time until the head of an answer is there.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The time that a small body may take.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The time that a registry may take over a large upload.
+const UPLOAD_PATIENCE: Duration = Duration::from_secs(600);
+
+/// The redirections that are followed: registries lead to their storage, and that leads nowhere further.
+const MAX_REDIRECTIONS: usize = 5;
+
+/// The most bytes of a problem's body that are read, and of its words that are shown.
+const MAX_PROBLEM: (usize, usize) = (64 << 10, 300);
+
+/// The longest wait that a registry may ask for.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+
+/// Sends requests on the connections of one pull or push.
+pub(super) struct Transport<'a> {
+    config: &'a RegistryConfig,
+    /// By the registries of which something is said, and one for all others.
+    clients: Mutex<HashMap<Option<String>, HttpClient>>,
+}
+
+/// What is asked of a registry.
+#[derive(Clone)]
+pub(super) struct Ask {
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) body: Bytes,
+}
+
+impl Ask {
+    /// Asks for what is at a path of a registry's own.
+    pub(super) fn at(method: Method, uri: Uri) -> Self {
+        Self {
+            method,
+            uri,
+            headers: Vec::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    pub(super) fn with(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+}
+
+impl<'a> Transport<'a> {
+    pub(super) fn new(config: &'a RegistryConfig) -> Self {
+        Self {
+            config,
+            clients: Mutex::default(),
+        }
+    }
+
+    pub(super) fn config(&self) -> &RegistryConfig {
+        self.config
+    }
+
+    /// The address of a path in the API of a reference's repository.
+    pub(super) fn uri(&self, reference: &Reference, path: &str) -> Result<Uri, RegistryError> {
+        let scheme = if self.is_plain(reference.registry(), reference.is_local()) {
+            "http"
+        } else {
+            "https"
+        };
+        let (host, repository) = (reference.host(), reference.repository());
+        let uri = format!("{scheme}://{host}/v2/{repository}/{path}");
+        uri.parse()
+            .map_err(|error| odd(host, format!("{path:?}: {error}")))
+    }
+
+    /// Returns whether a host is called without TLS.
+    fn is_plain(&self, host: &str, is_here: bool) -> bool {
+        match self.config.host(host) {
+            Some(own) => own
+                .insecure
+                .unwrap_or(is_here && own.authorities.is_empty()),
+            None => is_here,
+        }
+    }
+
+    /// Sends a request and follows redirections of those that change nothing. `proof` goes to the first host alone, and
+    /// nothing goes over plain HTTP to another host unless that is allowed.
+    pub(super) async fn follow(
+        &self,
+        mut ask: Ask,
+        proof: Option<&HeaderValue>,
+    ) -> Result<Response<Incoming>, RegistryError> {
+        let first = origin(&ask.uri);
+        for _ in 0..=MAX_REDIRECTIONS {
+            let proof = proof.filter(|_| origin(&ask.uri) == first);
+            let answer = self.send(&ask, proof).await?;
+            let is_read = matches!(ask.method, Method::GET | Method::HEAD);
+            if !is_read || !answer.status().is_redirection() || answer.status() == StatusCode::NOT_MODIFIED {
+                return Ok(answer);
+            }
+            ask.uri = self.location(&ask.uri, answer.headers())?;
+        }
+        let host = host_of(&ask.uri);
+        Err(odd(
+            &host,
+            format!("it leads further {MAX_REDIRECTIONS} times"),
+        ))
+    }
+
+    /// Where an answer leads.
+    ///
+    /// # Errors
+    /// When it leads nowhere, or to where plain HTTP is spoken and not allowed.
+    pub(super) fn location(&self, from: &Uri, headers: &HeaderMap) -> Result<Uri, RegistryError> {
+        let host = host_of(from);
+        let location = headers
+            .get(header::LOCATION)
+            .and_then(|to| to.to_str().ok());
+        let location = location.ok_or_else(|| odd(&host, "it leads nowhere".to_owned()))?;
+        let (scheme, authority) = origin(from);
+        let whole = match location {
+            absolute if absolute.contains("://") => absolute.to_owned(),
+            other if other.starts_with("//") => format!("{scheme}:{other}"),
+            path if path.starts_with('/') => format!("{scheme}://{authority}{path}"),
+            _ => {
+                return Err(odd(
+                    &host,
+                    "it leads to a path that begins nowhere".to_owned(),
+                ));
+            }
+        };
+        let to: Uri = whole
+            .parse()
+            .map_err(|_| odd(&host, "it leads to what is no address".to_owned()))?;
+        self.check_scheme(&host, from, &to)?;
+        Ok(to)
+    }
+
+    /// Refuses an address where plain HTTP is spoken, unless that is allowed there, or it is the one we come from.
+    pub(super) fn check_scheme(&self, host: &str, from: &Uri, to: &Uri) -> Result<(), RegistryError> {
+        let other = host_of(to);
+        let is_allowed = match to.scheme_str() {
+            Some("https") => true,
+            Some("http") => origin(from) == origin(to) || self.is_plain(&other, is_loopback(&other)),
+            _ => false,
+        };
+        if is_allowed && !other.is_empty() && !to.authority().is_some_and(|to| to.as_str().contains('@')) {
+            return Ok(());
+        }
+        Err(RegistryError::Insecure {
+            host: host.to_owned(),
+            to: other,
+        })
+    }
+
+    async fn send(&self, ask: &Ask, proof: Option<&HeaderValue>) -> Result<Response<Incoming>, RegistryError> {
+        let host = host_of(&ask.uri);
+        let mut request = Request::new(Full::new(ask.body.clone()));
+        *request.method_mut() = ask.method.clone();
+        *request.uri_mut() = ask.uri.clone();
+        let agent = HeaderValue::from_static(concat!("wasmgate/", env!("CARGO_PKG_VERSION")));
+        request.headers_mut().insert(header::USER_AGENT, agent);
+        for (name, value) in &ask.headers {
+            request.headers_mut().insert(name.clone(), value.clone());
+        }
+        if let Some(proof) = proof {
+            request
+                .headers_mut()
+                .insert(header::AUTHORIZATION, proof.clone());
+        }
+        let patience = if ask.body.is_empty() {
+            PATIENCE
+        } else {
+            UPLOAD_PATIENCE
+        };
+        let sent = timeout(patience, self.client(&host)?.request(request)).await;
+        let unreachable = |error: String| RegistryError::Unreachable {
+            host: host.clone(),
+            error,
+        };
+        sent.map_err(|_| unreachable(format!("no answer within {} s", patience.as_secs())))?
+            .map_err(|error| unreachable(chain(&error)))
+    }
+
+    fn client(&self, host: &str) -> Result<HttpClient, RegistryError> {
+        let own = self.config.host(host);
+        let key = own.map(|_| host.to_owned());
+        let mut clients = self.clients.lock();
+        if let Some(client) = clients.get(&key) {
+            return Ok(client.clone());
+        }
+        let client = connect::client(self.config, own).map_err(|error| RegistryError::Machine(error.to_string()))?;
+        clients.insert(key, client.clone());
+        Ok(client)
+    }
+}
+
+/// The whole body of an answer that is expected to be small.
+///
+/// # Errors
+/// When it is not, or breaks off.
+pub(super) async fn small(
+    answer: Response<Incoming>,
+    host: &str,
+    what: &str,
+    limit: u64,
+) -> Result<Bytes, RegistryError> {
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let body = timeout(
+        BODY_PATIENCE,
+        Limited::new(answer.into_body(), most).collect(),
+    )
+    .await;
+    let unreachable = |error: String| RegistryError::Unreachable {
+        host: host.to_owned(),
+        error,
+    };
+    match body {
+        Err(_) => Err(unreachable(format!(
+            "{what} did not come within {} s",
+            BODY_PATIENCE.as_secs()
+        ))),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(RegistryError::TooLarge {
+            what: what.to_owned(),
+            bytes: limit + 1,
+            limit,
+        }),
+        Ok(Err(error)) => Err(unreachable(chain(&*error))),
+    }
+}
+
+/// The error that an answer is, if it is not a success; `what` names what there is none of for 404.
+pub(super) async fn success(
+    answer: Response<Incoming>,
+    host: &str,
+    what: &str,
+) -> Result<Response<Incoming>, RegistryError> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(answer);
+    }
+    if status == StatusCode::NOT_FOUND {
+        return Err(RegistryError::NotFound {
+            host: host.to_owned(),
+            what: what.to_owned(),
+        });
+    }
+    let is_passing = status.is_server_error()
+        || matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
+        );
+    let after = wait(answer.headers());
+    let detail = problem(answer).await;
+    Err(if is_passing {
+        RegistryError::Busy {
+            host: host.to_owned(),
+            status: status.as_u16(),
+            detail,
+            after,
+        }
+    } else {
+        odd(
+            host,
+            format!("it answered {} for {what}{detail}", status.as_u16()),
+        )
+    })
+}
+
+/// The time of `retry-after`, in seconds or as a date.
+fn wait(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    let wait = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => httpdate::parse_http_date(text)
+            .ok()?
+            .duration_since(SystemTime::now())
+            .unwrap_or_default(),
+    };
+    Some(wait.min(MAX_WAIT))
+}
+
+/// What a registry says of a problem (OCI distribution, "Error codes"), after a colon.
+pub(super) async fn problem(answer: Response<Incoming>) -> String {
+    let (most, shown) = MAX_PROBLEM;
+    let body = timeout(
+        BODY_PATIENCE,
+        Limited::new(answer.into_body(), most).collect(),
+    )
+    .await;
+    let Ok(Ok(body)) = body else {
+        return String::new();
+    };
+    let problem: serde_json::Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+    let first = problem.get("errors").and_then(|errors| errors.get(0));
+    let text = |key: &str| Some(first?.get(key)?.as_str()?.to_owned());
+    let words = text("message")
+        .filter(|words| !words.is_empty())
+        .or_else(|| text("code"));
+    words.map_or_else(String::new, |words| {
+        let plain = words.chars().filter(|c| !c.is_control()).take(shown);
+        format!(": {}", plain.collect::<String>())
+    })
+}
+
+/// An error with all that is behind it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut behind = error.source();
+    while let Some(error) = behind {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        behind = error.source();
+    }
+    text
+}
+
+/// The scheme and the authority of an address, with its port.
+fn origin(uri: &Uri) -> (String, String) {
+    let scheme = uri.scheme_str().unwrap_or("https").to_owned();
+    let port = uri
+        .port_u16()
+        .unwrap_or(if scheme == "http" { 80 } else { 443 });
+    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    (scheme, format!("{host}:{port}"))
+}
+
+/// Returns whether two addresses are of one host, by one scheme.
+pub(super) fn is_same_origin(one: &Uri, other: &Uri) -> bool {
+    origin(one) == origin(other)
+}
+
+/// The host of an address with the port that is written.
+pub(super) fn host_of(uri: &Uri) -> String {
+    let authority = uri.authority().map(|authority| authority.as_str());
+    let authority = authority.unwrap_or_default();
+    let bare = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, bare)| bare);
+    bare.to_ascii_lowercase()
+}
+
+/// An answer that is none by the protocol.
+pub(super) fn odd(host: &str, what: String) -> RegistryError {
+    RegistryError::Odd {
+        host: host.to_owned(),
+        what,
+    }
+}

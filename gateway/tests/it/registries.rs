@@ -1,0 +1,11 @@
+//! Packages from registries: pushed, pulled, served, and what becomes of them when the registry is not as it should be.
+
+mod attacks;
+mod caching;
+mod credentials;
+mod many;
+mod opponents;
+mod pulling;
+mod pushing;
+mod signatures;
+mod wkg;
