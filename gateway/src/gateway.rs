@@ -17,7 +17,6 @@ use http_body::Body;
 use http_body_util::{Either, Full};
 use wasmgate_common::TRACEPARENT;
 use wasmgate_dapr::{AppId, BuildingBlocks, InvocationDepth, is_dapr_path};
-use wasmgate_pool::Pool;
 use wasmtime_wasi_http::Error;
 
 use crate::{
@@ -146,9 +145,9 @@ impl Gateway {
         self.routes.routes()
     }
 
-    /// The pool that the memory of most instances comes from.
-    pub(crate) fn pool(&self) -> &Pool {
-        self.shared.loader.engines().pool()
+    /// Gives memory of idle slots back.
+    pub(crate) fn trim(&self) {
+        self.shared.loader.engines().trim();
     }
 
     /// Says whose requests are cut at the end; what is said once is not said again.

@@ -4,8 +4,10 @@
 //! route, admits it and runs it in [`instance`], whose requests to others pass [`egress`]. [`bootstrap`] puts it all
 //! together from a checked [`config`].
 
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-compile_error!("the gateway runs on 64-bit Linux only; packages are built and tested anywhere, see README.md");
+#[cfg(not(all(unix, target_pointer_width = "64")))]
+compile_error!(
+    "the gateway runs on 64-bit Linux and macOS only; packages are built and tested anywhere, see README.md"
+);
 
 mod account;
 mod address;

@@ -49,7 +49,10 @@
 )]
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
-compile_error!("wasmgate-pool needs 64-bit Linux; elsewhere leave it out and use wasmtime's own allocators");
+compile_error!(
+    "wasmgate-pool needs 64-bit Linux: depend on it by [target.'cfg(target_os = \"linux\")'.dependencies] and use \
+     wasmtime's own allocators elsewhere"
+);
 
 mod error;
 mod fork;

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::machine_memory;
+
 /// The part of it that stays for the kernel's buffers and for what comes between two measures, and the bounds of that
 /// part.
 const RESERVE_PART: u64 = 10;
@@ -24,7 +26,7 @@ fn less_reserve(allowed: u64) -> u64 {
 fn allowed() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limits = groups.lines().filter_map(folder).flat_map(limits);
-    limits.chain(machine()).min()
+    limits.chain(machine_memory::total()).min()
 }
 
 /// The folder of a line of `/proc/self/cgroup` (cgroups(7)) and the name of the limit in it, if it bounds memory.
@@ -52,15 +54,6 @@ fn limits((root, name, path): (&'static str, &'static str, &str)) -> Vec<u64> {
         }
         path = path.rsplit_once('/').map_or("", |(above, _)| above);
     }
-}
-
-fn machine() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
-    kibibytes.checked_mul(1024)
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ async fn trim(gateway: Current) {
     let mut interval = tokio::time::interval(TRIM_INTERVAL);
     loop {
         interval.tick().await;
-        gateway.load().pool().trim();
+        gateway.load().trim();
     }
 }
 

@@ -8,17 +8,16 @@ use rustix::{
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// The most that macOS lets a process ask for (setrlimit(2) there), whatever the hard limit says, which may be none.
+const OPEN_MAX: u64 = 10_240;
+
 /// Takes as many descriptors as the administrator allows: connections and loaded packages need one each, and the soft
 /// limit is for programs that still use `select`.
 pub(super) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            ..limit
-        },
-    ) {
+    let set = |current| setrlimit(Resource::Nofile, Rlimit { current, ..limit });
+    let most = limit.maximum.unwrap_or(u64::MAX).min(OPEN_MAX);
+    if let Err(error) = set(limit.maximum).or_else(|_| set(Some(most))) {
         tracing::warn!(%error, "the limit on descriptors stays as it is");
     }
 }
@@ -35,8 +34,11 @@ const EXPECTED_DESCRIPTORS: u64 = 65_536;
 
 /// Has the kernel's table of descriptors grow now. It doubles whenever it is full, and in a process with several
 /// threads the one that needs the next descriptor then waits some milliseconds for a grace period of all processors:
-/// that one would be a request that loads a package or opens a connection.
+/// that one would be a request that loads a package or opens a connection. Other kernels than Linux need not be asked.
 pub(super) fn grow_descriptor_table() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let last = i32::try_from(limit.min(EXPECTED_DESCRIPTORS).saturating_sub(1)).unwrap_or(i32::MAX);
     // The table keeps its size when the one that is high up is closed again.

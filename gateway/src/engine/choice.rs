@@ -32,8 +32,15 @@ impl fmt::Display for Choice {
 }
 
 /// The engine for a component with so many bytes of data to copy for each instance, unless the configuration asks for
-/// one.
-pub(crate) fn choose(world: World, active_data: u64, wanted: Option<EngineKind>) -> Choice {
+/// one. Where there is no pool it is always the other: what a configuration asks for serves on any system.
+pub(super) fn choose(world: World, active_data: u64, wanted: Option<EngineKind>, has_pool: bool) -> Choice {
+    if !has_pool {
+        return Choice {
+            world,
+            engine: EngineKind::CopyOnWrite,
+            reason: "the other one needs Linux".to_owned(),
+        };
+    }
     if let Some(engine) = wanted {
         return Choice {
             world,
@@ -59,16 +66,24 @@ mod tests {
 
     #[test]
     fn a_component_with_more_data_than_a_megabyte_is_mapped_copy_on_write() {
-        let small = choose(World::Proxy, 1000, None);
+        let small = choose(World::Proxy, 1000, None, true);
         assert_eq!(small.engine, EngineKind::Pool);
         assert!(small.reason.starts_with("1000 bytes"), "{}", small.reason);
-        let large = choose(World::Proxy, (1 << 20) + 1, None);
+        let large = choose(World::Proxy, (1 << 20) + 1, None, true);
         assert_eq!(large.engine, EngineKind::CopyOnWrite);
     }
 
     #[test]
     fn what_the_configuration_asks_for_is_not_weighed() {
-        let choice = choose(World::Proxy, 0, Some(EngineKind::CopyOnWrite));
+        let choice = choose(World::Proxy, 0, Some(EngineKind::CopyOnWrite), true);
         assert_eq!(choice.engine, EngineKind::CopyOnWrite);
+    }
+
+    #[test]
+    fn without_a_pool_there_is_one_engine_whatever_the_configuration_asks_for() {
+        for wanted in [None, Some(EngineKind::Pool), Some(EngineKind::CopyOnWrite)] {
+            let choice = choose(World::Proxy, 1000, wanted, false);
+            assert_eq!(choice.engine, EngineKind::CopyOnWrite);
+        }
     }
 }

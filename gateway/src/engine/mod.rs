@@ -7,19 +7,24 @@ mod choice;
 mod collector;
 mod copy_on_write;
 mod epoch;
+mod families;
+#[cfg(target_os = "linux")]
+mod pool;
+#[cfg(not(target_os = "linux"))]
+#[path = "no_pool.rs"]
 mod pool;
 mod share;
 mod world;
 
 use std::sync::OnceLock;
 
-use wasmgate_pool::Pool;
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 pub use choice::Choice;
-pub(crate) use choice::choose;
 pub(crate) use collector::EngineCollector;
 pub(crate) use copy_on_write::SlotUse;
+use families::Families;
+use pool::Pooled;
 pub(crate) use share::{Slots, shares};
 pub use world::World;
 
@@ -57,7 +62,7 @@ pub(crate) const MAX_FUNCTIONS: u32 = 500_000;
 #[serde(rename_all = "kebab-case")]
 pub enum EngineKind {
     /// Memories and stacks of `wasmgate-pool`: no system call and no page fault in the steady state. Data segments
-    /// are copied at each instantiation.
+    /// are copied at each instantiation. Linux alone has it: elsewhere all packages run in the other one.
     Pool,
     /// Wasmtime's own pool, which maps data segments copy-on-write: better when there is much of it.
     CopyOnWrite,
@@ -80,10 +85,10 @@ pub(crate) struct EngineLimits {
     pub instances: u32,
 }
 
-/// The engines; the second is made when a package first needs it.
+/// The engines; the second is made when a package first needs it, and is the only one where there is no pool.
 pub(crate) struct Engines {
     limits: EngineLimits,
-    pool: (Engine, Pool),
+    pool: Option<Pooled>,
     copy_on_write: OnceLock<Engine>,
 }
 
@@ -93,13 +98,9 @@ impl Engines {
     /// # Errors
     /// When the machine cannot give the pool what it needs.
     pub(crate) fn new(limits: EngineLimits) -> wasmtime::Result<Self> {
-        let mut config = common();
-        let pool = pool::configure(&mut config)?;
-        let engine = Engine::new(&config)?;
-        epoch::start(&engine);
         Ok(Self {
             limits,
-            pool: (engine, pool),
+            pool: Pooled::new(common())?,
             copy_on_write: OnceLock::new(),
         })
     }
@@ -109,9 +110,9 @@ impl Engines {
     /// # Errors
     /// When the machine cannot give the second pool its address space.
     pub(crate) fn get(&self, kind: EngineKind) -> wasmtime::Result<&Engine> {
-        match kind {
-            EngineKind::Pool => Ok(&self.pool.0),
-            EngineKind::CopyOnWrite => {
+        match (kind, &self.pool) {
+            (EngineKind::Pool, Some(pool)) => Ok(pool.engine()),
+            (EngineKind::Pool, None) | (EngineKind::CopyOnWrite, _) => {
                 if let Some(engine) = self.copy_on_write.get() {
                     return Ok(engine);
                 }
@@ -131,22 +132,29 @@ impl Engines {
 
     /// The slots that the packages of an engine share.
     pub(crate) fn slots(&self, kind: EngineKind) -> Slots {
-        match kind {
-            EngineKind::Pool => {
-                let metrics = self.pool().metrics();
-                Slots {
-                    memories: metrics.memories.limit,
-                    tables: usize::MAX,
-                    instances: metrics.stacks.limit,
-                }
-            }
-            EngineKind::CopyOnWrite => copy_on_write::all_slots(self.limits),
+        match (kind, &self.pool) {
+            (EngineKind::Pool, Some(pool)) => pool.slots(),
+            (EngineKind::Pool, None) | (EngineKind::CopyOnWrite, _) => copy_on_write::all_slots(self.limits),
         }
     }
 
-    /// The memory pool of the first engine.
-    pub(crate) fn pool(&self) -> &Pool {
-        &self.pool.1
+    /// The choice for a component with so many bytes of data to copy for each instance, unless the configuration asks
+    /// for one.
+    pub(crate) fn choose(&self, world: World, active_data: u64, wanted: Option<EngineKind>) -> Choice {
+        choice::choose(world, active_data, wanted, self.pool.is_some())
+    }
+
+    /// Gives memory of the first engine's idle slots back.
+    pub(crate) fn trim(&self) {
+        if let Some(pool) = &self.pool {
+            pool.trim();
+        }
+    }
+
+    fn show_pool(&self, families: &mut Families) {
+        if let Some(pool) = &self.pool {
+            pool.show(families);
+        }
     }
 }
 
@@ -158,7 +166,7 @@ pub(crate) fn for_compiling(kind: EngineKind) -> wasmtime::Result<Engine> {
     let mut config = common();
     match kind {
         // How memories are laid out is part of the code.
-        EngineKind::Pool => drop(pool::configure(&mut config)?),
+        EngineKind::Pool => pool::lay_out(&mut config)?,
         // The slots of wasmtime's pool are not: an engine that has none compiles the same, and takes no address space.
         EngineKind::CopyOnWrite => {}
     }

@@ -16,7 +16,15 @@ use rustix::{
 
 use super::family::{Family, description};
 
-/// Shows the process on `/metrics`. What the kernel does not tell at the moment is left out.
+/// The folder of this process's descriptors.
+const DESCRIPTORS: &str = if cfg!(target_os = "linux") {
+    "/proc/self/fd"
+} else {
+    "/dev/fd"
+};
+
+/// Shows the process on `/metrics`. What the kernel does not tell at the moment is left out; other kernels than Linux tell
+/// processor time and descriptors.
 pub(super) struct Process {
     description: Desc,
     started: Option<f64>,
@@ -40,7 +48,7 @@ impl Collector for Process {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let kibibytes = |name| Some(named(&status, name)? * 1024.0);
         // The folder is itself open while it is read.
-        let open = fs::read_dir("/proc/self/fd").map(|entries| entries.count().saturating_sub(1));
+        let open = fs::read_dir(DESCRIPTORS).map(|entries| entries.count().saturating_sub(1));
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         let limit = getrlimit(Resource::Nofile).current;
         let gauge = |name, help, value: Option<f64>| Some(Family::gauge(name, help).with(&[], value?));

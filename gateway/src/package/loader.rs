@@ -28,7 +28,7 @@ use super::{
 use crate::{
     config::{PackageConfig, Reference, Sha256Digest, Source},
     egress,
-    engine::{self, Choice, EngineKind, Engines, Slots},
+    engine::{Choice, EngineKind, Engines, Slots},
     instance::{self, HostState, Loaded},
     metrics::Metrics,
     registry::{Pulled, Registry},
@@ -158,7 +158,7 @@ impl Loader {
         let survey = Survey::parse(&bytes).map_err(|error| invalid(error.to_string()))?;
         let world = world::of(&survey, source)?;
         check::start(&survey.start, package.limits.memory, source)?;
-        let choice = engine::choose(world, survey.active_data, wanted);
+        let choice = self.engines.choose(world, survey.active_data, wanted);
         let engine = self.engine(choice.engine, source)?;
         let key = compatibility(engine);
         let registered = |choice, code| Registered {

@@ -16,6 +16,9 @@ const BACKLOG: i32 = 4096;
 /// slowly would for minutes look as one that reads nothing.
 const UNSENT_IN_KERNEL: u32 = 64 << 10;
 
+/// Whether sockets that share a port share its connections too, as on Linux. Elsewhere one of them may get all.
+const HAS_QUEUES: bool = cfg!(target_os = "linux");
+
 /// Listening sockets; connections wait in the kernel until a worker takes them.
 #[derive(Debug)]
 pub(crate) struct Listeners {
@@ -34,12 +37,21 @@ impl Listeners {
         // Sockets that share a port share it with any other process of the same user too: one that does not
         // share finds out first whether the address is free.
         drop(listening(address, false)?);
-        let first = listening(address, true)?;
+        let first = listening(address, HAS_QUEUES)?;
+        Self::more(first, count, HAS_QUEUES)
+    }
+
+    /// Sockets for the other workers: with a queue of their own, or all on the first one's.
+    fn more(first: TcpListener, count: usize, has_queues: bool) -> io::Result<Self> {
         let address = first.local_addr()?;
-        let mut sockets = vec![first];
+        let mut sockets = Vec::with_capacity(count);
         for _ in 1..count {
-            sockets.push(listening(address, true)?);
+            sockets.push(match has_queues {
+                true => listening(address, true)?,
+                false => first.try_clone()?,
+            });
         }
+        sockets.push(first);
         Ok(Self { sockets, address })
     }
 }

@@ -5,10 +5,14 @@
 //! a limit for all and of a share for its package. And the process is measured all the time, since not everything is an
 //! instance's: while it is too large, no new instance begins.
 
+#[cfg(target_os = "linux")]
+mod measure;
+#[cfg(not(target_os = "linux"))]
+#[path = "measure_elsewhere.rs"]
+mod measure;
+
 use std::{
-    fs::File,
     io,
-    os::unix::fs::FileExt as _,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -23,6 +27,9 @@ use prometheus::{
 };
 
 use crate::metrics::{Family, description};
+
+use measure::Measure;
+pub(crate) use measure::total;
 
 /// The time between two measures: in it a page of memory is touched for a hundred megabytes at the most, which is less
 /// than the reserve that the limit leaves.
@@ -56,12 +63,12 @@ impl MachineMemory {
     /// # Errors
     /// When the system gives no thread, or does not tell how large the process is.
     pub(crate) fn watch(self: &Arc<Self>) -> io::Result<()> {
-        let statm = File::open("/proc/self/statm")?;
+        let mut measure = Measure::new()?;
         let weak = Arc::downgrade(self);
-        self.measure(&statm)?;
+        self.note(measure.used()?);
         thread::Builder::new()
             .name("memory".to_owned())
-            .spawn(move || watch(&weak, &statm))?;
+            .spawn(move || watch(&weak, &mut measure))?;
         Ok(())
     }
 
@@ -73,15 +80,6 @@ impl MachineMemory {
     /// Bytes of the process that no file can give back, as they were last measured.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
-    }
-
-    fn measure(&self, statm: &File) -> io::Result<()> {
-        let mut line = [0; 128];
-        let read = statm.read_at(&mut line, 0)?;
-        let pages = line.get(..read).and_then(anonymous_pages);
-        let pages = pages.ok_or_else(|| io::Error::other("/proc/self/statm is not as proc(5) has it"))?;
-        self.note(pages.saturating_mul(rustix::param::page_size()));
-        Ok(())
     }
 
     fn note(&self, used: usize) {
@@ -103,22 +101,18 @@ impl MachineMemory {
     }
 }
 
-fn watch(memory: &Weak<MachineMemory>, statm: &File) {
+fn watch(memory: &Weak<MachineMemory>, measure: &mut Measure) {
     while let Some(memory) = memory.upgrade() {
-        if let Err(error) = memory.measure(statm) {
-            tracing::error!(%error, "the process's memory is no longer measured: `server.memory` bounds instances alone");
-            return;
+        match measure.used() {
+            Ok(used) => memory.note(used),
+            Err(error) => {
+                tracing::error!(%error, "the process's memory is no longer measured: `server.memory` bounds instances alone");
+                return;
+            }
         }
         drop(memory);
         thread::sleep(INTERVAL);
     }
-}
-
-/// The resident pages that are no file's, of a line of `/proc/PID/statm` (proc(5)): size, resident, shared, …
-fn anonymous_pages(line: &[u8]) -> Option<usize> {
-    let mut fields = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
-    let resident = fields.nth(1)?.parse::<usize>().ok()?;
-    Some(resident.saturating_sub(fields.next()?.parse().ok()?))
 }
 
 /// Shows it on `/metrics`.
@@ -234,9 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_files_do_not_count() {
-        assert_eq!(anonymous_pages(b"9000 700 300 1 0 5 0\n"), Some(400));
-        assert_eq!(anonymous_pages(b"9000"), None);
+    fn the_process_is_measured() {
         let all = MachineMemory::new(u64::MAX);
         all.watch().unwrap();
         assert!(all.used() > 0);

@@ -1,0 +1,77 @@
+//! The families of metrics in which the engines show themselves.
+
+use prometheus::proto::MetricFamily;
+
+use super::{EngineKind, SlotUse};
+use crate::metrics::Family;
+
+/// The engines' families.
+pub(super) struct Families {
+    pub(super) slots: Family,
+    pub(super) resident: Family,
+    pub(super) events: Family,
+    pub(super) refusals: Family,
+    pub(super) method: Family,
+}
+
+impl Families {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: Family::gauge(
+                "wasmgate_pool_slots",
+                "Slots for memories, stacks and the like, by engine and state: how many there may be, in use, and clean and idle",
+            ),
+            resident: Family::gauge(
+                "wasmgate_pool_warm_resident_bytes",
+                "What idle slots keep resident, at most",
+            ),
+            events: Family::counter("wasmgate_pool_events_total", "What happened to slots"),
+            refusals: Family::counter(
+                "wasmgate_pool_refusals_total",
+                "Memories and stacks that the pool could not give, by cause",
+            ),
+            method: Family::gauge(
+                "wasmgate_pool_reset_method",
+                "1 for the method by which returned memory is found clean",
+            ),
+        }
+    }
+
+    pub(super) fn slots(&mut self, engine: EngineKind, kind: &str, states: [(&str, usize); 3]) {
+        for (state, slots) in states {
+            let labels = [("engine", engine.name()), ("kind", kind), ("state", state)];
+            self.slots.show(&labels, slots as f64);
+        }
+    }
+
+    pub(super) fn copy_on_write(&mut self, slots: &SlotUse) {
+        let engine = EngineKind::CopyOnWrite;
+        self.slots(
+            engine,
+            slots.kind,
+            [
+                ("limit", slots.limit),
+                ("live", slots.live),
+                ("warm", slots.warm),
+            ],
+        );
+        if let Some(bytes) = slots.warm_resident_bytes {
+            let labels = [("engine", engine.name()), ("kind", slots.kind)];
+            self.resident.show(&labels, bytes as f64);
+        }
+    }
+
+    pub(super) fn done(self) -> Vec<MetricFamily> {
+        let Self {
+            slots,
+            resident,
+            events,
+            refusals,
+            method,
+        } = self;
+        [slots, resident, events, refusals, method]
+            .into_iter()
+            .filter_map(Family::finish)
+            .collect()
+    }
+}
