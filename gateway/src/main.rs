@@ -10,6 +10,7 @@ use wasmgate::{bootstrap, log::Log, request_log};
 
 use cli::{Arguments, USAGE};
 
+#[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,6 +1,6 @@
 //! Static files, compiled in.
 
-use crate::{Error, IntoAnswer, Request, Response, Router, layer::conditional};
+use crate::{Error, IntoAnswer, Method, Request, Response, Router, layer::conditional};
 
 pub use wasmgate_sdk_macros::files;
 
@@ -79,7 +79,7 @@ impl File {
 /// Static files.
 impl Router {
     /// Answers GET and HEAD with the files of a folder, `index.html` for the folder itself and those in it, with
-    /// content types, entity tags and ranges.
+    /// content types, entity tags and ranges. Other methods are refused where there is a file, with 405.
     ///
     /// ```
     /// use wasmgate_sdk::{Request, Router, files, testing};
@@ -90,13 +90,17 @@ impl Router {
     /// assert_eq!(testing::call(&app, Request::get("/nothing")).status(), 404);
     /// ```
     pub fn files(self, prefix: &'static str, files: &'static [File]) -> Self {
-        let below = Router::new().get("/{*file}", move |request: Request| {
+        let below = Router::new().any("/{*file}", move |request: Request| {
             let asked = request
                 .param("file")
                 .map(|path| path.into_owned())
                 .unwrap_or_default();
+            let is_read = [Method::GET, Method::HEAD].contains(request.method());
             match find(files, &asked) {
-                Some(file) => file.answer(&request).into_answer(),
+                Some(file) if is_read => file.answer(&request).into_answer(),
+                Some(_) => Error::new(405, "a file is only read")
+                    .with_field("allow", "GET, HEAD".to_owned())
+                    .into_answer(),
                 None => Error::not_found("there is no such file").into_answer(),
             }
         });

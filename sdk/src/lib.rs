@@ -191,6 +191,11 @@ struct Secrets;
 
 /// The guide's page of that name.
 #[cfg(doctest)]
+#[doc = include_str!("../../apps/guide/spin.md")]
+struct Spin;
+
+/// The guide's page of that name.
+#[cfg(doctest)]
 #[doc = include_str!("../../apps/guide/state.md")]
 struct State;
 

@@ -320,20 +320,9 @@ fn no_json(body: &[u8], error: &serde_json::Error) -> Error {
     if !error.is_data() {
         return Error::bad_request(format!("the body is no JSON: {error}"));
     }
-    let message = error.to_string();
-    let mut field = json_path::at(body, error.line(), error.column());
-    // What is missing is named by the message alone.
-    if let Some(name) = message
-        .strip_prefix("missing field `")
-        .and_then(|rest| rest.split('`').next())
-    {
-        let parent = json_path::parent(&field);
-        let dot = if parent.is_empty() { "" } else { "." };
-        field = format!("{parent}{dot}{name}");
-    }
-    match field.as_str() {
-        "" => Error::new(422, format!("the JSON body: {message}")),
-        field => Error::new(422, format!("the JSON body: `{field}`: {message}")).with("field", field),
+    match json_path::of(body, error).as_str() {
+        "" => Error::new(422, format!("the JSON body: {error}")),
+        field => Error::new(422, format!("the JSON body: `{field}`: {error}")).with("field", field),
     }
 }
 

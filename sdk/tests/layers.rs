@@ -236,7 +236,12 @@ fn a_folder_of_files_is_served_with_types_tags_and_its_index() {
     }
     let head = call(&app, Request::head("/site"));
     assert_eq!(head.header("content-length"), page.header("content-length"));
-    assert_eq!(call(&app, Request::post("/site")).status(), 405);
+    let post = call(&app, Request::post("/site"));
+    assert_eq!(
+        (post.status().as_u16(), post.header("allow")),
+        (405, Some("GET, HEAD"))
+    );
+    assert_eq!(call(&app, Request::post("/site/none")).status(), 404);
 }
 
 #[test]

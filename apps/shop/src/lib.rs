@@ -1,10 +1,6 @@
 //! The coffee shop's page: static files, compiled in.
 
-mod files;
-
-use wasmgate_sdk::{Request, Response, Router, serve};
-
-use crate::files::{FILES, File};
+use wasmgate_sdk::{Answer, Next, Request, Router, files, serve};
 
 /// The page's policy: it loads only what comes with it, and the shop's own API. No script or style in
 /// the page itself, no frame around it.
@@ -12,41 +8,26 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
                       connect-src 'self'; form-action 'self'; base-uri 'none'; \
                       frame-ancestors 'none'";
 
-/// The file that is the page itself.
-const PAGE: &str = "/index.html";
-
 /// Every file at its path; the page itself also at `/`.
 pub fn app() -> Router {
-    FILES.iter().fold(Router::new(), |router, file| {
-        let router = router.get(file.path, |request: Request| serve_file(&request, file));
-        match file.path {
-            PAGE => router.get("/", |request: Request| serve_file(&request, file)),
-            _ => router,
-        }
-    })
+    Router::new().files("/", files!("static")).layer(told)
 }
 
 serve!(app);
 
-fn serve_file(request: &Request, file: &File) -> Response {
-    let response = match is_known(request, file) {
-        true => Response::new(304),
-        false => Response::bytes(file.bytes).with_header("content-type", file.content_type()),
-    };
-    response
-        .with_header("etag", file.etag())
-        .with_header("cache-control", file.cache_control())
-        .with_header("content-security-policy", POLICY)
-        .with_header("referrer-policy", "no-referrer")
-        .with_header("x-content-type-options", "nosniff")
-}
-
-/// Returns whether the client has the file as it is (RFC 9110, 13.1.2).
-fn is_known(request: &Request, file: &File) -> bool {
-    let known = request.header("if-none-match").unwrap_or_default();
-    let etag = file.etag();
-    let mut known = known.split(',').map(str::trim);
-    known.any(|known| known == "*" || known.trim_start_matches("W/") == etag)
+/// What browsers are told of the files. Pictures may be shown for a day without asking; page, style and script belong
+/// together and are asked for each time, which costs a 304.
+fn told(request: Request, next: Next) -> Answer {
+    let is_picture = request.path().starts_with("/img/");
+    next.run(request).map(move |response| {
+        let response = match is_picture && response.status().as_u16() < 400 {
+            true => response.with_header("cache-control", "public, max-age=86400"),
+            false => response,
+        };
+        response
+            .with_header("content-security-policy", POLICY)
+            .with_header("referrer-policy", "no-referrer")
+    })
 }
 
 #[cfg(test)]

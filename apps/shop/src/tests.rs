@@ -3,7 +3,6 @@ use std::{fs, path::Path};
 use wasmgate_sdk::testing::{Reply, call};
 
 use super::*;
-use crate::files::FILES;
 
 fn get(path: &str) -> Reply {
     call(&app(), Request::get(path))
@@ -25,7 +24,6 @@ fn the_page_is_at_the_root_with_a_strict_policy() {
 #[test]
 fn every_file_of_the_folder_is_served_as_it_is() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("static");
-    let mut files = 0;
     for file in ["", "img"]
         .iter()
         .flat_map(|sub| fs::read_dir(folder.join(sub)).unwrap())
@@ -40,10 +38,8 @@ fn every_file_of_the_folder_is_served_as_it_is() {
                 "{path}"
             );
             assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
-            files += 1;
         }
     }
-    assert_eq!(files, FILES.len());
 }
 
 #[test]

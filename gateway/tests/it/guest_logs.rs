@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::harness::{Reply, Signal, TestGateway, empty, until};
+use crate::harness::{Reply, Signal, TestGateway, empty, full, until};
 
 const PACKAGE: (&str, &str) = ("package", "writes-to-its-log");
 
@@ -45,6 +45,29 @@ async fn each_line_is_an_event_with_package_request_and_stream() {
         .filter(|event| event.field("stream").is_some())
         .count();
     assert_eq!(lines, 10, "no line twice, none empty");
+}
+
+#[tokio::test]
+async fn what_the_sdks_guests_print_without_a_line_end_is_not_lost() {
+    let gateway = TestGateway::builder()
+        .guest("prints_without_a_line_end")
+        .route("/{*rest}", "prints-without-a-line-end")
+        .start();
+    for (method, path, message) in [
+        ("GET", "/at-once", "at once"),
+        ("POST", "/waits", "after all"),
+        ("GET", "/streams", "before, and after"),
+        ("GET", "/fails", "nothing works"),
+    ] {
+        let request = gateway.request(method, path).header("x-request-id", path);
+        gateway.send(request.body(full("all")).unwrap()).await;
+        let said = [
+            ("request_id", path),
+            ("stream", "stdout"),
+            ("message", message),
+        ];
+        gateway.wait_for_event(&said).await;
+    }
 }
 
 #[tokio::test]

@@ -121,13 +121,27 @@ fn an_etag_of_any_form_is_a_mismatch_and_never_an_internal_error() {
 #[test]
 fn an_etag_that_nothing_can_have_is_not_sent() {
     let (seen, _outbound) = record(|| Response::new(204));
-    let none = Etag::from("");
-    block_on(async {
-        assert!(store().replace("k", &1, &none).await.is_err());
-        assert!(store().delete_if("k", &none).await.is_err());
-        let transaction = store().transaction().upsert("a", &1).delete_if("k", &none);
-        assert!(transaction.commit().await.is_err());
-    });
+    for none in [
+        "",
+        " 7",
+        "7\r\nx-other: 1",
+        "7\0",
+        "\t7",
+        "\u{1b}[0m",
+        "\u{7f}",
+    ] {
+        let none = Etag::from(none);
+        let is_mismatch = |failed| matches!(failed, Err(dapr::Error::EtagMismatch { .. }));
+        block_on(async {
+            assert!(
+                is_mismatch(store().replace("k", &1, &none).await),
+                "{none:?}"
+            );
+            assert!(is_mismatch(store().delete_if("k", &none).await), "{none:?}");
+            let transaction = store().transaction().upsert("a", &1).delete_if("k", &none);
+            assert!(is_mismatch(transaction.commit().await), "{none:?}");
+        });
+    }
     assert!(seen.borrow().is_empty());
 }
 
