@@ -54,6 +54,8 @@ def run(shop: Shop, table: Table) -> None:
     ):
         target = f"≤ {GAP_S:.0f} s without an answer, {restarts} restarts, nothing acknowledged lost"
         table.attempt(f"base: {name}", target, partial(disturbed, shop, ends, restarts))
+    told = "`rollout undo` brings back what was served"
+    table.attempt("base: rolled out to an image that is not there", told, partial(undone, shop))
 
 
 def end(shop: Shop) -> None:
@@ -82,6 +84,17 @@ def disturbed(shop: Shop, end: Callable[[Shop], None], restarts: int, row: Row) 
     row.need(shop.restarts() == restarts, f"{shop.restarts()} restarts: {shop.kubectl('get', 'pods').stdout}")
     row.need(ends["fulfilled"] == len(load.seen["taken"]), f"an acknowledged order was not made: {ends}")
     row.need(ends["doubled"] == 0, "an order is listed twice")
+
+
+def undone(shop: Shop, row: Row) -> None:
+    """With the usual order of a StatefulSet's pods, one that never gets ready would be waited for."""
+    shop.apply(dump(render(shop.node, "base", "none")))
+    missing = lambda: "ErrImage" in (found := shop.kubectl("get", "pods").stdout) or "ImagePull" in found
+    shop.node.until("a pod without an image", missing)
+    begun = time.monotonic()
+    shop.kubectl("rollout", "undo", WORKLOAD)
+    shop.node.until("one pod that is ready", lambda: shop.settled(1))
+    row.tell(f"ready {time.monotonic() - begun:.1f} s after it")
 
 
 def fresh(shop: Shop) -> None:
