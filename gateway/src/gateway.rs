@@ -39,17 +39,20 @@ pub(crate) use current::{Current, WeakCurrent};
 /// The body that a client gets: a guest's as it comes, or a problem document.
 pub type ResponseBody = Either<GuestBody, Full<Bytes>>;
 
+/// The limits of a list of routes or packages, by their indices.
+type RateLimits = Vec<Option<Arc<RateLimit>>>;
+
 /// Everything requests share under one configuration; nothing in it changes while they run.
 pub struct Gateway {
     routes: RouteTable,
     /// By the route's index; made when a route is first asked for.
     route_metrics: Vec<OnceLock<Arc<RouteMetrics>>>,
     /// By the route's index.
-    route_limits: Vec<Option<Arc<RateLimit>>>,
+    route_limits: RateLimits,
     /// By the package's index in the configuration.
     packages: Vec<Arc<Package>>,
     /// By the package's index in the configuration.
-    package_limits: Vec<Option<Arc<RateLimit>>>,
+    package_limits: RateLimits,
     shared: Shared,
     is_cut: AtomicBool,
 }
@@ -361,11 +364,7 @@ impl Gateway {
 }
 
 /// The limits of routes and of packages, each the same one as before where its configuration is.
-fn rate_limits(
-    routes: &[Route],
-    packages: &[Arc<Package>],
-    before: Option<&Gateway>,
-) -> (Vec<Option<Arc<RateLimit>>>, Vec<Option<Arc<RateLimit>>>) {
+fn rate_limits(routes: &[Route], packages: &[Arc<Package>], before: Option<&Gateway>) -> (RateLimits, RateLimits) {
     let of_route = |route: &Route, packages: &[Arc<Package>]| {
         let package = packages.get(route.package())?.name().as_str().to_owned();
         route

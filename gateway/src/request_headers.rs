@@ -149,11 +149,14 @@ pub(crate) fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: &Peer, prefix
     };
 }
 
-/// Returns whether a request that was stamped came over TLS, to us or to the proxy that stands in front.
+/// Returns whether a request that was stamped came over TLS, to us or to the first of the proxies that stand in front.
 pub(crate) fn is_https(headers: &HeaderMap) -> bool {
-    headers
+    let schemes = headers
         .get(FORWARDED_PROTO)
-        .is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(HTTPS.as_bytes()))
+        .map(HeaderValue::as_bytes)
+        .unwrap_or_default();
+    let first = schemes.split(|byte| *byte == b',').next();
+    first.is_some_and(|scheme| scheme.trim_ascii().eq_ignore_ascii_case(HTTPS.as_bytes()))
 }
 
 /// Takes out what only the building blocks may say of a call.
@@ -248,6 +251,25 @@ mod tests {
             assert_ne!(headers["x-request-id"], *bad);
             assert_eq!(headers["x-request-id"].len(), 36);
         }
+    }
+
+    #[test]
+    fn the_scheme_is_what_the_connection_or_a_trusted_proxy_says() {
+        for (said, is_trusted, is_right) in [
+            ("https", true, true),
+            ("HTTPS, http", true, true),
+            ("http, https", true, false),
+            ("https", false, false),
+        ] {
+            let headers = stamped_by(&[("x-forwarded-proto", said)], is_trusted);
+            assert_eq!(is_https(&headers), is_right, "{said}, {is_trusted}");
+        }
+        let mut headers = HeaderMap::new();
+        let id = RequestId::fresh();
+        let peer = Peer::from(IpAddr::from([10, 0, 0, 9])).secured(true);
+        stamp(&mut headers, &id, &peer, None);
+        assert!(is_https(&headers));
+        assert_eq!(headers["x-forwarded-proto"], "https");
     }
 
     #[test]

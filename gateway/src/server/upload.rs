@@ -178,7 +178,12 @@ impl Body for Upload {
             self.exchange.take(frame.data_ref().map_or(0, Bytes::len));
         }
         match &frame {
-            Poll::Ready(None | Some(Err(_))) => self.end(),
+            Poll::Ready(None) => self.end(),
+            Poll::Ready(Some(Err(_))) => {
+                // Where it would end, and the next request begin, nobody knows.
+                self.exchange.leave_unread();
+                self.end();
+            }
             Poll::Ready(Some(Ok(_))) if self.is_end_stream() => self.end(),
             // Whoever has asked for the body has told the client to send it.
             Poll::Ready(Some(Ok(_))) | Poll::Pending if self.rest == Rest::Expected => {

@@ -148,6 +148,39 @@ async fn an_answer_before_the_end_of_chunks_says_that_the_connection_ends_and_no
 }
 
 #[tokio::test]
+async fn an_answer_to_a_body_that_breaks_off_says_that_the_connection_ends() {
+    let gateway = gateway();
+    let long = "a".repeat(1 << 20);
+    let trailers: String = (0..70_000)
+        .map(|n| format!("x-{n}: aaaaaaaa\r\n"))
+        .collect();
+    for target in ["/reads-the-whole-body", "/hello", "/nowhere"] {
+        for body in [
+            "1\r\nxyz\r\n0\r\n\r\n".to_owned(),
+            "-1\r\n".to_owned(),
+            format!("1;{long}\r\nx\r\n0\r\n\r\n"),
+            format!("1\r\nx\r\n0\r\n{trailers}\r\n"),
+        ] {
+            let mut connection = gateway.raw().await;
+            connection
+                .send(format!(
+                    "POST {target} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n{body}\
+                     GET /hello HTTP/1.1\r\nhost: x\r\n\r\n"
+                ))
+                .await;
+            let response = connection.response().await;
+            let begin = body.get(..20).unwrap_or(&body);
+            assert_eq!(
+                response.header("connection"),
+                Some("close"),
+                "{target} {begin}: {response:?}"
+            );
+            assert_eq!(connection.rest().await, "", "{target} {begin}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn chunks_that_nobody_reads_cost_no_connection_when_all_of_them_are_here() {
     let gateway = gateway();
     let mut connection = gateway.raw().await;
