@@ -163,17 +163,6 @@ async fn a_save_in_a_new_project_is_built_and_swapped_without_a_failed_request()
     answers("Good morning, you!\n").await;
     fs::write(&source, text.replace("Hello", "Good night")).unwrap();
     answers("Good night, you!\n").await;
-    // A package that is added is built and served by itself.
-    wasmgate(&project, &["add", "second"]);
-    fs::copy(
-        project.join("Cargo.lock"),
-        project.join("second/Cargo.lock"),
-    )
-    .unwrap();
-    until("the second package", async || {
-        gateway.get("/second/Ada").await.text() == "Hello, Ada!\n"
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -307,6 +307,20 @@ async fn a_package_that_comes_with_its_build_command_is_built_and_then_served() 
     .await;
     // It was not looked for before it was built, and the other was not built again.
     assert_eq!((project.runs(), rejected(&gateway).await), (1, 0));
+    // One that cannot be built is tried once, and told.
+    let failing = "build = { command = 'echo run >> tries; exit 1', watch = [] }";
+    let all = both.package("third", Path::new("third.wasm"), failing);
+    all.write_to(project.path());
+    gateway
+        .wait_for_metric("wasmgate_reloads_total", &[("result", "rejected")], 1)
+        .await;
+    all.route("/third-second", "second")
+        .write_to(project.path());
+    gateway
+        .wait_for_metric("wasmgate_reloads_total", &[("result", "rejected")], 2)
+        .await;
+    let tries = fs::read_to_string(project.file("tries")).unwrap();
+    assert_eq!(tries.lines().count(), 1);
     // Another command is another build.
     one(&format!("{COPY}; true"), ", watch = [\"source\"]").write_to(project.path());
     until("the build", async || project.runs() == 2).await;

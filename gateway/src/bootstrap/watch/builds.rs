@@ -50,6 +50,7 @@ struct Last {
     /// these.
     in_a_row: u32,
     contents: HashMap<PathBuf, u64>,
+    has_failed: bool,
 }
 
 impl Builds {
@@ -86,6 +87,11 @@ impl Builds {
     /// Returns whether a package is being built or is about to be.
     pub(super) fn is_under_way(&self, package: &PackageName) -> bool {
         self.waiting.contains_key(package) || self.is_at_work(package)
+    }
+
+    /// Returns whether the last build of a package has failed: another one is for who changes something.
+    pub(super) fn has_failed(&self, package: &PackageName) -> bool {
+        self.last.get(package).is_some_and(|last| last.has_failed)
     }
 
     /// Starts what is wanted in folders where nothing is at work.
@@ -176,6 +182,7 @@ impl Builds {
         for outcome in &outcomes {
             if let Some(last) = self.last.get_mut(&outcome.package) {
                 last.ended = Some((SystemTime::now(), Instant::now()));
+                last.has_failed = outcome.result.is_err();
             }
         }
         outcomes
@@ -189,6 +196,7 @@ impl Last {
             ended: None,
             in_a_row: 0,
             contents: HashMap::new(),
+            has_failed: false,
         }
     }
 

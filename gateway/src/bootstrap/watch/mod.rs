@@ -38,6 +38,10 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// made again is another one to the system.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// The looks at sources in a row, each of which may find folders that are to be watched; the next ones come with the
+/// next change.
+const MAX_LOOKS: usize = 3;
+
 /// Watches the files of one configuration.
 pub(super) struct Watch {
     watcher: RecommendedWatcher,
@@ -217,13 +221,17 @@ impl Watch {
 
     /// Looks at the sources again, and wants the packages to be built that have others.
     fn look(&mut self) {
-        self.heard.is_look_due = false;
-        let touched = std::mem::take(&mut self.heard.touched);
-        for (package, files) in self.sources.look(&touched) {
-            self.builds.want(package, files);
+        for _ in 0..MAX_LOOKS {
+            if !std::mem::take(&mut self.heard.is_look_due) {
+                return;
+            }
+            let touched = std::mem::take(&mut self.heard.touched);
+            for (package, files) in self.sources.look(&touched) {
+                self.builds.want(package, files);
+            }
+            // Folders may have come, with files in them.
+            self.follow();
         }
-        // Folders may have come.
-        self.follow();
     }
 
     /// Tells what became of a build, and has what it has made served.
@@ -297,7 +305,8 @@ impl Watch {
         for package in &config.packages {
             let name = || package.name.clone();
             let is_new = command(&config, name()) != command(&self.config, name());
-            if package.build.is_some() && (is_new || !package.source.is_there()) {
+            let is_missing = || !package.source.is_there() && !self.builds.has_failed(&package.name);
+            if package.build.is_some() && (is_new || is_missing()) {
                 self.builds.insist(name());
             }
         }
