@@ -175,10 +175,9 @@ impl Group {
     async fn wait_beside(&self) -> io::Result<()> {
         let Some(pid) = self.pid() else { return Ok(()) };
         let waited = tokio::task::spawn_blocking(move || {
-            waitid(
-                WaitId::Pid(pid),
-                WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
-            )
+            let told = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            // What became of it has a pointer on some systems, and is not sent.
+            waitid(WaitId::Pid(pid), told).map(drop)
         });
         waited.await.map_err(io::Error::other)??;
         Ok(())

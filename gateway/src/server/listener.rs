@@ -14,6 +14,7 @@ const BACKLOG: i32 = 4096;
 
 /// The bytes beyond what is under way that the kernel takes for a client: megabytes otherwise, and a reader that reads
 /// slowly would for minutes look as one that reads nothing.
+#[cfg(target_os = "linux")]
 const UNSENT_IN_KERNEL: u32 = 64 << 10;
 
 /// Whether sockets that share a port share its connections too, as on Linux. Elsewhere one of them may get all.
@@ -92,6 +93,7 @@ fn listening(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
     // Connections have it from their listener. Where the kernel does not know it, more waits in its buffers.
+    #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_notsent_lowat(UNSENT_IN_KERNEL);
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
