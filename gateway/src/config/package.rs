@@ -16,7 +16,7 @@ use super::{
     origin::Origin,
     rate_limit,
     reader::{Section, Spot, one_of},
-    reference::{self, Reference},
+    reference::{self, Reference, Sha256Digest},
     registry::VerifyKey,
     tls::TlsConfig,
 };
@@ -59,9 +59,6 @@ pub struct PackageConfig {
 /// A package's name: lower-case letters, digits and `-`, a DNS label. Cloning copies a pointer.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct PackageName(AppId);
-
-/// A SHA-256 digest.
-pub type Sha256Digest = [u8; 32];
 
 /// The source of a component.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -5,7 +5,8 @@ use std::{fmt, net::IpAddr};
 use http::uri::Authority;
 use wasmgate_common::{Code, Diagnostic};
 
-use super::package::Sha256Digest;
+/// A SHA-256 digest.
+pub type Sha256Digest = [u8; 32];
 
 /// The scheme of a source in a registry.
 pub(super) const SCHEME: &str = "oci://";
@@ -113,6 +114,11 @@ impl Reference {
         self.digest
     }
 
+    /// Returns whether another reference is in the same repository.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        (&self.registry, &self.repository) == (&other.registry, &other.repository)
+    }
+
     /// Another tag of the same repository.
     pub(crate) fn tagged(&self, tag: &str) -> Self {
         Self {
@@ -174,9 +180,12 @@ pub(crate) fn parse_digest(text: &str) -> Option<Sha256Digest> {
 /// A host that can be called, in lower case.
 pub(super) fn host(text: &str) -> Option<String> {
     let authority: Authority = text.parse().ok()?;
-    let is_plain = !authority.host().is_empty() && !text.contains('@') && !text.ends_with(':');
-    let port_fits = authority.port().is_none_or(|port| port.as_u16() > 0);
-    (is_plain && port_fits).then(|| text.to_ascii_lowercase())
+    let port = text.strip_prefix(authority.host())?;
+    let port_fits = match port.strip_prefix(':') {
+        Some(port) => port.parse::<u16>().is_ok_and(|port| port > 0),
+        None => port.is_empty(),
+    };
+    (!authority.host().is_empty() && port_fits).then(|| text.to_ascii_lowercase())
 }
 
 fn is_tag(tag: &str) -> bool {

@@ -796,7 +796,7 @@ fn each_kind_of_mistake_has_a_code_for_tools() {
             Code::Duplicate,
         ),
         (
-            "[package.hello]\nsource = \"oci://r/n@sha256:0\"",
+            "[package.hello]\nsource = \"https://example.com/n.wasm\"",
             Code::Unsupported,
         ),
     ] {

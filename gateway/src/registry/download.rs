@@ -26,6 +26,10 @@ use crate::config::{Reference, Sha256Digest, show_digest};
 /// The time for which a blob may stand still.
 const STALL: Duration = Duration::from_secs(30);
 
+/// Bytes a second that a blob comes at least, over all of it, and what it may take besides: a registry that hands out
+/// less keeps a start or a reload waiting for as long as it likes.
+const SLOWEST: (u64, Duration) = (128 << 10, Duration::from_secs(60));
+
 /// The times that a blob is gone on with, however often something of it comes: a registry that hands out a byte at a
 /// time is as good as gone.
 const MAX_PIECES: usize = 50;
@@ -37,7 +41,7 @@ struct Partial {
     bytes: u64,
 }
 
-/// Pulls a blob of a repository into the store. Bytes that were read.
+/// Pulls a blob of a repository into the store.
 ///
 /// # Errors
 /// When it is not to be had, or is another than its digest says.
@@ -46,7 +50,27 @@ pub(super) async fn blob(
     store: &Store,
     reference: &Reference,
     blob: &Blob,
-) -> Result<u64, RegistryError> {
+) -> Result<(), RegistryError> {
+    let (bytes, besides) = SLOWEST;
+    let patience = besides + Duration::from_secs(blob.bytes / bytes);
+    let whole = timeout(patience, pieces(exchange, store, reference, blob)).await;
+    let late = |_| {
+        let what = format!(
+            "a blob of {} bytes did not come within {} s",
+            blob.bytes,
+            patience.as_secs()
+        );
+        unreachable(reference, what)
+    };
+    whole.map_err(late)?
+}
+
+async fn pieces(
+    exchange: &Exchange<'_>,
+    store: &Store,
+    reference: &Reference,
+    blob: &Blob,
+) -> Result<(), RegistryError> {
     let mut partial = Partial {
         file: store.begin()?,
         hasher: Sha256::new(),
@@ -69,7 +93,7 @@ pub(super) async fn blob(
     Err(odd(reference.host(), what))
 }
 
-fn finish(store: &Store, reference: &Reference, blob: &Blob, partial: Partial) -> Result<u64, RegistryError> {
+fn finish(store: &Store, reference: &Reference, blob: &Blob, partial: Partial) -> Result<(), RegistryError> {
     let found: Sha256Digest = partial.hasher.finalize().into();
     if found != blob.digest {
         return Err(RegistryError::OtherDigest {
@@ -78,8 +102,7 @@ fn finish(store: &Store, reference: &Reference, blob: &Blob, partial: Partial) -
             found: show_digest(&found),
         });
     }
-    store.finish(partial.file, &blob.digest)?;
-    Ok(partial.bytes)
+    store.finish(partial.file, &blob.digest)
 }
 
 /// Reads on from where it broke off.

@@ -1,8 +1,11 @@
 //! From a reference to a manifest: from the store where it cannot have changed, otherwise from the registry.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
 
 use super::{
     auth::Scope,
@@ -14,6 +17,9 @@ use super::{
     transport::{Ask, small, success},
 };
 use crate::config::{Reference, Sha256Digest, parse_digest, show_digest};
+
+/// The time that one lookup may take with all its redirections, tokens and tries.
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The header that names a manifest's digest.
 const DIGEST: &str = "docker-content-digest";
@@ -29,6 +35,21 @@ pub(super) struct Found {
 /// # Errors
 /// When it is not to be had, or is another than its digest says.
 pub(super) async fn manifest(
+    exchange: &Exchange<'_>,
+    store: &Store,
+    reference: &Reference,
+    retries: Retries,
+) -> Result<Found, RegistryError> {
+    let found = timeout(PATIENCE, tries(exchange, store, reference, retries)).await;
+    found.unwrap_or_else(|_| {
+        Err(RegistryError::Unreachable {
+            host: reference.host().to_owned(),
+            error: format!("a lookup took longer than {} s", PATIENCE.as_secs()),
+        })
+    })
+}
+
+async fn tries(
     exchange: &Exchange<'_>,
     store: &Store,
     reference: &Reference,

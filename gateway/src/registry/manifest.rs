@@ -145,6 +145,13 @@ impl Manifest {
     /// # Errors
     /// When it has none, or several, or too large a one.
     pub(super) fn leads(&self, reference: &Reference) -> Result<Leads, RegistryError> {
+        if !self.manifests.is_empty() && (self.config.is_some() || !self.layers.is_empty()) {
+            // Others may read it as the other one (CVE-2021-41190).
+            return Err(no_component(
+                reference,
+                "it is an index and a manifest at once".to_owned(),
+            ));
+        }
         if !self.manifests.is_empty() {
             return self.for_wasm(reference).map(Leads::Manifest);
         }
@@ -272,6 +279,9 @@ mod tests {
             leads(manifest),
             Err(RegistryError::TooLarge { .. })
         ));
+        let both = serde_json::json!({"schemaVersion": 2, "layers": [layer(WASM_LAYER, 1)],
+            "manifests": [entry("wasip2", "wasm", '0')]});
+        assert!(leads(both).unwrap_err().to_string().contains("at once"));
         let manifest = serde_json::json!({"schemaVersion": 1, "layers": [layer(WASM_LAYER, 1)]});
         assert!(matches!(
             leads(manifest),

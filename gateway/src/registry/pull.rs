@@ -68,22 +68,18 @@ pub(super) async fn all(
         .map(|wanted| async move { (wanted, resolve(exchange, store, wanted).await) })
         .buffer_unordered(LOOKUPS);
     let resolved: Vec<_> = resolved.collect().await;
-    let mut blobs = BTreeMap::new();
-    for (_, found) in &resolved {
-        if let Ok(found) = found {
-            blobs
-                .entry(found.blob.digest)
-                .or_insert((&found.pulled.reference, &found.blob));
+    let mut blobs = BTreeMap::<_, Vec<_>>::new();
+    for found in resolved.iter().filter_map(|(_, found)| found.as_ref().ok()) {
+        let ways = blobs.entry(found.blob.digest).or_default();
+        // One of each repository: more than one may say that it has it, and not all need to be right.
+        let (reference, blob) = (&found.pulled.reference, &found.blob);
+        let is_known = |(other, known): &(&Reference, &Blob)| other.is_beside(reference) && known.bytes == blob.bytes;
+        if !ways.iter().any(is_known) {
+            ways.push((reference, blob));
         }
     }
     let downloads = stream::iter(blobs)
-        .map(|(digest, (reference, blob))| async move {
-            if store.has(&digest) {
-                return (digest, Ok(false));
-            }
-            let came = download::blob(exchange, store, reference, blob).await;
-            (digest, came.map(|_| true))
-        })
+        .map(|(digest, ways)| async move { (digest, by_any(exchange, store, digest, &ways).await) })
         .buffer_unordered(DOWNLOADS);
     let downloads: BTreeMap<_, _> = downloads.collect().await;
     let ended = resolved.into_iter().map(|(wanted, found)| {
@@ -98,6 +94,26 @@ pub(super) async fn all(
         (wanted.clone(), outcome)
     });
     ended.collect()
+}
+
+/// Pulls a component from the first repository that gives it. True if it was not there yet.
+async fn by_any(
+    exchange: &Exchange<'_>,
+    store: &Store,
+    digest: Sha256Digest,
+    ways: &[(&Reference, &Blob)],
+) -> Result<bool, RegistryError> {
+    if store.has(&digest) {
+        return Ok(false);
+    }
+    let mut failed = RegistryError::Machine("no repository was asked".to_owned());
+    for (reference, blob) in ways {
+        match download::blob(exchange, store, reference, blob).await {
+            Ok(()) => return Ok(true),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
 impl Outcome {

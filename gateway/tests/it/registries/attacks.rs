@@ -206,3 +206,29 @@ async fn a_registry_that_turns_bad_changes_nothing_of_what_is_served() {
         assert_eq!(answer(&gateway).await, "Hello from a package\n", "{now}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_lies_about_a_component_keeps_it_from_nobody_who_has_it_from_another() {
+    let component = std::fs::read(guest("hello")).unwrap();
+    let digest = sha256(&component);
+    let bytes = component.len() as u64;
+    let serve = |size: u64, body: Vec<u8>| {
+        let digest = digest.clone();
+        Fake::start(move |asked: &Asked| {
+            if asked.target.contains("/manifests/") {
+                return reply(200, &[], manifest(&digest, size));
+            }
+            reply(200, &[], body.clone())
+        })
+    };
+    let short = serve(1, component.clone()).await;
+    let other = serve(bytes, vec![0; component.len()]).await;
+    let good = serve(bytes, component.clone()).await;
+    let folder = TempDir::new().unwrap();
+    let mut builder = site(folder.path(), &good.reference(), "");
+    for (name, fake) in [("short", &short), ("other", &other)] {
+        builder = builder.package(name, std::path::Path::new(&fake.reference()), "");
+    }
+    let gateway = builder.start();
+    assert_eq!(answer(&gateway).await, "Hello from a package\n");
+}
