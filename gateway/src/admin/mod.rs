@@ -151,7 +151,7 @@ async fn render(State(status): State<Status>) -> impl IntoResponse {
 struct PackageStatus {
     name: String,
     #[serde(flatten)]
-    choice: Choice,
+    choice: Option<Choice>,
     loaded: bool,
     instances: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -173,14 +173,17 @@ impl PackageStatus {
     fn new(package: &Arc<Package>) -> Self {
         Self {
             name: package.name().to_string(),
-            choice: package.registered.choice.clone(),
+            choice: package
+                .registered
+                .as_ref()
+                .map(|registered| registered.choice.clone()),
             loaded: package.is_loaded(),
             instances: package.account.admission.taken(),
             unavailable: package.unavailable(),
             pulled: package
                 .registered
-                .pulled
                 .as_ref()
+                .and_then(|registered| registered.pulled.as_ref())
                 .map(|pulled| PulledStatus {
                     reference: pulled.reference.to_string(),
                     digest: show_digest(&pulled.manifest),

@@ -107,7 +107,7 @@ pub(super) fn conditions(status: &Status) -> Vec<Condition> {
     let registry = gateway.shared().loader.registry();
     let packages = gateway.packages().iter();
     conditions.extend(packages.filter_map(|package| {
-        let pulled = package.registered.pulled.as_ref()?;
+        let pulled = package.registered.as_ref()?.pulled.as_ref()?;
         let trouble = registry.trouble(&pulled.reference)?;
         Some(Condition {
             reason: "registry-lookup-failed",

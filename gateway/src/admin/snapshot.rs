@@ -19,7 +19,10 @@ pub(super) async fn take(status: &Status) -> Vec<Family> {
         let registered = gateway.packages().len();
         let registry = gateway.shared().loader.registry();
         let stale = gateway.packages().iter().filter(|package| {
-            let pulled = package.registered.pulled.as_ref();
+            let pulled = package
+                .registered
+                .as_ref()
+                .and_then(|registered| registered.pulled.as_ref());
             pulled.is_some_and(|pulled| registry.trouble(&pulled.reference).is_some())
         });
         let stale = stale.count();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rayon::{
     ThreadPoolBuilder,
-    iter::{Either, IntoParallelRefIterator as _, ParallelIterator as _},
+    iter::{IntoParallelRefIterator as _, ParallelIterator as _},
 };
 
 use wasmgate_common::{Code, Diagnostic};
@@ -48,7 +48,7 @@ pub(super) fn load_with(
     metrics
         .register(collector)
         .map_err(|error| machine(&error))?;
-    let registered = register(&config, &loader)?;
+    let registered = register_fit(&config, &loader, Show::at_start(), |_| None, |_| false)?;
     dapr::warn(&config);
     let blocks = wait::until_free(config.dapr.data_wait, waits, || dapr::open(&config));
     let blocks = blocks.map_err(|error| unopened(&config, error))?;
@@ -71,10 +71,11 @@ pub(super) fn load_with(
     let packages = config.packages.into_iter().zip(registered).zip(shares);
     let packages = packages
         .map(|((package, registered), share)| {
-            Arc::new(Package::new(
-                Account::new(package, share, &memory, &metrics),
-                registered,
-            ))
+            let account = Account::new(package, share, &memory, &metrics);
+            Arc::new(match registered {
+                Ok(registered) => Package::new(account, registered),
+                Err(reason) => Package::unfit(account, reason),
+            })
         })
         .collect();
     loader.registry().serve(&config.registry);
@@ -102,21 +103,48 @@ fn unopened(config: &Config, error: OpenError) -> StartError {
 
 /// Checks the component files, and compiles what is not compiled yet, as many packages at once as there are cores.
 pub(super) fn register(config: &Config, loader: &Loader) -> Result<Vec<Registered>, StartError> {
-    register_known(config, loader, Show::at_start(), |_| None)
+    with_components(
+        config,
+        register_packages(config, loader, Show::at_start(), |_| None),
+    )
 }
 
-/// The same with what is `known` of packages that are configured as before.
-pub(super) fn register_known<'a>(
+/// The same with what is `known` of packages that are configured as before. Unless the configuration is strict, a
+/// package that cannot be served has its reason in its place, but one that `is_served` may not become unfit.
+pub(super) fn register_fit<'a>(
     config: &Config,
     loader: &Loader,
     show: Show,
     known: impl Fn(&PackageConfig) -> Option<&'a Registered> + Sync,
-) -> Result<Vec<Registered>, StartError> {
+    is_served: impl Fn(&PackageConfig) -> bool,
+) -> Result<Vec<Result<Registered, String>>, StartError> {
+    let each = register_each(config, loader, show, known);
+    let stops = |package: &PackageConfig| config.server.strict || is_served(package);
+    let mut listed = config.packages.iter().zip(&each);
+    if listed.any(|(package, registered)| registered.is_err() && stops(package)) {
+        let all = each.into_iter().collect::<Vec<_>>();
+        return with_components(config, all_fit(config, all).map(|_| Vec::new()));
+    }
+    let fit = config
+        .packages
+        .iter()
+        .zip(each)
+        .map(|(package, registered)| {
+            registered.map_err(|mistake| {
+                tracing::error!(package = %package.name, error = mistake.message, help = mistake.help,
+                "the package cannot be served, and the others are");
+                mistake.message
+            })
+        });
+    with_components(config, Ok(fit.collect()))
+}
+
+/// The mistakes in component files before those of packages.
+fn with_components<T>(config: &Config, registered: Result<T, StartError>) -> Result<T, StartError> {
     let unfit = dapr::check(config).into_iter();
     let unfit: Vec<_> = unfit
         .map(|wrong| config.at_key("dapr.components", wrong))
         .collect();
-    let registered = register_packages(config, loader, show, known);
     if unfit.is_empty() {
         return registered;
     }
@@ -136,6 +164,16 @@ pub(super) fn register_packages<'a>(
     show: Show,
     known: impl Fn(&PackageConfig) -> Option<&'a Registered> + Sync,
 ) -> Result<Vec<Registered>, StartError> {
+    all_fit(config, register_each(config, loader, show, known))
+}
+
+/// Registers each package, in the order of the configuration.
+fn register_each<'a>(
+    config: &Config,
+    loader: &Loader,
+    show: Show,
+    known: impl Fn(&PackageConfig) -> Option<&'a Registered> + Sync,
+) -> Vec<Result<Registered, Diagnostic>> {
     let pulls = loader.registry().pull(config);
     let progress = Progress::new(show);
     let register = |package: &PackageConfig| {
@@ -146,13 +184,19 @@ pub(super) fn register_packages<'a>(
         });
         registered.map_err(|error| config.at_source(package, mistake(package, error)))
     };
-    let (registered, failed): (Vec<_>, Vec<_>) = loader.threads().install(|| {
-        let packages = config.packages.par_iter().map(register);
-        packages.partition_map(|result| match result {
-            Ok(registered) => Either::Left(registered),
-            Err(mistake) => Either::Right(mistake),
-        })
-    });
+    loader
+        .threads()
+        .install(|| config.packages.par_iter().map(register).collect())
+}
+
+fn all_fit(config: &Config, each: Vec<Result<Registered, Diagnostic>>) -> Result<Vec<Registered>, StartError> {
+    let (mut registered, mut failed) = (Vec::new(), Vec::new());
+    for result in each {
+        match result {
+            Ok(fit) => registered.push(fit),
+            Err(mistake) => failed.push(mistake),
+        }
+    }
     if failed.is_empty() {
         Ok(registered)
     } else {
@@ -171,14 +215,15 @@ fn mistake(package: &PackageConfig, error: PackageError) -> Diagnostic {
 
 /// The number of instances that each package may have at once: its `concurrency`, or less where the engine's slots do
 /// not suffice for all.
-pub(super) fn shares(config: &Config, registered: &[Registered], engines: &Engines) -> Vec<usize> {
+pub(super) fn shares(config: &Config, registered: &[Result<Registered, String>], engines: &Engines) -> Vec<usize> {
     let concurrency = config
         .packages
         .iter()
         .map(|package| package.limits.concurrency);
     let mut shares: Vec<_> = concurrency.collect();
     for kind in [EngineKind::Pool, EngineKind::CopyOnWrite] {
-        let own = |(at, registered): (usize, &Registered)| {
+        let own = |(at, registered): (usize, &Result<Registered, String>)| {
+            let registered = registered.as_ref().ok()?;
             let wanted = config.packages.get(at)?.limits.concurrency;
             (registered.choice.engine == kind).then_some((at, (registered.slots, wanted)))
         };

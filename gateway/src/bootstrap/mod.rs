@@ -284,7 +284,7 @@ async fn look_for_news(gateway: Current, status: Status) {
         let now = Arc::clone(&gateway.load());
         let looked_up = tokio::task::spawn_blocking(move || {
             let served = now.packages().iter();
-            let served = served.filter_map(|package| package.registered.pulled.as_ref());
+            let served = served.filter_map(|package| package.registered.as_ref()?.pulled.as_ref());
             now.shared().loader.registry().has_news(served)
         });
         if looked_up.await.unwrap_or_default() {

@@ -41,7 +41,8 @@ impl Outdated {
             let path = oldest.code.path();
             let is_used = |other: &Registered| other.code.path() == path;
             let mut serving = serving.packages().iter();
-            if !serving.any(|package| is_used(&package.registered)) && is_younger(path, self.since) {
+            if !serving.any(|package| package.registered.as_ref().is_some_and(is_used)) && is_younger(path, self.since)
+            {
                 oldest.code.discard();
             }
         }

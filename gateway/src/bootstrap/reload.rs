@@ -83,8 +83,10 @@ impl Reloader {
         *private = prepared.config.server.outbound_private.clone();
         self.status.replaced(&before, &prepared.gateway);
         for (before, package) in &prepared.succeeded {
-            if before.registered.code.path() != package.registered.code.path() {
-                outdated.add(before.name(), before.registered.clone(), &prepared.gateway);
+            if let Some(registered) = &before.registered
+                && !has_same_code(before, package)
+            {
+                outdated.add(before.name(), registered.clone(), &prepared.gateway);
             }
         }
         Ok(prepared.replace(&before, untold, started, self.first.server.drain_timeout))
@@ -208,7 +210,7 @@ impl Prepared {
         let removed = removed.filter(|package| self.gateway.package(package.name().app_id()).is_none());
         let removed: Vec<_> = removed.cloned().collect();
         for (before, package) in &self.succeeded {
-            if before.registered.code.path() == package.registered.code.path() {
+            if has_same_code(before, package) {
                 shared.loaded_packages.succeed(before, package);
             } else {
                 shared.loaded_packages.retire(before);
@@ -253,28 +255,41 @@ impl Prepared {
     }
 }
 
+/// Returns whether the compiled code of two packages is the same file, or none.
+fn has_same_code(one: &Package, other: &Package) -> bool {
+    let path = |package: &Package| Some(package.registered.as_ref()?.code.path().to_owned());
+    path(one) == path(other)
+}
+
 /// The package of a new configuration: the same as before if nothing of it is new.
 fn succeed(
     before: Option<&Arc<Package>>,
     config: &PackageConfig,
-    registered: Registered,
+    registered: Result<Registered, String>,
     share: usize,
     shared: &Shared,
 ) -> Arc<Package> {
-    let Some(before) = before else {
-        let account = Account::new(config.clone(), share, &shared.memory, &shared.metrics);
-        return Arc::new(Package::new(account, registered));
-    };
-    let is_same_code = before.registered.code == registered.code
-        && before.registered.choice == registered.choice
-        && before.registered.pulled == registered.pulled;
-    if is_same_code && before.account.config.is_same(config) {
+    let is_same_code = before.is_some_and(|before| match (&before.registered, &registered) {
+        (Some(before), Ok(now)) => {
+            before.code == now.code && before.choice == now.choice && before.pulled == now.pulled
+        }
+        (None, Err(reason)) => before.unavailable().as_ref() == Some(reason),
+        _ => false,
+    });
+    if let Some(before) = before
+        && is_same_code
+        && before.account.config.is_same(config)
+    {
         return Arc::clone(before);
     }
-    Arc::new(Package::new(
-        before.account.successor(config.clone()),
-        registered,
-    ))
+    let account = match before {
+        Some(before) => before.account.successor(config.clone()),
+        None => Account::new(config.clone(), share, &shared.memory, &shared.metrics),
+    };
+    Arc::new(match registered {
+        Ok(registered) => Package::new(account, registered),
+        Err(reason) => Package::unfit(account, reason),
+    })
 }
 
 /// Ends the instances that still run on replaced packages when they have had their time.
@@ -288,16 +303,24 @@ async fn cut(accounts: Vec<Weak<Account>>, patience: Duration) {
     }
 }
 
-/// The same as at the start, but what is known of a package that is configured as before still holds.
-fn register(config: &Config, now: &Gateway) -> Result<Vec<Registered>, StartError> {
-    load::register_known(config, &now.shared().loader, Show::Log, |package| {
+/// The same as at the start, but what is known of a package that is configured as before still holds, and one that is
+/// served is not given up.
+fn register(config: &Config, now: &Gateway) -> Result<Vec<Result<Registered, String>>, StartError> {
+    let before = |package: &PackageConfig| {
         let before = now.package(package.name.app_id())?;
-        before
-            .account
-            .config
-            .is_same(package)
-            .then_some(&before.registered)
-    })
+        Some((before, before.registered.as_ref()?))
+    };
+    load::register_fit(
+        config,
+        &now.shared().loader,
+        Show::Log,
+        |package| {
+            let (before, registered) = before(package)?;
+            let is_same = before.account.config.is_same(package);
+            is_same.then_some(registered)
+        },
+        |package| before(package).is_some(),
+    )
 }
 
 fn mistakes(rejected: Rejected, now: &Gateway) -> NotReloaded {

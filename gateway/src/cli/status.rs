@@ -37,7 +37,9 @@ struct Page {
 #[derive(Deserialize)]
 struct Package {
     name: String,
-    engine: String,
+    /// None for a component that is not fit to be served.
+    #[serde(default)]
+    engine: Option<String>,
     loaded: bool,
     instances: usize,
     unavailable: Option<String>,
@@ -134,7 +136,7 @@ fn text(page: &Page) -> String {
         text.push_str(&format!(
             "package {}: engine {}, {is_loaded}, {}{unavailable}\n",
             package.name,
-            package.engine,
+            package.engine.as_deref().unwrap_or("none"),
             counted(package.instances, "instance")
         ));
         if let Some(pulled) = &package.pulled {

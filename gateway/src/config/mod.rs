@@ -203,7 +203,7 @@ fn read(
     let positions = root.spots(&["server", "dapr"]);
     listeners::check(notes, &positions, &server, &dapr);
     let defaults = Limits::default().overridden_in(&root);
-    let packages = PackageConfig::read_all(&root, folder, (defaults, dapr.quotas));
+    let packages = PackageConfig::read_all(&root, folder, (defaults, dapr.quotas), server.strict);
     let routes = route::read_all(&root, &packages);
     let written = packages
         .iter()

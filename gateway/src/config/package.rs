@@ -202,13 +202,14 @@ impl PackageConfig {
         root: &Section<'a>,
         folder: &Path,
         defaults: (Limits, Quotas),
+        strict: bool,
     ) -> Vec<(&'a str, Option<Self>)> {
         let packages = root.named("package").map(|(name, value)| {
             let checked = name.parsed(PackageName::parse);
             let section = value.section(&KEYS);
             (
                 name.value,
-                section.and_then(|s| Self::read(checked, &s, folder, defaults)),
+                section.and_then(|s| Self::read(checked, &s, folder, defaults, strict)),
             )
         });
         packages.collect()
@@ -221,8 +222,9 @@ impl PackageConfig {
         section: &Section<'_>,
         folder: &Path,
         (limits, quotas): (Limits, Quotas),
+        strict: bool,
     ) -> Option<Self> {
-        let source = source(section, folder);
+        let source = source(section, folder, strict);
         let build = BuildConfig::read(section, folder);
         if build.is_some() && matches!(source, Some(Source::Registry(_))) {
             let wrong = Diagnostic::new(
@@ -296,7 +298,8 @@ fn engine(text: &str) -> Result<Option<EngineKind>, Diagnostic> {
     }
 }
 
-fn source(package: &Section<'_>, folder: &Path) -> Option<Source> {
+/// Unless `strict`, a file that is not there or cannot be read is the package's matter, and no mistake here.
+fn source(package: &Section<'_>, folder: &Path, strict: bool) -> Option<Source> {
     if !package.has("source") {
         package.refuse(Diagnostic::new(
             Code::MissingKey,
@@ -320,7 +323,7 @@ fn source(package: &Section<'_>, folder: &Path) -> Option<Source> {
                 ));
             }
             let path = folder.join(text);
-            check_file(text, &path, package.has("build"))?;
+            check_file(text, &path, package.has("build"), strict)?;
             Ok(Source::File(path))
         },
     )
@@ -343,7 +346,7 @@ fn verify(package: &Section<'_>, source: Option<&Source>, folder: &Path) -> Opti
     key
 }
 
-fn check_file(text: &str, path: &Path, is_built: bool) -> Result<(), Diagnostic> {
+fn check_file(text: &str, path: &Path, is_built: bool, strict: bool) -> Result<(), Diagnostic> {
     let shown = path.display();
     if text.is_empty() {
         return Err(Diagnostic::new(
@@ -351,6 +354,9 @@ fn check_file(text: &str, path: &Path, is_built: bool) -> Result<(), Diagnostic>
             "the source is empty",
             "write the path of the component's file",
         ));
+    }
+    if !strict {
+        return Ok(());
     }
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => Err(Diagnostic::new(

@@ -63,6 +63,7 @@ fn fixed_of_server(server: &Server) -> Vec<Key> {
         cache,
         compile_timeout,
         compile_memory,
+        strict,
         memory,
     ];
     keys.push(("server.tls", format!("{:?}", server.tls.is_some())));

@@ -109,6 +109,8 @@ pub struct Server {
     pub compile_timeout: Duration,
     /// Bytes of memory that compiling one component may take.
     pub compile_memory: u64,
+    /// Whether a package that cannot be served keeps the gateway from serving the others.
+    pub strict: bool,
     /// Bytes of compiled code that may be loaded at once.
     pub loaded_code: u64,
     /// Bytes of memory for all instances; unless said, what the system lets the process have, less a reserve.
@@ -124,7 +126,7 @@ pub struct Server {
 }
 
 /// The keys of `[server]`.
-pub(super) const KEYS: [&str; 18] = [
+pub(super) const KEYS: [&str; 19] = [
     "listen",
     "admin",
     "workers",
@@ -138,6 +140,7 @@ pub(super) const KEYS: [&str; 18] = [
     "cache",
     "compile_timeout",
     "compile_memory",
+    "strict",
     "loaded_code",
     "memory",
     "outbound_private",
@@ -193,6 +196,7 @@ impl Server {
                     })
                 })
                 .unwrap_or(COMPILE_MEMORY),
+            strict: section.and_then(|s| s.flag("strict")).unwrap_or(true),
             loaded_code: section
                 .and_then(|s| {
                     s.parsed("loaded_code", "2GiB", |text| {

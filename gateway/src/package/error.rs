@@ -184,6 +184,9 @@ pub enum PackageError {
         /// The file named by `source`.
         path: PathBuf,
     },
+    /// The component was refused before, and is served by nobody.
+    #[error("its component is not fit to be served")]
+    Unfit,
     /// The compiled code cannot be loaded now.
     #[error("compiled code {} cannot be loaded now: {error}", path.display())]
     Load {
@@ -229,6 +232,7 @@ impl PackageError {
             | Self::CodeLost { .. }
             | Self::SourceChanged { .. }
             | Self::NoCompiler { .. }
+            | Self::Unfit
             | Self::Load { .. } => Code::CacheUnusable,
         }
     }
@@ -284,6 +288,7 @@ impl PackageError {
             }
             Self::Cache { .. } => "make the directory writable, or name another one in `[server] cache`",
             Self::NotPrivate(_) => "name a folder of the gateway's own in `[server] cache`",
+            Self::Unfit => "correct what the log says of it at the start",
             Self::CodeLost { .. } => "it is compiled in the background; try again",
             Self::SourceChanged { .. } => "restart the gateway to serve what is there now",
             Self::Load { .. } => {

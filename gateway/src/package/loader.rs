@@ -302,7 +302,7 @@ impl Loader {
     }
 
     fn compile_again(&self, package: &Package) -> Result<(), PackageError> {
-        let registered = &package.registered;
+        let registered = package.registered.as_ref().ok_or(PackageError::Unfit)?;
         let (wanted, before) = (registered.choice.engine, &registered.code);
         let (config, pulled) = (&package.account.config, registered.pulled.as_ref());
         let made = self.register(config, Some(wanted), None, pulled)?;

@@ -32,8 +32,8 @@ pub(crate) use loader::{Loader, Registered};
 pub(crate) struct Package {
     /// Its account: its rights and what it has used.
     pub account: Arc<Account>,
-    /// Its compiled code and the engine for it.
-    pub registered: Registered,
+    /// Its compiled code and the engine for it; none where its component is not fit to be served.
+    pub registered: Option<Registered>,
     loaded: ArcSwapOption<Loaded>,
     loading: Mutex<()>,
     unavailable: Mutex<Option<String>>,
@@ -45,12 +45,21 @@ pub(crate) struct Package {
 impl Package {
     /// A package that is registered and not loaded.
     pub(crate) fn new(account: Account, registered: Registered) -> Self {
+        Self::with(account, Some(registered), None)
+    }
+
+    /// A package whose component is not fit to be served, for this reason: it is never to be had.
+    pub(crate) fn unfit(account: Account, reason: String) -> Self {
+        Self::with(account, None, Some(reason))
+    }
+
+    fn with(account: Account, registered: Option<Registered>, unavailable: Option<String>) -> Self {
         Self {
             account: Arc::new(account),
             registered,
             loaded: ArcSwapOption::empty(),
             loading: Mutex::new(()),
-            unavailable: Mutex::new(None),
+            unavailable: Mutex::new(unavailable),
             used: AtomicBool::new(false),
             is_retired: AtomicBool::new(false),
         }
@@ -64,8 +73,8 @@ impl Package {
     /// The code of this package, loaded on the first call; callers that come meanwhile wait for that one load.
     ///
     /// # Errors
-    /// When the compiled code on disk is gone or damaged, which is made again in the background, or when the machine
-    /// does not let it be loaded now.
+    /// When the compiled code on disk is gone or damaged, which is made again in the background, when the machine
+    /// does not let it be loaded now, or when there is none.
     pub(crate) fn get(
         self: &Arc<Self>,
         loader: &Arc<Loader>,
@@ -78,11 +87,14 @@ impl Package {
         if let Some(loaded) = self.loaded.load_full() {
             return Ok(loaded);
         }
+        let Some(registered) = &self.registered else {
+            return Err(PackageError::Unfit);
+        };
         let _one_load = self.loading.lock();
         if let Some(loaded) = self.loaded.load_full() {
             return Ok(loaded);
         }
-        let loaded = loader.load(&self.registered);
+        let loaded = loader.load(registered);
         let loaded = Arc::new(loaded.inspect_err(|error| {
             self.failed(error);
             if matches!(error, PackageError::CodeLost { .. }) {

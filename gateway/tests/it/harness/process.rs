@@ -7,6 +7,7 @@ use std::{
     time::Instant,
 };
 
+use rustix::process::{Pid, Resource, Rlimit};
 use tempfile::TempDir;
 
 use super::{
@@ -172,13 +173,21 @@ impl TestGateway {
 
     /// Allows the process so many descriptors from now on, those that it has included; answers how many it was allowed.
     pub(crate) fn limit_descriptors(&self, count: u64) -> u64 {
+        self.limit(Resource::Nofile, Some(count))
+            .unwrap_or(u64::MAX)
+    }
+
+    /// Allows the process so many bytes of address space from now on; answers how many it was allowed.
+    pub(crate) fn limit_address_space(&self, bytes: Option<u64>) -> Option<u64> {
+        self.limit(Resource::As, bytes)
+    }
+
+    fn limit(&self, resource: Resource, current: Option<u64>) -> Option<u64> {
         let pid = i32::try_from(self.child.id()).unwrap();
-        let pid = rustix::process::Pid::from_raw(pid);
-        let open = rustix::process::Resource::Nofile;
-        let limit = |current, maximum| rustix::process::Rlimit { current, maximum };
-        let own = rustix::process::getrlimit(open);
-        let before = rustix::process::prlimit(pid, open, limit(Some(count), own.maximum)).unwrap();
-        before.current.unwrap_or(u64::MAX)
+        let maximum = rustix::process::getrlimit(resource).maximum;
+        let limit = Rlimit { current, maximum };
+        let before = rustix::process::prlimit(Pid::from_raw(pid), resource, limit);
+        before.unwrap().current
     }
 
     /// Its process.
