@@ -96,7 +96,7 @@ impl Builder {
         let Some(build) = packages.first().and_then(|first| first.build.clone()) else {
             return Vec::new();
         };
-        let before: Vec<_> = packages.iter().map(|package| Stamp::of(package)).collect();
+        let before: Vec<_> = packages.iter().map(Stamp::of).collect();
         let names = packages
             .iter()
             .map(|package| package.name.as_str())

@@ -65,11 +65,17 @@ impl Check {
             Ok((config, packages)) => {
                 let packages = packages.into_iter().map(|one| {
                     let engine = format!("{}: {}", one.choice.engine.name(), one.choice.reason);
-                    let mut told = json!({"name": one.package, "world": one.choice.world, "engine": engine});
+                    let told = json!({"name": one.package, "world": one.choice.world, "engine": engine});
+                    let Value::Object(mut told) = told else {
+                        return told;
+                    };
                     if let Some((reference, digest)) = one.pulled {
-                        told["pulled"] = json!({"reference": reference, "digest": digest});
+                        told.insert(
+                            "pulled".to_owned(),
+                            json!({"reference": reference, "digest": digest}),
+                        );
                     }
-                    told
+                    Value::Object(told)
                 });
                 let told = json!({
                     "mistakes": [],

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -201,7 +201,7 @@ impl Last {
     }
 
     /// Returns whether a file was written while this build was at work, by the build or by somebody else.
-    fn was_written_during(&self, file: &PathBuf) -> bool {
+    fn was_written_during(&self, file: &Path) -> bool {
         let modified = file.metadata().and_then(|file| file.modified());
         let until = self.ended.map(|(at, _)| at);
         modified.is_ok_and(|at| at >= self.began && until.is_none_or(|until| at <= until))

@@ -156,7 +156,8 @@ async fn a_registry_that_is_busy_is_asked_again_as_it_wishes() {
     let component = std::fs::read(guest("hello")).unwrap();
     let refusals = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let fake = Fake::start(move |asked: &Asked| {
-        if refusals.fetch_add(1, std::sync::atomic::Ordering::SeqCst) % 2 == 0 {
+        let before = refusals.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        if before.is_multiple_of(2) {
             return reply(429, &[("retry-after", "0")], "");
         }
         if asked.target.contains("/manifests/") {

@@ -49,9 +49,9 @@ impl DockerRegistry {
         let made = made.expect("htpasswd of Debian's package apache2-utils");
         let file = self.place.folder().join("htpasswd");
         fs::write(&file, made.stdout).unwrap();
-        let _ = write!(
+        let _ = writeln!(
             self.settings,
-            "auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
+            "auth: {{htpasswd: {{realm: test, path: {}}}}}",
             file.display()
         );
         self
@@ -59,9 +59,9 @@ impl DockerRegistry {
 
     /// Shows this certificate.
     pub fn with_tls(mut self, certificate: &Path, key: &Path) -> Self {
-        let _ = write!(
+        let _ = writeln!(
             self.settings,
-            "  tls: {{certificate: {}, key: {}}}\n",
+            "  tls: {{certificate: {}, key: {}}}",
             certificate.display(),
             key.display()
         );
