@@ -14,7 +14,7 @@ use std::{
 };
 
 use canary::{Canary, Visit};
-use wasmgate_pool::{ResetMethod, Settings};
+use wasmgate_pool::{Image, ImageOf, Images, ResetMethod, Settings};
 use wasmtime::{Config, Enabled, Engine, Error, InstanceAllocationStrategy, PoolingAllocationConfig, Result};
 
 /// Long enough for tens of thousands of visits in each part.
@@ -25,6 +25,9 @@ const COMPACT: &str = "/proc/sys/vm/compact_memory";
 
 /// Sizes in pages of 64 KiB that share the slots.
 const SIZES: [u32; 3] = [1, 4, 16];
+
+/// Memories with an image: their size in those pages, and the image's in words of eight bytes.
+const IMAGES: [(u32, u32); 2] = [(2, 9_000), (8, 65_536)];
 
 /// Budgets, in bytes: nothing kept, part of a memory, all of it.
 const BUDGETS: [usize; 3] = [0, 100 << 10, 1 << 20];
@@ -60,7 +63,7 @@ fn main() -> Result<ExitCode> {
             leaked += torture_pool(settings, part)?;
         }
     }
-    let control = torture(&Engine::new(&control()?)?, part)?;
+    let control = torture(&Engine::new(&control()?)?, &[], part)?;
     control.print("control: wasmtime's pagemap_scan");
     if control.leaks == 0 {
         println!("the control showed no leak: inconclusive, run longer or on a busier machine");
@@ -76,7 +79,7 @@ fn main() -> Result<ExitCode> {
 fn torture_pool(settings: Settings, time: Duration) -> Result<u64> {
     let mut config = Config::new();
     let pool = wasmgate_pool::configure(&mut config, settings)?;
-    let tally = torture(&Engine::new(&config)?, time)?;
+    let tally = torture(&Engine::new(&config)?, &IMAGES, time)?;
     let metrics = pool.metrics();
     let (name, kept) = (metrics.reset_method.name(), settings.keep_resident_bytes);
     tally.print(&format!("{name}, {kept} bytes kept"));
@@ -112,11 +115,12 @@ impl Tally {
 }
 
 /// Canaries on every core for as long as `time`, compaction beside them.
-fn torture(engine: &Engine, time: Duration) -> Result<Tally> {
-    let canaries = SIZES
+fn torture(engine: &Engine, images: &[(u32, u32)], time: Duration) -> Result<Tally> {
+    let plain = SIZES.iter().map(|pages| Canary::new(engine, *pages));
+    let imaged = images
         .iter()
-        .map(|pages| Canary::new(engine, *pages))
-        .collect::<Result<Vec<_>>>()?;
+        .map(|(pages, words)| Canary::with_image(engine, *pages, *words));
+    let canaries = plain.chain(imaged).collect::<Result<Vec<_>>>()?;
     let (visits, leaks, over) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
     let end = Instant::now() + time;
     let cores = std::thread::available_parallelism()?.get();

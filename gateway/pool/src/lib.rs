@@ -41,8 +41,8 @@
 //! - Give guests enough initial memory: one that grows costs two system calls more.
 //! - Set epochs, fuel and the size of stacks as needed; they are independent of the pool. Without
 //!   WASI 0.3, `Config::concurrency_support(false)` saves a third of a short call.
-//! - Mind large data segments: they are copied at each instantiation, about 70 µs a megabyte.
-//!   Beyond about a megabyte wasmtime's own pool with its copy-on-write images is faster.
+//! - Mind large data segments: they are copied at each instantiation, about 70 µs a megabyte. Beyond some hundred
+//!   kilobytes take the data out of the module and give it as an [`Image`].
 #![allow(
     unsafe_code,
     reason = "mapping memory for compiled code is what this crate is for"
@@ -56,6 +56,7 @@ compile_error!(
 
 mod error;
 mod fork;
+mod image;
 mod memory;
 mod metrics;
 mod pagemap;
@@ -71,12 +72,14 @@ mod stack;
 mod tests;
 
 pub use error::{Error, Exhausted, Refusal};
+pub use image::{Image, ImageOf, Images, Missed};
 pub use metrics::{Events, Fallbacks, Metrics, Refusals, Usage};
 pub use pool::Pool;
 pub use selftest::ResetMethod;
 pub use settings::{
     DEFAULT_GUARD_BYTES, DEFAULT_KEEP_RESIDENT_BYTES, DEFAULT_MAX_MEMORIES, DEFAULT_MAX_STACKS,
-    DEFAULT_MAX_WARM_PER_WORKER, DEFAULT_RESERVATION_BYTES, STACK_GUARD_BYTES, Settings,
+    DEFAULT_MAX_WARM_BYTES_PER_WORKER, DEFAULT_MAX_WARM_PER_WORKER, DEFAULT_RESERVATION_BYTES, STACK_GUARD_BYTES,
+    Settings,
 };
 
 /// Makes a pool and sets up `config` so that its engine takes every memory and stack from it.

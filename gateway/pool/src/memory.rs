@@ -3,7 +3,13 @@
 use rustix::param::page_size;
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
-use crate::{error::Refusal, pool::Pool, shard::Lease, slots::Key};
+use crate::{
+    error::Refusal,
+    image,
+    pool::Pool,
+    shard::Lease,
+    slots::{Contents, Key},
+};
 
 /// A memory in use by one instance.
 struct PooledMemory {
@@ -12,8 +18,8 @@ struct PooledMemory {
     bytes: usize,
 }
 
-// SAFETY: the contract of `MemoryCreator` is that memories are zero-filled, owned by the instance
-// alone, reserved and guarded as compiled code assumes, and never move. `Pool::memory` refuses
+// SAFETY: the contract of `MemoryCreator` is that memories are zero-filled (or begin as the embedder asked for by
+// `Images::instantiate`, whose modules have no data of their own for them), owned by the instance alone, reserved and guarded as compiled code assumes, and never move. `Pool::memory` refuses
 // whatever does not fit the slots' reservation and guard; a lease is exclusive; a region is either
 // new from the kernel or was reset over its whole accessible part, and never remapped while leased.
 unsafe impl MemoryCreator for Pool {
@@ -55,10 +61,13 @@ impl Pool {
             });
         }
         let accessible = accessible(minimum, settings.reservation_bytes)?;
-        let lease = self.memories().take(Key {
-            bytes: accessible,
-            zeroed: true,
-        })?;
+        let lease = match image::wanted(ty, minimum) {
+            Some(image) => self.memories().take_image(accessible, &image),
+            None => self.memories().take(Key {
+                bytes: accessible,
+                contents: Contents::Zeros,
+            }),
+        }?;
         Ok(PooledMemory {
             lease,
             bytes: minimum,

@@ -56,10 +56,12 @@ pub struct Events {
     pub shrunk: u64,
     /// Returned and made clean.
     pub resets: u64,
-    /// Pages zeroed in place.
+    /// Pages zeroed, or overwritten with their image, in place.
     pub pages_zeroed: u64,
     /// Returns whose pages beyond the budget went back to the kernel: a system call and page faults.
     pub over_budget: u64,
+    /// Returns after which everything went back to the kernel, since most of what was kept had not been written to.
+    pub unneeded: u64,
     /// Returns that could not use the chosen method and gave everything left back to the kernel.
     pub fallbacks: Fallbacks,
 }
@@ -114,6 +116,7 @@ impl AddAssign for Events {
         self.resets += other.resets;
         self.pages_zeroed += other.pages_zeroed;
         self.over_budget += other.over_budget;
+        self.unneeded += other.unneeded;
         self.fallbacks.scan_failed += other.fallbacks.scan_failed;
         self.fallbacks.no_progress += other.fallbacks.no_progress;
         self.fallbacks.out_of_range += other.fallbacks.out_of_range;

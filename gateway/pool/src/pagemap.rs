@@ -20,12 +20,19 @@ const ENTRIES_PER_READ: usize = 512;
 /// `_IOWR('f', 16, struct pm_scan_arg)`.
 const PAGEMAP_SCAN: Opcode = opcode::read_write::<ScanRequest>(b'f', 16);
 
+const PAGE_IS_FILE: u64 = 1 << 2;
 const PAGE_IS_PRESENT: u64 = 1 << 3;
 const PAGE_IS_SWAPPED: u64 = 1 << 4;
 const PAGE_IS_PFNZERO: u64 = 1 << 5;
 
+/// Pages that hold nothing of this mapping's own: the shared zero page, and those of the file that is mapped.
+const NOBODYS: u64 = PAGE_IS_PFNZERO | PAGE_IS_FILE;
+
 /// Bits 63 (present) and 62 (swapped or being moved) of an entry.
 const ENTRY_HOLDS_DATA: u64 = 0b11 << 62;
+
+/// Bit 61: the page is a file's, which nobody has written through this mapping.
+const ENTRY_IS_FILE: u64 = 1 << 61;
 
 /// A scan that cannot be believed. Whatever it reported before stays true.
 #[derive(Debug, thiserror::Error)]
@@ -44,8 +51,8 @@ pub(crate) enum Visit {
     Stop,
 }
 
-/// Calls `visit` for each range of addresses inside `range` whose pages are present and not the
-/// shared zero page, or are swapped out or being migrated. Both bounds are page-aligned.
+/// Calls `visit` for each range of addresses inside `range` whose pages are present and neither the
+/// shared zero page nor a file's own, or are swapped out or being migrated. Both bounds are page-aligned.
 ///
 /// Present alone is not enough: a dirty page that compaction is moving, or that is on swap, is not
 /// present, and its bytes come back.
@@ -63,8 +70,8 @@ pub(crate) fn scan(
             end: range.end as u64,
             vec: found.as_mut_ptr() as u64,
             vec_len: found.len() as u64,
-            category_inverted: PAGE_IS_PFNZERO,
-            category_mask: PAGE_IS_PFNZERO,
+            category_inverted: NOBODYS,
+            category_mask: NOBODYS,
             category_anyof_mask: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
             return_mask: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
             ..ScanRequest::default()
@@ -113,7 +120,8 @@ pub(crate) fn read(
         for entry in entries.as_chunks::<8>().0 {
             let page = cursor..cursor + page_bytes;
             cursor = page.end;
-            if u64::from_ne_bytes(*entry) & ENTRY_HOLDS_DATA != 0 {
+            let entry = u64::from_ne_bytes(*entry);
+            if entry & ENTRY_HOLDS_DATA != 0 && entry & ENTRY_IS_FILE == 0 {
                 run = Some(run.map_or(page.start, |run| run.start)..page.end);
             } else if let Some(run) = run.take()
                 && let Visit::Stop = visit(run)

@@ -63,13 +63,14 @@ impl Pool {
         let stack = Kind::Stack {
             guard_bytes: STACK_GUARD_BYTES,
         };
-        let warm = settings.max_warm_per_worker;
+        let memories = Slots::new(memory, reset.clone(), settings.max_memories, &settings);
+        let stacks = Slots::new(stack, reset, settings.max_stacks, &settings);
         let inner = Inner {
             settings,
             method: choice.method,
             method_reason: choice.reason,
-            memories: Slots::new(memory, reset.clone(), settings.max_memories, warm),
-            stacks: Slots::new(stack, reset, settings.max_stacks, warm),
+            memories,
+            stacks,
             refusals: RefusalCounters::default(),
         };
         Self {

@@ -8,6 +8,7 @@
 //! Every change of protection and every write to a pooled page goes through this file.
 
 use std::{
+    fs::File,
     io,
     ops::Range,
     ptr::{self, NonNull},
@@ -113,26 +114,61 @@ impl Region {
         Ok(())
     }
 
+    /// Maps `bytes` of a file from `offset` on (multiples of the page size, inside the accessible part) over the first
+    /// bytes of the region: what is written there is this region's own.
+    ///
+    /// # Errors
+    /// If they are not inside, or the kernel's. The region must not be used then.
+    pub(crate) fn map(&mut self, file: &File, offset: u64, bytes: usize) -> io::Result<()> {
+        if bytes > self.accessible {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        let (start, protection) = (self.base().cast(), ProtFlags::READ | ProtFlags::WRITE);
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+        // SAFETY: the range lies inside this region's own mapping, of which nothing in Rust holds a reference, and
+        // `&mut self` means that nobody is using the contents that it replaces.
+        unsafe { rustix::mm::mmap(start, bytes, protection, flags, file, offset) }?;
+        // SAFETY: exactly that range; the advice does not change contents.
+        let _ = unsafe { rustix::mm::madvise(start, bytes, Advice::LinuxNoHugepage) };
+        Ok(())
+    }
+
+    /// Writes `bytes` from the offset `at` on.
+    ///
+    /// # Errors
+    /// If that is not all inside the accessible part; nothing is written then.
+    pub(crate) fn copy(&mut self, at: usize, bytes: &[u8]) -> io::Result<()> {
+        self.bytes(at..at.saturating_add(bytes.len()))?
+            .copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The bytes of `range`.
+    ///
+    /// # Errors
+    /// If it is not inside the accessible part.
+    pub(crate) fn bytes(&mut self, range: Range<usize>) -> io::Result<&mut [u8]> {
+        if range.start > range.end || range.end > self.accessible {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        // SAFETY: the range was just checked to be inside the readable and writable prefix of the mapping, which the
+        // kernel has initialised, and `&mut self` on a region without a lease means nobody else is using it.
+        Ok(unsafe { std::slice::from_raw_parts_mut(self.base().add(range.start), range.len()) })
+    }
+
     /// Writes `byte` over `range`, which must lie inside the accessible part.
     ///
     /// # Errors
     /// If it does not; nothing is written then.
     pub(crate) fn fill(&mut self, range: Range<usize>, byte: u8) -> io::Result<()> {
-        if range.start > range.end || range.end > self.accessible {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput));
-        }
-        // SAFETY: the range was just checked to be inside the readable and writable prefix of the
-        // mapping, and `&mut self` on a region without a lease means nobody else is using it.
-        unsafe { ptr::write_bytes(self.base().add(range.start), byte, range.len()) };
+        self.bytes(range)?.fill(byte);
         Ok(())
     }
 
     /// Returns whether every accessible byte is zero.
     pub(crate) fn is_zero(&mut self) -> bool {
-        // SAFETY: the accessible prefix is readable and initialised by the kernel; `&mut self` on a
-        // region without a lease means nobody writes to it while the slice lives.
-        let bytes = unsafe { std::slice::from_raw_parts(self.base(), self.accessible) };
-        bytes.iter().all(|byte| *byte == 0)
+        self.bytes(0..self.accessible)
+            .is_ok_and(|bytes| bytes.iter().all(|byte| *byte == 0))
     }
 
     /// Asks the kernel to move the pages of `range` out of memory, if it can.
@@ -145,7 +181,7 @@ impl Region {
     }
 
     /// Gives the pages of `range` (multiples of the page size, inside the capacity) back to the
-    /// kernel: the next access reads zeros.
+    /// kernel: the next access reads zeros, or the file that is mapped there.
     ///
     /// # Errors
     /// The kernel's, for instance on locked memory. The contents are unknown then.
@@ -157,8 +193,8 @@ impl Region {
             return Ok(());
         }
         let start = self.base().wrapping_add(range.start).cast();
-        // SAFETY: the range lies inside this region's own private anonymous mapping, for which
-        // MADV_DONTNEED means zeros afterwards; `&mut self` means nobody is using the contents.
+        // SAFETY: the range lies inside this region's own private mapping, for which MADV_DONTNEED means zeros
+        // afterwards, or the file's bytes; `&mut self` means nobody is using the contents.
         unsafe { rustix::mm::madvise(start, range.len(), Advice::LinuxDontNeed) }?;
         Ok(())
     }

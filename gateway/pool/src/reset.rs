@@ -1,4 +1,4 @@
-//! The reset: it makes a returned region read as zeros again.
+//! The reset: it makes a returned region read as it began, as zeros or as its image.
 
 use std::{fs::File, io, ops::Range};
 
@@ -6,9 +6,19 @@ use rustix::param::page_size;
 
 use crate::{
     fork::ForkSentinel,
+    image::Image,
     pagemap::{self, ScanError, Visit},
     region::Region,
 };
+
+/// Pages of which one is looked at before it is restored, whether anybody has written to it.
+const PAGES_TO_A_LOOK: usize = 8;
+
+/// Looks from which on they are believed: half a megabyte of pages at the least.
+const LOOKS_TO_BELIEVE: usize = 16;
+
+/// Bytes compared at a time.
+const ZEROS: [u8; 4096] = [0; 4096];
 
 /// A way to reset, proven by [`crate::selftest`] before it is used.
 #[derive(Debug)]
@@ -48,6 +58,8 @@ pub(crate) struct Outcome {
     pub(crate) kept_above: usize,
     pub(crate) pages_zeroed: u64,
     pub(crate) over_budget: bool,
+    /// Most of the pages that were kept had not been written to since the last reset: all went back.
+    pub(crate) unneeded: bool,
     pub(crate) fallback: Option<Fallback>,
 }
 
@@ -76,12 +88,12 @@ impl Reset {
         self.keep_resident_bytes
     }
 
-    /// Makes every accessible byte of `region` zero. What is kept is counted apart below and above
-    /// `floor`, because the part above is about to become inaccessible.
+    /// Makes every accessible byte of `region` what it was at first: that of its image, or zero. What is kept is counted
+    /// apart below and above `floor`, because the part above is about to become inaccessible.
     ///
     /// # Errors
     /// The region's contents are unknown then: it must not be used again.
-    pub(crate) fn reset(&self, region: &mut Region, floor: usize) -> io::Result<Outcome> {
+    pub(crate) fn reset(&self, region: &mut Region, floor: usize, image: Option<&Image>) -> io::Result<Outcome> {
         #[cfg(test)]
         if self.switched_off {
             return Ok(Outcome::default());
@@ -95,21 +107,26 @@ impl Reset {
             region.decommit(0..end)?;
             return Ok(outcome);
         }
-        // Everything below is known to be zero.
+        // Everything below is known to be as it was at first.
         let mut clean_to = 0;
         let mut failure = None;
+        let mut look = Look::default();
         let base = region.base() as usize;
         let scanned = self.find(base..base + end, |found| {
             let (start, found_end) = (found.start - base, found.end - base);
             let room = self.keep_resident_bytes - outcome.kept_below - outcome.kept_above;
-            let zero_to = found_end.min(start.saturating_add(room));
-            if let Err(error) = region.fill(start..zero_to, 0) {
+            let restore_to = found_end.min(start.saturating_add(room));
+            let range = start..restore_to;
+            let restored = look
+                .at(region, range.clone(), image, self.page_bytes)
+                .and_then(|()| restore(region, range.clone(), image));
+            if let Err(error) = restored {
                 failure = Some(error);
                 return Visit::Stop;
             }
-            outcome.keep(start..zero_to, floor, self.page_bytes);
-            clean_to = zero_to;
-            if zero_to == found_end {
+            outcome.keep(range, floor, self.page_bytes);
+            clean_to = restore_to;
+            if restore_to == found_end {
                 return Visit::Continue;
             }
             outcome.over_budget = true;
@@ -121,6 +138,11 @@ impl Reset {
         outcome.fallback = scanned.err();
         if outcome.over_budget || outcome.fallback.is_some() {
             region.decommit(clean_to..end)?;
+        }
+        if look.says_unneeded() {
+            region.decommit(0..end)?;
+            (outcome.kept_below, outcome.kept_above) = (0, 0);
+            outcome.unneeded = true;
         }
         Ok(outcome)
     }
@@ -135,6 +157,52 @@ impl Reset {
                 FindError::Scan(ScanError::NoProgress) => Fallback::NoProgress,
                 FindError::Scan(ScanError::OutOfRange) => Fallback::OutOfRange,
             })
+    }
+}
+
+/// Writes the first contents over `range` of a region.
+fn restore(region: &mut Region, range: Range<usize>, image: Option<&Image>) -> io::Result<()> {
+    let contents = image.map_or(&[] as &[u8], Image::contents);
+    let image_end = contents.len().clamp(range.start, range.end);
+    region.copy(
+        range.start,
+        contents.get(range.start..image_end).unwrap_or_default(),
+    )?;
+    region.fill(image_end..range.end, 0)
+}
+
+/// Looks at a few of the pages that are found: those that are as they were at first are kept for nothing, and restoring
+/// them at every reset costs more than the faults of who needs them next.
+#[derive(Default)]
+struct Look {
+    pages: usize,
+    unchanged: usize,
+}
+
+impl Look {
+    fn at(
+        &mut self,
+        region: &mut Region,
+        range: Range<usize>,
+        image: Option<&Image>,
+        page_bytes: usize,
+    ) -> io::Result<()> {
+        let contents = image.map_or(&[] as &[u8], Image::contents);
+        let first = range.start.next_multiple_of(page_bytes * PAGES_TO_A_LOOK);
+        for start in (first..range.end).step_by(page_bytes * PAGES_TO_A_LOOK) {
+            let page = &*region.bytes(start..start + page_bytes)?;
+            let unchanged = match contents.get(start..start + page_bytes) {
+                Some(contents) => page == contents,
+                None => page.chunks(ZEROS.len()).all(|part| ZEROS.starts_with(part)),
+            };
+            self.pages += 1;
+            self.unchanged += usize::from(unchanged);
+        }
+        Ok(())
+    }
+
+    fn says_unneeded(&self) -> bool {
+        self.pages >= LOOKS_TO_BELIEVE && self.unchanged > self.pages / 2
     }
 }
 

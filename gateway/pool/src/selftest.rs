@@ -6,6 +6,7 @@ use rustix::param::page_size;
 
 use crate::{
     error::Error,
+    image::Image,
     pagemap::Visit,
     region::Region,
     reset::{Finder, PageMap, Reset},
@@ -84,14 +85,35 @@ fn try_method(method: ResetMethod, keep_resident_bytes: usize) -> io::Result<Res
     region.set_accessible(PAGES * page)?;
     finds_every_dirty_page(&finder, &mut region, page)?;
     let reset = Reset::new(finder, keep_resident_bytes);
-    let outcome = reset.reset(&mut region, 0)?;
+    let outcome = reset.reset(&mut region, 0, None)?;
     if outcome.fallback.is_some() {
         return Err(io::Error::other("it failed when used a second time"));
     }
     if !region.is_zero() {
         return Err(io::Error::other("it left bytes behind"));
     }
+    restores_an_image(&reset, &mut region, page)?;
     Ok(reset)
+}
+
+/// Tries the reset on pages of a file, of which some are written to, and on those behind them.
+fn restores_an_image(reset: &Reset, region: &mut Region, page: usize) -> io::Result<()> {
+    let image = Image::of_bytes(&[0xA5; IMAGE_PAGES].repeat(page))?;
+    let (file, offset) = image.place();
+    region.map(file, offset, image.bytes())?;
+    for index in DIRTY {
+        region.fill(index * page..(index + 1) * page, 0x5A)?;
+    }
+    region.page_out(SWAPPED * page..(SWAPPED + 1) * page);
+    reset.reset(region, 0, Some(&image))?;
+    let (own, rest) = region.bytes(0..PAGES * page)?.split_at(image.bytes());
+    if own == image.contents() && rest.iter().all(|byte| *byte == 0) {
+        Ok(())
+    } else {
+        Err(io::Error::other(
+            "it left bytes behind in a memory with an image",
+        ))
+    }
 }
 
 /// Pages of the region the test is made on.
@@ -99,6 +121,9 @@ const PAGES: usize = 16;
 
 /// The pages the test writes: alone, in a row, the first and the last.
 const DIRTY: [usize; 5] = [0, 3, 4, 9, PAGES - 1];
+
+/// Pages of the image, among which some are written to and after which others are.
+const IMAGE_PAGES: usize = 8;
 
 /// One of them, which the kernel is asked to swap out.
 const SWAPPED: usize = 4;

@@ -12,10 +12,14 @@ pub const DEFAULT_RESERVATION_BYTES: usize = 4 << 30;
 /// below it need no bounds checks either.
 pub const DEFAULT_GUARD_BYTES: usize = 32 << 20;
 
-/// Bytes of one returned memory that are zeroed in place: 1 MiB. Zeroing a page costs some tens of
-/// nanoseconds, giving it back and faulting it in again ten times that and an interrupt to every
-/// core; a page kept for nothing is zeroed at every return, so there is an end to it.
-pub const DEFAULT_KEEP_RESIDENT_BYTES: usize = 1 << 20;
+/// Bytes of one returned memory that are zeroed in place, or overwritten with its image: 16 MiB, more than the requests
+/// of interpreters write to. Zeroing a page costs some tens of nanoseconds, giving it back and faulting it in again ten
+/// times that and an interrupt to every core. A page kept for nothing is zeroed at every return, so when most are,
+/// everything goes back.
+pub const DEFAULT_KEEP_RESIDENT_BYTES: usize = 16 << 20;
+
+/// Bytes that the warm memories of one worker keep resident, and its warm stacks: 256 MiB. What would be more is unmapped.
+pub const DEFAULT_MAX_WARM_BYTES_PER_WORKER: usize = 256 << 20;
 
 /// Memories at once, in use or warm: 10,000, which is 40 TiB of the 128 TiB a process can address.
 pub const DEFAULT_MAX_MEMORIES: usize = 10_000;
@@ -49,6 +53,9 @@ pub struct Settings {
     pub max_stacks: usize,
     /// Warm memories, and warm stacks, kept by one worker; one more is unmapped on return.
     pub max_warm_per_worker: usize,
+    /// Bytes that the warm memories of one worker keep resident, and its warm stacks; what would be more is unmapped on
+    /// return.
+    pub max_warm_bytes_per_worker: usize,
     /// The first method to try; those after it are taken if it does not pass the self-test.
     /// [`ResetMethod::Madvise`] trusts nothing but the kernel's own zeroing, at several times the
     /// cost of an instance.
@@ -64,6 +71,7 @@ impl Default for Settings {
             max_memories: DEFAULT_MAX_MEMORIES,
             max_stacks: DEFAULT_MAX_STACKS,
             max_warm_per_worker: DEFAULT_MAX_WARM_PER_WORKER,
+            max_warm_bytes_per_worker: DEFAULT_MAX_WARM_BYTES_PER_WORKER,
             reset_method: ResetMethod::PagemapScan,
         }
     }
@@ -85,9 +93,9 @@ impl Settings {
     }
 }
 
-/// A memory and a stack are two mappings each (accessible, guard). A fifth of the limit for each
-/// kind lets both be full and leaves a fifth for compiled code, files and the allocator.
-const MAPPINGS_DIVISOR: usize = 5;
+/// A memory is up to three mappings (its image, the rest that is accessible, the guard) and a stack is two. A sixth of the
+/// limit for each kind lets both be full and leaves a sixth for compiled code, files and the allocator.
+const MAPPINGS_DIVISOR: usize = 6;
 
 /// WebAssembly's page size, a multiple of every host's: sizes that are multiples of it can be
 /// protected and compared without rounding.

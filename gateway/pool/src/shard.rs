@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, io, mem::ManuallyDrop, sync::Arc};
 use parking_lot::Mutex;
 
 use crate::{
+    image::Image,
     metrics::{Events, Usage},
     region::Region,
     reset::{Fallback, Outcome, Reset},
-    slots::{Key, Shared},
+    slots::{Contents, Key, Shared},
 };
 
 /// One worker's free lists. On cache lines of its own, so that workers do not slow each other down.
@@ -39,12 +40,14 @@ struct FreeList {
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) region: Region,
-    /// Zero pages kept in the part that stays accessible.
+    /// Clean pages kept in the part that stays accessible.
     kept_bytes: usize,
-    /// Zero pages kept, at most, in the part that an earlier instance grew into.
+    /// Clean pages kept, at most, in the part that an earlier instance grew into.
     tail_kept_bytes: usize,
     /// The end of that part.
     tail_end: usize,
+    /// The bytes that it begins with; zeros without one.
+    image: Option<Arc<Image>>,
 }
 
 /// A region in use. Dropping it resets the region and returns it to the shard it came from.
@@ -150,7 +153,9 @@ impl Shard {
             match cleaned {
                 Ok(outcome) => {
                     state.events.record(&outcome);
-                    if state.warm < self.shared.max_warm_per_worker {
+                    let resident = state.warm_resident_bytes + slot.resident_bytes();
+                    if state.warm < self.shared.max_warm_per_worker && resident <= self.shared.max_warm_bytes_per_worker
+                    {
                         state.push(key, slot);
                         return;
                     }
@@ -214,17 +219,30 @@ impl State {
 }
 
 impl Slot {
+    /// A slot of a new region, which begins with an image.
+    ///
+    /// # Errors
+    /// The kernel's, or that the image does not fit.
+    pub(crate) fn of_image(mut region: Region, image: Arc<Image>) -> io::Result<Self> {
+        let (file, offset) = image.place();
+        region.map(file, offset, image.bytes())?;
+        Ok(Self {
+            image: Some(image),
+            ..Self::from(region)
+        })
+    }
+
     fn resident_bytes(&self) -> usize {
         self.kept_bytes + self.tail_kept_bytes
     }
 
-    /// Zeroes the region, if the next holder may expect that, and takes back what it grew.
+    /// Puts the first contents back, if the next holder may expect that, and takes back what it grew.
     fn clean(&mut self, key: Key, reset: &Reset) -> io::Result<Outcome> {
-        if !key.zeroed {
+        if key.contents == Contents::Any {
             return Ok(Outcome::default());
         }
         let grown_to = self.region.accessible();
-        let outcome = reset.reset(&mut self.region, key.bytes)?;
+        let outcome = reset.reset(&mut self.region, key.bytes, self.image.as_deref())?;
         self.kept_bytes = outcome.kept_below;
         if grown_to > key.bytes {
             self.region.set_accessible(key.bytes)?;
@@ -257,6 +275,7 @@ impl From<Region> for Slot {
             kept_bytes: 0,
             tail_kept_bytes: 0,
             tail_end: 0,
+            image: None,
         }
     }
 }
@@ -266,6 +285,7 @@ impl Events {
         self.resets += 1;
         self.pages_zeroed += outcome.pages_zeroed;
         self.over_budget += u64::from(outcome.over_budget);
+        self.unneeded += u64::from(outcome.unneeded);
         match outcome.fallback {
             None => {}
             Some(Fallback::ScanFailed) => self.fallbacks.scan_failed += 1,

@@ -5,17 +5,23 @@
 //! and no cache line is shared. The cap counts regions that exist, so that taking and returning a
 //! warm one does not touch it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    io,
+    num::NonZeroU64,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use crate::{
     error::{Exhausted, Refusal},
+    image::Image,
     metrics::Usage,
     region::Region,
     reset::Reset,
-    shard::{Lease, Shard},
+    settings::Settings,
+    shard::{Lease, Shard, Slot},
 };
 
 /// All slots of one kind.
@@ -31,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) kind: Kind,
     pub(crate) reset: Arc<Reset>,
     pub(crate) max_warm_per_worker: usize,
+    pub(crate) max_warm_bytes_per_worker: usize,
     limit: usize,
     /// Regions that exist, in use, warm or leaked.
     total: AtomicUsize,
@@ -53,8 +60,17 @@ pub(crate) enum Kind {
 pub(crate) struct Key {
     /// Accessible bytes, a multiple of the page size.
     pub(crate) bytes: usize,
-    /// True if it reads as zeros.
-    pub(crate) zeroed: bool,
+    pub(crate) contents: Contents,
+}
+
+/// The bytes that a new holder finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Contents {
+    /// Whatever the last one left.
+    Any,
+    Zeros,
+    /// Those of the image of this name, then zeros.
+    Image(NonZeroU64),
 }
 
 /// Shards for each core: threads are numbered as they come, and a few that are not workers must not
@@ -62,14 +78,14 @@ pub(crate) struct Key {
 const SHARDS_PER_CORE: usize = 4;
 
 impl Slots {
-    pub(crate) fn new(kind: Kind, reset: Arc<Reset>, limit: usize, max_warm_per_worker: usize) -> Self {
-        let total = AtomicUsize::new(0);
+    pub(crate) fn new(kind: Kind, reset: Arc<Reset>, limit: usize, settings: &Settings) -> Self {
         let shared = Arc::new(Shared {
             kind,
             reset,
-            max_warm_per_worker,
+            max_warm_per_worker: settings.max_warm_per_worker,
+            max_warm_bytes_per_worker: settings.max_warm_bytes_per_worker,
             limit,
-            total,
+            total: AtomicUsize::new(0),
         });
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let shards = (0..cores * SHARDS_PER_CORE)
@@ -78,8 +94,20 @@ impl Slots {
         Self { shards, shared }
     }
 
-    /// A region of this size: warm from this worker, warm from another, or new.
+    /// A region of `bytes` that begins with an image: warm from this worker, warm from another, or new.
+    pub(crate) fn take_image(&self, bytes: usize, image: &Arc<Image>) -> Result<Lease, Refusal> {
+        let contents = Contents::Image(image.id());
+        self.take_or(Key { bytes, contents }, |slots, key| {
+            Slot::of_image(slots.create(key)?, Arc::clone(image))
+        })
+    }
+
+    /// A region of this size without an image: warm from this worker, warm from another, or new.
     pub(crate) fn take(&self, key: Key) -> Result<Lease, Refusal> {
+        self.take_or(key, |slots, key| Ok(slots.create(key)?.into()))
+    }
+
+    fn take_or(&self, key: Key, create: impl FnOnce(&Shared, Key) -> io::Result<Slot>) -> Result<Lease, Refusal> {
         let mut others = self.order();
         let Some(home) = others.next() else {
             return Err(self.shared.exhausted());
@@ -102,12 +130,9 @@ impl Slots {
                 return Err(self.shared.exhausted());
             }
         }
-        let region = self
-            .shared
-            .create(key)
-            .inspect_err(|_| self.shared.forget())?;
+        let slot = create(&self.shared, key).inspect_err(|_| self.shared.forget())?;
         home.count(|events| events.created += 1);
-        Ok(Lease::new(region.into(), key, home.clone()))
+        Ok(Lease::new(slot, key, home.clone()))
     }
 
     /// Unmaps what has been idle since the last call; says how many.
@@ -150,7 +175,7 @@ impl Shared {
         self.total.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn create(&self, key: Key) -> Result<Region, Refusal> {
+    fn create(&self, key: Key) -> io::Result<Region> {
         let mut region = match self.kind {
             Kind::Memory {
                 reservation_bytes,

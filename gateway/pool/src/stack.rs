@@ -5,7 +5,12 @@ use std::ops::Range;
 use rustix::param::page_size;
 use wasmtime::{StackCreator, StackMemory};
 
-use crate::{error::Refusal, pool::Pool, shard::Lease, slots::Key};
+use crate::{
+    error::Refusal,
+    pool::Pool,
+    shard::Lease,
+    slots::{Contents, Key},
+};
 
 /// A stack in use by one store.
 struct PooledStack {
@@ -17,8 +22,13 @@ struct PooledStack {
 // behind a guard that is never made accessible; zeroed and other stacks are never exchanged.
 unsafe impl StackCreator for Pool {
     fn new_stack(&self, size: usize, zeroed: bool) -> wasmtime::Result<Box<dyn StackMemory>> {
+        let contents = if zeroed {
+            Contents::Zeros
+        } else {
+            Contents::Any
+        };
         let lease = stack_bytes(size)
-            .and_then(|bytes| self.stacks().take(Key { bytes, zeroed }))
+            .and_then(|bytes| self.stacks().take(Key { bytes, contents }))
             .map_err(|refusal| self.refused(refusal))?;
         Ok(Box::new(PooledStack { lease }))
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{EngineKind, World};
 
-/// Active data that is copied into memory at each instantiation takes about 70 µs a megabyte; mapping it
+/// Active data that is copied into memory at each instantiation takes about 70 µs a megabyte; having wasmtime map it
 /// copy-on-write costs page faults and interrupts to other cores instead, which is as much at about this size.
 const COPY_ON_WRITE_BYTES: u64 = 1 << 20;
 
@@ -31,9 +31,15 @@ impl fmt::Display for Choice {
     }
 }
 
-/// The engine for a component with so many bytes of data to copy for each instance, unless the configuration asks for
-/// one. Where there is no pool it is always the other: what a configuration asks for serves on any system.
-pub(super) fn choose(world: World, active_data: u64, wanted: Option<EngineKind>, has_pool: bool) -> Choice {
+/// The engine for a component with so many bytes of data to copy for each instance, of which `imaged` may be mapped
+/// instead, unless the configuration asks for one. Where there is no pool it is always the other: what a configuration asks for serves on any system.
+pub(super) fn choose(
+    world: World,
+    active_data: u64,
+    imaged: u64,
+    wanted: Option<EngineKind>,
+    has_pool: bool,
+) -> Choice {
     if !has_pool {
         return Choice {
             world,
@@ -48,15 +54,21 @@ pub(super) fn choose(world: World, active_data: u64, wanted: Option<EngineKind>,
             reason: "the configuration asks for it".to_owned(),
         };
     }
-    let engine = if active_data > COPY_ON_WRITE_BYTES {
+    let copied = active_data.saturating_sub(imaged);
+    let engine = if copied > COPY_ON_WRITE_BYTES {
         EngineKind::CopyOnWrite
     } else {
         EngineKind::Pool
     };
+    let mapped = if imaged > 0 {
+        format!(", {imaged} mapped")
+    } else {
+        String::new()
+    };
     Choice {
         world,
         engine,
-        reason: format!("{active_data} bytes of data to copy for each instance"),
+        reason: format!("{copied} bytes of data to copy for each instance{mapped}"),
     }
 }
 
@@ -66,23 +78,25 @@ mod tests {
 
     #[test]
     fn a_component_with_more_data_than_a_megabyte_is_mapped_copy_on_write() {
-        let small = choose(World::Proxy, 1000, None, true);
+        let small = choose(World::Proxy, 1000, 0, None, true);
         assert_eq!(small.engine, EngineKind::Pool);
         assert!(small.reason.starts_with("1000 bytes"), "{}", small.reason);
-        let large = choose(World::Proxy, (1 << 20) + 1, None, true);
+        let large = choose(World::Proxy, (1 << 20) + 1, 0, None, true);
         assert_eq!(large.engine, EngineKind::CopyOnWrite);
+        let mapped = choose(World::Proxy, 10 << 20, 10 << 20, None, true);
+        assert_eq!(mapped.engine, EngineKind::Pool);
     }
 
     #[test]
     fn what_the_configuration_asks_for_is_not_weighed() {
-        let choice = choose(World::Proxy, 0, Some(EngineKind::CopyOnWrite), true);
+        let choice = choose(World::Proxy, 0, 0, Some(EngineKind::CopyOnWrite), true);
         assert_eq!(choice.engine, EngineKind::CopyOnWrite);
     }
 
     #[test]
     fn without_a_pool_there_is_one_engine_whatever_the_configuration_asks_for() {
         for wanted in [None, Some(EngineKind::Pool), Some(EngineKind::CopyOnWrite)] {
-            let choice = choose(World::Proxy, 1000, wanted, false);
+            let choice = choose(World::Proxy, 1000, 0, wanted, false);
             assert_eq!(choice.engine, EngineKind::CopyOnWrite);
         }
     }

@@ -8,6 +8,7 @@ mod collector;
 mod copy_on_write;
 mod epoch;
 mod families;
+mod images;
 #[cfg(target_os = "linux")]
 mod pool;
 #[cfg(not(target_os = "linux"))]
@@ -24,7 +25,9 @@ pub use choice::Choice;
 pub(crate) use collector::EngineCollector;
 pub(crate) use copy_on_write::SlotUse;
 use families::Families;
+pub(crate) use images::ImagedMemory;
 use pool::Pooled;
+pub(crate) use pool::{Images, open_images};
 pub(crate) use share::{Slots, shares};
 pub use world::World;
 
@@ -138,10 +141,10 @@ impl Engines {
         }
     }
 
-    /// The choice for a component with so many bytes of data to copy for each instance, unless the configuration asks
-    /// for one.
-    pub(crate) fn choose(&self, world: World, active_data: u64, wanted: Option<EngineKind>) -> Choice {
-        choice::choose(world, active_data, wanted, self.pool.is_some())
+    /// The choice for a component with so many bytes of data to copy for each instance, of which `imaged` may be mapped
+    /// instead, unless the configuration asks for one.
+    pub(crate) fn choose(&self, world: World, active_data: u64, imaged: u64, wanted: Option<EngineKind>) -> Choice {
+        choice::choose(world, active_data, imaged, wanted, self.pool.is_some())
     }
 
     /// Gives memory of the first engine's idle slots back.

@@ -1,10 +1,10 @@
 //! The place of `wasmgate-pool` on systems that it does not know: every package runs in the second engine.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, fs::File, io, sync::Arc};
 
 use wasmtime::{Config, Engine};
 
-use super::{Slots, families::Families};
+use super::{ImagedMemory, Slots, families::Families};
 
 /// Leaves an engine that only compiles as it is.
 #[expect(
@@ -13,6 +13,21 @@ use super::{Slots, families::Families};
 )]
 pub(super) fn lay_out(_: &mut Config) -> wasmtime::Result<()> {
     Ok(())
+}
+
+/// Images that nobody has.
+pub(crate) struct Images(Infallible);
+
+/// Says that there are none.
+pub(crate) fn open_images(_: &File, _: u64, _: &[ImagedMemory], _: usize) -> io::Result<Images> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+impl Images {
+    pub(crate) async fn instantiate<T>(self: Arc<Self>, instantiation: impl Future<Output = T>) -> T {
+        drop(instantiation);
+        match self.0 {}
+    }
 }
 
 /// An engine that nobody has.

@@ -271,7 +271,12 @@ where
     B::Error: Into<Error>,
 {
     let started = Instant::now();
-    let instance = loaded.handler.instantiate_async(&mut *store).await;
+    let instantiation = loaded.handler.instantiate_async(&mut *store);
+    let instance = match &loaded.images {
+        None => instantiation.await,
+        // In a box, so that the others' tasks stay small.
+        Some(images) => Box::pin(Arc::clone(images).instantiate(instantiation)).await,
+    };
     let instance = instance.map_err(|error| error.context(NoInstance))?;
     account
         .metrics()

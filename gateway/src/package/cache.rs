@@ -148,6 +148,11 @@ impl CompiledCode {
         &self.path
     }
 
+    /// The number of bytes in front of the seal.
+    pub(super) fn bytes(&self) -> u64 {
+        self.stamp.bytes.saturating_sub(SEAL_BYTES as u64)
+    }
+
     /// Checks that the file is fit to be loaded: still the one that was looked at, which is told without reading it,
     /// or another one with a seal that fits, as when two gateways share a directory.
     ///

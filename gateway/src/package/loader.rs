@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    io::Seek as _,
+    io::{Read, Seek as _},
     os::fd::AsRawFd as _,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -21,6 +21,7 @@ use super::{
     cache::{CodeCache, CompiledCode, Unfit},
     check,
     compiler::{CompileLimits, Compiler},
+    image::{ImagePlan, Imaged},
     recompile::Recompilation,
     survey::{Start, Survey},
     world,
@@ -58,6 +59,8 @@ pub struct Registered {
     pub choice: Choice,
     /// Its compiled code.
     pub code: CompiledCode,
+    /// The images behind its code, with which memories begin.
+    pub(super) images: ImagePlan,
     /// The slots of the engine that each of its instances takes.
     pub(crate) slots: Slots,
     /// Bytes of an instance's globals.
@@ -158,12 +161,24 @@ impl Loader {
         let survey = Survey::parse(&bytes).map_err(|error| invalid(error.to_string()))?;
         let world = world::of(&survey, source)?;
         check::start(&survey.start, package.limits.memory, source)?;
-        let choice = self.engines.choose(world, survey.active_data, wanted);
+        let imaged = match wanted {
+            Some(EngineKind::CopyOnWrite) => None,
+            _ => Imaged::of(&bytes, &survey).map_err(|error| invalid(error.to_string()))?,
+        };
+        let choice = self.engines.choose(
+            world,
+            survey.active_data,
+            imaged.as_ref().map_or(0, Imaged::data),
+            wanted,
+        );
+        let imaged = imaged.filter(|_| choice.engine == EngineKind::Pool);
+        let images = imaged.as_ref().map(Imaged::plan).unwrap_or_default();
         let engine = self.engine(choice.engine, source)?;
-        let key = compatibility(engine);
+        let key = key(engine, &images);
         let registered = |choice, code| Registered {
             choice,
             code,
+            images,
             slots: slots(&survey.start),
             globals: survey.start.globals,
             pulled: pulled.cloned(),
@@ -174,11 +189,18 @@ impl Loader {
         }
         // Observed when it goes, however that is.
         let _compiling = self.metrics.compilation.start_timer();
+        let work = Work {
+            kind: choice.engine,
+            bytes: &bytes,
+            imaged: imaged.as_ref(),
+            key: &key,
+            source,
+        };
         loop {
             let made = if Compiler::is_apart() {
-                self.compile_apart(choice.engine, &bytes, &key, source)?
+                self.compile_apart(work)?
             } else {
-                Some(self.compile_here(choice.engine, &bytes, &key, source)?)
+                Some(self.compile_here(work)?)
             };
             if let Some(code) = made.or_else(|| self.cache.find(&bytes, &key)) {
                 return Ok(registered(choice, code));
@@ -188,25 +210,22 @@ impl Loader {
     }
 
     /// Compiles a component in a process of its own; `None` if another package's is the same and was just compiled.
-    fn compile_apart(
-        &self,
-        kind: EngineKind,
-        bytes: &[u8],
-        key: &str,
-        source: &Path,
-    ) -> Result<Option<CompiledCode>, PackageError> {
+    fn compile_apart(&self, work: Work<'_>) -> Result<Option<CompiledCode>, PackageError> {
+        let Work { kind, source, .. } = work;
+        let name = self.cache.path(work.bytes, work.key);
         let made = self
             .compiler
-            .compile(&self.cache.path(bytes, key), kind, bytes, |mut code| {
+            .compile(&name, kind, work.compiled(), |mut code| {
                 self.metrics.compilations.inc();
                 let component = map_made(self.engine(kind, source)?, &code);
                 let component = component.map_err(|error| check::uncompiled(&error, source))?;
                 self.check(kind, &component, source)?;
-                code.rewind().map_err(|error| PackageError::Cache {
-                    path: self.cache.path(bytes, key),
+                let length = code.rewind().and_then(|()| code.metadata());
+                let length = length.map_err(|error| PackageError::Cache {
+                    path: name.clone(),
                     error,
                 })?;
-                self.cache.keep(bytes, key, code)
+                self.keep(work, code, length.len())
             });
         match made {
             Ok(made) => made.transpose(),
@@ -215,14 +234,9 @@ impl Loader {
     }
 
     /// Compiles a component in this process.
-    fn compile_here(
-        &self,
-        kind: EngineKind,
-        bytes: &[u8],
-        key: &str,
-        source: &Path,
-    ) -> Result<CompiledCode, PackageError> {
-        let component = Component::new(self.engine(kind, source)?, bytes);
+    fn compile_here(&self, work: Work<'_>) -> Result<CompiledCode, PackageError> {
+        let Work { kind, source, .. } = work;
+        let component = Component::new(self.engine(kind, source)?, work.compiled());
         let component = component.map_err(|error| check::uncompiled(&error, source))?;
         self.metrics.compilations.inc();
         self.check(kind, &component, source)?;
@@ -232,7 +246,17 @@ impl Loader {
                 path: source.to_owned(),
                 error: format!("{error:#}"),
             })?;
-        self.cache.keep(bytes, key, code.as_slice())
+        self.keep(work, code.as_slice(), code.len() as u64)
+    }
+
+    /// Keeps code of this length, and behind it the images of what was taken out of its source.
+    fn keep(&self, work: Work<'_>, code: impl Read, length: u64) -> Result<CompiledCode, PackageError> {
+        match work.imaged {
+            None => self.cache.keep(work.bytes, work.key, code),
+            Some(imaged) => self
+                .cache
+                .keep(work.bytes, work.key, code.chain(imaged.behind(length))),
+        }
     }
 
     /// Refuses a component that takes too much, or that cannot be linked here.
@@ -245,7 +269,7 @@ impl Loader {
 
     /// Returns whether code is that of these bytes, and still there.
     fn is_still(&self, known: &Registered, bytes: &[u8], source: &Path) -> Result<bool, PackageError> {
-        let key = compatibility(self.engine(known.choice.engine, source)?);
+        let key = key(self.engine(known.choice.engine, source)?, &known.images);
         Ok(known.code.is_of(bytes, &key) && known.code.check().is_ok())
     }
 
@@ -264,6 +288,7 @@ impl Loader {
             let bytes = image.end.addr().saturating_sub(image.start.addr());
             Ok(Loaded {
                 handler: self.prepare(kind, &component)?,
+                images: registered.images.open(code)?,
                 bytes,
                 globals: registered.globals,
             })
@@ -356,6 +381,26 @@ impl Loader {
     }
 }
 
+/// A component to compile.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    kind: EngineKind,
+    /// The component as it came.
+    bytes: &'a [u8],
+    /// What is compiled instead, and its images.
+    imaged: Option<&'a Imaged>,
+    /// The engine's name for its code.
+    key: &'a str,
+    /// The name by which people know it.
+    source: &'a Path,
+}
+
+impl<'a> Work<'a> {
+    fn compiled(&self) -> &'a [u8] {
+        self.imaged.map_or(self.bytes, |imaged| &imaged.component)
+    }
+}
+
 /// The slots that an instance takes.
 fn slots(start: &Start) -> Slots {
     let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
@@ -417,6 +462,12 @@ fn link(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
     instance::link(&mut linker)?;
     linker.allow_shadowing(false);
     Ok(linker)
+}
+
+/// Tells code apart that is not the other's: of engines that cannot load each other's, with images and without.
+fn key(engine: &Engine, images: &ImagePlan) -> String {
+    let kind = if images.is_empty() { "" } else { "-image" };
+    format!("{}{kind}", compatibility(engine))
 }
 
 /// Tells engines apart that cannot load each other's code.

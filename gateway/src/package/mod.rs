@@ -8,6 +8,7 @@ mod check;
 pub(crate) mod compiler;
 mod error;
 mod eviction;
+mod image;
 mod loader;
 mod recompile;
 mod survey;

@@ -28,6 +28,8 @@ pub(super) struct Survey {
     pub(super) start: Start,
     /// There is code in it.
     pub(super) has_code: bool,
+    /// Where the modules begin whose instances are counted.
+    counted: Vec<usize>,
     /// The largest module in every respect.
     largest: Start,
 }
@@ -47,6 +49,8 @@ pub(super) struct Start {
     pub(super) tables: u64,
     /// Functions, with those that its modules import.
     pub(super) functions: u64,
+    /// Instances of the modules that are counted.
+    pub(super) counted: u64,
     /// A component that came as a value is in it, of which nothing is known.
     pub(super) is_unknown: bool,
 }
@@ -67,14 +71,21 @@ impl Survey {
     /// # Errors
     /// When they cannot be read as WebAssembly; the compiler will say it better.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, BinaryReaderError> {
-        let first = Self::parse_with(bytes, Start::default())?;
-        // Which module is the largest is known only at the end.
-        Self::parse_with(bytes, first.largest)
+        Self::parse_counting(bytes, Vec::new())
     }
 
-    fn parse_with(bytes: &[u8], largest: Start) -> Result<Self, BinaryReaderError> {
+    /// As [`parse`](Self::parse), and counts the instances of the modules that begin at these places, as often as they
+    /// are named.
+    pub(super) fn parse_counting(bytes: &[u8], counted: Vec<usize>) -> Result<Self, BinaryReaderError> {
+        let first = Self::parse_with(bytes, Start::default(), counted)?;
+        // Which module is the largest is known only at the end.
+        Self::parse_with(bytes, first.largest, first.counted)
+    }
+
+    fn parse_with(bytes: &[u8], largest: Start, counted: Vec<usize>) -> Result<Self, BinaryReaderError> {
         let mut survey = Self {
             largest,
+            counted,
             ..Self::default()
         };
         let mut open = Vec::<Open>::new();
@@ -86,11 +97,18 @@ impl Survey {
 
     fn read(&mut self, payload: Payload<'_>, open: &mut Vec<Open>) -> Result<(), BinaryReaderError> {
         match &payload {
-            Payload::Version { encoding, .. } => {
+            Payload::Version {
+                encoding, range, ..
+            } => {
                 let is_module = *encoding == Encoding::Module;
                 self.has_code |= is_module;
+                let counted = self.counted.iter().filter(|at| **at == range.start).count();
                 open.push(Open {
                     is_module,
+                    start: Start {
+                        counted: counted as u64,
+                        ..Start::default()
+                    },
                     ..Open::default()
                 });
             }
@@ -277,6 +295,7 @@ impl Start {
             memories: join(self.memories, other.memories),
             tables: join(self.tables, other.tables),
             functions: join(self.functions, other.functions),
+            counted: join(self.counted, other.counted),
             is_unknown: self.is_unknown || other.is_unknown,
         }
     }

@@ -1,10 +1,19 @@
 //! A guest that looks for what an earlier guest left behind, and leaves something itself.
 
-use wasmtime::{Engine, Instance, Module, Result, Store, TypedFunc};
+use std::{
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use wasmtime::{Engine, Error, Instance, Module, Result, Store, TypedFunc};
+
+use super::{Image, ImageOf, Images};
 
 /// A compiled canary with a memory of a given size.
 pub(crate) struct Canary {
     module: Module,
+    images: Arc<Images>,
 }
 
 /// The deeds of one instance after looking.
@@ -21,13 +30,43 @@ pub(crate) struct Visit {
 impl Canary {
     /// A canary that starts with `pages` of 64 KiB.
     pub(crate) fn new(engine: &Engine, pages: u32) -> Result<Self> {
-        let text = GUEST.replace("PAGES", &pages.to_string());
+        Self::beginning_with(engine, pages, 0, Images::default())
+    }
+
+    /// A canary that starts with `pages` of 64 KiB, of which the first `words` are an image.
+    pub(crate) fn with_image(engine: &Engine, pages: u32, words: u32) -> Result<Self> {
+        let contents: Vec<u8> = (0..u64::from(words))
+            .flat_map(|word| (word * 8).wrapping_mul(PATTERN).to_le_bytes())
+            .collect();
+        let image = ImageOf {
+            minimum_bytes: pages as usize * 65_536,
+            maximum_pages: None,
+            image: Arc::new(Image::of_bytes(&contents)?),
+        };
+        Self::beginning_with(engine, pages, words, Images::new(vec![image], 1))
+    }
+
+    fn beginning_with(engine: &Engine, pages: u32, words: u32, images: Images) -> Result<Self> {
+        let text = GUEST
+            .replace("PAGES", &pages.to_string())
+            .replace("IMAGE_END", &(words * 8).to_string())
+            .replace("PATTERN", &PATTERN.to_string());
         Ok(Self {
             module: Module::new(engine, wat::parse_str(text)?)?,
+            images: Arc::new(images),
         })
     }
 
-    /// Runs one instance to its end and returns how many words it found that were not zero.
+    fn instantiate(&self, store: &mut Store<()>) -> Result<Instance> {
+        let instantiation = async { Instance::new(store, &self.module, &[]) };
+        let instantiation = pin!(Arc::clone(&self.images).instantiate(instantiation));
+        match instantiation.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(made) => made,
+            Poll::Pending => Err(Error::msg("an instantiation that waits")),
+        }
+    }
+
+    /// Runs one instance to its end and returns how many words it found that were neither zero nor its image's.
     pub(crate) fn visit(&self, visit: Visit) -> Result<i32> {
         let (_store, found) = self.visit_and_stay(visit)?;
         Ok(found)
@@ -36,7 +75,7 @@ impl Canary {
     /// As `visit`, but the instance lives on in the store.
     pub(crate) fn visit_and_stay(&self, visit: Visit) -> Result<(Store<()>, i32)> {
         let mut store = Store::new(self.module.engine(), ());
-        let instance = Instance::new(&mut store, &self.module, &[])?;
+        let instance = self.instantiate(&mut store)?;
         let look: TypedFunc<(i32, i32), i32> = instance.get_typed_func(&mut store, "look")?;
         let grow: TypedFunc<u32, i32> = instance.get_typed_func(&mut store, "grow")?;
         let size: TypedFunc<(), i32> = instance.get_typed_func(&mut store, "size")?;
@@ -59,6 +98,9 @@ impl Canary {
     }
 }
 
+/// A word of an image is its address times this: no two are alike.
+const PATTERN: u64 = 0x9E37_79B9_7F4A_7C15;
+
 const GUEST: &str = r#"(module
   (memory (export "memory") PAGES)
   (func (export "size") (result i32) (i32.mul (memory.size) (i32.const 65536)))
@@ -69,7 +111,9 @@ const GUEST: &str = r#"(module
       (loop $next
         (br_if $done (i32.ge_u (local.get $at) (local.get $end)))
         (local.set $found (i32.add (local.get $found)
-          (i64.ne (i64.load (local.get $at)) (i64.const 0))))
+          (i64.ne (i64.load (local.get $at))
+            (select (i64.mul (i64.extend_i32_u (local.get $at)) (i64.const PATTERN)) (i64.const 0)
+              (i32.lt_u (local.get $at) (i32.const IMAGE_END))))))
         (local.set $at (i32.add (local.get $at) (i32.const 8)))
         (br $next)))
     (local.get $found))

@@ -20,11 +20,17 @@ const SIZES: [u32; 4] = [0, 1, 3, 20];
 /// Bytes kept: nothing, one page, part of the smallest memory, everything.
 const BUDGETS: [usize; 4] = [0, 4096, 40_000, 1 << 20];
 
+/// Words of images: a few of a page, some pages and part of one, and a whole memory.
+const IMAGES: [(u32, u32); 3] = [(1, 3), (3, 10_000), (20, 20 * 8192)];
+
 fn canaries(engine: &Engine) -> Vec<Canary> {
-    SIZES
+    let plain = SIZES
         .iter()
-        .map(|pages| Canary::new(engine, *pages).unwrap())
-        .collect()
+        .map(|pages| Canary::new(engine, *pages).unwrap());
+    let imaged = IMAGES
+        .iter()
+        .map(|(pages, words)| Canary::with_image(engine, *pages, *words).unwrap());
+    plain.chain(imaged).collect()
 }
 
 /// Sparse, dense, growing and trapping visits in turn.
@@ -48,7 +54,7 @@ fn every_method_and_budget_leaves_nothing_behind() {
             let (engine, pool) = engine(settings);
             assert_eq!(pool.metrics().reset_method, reset_method);
             let canaries = canaries(&engine);
-            for round in 0..60 {
+            for round in 0..70 {
                 let canary = &canaries[round % canaries.len()];
                 let found = canary.visit(nth_visit(round)).unwrap();
                 assert_eq!(
@@ -57,9 +63,12 @@ fn every_method_and_budget_leaves_nothing_behind() {
                 );
             }
             let memories = pool.metrics().memories;
-            assert_eq!((memories.live, memories.warm), (0, SIZES.len()));
+            assert_eq!(
+                (memories.live, memories.warm),
+                (0, SIZES.len() + IMAGES.len())
+            );
             assert_eq!(memories.events.fallbacks.total(), 0);
-            assert_eq!(memories.events.resets, 60);
+            assert_eq!(memories.events.resets, 70);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 #[path = "../../examples/canary/mod.rs"]
 mod canary;
+mod images;
 mod isolation;
 mod limits;
 mod reset;
@@ -10,6 +11,7 @@ mod stacks;
 use wasmtime::{Config, Engine};
 
 use crate::{
+    image::{Image, ImageOf, Images},
     pool::Pool,
     selftest::{self, ResetMethod},
     settings::Settings,

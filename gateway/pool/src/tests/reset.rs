@@ -9,7 +9,7 @@ use crate::{
     selftest::{self, ResetMethod},
     settings::Settings,
     shard::Lease,
-    slots::Key,
+    slots::{Contents, Key},
 };
 
 fn region(pages: usize) -> Region {
@@ -28,7 +28,7 @@ fn take_soiled(pool: &Pool, pages: usize) -> Lease {
         .memories()
         .take(Key {
             bytes,
-            zeroed: true,
+            contents: Contents::Zeros,
         })
         .unwrap();
     assert!(lease.region_mut().is_zero());
@@ -52,7 +52,7 @@ fn more_dirty_stretches_than_one_scan_reports_are_all_found() {
     for index in (0..1000).step_by(2) {
         region.fill(index * page..index * page + 1, 9).unwrap();
     }
-    let outcome = scanning(usize::MAX).reset(&mut region, 0).unwrap();
+    let outcome = scanning(usize::MAX).reset(&mut region, 0, None).unwrap();
     assert!(region.is_zero());
     assert_eq!(
         (outcome.pages_zeroed, outcome.kept_above),
@@ -66,7 +66,7 @@ fn clean_pages_are_neither_zeroed_nor_made_resident() {
     let mut region = region(1000);
     assert!(region.is_zero(), "which reads every page");
     region.fill(page..2 * page, 9).unwrap();
-    let outcome = scanning(usize::MAX).reset(&mut region, 0).unwrap();
+    let outcome = scanning(usize::MAX).reset(&mut region, 0, None).unwrap();
     assert_eq!(outcome.pages_zeroed, 1);
 }
 
@@ -75,7 +75,9 @@ fn pages_beyond_the_budget_go_back_and_read_as_zeros() {
     let page = page_size();
     let mut region = region(20);
     region.fill(0..20 * page, 9).unwrap();
-    let outcome = scanning(5 * page + 1).reset(&mut region, 3 * page).unwrap();
+    let outcome = scanning(5 * page + 1)
+        .reset(&mut region, 3 * page, None)
+        .unwrap();
     assert!(region.is_zero());
     assert!(outcome.over_budget);
     assert_eq!(
@@ -92,7 +94,7 @@ fn a_page_map_that_fails_sends_everything_back() {
     for broken in [Finder::Scan, Finder::Read] {
         let map = PageMap::with_file(nothing.try_clone().unwrap()).unwrap();
         let outcome = Reset::new(broken(map), 1 << 20)
-            .reset(&mut region, 0)
+            .reset(&mut region, 0, None)
             .unwrap();
         assert_eq!(outcome.fallback, Some(Fallback::ScanFailed));
         assert!(region.is_zero());
@@ -127,7 +129,7 @@ fn a_forked_process_does_not_believe_its_parents_page_map() {
     let bytes = 4 * page_size();
     let key = Key {
         bytes,
-        zeroed: true,
+        contents: Contents::Zeros,
     };
     drop(take_soiled(&pool, 4));
     // SAFETY: the child touches only this test's own pool and leaves with `_exit`.

@@ -47,6 +47,7 @@ fn usage(families: &mut Families, kind: &str, usage: &Usage) {
         ("reset", events.resets),
         ("pages_zeroed", events.pages_zeroed),
         ("over_budget", events.over_budget),
+        ("unneeded", events.unneeded),
         ("fallback", events.fallbacks.total()),
     ] {
         let labels = [("engine", engine.name()), ("kind", kind), ("event", event)];

@@ -2,10 +2,13 @@
 
 mod figures;
 
-use wasmgate_pool::{Pool, Settings};
+use std::{fs::File, io, sync::Arc};
+
+pub(crate) use wasmgate_pool::Images;
+use wasmgate_pool::{Image, ImageOf, Pool, Settings};
 use wasmtime::{Config, Engine};
 
-use super::{MAX_INSTANCES, Slots, epoch};
+use super::{ImagedMemory, MAX_INSTANCES, Slots, epoch};
 
 /// Memories of one instance: a component made of a main module and an adapter has two.
 const MEMORIES_PER_INSTANCE: usize = 2;
@@ -27,6 +30,24 @@ fn configure(config: &mut Config) -> wasmtime::Result<Pool> {
 /// When the machine cannot give a pool what it needs.
 pub(super) fn lay_out(config: &mut Config) -> wasmtime::Result<()> {
     configure(config).map(drop)
+}
+
+/// The images of these memories, which follow each other in `file` from the offset `at` on; each instance has so many
+/// such memories.
+///
+/// # Errors
+/// When they cannot be mapped.
+pub(crate) fn open_images(file: &File, mut at: u64, of: &[ImagedMemory], memories: usize) -> io::Result<Images> {
+    let mut images = Vec::with_capacity(of.len());
+    for of in of {
+        images.push(ImageOf {
+            minimum_bytes: of.minimum_bytes,
+            maximum_pages: of.maximum_pages,
+            image: Arc::new(Image::new(file.try_clone()?, at, of.image_bytes)?),
+        });
+        at += of.image_bytes as u64;
+    }
+    Ok(Images::new(images, memories))
 }
 
 /// The engine and its pool.

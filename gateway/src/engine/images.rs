@@ -1,0 +1,12 @@
+//! Memories that begin with an image instead of having their data copied.
+
+/// A memory that has an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ImagedMemory {
+    /// Its first size.
+    pub minimum_bytes: usize,
+    /// Its largest, in pages.
+    pub maximum_pages: Option<u64>,
+    /// The length of the image, a multiple of the host's pages.
+    pub image_bytes: usize,
+}
