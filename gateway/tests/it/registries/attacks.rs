@@ -61,7 +61,8 @@ async fn a_layer_that_is_far_too_large_is_not_asked_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_that_no_registry_gives_are_told_in_words() {
     let digest = format!("sha256:{}", sha256(b"other"));
-    let cases: Vec<(&str, Box<dyn Fn() -> Response + Send + Sync>, i32, &str)> = vec![
+    type Answer = Box<dyn Fn() -> Response + Send + Sync>;
+    let cases: Vec<(&str, Answer, i32, &str)> = vec![
         (
             "no JSON",
             Box::new(|| reply(200, &[], "<html>")),
