@@ -19,7 +19,7 @@ use crate::{
     account::Account,
     config::{Config, PackageConfig},
     egress,
-    engine::{self, EngineCollector, EngineKind, EngineLimits, Engines},
+    engine::{self, EngineCollector, EngineKind, EngineLimits, Engines, World},
     gateway::{Gateway, Shared},
     machine_memory::{MachineMemory, MemoryCollector},
     metrics::Metrics,
@@ -213,6 +213,13 @@ fn mistake(package: &PackageConfig, error: PackageError) -> Diagnostic {
     mistake
 }
 
+/// The packages that share slots: the pool is one for both worlds.
+const SHELVES: [(EngineKind, &[World]); 3] = [
+    (EngineKind::Pool, &[World::Proxy, World::Service]),
+    (EngineKind::CopyOnWrite, &[World::Proxy]),
+    (EngineKind::CopyOnWrite, &[World::Service]),
+];
+
 /// The number of instances that each package may have at once: its `concurrency`, or less where the engine's slots do
 /// not suffice for all.
 pub(super) fn shares(config: &Config, registered: &[Result<Registered, String>], engines: &Engines) -> Vec<usize> {
@@ -221,11 +228,13 @@ pub(super) fn shares(config: &Config, registered: &[Result<Registered, String>],
         .iter()
         .map(|package| package.limits.concurrency);
     let mut shares: Vec<_> = concurrency.collect();
-    for kind in [EngineKind::Pool, EngineKind::CopyOnWrite] {
+    for (kind, worlds) in SHELVES {
         let own = |(at, registered): (usize, &Result<Registered, String>)| {
             let registered = registered.as_ref().ok()?;
             let wanted = config.packages.get(at)?.limits.concurrency;
-            (registered.choice.engine == kind).then_some((at, (registered.slots, wanted)))
+            let choice = &registered.choice;
+            let is_here = choice.engine == kind && worlds.contains(&choice.world);
+            is_here.then_some((at, (registered.slots, wanted)))
         };
         let (places, wanted): (Vec<_>, Vec<_>) = registered.iter().enumerate().filter_map(own).unzip();
         for (at, share) in places

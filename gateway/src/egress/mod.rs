@@ -7,6 +7,7 @@ mod connect;
 mod counted;
 mod dapr;
 mod failed;
+mod life;
 mod outgoing;
 mod pool;
 mod resolve;
@@ -16,6 +17,7 @@ mod watched;
 use std::{future::Future, sync::Arc};
 
 use http::{HeaderName, HeaderValue, Method};
+use http_body_util::BodyExt as _;
 use wasmgate_dapr::{BuildingBlocks, InvocationDepth};
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks,
@@ -35,6 +37,7 @@ pub(crate) use body_errors::add_to_linker;
 pub(crate) use client::Client;
 pub(crate) use dapr::DAPR_ENDPOINT;
 pub(crate) use dapr::broken;
+pub(crate) use life::Life;
 pub(crate) use settings::{Prepared, Settings};
 
 /// One guest's door to the outside.
@@ -52,10 +55,16 @@ pub(crate) struct Egress {
     depth: InvocationDepth,
     /// What the guest may write of a body at once.
     chunk: usize,
+    /// The guest's life, if it is one of WASI 0.3.
+    life: Option<Life>,
 }
 
 type SendIo = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Result<(http::Response<WasiBody>, SendIo), Error>;
+type Sending = Box<dyn Future<Output = Sent> + Send>;
+
+/// A call under way: its task, the parts of the request, and the tables of the instance that know of it.
+pub(crate) const CALL_BYTES: usize = 4 << 10;
 
 impl Egress {
     /// A door for one instance of `package`, on the worker that `client` belongs to; what it sends belongs to the
@@ -79,7 +88,13 @@ impl Egress {
             kept: None,
             depth,
             chunk: CHUNK,
+            life: None,
         }
+    }
+
+    /// Lets no body go on without the guest, whose life this is.
+    pub(crate) fn tie_to(&mut self, life: Life) {
+        self.life = Some(life);
     }
 
     /// Bounds what the guest may write at once of the bodies that it begins from now on.
@@ -185,13 +200,38 @@ impl WasiHttpHooks for Egress {
         self.chunk
     }
 
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        self.chunk
+    }
+
     fn send_request(
         &mut self,
         mut request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         _: SendIo,
-    ) -> Box<dyn Future<Output = Sent> + Send> {
+    ) -> Sending {
         dapr::continue_trace(&mut request, self.trace.as_ref());
+        match self.life.clone() {
+            None => self.send(request, options),
+            Some(life) => self.send_in(life, request, options),
+        }
+    }
+}
+
+impl Egress {
+    /// Sends a request of a guest of WASI 0.3. The call counts as its memory until there is an answer: no resource
+    /// stands for it.
+    fn send_in(&mut self, life: Life, request: http::Request<WasiBody>, options: Option<RequestOptions>) -> Sending {
+        let charge = self.kept().charge(CALL_BYTES);
+        let sending = Box::into_pin(self.send(request.map(|body| life.written(body)), options));
+        Box::new(async move {
+            let _until_answered = charge.map_err(|error| Error::InternalError(Some(error.to_string())))?;
+            let (response, left) = sending.await?;
+            Ok((response.map(|body| life.passing(body).boxed_unsync()), left))
+        })
+    }
+
+    fn send(&mut self, mut request: http::Request<WasiBody>, options: Option<RequestOptions>) -> Sending {
         if dapr::is_dapr(request.uri()) {
             // Most are called from outside.
             if self.depth != InvocationDepth::default() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{EngineKind, World};
+use super::{EngineId, EngineKind, World};
 
 /// Active data that is copied into memory at each instantiation takes about 70 µs a megabyte; having wasmtime map it
 /// copy-on-write costs page faults and interrupts to other cores instead, which is as much at about this size.
@@ -17,6 +17,16 @@ pub struct Choice {
     pub engine: EngineKind,
     /// The reason, for people.
     pub reason: String,
+}
+
+impl Choice {
+    /// The engine for components of its world.
+    pub(crate) fn id(&self) -> EngineId {
+        EngineId {
+            kind: self.engine,
+            world: self.world,
+        }
+    }
 }
 
 impl fmt::Display for Choice {

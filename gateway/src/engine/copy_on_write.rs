@@ -1,6 +1,6 @@
 //! The engine for components with much data: wasmtime's own pool, with data segments mapped copy-on-write.
 
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, PoolingAllocatorMetrics};
 
 use super::{ASYNC_STACK_BYTES, EngineLimits, MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES, Slots};
 
@@ -41,6 +41,17 @@ pub(crate) struct SlotUse {
     pub warm_resident_bytes: Option<usize>,
 }
 
+impl SlotUse {
+    fn add(&mut self, other: Self) {
+        self.limit = self.limit.saturating_add(other.limit);
+        self.live = self.live.saturating_add(other.live);
+        self.warm = self.warm.saturating_add(other.warm);
+        if let (Some(bytes), Some(more)) = (&mut self.warm_resident_bytes, other.warm_resident_bytes) {
+            *bytes = bytes.saturating_add(more);
+        }
+    }
+}
+
 /// Instances, and parts of all of them.
 fn totals(limits: EngineLimits) -> (u32, u32) {
     let instances = limits.instances.min(MAX_INSTANCES);
@@ -58,11 +69,22 @@ pub(super) fn all_slots(limits: EngineLimits) -> Slots {
     }
 }
 
-/// The use of the slots of an engine made by [`configure`], or of one that is not made yet.
-pub(super) fn slots(engine: Option<&Engine>, limits: EngineLimits) -> Vec<SlotUse> {
+/// The use of the slots of the engines made by [`configure`], together; with none of them, of one that is not made yet.
+pub(super) fn slots(engines: &[&Engine], limits: EngineLimits) -> Vec<SlotUse> {
     let (instances, parts) = totals(limits);
-    let metrics = engine.and_then(Engine::pooling_allocator_metrics);
-    let metrics = metrics.as_ref();
+    let mut all = of_one(None, instances, parts);
+    for (at, engine) in engines.iter().enumerate() {
+        let metrics = engine.pooling_allocator_metrics();
+        let own = of_one(metrics.as_ref(), instances, parts);
+        match at {
+            0 => all = own,
+            _ => all.iter_mut().zip(own).for_each(|(sum, own)| sum.add(own)),
+        }
+    }
+    all
+}
+
+fn of_one(metrics: Option<&PoolingAllocatorMetrics>, instances: u32, parts: u32) -> Vec<SlotUse> {
     let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
     let slots = |kind, limit: u32, live, warm: Option<u32>, warm_resident_bytes| SlotUse {
         kind,

@@ -1,7 +1,9 @@
 //! The wasmtime engines: how guests are compiled, where their memory comes from, and how a guest that does not give
 //! way is interrupted.
 //!
-//! There are two, and a package runs in the one that its component suits: [`EngineKind`] says which and why.
+//! There are two kinds, and a package runs in the one that its component suits: [`EngineKind`] says which and why. Of
+//! each kind there is one for each [`World`]: concurrent calls into an instance, which WASI 0.3 needs, would cost the
+//! requests of WASI 0.2 a third more.
 
 mod choice;
 mod collector;
@@ -9,6 +11,7 @@ mod copy_on_write;
 mod epoch;
 mod families;
 mod images;
+mod of_each;
 #[cfg(target_os = "linux")]
 mod pool;
 #[cfg(not(target_os = "linux"))]
@@ -17,8 +20,6 @@ mod pool;
 mod share;
 mod world;
 
-use std::sync::OnceLock;
-
 use wasmtime::{Config, Engine, WasmBacktraceDetails};
 
 pub use choice::Choice;
@@ -26,6 +27,7 @@ pub(crate) use collector::EngineCollector;
 pub(crate) use copy_on_write::SlotUse;
 use families::Families;
 pub(crate) use images::ImagedMemory;
+pub(crate) use of_each::OfEach;
 use pool::Pooled;
 pub(crate) use pool::{Images, open_images};
 pub(crate) use share::{Slots, shares};
@@ -81,18 +83,28 @@ impl EngineKind {
     }
 }
 
-/// The most that the second engine may hold at once, over all its packages.
+/// The most that a copy-on-write engine may hold at once, over all its packages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EngineLimits {
     /// Instances alive at once.
     pub instances: u32,
 }
 
-/// The engines; the second is made when a package first needs it, and is the only one where there is no pool.
+/// An engine by its kind and the world of its components.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EngineId {
+    /// The kind.
+    pub kind: EngineKind,
+    /// The world.
+    pub world: World,
+}
+
+/// The engines; but for the first, each is made when a package first needs it. Those with the pool are only there where
+/// it is.
 pub(crate) struct Engines {
     limits: EngineLimits,
     pool: Option<Pooled>,
-    copy_on_write: OnceLock<Engine>,
+    engines: OfEach<Engine>,
 }
 
 impl Engines {
@@ -101,39 +113,45 @@ impl Engines {
     /// # Errors
     /// When the machine cannot give the pool what it needs.
     pub(crate) fn new(limits: EngineLimits) -> wasmtime::Result<Self> {
-        Ok(Self {
+        let engines = Self {
             limits,
-            pool: Pooled::new(common())?,
-            copy_on_write: OnceLock::new(),
+            pool: Pooled::new()?,
+            engines: OfEach::default(),
+        };
+        if engines.pool.is_some() {
+            engines.get(EngineId {
+                kind: EngineKind::Pool,
+                world: World::Proxy,
+            })?;
+        }
+        Ok(engines)
+    }
+
+    /// The engine that goes by this.
+    ///
+    /// # Errors
+    /// When the machine cannot give wasmtime's pool its address space.
+    pub(crate) fn get(&self, id: EngineId) -> wasmtime::Result<&Engine> {
+        self.engines.get_or_try(id, || {
+            let mut config = common(id.world);
+            match (id.kind, &self.pool) {
+                (EngineKind::Pool, Some(pool)) => pool.attach(&mut config),
+                (EngineKind::Pool, None) | (EngineKind::CopyOnWrite, _) => {
+                    copy_on_write::configure(&mut config, self.limits);
+                }
+            }
+            let engine = Engine::new(&config)?;
+            epoch::start(&engine);
+            Ok(engine)
         })
     }
 
-    /// The engine of this kind.
-    ///
-    /// # Errors
-    /// When the machine cannot give the second pool its address space.
-    pub(crate) fn get(&self, kind: EngineKind) -> wasmtime::Result<&Engine> {
-        match (kind, &self.pool) {
-            (EngineKind::Pool, Some(pool)) => Ok(pool.engine()),
-            (EngineKind::Pool, None) | (EngineKind::CopyOnWrite, _) => {
-                if let Some(engine) = self.copy_on_write.get() {
-                    return Ok(engine);
-                }
-                let mut config = common();
-                copy_on_write::configure(&mut config, self.limits);
-                let engine = Engine::new(&config)?;
-                epoch::start(&engine);
-                Ok(self.copy_on_write.get_or_init(|| engine))
-            }
-        }
-    }
-
-    /// The use of the second engine's slots; none of them if no package has needed it yet.
+    /// The use of the slots of the copy-on-write engines; none of them if no package has needed one yet.
     pub(crate) fn copy_on_write_slots(&self) -> Vec<SlotUse> {
-        copy_on_write::slots(self.copy_on_write.get(), self.limits)
+        copy_on_write::slots(&self.engines.made(EngineKind::CopyOnWrite), self.limits)
     }
 
-    /// The slots that the packages of an engine share.
+    /// The slots that the packages of one engine share; those of the pool are shared by its engines.
     pub(crate) fn slots(&self, kind: EngineKind) -> Slots {
         match (kind, &self.pool) {
             (EngineKind::Pool, Some(pool)) => pool.slots(),
@@ -147,7 +165,7 @@ impl Engines {
         choice::choose(world, active_data, imaged, wanted, self.pool.is_some())
     }
 
-    /// Gives memory of the first engine's idle slots back.
+    /// Gives memory of the pool's idle slots back.
     pub(crate) fn trim(&self) {
         if let Some(pool) = &self.pool {
             pool.trim();
@@ -165,9 +183,9 @@ impl Engines {
 ///
 /// # Errors
 /// When it cannot be made.
-pub(crate) fn for_compiling(kind: EngineKind) -> wasmtime::Result<Engine> {
-    let mut config = common();
-    match kind {
+pub(crate) fn for_compiling(id: EngineId) -> wasmtime::Result<Engine> {
+    let mut config = common(id.world);
+    match id.kind {
         // How memories are laid out is part of the code.
         EngineKind::Pool => pool::lay_out(&mut config)?,
         // The slots of wasmtime's pool are not: an engine that has none compiles the same, and takes no address space.
@@ -176,12 +194,11 @@ pub(crate) fn for_compiling(kind: EngineKind) -> wasmtime::Result<Engine> {
     Engine::new(&config)
 }
 
-/// The settings that the engines have in common.
-fn common() -> Config {
+/// The settings that the engines for a world have in common.
+fn common(world: World) -> Config {
     let mut config = Config::new();
     config
-        // WASI 0.2 needs no concurrent calls into one instance, and paying for them costs a third of all requests.
-        .concurrency_support(false)
+        .concurrency_support(world == World::Service)
         .epoch_interruption(true)
         // Function names are enough for the log, and the variable that would ask for more is not ours to read.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)

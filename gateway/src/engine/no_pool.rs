@@ -1,8 +1,8 @@
-//! The place of `wasmgate-pool` on systems that it does not know: every package runs in the second engine.
+//! The place of `wasmgate-pool` on systems that it does not know: every package runs in an engine of the other kind.
 
 use std::{convert::Infallible, fs::File, io, sync::Arc};
 
-use wasmtime::{Config, Engine};
+use wasmtime::Config;
 
 use super::{ImagedMemory, Slots, families::Families};
 
@@ -30,7 +30,7 @@ impl Images {
     }
 }
 
-/// An engine that nobody has.
+/// A pool that nobody has.
 pub(super) struct Pooled(Infallible);
 
 #[expect(
@@ -38,11 +38,11 @@ pub(super) struct Pooled(Infallible);
     reason = "there is one that can fail where there is a pool"
 )]
 impl Pooled {
-    pub(super) fn new(_: Config) -> wasmtime::Result<Option<Self>> {
+    pub(super) fn new() -> wasmtime::Result<Option<Self>> {
         Ok(None)
     }
 
-    pub(super) fn engine(&self) -> &Engine {
+    pub(super) fn attach(&self, _: &mut Config) {
         match self.0 {}
     }
 

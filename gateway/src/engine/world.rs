@@ -8,6 +8,9 @@ pub enum World {
     /// WASI 0.2: its handler is called once, and has ended when it returns.
     #[serde(rename = "wasi:http/proxy@0.2")]
     Proxy,
+    /// WASI 0.3: its handler is called once, and its tasks go on after it has answered.
+    #[serde(rename = "wasi:http/service@0.3")]
+    Service,
 }
 
 impl World {
@@ -15,6 +18,7 @@ impl World {
     pub fn name(self) -> &'static str {
         match self {
             Self::Proxy => "wasi:http/proxy@0.2",
+            Self::Service => "wasi:http/service@0.3",
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use http::{Method, Request, response::Parts};
+use http::{Method, Request, Response, response::Parts};
+use wasmtime_wasi_http::{WasiBody, p2::bindings::http::types::ErrorCode};
 
+use super::handed::Handed;
 use crate::unsent::{self, Held, Unsent};
 
 /// The most bytes of the fields of a response's head, names and values: what proxies and clients take at most (most
@@ -34,13 +36,18 @@ pub(super) fn check(head: &Parts) -> Result<(), String> {
     Ok(())
 }
 
+/// What a guest answers: a response, or an error in its place.
+pub(super) type Head = Result<Response<WasiBody>, ErrorCode>;
+
 /// The guest's answer, as far as the host has seen.
 #[derive(Debug)]
 pub(super) struct Answer {
     /// The request was HEAD.
     pub(super) is_head: bool,
-    /// The table's name for the body that the guest writes.
+    /// The table's name for the body that a guest of WASI 0.2 writes.
     pub(super) body: Option<u32>,
+    /// The body that a guest of WASI 0.3 has handed over.
+    pub(super) handed: Option<Handed>,
     /// What waits on the connection, if several answers may.
     unsent: Option<Arc<Unsent>>,
     /// What it may write ahead counts there until it has ended.
@@ -53,6 +60,7 @@ impl Answer {
         Self {
             is_head: request.method() == Method::HEAD,
             body: None,
+            handed: None,
             unsent: request.extensions().get().cloned(),
             granted: None,
         }

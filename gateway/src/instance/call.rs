@@ -1,53 +1,32 @@
 //! Running one request: a fresh instance under one deadline, on the worker that owns the connection.
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Instant};
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
 use http_body::Body;
 use tokio::{sync::oneshot, time::timeout};
-use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime::Trap;
 use wasmtime_wasi::I32Exit;
-use wasmtime_wasi_http::{
-    Error, WasiHttpView as _,
-    p2::{
-        bindings::http::types::{ErrorCode, Scheme},
-        body::HyperOutgoingBody,
-    },
-};
+use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::{
-    answer::{self, Answer},
+    answer::{self, Answer, Head},
     backtrace,
     deadline::{Late, Stream, in_time},
     host::HostState,
     label::Label,
-    loaded::Loaded,
+    loaded::{Handler, Loaded},
     pace::Pace,
+    proxy,
     request_body::{Progress, RequestBody},
     response_body::{GuestBody, GuestTask, RouteTimer},
+    service::{self, LeftOpen, SetError},
+    store::{self, NoInstance, is_success},
     turns,
     unread::Unread,
 };
-use crate::{
-    account::Account,
-    admission::Permit,
-    content,
-    egress::Egress,
-    error::Failure,
-    request_headers::{self, RequestId},
-};
-
-/// Ticks until a guest yields for the first time: not the very next one, which may be due at once, so that a guest
-/// of a few microseconds is never interrupted.
-const EPOCHS_TO_FIRST_YIELD: u64 = 2;
-
-/// Ticks between a long-running guest's turns.
-const EPOCHS_BETWEEN_YIELDS: u64 = 1;
-
-/// The most bytes that a guest may hand to the host in one call: they are copied before anybody looks at them. The
-/// largest honest call is a write of a megabyte.
-const BYTES_OF_A_CALL: usize = 8 << 20;
+use crate::{account::Account, admission::Permit, content, egress::Egress, error::Failure, request_headers::RequestId};
 
 /// Everything one request needs besides the request itself.
 pub(crate) struct Call {
@@ -64,8 +43,6 @@ pub(crate) struct Call {
     /// Observes how long it took; none for requests that came by no route.
     pub timer: Option<RouteTimer>,
 }
-
-type Head = Result<Response<HyperOutgoingBody>, ErrorCode>;
 
 /// Runs the guest until it has a response's head, and gives its body a life of its own.
 ///
@@ -153,7 +130,7 @@ async fn answered(
     task: &mut GuestTask,
     progress: &Progress,
     label: &Label,
-) -> Result<Response<HyperOutgoingBody>, Failure> {
+) -> Result<Response<WasiBody>, Failure> {
     let answered = head.await;
     if progress.is_too_large() {
         return Err(Failure::BodyTooLarge);
@@ -224,23 +201,24 @@ impl Guest {
             Answer::new(&request),
             loaded.globals,
         );
-        let mut store = Store::new(loaded.handler.engine(), state);
-        store.limiter(|state| &mut state.memory);
-        store.set_hostcall_fuel(BYTES_OF_A_CALL);
-        store.set_epoch_deadline(EPOCHS_TO_FIRST_YIELD);
-        // Tokio's own yield lets the worker look at its sockets and timers before it comes back to this guest;
-        // wasmtime's would be polled again at once, and a lone spinning guest would starve the connections.
-        // The callback holds nothing, or it would cost every request an allocation.
-        store.epoch_deadline_callback(|store| {
-            if let Some(exceeded) = store.data().memory.exceeded() {
-                return Err(exceeded.into());
-            }
-            let turn = Box::pin(turns::give_way(store.data().package()));
-            Ok(UpdateDeadline::YieldCustom(EPOCHS_BETWEEN_YIELDS, turn))
-        });
+        let mut store = store::make(loaded.handler.engine(), state);
         let work = async {
             turns::queue_up(store.data().package()).await;
-            handle(&mut store, &account, &loaded, request, answer).await
+            let images = loaded.images.as_ref();
+            match &loaded.handler {
+                Handler::Proxy(proxy) => proxy::handle(&mut store, &account, (proxy, images), request, answer).await,
+                // Apart, so that the others' task does not have to be as large.
+                Handler::Service(service) => {
+                    Box::pin(service::handle(
+                        &mut store,
+                        &account,
+                        (service, images),
+                        request,
+                        answer,
+                    ))
+                    .await
+                }
+            }
         };
         let failure = match in_time(&account, stream.as_deref(), work).await {
             Ok(Ok(())) => return Ok(()),
@@ -259,48 +237,6 @@ impl Guest {
     }
 }
 
-async fn handle<B>(
-    store: &mut Store<HostState>,
-    account: &Account,
-    loaded: &Loaded,
-    request: Request<RequestBody<B>>,
-    answer: oneshot::Sender<Head>,
-) -> wasmtime::Result<()>
-where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<Error>,
-{
-    let started = Instant::now();
-    let instantiation = loaded.handler.instantiate_async(&mut *store);
-    let instance = match &loaded.images {
-        None => instantiation.await,
-        // In a box, so that the others' tasks stay small.
-        Some(images) => Box::pin(Arc::clone(images).instantiate(instantiation)).await,
-    };
-    let instance = instance.map_err(|error| error.context(NoInstance))?;
-    account
-        .metrics()
-        .instantiation
-        .observe(started.elapsed().as_secs_f64());
-    let mut http = store.data_mut().http();
-    let scheme = if request_headers::is_https(request.headers()) {
-        Scheme::Https
-    } else {
-        Scheme::Http
-    };
-    let request = http.new_incoming_request(scheme, request)?;
-    let answer = http.new_response_outparam(answer)?;
-    instance
-        .wasi_http_incoming_handler()
-        .call_handle(&mut *store, request, answer)
-        .await
-}
-
-/// Marks an error that came before the guest ran.
-#[derive(Debug, thiserror::Error)]
-#[error("no instance could be made")]
-struct NoInstance;
-
 /// Turns a guest's error into the failure that the client sees and the text for the log.
 fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<String>) {
     let detail = Some(backtrace::readable(error));
@@ -314,6 +250,12 @@ fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<Stri
     if state.memory.refused() {
         return (Failure::MemoryLimit, detail);
     }
+    if let Some(error) = error.downcast_ref::<SetError>() {
+        return (Failure::GuestNoResponse, Some(error.to_string()));
+    }
+    if let Some(error) = error.downcast_ref::<LeftOpen>() {
+        return (Failure::GuestBadResponse, Some(error.to_string()));
+    }
     if let Some(I32Exit(code)) = error.downcast_ref() {
         return (
             Failure::GuestNoResponse,
@@ -325,9 +267,4 @@ fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<Stri
         return (Failure::Overloaded, detail);
     }
     (Failure::GuestTrap, detail)
-}
-
-/// Returns whether a guest called `exit` with 0.
-fn is_success(error: &wasmtime::Error) -> bool {
-    matches!(error.downcast_ref(), Some(I32Exit(0)))
 }

@@ -9,7 +9,10 @@ use wasmtime_wasi_http::{
         body::HostOutgoingBody,
         types::{HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse},
     },
+    p3,
 };
+
+use crate::egress::CALL_BYTES;
 
 /// The most bytes of one set of fields, as wasmtime-wasi-http counts them: what it has unless told otherwise, and twice
 /// the head that may be sent on.
@@ -21,9 +24,6 @@ pub(super) const RESOURCE_BYTES: usize = 1 << 10;
 
 /// A body besides the bytes in it: the channel to whoever sends it.
 const BODY_BYTES: usize = 3 << 10;
-
-/// A call under way: its task and the parts of the request.
-const CALL_BYTES: usize = 4 << 10;
 
 /// A response besides its head: a part of its body that has come and was not read.
 const RESPONSE_BYTES: usize = 32 << 10;
@@ -54,6 +54,17 @@ fn size(resource: &(dyn Any + Send)) -> usize {
             HostFutureIncomingResponse::Ready(Ok(_)) => RESPONSE_BYTES,
             HostFutureIncomingResponse::Ready(Err(_)) | HostFutureIncomingResponse::Consumed => 0,
         }
+    } else if let Some(request) = resource.downcast_ref::<p3::Request>() {
+        let path = request.path_with_query.as_ref();
+        let authority = request.authority.as_ref();
+        let texts = [
+            path.map(|path| path.as_str()),
+            authority.map(|authority| authority.as_str()),
+        ];
+        let texts = texts.into_iter().flatten().map(str::len);
+        fields(&request.headers) + texts.sum::<usize>() + BODY_BYTES
+    } else if let Some(response) = resource.downcast_ref::<p3::Response>() {
+        fields(&response.headers) + RESPONSE_BYTES
     } else if resource.is::<HostOutgoingBody>() {
         BODY_BYTES
     } else {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     account::{Account, Kept},
-    egress::{self, Egress},
+    egress::{self, Egress, Life},
     request_headers::RequestId,
 };
 
@@ -64,6 +64,11 @@ impl HostState {
     /// Bounds what the guest may write at once of a body.
     pub(super) fn bound_writes(&mut self, bytes: usize) {
         self.egress.bound_writes(bytes);
+    }
+
+    /// Lets no body go on without the guest, whose life this is.
+    pub(super) fn tie_to(&mut self, life: Life) {
+        self.egress.tie_to(life);
     }
 
     /// The count of what is kept of bodies.

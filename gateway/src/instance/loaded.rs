@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime::Engine;
+use wasmtime_wasi_http::{p2::bindings::ProxyPre, p3::bindings::ServicePre};
 
 use super::host::HostState;
 use crate::engine::Images;
@@ -10,11 +11,29 @@ use crate::engine::Images;
 /// A component ready to be instantiated.
 pub(crate) struct Loaded {
     /// Its imports are resolved; an instance costs microseconds.
-    pub handler: ProxyPre<HostState>,
+    pub handler: Handler,
     /// The first contents of its memories, where they are mapped.
     pub images: Option<Arc<Images>>,
     /// The length of its compiled code, in bytes.
     pub bytes: usize,
     /// Bytes of an instance's globals, which count as its memory.
     pub globals: u64,
+}
+
+/// The handler of a component, by the world that it is made for.
+pub(crate) enum Handler {
+    /// Of WASI 0.2.
+    Proxy(ProxyPre<HostState>),
+    /// Of WASI 0.3.
+    Service(ServicePre<HostState>),
+}
+
+impl Handler {
+    /// The engine that it was compiled by.
+    pub(super) fn engine(&self) -> &Engine {
+        match self {
+            Self::Proxy(proxy) => proxy.engine(),
+            Self::Service(service) => service.engine(),
+        }
+    }
 }

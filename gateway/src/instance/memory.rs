@@ -39,8 +39,10 @@ pub(super) struct Memory {
     pub(super) kept: Option<Kept>,
     /// Memories, tables and globals, in bytes.
     own: usize,
-    /// The bytes that the table holds beyond what is not counted, as last seen.
+    /// The bytes that the tables hold beyond what is not counted, as last seen.
     held: usize,
+    /// What wasmtime keeps of a guest of WASI 0.3, as last seen: its tasks, calls, streams, futures and sets of them.
+    concurrent: usize,
     /// The most that may have come to the table since.
     unseen: usize,
     /// The most that may come before it is looked at again.
@@ -78,6 +80,7 @@ impl Memory {
             kept: None,
             own: number(globals),
             held: 0,
+            concurrent: 0,
             unseen: 0,
             until_look: number(limit)
                 .saturating_add(UNCOUNTED)
@@ -105,6 +108,18 @@ impl Memory {
     #[inline]
     pub(super) fn called(&mut self) {
         self.unseen += MOST_OF_A_CALL;
+        if self.unseen > self.until_look {
+            self.look();
+        }
+    }
+
+    /// Notes how many tasks, calls, streams and the like wasmtime keeps for the instance, each in a place of a table.
+    pub(super) fn keeps(&mut self, concurrent: usize) {
+        let more = concurrent.saturating_sub(self.concurrent);
+        self.concurrent = concurrent;
+        self.unseen = self
+            .unseen
+            .saturating_add(more.saturating_mul(holdings::RESOURCE_BYTES));
         if self.unseen > self.until_look {
             self.look();
         }
@@ -138,7 +153,10 @@ impl Memory {
             self.unseen = 0;
             return;
         }
-        self.held = holdings::bytes(&mut self.table).saturating_sub(UNCOUNTED);
+        let concurrent = self.concurrent.saturating_mul(holdings::RESOURCE_BYTES);
+        self.held = holdings::bytes(&mut self.table)
+            .saturating_add(concurrent)
+            .saturating_sub(UNCOUNTED);
         self.unseen = 0;
         self.plan();
         self.tell_others();
@@ -281,6 +299,18 @@ mod tests {
             memory.table.delete(one).unwrap();
         }
         assert!(memory.exceeded().is_none() && memory.memory_growing(0, 2 << 20, None).unwrap());
+    }
+
+    #[test]
+    fn streams_and_tasks_share_it_too() {
+        let mut memory = limited(2 << 20, 0);
+        memory.keeps(2_000);
+        assert!(memory.exceeded().is_none());
+        assert!(!memory.memory_growing(0, 1 << 20, None).unwrap());
+        memory.keeps(0);
+        assert!(memory.memory_growing(0, 1 << 20, None).unwrap());
+        memory.keeps(2_000);
+        assert!(memory.exceeded().is_some());
     }
 
     #[test]

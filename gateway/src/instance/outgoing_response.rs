@@ -24,6 +24,9 @@ const TYPES: &str = "wasi:http/types@0.2.12";
 impl HostState {
     /// Returns whether the guest has left a body that it took without its end.
     pub(super) fn has_unfinished_body(&mut self) -> bool {
+        if let Some(handed) = &self.answer.handed {
+            return !handed.has_ended();
+        }
         let Some(body) = self.answer.body else {
             return false;
         };

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::JoinHandle;
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::WasiBody;
 
 use super::{label::Label, pace::Pace};
 use crate::{error::Failure, metrics::RouteMetrics, request_log::RequestLine};
@@ -122,7 +122,7 @@ pub struct GuestBody {
 
 /// A body in the making.
 struct Rest {
-    body: HyperOutgoingBody,
+    body: WasiBody,
     task: GuestTask,
     label: Label,
     /// That of a body that may go on for longer than its guest's `timeout`.
@@ -142,7 +142,7 @@ impl GuestBody {
 
     /// Takes what the guest has written so far; if that is all, its length is known.
     pub(super) fn gather(
-        mut body: HyperOutgoingBody,
+        mut body: WasiBody,
         mut task: GuestTask,
         timer: Option<RouteTimer>,
         label: &Label,

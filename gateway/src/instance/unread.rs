@@ -7,7 +7,7 @@ use std::{
 
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::WasiBody;
 
 use super::response_body::GuestTask;
 use crate::error::Failure;
@@ -17,14 +17,14 @@ const MAX_UNREAD_BYTES: u64 = 8 << 20;
 
 /// A body that nobody gets, and the guest that makes it.
 pub(super) struct Unread {
-    body: HyperOutgoingBody,
+    body: WasiBody,
     task: GuestTask,
     bytes: u64,
     ended: bool,
 }
 
 impl Unread {
-    pub(super) fn new(body: HyperOutgoingBody, task: GuestTask) -> Self {
+    pub(super) fn new(body: WasiBody, task: GuestTask) -> Self {
         Self {
             body,
             task,

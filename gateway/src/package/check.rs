@@ -5,7 +5,12 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, types::ComponentItem};
 
-use super::{PackageError, compiler::Uncompiled, survey::Start, world};
+use super::{
+    PackageError,
+    compiler::Uncompiled,
+    survey::Start,
+    world::{Version, version},
+};
 use crate::{
     config::Sha256Digest,
     engine::{MAX_CORE_INSTANCES, MAX_FUNCTIONS, MAX_MEMORIES, MAX_TABLES},
@@ -150,7 +155,8 @@ pub(super) fn missing_imports(component: &Component, path: &Path, linking_error:
         .component_type()
         .imports(engine)
         .filter(|(name, item)| {
-            world::version(name) != Some(world::Version::Wasi02) && !matches!(item.ty, ComponentItem::Type(_))
+            let is_known = matches!(version(name), Some(Version::Wasi02 | Version::Wasi03));
+            !is_known && !matches!(item.ty, ComponentItem::Type(_))
         })
         .map(|(name, _)| format!("`{name}`"))
         .collect::<Vec<_>>();

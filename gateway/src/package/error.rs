@@ -46,13 +46,13 @@ pub enum PackageError {
         error: String,
     },
     /// The source is a program of WASI 0.1.
-    #[error("{} is a core module for WASI 0.1, and a component of WASI 0.2 is needed", path.display())]
+    #[error("{} is a core module for WASI 0.1, and a component of WASI 0.2 or 0.3 is needed", path.display())]
     Preview1 {
         /// The file named by `source`.
         path: PathBuf,
     },
     /// The component is of a version of WASI that is not run here.
-    #[error("{} is a component of WASI {version}, and this gateway runs WASI 0.2: it names {name}", path.display())]
+    #[error("{} is a component of WASI {version}, and this gateway runs WASI 0.2 and 0.3: it names {name}", path.display())]
     OtherWasi {
         /// The file named by `source`.
         path: PathBuf,
@@ -79,6 +79,14 @@ pub enum PackageError {
         /// By which two names.
         how: String,
     },
+    /// The component passes its requests on to another handler, which it imports.
+    #[error("{} is a middleware: it exports and imports {name}", path.display())]
+    Middleware {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// The handler's name.
+        name: String,
+    },
     /// The component is made for Spin's own interfaces.
     #[error("{} is made for Spin: it names {name}", path.display())]
     Spin {
@@ -88,7 +96,7 @@ pub enum PackageError {
         name: String,
     },
     /// The component is a command.
-    #[error("{} exports no `wasi:http/incoming-handler@0.2.x`: it is a command (it exports {name})", path.display())]
+    #[error("{} exports neither `wasi:http/incoming-handler@0.2.x` nor `wasi:http/handler@0.3.x`: it is a command (it exports {name})", path.display())]
     Command {
         /// The file named by `source`.
         path: PathBuf,
@@ -96,7 +104,7 @@ pub enum PackageError {
         name: String,
     },
     /// The component has no HTTP handler.
-    #[error("{} exports no `wasi:http/incoming-handler@0.2.x`: {instead}", path.display())]
+    #[error("{} exports neither `wasi:http/incoming-handler@0.2.x` nor `wasi:http/handler@0.3.x`: {instead}", path.display())]
     NoHandler {
         /// The file named by `source`.
         path: PathBuf,
@@ -220,6 +228,7 @@ impl PackageError {
             Self::OtherWasi { .. }
             | Self::Draft { .. }
             | Self::TwoWorlds { .. }
+            | Self::Middleware { .. }
             | Self::Spin { .. }
             | Self::Command { .. }
             | Self::NoHandler { .. }
@@ -252,13 +261,16 @@ impl PackageError {
                 "build it with `--target wasm32-wasip2` and let it export the HTTP handler: a program of WASI 0.1 runs once, from start to end"
             }
             Self::OtherWasi { .. } => {
-                "build it for the world `wasi:http/proxy@0.2`, for example with an older version of its SDK"
+                "build it for the world `wasi:http/service@0.3` or `wasi:http/proxy@0.2`, for example with another version of its SDK"
             }
             Self::Draft { .. } => {
-                "build it with a release of its toolchain or SDK that is made for `wasi:http/proxy@0.2`: a draft differs from what came of it"
+                "build it with a release of its toolchain or SDK that is made for `wasi:http/proxy@0.2` or `wasi:http/service@0.3`: a draft differs from what came of it"
+            }
+            Self::Middleware { .. } => {
+                "compose it with the component whose requests it is to see (`wac plug`), and serve what comes of it"
             }
             Self::TwoWorlds { .. } => {
-                "build it for one of them: `wasi:http/proxy@0.2`, which exports `wasi:http/incoming-handler` and imports WASI 0.2 alone"
+                "build it for one of them: `wasi:http/proxy@0.2` exports `wasi:http/incoming-handler` and imports WASI 0.2 alone; `wasi:http/service@0.3` exports `wasi:http/handler`, and may import 0.2 beside 0.3"
             }
             Self::Spin { .. } => {
                 "use `wasi:http` for requests, and Dapr's building blocks for what Spin's interfaces do"

@@ -6,7 +6,7 @@ use std::{
     io::{Read, Seek as _},
     os::fd::AsRawFd as _,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 
 use rayon::ThreadPool;
@@ -14,7 +14,7 @@ use wasmtime::{
     Engine,
     component::{Component, Linker},
 };
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::{p2::bindings::ProxyPre, p3::bindings::ServicePre};
 
 use super::{
     Package, PackageError,
@@ -29,8 +29,8 @@ use super::{
 use crate::{
     config::{PackageConfig, Reference, Sha256Digest, Source},
     egress,
-    engine::{Choice, EngineKind, Engines, Slots},
-    instance::{self, HostState, Loaded},
+    engine::{Choice, EngineId, EngineKind, Engines, OfEach, Slots, World},
+    instance::{self, Handler, HostState, Loaded},
     metrics::Metrics,
     registry::{Pulled, Registry},
 };
@@ -48,8 +48,7 @@ pub(crate) struct Loader {
     threads: ThreadPool,
     recompilation: Recompilation,
     /// A linker is a table of some hundred host functions, made once for each engine.
-    pool_linker: OnceLock<Linker<HostState>>,
-    copy_on_write_linker: OnceLock<Linker<HostState>>,
+    linkers: OfEach<Linker<HostState>>,
 }
 
 /// A component that is compiled and was found fit to be served.
@@ -105,8 +104,7 @@ impl Loader {
             metrics,
             threads,
             recompilation: Recompilation::default(),
-            pool_linker: OnceLock::new(),
-            copy_on_write_linker: OnceLock::new(),
+            linkers: OfEach::default(),
         })
     }
 
@@ -173,13 +171,13 @@ impl Loader {
         );
         let imaged = imaged.filter(|_| choice.engine == EngineKind::Pool);
         let images = imaged.as_ref().map(Imaged::plan).unwrap_or_default();
-        let engine = self.engine(choice.engine, source)?;
+        let engine = self.engine(choice.id(), source)?;
         let key = key(engine, &images);
         let registered = |choice, code| Registered {
             choice,
             code,
             images,
-            slots: slots(&survey.start),
+            slots: slots(world, &survey.start),
             globals: survey.start.globals,
             pulled: pulled.cloned(),
         };
@@ -190,7 +188,7 @@ impl Loader {
         // Observed when it goes, however that is.
         let _compiling = self.metrics.compilation.start_timer();
         let work = Work {
-            kind: choice.engine,
+            id: choice.id(),
             bytes: &bytes,
             imaged: imaged.as_ref(),
             key: &key,
@@ -211,15 +209,15 @@ impl Loader {
 
     /// Compiles a component in a process of its own; `None` if another package's is the same and was just compiled.
     fn compile_apart(&self, work: Work<'_>) -> Result<Option<CompiledCode>, PackageError> {
-        let Work { kind, source, .. } = work;
+        let Work { id, source, .. } = work;
         let name = self.cache.path(work.bytes, work.key);
         let made = self
             .compiler
-            .compile(&name, kind, work.compiled(), |mut code| {
+            .compile(&name, id, work.compiled(), |mut code| {
                 self.metrics.compilations.inc();
-                let component = map_made(self.engine(kind, source)?, &code);
+                let component = map_made(self.engine(id, source)?, &code);
                 let component = component.map_err(|error| check::uncompiled(&error, source))?;
-                self.check(kind, &component, source)?;
+                self.check(id, &component, source)?;
                 let length = code.rewind().and_then(|()| code.metadata());
                 let length = length.map_err(|error| PackageError::Cache {
                     path: name.clone(),
@@ -235,11 +233,11 @@ impl Loader {
 
     /// Compiles a component in this process.
     fn compile_here(&self, work: Work<'_>) -> Result<CompiledCode, PackageError> {
-        let Work { kind, source, .. } = work;
-        let component = Component::new(self.engine(kind, source)?, work.compiled());
+        let Work { id, source, .. } = work;
+        let component = Component::new(self.engine(id, source)?, work.compiled());
         let component = component.map_err(|error| check::uncompiled(&error, source))?;
         self.metrics.compilations.inc();
-        self.check(kind, &component, source)?;
+        self.check(id, &component, source)?;
         let code = component
             .serialize()
             .map_err(|error| PackageError::Invalid {
@@ -260,16 +258,16 @@ impl Loader {
     }
 
     /// Refuses a component that takes too much, or that cannot be linked here.
-    fn check(&self, kind: EngineKind, component: &Component, source: &Path) -> Result<(), PackageError> {
+    fn check(&self, id: EngineId, component: &Component, source: &Path) -> Result<(), PackageError> {
         check::parts(component, source)?;
-        self.prepare(kind, component)
+        self.prepare(id, component)
             .map_err(|error| check::missing_imports(component, source, &error))?;
         Ok(())
     }
 
     /// Returns whether code is that of these bytes, and still there.
     fn is_still(&self, known: &Registered, bytes: &[u8], source: &Path) -> Result<bool, PackageError> {
-        let key = key(self.engine(known.choice.engine, source)?, &known.images);
+        let key = key(self.engine(known.choice.id(), source)?, &known.images);
         Ok(known.code.is_of(bytes, &key) && known.code.check().is_ok())
     }
 
@@ -279,15 +277,15 @@ impl Loader {
     /// When the file is gone or proven to be damaged, which is discarded then; or when it cannot be loaded now, as
     /// without a free descriptor or mapping, which a later try may change.
     pub(crate) fn load(&self, registered: &Registered) -> Result<Loaded, PackageError> {
-        let (kind, code) = (registered.choice.engine, &registered.code);
+        let (id, code) = (registered.choice.id(), &registered.code);
         let _loading = self.metrics.load.start_timer();
         code.check().map_err(|unfit| lost(code, unfit))?;
-        let engine = self.engine(kind, code.path())?;
+        let engine = self.engine(id, code.path())?;
         let loaded = map(engine, code).and_then(|component| {
             let image = component.image_range();
             let bytes = image.end.addr().saturating_sub(image.start.addr());
             Ok(Loaded {
-                handler: self.prepare(kind, &component)?,
+                handler: self.prepare(id, &component)?,
                 images: registered.images.open(code)?,
                 bytes,
                 globals: registered.globals,
@@ -358,33 +356,29 @@ impl Loader {
         }
     }
 
-    fn engine(&self, kind: EngineKind, path: &Path) -> Result<&Engine, PackageError> {
-        self.engines.get(kind).map_err(|error| PackageError::Load {
+    fn engine(&self, id: EngineId, path: &Path) -> Result<&Engine, PackageError> {
+        self.engines.get(id).map_err(|error| PackageError::Load {
             path: path.to_owned(),
             error: format!("{error:#}"),
         })
     }
 
-    fn prepare(&self, kind: EngineKind, component: &Component) -> wasmtime::Result<ProxyPre<HostState>> {
-        let made = match kind {
-            EngineKind::Pool => &self.pool_linker,
-            EngineKind::CopyOnWrite => &self.copy_on_write_linker,
-        };
-        let linker = match made.get() {
-            Some(linker) => linker,
-            None => {
-                let linker = link(component.engine())?;
-                made.get_or_init(|| linker)
-            }
-        };
-        ProxyPre::new(linker.instantiate_pre(component)?)
+    fn prepare(&self, id: EngineId, component: &Component) -> wasmtime::Result<Handler> {
+        let linker = self
+            .linkers
+            .get_or_try(id, || link(component.engine(), id.world))?;
+        let prepared = linker.instantiate_pre(component)?;
+        Ok(match id.world {
+            World::Proxy => Handler::Proxy(ProxyPre::new(prepared)?),
+            World::Service => Handler::Service(ServicePre::new(prepared)?),
+        })
     }
 }
 
 /// A component to compile.
 #[derive(Clone, Copy)]
 struct Work<'a> {
-    kind: EngineKind,
+    id: EngineId,
     /// The component as it came.
     bytes: &'a [u8],
     /// What is compiled instead, and its images.
@@ -401,13 +395,16 @@ impl<'a> Work<'a> {
     }
 }
 
-/// The slots that an instance takes.
-fn slots(start: &Start) -> Slots {
+/// The slots that an instance takes. In WASI 0.3 each component in it may wait in a call on a stack of its own.
+fn slots(world: World, start: &Start) -> Slots {
     let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
     Slots {
         memories: number(start.memories),
         tables: number(start.tables),
-        instances: 1,
+        instances: match world {
+            World::Proxy => 1,
+            World::Service => number(start.components.saturating_add(1)),
+        },
     }
 }
 
@@ -449,9 +446,10 @@ fn map_made(engine: &Engine, code: &File) -> wasmtime::Result<Component> {
     unsafe { Component::deserialize_file(engine, path) }
 }
 
-/// Every interface of `wasi:http/proxy` and of `wasi:cli/imports`; the closed ones are closed by the context they
+/// Every interface of the world and of `wasi:cli/imports`, and for WASI 0.3 those of 0.2 besides, which a guest may use
+/// beside it: languages' own libraries do. The closed ones are closed by the context they
 /// get, not by being absent, since a Rust guest imports them whether it uses them or not.
-fn link(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
+fn link(engine: &Engine, world: World) -> wasmtime::Result<Linker<HostState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     // Streams need the table of resources alone: by way of the whole WASI context each of them would have one made.
@@ -461,6 +459,10 @@ fn link(engine: &Engine) -> wasmtime::Result<Linker<HostState>> {
     egress::add_to_linker(&mut linker)?;
     instance::link(&mut linker)?;
     linker.allow_shadowing(false);
+    if world == World::Service {
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    }
     Ok(linker)
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Start {
     pub(super) globals: u64,
     /// Instances of core modules.
     pub(super) core_instances: u64,
+    /// Instances of components in it that have code.
+    pub(super) components: u64,
     /// Memories of its own.
     pub(super) memories: u64,
     /// Tables of its own.
@@ -208,7 +210,9 @@ impl Open {
                         component_index, ..
                     } = instance?
                     {
-                        self.start.add(at(&self.components, component_index));
+                        let mut start = at(&self.components, component_index);
+                        start.components += u64::from(start.core_instances > 0);
+                        self.start.add(start);
                     }
                 }
             }
@@ -292,6 +296,7 @@ impl Start {
             memory: join(self.memory, other.memory),
             globals: join(self.globals, other.globals),
             core_instances: join(self.core_instances, other.core_instances),
+            components: join(self.components, other.components),
             memories: join(self.memories, other.memories),
             tables: join(self.tables, other.tables),
             functions: join(self.functions, other.functions),
@@ -345,6 +350,7 @@ mod tests {
         );
         assert_eq!(survey.start.memory, (2 * 2 + 1) * 65_536 + 2 * 100 * 8);
         assert_eq!(survey.start.core_instances, 3);
+        assert_eq!(survey.start.components, 1);
         assert_eq!(survey.start.memories, 3);
         assert_eq!(survey.start.tables, 2);
         assert_eq!(survey.active_data, 3);

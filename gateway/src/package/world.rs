@@ -29,32 +29,33 @@ const HANDLER: &str = "wasi:http/handler";
 pub(super) fn of(survey: &Survey, path: &Path) -> Result<World, PackageError> {
     foreign(survey, path)?;
     let path = || path.to_owned();
-    let export = |interface| find(&survey.exports, |name| is_of(name, interface));
-    let proxy = export(INCOMING_HANDLER).filter(|name| version(name) == Some(Version::Wasi02));
-    let service = export(HANDLER).filter(|name| version(name) == Some(Version::Wasi03));
-    let imported = find(&survey.imports, |name| {
-        version(name) == Some(Version::Wasi03)
-    });
+    let is_handler_of = |name: &str, interface, wasi| is_of(name, interface) && version(name) == Some(wasi);
+    let is_proxy = |name: &str| is_handler_of(name, INCOMING_HANDLER, Version::Wasi02);
+    let is_service = |name: &str| is_handler_of(name, HANDLER, Version::Wasi03);
+    let is_new = |name: &str| version(name) == Some(Version::Wasi03);
+    let [proxy, service] = [
+        find(&survey.exports, is_proxy),
+        find(&survey.exports, is_service),
+    ];
     match (proxy, service) {
         (Some(first), Some(second)) => Err(PackageError::TwoWorlds {
             path: path(),
             how: format!("it exports {first} and {second}"),
         }),
-        (Some(proxy), None) => match imported {
+        (Some(proxy), None) => match find(&survey.imports, is_new) {
             Some(imported) => Err(PackageError::TwoWorlds {
                 path: path(),
                 how: format!("it exports {proxy} and imports {imported}"),
             }),
             None => Ok(World::Proxy),
         },
-        (None, Some(name)) => Err(PackageError::OtherWasi {
-            path: path(),
-            version: name
-                .split_once('@')
-                .map_or("0.3", |(_, version)| version)
-                .to_owned(),
-            name: name.to_owned(),
-        }),
+        (None, Some(service)) => match find(&survey.imports, is_service) {
+            Some(_) => Err(PackageError::Middleware {
+                path: path(),
+                name: service.to_owned(),
+            }),
+            None => Ok(World::Service),
+        },
         (None, None) => Err(no_handler(survey, &path())),
     }
 }
@@ -200,6 +201,22 @@ mod tests {
                 .unwrap_err()
                 .contains("it exports wasi:http/incoming-handler-x@0.2.0")
         );
+    }
+
+    #[test]
+    fn a_service_of_0_3_may_use_0_2_besides_and_a_middleware_is_told() {
+        let [handler, next] = ["wasi:http/handler@0.3.2", "wasi:http/handler@0.3.0"];
+        let imports = ["wasi:cli/environment@0.2.12", "wasi:http/types@0.3.2"];
+        assert_eq!(world(&imports, &[handler]), Ok(World::Service));
+        let middleware = world(&[next], &[handler]).unwrap_err();
+        assert!(middleware.contains("is a middleware"), "{middleware}");
+        for other in [
+            "wasi:http/handler",
+            "wasi:http/handler@0.2.0",
+            "wasi:http/incoming-handler@0.3.0",
+        ] {
+            assert!(world(&[], &[other]).is_err(), "{other}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The costs of one request in things that do not depend on the machine: allocations, page faults, system calls and
-//! instructions, for hello and for reading a key of a state store.
+//! instructions, for hello in WASI 0.2 and 0.3 and for reading a key of a state store.
 //!
 //! The figures on record are in `recorded.toml`. A measure that grew beyond its tolerance fails the test by name; set
 //! `RECORD_COSTS=1` to put today's figures on record. System calls need `strace` and instructions `valgrind`; where a
@@ -29,10 +29,14 @@ pub(crate) struct Scenario {
     pub(crate) target: &'static str,
 }
 
-const SCENARIOS: [Scenario; 2] = [
+const SCENARIOS: [Scenario; 3] = [
     Scenario {
         name: "hello",
         target: "/hello",
+    },
+    Scenario {
+        name: "hello-0-3",
+        target: "/p3-hello",
     },
     Scenario {
         name: "state-get",
@@ -85,12 +89,17 @@ workers = 1
 cache = "{cache}"
 [package.hello]
 source = "{hello}"
+[package.p3-hello]
+source = "{p3_hello}"
 [package.calls-out]
 source = "{calls_out}"
 dapr = {{ state = ["statestore"] }}
 [[route]]
 path = "/hello"
 package = "hello"
+[[route]]
+path = "/p3-hello"
+package = "p3-hello"
 [[route]]
 path = "/calls-out"
 package = "calls-out"
@@ -99,6 +108,7 @@ package = "calls-out"
             .join("costs-compiled")
             .display(),
         hello = guest("hello"),
+        p3_hello = guest("p3_hello"),
         calls_out = guest("calls_out"),
     );
     std::fs::write(folder.join("wasmgate.toml"), text).unwrap();

@@ -196,7 +196,13 @@ async fn a_compiler_ends_with_its_gateway_and_leaves_nothing() {
 #[test]
 fn nobody_but_the_gateway_starts_a_compiler() {
     let folder = TempDir::new().unwrap();
-    let arguments = ["compile-component", "pool", "1", "1", "1000000000", "10"];
+    let numbers = ["1", "1", "1000000000", "10"];
+    let arguments = [
+        &["compile-component", "pool"],
+        &numbers[..],
+        &["wasi:http/proxy@0.2"],
+    ]
+    .concat();
     for arguments in [&arguments[..], &arguments[..1]] {
         let output = run(folder.path(), arguments);
         assert_eq!(output.status.code(), Some(71));

@@ -75,6 +75,7 @@ mod release;
 mod reload;
 mod request_log;
 mod routing;
+mod services;
 mod serving;
 mod slots;
 mod slow_readers;

@@ -114,8 +114,8 @@ fn each_other_kind_of_wasm_is_refused_as_what_it_is() {
             ["WASI 0.1", "wasm32-wasip2"],
         ),
         (
-            format!("(component {code}{})", instance("wasi:http/handler@0.3.0")),
-            ["a component of WASI 0.3.0", "wasi:http/proxy@0.2"],
+            format!("(component {code}{})", instance("wasi:http/handler@0.4.0")),
+            ["a component of WASI 0.4.0", "wasi:http/proxy@0.2"],
         ),
         (
             r#"(component (import "wasi:http/types@0.3.0-rc-2026-01-06" (instance)))"#.to_owned(),

@@ -1,4 +1,4 @@
-//! The engine for most packages: memories and stacks from `wasmgate-pool`, which knows Linux alone.
+//! The engines for most packages: memories and stacks from `wasmgate-pool`, which knows Linux alone.
 
 mod figures;
 
@@ -6,22 +6,22 @@ use std::{fs::File, io, sync::Arc};
 
 pub(crate) use wasmgate_pool::Images;
 use wasmgate_pool::{Image, ImageOf, Pool, Settings};
-use wasmtime::{Config, Engine};
+use wasmtime::Config;
 
-use super::{ImagedMemory, MAX_INSTANCES, Slots, epoch};
+use super::{ImagedMemory, MAX_INSTANCES, Slots};
 
 /// Memories of one instance: a component made of a main module and an adapter has two.
 const MEMORIES_PER_INSTANCE: usize = 2;
 
 /// A slot is made when it is first needed, so there may be as many as any configuration asks for.
-fn configure(config: &mut Config) -> wasmtime::Result<Pool> {
+fn make() -> wasmtime::Result<Pool> {
     let instances = usize::try_from(MAX_INSTANCES).unwrap_or(usize::MAX);
     let settings = Settings {
         max_memories: instances.saturating_mul(MEMORIES_PER_INSTANCE),
         max_stacks: instances,
         ..Settings::default()
     };
-    Ok(wasmgate_pool::configure(config, settings)?)
+    Ok(Pool::new(settings)?)
 }
 
 /// Has an engine that only compiles lay memories out as the pool does.
@@ -29,7 +29,8 @@ fn configure(config: &mut Config) -> wasmtime::Result<Pool> {
 /// # Errors
 /// When the machine cannot give a pool what it needs.
 pub(super) fn lay_out(config: &mut Config) -> wasmtime::Result<()> {
-    configure(config).map(drop)
+    make()?.attach(config);
+    Ok(())
 }
 
 /// The images of these memories, which follow each other in `file` from the offset `at` on; each instance has so many
@@ -50,27 +51,23 @@ pub(crate) fn open_images(file: &File, mut at: u64, of: &[ImagedMemory], memorie
     Ok(Images::new(images, memories))
 }
 
-/// The engine and its pool.
+/// The pool, which the engines for all worlds share.
 pub(super) struct Pooled {
-    engine: Engine,
     pool: Pool,
 }
 
 impl Pooled {
-    /// Makes the engine, and starts its ticker.
+    /// Makes the pool.
     ///
     /// # Errors
     /// When the machine cannot give the pool what it needs.
-    pub(super) fn new(mut config: Config) -> wasmtime::Result<Option<Self>> {
-        let pool = configure(&mut config)?;
-        let engine = Engine::new(&config)?;
-        epoch::start(&engine);
-        Ok(Some(Self { engine, pool }))
+    pub(super) fn new() -> wasmtime::Result<Option<Self>> {
+        Ok(Some(Self { pool: make()? }))
     }
 
-    /// The engine.
-    pub(super) fn engine(&self) -> &Engine {
-        &self.engine
+    /// Has an engine take its memories and stacks from the pool.
+    pub(super) fn attach(&self, config: &mut Config) {
+        self.pool.attach(config);
     }
 
     /// The slots that its packages share.

@@ -11,11 +11,11 @@ use std::{
 use rustix::process::{Resource, Rlimit, getppid, setrlimit};
 
 use super::{BROKEN, COMMAND, WRONG};
-use crate::engine::{self, EngineKind};
+use crate::engine::{self, EngineId, EngineKind, World};
 
 /// The work of one compiler.
 struct Work {
-    kind: EngineKind,
+    engine: EngineId,
     parent: i32,
     threads: usize,
     memory: u64,
@@ -51,12 +51,16 @@ fn read(arguments: impl Iterator<Item = OsString>) -> Option<Work> {
         .map(|argument| argument.into_string().ok())
         .collect();
     let arguments = arguments?;
-    let [kind, parent, threads, memory, seconds] = arguments.as_slice() else {
+    let [kind, parent, threads, memory, seconds, world] = arguments.as_slice() else {
         return None;
     };
     let kinds = [EngineKind::Pool, EngineKind::CopyOnWrite];
+    let worlds = [World::Proxy, World::Service];
     Some(Work {
-        kind: kinds.into_iter().find(|known| known.name() == kind)?,
+        engine: EngineId {
+            kind: kinds.into_iter().find(|known| known.name() == kind)?,
+            world: worlds.into_iter().find(|known| known.name() == world)?,
+        },
         parent: parent.parse().ok()?,
         threads: threads.parse().ok()?,
         memory: memory.parse().ok()?,
@@ -77,7 +81,7 @@ impl Work {
             .num_threads(self.threads)
             .build_global()
             .map_err(|error| broken(&error))?;
-        let engine = engine::for_compiling(self.kind).map_err(|error| (BROKEN, format!("{error:#}")))?;
+        let engine = engine::for_compiling(self.engine).map_err(|error| (BROKEN, format!("{error:#}")))?;
         let code = engine
             .precompile_component(&component)
             .map_err(|error| (WRONG, format!("{error:#}")))?;

@@ -21,7 +21,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::engine::EngineKind;
+use crate::engine::EngineId;
 use once::Once;
 
 pub use child::compiler_process;
@@ -98,29 +98,27 @@ impl Compiler {
     pub(super) fn compile<T>(
         &self,
         key: &Path,
-        kind: EngineKind,
+        id: EngineId,
         component: &[u8],
         take: impl FnOnce(File) -> T,
     ) -> Result<Option<T>, Uncompiled> {
         self.once.run(key, || {
             let place = Place::take(self);
-            let code = self.run(kind, component, place.threads);
+            let code = self.run(id, component, place.threads);
             drop(place);
             code.map(take)
         })
     }
 
-    fn run(&self, kind: EngineKind, component: &[u8], threads: usize) -> Result<File, Uncompiled> {
+    fn run(&self, id: EngineId, component: &[u8], threads: usize) -> Result<File, Uncompiled> {
         let machine = |error: io::Error| Uncompiled::Machine(error.to_string());
         let code = tempfile::tempfile_in(&self.directory).map_err(machine)?;
-        let child = self
-            .start(kind, component, threads, &code)
-            .map_err(machine)?;
+        let child = self.start(id, component, threads, &code).map_err(machine)?;
         self.await_code(child).map_err(machine)??;
         Ok(code)
     }
 
-    fn start(&self, kind: EngineKind, component: &[u8], threads: usize, code: &File) -> io::Result<Child> {
+    fn start(&self, id: EngineId, component: &[u8], threads: usize, code: &File) -> io::Result<Child> {
         let program = PROGRAM.get().ok_or(io::ErrorKind::NotFound)?;
         let mut source = tempfile::tempfile_in(&self.directory)?;
         source.write_all(component)?;
@@ -133,8 +131,9 @@ impl Compiler {
         ];
         Command::new(program)
             .arg0("wasmgate")
-            .args([COMMAND, kind.name()])
+            .args([COMMAND, id.kind.name()])
             .args(numbers.map(|number| number.to_string()))
+            .arg(id.world.name())
             // Nothing of the gateway's is its business; mimalloc is not to take a gigabyte ahead, which would count.
             .env_clear()
             .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")

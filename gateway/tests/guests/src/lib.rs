@@ -10,6 +10,7 @@
 
 mod body;
 pub mod dapr;
+pub mod p3;
 
 pub use body::{Answer, OutgoingBodyWriter, RequestBody};
 

@@ -1,0 +1,162 @@
+//! The life of a guest of WASI 0.3, as bodies see it that the host carries past its code: a request's body that the
+//! guest hands on, and the bodies of its own requests and of their answers.
+//!
+//! wasmtime-wasi-http takes such a body out of the instance where a guest only passes it on, and ends a body that a
+//! guest was writing when it died as if it were complete. Here none of them goes on without the guest, and what was cut
+//! off never looks whole.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+/// One guest's life. Cloning shares it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Life(Arc<Lived>);
+
+#[derive(Debug, Default)]
+struct Lived {
+    is_over: AtomicBool,
+    passing: AtomicUsize,
+}
+
+impl Life {
+    /// Ends it: before the instance is dropped, since that closes what the guest was writing.
+    pub(crate) fn end(&self) {
+        self.0.is_over.store(true, Ordering::Release);
+    }
+
+    /// Returns whether the host still has a body that it got for the guest from elsewhere.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.0.passing.load(Ordering::Acquire) > 0
+    }
+
+    /// A body from elsewhere that ends with the guest.
+    pub(crate) fn passing<B>(&self, body: B) -> Passing<B> {
+        self.0.passing.fetch_add(1, Ordering::AcqRel);
+        Passing {
+            body,
+            life: self.clone(),
+        }
+    }
+
+    /// A body that the guest writes, or passes on: whole only if it has ended in the guest's life.
+    pub(super) fn written(&self, body: WasiBody) -> WasiBody {
+        let life = self.clone();
+        Written { body, life }.boxed_unsync()
+    }
+
+    fn is_over(&self) -> bool {
+        self.0.is_over.load(Ordering::Acquire)
+    }
+}
+
+/// A body that the guest was given.
+pub(crate) struct Passing<B> {
+    body: B,
+    life: Life,
+}
+
+impl<B> Drop for Passing<B> {
+    fn drop(&mut self) {
+        self.life.0.passing.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl<B> Body for Passing<B>
+where
+    B: Body<Data = Bytes, Error = Error> + Unpin,
+{
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if self.life.is_over() {
+            return Poll::Ready(Some(Err(Error::ConnectionTerminated)));
+        }
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A body that the guest makes.
+struct Written {
+    body: WasiBody,
+    life: Life,
+}
+
+impl Body for Written {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_none() && self.life.is_over() {
+            return Poll::Ready(Some(Err(Error::ConnectionTerminated)));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        // Whoever trusts this does not ask for the end, which is what can be false.
+        self.body.is_end_stream() && !self.life.is_over()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{Empty, Full};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_guest_was_writing_when_it_ended_is_not_whole() {
+        let empty = || Empty::new().map_err(|never| match never {}).boxed_unsync();
+        let life = Life::default();
+        let mut whole = life.written(empty());
+        assert!(whole.frame().await.is_none());
+        let mut cut = life.written(empty());
+        life.end();
+        assert!(!cut.is_end_stream());
+        assert!(matches!(
+            cut.frame().await,
+            Some(Err(Error::ConnectionTerminated))
+        ));
+    }
+
+    #[tokio::test]
+    async fn what_a_guest_passes_on_ends_with_it() {
+        let life = Life::default();
+        assert!(!life.is_passing());
+        let body = Full::new(Bytes::from_static(b"abc")).map_err(|never| match never {});
+        let mut passed = life.passing(body.boxed_unsync());
+        assert!(life.is_passing());
+        life.end();
+        assert!(matches!(
+            passed.frame().await,
+            Some(Err(Error::ConnectionTerminated))
+        ));
+        drop(passed);
+        assert!(!life.is_passing());
+    }
+}

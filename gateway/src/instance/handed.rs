@@ -1,0 +1,250 @@
+//! The body of a response of WASI 0.3, between the guest that makes it and whoever reads it.
+//!
+//! wasmtime-wasi-http ends such a body when its instance goes, whether it was complete or not. So what the guest has
+//! written by its end is taken before, and who reads on learns then whether that was all.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use wasmtime_wasi_http::{Error, WasiBody};
+
+/// What a guest can have written and nobody have read: a part that waits in a channel, trailers, and the end.
+const PARTS_AHEAD: usize = 3;
+
+type Part = Result<Frame<Bytes>, Error>;
+
+/// A body that was handed over. Cloning shares it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Handed(Arc<Mutex<Stage>>);
+
+#[derive(Debug, Default)]
+struct Stage {
+    /// As long as more may come of it.
+    body: Option<WasiBody>,
+    /// The bytes that are to come by what its head says.
+    left: Option<u64>,
+    /// What came and was not read.
+    ahead: VecDeque<Part>,
+    has_ended: bool,
+    /// Who reads.
+    reader: Option<Waker>,
+    /// Who waits for the end.
+    waiting: Option<Waker>,
+}
+
+impl Handed {
+    /// Puts a body there, of so many bytes if its head says that, for one to read it. `sent` learns whether it was read
+    /// to its end.
+    pub(super) fn put(&self, body: WasiBody, length: Option<u64>, sent: oneshot::Sender<Result<(), Error>>) -> Reading {
+        let mut stage = self.0.lock();
+        (stage.body, stage.left) = (Some(body), length);
+        drop(stage);
+        let (handed, sent) = (self.clone(), Some(sent));
+        Reading { handed, sent }
+    }
+
+    /// Returns whether the body has come to an end, good or bad.
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.lock().has_ended
+    }
+
+    /// Takes what is there by now, and returns whether that was the rest.
+    pub(super) fn gather(&self) -> bool {
+        let mut stage = self.0.lock();
+        stage.gather();
+        stage.has_ended
+    }
+
+    /// Waits until the body has come to its end, as its reader reads.
+    pub(super) async fn ended(&self) {
+        poll_fn(|cx| {
+            let mut stage = self.0.lock();
+            if stage.has_ended {
+                return Poll::Ready(());
+            }
+            stage.waiting = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Lets nothing more come: what is there can still be read.
+    pub(super) fn close(&self) {
+        let mut stage = self.0.lock();
+        stage.gather();
+        stage.body = None;
+        if let Some(reader) = stage.reader.take() {
+            reader.wake();
+        }
+    }
+}
+
+impl Stage {
+    fn gather(&mut self) {
+        let reader = self.reader.clone();
+        let mut cx = Context::from_waker(reader.as_ref().unwrap_or(Waker::noop()));
+        for _ in 0..PARTS_AHEAD {
+            match self.poll_body(&mut cx) {
+                Poll::Ready(Some(part)) => self.ahead.push_back(part),
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+        // It waits for the body, of which there is no more, or for what is here now.
+        if let Some(reader) = self
+            .reader
+            .take_if(|_| self.has_ended || !self.ahead.is_empty())
+        {
+            reader.wake();
+        }
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let part = ready!(Pin::new(body).poll_frame(cx));
+        let part = self.counted(part);
+        if !matches!(part, Some(Ok(_))) {
+            self.has_ended = true;
+            self.body = None;
+            if let Some(waiting) = self.waiting.take() {
+                waiting.wake();
+            }
+        }
+        Poll::Ready(part)
+    }
+
+    /// The same, or an error in place of an end that comes too soon: wasmtime-wasi-http has room for its own only where
+    /// all that was written has been read.
+    fn counted(&mut self, part: Option<Part>) -> Option<Part> {
+        let bytes = |frame: &Frame<Bytes>| frame.data_ref().map_or(0, Bytes::len);
+        match (&part, &mut self.left) {
+            (Some(Ok(frame)), Some(left)) => *left = left.saturating_sub(bytes(frame) as u64),
+            (None, Some(left @ 1..)) => return Some(Err(Error::HttpResponseBodySize(Some(*left)))),
+            _ => {}
+        }
+        part
+    }
+
+    fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        if let Some(part) = self.ahead.pop_front() {
+            return Poll::Ready(Some(part));
+        }
+        if self.body.is_none() {
+            let cut = || Err(Error::HttpResponseIncomplete);
+            return Poll::Ready((!self.has_ended).then(cut));
+        }
+        let part = self.poll_body(cx);
+        if part.is_pending() {
+            self.reader = Some(cx.waker().clone());
+        }
+        part
+    }
+}
+
+/// The body as it is read.
+pub(super) struct Reading {
+    handed: Handed,
+    sent: Option<oneshot::Sender<Result<(), Error>>>,
+}
+
+impl Body for Reading {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Part>> {
+        let part = ready!(self.handed.0.lock().poll_part(cx));
+        if part.is_none()
+            && let Some(sent) = self.sent.take()
+        {
+            // A guest that does not ask is none the worse.
+            let _ = sent.send(Ok(()));
+        }
+        Poll::Ready(part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt as _, Full, StreamBody};
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    fn full(text: &'static str) -> WasiBody {
+        let body = Full::new(Bytes::from_static(text.as_bytes()));
+        body.map_err(|never| match never {}).boxed_unsync()
+    }
+
+    /// A body that ends when its sender is dropped.
+    fn open() -> (mpsc::UnboundedSender<Part>, WasiBody) {
+        let (sender, mut parts) = mpsc::unbounded_channel();
+        let stream = futures_util::stream::poll_fn(move |cx| parts.poll_recv(cx));
+        (sender, StreamBody::new(stream).boxed_unsync())
+    }
+
+    fn put(handed: &Handed, body: WasiBody) -> Reading {
+        handed.put(body, None, oneshot::channel().0)
+    }
+
+    #[tokio::test]
+    async fn what_was_written_by_the_end_is_read_after_it() {
+        let handed = Handed::default();
+        let reading = put(&handed, full("abc"));
+        assert!(handed.gather());
+        handed.close();
+        assert_eq!(reading.collect().await.unwrap().to_bytes(), "abc");
+    }
+
+    #[tokio::test]
+    async fn what_had_no_end_when_it_was_closed_is_cut() {
+        let handed = Handed::default();
+        let (sender, body) = open();
+        let mut reading = put(&handed, body);
+        sender
+            .send(Ok(Frame::data(Bytes::from_static(b"a part"))))
+            .unwrap();
+        assert!(!handed.gather());
+        handed.close();
+        drop(sender);
+        let part = reading.frame().await.unwrap().unwrap();
+        assert_eq!(part.into_data().unwrap(), "a part");
+        assert!(matches!(
+            reading.frame().await,
+            Some(Err(Error::HttpResponseIncomplete))
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_shorter_than_its_head_says_has_no_good_end() {
+        let handed = Handed::default();
+        let mut reading = handed.put(full("abc"), Some(5), oneshot::channel().0);
+        assert!(handed.gather());
+        assert!(matches!(reading.frame().await, Some(Ok(_))));
+        assert!(matches!(
+            reading.frame().await,
+            Some(Err(Error::HttpResponseBodySize(Some(2))))
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_waits_is_told_of_the_end() {
+        let handed = Handed::default();
+        let (_sender, body) = open();
+        let mut reading = put(&handed, body);
+        let waiting = tokio::spawn(async move { reading.frame().await });
+        tokio::task::yield_now().await;
+        assert!(!handed.gather());
+        handed.close();
+        assert!(matches!(waiting.await.unwrap(), Some(Err(_))));
+    }
+}

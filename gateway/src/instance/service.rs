@@ -1,0 +1,272 @@
+//! A guest of WASI 0.3: its handler is called once in its instance and answers by what it returns. The instance lives
+//! until the last of its tasks has ended, which may write the body, send requests, or work on.
+
+use std::{
+    future::{Future as _, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Request, Response, header,
+    uri::{Authority, Scheme},
+};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use wasmtime::{
+    AsContextMut as _, Store, StoreContextMut,
+    component::{Access, Accessor},
+};
+use wasmtime_wasi_http::{
+    Error, FieldMap, WasiBody, WasiHttpView as _,
+    p3::{self, bindings::ServicePre},
+};
+
+use super::{
+    answer::Head,
+    handed::Handed,
+    host::HostState,
+    request_body::RequestBody,
+    store::{at_tick, instantiated, is_success},
+};
+use crate::{account::Account, content, egress::Life, engine::Images, request_headers};
+
+/// What a guest may write of a request's body at once: nobody counts what waits in a channel of wasmtime's, and there is
+/// one for each request under way.
+const REQUEST_CHUNK: usize = 64 << 10;
+
+/// The time after which an instance's tasks and streams are counted again: as many as a guest can make in it take about
+/// a megabyte, and counting them takes a small part of it.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// A guest that answered with an error.
+#[derive(Debug, thiserror::Error)]
+#[error("it set an error: {0:?}")]
+pub(super) struct SetError(p3::bindings::http::types::ErrorCode);
+
+/// A guest whose tasks have all ended, and the body of whose response has not.
+#[derive(Debug, thiserror::Error)]
+#[error("it left its body without an end")]
+pub(super) struct LeftOpen;
+
+/// Makes an instance, calls it, and lets its tasks come to their end.
+///
+/// # Errors
+/// Whatever ended the guest.
+pub(super) async fn handle<B>(
+    store: &mut Store<HostState>,
+    account: &Account,
+    (service, images): (&ServicePre<HostState>, Option<&Arc<Images>>),
+    request: Request<RequestBody<B>>,
+    answer: oneshot::Sender<Head>,
+) -> wasmtime::Result<()>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Error>,
+{
+    store.epoch_deadline_callback(|mut store| {
+        count(&mut store);
+        at_tick(&store)
+    });
+    let instance = instantiated(account, images, service.instantiate_async(&mut *store)).await?;
+    let (life, handed) = (Life::default(), Handed::default());
+    // Dropped before the store is, however this ends.
+    let end = End { life, handed };
+    let state = store.data_mut();
+    state.tie_to(end.life.clone());
+    state.bound_writes(REQUEST_CHUNK);
+    state.answer.handed = Some(end.handed.clone());
+    let request = incoming(state, request, &end.life);
+    let head = Mutex::new(HeldHead::new(answer));
+    let mut all = pin!(store.run_concurrent(async |accessor| {
+        let mut work = pin!(async {
+            let response = instance
+                .handle(accessor, request)
+                .await?
+                .map_err(SetError)?;
+            let response = accessor.with(|store| hand_over(store, response, &end.handed))?;
+            head.lock().response = Some(response);
+            poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+            let is_whole = end.handed.gather();
+            head.lock().send();
+            if !is_whole && end.life.is_passing() {
+                end.handed.ended().await;
+            }
+            wasmtime::error::Ok(())
+        });
+        let mut seen = Instant::now();
+        poll_fn(|cx| match look(accessor, &mut seen) {
+            Ok(()) => work.as_mut().poll(cx),
+            Err(error) => Poll::Ready(Err(error)),
+        })
+        .await
+    }));
+    let ended = poll_fn(|cx| {
+        let ended = all.as_mut().poll(cx);
+        if ended.is_pending() {
+            head.lock().wait(cx);
+        }
+        ended
+    });
+    if let Err(error) = ended.await.flatten() {
+        // Who has written the whole answer may end in any way.
+        if is_success(&error) && end.handed.gather() {
+            head.lock().send();
+        }
+        return Err(error);
+    }
+    if end.handed.has_ended() {
+        Ok(())
+    } else {
+        Err(LeftOpen.into())
+    }
+}
+
+/// A head that waits while the guest goes on: most have written their whole body by the second time that they rest, and
+/// it goes out with its length then.
+struct HeldHead {
+    answer: Option<oneshot::Sender<Head>>,
+    response: Option<Response<WasiBody>>,
+    has_rested: bool,
+}
+
+impl HeldHead {
+    fn new(answer: oneshot::Sender<Head>) -> Self {
+        Self {
+            answer: Some(answer),
+            response: None,
+            has_rested: false,
+        }
+    }
+
+    /// The guest rests, or waits for something.
+    fn wait(&mut self, cx: &mut Context<'_>) {
+        if self.response.is_none() {
+            return;
+        }
+        if self.has_rested {
+            return self.send();
+        }
+        self.has_rested = true;
+        cx.waker().wake_by_ref();
+    }
+
+    fn send(&mut self) {
+        if let Some(response) = self.response.take()
+            && let Some(answer) = self.answer.take()
+        {
+            // Whoever does not wait for it any more stops the guest.
+            let _ = answer.send(Ok(response));
+        }
+    }
+}
+
+/// The end of a guest: no body goes on without it.
+struct End {
+    life: Life,
+    handed: Handed,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.life.end();
+        self.handed.close();
+    }
+}
+
+/// The request as the guest sees it.
+fn incoming<B>(state: &mut HostState, request: Request<RequestBody<B>>, life: &Life) -> p3::Request
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Error>,
+{
+    let (parts, body) = request.into_parts();
+    let authority = parts.uri.authority().cloned().or_else(|| {
+        let host = parts.headers.get(header::HOST)?;
+        Authority::try_from(host.as_bytes()).ok()
+    });
+    let path = parts.uri.path_and_query().cloned();
+    let is_https = request_headers::is_https(&parts.headers);
+    let headers = FieldMap::new_immutable(state.http().hooks, parts.headers);
+    let (request, _) = p3::Request::new(
+        parts.method,
+        Some(if is_https {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
+        }),
+        authority,
+        path,
+        headers,
+        None,
+        life.passing(body),
+    );
+    request
+}
+
+/// Takes the guest's response; the guest goes on to write its body.
+fn hand_over(
+    mut store: Access<'_, HostState>,
+    mut response: p3::Response,
+    handed: &Handed,
+) -> wasmtime::Result<Response<WasiBody>> {
+    let state = store.data_mut();
+    let chunk = state.answer.chunk();
+    state.bound_writes(chunk);
+    // The length of a response without content is that of another response, and the guest is not held to it.
+    let is_without = state.answer.is_head || content::is_forbidden_by(response.status);
+    let length = if is_without {
+        take_length(state, &mut response)
+    } else {
+        None
+    };
+    let (sent, received) = oneshot::channel();
+    let sending = async { received.await.unwrap_or(Err(Error::ConnectionTerminated)) };
+    let (mut head, body) = response.into_http(&mut store, sending)?.into_parts();
+    store.data_mut().bound_writes(REQUEST_CHUNK);
+    let expected = content_length(&head.headers);
+    head.headers
+        .extend(length.map(|length| (header::CONTENT_LENGTH, length)));
+    let body = handed.put(body, expected, sent).boxed_unsync();
+    Ok(Response::from_parts(head, body))
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    let length = headers.get(header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
+}
+
+fn take_length(state: &mut HostState, response: &mut p3::Response) -> Option<HeaderValue> {
+    let mut headers = HeaderMap::from(std::mem::take(&mut response.headers));
+    let length = headers.remove(header::CONTENT_LENGTH);
+    response.headers = FieldMap::new_immutable(state.http().hooks, headers);
+    length
+}
+
+/// Stops a guest that has too much while it waits, when the last look is some time ago.
+fn look(accessor: &Accessor<HostState>, seen: &mut Instant) -> wasmtime::Result<()> {
+    let now = Instant::now();
+    if now.duration_since(*seen) < LOOK_EVERY {
+        return Ok(());
+    }
+    *seen = now;
+    accessor.with(|mut store| {
+        let mut store = store.as_context_mut();
+        count(&mut store);
+        match store.data().memory.exceeded() {
+            Some(exceeded) => Err(exceeded.into()),
+            None => Ok(()),
+        }
+    })
+}
+
+/// Counts what wasmtime keeps for the instance, which no limit of its own bounds.
+fn count(store: &mut StoreContextMut<'_, HostState>) {
+    let kept = store.concurrent_state_table_size();
+    store.data_mut().memory.keeps(kept);
+}

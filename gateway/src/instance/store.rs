@@ -1,0 +1,71 @@
+//! The store of one request: how much a call may hand over, and what happens at each tick of the epoch.
+
+use std::{future::Future, sync::Arc, time::Instant};
+
+use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
+use wasmtime_wasi::I32Exit;
+
+use super::{host::HostState, turns};
+use crate::{account::Account, engine::Images};
+
+/// Ticks until a guest yields for the first time: not the very next one, which may be due at once, so that a guest
+/// of a few microseconds is never interrupted.
+const EPOCHS_TO_FIRST_YIELD: u64 = 2;
+
+/// Ticks between a long-running guest's turns.
+const EPOCHS_BETWEEN_YIELDS: u64 = 1;
+
+/// The most bytes that a guest may hand to the host in one call: they are copied before anybody looks at them. The
+/// largest honest call is a write of a megabyte.
+const BYTES_OF_A_CALL: usize = 8 << 20;
+
+/// Makes a store that keeps its guest within its memory and lets others have their turns.
+pub(super) fn make(engine: &Engine, state: HostState) -> Store<HostState> {
+    let mut store = Store::new(engine, state);
+    store.limiter(|state| &mut state.memory);
+    store.set_hostcall_fuel(BYTES_OF_A_CALL);
+    store.set_epoch_deadline(EPOCHS_TO_FIRST_YIELD);
+    // The callback holds nothing, or it would cost every request an allocation.
+    store.epoch_deadline_callback(|store| at_tick(&store));
+    store
+}
+
+/// Stops a guest that has too much, and lets the others have their turn otherwise.
+///
+/// Tokio's own yield lets the worker look at its sockets and timers before it comes back to this guest; wasmtime's would
+/// be polled again at once, and a lone spinning guest would starve the connections.
+pub(super) fn at_tick(store: &StoreContextMut<'_, HostState>) -> wasmtime::Result<UpdateDeadline> {
+    if let Some(exceeded) = store.data().memory.exceeded() {
+        return Err(exceeded.into());
+    }
+    let turn = Box::pin(turns::give_way(store.data().package()));
+    Ok(UpdateDeadline::YieldCustom(EPOCHS_BETWEEN_YIELDS, turn))
+}
+
+/// Marks an error that came before the guest ran.
+#[derive(Debug, thiserror::Error)]
+#[error("no instance could be made")]
+pub(super) struct NoInstance;
+
+/// Makes an instance whose memories begin with these images, if there are any, and observes how long it takes.
+pub(super) async fn instantiated<I>(
+    account: &Account,
+    images: Option<&Arc<Images>>,
+    instantiating: impl Future<Output = wasmtime::Result<I>>,
+) -> wasmtime::Result<I> {
+    let started = Instant::now();
+    let instance = match images {
+        None => instantiating.await,
+        // In a box, so that the others' tasks stay small.
+        Some(images) => Box::pin(Arc::clone(images).instantiate(instantiating)).await,
+    };
+    let instance = instance.map_err(|error| error.context(NoInstance))?;
+    let took = started.elapsed().as_secs_f64();
+    account.metrics().instantiation.observe(took);
+    Ok(instance)
+}
+
+/// Returns whether a guest called `exit` with 0.
+pub(super) fn is_success(error: &wasmtime::Error) -> bool {
+    matches!(error.downcast_ref(), Some(I32Exit(0)))
+}
