@@ -36,12 +36,12 @@ use super::{
 };
 use crate::{account::Account, content, egress::Life, engine::Images, request_headers};
 
-/// What a guest may write of a request's body at once: nobody counts what waits in a channel of wasmtime's, and there is
-/// one for each request under way.
+/// What a guest may write of a request's body at once: nobody counts what waits in a channel of wasmtime's, and there
+/// is one for each request under way.
 const REQUEST_CHUNK: usize = 64 << 10;
 
-/// The time after which an instance's tasks and streams are counted again: as many as a guest can make in it take about
-/// a megabyte, and counting them takes a small part of it.
+/// The time after which an instance's tasks and streams are counted again: as many as a guest can make in it take
+/// about a megabyte, and counting them takes a small part of it.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// A guest that answered with an error.

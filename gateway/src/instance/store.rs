@@ -32,8 +32,8 @@ pub(super) fn make(engine: &Engine, state: HostState) -> Store<HostState> {
 
 /// Stops a guest that has too much, and lets the others have their turn otherwise.
 ///
-/// Tokio's own yield lets the worker look at its sockets and timers before it comes back to this guest; wasmtime's would
-/// be polled again at once, and a lone spinning guest would starve the connections.
+/// Tokio's own yield lets the worker look at its sockets and timers before it comes back to this guest; wasmtime's
+/// would be polled again at once, and a lone spinning guest would starve the connections.
 pub(super) fn at_tick(store: &StoreContextMut<'_, HostState>) -> wasmtime::Result<UpdateDeadline> {
     if let Some(exceeded) = store.data().memory.exceeded() {
         return Err(exceeded.into());

@@ -85,7 +85,7 @@ async fn misbehave(how: &str, target: &str) -> Answer {
             wait_for(u64::MAX).await;
             unreachable!("it is over after the end of the world")
         }
-        "trap" => panic!("as it was asked to"),
+        "trap" => trap(),
         "error" => Err(ErrorCode::InternalError(Some("its own secret".to_owned()))),
         "status" => Ok(answer(
             u16::try_from(number(target, "code", 200)).unwrap_or_default(),
@@ -115,7 +115,7 @@ fn after_the_head(how: &str, target: &str) -> Answer {
             }
             "traps-after" => {
                 body.write(b"a part").await;
-                panic!("as it was asked to");
+                trap();
             }
             "spins-after" => {
                 body.write(b"a part").await;
@@ -245,7 +245,7 @@ async fn upload(request: &Request, target: &str) -> Answer {
         body.write(&vec![7; 256 << 10]).await;
         body.write(b"and more").await;
         match then.as_deref() {
-            Some("trap") => panic!("as it was asked to"),
+            Some("trap") => trap(),
             Some("spin") => spin(),
             _ => body.finish(Ok(None)).await,
         }
@@ -429,6 +429,11 @@ async fn hoard(target: &str) -> Answer {
         wait_for(u64::MAX).await;
     }
     Ok(answer(200, "kept"))
+}
+
+#[allow(clippy::panic, reason = "that is what it is asked to do")]
+fn trap() -> ! {
+    panic!("as it was asked to")
 }
 
 fn spin() -> ! {
