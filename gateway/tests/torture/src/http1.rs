@@ -119,8 +119,8 @@ impl Client {
     /// The status and the body of the answer to a request.
     pub(crate) async fn ask(&mut self, request: &[u8]) -> io::Result<(u16, Vec<u8>)> {
         let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => TcpStream::connect(self.address).await?,
+            Some(stream) if !is_closed(&stream) => stream,
+            _ => TcpStream::connect(self.address).await?,
         };
         stream.write_all(request).await?;
         let mut answer = Vec::new();
@@ -143,6 +143,12 @@ impl Client {
         let _ = timeout(after, stream.read(&mut [0; 1024])).await;
         Ok(())
     }
+}
+
+/// Returns whether the other side has closed a connection between two requests, as it may when it was quiet for long.
+fn is_closed(stream: &TcpStream) -> bool {
+    let read = stream.try_read(&mut [0]);
+    !read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Status and body of an answer that is whole, and whether its connection stays.

@@ -275,7 +275,8 @@ impl Run {
     /// Keeps what is wrong, of the first ones.
     pub(super) fn wrong(&self, what: String) {
         let mut told = self.told.lock();
-        if told.wrong.len() < KEPT {
+        let same = told.wrong.iter().filter(|known| **known == what).count();
+        if told.wrong.len() < KEPT && same < KEPT / 10 {
             told.wrong.push(what);
         }
     }
