@@ -85,8 +85,8 @@ pub struct ConnectionInfo {
 }
 
 impl Gateway {
-    /// A gateway for these routes, whose package indices point into `packages`; what was counted `before` at limits that
-    /// are as they were counts on.
+    /// A gateway for these routes, whose package indices point into `packages`; what was counted `before` at limits
+    /// that are as they were counts on.
     pub(crate) fn new(routes: Vec<Route>, packages: Vec<Arc<Package>>, shared: Shared, before: Option<&Self>) -> Self {
         let route_metrics = routes.iter().map(|_| OnceLock::new()).collect();
         let (route_limits, package_limits) = rate_limits(&routes, &packages, before);

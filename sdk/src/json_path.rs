@@ -47,8 +47,8 @@ enum Level {
     Items(usize),
 }
 
-/// The objects and lists that the end of a text is within. What it closes last is still one of them, and a comma there is
-/// after what is wrong, unless that begins there.
+/// The objects and lists that the end of a text is within. What it closes last is still one of them, and a comma there
+/// is after what is wrong, unless that begins there.
 fn levels(mut text: &[u8], begins_there: bool) -> Vec<Level> {
     let mut levels: Vec<Level> = Vec::new();
     while let [byte, rest @ ..] = text {

@@ -19,9 +19,10 @@ struct PooledMemory {
 }
 
 // SAFETY: the contract of `MemoryCreator` is that memories are zero-filled (or begin as the embedder asked for by
-// `Images::instantiate`, whose modules have no data of their own for them), owned by the instance alone, reserved and guarded as compiled code assumes, and never move. `Pool::memory` refuses
-// whatever does not fit the slots' reservation and guard; a lease is exclusive; a region is either
-// new from the kernel or was reset over its whole accessible part, and never remapped while leased.
+// `Images::instantiate`, whose modules have no data of their own for them), owned by the instance alone, reserved and
+// guarded as compiled code assumes, and never move. `Pool::memory` refuses whatever does not fit the slots' reservation
+// and guard; a lease is exclusive; a region is either new from the kernel or was reset over its whole accessible part,
+// and never remapped while leased.
 unsafe impl MemoryCreator for Pool {
     fn new_memory(
         &self,

@@ -88,8 +88,8 @@ impl Reset {
         self.keep_resident_bytes
     }
 
-    /// Makes every accessible byte of `region` what it was at first: that of its image, or zero. What is kept is counted
-    /// apart below and above `floor`, because the part above is about to become inaccessible.
+    /// Makes every accessible byte of `region` what it was at first: that of its image, or zero. What is kept is
+    /// counted apart below and above `floor`, because the part above is about to become inaccessible.
     ///
     /// # Errors
     /// The region's contents are unknown then: it must not be used again.

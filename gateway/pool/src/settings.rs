@@ -18,7 +18,8 @@ pub const DEFAULT_GUARD_BYTES: usize = 32 << 20;
 /// everything goes back.
 pub const DEFAULT_KEEP_RESIDENT_BYTES: usize = 16 << 20;
 
-/// Bytes that the warm memories of one worker keep resident, and its warm stacks: 256 MiB. What would be more is unmapped.
+/// Bytes that the warm memories of one worker keep resident, and its warm stacks: 256 MiB. What would be more is
+/// unmapped.
 pub const DEFAULT_MAX_WARM_BYTES_PER_WORKER: usize = 256 << 20;
 
 /// Memories at once, in use or warm: 10,000, which is 40 TiB of the 128 TiB a process can address.
@@ -93,8 +94,8 @@ impl Settings {
     }
 }
 
-/// A memory is up to three mappings (its image, the rest that is accessible, the guard) and a stack is two. A sixth of the
-/// limit for each kind lets both be full and leaves a sixth for compiled code, files and the allocator.
+/// A memory is up to three mappings (its image, the rest that is accessible, the guard) and a stack is two. A sixth of
+/// the limit for each kind lets both be full and leaves a sixth for compiled code, files and the allocator.
 const MAPPINGS_DIVISOR: usize = 6;
 
 /// WebAssembly's page size, a multiple of every host's: sizes that are multiples of it can be

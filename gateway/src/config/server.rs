@@ -63,8 +63,8 @@ const LOADED_CODE: u64 = 2 << 30;
 /// The range of `loaded_code`: one small package to more than the memory of any machine we know of.
 const LOADED_CODES: RangeInclusive<u64> = 1 << 20..=1 << 40;
 
-/// The time that compiling one component may take unless configured: one of 700 KB takes a second, and interpreters have
-/// tens of megabytes.
+/// The time that compiling one component may take unless configured: one of 700 KB takes a second, and interpreters
+/// have tens of megabytes.
 const COMPILE_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The range of `compile_timeout`.

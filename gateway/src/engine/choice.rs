@@ -42,7 +42,8 @@ impl fmt::Display for Choice {
 }
 
 /// The engine for a component with so many bytes of data to copy for each instance, of which `imaged` may be mapped
-/// instead, unless the configuration asks for one. Where there is no pool it is always the other: what a configuration asks for serves on any system.
+/// instead, unless the configuration asks for one. Where there is no pool it is always the other: what a configuration
+/// asks for serves on any system.
 pub(super) fn choose(
     world: World,
     active_data: u64,

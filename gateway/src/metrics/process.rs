@@ -23,8 +23,8 @@ const DESCRIPTORS: &str = if cfg!(target_os = "linux") {
     "/dev/fd"
 };
 
-/// Shows the process on `/metrics`. What the kernel does not tell at the moment is left out; other kernels than Linux tell
-/// processor time and descriptors.
+/// Shows the process on `/metrics`. What the kernel does not tell at the moment is left out; other kernels than Linux
+/// tell processor time and descriptors.
 pub(super) struct Process {
     description: Desc,
     started: Option<f64>,

@@ -1,8 +1,8 @@
 //! What was pulled, on disk: blobs by their digests, and the digests that tags had.
 //!
-//! A blob is written whole or not at all, and counts only if its bytes have its digest when they are read; so any number
-//! of gateways may share the folder, and nobody needs to trust it more than the registry. It is closed to other users
-//! all the same, since a tag's digest is believed while its registry does not answer.
+//! A blob is written whole or not at all, and counts only if its bytes have its digest when they are read; so any
+//! number of gateways may share the folder, and nobody needs to trust it more than the registry. It is closed to other
+//! users all the same, since a tag's digest is believed while its registry does not answer.
 
 use std::{
     collections::BTreeSet,

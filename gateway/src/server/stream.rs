@@ -14,8 +14,8 @@ use tokio_rustls::server::TlsStream;
 
 use super::records::Records;
 
-/// The bytes that wait in TLS for a client that reads slowly: two records, so that the next one is ready when the kernel
-/// takes more.
+/// The bytes that wait in TLS for a client that reads slowly: two records, so that the next one is ready when the
+/// kernel takes more.
 const UNSENT: usize = 32 << 10;
 
 /// The stream of a connection. That of TLS is large and lies elsewhere: one of TCP is no larger for it.

@@ -204,8 +204,8 @@ fn server_config(tls: &ServerTls) -> Result<Arc<ServerConfig>, rustls::Error> {
     let identity = SingleCertAndKey::from(CertifiedKey::clone(&tls.identity));
     let mut config = builder.with_cert_resolver(Arc::new(identity));
     config.alpn_protocols = vec![HTTP2.to_vec(), HTTP11.to_vec()];
-    // Clients keep what resumes a session: whoever comes again costs no signature, and us no memory. Made anew with each
-    // certificate, so that nobody resumes what other authorities let in.
+    // Clients keep what resumes a session: whoever comes again costs no signature, and us no memory. Made anew with
+    // each certificate, so that nobody resumes what other authorities let in.
     config.ticketer = rustls::crypto::ring::Ticketer::new()?;
     Ok(Arc::new(config))
 }

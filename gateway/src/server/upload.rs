@@ -88,8 +88,8 @@ impl Upload {
 }
 
 /// Decides, now that there is an answer that is `whole` or not, what becomes of an upload that was not read to its end:
-/// the connection goes on if its rest is here or near, and otherwise the answer is to say that it ends. A rest of unknown
-/// length is looked for before the answer goes out: after it, it would be too late to say so.
+/// the connection goes on if its rest is here or near, and otherwise the answer is to say that it ends. A rest of
+/// unknown length is looked for before the answer goes out: after it, it would be too late to say so.
 pub(super) async fn settle(exchange: &Arc<Exchange>, whole: bool) {
     if exchange.is_settled() {
         return;

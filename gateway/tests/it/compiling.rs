@@ -1,5 +1,5 @@
-//! Components that are expensive to compile: each is compiled in a process of its own, which ends at its limits and with
-//! the gateway.
+//! Components that are expensive to compile: each is compiled in a process of its own, which ends at its limits and
+//! with the gateway.
 
 use std::{
     fs,
@@ -14,8 +14,8 @@ use crate::{
     reload::reload,
 };
 
-/// Loops within each other, and variables that go through all of them: a few kilobytes that take minutes and gigabytes to
-/// compile.
+/// Loops within each other, and variables that go through all of them: a few kilobytes that take minutes and gigabytes
+/// to compile.
 const MANY: usize = 1000;
 
 /// Writes a component that can be served, and whose handler has so many loops and variables.

@@ -1,5 +1,5 @@
-//! Streams `?n=` events, `?every=` milliseconds apart, and then does what `?then=` says: it `ends`, `stalls` for an hour,
-//! `spins`, or ends its answer and `works` on for ever.
+//! Streams `?n=` events, `?every=` milliseconds apart, and then does what `?then=` says: it `ends`, `stalls` for an
+//! hour, `spins`, or ends its answer and `works` on for ever.
 #![cfg(target_arch = "wasm32")]
 
 use std::hint::black_box;
