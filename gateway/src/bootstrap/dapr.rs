@@ -9,7 +9,7 @@ use crate::config::{Config, DaprConfig, DaprMode};
 /// Opens the building blocks if the configuration has any use for them.
 pub(super) fn open(config: &Config) -> Result<Option<BuildingBlocks>, OpenError> {
     let dapr = &config.dapr;
-    if !is_used(config) {
+    if !config.uses_building_blocks() {
         return Ok(None);
     }
     Ok(Some(match dapr.mode {
@@ -21,7 +21,7 @@ pub(super) fn open(config: &Config) -> Result<Option<BuildingBlocks>, OpenError>
 /// Finds all that is wrong with the component files where nobody has a use for them yet.
 pub(super) fn check_unused(config: &Config) -> Vec<Diagnostic> {
     let dapr = &config.dapr;
-    if dapr.mode != DaprMode::Embedded || is_used(config) {
+    if dapr.mode != DaprMode::Embedded || config.uses_building_blocks() {
         return Vec::new();
     }
     Dapr::check(&embedded(dapr)).map_or_else(Vec::from, |()| Vec::new())
@@ -30,7 +30,7 @@ pub(super) fn check_unused(config: &Config) -> Vec<Diagnostic> {
 /// Finds all that is wrong with the component files, without opening the data.
 pub(super) fn check(config: &Config) -> Vec<Diagnostic> {
     let dapr = &config.dapr;
-    if dapr.mode != DaprMode::Embedded || !is_used(config) {
+    if dapr.mode != DaprMode::Embedded || !config.uses_building_blocks() {
         return Vec::new();
     }
     Dapr::check(&embedded(dapr)).map_or_else(Vec::from, |()| Vec::new())
@@ -39,7 +39,7 @@ pub(super) fn check(config: &Config) -> Vec<Diagnostic> {
 /// Lists what a user should know of the grants and the component files, a sentence for each: grants that open nothing,
 /// and what components do here and not beside a sidecar.
 pub(super) fn caveats(config: &Config) -> Vec<String> {
-    if config.dapr.mode != DaprMode::Embedded || !is_used(config) {
+    if config.dapr.mode != DaprMode::Embedded || !config.uses_building_blocks() {
         return Vec::new();
     }
     let settings = embedded(&config.dapr);
@@ -54,22 +54,11 @@ pub(super) fn warn(config: &Config) {
     for mistake in check_unused(config) {
         tracing::warn!(%mistake, "a component file is wrong, and no package has a `dapr` table yet");
     }
-    if config.dapr.mode == DaprMode::Embedded && is_used(config) {
+    if config.dapr.mode == DaprMode::Embedded && config.uses_building_blocks() {
         for sentence in unmet(config, &embedded(&config.dapr)) {
             tracing::warn!("{sentence}");
         }
     }
-}
-
-/// Returns whether anybody may call the building blocks.
-pub(super) fn is_used(config: &Config) -> bool {
-    let granted = config
-        .packages
-        .iter()
-        .any(|package| !package.grants.is_none());
-    let outside = config.dapr.listen.is_some() || config.dapr.app_address.is_some();
-    let served = config.dapr.mode == DaprMode::Embedded && outside;
-    granted || served
 }
 
 pub(super) fn embedded(dapr: &DaprConfig) -> Settings {

@@ -145,7 +145,7 @@ impl Prepared {
         let mut needs_restart = config.keep(first);
         let registered = register(&config, now).map_err(not_reloaded)?;
         let mut shared = shared.clone();
-        if shared.building_blocks.is_none() && dapr::is_used(&config) {
+        if shared.building_blocks.is_none() && config.uses_building_blocks() {
             match config.dapr.mode {
                 DaprMode::Embedded => shared.building_blocks = load::open_blocks(&config).map_err(not_reloaded)?,
                 // Nothing listens for its callbacks.

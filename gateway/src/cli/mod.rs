@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod compile;
 mod complete;
+mod deploy;
 mod exit;
 mod file;
 mod man;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Push(push::Push),
     /// Get a component from a registry
     Pull(push::Pull),
+    /// Render what runs a project in a cluster
+    Deploy(Box<deploy::Deploy>),
     /// Print the table of routes
     Routes(routes::Routes),
     /// Handle events of a running gateway that nothing will deliver by itself
@@ -85,6 +88,7 @@ impl Command {
             Self::Compile(compile) => compile.run(),
             Self::Push(push) => push.run(),
             Self::Pull(pull) => pull.run(),
+            Self::Deploy(deploy) => deploy.run(),
             Self::Routes(routes) => routes.run(),
             Self::Parked(parked) => parked.run(),
             Self::Status(status) => status.run(),

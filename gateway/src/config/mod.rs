@@ -234,6 +234,17 @@ fn read(
 }
 
 impl Config {
+    /// Returns whether anybody may call the building blocks.
+    pub fn uses_building_blocks(&self) -> bool {
+        let granted = self
+            .packages
+            .iter()
+            .any(|package| !package.grants.is_none());
+        let outside = self.dapr.listen.is_some() || self.dapr.app_address.is_some();
+        let served = self.dapr.mode == DaprMode::Embedded && outside;
+        granted || served
+    }
+
     /// Gives a mistake that was found later, such as a port in use, its place: `key` is a key of `[server]` or `[dapr]`
     /// with its table, such as `server.listen`.
     pub fn at_key(&self, key: &str, wrong: Diagnostic) -> Diagnostic {

@@ -137,7 +137,7 @@ impl Reference {
     }
 
     /// Returns whether it is on this machine, where plain HTTP leaves it to nobody.
-    pub(crate) fn is_local(&self) -> bool {
+    pub fn is_local(&self) -> bool {
         is_loopback(&self.registry)
     }
 }

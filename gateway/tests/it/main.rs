@@ -39,6 +39,7 @@ mod dapr_sidecar;
 mod dapr_state;
 mod dapr_trace;
 mod data_wait;
+mod deploying;
 mod drain;
 mod early_answers;
 mod engines;

@@ -1,0 +1,67 @@
+//! What must not be written where whoever may see a namespace's ConfigMaps reads it.
+
+use std::path::Path;
+
+use serde::Deserialize as _;
+use serde_norway::Value;
+use wasmgate_common::{Code, Diagnostic, Place};
+
+/// The ends of names that say that their value is a secret, in lower case and without `_` and `-`.
+const SECRET: [&str; 6] = [
+    "password",
+    "token",
+    "secret",
+    "apikey",
+    "privatekey",
+    "connectionstring",
+];
+
+/// Returns whether a value is a secret by its name.
+pub(super) fn is_secret(name: &str) -> bool {
+    let name: String = name
+        .chars()
+        .filter(|c| !matches!(c, '_' | '-'))
+        .collect::<String>()
+        .to_ascii_lowercase();
+    SECRET.iter().any(|end| name.ends_with(end))
+}
+
+/// The mistakes of a component file that is to go into a ConfigMap.
+pub(super) fn of_component(file: &Path, text: &str) -> Vec<Diagnostic> {
+    let documents = serde_norway::Deserializer::from_str(text).enumerate();
+    let documents = documents.filter_map(|(at, document)| Some((at + 1, Value::deserialize(document).ok()?)));
+    let wrong = documents.flat_map(|(at, document)| {
+        let mistakes = of_document(&document).into_iter();
+        mistakes
+            .map(|(key, wrong)| wrong.at(Place::in_document(file.into(), at, key)))
+            .collect::<Vec<_>>()
+    });
+    wrong.collect()
+}
+
+fn of_document(document: &Value) -> Vec<(String, Diagnostic)> {
+    let spec = document.get("spec");
+    let kind = spec.and_then(|spec| spec.get("type")?.as_str());
+    if kind == Some("secretstores.local.file") {
+        let wrong = Diagnostic::new(
+            Code::Unsupported,
+            "a file of secrets does not go into a cluster",
+            "write secretstores.local.env, and give the Secret that has them by --env-from",
+        );
+        return vec![("spec.type".to_owned(), wrong)];
+    }
+    let items = spec.and_then(|spec| spec.get("metadata")?.as_sequence());
+    let items = items.into_iter().flatten();
+    let wrong = items.filter_map(|item| {
+        let name = item.get("name")?.as_str().filter(|name| is_secret(name))?;
+        let value = item.get("value")?;
+        let is_empty = value.is_null() || value.as_str() == Some("");
+        let wrong = Diagnostic::new(
+            Code::Unsupported,
+            format!("{name:?} is a secret by its name, and everybody who sees ConfigMaps would read it"),
+            "write `envRef` with the name of a variable in the place of `value`, and give its Secret by --env-from",
+        );
+        (!is_empty).then(|| (format!("spec.metadata.{name}"), wrong))
+    });
+    wrong.collect()
+}

@@ -1,0 +1,511 @@
+//! `wasmgate deploy --kubernetes`: what it renders is what deploy/ says, holds no secret, and is refused where no cluster
+//! would take it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::run;
+
+const USAGE: i32 = 64;
+const CANNOT_CREATE: i32 = 73;
+
+/// A package of a registry that uses no building block.
+const PLAIN: &str = r#"
+[package.hello]
+source = "oci://registry.example.com/team/hello:1"
+
+[[route]]
+path = "/hello"
+package = "hello"
+"#;
+
+/// A package that a build makes, and that keeps state.
+const KEEPS: &str = r#"
+[package.hello]
+source = "target/hello.wasm"
+build = { command = "false" }
+dapr = { state = ["statestore"] }
+"#;
+
+struct Project(TempDir);
+
+impl Project {
+    fn new(toml: &str) -> Self {
+        let project = Self(TempDir::new().unwrap());
+        fs::create_dir(project.folder()).unwrap();
+        project.write("wasmgate.toml", toml);
+        project
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.0.path().join("wasmgate")
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        let path = self.folder().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn run(&self, options: &str) -> Output {
+        let mut arguments = vec!["deploy", "--kubernetes"];
+        arguments.extend(options.split_whitespace());
+        run(&self.folder(), &arguments)
+    }
+
+    #[track_caller]
+    fn text(&self, options: &str) -> String {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.run(options);
+        assert!(
+            status.success(),
+            "{options}: {}",
+            String::from_utf8_lossy(&stderr)
+        );
+        String::from_utf8(stdout).unwrap()
+    }
+
+    /// The objects by their kinds; the ConfigMap of component files as `Components`.
+    #[track_caller]
+    fn render(&self, options: &str) -> BTreeMap<String, Value> {
+        let objects = documents(&self.text(options)).into_iter().map(|object| {
+            let is_components = object["metadata"]["name"] == "wasmgate-components";
+            let kind = if is_components {
+                &json!("Components")
+            } else {
+                &object["kind"]
+            };
+            (kind.as_str().unwrap().to_owned(), object.clone())
+        });
+        objects.collect()
+    }
+
+    #[track_caller]
+    fn refused(&self, options: &str, words: &[&str]) {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.run(options);
+        let told = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(USAGE), "{options}: {told}");
+        assert!(stdout.is_empty(), "{options}");
+        for words in words {
+            assert!(told.contains(words), "{options}: no {words:?} in {told}");
+        }
+    }
+}
+
+fn documents(text: &str) -> Vec<Value> {
+    let documents = serde_norway::Deserializer::from_str(text);
+    let documents = documents.map(|document| serde::Deserialize::deserialize(document).unwrap());
+    documents.collect()
+}
+
+/// What a pod reads.
+fn toml(objects: &BTreeMap<String, Value>) -> toml::Table {
+    let text = objects["ConfigMap"]["data"]["wasmgate.toml"].as_str();
+    text.unwrap().parse().unwrap()
+}
+
+fn spec<'o>(objects: &'o BTreeMap<String, Value>, kind: &str) -> &'o Value {
+    &objects[kind]["spec"]["template"]["spec"]
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The one object of a file in deploy/.
+fn shipped(file: &str) -> Value {
+    let text = fs::read_to_string(repository().join("deploy").join(file)).unwrap();
+    let [object] = documents(&text).try_into().unwrap();
+    object
+}
+
+/// An object without the labels that kustomize puts into those of deploy/.
+fn without_labels(object: &Value) -> Value {
+    let mut object = object.clone();
+    let kind = object["kind"].as_str().unwrap().to_owned();
+    object["metadata"].as_object_mut().unwrap().remove("labels");
+    if ["StatefulSet", "Deployment"].contains(&kind.as_str()) {
+        object["spec"].as_object_mut().unwrap().remove("selector");
+        let template = object["spec"]["template"]["metadata"].as_object_mut();
+        template.unwrap().remove("labels");
+    }
+    if kind == "Service" {
+        object["spec"].as_object_mut().unwrap().remove("selector");
+    }
+    object
+}
+
+const COMPONENT: &str = "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: statestore}\n\
+                         spec: {type: state.sqlite, version: v1, metadata: []}\n";
+
+#[test]
+fn what_a_project_with_state_is_rendered_to_is_what_the_base_says() {
+    let project = Project::new(KEEPS);
+    project.write("components/statestore.yaml", COMPONENT);
+    let objects = project.render("--image wasmgate --ingress-class traefik --host wasmgate.example.com");
+    for (file, kind) in [
+        ("statefulset", "StatefulSet"),
+        ("service", "Service"),
+        ("serviceaccount", "ServiceAccount"),
+        ("networkpolicy", "NetworkPolicy"),
+        ("disruption", "PodDisruptionBudget"),
+        ("storage", "PersistentVolumeClaim"),
+    ] {
+        let base = shipped(&format!("base/{file}.yaml"));
+        assert_eq!(without_labels(&objects[kind]), base, "{file}");
+    }
+    let (ingress, base) = (&objects["Ingress"]["spec"], shipped("base/ingress.yaml"));
+    assert_eq!(
+        ingress["ingressClassName"],
+        base["spec"]["ingressClassName"]
+    );
+    let [rule, base] = [ingress, &base["spec"]].map(|spec| &spec["rules"][0]);
+    assert_eq!(rule["host"], base["host"]);
+    let root = base["http"]["paths"].as_array().unwrap().last();
+    assert_eq!(rule["http"]["paths"], json!([root.unwrap()]));
+
+    let text = fs::read_to_string(repository().join("deploy/base/wasmgate.toml")).unwrap();
+    let (ours, base): (toml::Table, toml::Table) = (toml(&objects), text.parse().unwrap());
+    for (table, key) in [
+        ("server", "listen"),
+        ("server", "admin"),
+        ("server", "cache"),
+        ("dapr", "data"),
+        ("dapr", "components"),
+    ] {
+        assert_eq!(ours[table][key], base[table][key], "{table}.{key}");
+    }
+    assert_eq!(
+        objects["Components"]["data"]["statestore.yaml"],
+        json!(COMPONENT)
+    );
+}
+
+#[test]
+fn what_a_project_beside_a_sidecar_is_rendered_to_is_what_the_overlay_says() {
+    let project = Project::new(KEEPS);
+    let options = "--image wasmgate --dapr --gateway gateway --host wasmgate.example.com";
+    let objects = project.render(options);
+    let (ours, overlay) = (&objects["Deployment"], shipped("sidecar/deployment.yaml"));
+    assert_eq!(ours["spec"]["replicas"], overlay["spec"]["replicas"]);
+    assert_eq!(ours["spec"]["strategy"], overlay["spec"]["strategy"]);
+    let [mut ours, overlay] = [ours, &overlay].map(|workload| {
+        let annotations = workload["spec"]["template"]["metadata"]["annotations"].clone();
+        annotations.as_object().unwrap().clone()
+    });
+    ours.retain(|name, _| name.starts_with("dapr.io/"));
+    assert_eq!(ours, overlay);
+    let base = shipped("base/statefulset.yaml");
+    let (mut pod, mut base) = (
+        spec(&objects, "Deployment").clone(),
+        base["spec"]["template"]["spec"].clone(),
+    );
+    let env = &shipped("sidecar/deployment.yaml")["spec"]["template"]["spec"]["containers"][0]["env"];
+    assert_eq!(&pod["containers"][0]["env"], env);
+    pod["containers"][0].as_object_mut().unwrap().remove("env");
+    // The overlay takes these two from the base.
+    for list in ["/volumes", "/containers/0/volumeMounts"] {
+        let list = base.pointer_mut(list).unwrap().as_array_mut().unwrap();
+        list.retain(|each| each["name"] != "components" && each["name"] != "data");
+    }
+    assert_eq!(pod, base);
+
+    let mut route = without_labels(&objects["HTTPRoute"]);
+    let mut shipped_route = shipped("httproute/httproute.yaml");
+    for route in [&mut route, &mut shipped_route] {
+        route["spec"]["rules"][0]
+            .as_object_mut()
+            .unwrap()
+            .remove("matches");
+    }
+    assert_eq!(route, shipped_route);
+    assert_eq!(
+        without_labels(&objects["Configuration"]),
+        shipped("overlays/dapr/configuration.yaml")
+    );
+    let metrics = &objects["NetworkPolicy"]["spec"]["ingress"][1]["ports"];
+    assert_eq!(metrics, &json!([{"port": "admin"}, {"port": 9091}]));
+    let text = fs::read_to_string(repository().join("deploy/overlays/dapr/wasmgate.toml")).unwrap();
+    let overlay: toml::Table = text.parse().unwrap();
+    assert_eq!(toml(&objects)["dapr"], overlay["dapr"]);
+    assert!(!objects.contains_key("PersistentVolumeClaim"));
+}
+
+#[test]
+fn an_autoscaler_is_that_of_deploy_and_has_the_number_of_pods_to_itself() {
+    let objects = Project::new(PLAIN).render("--max-replicas 10");
+    assert_eq!(
+        without_labels(&objects["HorizontalPodAutoscaler"]),
+        shipped("autoscaling/autoscaler.yaml")
+    );
+    assert!(objects["Deployment"]["spec"].get("replicas").is_none());
+}
+
+#[test]
+fn packages_without_building_blocks_need_neither_a_volume_nor_a_sidecar() {
+    let objects = Project::new(PLAIN).render("--replicas 3");
+    assert_eq!(objects["Deployment"]["spec"]["replicas"], 3);
+    let kinds: Vec<&str> = objects.keys().map(String::as_str).collect();
+    let right = [
+        "ConfigMap",
+        "Deployment",
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+        "Service",
+        "ServiceAccount",
+    ];
+    assert_eq!(kinds, right);
+    let annotations = &objects["Deployment"]["spec"]["template"]["metadata"]["annotations"];
+    let names: Vec<&String> = annotations.as_object().unwrap().keys().collect();
+    assert!(!names.iter().any(|name| name.starts_with("dapr.io/")));
+    // Nothing is in the image that the cache could begin with.
+    assert!(spec(&objects, "Deployment").get("initContainers").is_none());
+    let package = &toml(&objects)["package"]["hello"];
+    assert_eq!(
+        package["source"].as_str(),
+        Some("oci://registry.example.com/team/hello:1")
+    );
+}
+
+#[test]
+fn the_selectors_of_all_objects_find_the_pods_by_the_projects_name() {
+    let objects = Project::new(PLAIN).render("--name shop-api");
+    let label = json!({"app.kubernetes.io/name": "shop-api"});
+    let deployment = &objects["Deployment"]["spec"];
+    for found in [
+        &deployment["selector"]["matchLabels"],
+        &deployment["template"]["metadata"]["labels"],
+        &deployment["template"]["spec"]["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"],
+        &objects["Service"]["spec"]["selector"],
+        &objects["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
+        &objects["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+    ] {
+        assert_eq!(found, &label);
+    }
+}
+
+#[test]
+fn grace_follows_the_drain_that_the_project_asks_for() {
+    let project = Project::new(&format!("[server]\ndrain_timeout = \"90500ms\"\n{PLAIN}"));
+    let grace = spec(&project.render(""), "Deployment")["terminationGracePeriodSeconds"].clone();
+    assert_eq!(grace, 5 + 91 + 10);
+}
+
+#[test]
+fn a_pod_builds_nothing_and_finds_its_packages_in_the_image() {
+    let project = Project::new(KEEPS);
+    project.write("more.toml", "[limits]\ntimeout = \"7s\"\n");
+    let toml = toml(&project.render("--image registry.example.com/team/shop:1 --with more.toml"));
+    let package = &toml["package"]["hello"];
+    assert!(package.get("build").is_none());
+    assert_eq!(package["source"].as_str(), Some("/app/target/hello.wasm"));
+    assert_eq!(toml["limits"]["timeout"].as_str(), Some("7s"));
+    let outside = Project::new(&KEEPS.replace("target/", "../target/"));
+    outside.refused(
+        "--image shop",
+        &["package.hello.source", "outside of the project's folder"],
+    );
+}
+
+#[test]
+fn a_file_of_this_machine_is_refused_with_its_package_and_the_ways_out() {
+    let words = [
+        "wasmgate.toml:3:",
+        "package hello",
+        "wasmgate push",
+        "--image",
+    ];
+    Project::new(KEEPS).refused("", &words);
+    let local = PLAIN.replace("registry.example.com", "localhost:5000");
+    Project::new(&local).refused("", &["package hello", "registry on this machine"]);
+}
+
+#[test]
+fn no_secret_is_in_what_is_rendered() {
+    let keeps = format!("{KEEPS}env = {{ API_TOKEN = \"${{API_TOKEN}}\", LEVEL = \"${{LEVEL:-info}}\" }}\n");
+    let project = Project::new(&keeps);
+    project.write("secrets.env", "API_TOKEN=hunter2\nLEVEL=hunter3\n");
+    project.refused(
+        "--image shop --env-file secrets.env",
+        &["API_TOKEN", "--env-from"],
+    );
+    let text = project.text("--image shop --env-file secrets.env --env-from shop-secrets --pull-secret registry");
+    assert!(!text.contains("hunter"), "{text}");
+    assert!(text.contains("${API_TOKEN}"));
+    let objects = project.render("--image shop --env-file secrets.env --env-from shop-secrets --pull-secret registry");
+    let pod = spec(&objects, "StatefulSet");
+    assert_eq!(
+        pod["containers"][0]["envFrom"],
+        json!([{"secretRef": {"name": "shop-secrets"}}])
+    );
+    assert_eq!(pod["imagePullSecrets"], json!([{"name": "registry"}]));
+
+    let literal = format!("{KEEPS}env = {{ API_TOKEN = \"hunter2\" }}\n");
+    Project::new(&literal).refused(
+        "--image shop",
+        &["package.hello.env.API_TOKEN", "${API_TOKEN}"],
+    );
+    let project = Project::new(KEEPS);
+    let item = "[{name: httpsToken, value: hunter2}]";
+    project.write("components/a.yaml", &COMPONENT.replace("[]", item));
+    project.refused("--image shop", &["a.yaml", "httpsToken", "envRef"]);
+    let store = COMPONENT
+        .replace("state.sqlite", "secretstores.local.file")
+        .replace("[]", "[{name: secretsFile, value: secrets.json}]");
+    project.write("components/a.yaml", &store);
+    project.refused("--image shop", &["a.yaml", "spec.type", "--env-from"]);
+}
+
+#[test]
+fn files_that_no_pod_has_are_refused_with_their_keys() {
+    let key = "[registry.host.\"registry.example.com\"]\ncredentials = \"config.json\"\n";
+    let project = Project::new(&format!("{key}{PLAIN}"));
+    project.write("config.json", "{}");
+    project.refused(
+        "",
+        &[
+            "registry.host.registry.example.com.credentials",
+            "--pull-secret",
+        ],
+    );
+    let objects = project.render("--pull-secret registry");
+    assert!(!objects["ConfigMap"].to_string().contains("credentials"));
+    let mounts = &spec(&objects, "Deployment")["containers"][0]["volumeMounts"];
+    assert!(mounts.to_string().contains("/etc/docker"), "{mounts}");
+}
+
+#[test]
+fn options_that_contradict_each_other_or_the_project_are_refused() {
+    for (toml, options, words) in [
+        (KEEPS, "--image shop --replicas 2", "there is one pod"),
+        (KEEPS, "--image shop --max-replicas 4", "there is one pod"),
+        (PLAIN, "--max-replicas 1", "--max-replicas is less"),
+        (PLAIN, "--host shop.example.com", "--gateway NAME"),
+        (
+            PLAIN,
+            "--gateway a --ingress-class b",
+            "cannot be used with",
+        ),
+        (PLAIN, "--storage 2Gi", "these pods have none"),
+        (PLAIN, "--replicas 0", "--replicas"),
+    ] {
+        Project::new(toml).refused(options, &[words]);
+    }
+}
+
+#[test]
+fn names_that_kubernetes_would_refuse_are_refused_by_name() {
+    let project = Project::new(PLAIN);
+    let long = "a".repeat(53);
+    for (option, names) in [
+        (
+            "--name",
+            vec![
+                "Shop", "a_b", "-a", "a-", "a.b", "1shop", "on", "yes", &long,
+            ],
+        ),
+        ("--pull-secret", vec!["Upper", "a..b", "a/b"]),
+        ("--env-from", vec!["a b", "a_b"]),
+        ("--ingress-class", vec!["UPPER"]),
+        ("--gateway", vec!["a/b/c", "A/b", "/a"]),
+        (
+            "--image",
+            vec!["Shop", "a:", "https://a/b", "a@sha256:12", "a:b:c", "/a"],
+        ),
+        (
+            "--memory",
+            vec!["1", "1G", "64Mi", "-1Gi", "1.5Gi", "99999999999999999999Ti"],
+        ),
+        ("--monitoring", vec!["a.b"]),
+    ] {
+        for name in names {
+            let arguments = ["deploy", "--kubernetes", &format!("{option}={name}")];
+            let Output { status, stderr, .. } = run(&project.folder(), &arguments);
+            let told = String::from_utf8(stderr).unwrap();
+            assert_eq!(status.code(), Some(USAGE), "{option} {name}: {told}");
+            assert!(
+                told.contains(option) && told.contains(name),
+                "{option} {name}: {told}"
+            );
+        }
+    }
+    for host in [
+        "https://a.example",
+        "a.example:80",
+        "A.example",
+        "10.0.0.1",
+        "*",
+    ] {
+        let options = format!("--ingress-class a --host {host}");
+        project.refused(&options, &["--host", host]);
+    }
+    // Only alone is such a word none.
+    let objects = project.render("--ingress-class a --host shop.no --host *.example.com");
+    let rules = &objects["Ingress"]["spec"]["rules"];
+    assert_eq!(
+        [&rules[0]["host"], &rules[1]["host"]],
+        ["shop.no", "*.example.com"]
+    );
+
+    let folder = project.0.path().join("My Project");
+    fs::rename(project.folder(), &folder).unwrap();
+    let Output { stderr, .. } = run(&folder, &["deploy", "--kubernetes"]);
+    let told = String::from_utf8(stderr).unwrap();
+    assert!(
+        told.contains("\"My Project\"") && told.contains("--name"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_folder_has_a_file_for_each_object_and_nothing_of_an_earlier_rendering() {
+    let project = Project::new(PLAIN);
+    project.text("--output k8s --max-replicas 4");
+    let folder = project.folder().join("k8s");
+    let files = || {
+        let files = fs::read_dir(&folder).unwrap();
+        let mut names: Vec<String> = files
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert!(files().contains(&"autoscaler.yaml".to_owned()));
+    fs::write(folder.join("mine.yaml"), "a: b\n").unwrap();
+    project.text("--output k8s");
+    let mut right = vec![
+        "configmap.yaml",
+        "deployment.yaml",
+        "disruption.yaml",
+        "mine.yaml",
+        "networkpolicy.yaml",
+        "service.yaml",
+        "serviceaccount.yaml",
+    ];
+    right.sort_unstable();
+    assert_eq!(files(), right);
+
+    fs::write(folder.join("ingress.yaml"), "mine: true\n").unwrap();
+    let before = fs::read_to_string(folder.join("deployment.yaml")).unwrap();
+    let Output { status, stderr, .. } = project.run("--output k8s --replicas 5");
+    assert_eq!(status.code(), Some(CANNOT_CREATE));
+    assert!(String::from_utf8_lossy(&stderr).contains("ingress.yaml is there already"));
+    assert_eq!(
+        fs::read_to_string(folder.join("deployment.yaml")).unwrap(),
+        before
+    );
+}
