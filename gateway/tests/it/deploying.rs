@@ -1,5 +1,5 @@
-//! `wasmgate deploy --kubernetes`: what it renders is what deploy/ says, holds no secret, and is refused where no cluster
-//! would take it.
+//! `wasmgate deploy --kubernetes`: what it renders is what deploy/ says, holds no secret, and is refused where no
+//! cluster would take it.
 
 use std::{
     collections::BTreeMap,

@@ -48,8 +48,8 @@ pub(super) fn annotations(project: &Project) -> Words {
         .collect()
 }
 
-/// What the sidecar does beyond its components: no guest reads the cluster's secrets, and nobody invokes packages through
-/// Dapr.
+/// What the sidecar does beyond its components: no guest reads the cluster's secrets, and nobody invokes packages
+/// through Dapr.
 pub(super) fn configuration(project: &Project) -> Value {
     json!({
         "apiVersion": "dapr.io/v1alpha1",
