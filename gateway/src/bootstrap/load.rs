@@ -254,13 +254,20 @@ pub(super) fn shares(config: &Config, registered: &[Result<Registered, String>],
     shares
 }
 
+/// One part in so many of `server.memory` may be kept by memories that no instance has: what is kept for the next request
+/// of one package is missing to those of others.
+const IDLE_PART: u64 = 16;
+
 pub(super) fn loader(config: &Config, metrics: &Arc<Metrics>) -> Result<Loader, StartError> {
     let wanted: usize = config
         .packages
         .iter()
         .map(|package| package.limits.concurrency)
         .sum();
+    let memory = config.server.memory.unwrap_or_else(memory_limit::memory);
+    let idle = memory / IDLE_PART / config.server.workers.max(1) as u64;
     let limits = EngineLimits {
+        idle_bytes: usize::try_from(idle).unwrap_or(usize::MAX),
         instances: u32::try_from(wanted)
             .unwrap_or(u32::MAX)
             .clamp(engine::EXPECTED_INSTANCES, engine::MAX_INSTANCES),
@@ -272,7 +279,6 @@ pub(super) fn loader(config: &Config, metrics: &Arc<Metrics>) -> Result<Loader, 
         .thread_name(|index| format!("compile-{index}"))
         .build()
         .map_err(|error| machine(&error))?;
-    let memory = config.server.memory.unwrap_or_else(memory_limit::memory);
     let limits = CompileLimits::new(&config.server, threads.current_num_threads(), memory);
     Loader::new(
         Arc::new(engines),

@@ -83,11 +83,13 @@ impl EngineKind {
     }
 }
 
-/// The most that a copy-on-write engine may hold at once, over all its packages.
+/// The most that engines may hold at once, over all their packages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EngineLimits {
-    /// Instances alive at once.
+    /// Instances alive at once in a copy-on-write engine.
     pub instances: u32,
+    /// Bytes that the pool's idle memories keep resident for each worker.
+    pub idle_bytes: usize,
 }
 
 /// An engine by its kind and the world of its components.
@@ -115,7 +117,7 @@ impl Engines {
     pub(crate) fn new(limits: EngineLimits) -> wasmtime::Result<Self> {
         let engines = Self {
             limits,
-            pool: Pooled::new()?,
+            pool: Pooled::new(limits)?,
             engines: OfEach::default(),
         };
         if engines.pool.is_some() {

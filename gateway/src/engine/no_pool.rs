@@ -4,7 +4,7 @@ use std::{convert::Infallible, fs::File, io, sync::Arc};
 
 use wasmtime::Config;
 
-use super::{ImagedMemory, Slots, families::Families};
+use super::{EngineLimits, ImagedMemory, Slots, families::Families};
 
 /// Leaves an engine that only compiles as it is.
 #[expect(
@@ -38,7 +38,7 @@ pub(super) struct Pooled(Infallible);
     reason = "there is one that can fail where there is a pool"
 )]
 impl Pooled {
-    pub(super) fn new() -> wasmtime::Result<Option<Self>> {
+    pub(super) fn new(_: EngineLimits) -> wasmtime::Result<Option<Self>> {
         Ok(None)
     }
 

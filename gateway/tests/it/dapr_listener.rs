@@ -151,7 +151,6 @@ async fn events_are_taken_as_long_as_public_requests_are_being_finished() {
     let taken = deliver(port, "orders").await;
     // The guest traps on it, which its sender is told.
     assert_eq!(taken.json(), json!({"status": "RETRY"}), "{}", taken.status);
-    assert_eq!(taken.header("connection"), Some("close"));
     let traps = gateway
         .metrics()
         .await

@@ -220,11 +220,16 @@ async fn an_upload_that_waits_for_our_word_is_refused_without_it_and_whatever_co
                 ))
                 .await;
             let response = connection.response().await;
-            assert_eq!(
-                (response.status(), response.header("connection")),
-                (status, Some("close")),
-                "{target}, {framing}: {response:?}"
-            );
+            assert_eq!(response.status(), status, "{target}, {framing}");
+            // A guest whose answer is not whole yet may still ask for the body: then the connection just ends.
+            let is_whole = response.header("content-length").is_some();
+            if is_whole {
+                assert_eq!(
+                    response.header("connection"),
+                    Some("close"),
+                    "{target}, {framing}: {response:?}"
+                );
+            }
             connection.send(hidden).await;
             connection.send("0\r\n\r\n").await;
             assert_eq!(connection.rest().await, "", "{target}, {framing}");

@@ -8,18 +8,18 @@ pub(crate) use wasmgate_pool::Images;
 use wasmgate_pool::{Image, ImageOf, Pool, Settings};
 use wasmtime::Config;
 
-use super::{ImagedMemory, MAX_INSTANCES, Slots};
+use super::{EngineLimits, ImagedMemory, MAX_INSTANCES, Slots};
 
 /// Memories of one instance: a component made of a main module and an adapter has two.
 const MEMORIES_PER_INSTANCE: usize = 2;
 
 /// A slot is made when it is first needed, so there may be as many as any configuration asks for.
-fn make() -> wasmtime::Result<Pool> {
+fn make(settings: Settings) -> wasmtime::Result<Pool> {
     let instances = usize::try_from(MAX_INSTANCES).unwrap_or(usize::MAX);
     let settings = Settings {
         max_memories: instances.saturating_mul(MEMORIES_PER_INSTANCE),
         max_stacks: instances,
-        ..Settings::default()
+        ..settings
     };
     Ok(Pool::new(settings)?)
 }
@@ -29,7 +29,7 @@ fn make() -> wasmtime::Result<Pool> {
 /// # Errors
 /// When the machine cannot give a pool what it needs.
 pub(super) fn lay_out(config: &mut Config) -> wasmtime::Result<()> {
-    make()?.attach(config);
+    make(Settings::default())?.attach(config);
     Ok(())
 }
 
@@ -61,8 +61,14 @@ impl Pooled {
     ///
     /// # Errors
     /// When the machine cannot give the pool what it needs.
-    pub(super) fn new() -> wasmtime::Result<Option<Self>> {
-        Ok(Some(Self { pool: make()? }))
+    pub(super) fn new(limits: EngineLimits) -> wasmtime::Result<Option<Self>> {
+        let settings = Settings::default();
+        let idle_bytes = limits.idle_bytes.min(settings.max_warm_bytes_per_worker);
+        let pool = make(Settings {
+            max_warm_bytes_per_worker: idle_bytes,
+            ..settings
+        })?;
+        Ok(Some(Self { pool }))
     }
 
     /// Has an engine take its memories and stacks from the pool.
