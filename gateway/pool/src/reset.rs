@@ -11,8 +11,9 @@ use crate::{
     region::Region,
 };
 
-/// Pages of which one is looked at before it is restored, whether anybody has written to it.
-const PAGES_TO_A_LOOK: usize = 8;
+/// Pages of which one is looked at before it is restored, whether anybody has written to it. A prime, since guests
+/// write at distances that are powers of two.
+const PAGES_TO_A_LOOK: usize = 7;
 
 /// Looks from which on they are believed: half a megabyte of pages at the least.
 const LOOKS_TO_BELIEVE: usize = 16;

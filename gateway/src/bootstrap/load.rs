@@ -254,8 +254,8 @@ pub(super) fn shares(config: &Config, registered: &[Result<Registered, String>],
     shares
 }
 
-/// One part in so many of `server.memory` may be kept by memories that no instance has: what is kept for the next request
-/// of one package is missing to those of others.
+/// One part in so many of `server.memory` may be kept by memories that no instance has: what is kept for the next
+/// request of one package is missing to those of others.
 const IDLE_PART: u64 = 16;
 
 pub(super) fn loader(config: &Config, metrics: &Arc<Metrics>) -> Result<Loader, StartError> {
