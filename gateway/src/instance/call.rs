@@ -23,7 +23,6 @@ use super::{
     response_body::{GuestBody, GuestTask, RouteTimer},
     service::{self, LeftOpen, SetError},
     store::{self, NoInstance, is_success},
-    turns,
     unread::Unread,
 };
 use crate::{account::Account, admission::Permit, content, egress::Egress, error::Failure, request_headers::RequestId};
@@ -203,7 +202,7 @@ impl Guest {
         );
         let mut store = store::make(loaded.handler.engine(), state);
         let work = async {
-            turns::queue_up(store.data().package()).await;
+            store::queue_up(&mut store).await;
             let images = loaded.images.as_ref();
             match &loaded.handler {
                 Handler::Proxy(proxy) => proxy::handle(&mut store, &account, (proxy, images), request, answer).await,

@@ -32,6 +32,8 @@ pub(crate) struct HostState {
     http: WasiHttpCtx,
     /// A body was given to the guest to write.
     pub(super) has_written: bool,
+    /// The guest has computed for so long that it had to let others go first.
+    pub(super) has_given_way: bool,
     egress: Egress,
 }
 
@@ -57,6 +59,7 @@ impl HostState {
             wasi: None,
             http,
             has_written: false,
+            has_given_way: false,
             egress,
         }
     }

@@ -71,7 +71,7 @@ where
 {
     store.epoch_deadline_callback(|mut store| {
         count(&mut store);
-        at_tick(&store)
+        at_tick(&mut store)
     });
     let instance = instantiated(account, images, service.instantiate_async(&mut *store)).await?;
     let (life, handed) = (Life::default(), Handed::default());

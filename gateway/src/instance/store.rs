@@ -15,6 +15,14 @@ const EPOCHS_TO_FIRST_YIELD: u64 = 2;
 /// Ticks between a long-running guest's turns.
 const EPOCHS_BETWEEN_YIELDS: u64 = 1;
 
+/// Waits if a new guest of the package has to wait for its turn, which is then as long as that of others that waited.
+pub(super) async fn queue_up(store: &mut Store<HostState>) {
+    if turns::queue_up(store.data().package()).await {
+        store.set_epoch_deadline(EPOCHS_BETWEEN_YIELDS);
+        store.data_mut().has_given_way = true;
+    }
+}
+
 /// The most bytes that a guest may hand to the host in one call: they are copied before anybody looks at them. The
 /// largest honest call is a write of a megabyte.
 const BYTES_OF_A_CALL: usize = 8 << 20;
@@ -26,7 +34,7 @@ pub(super) fn make(engine: &Engine, state: HostState) -> Store<HostState> {
     store.set_hostcall_fuel(BYTES_OF_A_CALL);
     store.set_epoch_deadline(EPOCHS_TO_FIRST_YIELD);
     // The callback holds nothing, or it would cost every request an allocation.
-    store.epoch_deadline_callback(|store| at_tick(&store));
+    store.epoch_deadline_callback(|mut store| at_tick(&mut store));
     store
 }
 
@@ -34,11 +42,13 @@ pub(super) fn make(engine: &Engine, state: HostState) -> Store<HostState> {
 ///
 /// Tokio's own yield lets the worker look at its sockets and timers before it comes back to this guest; wasmtime's
 /// would be polled again at once, and a lone spinning guest would starve the connections.
-pub(super) fn at_tick(store: &StoreContextMut<'_, HostState>) -> wasmtime::Result<UpdateDeadline> {
+pub(super) fn at_tick(store: &mut StoreContextMut<'_, HostState>) -> wasmtime::Result<UpdateDeadline> {
     if let Some(exceeded) = store.data().memory.exceeded() {
         return Err(exceeded.into());
     }
-    let turn = Box::pin(turns::give_way(store.data().package()));
+    let state = store.data_mut();
+    let is_first = !std::mem::replace(&mut state.has_given_way, true);
+    let turn = Box::pin(turns::give_way(state.package(), is_first));
     Ok(UpdateDeadline::YieldCustom(EPOCHS_BETWEEN_YIELDS, turn))
 }
 

@@ -3,6 +3,9 @@
 //! A guest that gives way comes back after a few rounds of the worker's queue. Were there many of them, each round
 //! would hold a turn of each, and a neighbour's short request would wait for all of them, however fair the queue is. So
 //! they wait here, and one of them has its turn between two rounds of everything else.
+//!
+//! A guest's first turn is not waited for, since nobody knows yet what it will do. Clients who start guests that compute
+//! for long, and leave, would take a worker by first turns alone; so a package has only so many of them a second.
 
 use std::{
     collections::VecDeque,
@@ -13,6 +16,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
@@ -30,9 +34,20 @@ thread_local! {
     static HERE: Arc<Here> = Arc::default();
 }
 
-/// Waits for the next turn of a package's guest on this worker. A package is told apart by any number of its own.
-pub(super) fn give_way(package: usize) -> Turn {
+/// First turns that one package's guests may use up on one worker before a new guest has to wait for its own, and how
+/// many it gets back each second: they are about a fifth of the worker's time.
+const FIRST_TURNS: u32 = 8;
+
+/// After this long a package has one more of its [`FIRST_TURNS`].
+const FIRST_TURN_BACK: Duration = Duration::from_millis(125);
+
+/// Waits for the next turn of a package's guest on this worker. A package is told apart by any number of its own; a
+/// guest that gives way for the first time has used up its first turn.
+pub(super) fn give_way(package: usize, is_first: bool) -> Turn {
     let here = HERE.with(Arc::clone);
+    if is_first {
+        here.used_up(package, Instant::now());
+    }
     Turn {
         here,
         package,
@@ -41,14 +56,14 @@ pub(super) fn give_way(package: usize) -> Turn {
     }
 }
 
-/// Waits for a turn if a [`CROWD`] of the package's guests waits on this worker: a new one goes behind them. Costs no
-/// more than a look otherwise.
-pub(super) async fn queue_up(package: usize) {
-    let is_crowded =
-        |here: &Arc<Here>| here.waiting.load(Ordering::Relaxed) >= CROWD && here.turns.lock().waiting(package) >= CROWD;
-    if HERE.with(is_crowded) {
-        give_way(package).await;
+/// Waits for a turn if a [`CROWD`] of the package's guests waits on this worker, or its guests have used up their
+/// [`FIRST_TURNS`]: a new one goes behind them. Costs no more than a look otherwise. Returns whether it waited.
+pub(super) async fn queue_up(package: usize) -> bool {
+    let must_wait = HERE.with(|here| here.is_crowded(package) || here.has_spent(package, Instant::now));
+    if must_wait {
+        give_way(package, false).await;
     }
+    must_wait
 }
 
 /// One worker.
@@ -57,6 +72,39 @@ struct Here {
     /// Those who wait, of all packages: with few of them nobody takes the lock.
     waiting: AtomicUsize,
     turns: Mutex<Turns>,
+    /// The number of those in `spent`: with none nobody takes the lock.
+    spenders: AtomicUsize,
+    /// Packages whose guests have used up first turns, each with the time when it has all of them back.
+    spent: Mutex<Vec<(usize, Instant)>>,
+}
+
+impl Here {
+    fn is_crowded(&self, package: usize) -> bool {
+        self.waiting.load(Ordering::Relaxed) >= CROWD && self.turns.lock().waiting(package) >= CROWD
+    }
+
+    /// Notes that a guest of a package has used up its first turn.
+    fn used_up(&self, package: usize, now: Instant) {
+        let mut spent = self.spent.lock();
+        spent.retain(|(_, whole)| *whole > now);
+        match spent.iter_mut().find(|(known, _)| *known == package) {
+            Some((_, whole)) => *whole = (*whole + FIRST_TURN_BACK).min(now + FIRST_TURN_BACK * FIRST_TURNS),
+            None => spent.push((package, now + FIRST_TURN_BACK)),
+        }
+        self.spenders.store(spent.len(), Ordering::Relaxed);
+    }
+
+    /// Returns whether a package has none of its first turns left.
+    fn has_spent(&self, package: usize, now: impl FnOnce() -> Instant) -> bool {
+        if self.spenders.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let left = now() + FIRST_TURN_BACK * (FIRST_TURNS - 1);
+        let spent = self.spent.lock();
+        spent
+            .iter()
+            .any(|(known, whole)| *known == package && *whole > left)
+    }
 }
 
 /// A guest that waits: its ticket, and its task's waker once it has been polled.
@@ -231,7 +279,7 @@ mod tests {
         let guests = (0..10).map(|package| {
             let turn = Arc::clone(&turn);
             tokio::spawn(async move {
-                give_way(package).await;
+                give_way(package, false).await;
                 turn.lock().push("guest");
             })
         });
@@ -251,6 +299,29 @@ mod tests {
         assert!(
             between.take(10).all(|others| !others.is_empty()),
             "{turns:?}"
+        );
+    }
+
+    #[test]
+    fn a_package_has_so_many_first_turns_and_gets_them_back() {
+        let (here, start) = (Here::default(), Instant::now());
+        for used in 0..FIRST_TURNS {
+            assert!(!here.has_spent(1, || start), "after {used}");
+            here.used_up(1, start);
+        }
+        assert!(here.has_spent(1, || start));
+        assert!(!here.has_spent(2, || start));
+        here.used_up(1, start);
+        let later = start + FIRST_TURN_BACK;
+        assert!(
+            !here.has_spent(1, || later),
+            "more than there are cannot be used up"
+        );
+        here.used_up(2, start + FIRST_TURN_BACK * FIRST_TURNS);
+        assert_eq!(
+            here.spenders.load(Ordering::Relaxed),
+            1,
+            "who has all of them back is forgotten"
         );
     }
 }

@@ -78,6 +78,31 @@ fn check(n: u64, reply: &Reply) {
 }
 
 #[tokio::test]
+async fn clients_that_leave_as_soon_as_they_have_asked_start_no_guests_without_end() {
+    let gateway = TestGateway::builder()
+        .server("workers = 1")
+        .guest("spins")
+        .guest("hello")
+        .start();
+    gateway.get("/hello").await;
+    for _ in 0..500 {
+        let mut connection = gateway.raw().await;
+        connection
+            .send("GET /spins HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await;
+    }
+    // It comes last, and nobody starts a guest for those who have left before it.
+    assert_eq!(gateway.get("/hello").await.text(), "Hello from a package\n");
+    let metrics = gateway.metrics().await;
+    let started = metrics.sum(
+        "wasmgate_instantiation_seconds_count",
+        &[("package", "spins")],
+    );
+    assert!(started < 100.0, "{started} guests were started");
+    gateway.wait_for_in_flight("spins", 0).await;
+}
+
+#[tokio::test]
 async fn a_hundred_spinning_guests_of_one_package_hold_up_another_no_more_than_one_does() {
     let gateway = TestGateway::builder()
         .server("workers = 1")

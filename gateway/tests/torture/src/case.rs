@@ -35,6 +35,9 @@ const HEIGHT: u64 = 256 << 20;
 /// The most bytes that a case may leave: allocators and pools keep some warm.
 const LEFT: u64 = 96 << 20;
 
+/// The longest that the neighbour may wait, as its p99: seconds more than a busy machine lets it wait.
+const WAIT: Duration = Duration::from_secs(5);
+
 /// Descriptors that may be left: a pool of connections to others, a file just opened.
 const DESCRIPTORS: u64 = 16;
 
@@ -234,6 +237,10 @@ fn harm(row: &Row, pace: Pace) -> Vec<String> {
                 "{wrong} requests of the neighbour went wrong {when} it: {some:?}"
             ));
         }
+    }
+    let waited = row.attacked.p99();
+    if waited > WAIT {
+        harm.push(format!("the neighbour waited {waited:?}"));
     }
     for got in row.got.keys() {
         let known = case
