@@ -1,7 +1,7 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
 .PHONY: help toolchain guests run test lint check check-macos release dist bench bench-peers \
-	bench-parts record-costs torture torturers faults fuzz dapr test-readme test-page test-deploy test-image test-cluster cluster \
+	bench-parts record-costs torture torturers faults fuzz dapr test-readme test-languages test-page test-deploy test-image test-cluster cluster \
 	test-dapr-sidecar beside-dapr package image
 
 GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop -p wasmgate-loadtest-guest
@@ -40,6 +40,7 @@ test: toolchain ## Run every test; what needs a tool that is not there is left o
 	cargo test --workspace --exclude wasmgate-test-guests --no-fail-fast
 	@$(call if-there,python3 curl openssl,the READMEs are not tried,$(MAKE) test-readme)
 	@$(call if-there,python3,the crates are not packed,apps/package-test)
+	@$(call if-there,python3,no template of another language is tried,$(MAKE) test-languages)
 	@$(call if-there,node npm chromium,the coffee shop's page is not tried,$(MAKE) test-page)
 	@$(call if-there,python3 go,deploy/ is not checked,$(MAKE) test-deploy)
 	@$(call if-there,python3 buildah strip,no image of a project of one's own is built,$(MAKE) test-image)
@@ -52,6 +53,10 @@ if-there = for tool in $(1); do command -v $$tool >/dev/null || \
 test-readme: guests ## Run the commands of README.md, sdk/README.md and apps/README.md, and build the first package outside
 	cargo build -p wasmgate
 	apps/readme-test
+
+test-languages: guests ## Make, build, serve and change a package of each other language's template, with its own tools
+	cargo build -p wasmgate
+	apps/language-test
 
 test-page: guests ## Order a coffee in headless Chromium; pictures are kept in target/page
 	cargo build -p wasmgate

@@ -1,6 +1,8 @@
 //! One run of a command by a shell: in a process group of its own, so that it ends with all that it has started.
 
 use std::{
+    env,
+    ffi::OsString,
     io::{self, BufRead as _, BufReader, Read, Write as _},
     os::{
         fd::AsFd as _,
@@ -93,6 +95,9 @@ fn start(order: &Order<'_>) -> io::Result<(Group, Vec<oneshot::Receiver<()>>)> {
         // It is in the background of its terminal, which would stop it for ever when it reads.
         .stdin(Stdio::null())
         .process_group(0);
+    if let Some(path) = path() {
+        command.env("PATH", path);
+    }
     if order.prefix.is_some() {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
     } else {
@@ -108,6 +113,14 @@ fn start(order: &Order<'_>) -> io::Result<(Group, Vec<oneshot::Receiver<()>>)> {
     let outputs = outputs.into_iter().flatten();
     let readers = outputs.map(|output| show(output, prefix.clone()));
     Ok((Group::new(child), readers.collect()))
+}
+
+/// Where a shell looks for programs, and behind it the folder of this one: a build may need `wasmgate componentize`.
+fn path() -> Option<OsString> {
+    let own = env::current_exe().ok()?;
+    let path = env::var_os("PATH")?;
+    let folders = env::split_paths(&path).chain(own.parent().map(Path::to_owned));
+    env::join_paths(folders).ok()
 }
 
 type Output = Box<dyn Read + Send>;

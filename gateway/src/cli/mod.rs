@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod compile;
 mod complete;
+mod componentize;
 mod deploy;
 mod exit;
 mod file;
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Check(check::Check),
     /// Compile every package into the cache directory, so that a start compiles nothing
     Compile(compile::Compile),
+    /// Make a component of a core module of WASI 0.1, as Go's and C's compilers make them
+    Componentize(componentize::Componentize),
     /// Put a component into a registry
     Push(push::Push),
     /// Get a component from a registry
@@ -86,6 +89,7 @@ impl Command {
             Self::Up(up) => up.run(),
             Self::Check(check) => check.run(),
             Self::Compile(compile) => compile.run(),
+            Self::Componentize(componentize) => componentize.run(),
             Self::Push(push) => push.run(),
             Self::Pull(pull) => pull.run(),
             Self::Deploy(deploy) => deploy.run(),

@@ -23,6 +23,7 @@ mod closed_world;
 mod coffee_shop;
 mod compiled_cache;
 mod compiling;
+mod componentizing;
 mod connections;
 mod control_group;
 mod dapr_blocks;

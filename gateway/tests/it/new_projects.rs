@@ -210,6 +210,79 @@ fn an_empty_project_has_every_key_commented_out_and_is_a_configuration() {
     assert!(project.join("greeter/.cargo/config.toml").is_file());
 }
 
+/// What tools of other languages make of them: `apps/language-test`.
+#[test]
+fn templates_of_other_languages_bring_all_that_their_tools_need_and_say_what_is_missing() {
+    for (template, source, program) in [
+        ("javascript", "src/app.js", "npm"),
+        ("typescript", "src/app.ts", "npm"),
+        ("python", "src/app.py", "python3"),
+        ("go", "app.go", "go"),
+        ("c", "src/app.c", "make"),
+    ] {
+        let folder = TempDir::new().unwrap();
+        // A word of Rust is a name like any other there.
+        let mut new = command(folder.path(), &["new", "fn", "--template", template]);
+        let Output { status, stdout, .. } = new.env("PATH", folder.path()).output().unwrap();
+        let told = String::from_utf8(stdout).unwrap();
+        assert!(status.success(), "{told}");
+        assert!(
+            told.contains(&format!("{program} is not there: install ")),
+            "{told}"
+        );
+        let project = folder.path().join("fn");
+        wasmgate(&project, &["add", "second", "--template", template]);
+        for package in [&project, &project.join("second")] {
+            for file in [source, ".gitignore"] {
+                assert!(package.join(file).is_file(), "no {file} of {template}");
+            }
+            assert!(!package.join("Cargo.toml").exists() && !package.join(".cargo").exists());
+        }
+        let readme = fs::read_to_string(project.join("README.md")).unwrap();
+        assert!(
+            readme.contains(source) && !readme.contains("{{"),
+            "{readme}"
+        );
+        // Both are right but for what is not built yet.
+        let told = run(&project, &["check", "--json"]);
+        let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+        let mistakes = told["mistakes"].as_array().unwrap();
+        let codes: Vec<_> = mistakes.iter().map(|mistake| &mistake["code"]).collect();
+        assert_eq!(codes, ["file-missing", "file-missing"], "{told}");
+        let keys: Vec<_> = mistakes
+            .iter()
+            .map(|mistake| mistake["message"].to_string())
+            .collect();
+        assert!(
+            keys[0].contains("build/app.wasm") && keys[1].contains("second/build/app.wasm"),
+            "{keys:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_build_whose_tools_are_not_there_says_which() {
+    let folder = TempDir::new().unwrap();
+    wasmgate(
+        folder.path(),
+        &["new", "greeter", "--template", "javascript"],
+    );
+    let project = folder.path().join("greeter");
+    let bare = folder.path().join("bin");
+    fs::create_dir(&bare).unwrap();
+    std::os::unix::fs::symlink("/bin/sh", bare.join("sh")).unwrap();
+    let Output { status, stderr, .. } = command(&project, &["up"])
+        .env("PATH", &bare)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(70), "{told}");
+    assert!(
+        told.contains("npm: not found") && told.contains("install the program"),
+        "{told}"
+    );
+}
+
 #[test]
 fn names_that_can_be_no_package_are_refused_and_nothing_is_made() {
     let folder = TempDir::new().unwrap();

@@ -17,7 +17,8 @@ use super::{
     name,
     project::next,
     sdk,
-    template::{LINKER, Template, Values},
+    template::{Template, Values},
+    texts::LINKER,
 };
 
 /// Its arguments.
@@ -43,14 +44,14 @@ impl Add {
                 "error: the template `empty` has no package; leave --template out, or name another".to_owned(),
             ));
         }
-        let name = name::check(&self.name)?;
+        let name = name::check(&self.name, self.template)?;
         let name = name.as_str();
-        let sdk = sdk::find(self.sdk.as_deref())?;
+        let sdk = sdk::find_for(self.template, self.sdk.as_deref())?;
         let values = Values {
             name,
             folder: &format!("{name}/"),
             sdk: &sdk,
-            curl: &self.template.curl(name),
+            template: self.template,
         };
         let added = format!("\n{}", values.fill(self.template.package()));
         self.refuse_conflicts(name, &added)?;
@@ -59,7 +60,9 @@ impl Add {
         for (path, text) in self.template.files() {
             folder.write(path, &values.fill(text))?;
         }
-        if !root.join(LINKER.0).exists() {
+        let ignored = self.template.ignored();
+        folder.write(ignored.0, ignored.1)?;
+        if self.template.is_crate() && !root.join(LINKER.0).exists() {
             folder.write(LINKER.0, LINKER.1)?;
         }
         self.append(&added)?;
@@ -68,7 +71,7 @@ impl Add {
             Some("") => String::new(),
             _ => format!("  cd {}\n", root.display()),
         };
-        let next = next(&first, values.curl);
+        let next = next(&first, self.template, name);
         print(&format!(
             "{}added to {}\n  [package.{name}] and its route\n{next}",
             list(&folder.keep()),

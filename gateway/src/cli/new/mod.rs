@@ -6,6 +6,8 @@ mod name;
 mod project;
 mod sdk;
 mod template;
+mod texts;
+mod tools;
 
 pub(crate) use add::Add;
 pub(crate) use project::New;

@@ -2,7 +2,7 @@
 
 use wasmgate::config::PackageName;
 
-use super::super::Exit;
+use super::{super::Exit, template::Template};
 
 /// Words that can be no crate: Rust's own (the reference, "Keywords"), and crates that every package has already.
 const TAKEN: [&str; 62] = [
@@ -70,9 +70,12 @@ const TAKEN: [&str; 62] = [
     "target",
 ];
 
-/// Checks the name of a package that is to be a crate and a folder too.
-pub(super) fn check(name: &str) -> Result<PackageName, Exit> {
+/// Checks the name of a package that is to be a folder too, and a crate if its template has one.
+pub(super) fn check(name: &str, template: Template) -> Result<PackageName, Exit> {
     let checked = PackageName::parse(name).map_err(|wrong| Exit::usage(format!("error: {wrong}")))?;
+    if !template.is_crate() {
+        return Ok(checked);
+    }
     if TAKEN.contains(&name) {
         return Err(Exit::usage(format!(
             "error: {name:?} is a word of Rust or Cargo, and cannot be a crate; write, for example, \"{name}-api\""

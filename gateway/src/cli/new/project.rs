@@ -12,7 +12,9 @@ use super::{
     super::{Exit, print},
     files::{NewFolder, list},
     name, sdk,
-    template::{CONFIGURATION, IGNORED, LINKER, README, Template, Values},
+    template::{Template, Values},
+    texts::{CONFIGURATION, LINKER, README},
+    tools,
 };
 
 /// Its arguments.
@@ -30,19 +32,15 @@ pub(crate) struct New {
 
 impl New {
     pub(in super::super) fn run(self) -> Result<ExitCode, Exit> {
-        let name = name::check(&self.name)?;
+        let name = name::check(&self.name, self.template)?;
         let name = name.as_str();
         let is_empty = self.template == Template::Empty;
-        let sdk = if is_empty {
-            String::new()
-        } else {
-            sdk::find(self.sdk.as_deref())?
-        };
+        let sdk = sdk::find_for(self.template, self.sdk.as_deref())?;
         let values = Values {
             name,
             folder: "",
             sdk: &sdk,
-            curl: &self.template.curl(name),
+            template: self.template,
         };
         let mut folder = NewFolder::make(Path::new(name))?;
         for (path, text) in self.template.files() {
@@ -52,21 +50,26 @@ impl New {
             let package = format!("{}{}", CONFIGURATION.1, self.template.package());
             folder.write(CONFIGURATION.0, &values.fill(&package))?;
             folder.write(README.0, &values.fill(README.1))?;
+        }
+        if self.template.is_crate() {
             folder.write(LINKER.0, LINKER.1)?;
         }
         folder.write("wasmgate.schema.json", &config::schema())?;
-        folder.write(IGNORED.0, IGNORED.1)?;
+        let ignored = self.template.ignored();
+        folder.write(ignored.0, ignored.1)?;
         let next = if is_empty {
             format!("next\n  cd {name}\n  wasmgate add greeter\n")
         } else {
-            next(&format!("  cd {name}\n"), values.curl)
+            next(&format!("  cd {name}\n"), self.template, name)
         };
         print(&format!("{}{next}", list(&folder.keep())));
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// What to type to see a package answer.
-pub(super) fn next(first: &str, curl: &str) -> String {
-    format!("next\n{first}  wasmgate up --watch\n  curl {curl}      # in another terminal\n")
+/// What to type to see a package answer, and what is to be installed first.
+pub(super) fn next(first: &str, template: Template, name: &str) -> String {
+    let curl = template.curl(name);
+    let missing = tools::missing(&template.tool());
+    format!("next\n{first}  wasmgate up --watch\n  curl {curl}      # in another terminal\n{missing}")
 }

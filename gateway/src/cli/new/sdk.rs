@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::super::Exit;
+use super::{super::Exit, template::Template};
 
 /// The SDK of the checkout that this gateway was built from, if that is still there.
 const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk");
@@ -13,9 +13,17 @@ const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../sdk");
 /// Where a release has it, beside the folder of the command.
 const RELEASE: &str = "share/wasmgate/sdk";
 
+/// Finds the SDK for a template that needs it; the answer is a string of TOML.
+pub(super) fn find_for(template: Template, named: Option<&Path>) -> Result<String, Exit> {
+    if template.is_crate() {
+        find(named)
+    } else {
+        Ok(String::new())
+    }
+}
+
 /// Finds the SDK's folder: the one that was named, the one that came with this gateway, or that of its checkout.
-/// The answer is a string of TOML.
-pub(super) fn find(named: Option<&Path>) -> Result<String, Exit> {
+fn find(named: Option<&Path>) -> Result<String, Exit> {
     let folder = match named {
         Some(named) => [named.to_owned(), named.join("sdk")]
             .into_iter()
