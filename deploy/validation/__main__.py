@@ -13,7 +13,9 @@ KUSTOMIZATIONS = (
     ("base",),
     ("overlays/dapr",),
     ("base", "httproute"),
+    ("base", "tls"),
     ("overlays/dapr", "httproute", "autoscaling"),
+    ("overlays/dapr", "tls"),
 )
 
 

@@ -1,10 +1,17 @@
 """The pod against the wasmgate.toml in it: ports, probes, the drain, folders, and what it may do."""
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from . import injected
 from .manifests import Manifests, port
+
+# Secrets that whoever deploys brings, such as those of cert-manager.
+BROUGHT = {"wasmgate-tls"}
+
+# The most that others than a file's owner may do with a secret: its group reads it.
+SECRET_MODE = 0o440
 
 # Which question each probe asks. Only readiness may depend on anything beside the process.
 PROBES = {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
@@ -22,6 +29,8 @@ def check(manifests: Manifests) -> Iterator[str]:
     yield from drain(manifests)
     yield from folders(manifests, config)
     yield from hardening(manifests)
+    yield from secrets(manifests)
+    yield from tls(manifests)
     yield from embedded(manifests, config)
 
 
@@ -79,6 +88,35 @@ def folders(manifests: Manifests, config: dict) -> Iterator[str]:
             yield f"container {init['name']} copies {init['command'][-2]}, server.cache is {written['server.cache']}"
 
 
+def secrets(manifests: Manifests) -> Iterator[str]:
+    """What is mounted of secrets is for the pod's group alone."""
+    spec = manifests.pod["spec"]
+    for volume in spec["volumes"]:
+        if "secret" not in volume:
+            continue
+        mode = volume["secret"].get("defaultMode", 0o644)
+        if mode & ~SECRET_MODE:
+            yield f"volume {volume['name']}: its files have mode {mode:04o}; write defaultMode: 0440"
+        if not spec.get("securityContext", {}).get("fsGroup"):
+            yield f"volume {volume['name']}: its files belong to root; set fsGroup, so that the gateway may read them"
+
+
+def tls(manifests: Manifests) -> Iterator[str]:
+    """A file that is laid over the configuration is there, and names files of a mounted secret."""
+    args = manifests.container["args"]
+    if "--with" not in args:
+        return
+    name = PurePosixPath(args[args.index("--with") + 1]).name
+    config = next(each for each in manifests.all("ConfigMap") if "wasmgate.toml" in each["data"])
+    if name not in config["data"]:
+        yield f"the gateway reads {name}, which is not in the ConfigMap"
+        return
+    mounts = [PurePosixPath(each["mountPath"]) for each in manifests.container["volumeMounts"] if each["name"] == "tls"]
+    for key, path in tomllib.loads(config["data"][name])["server"]["tls"].items():
+        if PurePosixPath(path).parent not in mounts:
+            yield f"server.tls.{key} is {path}, which is in no mounted secret"
+
+
 def references(manifests: Manifests) -> Iterator[str]:
     """Every object and volume that the pod names exists."""
     spec = manifests.pod["spec"]
@@ -90,7 +128,7 @@ def references(manifests: Manifests) -> Iterator[str]:
     for volume in spec["volumes"]:
         for key, (kind, field) in kinds.items():
             name = volume.get(key, {}).get(field)
-            if name and not manifests.find(kind, name):
+            if name and name not in BROUGHT and not manifests.find(kind, name):
                 yield f"volume {volume['name']}: there is no {kind} {name}"
     names = {each["name"] for each in spec["volumes"]}
     for container in spec["containers"] + spec.get("initContainers", []):

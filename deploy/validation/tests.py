@@ -12,6 +12,7 @@ from .manifests import DEPLOY, Manifests, render, shipped
 BASE = render(DEPLOY / "base")
 DAPR = render(DEPLOY / "overlays/dapr")
 SCALED = render(DEPLOY / "overlays/dapr", "httproute", "autoscaling")
+TLS = render(DEPLOY / "base", "tls")
 DOCKERFILE = image.DOCKERFILE.read_text()
 
 Break = Callable[[Manifests], object]
@@ -303,6 +304,19 @@ class EveryCheckCanFail(unittest.TestCase):
 
     def test_a_pod_that_disagrees_with_its_configuration_is_seen(self) -> None:
         self.broken(POD, pod.check)
+
+    def test_a_key_that_more_can_read_than_need_to_is_seen(self) -> None:
+        volume = len(TLS.pod["spec"]["volumes"]) - 1
+        self.assertEqual(list(pod.check(TLS)), [])
+        self.broken(
+            [
+                ("a key for everybody", TLS, put(f"volumes/{volume}/secret/defaultMode", 0o444, pod_spec), "0440"),
+                ("a key of root's alone", TLS, put("securityContext/fsGroup", None, pod_spec), "fsGroup"),
+                ("a key elsewhere", TLS, put("volumeMounts/-1/mountPath", "/etc/tls"), "server.tls.key"),
+                ("no file", TLS, put("data/tls.toml", None, config_map), "tls.toml"),
+            ],
+            pod.check,
+        )
 
     def test_a_way_to_the_pod_that_should_not_be_is_seen(self) -> None:
         self.broken(NETWORK, network.check)
