@@ -23,7 +23,7 @@ use crate::{
     gateway::{Gateway, Shared},
     machine_memory::{MachineMemory, MemoryCollector},
     metrics::Metrics,
-    package::{Budget, CompileLimits, LoadedPackages, Loader, Package, PackageError, Registered},
+    package::{Batch, Budget, CompileLimits, LoadedPackages, Loader, Package, PackageError, Registered},
     request_log,
     unsent::UnsentCollector,
 };
@@ -175,12 +175,14 @@ fn register_each<'a>(
     known: impl Fn(&PackageConfig) -> Option<&'a Registered> + Sync,
 ) -> Vec<Result<Registered, Diagnostic>> {
     let pulls = loader.registry().pull(config);
-    let progress = Progress::new(show);
+    let (progress, batch) = (Progress::new(show), Batch::default());
     let register = |package: &PackageConfig| {
         let pulled = pulls.of(package);
         let pulled = pulled.map_err(|error| config.at_source(package, error.into()))?;
         let registered = progress.of(package, || {
-            loader.register(package, package.engine, known(package), pulled)
+            batch.of(package, pulled, || {
+                loader.register(package, package.engine, known(package), pulled)
+            })
         });
         registered.map_err(|error| config.at_source(package, mistake(package, error)))
     };

@@ -6,6 +6,7 @@ mod memory_limit;
 mod outdated;
 mod progress;
 mod reload;
+mod ship;
 mod sockets;
 mod system;
 mod unmet;
@@ -37,6 +38,7 @@ use sockets::Sockets;
 use system::{Signals, Told, grow_descriptor_table, raise_descriptor_limit};
 
 pub use load::load;
+pub use ship::code_of;
 pub use sockets::Addresses;
 
 pub use crate::{

@@ -7,8 +7,9 @@ use std::{
 
 use clap::Args;
 use wasmgate::{
-    config::{Reference, RegistryConfig, VerifyKey, show_digest},
-    registry::{self, Pushed, RegistryError},
+    bootstrap,
+    config::{Reference, RegistryConfig, Sha256Digest, VerifyKey, parse_digest, show_digest},
+    registry::{self, Beside, Pushed, RegistryError},
 };
 use wasmgate_common::Diagnostic;
 
@@ -38,6 +39,12 @@ pub(crate) struct Push {
     /// Write this into the manifest
     #[arg(long, value_name = "NAME=VALUE", value_parser = annotation)]
     annotation: Vec<(String, String)>,
+    /// Push compiled code with it, for machines like this one and gateways of this version that are told `compiled`
+    #[arg(long)]
+    compiled: bool,
+    /// Name compiled code that was pushed before, as for machines of another kind: the digest that was printed then
+    #[arg(long, value_name = "DIGEST", value_parser = digest)]
+    code: Vec<Sha256Digest>,
     #[command(flatten)]
     way: Way,
 }
@@ -67,16 +74,24 @@ impl Way {
 impl Push {
     pub(super) fn run(self) -> Result<ExitCode, Exit> {
         let reference = Reference::parse(&self.reference).map_err(mistake)?;
-        if reference.tag().is_none() || reference.digest().is_some() {
+        if reference.tag().is_none() || reference.digest().is_some() || reference.file().is_some() {
             let wrong = "error: a component is pushed under a tag; its digest is told then\n  help: write name:tag";
             return Err(Exit::usage(wrong.to_owned()));
         }
         let config = self.way.config(&reference)?;
-        let pushed = registry::push(&config, &reference, &self.file, self.annotation).map_err(failed)?;
+        let code = self.compiled.then(|| bootstrap::code_of(&self.file));
+        let beside = Beside {
+            annotations: self.annotation,
+            code: code.transpose()?,
+            known_code: self.code,
+        };
+        let target = beside.code.as_ref().map(|code| code.target().to_owned());
+        let pushed = registry::push(&config, &reference, &self.file, beside).map_err(failed)?;
         print(&format!(
-            "pushed {}\n{}",
+            "pushed {}\n{}{}",
             self.file.display(),
-            told(&pushed)
+            told(&pushed),
+            told_code(&pushed, target.as_deref())
         ));
         Ok(ExitCode::SUCCESS)
     }
@@ -88,11 +103,9 @@ impl Pull {
         let file = match self.output {
             Some(file) => file,
             None => {
-                let name = reference
-                    .repository()
-                    .rsplit('/')
-                    .next()
-                    .unwrap_or_default();
+                let path = reference.file().unwrap_or(reference.repository());
+                let name = path.rsplit('/').next().unwrap_or_default();
+                let name = name.strip_suffix(".wasm").unwrap_or(name);
                 let file = PathBuf::from(format!("{name}.wasm"));
                 if file.exists() {
                     let there = format!(
@@ -126,6 +139,22 @@ fn told(pushed: &Pushed) -> String {
     )
 }
 
+/// The same of its compiled code; what was just compiled is the last.
+fn told_code(pushed: &Pushed, target: Option<&str>) -> String {
+    let Some((last, before)) = pushed.code.split_last() else {
+        return String::new();
+    };
+    let mut lines: Vec<_> = before
+        .iter()
+        .map(|digest| format!("# code {}\n", show_digest(digest)))
+        .collect();
+    let of = target
+        .map(|target| format!(" for {target}"))
+        .unwrap_or_default();
+    lines.push(format!("# code {}{of}\n", show_digest(last)));
+    format!("compiled = true\n{}", lines.concat())
+}
+
 fn mistake(wrong: Diagnostic) -> Exit {
     Exit::usage(format!("error: {}\n  help: {}", wrong.message, wrong.help))
 }
@@ -144,4 +173,8 @@ fn annotation(text: &str) -> Result<(String, String), &'static str> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write NAME=VALUE"),
     }
+}
+
+fn digest(text: &str) -> Result<Sha256Digest, &'static str> {
+    parse_digest(text).ok_or("write sha256: and 64 hexadecimal digits")
 }

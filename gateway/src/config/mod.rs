@@ -59,8 +59,8 @@ pub use log::LogConfig;
 pub use origin::Origin;
 pub use outbound::{OutboundConfig, Proxies};
 pub use package::{PackageConfig, PackageName, Source};
-pub use reference::{Reference, Sha256Digest, show_digest};
-pub(crate) use reference::{is_loopback, parse_digest};
+pub(crate) use reference::is_loopback;
+pub use reference::{Reference, Sha256Digest, parse_digest, show_digest};
 pub use registry::{RegistryConfig, RegistryHost, VerifyKey};
 pub use rejected::Rejected;
 pub use schema::schema;
@@ -203,7 +203,13 @@ fn read(
     let positions = root.spots(&["server", "dapr"]);
     listeners::check(notes, &positions, &server, &dapr);
     let defaults = Limits::default().overridden_in(&root);
-    let packages = PackageConfig::read_all(&root, folder, (defaults, dapr.quotas), server.strict);
+    let packages = PackageConfig::read_all(
+        &root,
+        folder,
+        (defaults, dapr.quotas),
+        &registry,
+        server.strict,
+    );
     let routes = route::read_all(&root, &packages);
     let written = packages
         .iter()

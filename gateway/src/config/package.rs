@@ -17,7 +17,7 @@ use super::{
     rate_limit,
     reader::{Section, Spot, one_of},
     reference::{self, Reference, Sha256Digest},
-    registry::VerifyKey,
+    registry::{RegistryConfig, VerifyKey},
     tls::TlsConfig,
 };
 use crate::{engine::EngineKind, rate_limit::RateLimitConfig};
@@ -40,6 +40,8 @@ pub struct PackageConfig {
     pub sha256: Option<Sha256Digest>,
     /// The key by which it must be signed in its registry; `None` for what is said of the registry.
     pub verify: Option<VerifyKey>,
+    /// Whether its registry's compiled code is taken where it fits; it is signed or its source pinned then.
+    pub compiled: bool,
     /// The engine it is to run in; `None` for the one that suits its component.
     pub engine: Option<EngineKind>,
     /// The guest's environment, in the order of names.
@@ -147,11 +149,12 @@ impl fmt::Display for PackageName {
 }
 
 /// The keys of `[package.NAME]`.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "source",
     "build",
     "sha256",
     "verify",
+    "compiled",
     "engine",
     "env",
     "outbound",
@@ -175,6 +178,7 @@ impl PackageConfig {
             build: _,
             sha256,
             verify,
+            compiled,
             engine,
             env,
             outbound,
@@ -187,6 +191,7 @@ impl PackageConfig {
             && *source == other.source
             && *sha256 == other.sha256
             && *verify == other.verify
+            && *compiled == other.compiled
             && *engine == other.engine
             && *env == other.env
             && *outbound == other.outbound
@@ -202,6 +207,7 @@ impl PackageConfig {
         root: &Section<'a>,
         folder: &Path,
         defaults: (Limits, Quotas),
+        registry: &RegistryConfig,
         strict: bool,
     ) -> Vec<(&'a str, Option<Self>)> {
         let packages = root.named("package").map(|(name, value)| {
@@ -209,7 +215,7 @@ impl PackageConfig {
             let section = value.section(&KEYS);
             (
                 name.value,
-                section.and_then(|s| Self::read(checked, &s, folder, defaults, strict)),
+                section.and_then(|s| Self::read(checked, &s, folder, defaults, registry, strict)),
             )
         });
         packages.collect()
@@ -222,6 +228,7 @@ impl PackageConfig {
         section: &Section<'_>,
         folder: &Path,
         (limits, quotas): (Limits, Quotas),
+        registry: &RegistryConfig,
         strict: bool,
     ) -> Option<Self> {
         let source = source(section, folder, strict);
@@ -236,6 +243,7 @@ impl PackageConfig {
         }
         let sha256 = section.parsed("sha256", EXAMPLE_DIGEST, digest);
         let verify = verify(section, source.as_ref(), folder);
+        let compiled = compiled(section, source.as_ref(), verify.as_ref(), registry);
         let env = env(section);
         let outbound = section
             .texts("outbound", "https://api.example.com")
@@ -256,6 +264,7 @@ impl PackageConfig {
             build,
             sha256,
             verify,
+            compiled,
             engine,
             env,
             outbound,
@@ -344,6 +353,35 @@ fn verify(package: &Section<'_>, source: Option<&Source>, folder: &Path) -> Opti
         );
     }
     key
+}
+
+/// Whether compiled code is taken, which somebody has to answer for.
+fn compiled(
+    package: &Section<'_>,
+    source: Option<&Source>,
+    verify: Option<&VerifyKey>,
+    registry: &RegistryConfig,
+) -> bool {
+    let compiled = package.flag("compiled").unwrap_or_default();
+    let is_answered_for = |reference: &Reference| {
+        let of_host = || registry.host(reference.registry())?.verify.as_ref();
+        verify.or_else(of_host).is_some() || reference.digest().is_some()
+    };
+    let refusal = match source {
+        Some(Source::File(_)) if compiled => Some((
+            "a file has no compiled code beside it: it is compiled here",
+            "remove `compiled`, or name the component in its registry",
+        )),
+        Some(Source::Registry(reference)) if compiled && !is_answered_for(reference) => Some((
+            "compiled code is native code, and anybody who may push to the registry could have put it there",
+            "name the key of who compiles in `verify`, or the manifest in `source`, by @sha256: and its digest",
+        )),
+        _ => None,
+    };
+    if let Some((wrong, help)) = refusal {
+        package.refuse_key("compiled", Diagnostic::new(Code::Conflict, wrong, help));
+    }
+    compiled
 }
 
 fn check_file(text: &str, path: &Path, is_built: bool, strict: bool) -> Result<(), Diagnostic> {

@@ -1,4 +1,5 @@
-//! `oci://registry/name:tag` and `oci://registry/name@sha256:…`: where a registry keeps a component.
+//! `oci://registry/name:tag` and `oci://registry/name@sha256:…`: where a registry keeps a component, or with
+//! `#app/hello.wasm` an image that has one.
 
 use std::{fmt, net::IpAddr};
 
@@ -14,20 +15,24 @@ pub(super) const SCHEME: &str = "oci://";
 /// The longest name of a repository, with its registry, that registries take (OCI distribution, "Pulling manifests").
 const MAX_NAME: usize = 255;
 
+/// The longest path of a file in an image: Linux has no longer one.
+const MAX_PATH: usize = 4095;
+
 /// The longest tag (the same).
 const MAX_TAG: usize = 128;
 
 /// Docker Hub as people write it, and the host that serves it.
 const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
 
-/// A component in a registry: by a tag, which may be moved, or by the digest of its manifest, which may not. Shown as
-/// it is written in `source`.
+/// A component in a registry, or a file of an image there: by a tag, which may be moved, or by the digest of its
+/// manifest, which may not. Shown as it is written in `source`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Reference {
     registry: String,
     repository: String,
     tag: Option<String>,
     digest: Option<Sha256Digest>,
+    file: Option<String>,
 }
 
 impl Reference {
@@ -37,6 +42,16 @@ impl Reference {
     /// When it names no registry, no repository, or neither a tag nor a digest.
     pub fn parse(text: &str) -> Result<Self, Diagnostic> {
         let bare = text.strip_prefix(SCHEME).unwrap_or(text);
+        let (bare, file) = match bare.split_once('#') {
+            None => (bare, None),
+            Some((bare, file)) if is_file(file) => (bare, Some(file.to_owned())),
+            Some(_) => {
+                return Err(wrong(
+                    text,
+                    "what is behind # is no path of a file in an image, such as hello.wasm or app/hello.wasm",
+                ));
+            }
+        };
         let (registry, rest) = bare
             .split_once('/')
             .ok_or_else(|| wrong(text, "it names no repository in a registry"))?;
@@ -82,6 +97,7 @@ impl Reference {
             repository,
             tag,
             digest,
+            file,
         })
     }
 
@@ -114,16 +130,22 @@ impl Reference {
         self.digest
     }
 
+    /// The path of the component in an ordinary image, behind `#`; `None` for an artifact that is a component.
+    pub fn file(&self) -> Option<&str> {
+        self.file.as_deref()
+    }
+
     /// Returns whether another reference is in the same repository.
     pub(crate) fn is_beside(&self, other: &Self) -> bool {
         (&self.registry, &self.repository) == (&other.registry, &other.repository)
     }
 
-    /// Another tag of the same repository.
+    /// Another tag of the same repository, of no image's file.
     pub(crate) fn tagged(&self, tag: &str) -> Self {
         Self {
             tag: Some(tag.to_owned()),
             digest: None,
+            file: None,
             ..self.clone()
         }
     }
@@ -148,8 +170,11 @@ impl fmt::Display for Reference {
         if let Some(tag) = &self.tag {
             write!(f, ":{tag}")?;
         }
-        match self.digest {
-            Some(digest) => write!(f, "@{}", show_digest(&digest)),
+        if let Some(digest) = self.digest {
+            write!(f, "@{}", show_digest(&digest))?;
+        }
+        match &self.file {
+            Some(file) => write!(f, "#{file}"),
             None => Ok(()),
         }
     }
@@ -170,7 +195,7 @@ pub fn show_digest(digest: &Sha256Digest) -> String {
 }
 
 /// Reads a digest as registries write it, in lower case.
-pub(crate) fn parse_digest(text: &str) -> Option<Sha256Digest> {
+pub fn parse_digest(text: &str) -> Option<Sha256Digest> {
     let digits = text.strip_prefix("sha256:")?;
     let mut digest = Sha256Digest::default();
     let is_lower = !digits.bytes().any(|byte| byte.is_ascii_uppercase());
@@ -186,6 +211,12 @@ pub(super) fn host(text: &str) -> Option<String> {
         None => port.is_empty(),
     };
     (!authority.host().is_empty() && port_fits).then(|| text.to_ascii_lowercase())
+}
+
+/// Returns whether a text is a path within an image, as it is compared: no part of it leads elsewhere.
+fn is_file(path: &str) -> bool {
+    let is_part = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(char::is_control);
+    path.len() <= MAX_PATH && path.split('/').all(is_part)
 }
 
 fn is_tag(tag: &str) -> bool {
@@ -226,6 +257,8 @@ mod tests {
             "oci://registry/a/b-c/d__e.f:_x".to_owned(),
             format!("oci://registry.example.com/name@{DIGEST}"),
             format!("oci://registry.example.com/name:1@{DIGEST}"),
+            "oci://registry.example.com/name:1#hello.wasm".to_owned(),
+            format!("oci://registry.example.com/name:1@{DIGEST}#app/a b#c.wasm"),
         ] {
             assert_eq!(Reference::parse(&text).unwrap().to_string(), text);
         }
@@ -261,6 +294,13 @@ mod tests {
             "oci://registry.example.com/name@sha256:12",
             "oci://registry.example.com/name@sha512:12",
             "oci:///name:1",
+            "oci://registry.example.com/name:1#",
+            "oci://registry.example.com/name:1#/hello.wasm",
+            "oci://registry.example.com/name:1#app/",
+            "oci://registry.example.com/name:1#app/../hello.wasm",
+            "oci://registry.example.com/name:1#./hello.wasm",
+            "oci://registry.example.com/name:1#hello\n.wasm",
+            "oci://registry.example.com/name#hello.wasm",
             "name:1",
             "team/name:1",
         ] {

@@ -11,6 +11,7 @@ mod copy_on_write;
 mod epoch;
 mod families;
 mod images;
+mod machine;
 mod of_each;
 #[cfg(target_os = "linux")]
 mod pool;
@@ -27,6 +28,7 @@ pub(crate) use collector::EngineCollector;
 pub(crate) use copy_on_write::SlotUse;
 use families::Families;
 pub(crate) use images::ImagedMemory;
+pub(crate) use machine::{fingerprint, processor, target};
 pub(crate) use of_each::OfEach;
 use pool::Pooled;
 pub(crate) use pool::{Images, open_images};
@@ -186,6 +188,11 @@ impl Engines {
 /// # Errors
 /// When it cannot be made.
 pub(crate) fn for_compiling(id: EngineId) -> wasmtime::Result<Engine> {
+    Engine::new(&compiling(id)?)
+}
+
+/// Its settings.
+fn compiling(id: EngineId) -> wasmtime::Result<Config> {
     let mut config = common(id.world);
     match id.kind {
         // How memories are laid out is part of the code.
@@ -193,7 +200,7 @@ pub(crate) fn for_compiling(id: EngineId) -> wasmtime::Result<Engine> {
         // The slots of wasmtime's pool are not: an engine that has none compiles the same, and takes no address space.
         EngineKind::CopyOnWrite => {}
     }
-    Engine::new(&config)
+    Ok(config)
 }
 
 /// The settings that the engines for a world have in common.

@@ -76,6 +76,7 @@ pub(crate) struct Metrics {
     pub evictions: IntCounter,
     reloads: IntCounterVec,
     pulls: IntCounterVec,
+    pulled_code: IntCounterVec,
     /// Counted where instances are admitted, and copied into the gauges when they are looked at.
     admissions: Mutex<HashMap<String, ([prometheus::IntGauge; 2], Permits)>>,
 }
@@ -161,6 +162,11 @@ impl Metrics {
                 "References that were looked up in a registry, by what was found",
                 &["result"],
             )?,
+            pulled_code: make.counters(
+                "wasmgate_registry_code_total",
+                "Components whose compiled code was sought in their registry, by what became of it",
+                &["result"],
+            )?,
             admissions: Mutex::default(),
             registry,
         })
@@ -195,6 +201,11 @@ impl Metrics {
     /// Counts a reference that was looked up in a registry.
     pub(crate) fn pulled(&self, result: &str) {
         self.pulls.with_label_values(&[result]).inc();
+    }
+
+    /// Counts a component whose compiled code was sought in its registry.
+    pub(crate) fn pulled_code(&self, result: &str) {
+        self.pulled_code.with_label_values(&[result]).inc();
     }
 
     /// Adds what another part of the gateway counts.

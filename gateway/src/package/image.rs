@@ -78,6 +78,11 @@ impl ImagePlan {
         self.of.is_empty()
     }
 
+    /// Their bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.of.iter().map(|of| of.image_bytes as u64).sum()
+    }
+
     /// The images that are behind this code, or none if there is none.
     ///
     /// # Errors
@@ -87,8 +92,7 @@ impl ImagePlan {
             return Ok(None);
         }
         let file = File::open(code.path())?;
-        let all = self.of.iter().map(|of| of.image_bytes as u64).sum::<u64>();
-        let at = code.bytes().saturating_sub(all);
+        let at = code.bytes().saturating_sub(self.bytes());
         let images = engine::open_images(&file, at, &self.of, self.memories)?;
         Ok(Some(Arc::new(images)))
     }

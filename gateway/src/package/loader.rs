@@ -23,6 +23,7 @@ use super::{
     compiler::{CompileLimits, Compiler},
     image::{ImagePlan, Imaged},
     recompile::Recompilation,
+    shipped,
     survey::{Start, Survey},
     world,
 };
@@ -32,7 +33,7 @@ use crate::{
     engine::{Choice, EngineId, EngineKind, Engines, OfEach, Slots, World},
     instance::{self, Handler, HostState, Loaded},
     metrics::Metrics,
-    registry::{Pulled, Registry},
+    registry::{Code, Pulled, Registry},
 };
 
 /// The folder of what is pulled from registries, beside compiled code.
@@ -69,6 +70,14 @@ pub struct Registered {
 }
 
 impl Registered {
+    /// Its code as it goes with its component through a registry.
+    ///
+    /// # Errors
+    /// When it cannot be read any more.
+    pub(crate) fn to_ship(&self, component: &[u8], path: &Path) -> Result<Code, PackageError> {
+        shipped::to_ship(self.choice.id(), &self.code, &self.images, component, path)
+    }
+
     /// The reference it was pulled by, and the digest that this had; `None` for a file.
     pub fn pulled(&self) -> Option<(&Reference, Sha256Digest)> {
         let pulled = self.pulled.as_ref()?;
@@ -195,10 +204,11 @@ impl Loader {
             source,
         };
         loop {
-            let made = if Compiler::is_apart() {
-                self.compile_apart(work)?
-            } else {
-                Some(self.compile_here(work)?)
+            let shipped = pulled.filter(|_| package.compiled);
+            let made = match shipped.and_then(|pulled| self.take_shipped(pulled, work)) {
+                Some(code) => Some(code),
+                None if Compiler::is_apart() => self.compile_apart(work)?,
+                None => Some(self.compile_here(work)?),
             };
             if let Some(code) = made.or_else(|| self.cache.find(&bytes, &key)) {
                 return Ok(registered(choice, code));
@@ -211,24 +221,57 @@ impl Loader {
     fn compile_apart(&self, work: Work<'_>) -> Result<Option<CompiledCode>, PackageError> {
         let Work { id, source, .. } = work;
         let name = self.cache.path(work.bytes, work.key);
-        let made = self
-            .compiler
-            .compile(&name, id, work.compiled(), |mut code| {
-                self.metrics.compilations.inc();
-                let component = map_made(self.engine(id, source)?, &code);
-                let component = component.map_err(|error| check::uncompiled(&error, source))?;
-                self.check(id, &component, source)?;
-                let length = code.rewind().and_then(|()| code.metadata());
-                let length = length.map_err(|error| PackageError::Cache {
-                    path: name.clone(),
-                    error,
-                })?;
-                self.keep(work, code, length.len())
-            });
+        let made = self.compiler.compile(&name, id, work.compiled(), |code| {
+            self.metrics.compilations.inc();
+            self.accept(work, code)
+        });
         match made {
             Ok(made) => made.transpose(),
             Err(why) => Err(check::not_compiled(why, source)),
         }
+    }
+
+    /// Takes the compiled code that was pushed with a component, if it is for this gateway; `None` if it is to be
+    /// compiled here.
+    fn take_shipped(&self, pulled: &Pulled, work: Work<'_>) -> Option<CompiledCode> {
+        let name = self.cache.path(work.bytes, work.key);
+        let taken = self.compiler.once(&name, || {
+            let found = shipped::find(&self.registry, pulled, work.id, work.compiled());
+            let taken = found.and_then(|file| {
+                let taken = file.map(|file| self.accept(work, file));
+                taken.transpose().map_err(|error| error.to_string())
+            });
+            self.metrics.pulled_code(match &taken {
+                Ok(Some(_)) => "taken",
+                Ok(None) => "none",
+                Err(_) => "failed",
+            });
+            Ok(taken.unwrap_or_else(|error| {
+                tracing::warn!(reference = %pulled.reference, error,
+                    "the compiled code in the registry cannot be used; the component is compiled here");
+                None
+            }))
+        });
+        match taken {
+            Ok(Some(taken)) => taken,
+            // Somebody else was at it.
+            Ok(None) => self.cache.find(work.bytes, work.key),
+            Err(_) => None,
+        }
+    }
+
+    /// Checks code that was made of a component, and keeps it.
+    fn accept(&self, work: Work<'_>, mut code: File) -> Result<CompiledCode, PackageError> {
+        let Work { id, source, .. } = work;
+        let component = map_made(self.engine(id, source)?, &code);
+        let component = component.map_err(|error| check::uncompiled(&error, source))?;
+        self.check(id, &component, source)?;
+        let length = code.rewind().and_then(|()| code.metadata());
+        let length = length.map_err(|error| PackageError::Cache {
+            path: self.cache.path(work.bytes, work.key),
+            error,
+        })?;
+        self.keep(work, code, length.len())
     }
 
     /// Compiles a component in this process.
@@ -440,9 +483,10 @@ fn map_made(engine: &Engine, code: &File) -> wasmtime::Result<Component> {
         "/dev/fd"
     };
     let path = format!("{open}/{}", code.as_raw_fd());
-    // SAFETY: the file has no name, so that nobody but our compiler's process could write to it, which is our own
-    // binary with an engine of the same configuration and has ended. Wasmtime itself refuses code of another version
-    // or configuration.
+    // SAFETY: the file has no name, so that nobody could write to it but who made it, which has ended. That was our
+    // compiler's process, our own binary with an engine of the same configuration; or what is in it has the digest that
+    // somebody vouches for whom the configuration trusts with native code (`registry::code`), and says that it was made
+    // by such a one. Wasmtime itself refuses code of another version or configuration.
     unsafe { Component::deserialize_file(engine, path) }
 }
 

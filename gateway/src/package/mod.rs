@@ -3,6 +3,7 @@
 //! A package is registered once, at start: that is where its component is compiled, and refused if it cannot run
 //! here. It is loaded when a request first asks for it, which only maps what registration left on disk.
 
+mod batch;
 mod cache;
 mod check;
 pub(crate) mod compiler;
@@ -11,6 +12,7 @@ mod eviction;
 mod image;
 mod loader;
 mod recompile;
+mod shipped;
 mod survey;
 mod world;
 
@@ -24,6 +26,7 @@ use parking_lot::Mutex;
 
 use crate::{account::Account, config::PackageName, instance::Loaded};
 
+pub(crate) use batch::Batch;
 pub(crate) use compiler::CompileLimits;
 pub(crate) use error::PackageError;
 pub(crate) use eviction::{Budget, LoadedPackages};

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::{
     credentials::{self, Credential},
     error::{NOBODY, RegistryError},
-    transport::{Ask, Transport, host_of, odd, small, success},
+    transport::{Ask, Transport, host_of, odd},
 };
 use crate::config::{Reference, RegistryConfig, Secret};
 
@@ -224,8 +224,8 @@ async fn token(
             repository: reference.repository().to_owned(),
         });
     }
-    let answer = success(answer, &host, "token").await?;
-    let body = small(answer, &host, "a token", MAX_TOKEN).await?;
+    let answer = transport.success(answer, &host, "token").await?;
+    let body = transport.small(answer, &host, "a token", MAX_TOKEN).await?;
     let token: Token =
         serde_json::from_slice(&body).map_err(|_| odd(&host, "it answered with what is no token".to_owned()))?;
     let life = Duration::from_secs(token.expires_in.unwrap_or(TOKEN_LIFE));

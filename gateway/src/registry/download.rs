@@ -19,16 +19,9 @@ use super::{
     manifest::Blob,
     retry::{self, Retries},
     store::Store,
-    transport::{Ask, odd, success},
+    transport::{Ask, odd},
 };
 use crate::config::{Reference, Sha256Digest, show_digest};
-
-/// The time for which a blob may stand still.
-const STALL: Duration = Duration::from_secs(30);
-
-/// Bytes a second that a blob comes at least, over all of it, and what it may take besides: a registry that hands out
-/// less keeps a start or a reload waiting for as long as it likes.
-const SLOWEST: (u64, Duration) = (128 << 10, Duration::from_secs(60));
 
 /// The times that a blob is gone on with, however often something of it comes: a registry that hands out a byte at a
 /// time is as good as gone.
@@ -51,14 +44,26 @@ pub(super) async fn blob(
     reference: &Reference,
     blob: &Blob,
 ) -> Result<(), RegistryError> {
-    let (bytes, besides) = SLOWEST;
-    let patience = besides + Duration::from_secs(blob.bytes / bytes);
+    let file = whole(exchange, store, reference, blob).await?;
+    store.finish(file, &blob.digest)
+}
+
+/// Pulls a blob of a repository into a file beside those of the store, which goes when it is dropped.
+///
+/// # Errors
+/// When it is not to be had, or is another than its digest says.
+pub(super) async fn whole(
+    exchange: &Exchange<'_>,
+    store: &Store,
+    reference: &Reference,
+    blob: &Blob,
+) -> Result<NamedTempFile, RegistryError> {
+    let patience = exchange.transport().patience().for_bytes(blob.bytes);
     let whole = timeout(patience, pieces(exchange, store, reference, blob)).await;
     let late = |_| {
         let what = format!(
-            "a blob of {} bytes did not come within {} s",
-            blob.bytes,
-            patience.as_secs()
+            "a blob of {} bytes did not come within {patience:?}",
+            blob.bytes
         );
         unreachable(reference, what)
     };
@@ -70,7 +75,7 @@ async fn pieces(
     store: &Store,
     reference: &Reference,
     blob: &Blob,
-) -> Result<(), RegistryError> {
+) -> Result<NamedTempFile, RegistryError> {
     let mut partial = Partial {
         file: store.begin()?,
         hasher: Sha256::new(),
@@ -80,7 +85,7 @@ async fn pieces(
     for _ in 0..MAX_PIECES {
         let before = partial.bytes;
         match go_on(exchange, reference, blob, &mut partial).await {
-            Ok(()) => return finish(store, reference, blob, partial),
+            Ok(()) => return finish(reference, blob, partial),
             Err(error) => {
                 if partial.bytes > before {
                     retries = Retries::new(retry::PATIENT);
@@ -93,7 +98,7 @@ async fn pieces(
     Err(odd(reference.host(), what))
 }
 
-fn finish(store: &Store, reference: &Reference, blob: &Blob, partial: Partial) -> Result<(), RegistryError> {
+fn finish(reference: &Reference, blob: &Blob, partial: Partial) -> Result<NamedTempFile, RegistryError> {
     let found: Sha256Digest = partial.hasher.finalize().into();
     if found != blob.digest {
         return Err(RegistryError::OtherDigest {
@@ -102,7 +107,7 @@ fn finish(store: &Store, reference: &Reference, blob: &Blob, partial: Partial) -
             found: show_digest(&found),
         });
     }
-    store.finish(partial.file, &blob.digest)
+    Ok(partial.file)
 }
 
 /// Reads on from where it broke off.
@@ -132,11 +137,15 @@ async fn go_on(
         show_digest(&blob.digest),
         reference.repository()
     );
-    let answer = success(answer, reference.host(), &what).await?;
+    let answer = exchange
+        .transport()
+        .success(answer, reference.host(), &what)
+        .await?;
     if partial.bytes > 0 && !continues(&answer, partial.bytes) {
         partial.restart()?;
     }
-    read(answer, reference, blob, partial).await
+    let stall = exchange.transport().patience().stall;
+    read(answer, reference, blob, partial, stall).await
 }
 
 async fn read(
@@ -144,14 +153,13 @@ async fn read(
     reference: &Reference,
     blob: &Blob,
     partial: &mut Partial,
+    stall: Duration,
 ) -> Result<(), RegistryError> {
     let mut body = answer.into_body();
     loop {
-        let frame = timeout(STALL, body.frame()).await.map_err(|_| {
-            unreachable(
-                reference,
-                format!("a blob stood still for {} s", STALL.as_secs()),
-            )
+        let frame = timeout(stall, body.frame()).await.map_err(|_| {
+            let what = format!("a blob stood still for {stall:?}");
+            unreachable(reference, what)
         })?;
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|error| unreachable(reference, format!("a blob broke off: {error}")))?;

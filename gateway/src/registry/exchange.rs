@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use super::{
     auth::{Grants, Scope},
     error::RegistryError,
-    transport::{Ask, Transport, problem},
+    patience::Patience,
+    transport::{Ask, Transport},
 };
 use crate::config::{Reference, RegistryConfig};
 
@@ -19,14 +20,21 @@ pub(super) struct Exchange<'a> {
     grants: Grants,
     /// Registries that could not be reached a moment ago.
     down: Mutex<HashMap<String, RegistryError>>,
+    image: tokio::sync::Mutex<()>,
 }
 
 impl<'a> Exchange<'a> {
     pub(super) fn new(config: &'a RegistryConfig) -> Self {
+        Self::with(config, Patience::default())
+    }
+
+    /// The same with other bounds of time.
+    pub(super) fn with(config: &'a RegistryConfig, patience: Patience) -> Self {
         Self {
-            transport: Transport::new(config),
+            transport: Transport::new(config, patience),
             grants: Grants::default(),
             down: Mutex::default(),
+            image: tokio::sync::Mutex::default(),
         }
     }
 
@@ -43,6 +51,11 @@ impl<'a> Exchange<'a> {
             Some(error) if error.is_passing() => drop(down.insert(host.to_owned(), error.clone())),
             _ => drop(down.remove(host)),
         }
+    }
+
+    /// The turn of one image, for as long as it is kept.
+    pub(super) async fn one_image(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.image.lock().await
     }
 
     pub(super) fn transport(&self) -> &Transport<'a> {
@@ -93,7 +106,7 @@ impl<'a> Exchange<'a> {
             who: self.grants.who(self.transport.config(), reference),
             what: scope.verb(),
             repository: reference.repository().to_owned(),
-            detail: problem(answer).await,
+            detail: self.transport.problem(answer).await,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! From a reference to a manifest: from the store where it cannot have changed, otherwise from the registry.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -14,12 +14,9 @@ use super::{
     manifest::{ACCEPTED, MAX_MANIFEST},
     retry::Retries,
     store::Store,
-    transport::{Ask, small, success},
+    transport::Ask,
 };
 use crate::config::{Reference, Sha256Digest, parse_digest, show_digest};
-
-/// The time that one lookup may take with all its redirections, tokens and tries.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The header that names a manifest's digest.
 const DIGEST: &str = "docker-content-digest";
@@ -40,11 +37,31 @@ pub(super) async fn manifest(
     reference: &Reference,
     retries: Retries,
 ) -> Result<Found, RegistryError> {
-    let found = timeout(PATIENCE, tries(exchange, store, reference, retries)).await;
-    found.unwrap_or_else(|_| {
+    let patience = exchange.transport().patience().lookup;
+    within(
+        patience,
+        reference,
+        "a lookup",
+        tries(exchange, store, reference, retries),
+    )
+    .await
+}
+
+/// Does what a registry is needed for in this time.
+///
+/// # Errors
+/// When it takes longer, as whatever cannot be reached; and with its own.
+pub(super) async fn within<T>(
+    patience: Duration,
+    reference: &Reference,
+    what: &str,
+    work: impl Future<Output = Result<T, RegistryError>>,
+) -> Result<T, RegistryError> {
+    let ended = timeout(patience, work).await;
+    ended.unwrap_or_else(|_| {
         Err(RegistryError::Unreachable {
             host: reference.host().to_owned(),
-            error: format!("a lookup took longer than {} s", PATIENCE.as_secs()),
+            error: format!("{what} took longer than {patience:?}"),
         })
     })
 }
@@ -97,17 +114,26 @@ pub(super) async fn digest(
     if answer.status() == StatusCode::METHOD_NOT_ALLOWED {
         return Ok(None);
     }
-    let answer = success(answer, reference.host(), &named(reference)).await?;
+    let answer = exchange
+        .transport()
+        .success(answer, reference.host(), &named(reference))
+        .await?;
     Ok(told(answer.headers()))
 }
 
 /// The manifest as the registry has it now.
 pub(super) async fn fetch(exchange: &Exchange<'_>, reference: &Reference) -> Result<Found, RegistryError> {
     let answer = ask(exchange, reference, Method::GET).await?;
-    let answer = success(answer, reference.host(), &named(reference)).await?;
+    let answer = exchange
+        .transport()
+        .success(answer, reference.host(), &named(reference))
+        .await?;
     let told = told(answer.headers());
     let what = format!("the manifest of {reference}");
-    let bytes = small(answer, reference.host(), &what, MAX_MANIFEST).await?;
+    let bytes = exchange
+        .transport()
+        .small(answer, reference.host(), &what, MAX_MANIFEST)
+        .await?;
     let digest: Sha256Digest = Sha256::digest(&bytes).into();
     let expected = reference.digest().or(told);
     match expected.filter(|expected| *expected != digest) {

@@ -29,6 +29,30 @@ pub(super) const WASM_LAYER: &str = "application/wasm";
 /// The layers that are components: as the layout has it, and as tools before it had it.
 const COMPONENT_LAYERS: [&str; 2] = [WASM_LAYER, "application/vnd.wasm.content.layer.v1+wasm"];
 
+/// The layers of images: as they are, and packed by gzip.
+const IMAGE_LAYERS: [(&str, bool); 4] = [
+    ("application/vnd.oci.image.layer.v1.tar", false),
+    ("application/vnd.oci.image.layer.v1.tar+gzip", true),
+    ("application/vnd.docker.image.rootfs.diff.tar", false),
+    ("application/vnd.docker.image.rootfs.diff.tar.gzip", true),
+];
+
+/// The most layers of an image: what container engines take.
+const MAX_LAYERS: usize = 128;
+
+/// The most bytes of all layers of an image, packed: they are kept on disk beside the component.
+const MAX_IMAGE: u64 = 1 << 30;
+
+/// The system and the architecture of images for this machine, as Go names them.
+const HERE: (&str, &str) = (
+    "linux",
+    if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    },
+);
+
 /// The architecture of a Wasm artifact in an index.
 const WASM: &str = "wasm";
 
@@ -81,9 +105,18 @@ pub(super) struct Blob {
     pub(super) bytes: u64,
 }
 
+/// A layer of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Layer {
+    pub(super) blob: Blob,
+    pub(super) is_gzip: bool,
+}
+
 /// Where a manifest leads.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Leads {
+    /// To the layers of an image, from the lowest up, in which the reference's file is.
+    Image(Vec<Layer>),
     /// To the component.
     Component(Blob),
     /// To another manifest, since it is an index.
@@ -123,6 +156,11 @@ impl Manifest {
         }
     }
 
+    /// What it says of itself under a name.
+    pub(super) fn annotation(&self, name: &str) -> Option<&str> {
+        self.annotations.get(name).map(String::as_str)
+    }
+
     /// Reads a manifest.
     ///
     /// # Errors
@@ -155,6 +193,9 @@ impl Manifest {
         if !self.manifests.is_empty() {
             return self.for_wasm(reference).map(Leads::Manifest);
         }
+        if reference.file().is_some() {
+            return self.image(reference).map(Leads::Image);
+        }
         let is_component = |layer: &&Descriptor| COMPONENT_LAYERS.contains(&layer.media_type.as_str());
         let mut components = self.layers.iter().filter(is_component);
         let (first, second) = (components.next(), components.next());
@@ -168,7 +209,11 @@ impl Manifest {
                 let found = self.layers.iter().map(|layer| &layer.media_type);
                 let found: std::collections::BTreeSet<_> = found.take(8).collect();
                 let config = self.config.as_ref().map(|config| &config.media_type);
-                let what = format!("it has no layer of {WASM_LAYER}, but {found:?}, and is configured by {config:?}");
+                let mut what =
+                    format!("it has no layer of {WASM_LAYER}, but {found:?}, and is configured by {config:?}");
+                if self.layers.iter().any(|layer| kind_of(layer).is_some()) {
+                    what += "; of an image, name the file behind #, as in registry/name:tag#hello.wasm";
+                }
                 return Err(no_component(reference, what));
             }
         };
@@ -188,7 +233,47 @@ impl Manifest {
         Ok(Leads::Component(blob))
     }
 
-    /// The entry of an index that is for Wasm.
+    /// The layers of an image.
+    fn image(&self, reference: &Reference) -> Result<Vec<Layer>, RegistryError> {
+        let mut bytes = 0_u64;
+        let layers = self.layers.iter().take(MAX_LAYERS + 1).map(|layer| {
+            bytes = bytes.saturating_add(layer.size);
+            let kind = kind_of(layer);
+            match (kind, layer.blob()) {
+                (Some(is_gzip), Some(blob)) => Ok(Layer { blob, is_gzip }),
+                (None, _) => {
+                    let what = format!(
+                        "a layer is {:?}, and tar alone or with gzip is read",
+                        layer.media_type
+                    );
+                    Err(no_component(reference, what))
+                }
+                (_, None) => Err(no_component(
+                    reference,
+                    format!("its layer has the digest {:?}", layer.digest),
+                )),
+            }
+        });
+        let layers = layers.collect::<Result<Vec<_>, _>>()?;
+        let too_large = |what: &str, found, limit| RegistryError::TooLarge {
+            what: format!("{what} of {reference}"),
+            bytes: found,
+            limit,
+        };
+        if layers.len() > MAX_LAYERS {
+            return Err(too_large(
+                "the list of layers",
+                self.layers.len() as u64,
+                MAX_LAYERS as u64,
+            ));
+        }
+        if bytes > MAX_IMAGE {
+            return Err(too_large("the layers", bytes, MAX_IMAGE));
+        }
+        Ok(layers)
+    }
+
+    /// The entry of an index that is for Wasm; or for this machine, if a file of an image is asked for.
     fn for_wasm(&self, reference: &Reference) -> Result<Sha256Digest, RegistryError> {
         let of = |entry: &Descriptor| match &entry.platform {
             Some(platform) => (platform.architecture.clone(), platform.os.clone()),
@@ -202,6 +287,11 @@ impl Manifest {
         let chosen = match (for_wasm.as_slice(), self.manifests.as_slice()) {
             ([one], _) => Some(*one),
             ([], [one]) if one.platform.is_none() => Some(one),
+            ([], all) if reference.file().is_some() => {
+                let (os, architecture) = HERE;
+                let here = (architecture.to_owned(), os.to_owned());
+                all.iter().find(|entry| of(entry) == here)
+            }
             (several, _) => several.iter().copied().find(|entry| of(entry).1 == WASIP2),
         };
         let digest = chosen.and_then(|entry| parse_digest(&entry.digest));
@@ -218,6 +308,14 @@ impl Manifest {
             no_component(reference, what)
         })
     }
+}
+
+/// Whether an image's layer is packed by gzip; `None` for what is no layer of an image that is read here.
+fn kind_of(layer: &Descriptor) -> Option<bool> {
+    let known = IMAGE_LAYERS
+        .iter()
+        .find(|(name, _)| *name == layer.media_type);
+    known.map(|(_, is_gzip)| *is_gzip)
 }
 
 fn no_component(reference: &Reference, what: String) -> RegistryError {

@@ -3,15 +3,20 @@
 //! Kept by hand on the client that the gateway has: every body is bounded and every credential goes to one host, by
 //! TLS, which clients of registries as libraries do not hold to; and no second client of HTTP is linked.
 
+mod answers;
 mod artifact;
 mod auth;
+mod code;
 mod connect;
 mod credentials;
 mod download;
 mod error;
 mod exchange;
+mod image;
+mod layer;
 mod lookup;
 mod manifest;
+mod patience;
 mod pull;
 mod push;
 mod retry;
@@ -21,7 +26,7 @@ mod transport;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
+    fs::{self, File},
     future::Future,
     path::{Path, PathBuf},
     sync::Arc,
@@ -40,9 +45,14 @@ use exchange::Exchange;
 use pull::Wanted;
 use store::Store;
 
+pub use code::Code;
+pub(crate) use code::CodeFor;
 pub use error::RegistryError;
 pub(crate) use pull::Pulled;
-pub use push::Pushed;
+pub use push::{Beside, Pushed};
+
+#[cfg(test)]
+mod tests;
 
 /// Everything that was pulled, and what is amiss with it.
 pub(crate) struct Registry {
@@ -50,6 +60,8 @@ pub(crate) struct Registry {
     metrics: Arc<Metrics>,
     /// As the configuration that is served has it.
     config: ArcSwap<RegistryConfig>,
+    /// As the configuration has it that was pulled for last.
+    pulling: ArcSwap<RegistryConfig>,
     changed: Notify,
     /// By reference: the reason for which it was not looked up the last time.
     troubles: Mutex<BTreeMap<Reference, String>>,
@@ -86,6 +98,7 @@ impl Registry {
             store: Store::new(folder),
             metrics,
             config: ArcSwap::default(),
+            pulling: ArcSwap::default(),
             changed: Notify::new(),
             troubles: Mutex::default(),
         }
@@ -94,6 +107,7 @@ impl Registry {
     /// Pulls what the packages of a configuration come from.
     pub(crate) fn pull(&self, config: &Config) -> Pulls {
         let registry = &config.registry;
+        self.pulling.store(Arc::new(registry.clone()));
         let packages = config.packages.iter();
         let all: BTreeSet<_> = packages
             .filter_map(|package| wanted(registry, package))
@@ -207,6 +221,18 @@ impl Registry {
         self.troubles.lock().get(reference).cloned()
     }
 
+    /// The compiled code of what was pulled that is for this, in a file without a name; `None` if there is none.
+    ///
+    /// # Errors
+    /// When it is not to be had.
+    pub(crate) fn code(&self, pulled: &Pulled, wanted: &CodeFor) -> Result<Option<File>, RegistryError> {
+        let config = self.pulling.load_full();
+        run(async {
+            let exchange = Exchange::new(&config);
+            code::pull(&exchange, &self.store, pulled, wanted).await
+        })
+    }
+
     /// The file of a component.
     pub(crate) fn file(&self, pulled: &Pulled) -> PathBuf {
         self.store.path(&pulled.component)
@@ -225,7 +251,7 @@ fn wanted(config: &RegistryConfig, package: &PackageConfig) -> Option<Wanted> {
     })
 }
 
-/// Pushes the component in a file under a tag, with annotations of its manifest.
+/// Pushes the component in a file under a tag, and what goes with it.
 ///
 /// # Errors
 /// When the file is no component, or the registry does not take it.
@@ -233,7 +259,7 @@ pub fn push(
     config: &RegistryConfig,
     reference: &Reference,
     file: &Path,
-    annotations: Vec<(String, String)>,
+    beside: Beside,
 ) -> Result<Pushed, RegistryError> {
     let unreadable = |error: std::io::Error| RegistryError::store(file, &error);
     let component = fs::read(file).map_err(unreadable)?;
@@ -242,7 +268,7 @@ pub fn push(
         .map_err(unreadable)?;
     run(async {
         let exchange = Exchange::new(config);
-        push::push(&exchange, reference, component.into(), made, annotations).await
+        push::push(&exchange, reference, component.into(), made, beside).await
     })
 }
 
@@ -292,6 +318,7 @@ pub fn pull(
     let told = Pushed {
         reference: reference.pinned(pulled.manifest),
         component: pulled.component,
+        code: pulled.code,
     };
     Ok((told, bytes))
 }

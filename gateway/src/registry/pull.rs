@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::{StreamExt as _, stream};
 
 use super::{
-    download,
+    code, download,
     error::RegistryError,
     exchange::Exchange,
+    image,
     lookup::{self, Found},
     manifest::{Blob, Leads, Manifest},
     retry::{self, Retries},
@@ -40,6 +41,9 @@ pub(crate) struct Pulled {
     pub(crate) manifest: Sha256Digest,
     /// The digest of its bytes.
     pub(crate) component: Sha256Digest,
+    /// The manifests of its compiled code. There are none unless all that leads to them is signed, or pinned by the
+    /// configuration.
+    pub(crate) code: Vec<Sha256Digest>,
 }
 
 /// What became of something that was wanted.
@@ -54,7 +58,8 @@ pub(super) struct Outcome {
 /// A reference whose component may not be in the store yet.
 struct Resolved {
     pulled: Pulled,
-    blob: Blob,
+    /// What is still to be pulled; `None` if it was found in an image and is there.
+    blob: Option<Blob>,
     stale: Option<RegistryError>,
 }
 
@@ -70,9 +75,10 @@ pub(super) async fn all(
     let resolved: Vec<_> = resolved.collect().await;
     let mut blobs = BTreeMap::<_, Vec<_>>::new();
     for found in resolved.iter().filter_map(|(_, found)| found.as_ref().ok()) {
-        let ways = blobs.entry(found.blob.digest).or_default();
+        let Some(blob) = &found.blob else { continue };
+        let ways = blobs.entry(blob.digest).or_default();
         // One of each repository: more than one may say that it has it, and not all need to be right.
-        let (reference, blob) = (&found.pulled.reference, &found.blob);
+        let reference = &found.pulled.reference;
         let is_known = |(other, known): &(&Reference, &Blob)| other.is_beside(reference) && known.bytes == blob.bytes;
         if !ways.iter().any(is_known) {
             ways.push((reference, blob));
@@ -84,8 +90,9 @@ pub(super) async fn all(
     let downloads: BTreeMap<_, _> = downloads.collect().await;
     let ended = resolved.into_iter().map(|(wanted, found)| {
         let outcome = match found {
-            Err(error) => Outcome::failed(error),
-            Ok(found) => match downloads.get(&found.blob.digest) {
+            Err(error) => fall_back(store, wanted, error),
+            Ok(found) if found.blob.is_none() => arrived(store, found, false),
+            Ok(found) => match downloads.get(&found.pulled.component) {
                 Some(Ok(is_new)) => arrived(store, found, *is_new),
                 Some(Err(error)) => fall_back(store, wanted, error.clone()),
                 None => Outcome::failed(RegistryError::Machine("a download was left out".to_owned())),
@@ -151,9 +158,15 @@ async fn resolve(exchange: &Exchange<'_>, store: &Store, wanted: &Wanted) -> Res
     } else {
         retry::PATIENT
     };
-    let found = match exchange.down(reference).filter(|_| before.is_some()) {
-        Some(error) => Err(error),
-        None => lookup::manifest(exchange, store, reference, Retries::new(patience)).await,
+    let found = match (exchange.down(reference), before) {
+        (Some(error), Some(_)) => Err(error),
+        // Many may be wanted of one that does not answer.
+        (Some(_), None) => {
+            let patience = exchange.transport().patience().lookup_again;
+            let once = lookup::manifest(exchange, store, reference, Retries::new(&[]));
+            lookup::within(patience, reference, "a lookup", once).await
+        }
+        (None, _) => lookup::manifest(exchange, store, reference, Retries::new(patience)).await,
     };
     exchange.note(reference, found.as_ref().err());
     let (found, stale) = match (
@@ -165,7 +178,7 @@ async fn resolve(exchange: &Exchange<'_>, store: &Store, wanted: &Wanted) -> Res
         (Err(error), _) => return Err(error),
     };
     let resolved = follow(exchange, store, wanted, &found, stale).await?;
-    if resolved.stale.is_some() && !store.has(&resolved.blob.digest) {
+    if resolved.stale.is_some() && !store.has(&resolved.pulled.component) {
         return Err(resolved
             .stale
             .unwrap_or(RegistryError::Machine(String::new())));
@@ -184,26 +197,34 @@ async fn follow(
     if let Some(key) = &wanted.key {
         signature::check(exchange, store, reference, found.digest, key).await?;
     }
-    let blob = match Manifest::parse(&found.bytes, reference)?.leads(reference)? {
-        Leads::Component(blob) => blob,
-        Leads::Manifest(digest) => {
-            let inner = reference.pinned(digest);
-            let found = lookup::manifest(exchange, store, &inner, Retries::new(retry::PATIENT)).await?;
-            match Manifest::parse(&found.bytes, &inner)?.leads(&inner)? {
-                Leads::Component(blob) => blob,
-                Leads::Manifest(_) => {
-                    return Err(RegistryError::NotAComponent {
-                        reference: inner.to_string(),
-                        what: "it is an index in an index".to_owned(),
-                    });
-                }
-            }
+    let mut manifest = Manifest::parse(&found.bytes, reference)?;
+    let mut own = reference.pinned(found.digest);
+    let mut leads = manifest.leads(reference)?;
+    if let Leads::Manifest(digest) = leads {
+        own = reference.pinned(digest);
+        let found = lookup::manifest(exchange, store, &own, Retries::new(retry::PATIENT)).await?;
+        manifest = Manifest::parse(&found.bytes, &own)?;
+        leads = manifest.leads(&own)?;
+    }
+    let (component, blob) = match leads {
+        Leads::Component(blob) => (blob.digest, Some(blob)),
+        Leads::Image(layers) => (image::component(exchange, store, &own, layers).await?, None),
+        Leads::Manifest(_) => {
+            return Err(RegistryError::NotAComponent {
+                reference: own.to_string(),
+                what: "it is an index in an index".to_owned(),
+            });
         }
     };
     let pulled = Pulled {
         reference: reference.clone(),
         manifest: found.digest,
-        component: blob.digest,
+        component,
+        // Native code: only who signed it, or who wrote the digest, may name it.
+        code: match wanted.key.is_some() || reference.digest().is_some() {
+            true => code::of(&manifest),
+            false => Vec::new(),
+        },
     };
     Ok(Resolved {
         pulled,
@@ -220,19 +241,22 @@ fn fall_back(store: &Store, wanted: &Wanted, error: RegistryError) -> Outcome {
             .seen(reference)
             .filter(|_| reference.digest().is_none())?;
         let found = lookup::stored(store, digest)?;
-        let Leads::Component(blob) = Manifest::parse(&found.bytes, reference)
+        let leads = Manifest::parse(&found.bytes, reference)
             .ok()?
             .leads(reference)
-            .ok()?
-        else {
-            return None;
+            .ok()?;
+        let component = match leads {
+            Leads::Component(blob) => blob.digest,
+            Leads::Image(_) => image::known(store, &reference.pinned(digest))?,
+            Leads::Manifest(_) => return None,
         };
         // A key may have been named since: what was not checked by it is not served.
-        let is_there = wanted.key.is_none() && store.has(&blob.digest);
+        let is_there = wanted.key.is_none() && store.has(&component);
         is_there.then(|| Pulled {
             reference: reference.clone(),
             manifest: digest,
-            component: blob.digest,
+            component,
+            code: Vec::new(),
         })
     };
     match before().filter(|_| error.leaves_the_one_before()) {

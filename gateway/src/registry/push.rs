@@ -8,11 +8,12 @@ use http::{Method, StatusCode, Uri, header};
 use super::{
     artifact::Artifact,
     auth::Scope,
+    code::{self, Code},
     error::RegistryError,
     exchange::Exchange,
     manifest::MANIFEST,
     retry::{self, Retries},
-    transport::{Ask, is_same_origin, odd, success},
+    transport::{Ask, is_same_origin, odd},
 };
 use crate::config::{Reference, Sha256Digest, show_digest};
 
@@ -23,6 +24,19 @@ pub struct Pushed {
     pub reference: Reference,
     /// The digest of the component's bytes.
     pub component: Sha256Digest,
+    /// The digests of the manifests of compiled code that go with it.
+    pub code: Vec<Sha256Digest>,
+}
+
+/// What is pushed besides the component.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Annotations of its manifest.
+    pub annotations: Vec<(String, String)>,
+    /// Its compiled code.
+    pub code: Option<Code>,
+    /// Compiled code that was pushed before, by the digests of its manifests.
+    pub known_code: Vec<Sha256Digest>,
 }
 
 /// Pushes a component that was `made` then under a tag.
@@ -34,8 +48,19 @@ pub(super) async fn push(
     reference: &Reference,
     component: Bytes,
     made: SystemTime,
-    annotations: Vec<(String, String)>,
+    beside: Beside,
 ) -> Result<Pushed, RegistryError> {
+    let Beside {
+        mut annotations,
+        code,
+        known_code: mut all_code,
+    } = beside;
+    if let Some(code) = code {
+        let digest = code::push(exchange, reference, code).await?;
+        all_code.retain(|known| *known != digest);
+        all_code.push(digest);
+    }
+    annotations.extend(code::named(&all_code));
     let artifact = Artifact::new(reference, &component, made, annotations)?;
     blob(exchange, reference, component, &artifact.component).await?;
     blob(
@@ -62,11 +87,12 @@ pub(super) async fn push(
     Ok(Pushed {
         reference: reference.pinned(artifact.digest),
         component: artifact.component,
+        code: all_code,
     })
 }
 
 /// Uploads a blob that is not there yet.
-async fn blob(
+pub(super) async fn blob(
     exchange: &Exchange<'_>,
     reference: &Reference,
     bytes: Bytes,
@@ -116,12 +142,14 @@ async fn upload(
     } else {
         // Its storage, which has no business with our credentials.
         let answer = transport.follow(put, None).await?;
-        success(answer, reference.host(), "a blob").await?;
+        transport
+            .success(answer, reference.host(), "a blob")
+            .await?;
     }
     Ok(())
 }
 
-async fn asked(
+pub(super) async fn asked(
     exchange: &Exchange<'_>,
     reference: &Reference,
     ask: Ask,
@@ -129,5 +157,8 @@ async fn asked(
 ) -> Result<http::Response<hyper::body::Incoming>, RegistryError> {
     let what = format!("place for {what} in {}", reference.repository());
     let answer = exchange.ask(reference, Scope::Push, ask).await?;
-    success(answer, reference.host(), &what).await
+    exchange
+        .transport()
+        .success(answer, reference.host(), &what)
+        .await
 }

@@ -78,7 +78,11 @@ pub(super) async fn check(
         Err(RegistryError::NotFound { .. }) => return Err(unsigned("there is no signature".to_owned())),
         Err(error) => return Err(error),
     };
-    match signed(Some(exchange), store, &tag, &found, manifest, key).await {
+    // Of all documents together: each alone may take its time, and there may be many.
+    let patience = exchange.transport().patience().lookup;
+    let looking = async { Ok(signed(Some(exchange), store, &tag, &found, manifest, key).await) };
+    let looked = lookup::within(patience, reference, "looking for a signature", looking);
+    match looked.await? {
         Ok(()) => store.see(&tag, &found.digest),
         Err(Unfit::Other(error)) => Err(error),
         Err(Unfit::Unsigned(why)) => Err(unsigned(why)),

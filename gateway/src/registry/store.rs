@@ -2,7 +2,8 @@
 //!
 //! A blob is written whole or not at all, and counts only if its bytes have its digest when they are read; so any
 //! number of gateways may share the folder, and nobody needs to trust it more than the registry. It is closed to other
-//! users all the same, since a tag's digest is believed while its registry does not answer.
+//! users all the same, since a tag's digest is believed while its registry does not answer, and the digest of the
+//! component that an image was found to have.
 
 use std::{
     collections::BTreeSet,
@@ -20,11 +21,12 @@ use wasmgate_common::{check_private, create_private_dir};
 use super::error::RegistryError;
 use crate::config::{Reference, Sha256Digest, parse_digest, show_digest};
 
-/// Bytes of blobs that are kept at the most, beside those in use: some hundred versions of large components.
-const KEPT_BYTES: u64 = 2 << 30;
+/// Bytes of blobs that are kept at the most, beside those in use: some versions of large components, and no more than a
+/// pod's folder has room for beside compiled code (`deploy/` gives it half a gigabyte).
+const KEPT_BYTES: u64 = 128 << 20;
 
 /// The time for which a blob is kept in any case: another gateway may be about to use it.
-const KEPT_FOR: Duration = Duration::from_secs(3600);
+const KEPT_FOR: Duration = Duration::from_secs(600);
 
 /// The folder of what was pulled.
 #[derive(Debug, Clone)]
@@ -33,7 +35,7 @@ pub(super) struct Store {
     tags: PathBuf,
 }
 
-/// A tag as it was last seen.
+/// A tag as it was last seen, or what else a digest is known of.
 #[derive(Serialize, Deserialize)]
 struct Seen {
     reference: String,
@@ -127,22 +129,32 @@ impl Store {
 
     /// The digest that a tag had when it was last seen.
     pub(super) fn seen(&self, reference: &Reference) -> Option<Sha256Digest> {
-        let path = self.tag(reference);
+        self.noted(&reference.to_string())
+    }
+
+    /// The digest that was noted under a name.
+    pub(super) fn noted(&self, name: &str) -> Option<Sha256Digest> {
+        let path = self.place(name);
         check_private(&path).ok()?;
         let seen: Seen = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-        let is_it = seen.reference == reference.to_string();
+        let is_it = seen.reference == name;
         is_it.then(|| parse_digest(&seen.manifest)).flatten()
     }
 
     /// Notes the digest that a tag has.
     pub(super) fn see(&self, reference: &Reference, manifest: &Sha256Digest) -> Result<(), RegistryError> {
-        if self.seen(reference) == Some(*manifest) {
+        self.note(&reference.to_string(), manifest)
+    }
+
+    /// Notes a digest under a name.
+    pub(super) fn note(&self, name: &str, digest: &Sha256Digest) -> Result<(), RegistryError> {
+        if self.noted(name) == Some(*digest) {
             return Ok(());
         }
-        let path = self.tag(reference);
+        let path = self.place(name);
         let seen = Seen {
-            reference: reference.to_string(),
-            manifest: show_digest(manifest),
+            reference: name.to_owned(),
+            manifest: show_digest(digest),
         };
         let write = || {
             let mut file = NamedTempFile::new_in(&self.tags)?;
@@ -178,10 +190,9 @@ impl Store {
         }
     }
 
-    fn tag(&self, reference: &Reference) -> PathBuf {
+    fn place(&self, name: &str) -> PathBuf {
         // A name of any length, with any sign in it, as a file's.
-        self.tags
-            .join(hex::encode(Sha256::digest(reference.to_string())))
+        self.tags.join(hex::encode(Sha256::digest(name)))
     }
 }
 
@@ -238,7 +249,7 @@ mod tests {
         store.see(&reference, &digest(b"manifest")).unwrap();
         assert_eq!(store.seen(&reference), Some(digest(b"manifest")));
         assert_eq!(store.seen(&reference.tagged("2")), None);
-        let path = store.tag(&reference);
+        let path = store.place(&reference.to_string());
         fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
         assert_eq!(store.seen(&reference), None);
     }

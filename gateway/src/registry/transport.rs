@@ -1,13 +1,10 @@
 //! One request and its answer: connections, redirections, and bounds on all of it.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, SystemTime},
-};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::time::timeout;
@@ -15,30 +12,17 @@ use tokio::time::timeout;
 use super::{
     connect::{self, HttpClient},
     error::RegistryError,
+    patience::Patience,
 };
 use crate::config::{Reference, RegistryConfig, is_loopback};
-
-/// The time until the head of an answer is there.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The time that a small body may take.
-const BODY_PATIENCE: Duration = Duration::from_secs(30);
-
-/// The time that a registry may take over a large upload.
-const UPLOAD_PATIENCE: Duration = Duration::from_secs(600);
 
 /// The redirections that are followed: registries lead to their storage, and that leads nowhere further.
 const MAX_REDIRECTIONS: usize = 5;
 
-/// The most bytes of a problem's body that are read, and of its words that are shown.
-const MAX_PROBLEM: (usize, usize) = (64 << 10, 300);
-
-/// The longest wait that a registry may ask for.
-const MAX_WAIT: Duration = Duration::from_secs(30);
-
 /// Sends requests on the connections of one pull or push.
 pub(super) struct Transport<'a> {
     config: &'a RegistryConfig,
+    patience: Patience,
     /// By the registries of which something is said, and one for all others.
     clients: Mutex<HashMap<Option<String>, HttpClient>>,
 }
@@ -72,11 +56,17 @@ impl Ask {
 }
 
 impl<'a> Transport<'a> {
-    pub(super) fn new(config: &'a RegistryConfig) -> Self {
+    pub(super) fn new(config: &'a RegistryConfig, patience: Patience) -> Self {
         Self {
             config,
+            patience,
             clients: Mutex::default(),
         }
+    }
+
+    /// The time that is had with it.
+    pub(super) fn patience(&self) -> &Patience {
+        &self.patience
     }
 
     pub(super) fn config(&self) -> &RegistryConfig {
@@ -192,16 +182,16 @@ impl<'a> Transport<'a> {
                 .insert(header::AUTHORIZATION, proof.clone());
         }
         let patience = if ask.body.is_empty() {
-            PATIENCE
+            self.patience.head
         } else {
-            UPLOAD_PATIENCE
+            self.patience.upload
         };
         let sent = timeout(patience, self.client(&host)?.request(request)).await;
         let unreachable = |error: String| RegistryError::Unreachable {
             host: host.clone(),
             error,
         };
-        sent.map_err(|_| unreachable(format!("no answer within {} s", patience.as_secs())))?
+        sent.map_err(|_| unreachable(format!("no answer within {patience:?}")))?
             .map_err(|error| unreachable(chain(&error)))
     }
 
@@ -218,117 +208,8 @@ impl<'a> Transport<'a> {
     }
 }
 
-/// The whole body of an answer that is expected to be small.
-///
-/// # Errors
-/// When it is not, or breaks off.
-pub(super) async fn small(
-    answer: Response<Incoming>,
-    host: &str,
-    what: &str,
-    limit: u64,
-) -> Result<Bytes, RegistryError> {
-    let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let body = timeout(
-        BODY_PATIENCE,
-        Limited::new(answer.into_body(), most).collect(),
-    )
-    .await;
-    let unreachable = |error: String| RegistryError::Unreachable {
-        host: host.to_owned(),
-        error,
-    };
-    match body {
-        Err(_) => Err(unreachable(format!(
-            "{what} did not come within {} s",
-            BODY_PATIENCE.as_secs()
-        ))),
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(RegistryError::TooLarge {
-            what: what.to_owned(),
-            bytes: limit + 1,
-            limit,
-        }),
-        Ok(Err(error)) => Err(unreachable(chain(&*error))),
-    }
-}
-
-/// The error that an answer is, if it is not a success; `what` names what there is none of for 404.
-pub(super) async fn success(
-    answer: Response<Incoming>,
-    host: &str,
-    what: &str,
-) -> Result<Response<Incoming>, RegistryError> {
-    let status = answer.status();
-    if status.is_success() {
-        return Ok(answer);
-    }
-    if status == StatusCode::NOT_FOUND {
-        return Err(RegistryError::NotFound {
-            host: host.to_owned(),
-            what: what.to_owned(),
-        });
-    }
-    let is_passing = status.is_server_error()
-        || matches!(
-            status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
-        );
-    let after = wait(answer.headers());
-    let detail = problem(answer).await;
-    Err(if is_passing {
-        RegistryError::Busy {
-            host: host.to_owned(),
-            status: status.as_u16(),
-            detail,
-            after,
-        }
-    } else {
-        odd(
-            host,
-            format!("it answered {} for {what}{detail}", status.as_u16()),
-        )
-    })
-}
-
-/// The time of `retry-after`, in seconds or as a date.
-fn wait(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    let wait = match text.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => httpdate::parse_http_date(text)
-            .ok()?
-            .duration_since(SystemTime::now())
-            .unwrap_or_default(),
-    };
-    Some(wait.min(MAX_WAIT))
-}
-
-/// What a registry says of a problem (OCI distribution, "Error codes"), after a colon.
-pub(super) async fn problem(answer: Response<Incoming>) -> String {
-    let (most, shown) = MAX_PROBLEM;
-    let body = timeout(
-        BODY_PATIENCE,
-        Limited::new(answer.into_body(), most).collect(),
-    )
-    .await;
-    let Ok(Ok(body)) = body else {
-        return String::new();
-    };
-    let problem: serde_json::Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
-    let first = problem.get("errors").and_then(|errors| errors.get(0));
-    let text = |key: &str| Some(first?.get(key)?.as_str()?.to_owned());
-    let words = text("message")
-        .filter(|words| !words.is_empty())
-        .or_else(|| text("code"));
-    words.map_or_else(String::new, |words| {
-        let plain = words.chars().filter(|c| !c.is_control()).take(shown);
-        format!(": {}", plain.collect::<String>())
-    })
-}
-
 /// An error with all that is behind it.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut behind = error.source();
     while let Some(error) = behind {

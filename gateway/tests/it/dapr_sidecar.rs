@@ -2,7 +2,13 @@
 //!
 //! The sidecar is a second gateway that serves its embedded building blocks over TCP.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -212,6 +218,32 @@ async fn a_sidecar_that_answers_500_is_heard_and_not_taken_for_ready() {
         (500, "no")
     );
     assert_eq!(gateway.admin_get("/readyz").await.status, 503);
+}
+
+#[tokio::test]
+async fn a_sidecar_that_is_not_there_is_looked_for_again_and_again_in_silence() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    tokio::spawn(async move {
+        // As nobody does: it closes what it accepts.
+        while let Ok((connection, _)) = listener.accept().await {
+            drop(connection);
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let gateway = beside(address).start();
+    until("two score of questions", || async {
+        asked.load(Ordering::Relaxed) >= 40
+    })
+    .await;
+    let log = gateway.log();
+    let warnings: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\""))
+        .collect();
+    assert!(warnings.len() <= 2, "{warnings:#?}");
 }
 
 #[tokio::test]

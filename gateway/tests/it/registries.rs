@@ -2,7 +2,9 @@
 
 mod attacks;
 mod caching;
+mod compiled;
 mod credentials;
+mod images;
 mod many;
 mod opponents;
 mod pulling;

@@ -110,6 +110,19 @@ impl Compiler {
         })
     }
 
+    /// Does other work that makes the code that goes by the name `key`; `None` if it was being made by somebody else, who
+    /// is done.
+    ///
+    /// # Errors
+    /// With the error of whoever did it.
+    pub(super) fn once<T>(
+        &self,
+        key: &Path,
+        work: impl FnOnce() -> Result<T, Uncompiled>,
+    ) -> Result<Option<T>, Uncompiled> {
+        self.once.run(key, work)
+    }
+
     fn run(&self, id: EngineId, component: &[u8], threads: usize) -> Result<File, Uncompiled> {
         let machine = |error: io::Error| Uncompiled::Machine(error.to_string());
         let code = tempfile::tempfile_in(&self.directory).map_err(machine)?;

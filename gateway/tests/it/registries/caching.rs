@@ -2,26 +2,23 @@
 
 use tempfile::TempDir;
 
-use super::opponents::{answer, open_registry, other_version, push, served, sha256, site, status, text, wasmgate};
+use super::opponents::{answer, other_version, served, sha256, shelf, site, status, text, wasmgate};
 use crate::harness::{Builder, TestGateway, guest};
 
 #[tokio::test]
 async fn a_start_without_the_registry_serves_what_the_tag_was_and_warns() {
-    let Some(mut registry) = open_registry().await else {
+    let Some(mut shelf) = shelf().await else {
         return;
     };
-    let folder = TempDir::new().unwrap();
-    let reference = format!("oci://{}/team/site:1", registry.address());
-    push(&guest("hello"), &reference);
-    let gateway = site(folder.path(), &reference, "").start();
+    let gateway = shelf.site("").start();
     let before = served(&gateway).await;
     drop(gateway);
-    registry.kill();
-    let gateway = site(folder.path(), &reference, "").start();
+    shelf.registry.kill();
+    let gateway = shelf.site("").start();
     assert_eq!(answer(&gateway).await, "Hello from a package\n");
     assert_eq!(served(&gateway).await, before);
     let warned = gateway
-        .wait_for_event(&[("level", "WARN"), ("reference", &reference)])
+        .wait_for_event(&[("level", "WARN"), ("reference", &shelf.reference)])
         .await;
     assert!(
         format!("{warned:?}").contains("cannot be reached"),
@@ -33,45 +30,42 @@ async fn a_start_without_the_registry_serves_what_the_tag_was_and_warns() {
         "{status}"
     );
     let told = wasmgate(
-        folder.path(),
+        shelf.folder.path(),
         &["status", "--admin", &gateway.admin.to_string()],
     );
     assert!(
-        text(&told.stdout).contains(&format!("{reference} -> {before}")),
+        text(&told.stdout).contains(&format!("{} -> {before}", shelf.reference)),
         "{}",
         text(&told.stdout)
     );
     drop(gateway);
 
     // Another tag was never seen, and the cold cache says so.
-    let other = reference.replace("site:1", "site:2");
-    site(folder.path(), &other, "").write_to(folder.path());
-    let checked = wasmgate(folder.path(), &["check"]);
+    let other = shelf.reference.replace("site:1", "site:2");
+    site(shelf.folder.path(), &other, "").write_to(shelf.folder.path());
+    let checked = wasmgate(shelf.folder.path(), &["check"]);
     assert_eq!(checked.status.code(), Some(64), "{}", text(&checked.stderr));
 }
 
 #[tokio::test]
 async fn a_digest_that_was_pulled_once_needs_no_registry() {
-    let Some(mut registry) = open_registry().await else {
+    let Some(mut shelf) = shelf().await else {
         return;
     };
-    let folder = TempDir::new().unwrap();
-    let tag = format!("oci://{}/team/site:1", registry.address());
-    push(&guest("hello"), &tag);
-    let gateway = site(folder.path(), &tag, "").start();
+    let gateway = shelf.site("").start();
     let pinned = format!(
         "oci://{}/team/site@{}",
-        registry.address(),
+        shelf.registry.address(),
         served(&gateway).await
     );
     drop(gateway);
-    let before = registry.requests("");
-    let gateway = site(folder.path(), &pinned, "").start();
+    let before = shelf.registry.requests("");
+    let gateway = site(shelf.folder.path(), &pinned, "").start();
     assert_eq!(answer(&gateway).await, "Hello from a package\n");
-    assert_eq!(registry.requests(""), before);
+    assert_eq!(shelf.registry.requests(""), before);
     drop(gateway);
-    registry.kill();
-    let gateway = site(folder.path(), &pinned, "").start();
+    shelf.registry.kill();
+    let gateway = site(shelf.folder.path(), &pinned, "").start();
     assert_eq!(answer(&gateway).await, "Hello from a package\n");
     assert!(
         status(&gateway).await["conditions"]
@@ -83,38 +77,61 @@ async fn a_digest_that_was_pulled_once_needs_no_registry() {
 
 #[tokio::test]
 async fn what_was_changed_on_disk_is_pulled_again_and_not_served() {
-    let Some(registry) = open_registry().await else {
+    let Some(shelf) = shelf().await else {
         return;
     };
-    let folder = TempDir::new().unwrap();
     let hello = guest("hello");
-    let reference = format!("oci://{}/team/site:1", registry.address());
-    push(&hello, &reference);
-    drop(site(folder.path(), &reference, "").start());
+    drop(shelf.site("").start());
     let digest = sha256(&std::fs::read(&hello).unwrap());
-    let blob = folder.path().join("cache/registry/blobs").join(&digest);
-    let other = other_version(&hello, folder.path());
+    let blob = shelf
+        .folder
+        .path()
+        .join("cache/registry/blobs")
+        .join(&digest);
+    let other = other_version(&hello, shelf.folder.path());
     std::fs::copy(&other, &blob).unwrap();
-    let gateway = site(folder.path(), &reference, "").start();
+    let gateway = shelf.site("").start();
     assert_eq!(answer(&gateway).await, "Hello from a package\n");
     assert_eq!(sha256(&std::fs::read(&blob).unwrap()), digest);
     use std::os::unix::fs::PermissionsExt as _;
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&blob), 0o600);
-    assert_eq!(mode(&folder.path().join("cache/registry")), 0o700);
+    assert_eq!(mode(&shelf.folder.path().join("cache/registry")), 0o700);
+}
+
+#[tokio::test]
+async fn a_copy_of_a_cache_serves_without_a_registry_and_compiles_nothing() {
+    let Some(mut shelf) = shelf().await else {
+        return;
+    };
+    shelf.site("").write_to(shelf.folder.path());
+    let compiled = wasmgate(shelf.folder.path(), &["compile"]);
+    assert!(compiled.status.success(), "{}", text(&compiled.stderr));
+    shelf.registry.kill();
+    // As a pod's first container copies what is in its image.
+    let own = TempDir::new().unwrap();
+    let copy = |from: &str| {
+        let mut copy = std::process::Command::new("cp");
+        copy.arg("-r")
+            .arg(shelf.folder.path().join(from))
+            .arg(own.path());
+        assert!(copy.status().unwrap().success());
+    };
+    copy("cache");
+    let gateway = site(own.path(), &shelf.reference, "").start();
+    assert_eq!(answer(&gateway).await, "Hello from a package\n");
+    let metrics = gateway.metrics().await;
+    assert_eq!(metrics.sum("wasmgate_compilations_total", &[]), 0.0);
 }
 
 #[tokio::test]
 async fn gateways_that_share_a_cache_start_beside_each_other() {
-    let Some(registry) = open_registry().await else {
+    let Some(shelf) = shelf().await else {
         return;
     };
-    let folder = TempDir::new().unwrap();
-    let reference = format!("oci://{}/team/site:1", registry.address());
-    push(&guest("hello"), &reference);
     let starts: Vec<_> = (0..4)
         .map(|_| {
-            let builder: Builder = site(folder.path(), &reference, "");
+            let builder: Builder = shelf.site("");
             std::thread::spawn(move || -> TestGateway { builder.start() })
         })
         .collect();
@@ -122,7 +139,7 @@ async fn gateways_that_share_a_cache_start_beside_each_other() {
         let gateway = start.join().unwrap();
         assert_eq!(answer(&gateway).await, "Hello from a package\n");
     }
-    let blobs = std::fs::read_dir(folder.path().join("cache/registry/blobs")).unwrap();
+    let blobs = std::fs::read_dir(shelf.folder.path().join("cache/registry/blobs")).unwrap();
     // The component and its manifest, and nothing that is on its way.
     assert_eq!(blobs.count(), 2);
 }

@@ -21,7 +21,7 @@ use tokio::{
 };
 use wasmgate_real_dapr::DockerRegistry;
 
-use crate::harness::{Builder, Reply, TestGateway, command, full, output_of, send_to};
+use crate::harness::{Builder, Reply, TestGateway, command, full, guest, output_of, send_to};
 
 /// The media types of the layout.
 pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -34,6 +34,40 @@ pub(super) async fn open_registry() -> Option<DockerRegistry> {
     let mut registry = DockerRegistry::new()?;
     registry.start().await;
     Some(registry)
+}
+
+/// A registry that has a component which greets, at `team/site:1`, and a folder of whoever pulls it.
+pub(super) struct Shelf {
+    pub(super) registry: DockerRegistry,
+    pub(super) folder: TempDir,
+    /// The reference of the component.
+    pub(super) reference: String,
+}
+
+/// One with `hello` in it, if there is a registry on this machine.
+pub(super) async fn shelf() -> Option<Shelf> {
+    let registry = open_registry().await?;
+    let reference = format!("oci://{}/team/site:1", registry.address());
+    push(&guest("hello"), &reference);
+    Some(Shelf {
+        registry,
+        folder: TempDir::new().unwrap(),
+        reference,
+    })
+}
+
+impl Shelf {
+    /// The configuration of a gateway with the component.
+    pub(super) fn site(&self, lines: &str) -> Builder {
+        site(self.folder.path(), &self.reference, lines)
+    }
+
+    /// Runs `wasmgate check` on that; its exit code, and what it says of mistakes.
+    pub(super) fn check(&self, lines: &str) -> (i32, String) {
+        self.site(lines).write_to(self.folder.path());
+        let checked = wasmgate(self.folder.path(), &["check"]);
+        (checked.status.code().unwrap(), text(&checked.stderr))
+    }
 }
 
 /// Runs a command in a folder, as nobody that is logged in anywhere.

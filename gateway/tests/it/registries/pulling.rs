@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::opponents::{
     CONFIG, Cutting, INDEX, LAYER, MANIFEST, answer, of_type, open_registry, other_version, padded, push, put_blob,
-    put_manifest, reload, served, sha256, site, status, text, wasmgate,
+    put_manifest, reload, served, sha256, shelf, site, status, text, wasmgate,
 };
 use crate::harness::{Authority, TestGateway, guest, until};
 
@@ -59,31 +59,28 @@ async fn a_moved_tag_is_followed_while_requests_are_served_and_none_fails() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_there_under_another_digest_is_refused_with_both_digests() {
-    let Some(registry) = open_registry().await else {
+    let Some(shelf) = shelf().await else {
         return;
     };
-    let folder = TempDir::new().unwrap();
     let hello = guest("hello");
-    let reference = format!("oci://{}/team/site:1", registry.address());
-    push(&hello, &reference);
     let right = sha256(&std::fs::read(&hello).unwrap());
     let wrong = "0".repeat(64);
-    site(folder.path(), &reference, &format!("sha256 = '{wrong}'")).write_to(folder.path());
-    let checked = wasmgate(folder.path(), &["check"]);
-    let told = text(&checked.stderr);
-    assert_eq!(checked.status.code(), Some(64), "{told}");
-    for words in ["package.site.source", &wrong, &right, &reference] {
+    let (code, told) = shelf.check(&format!("sha256 = '{wrong}'"));
+    assert_eq!(code, 64, "{told}");
+    for words in ["package.site.source", &wrong, &right, &shelf.reference] {
         assert!(told.contains(words), "{words} is not in {told}");
     }
-    site(folder.path(), &reference, &format!("sha256 = '{right}'")).write_to(folder.path());
-    let checked = wasmgate(folder.path(), &["check"]);
+    shelf
+        .site(&format!("sha256 = '{right}'"))
+        .write_to(shelf.folder.path());
+    let checked = wasmgate(shelf.folder.path(), &["check"]);
     assert!(checked.status.success(), "{}", text(&checked.stderr));
-    assert!(text(&checked.stdout).contains(&format!("site is {reference} -> sha256:")));
+    assert!(text(&checked.stdout).contains(&format!("site is {} -> sha256:", shelf.reference)));
 
     // A file is held to it as well.
     let own = TestGateway::builder().package("site", &hello, &format!("sha256 = '{wrong}'"));
-    own.route("/site", "site").write_to(folder.path());
-    let told = text(&wasmgate(folder.path(), &["check"]).stderr);
+    own.route("/site", "site").write_to(shelf.folder.path());
+    let told = text(&wasmgate(shelf.folder.path(), &["check"]).stderr);
     assert!(told.contains(&wrong) && told.contains(&right), "{told}");
 }
 
@@ -291,34 +288,37 @@ async fn a_registry_that_dies_in_mid_pull_leaves_the_component_before_serving() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blob_that_was_tampered_with_in_the_registry_is_refused_with_both_digests() {
-    let Some(registry) = open_registry().await else {
+    let Some(shelf) = shelf().await else {
         return;
     };
-    let folder = TempDir::new().unwrap();
     let hello = guest("hello");
-    let reference = format!("oci://{}/team/site:1", registry.address());
-    push(&hello, &reference);
     let mut bytes = std::fs::read(&hello).unwrap();
     let right = sha256(&bytes);
     *bytes.last_mut().unwrap() ^= 1;
-    std::fs::write(registry.blob(&right), &bytes).unwrap();
-    let pulled = wasmgate(folder.path(), &["pull", &reference, "-o", "x.wasm"]);
+    std::fs::write(shelf.registry.blob(&right), &bytes).unwrap();
+    let pulled = wasmgate(
+        shelf.folder.path(),
+        &["pull", &shelf.reference, "-o", "x.wasm"],
+    );
     let told = text(&pulled.stderr);
     assert_eq!(pulled.status.code(), Some(65), "{told}");
     assert!(
         told.contains(&right) && told.contains(&sha256(&bytes)),
         "{told}"
     );
-    assert!(!folder.path().join("x.wasm").exists());
-    site(folder.path(), &reference, "").write_to(folder.path());
-    let told = text(&wasmgate(folder.path(), &["check"]).stderr);
+    assert!(!shelf.folder.path().join("x.wasm").exists());
+    shelf.site("").write_to(shelf.folder.path());
+    let told = text(&wasmgate(shelf.folder.path(), &["check"]).stderr);
     assert!(
         told.contains(&right) && told.contains(&sha256(&bytes)),
         "{told}"
     );
     // Nothing of it is kept for the next time.
-    push(&other_version(&hello, folder.path()), &reference);
-    let checked = wasmgate(folder.path(), &["check"]);
+    push(
+        &other_version(&hello, shelf.folder.path()),
+        &shelf.reference,
+    );
+    let checked = wasmgate(shelf.folder.path(), &["check"]);
     assert!(checked.status.success(), "{}", text(&checked.stderr));
 }
 

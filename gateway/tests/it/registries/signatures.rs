@@ -31,7 +31,7 @@ fn openssl(arguments: &[&str], input: &[u8]) -> Vec<u8> {
 }
 
 /// A key on a curve: the private half and the public one.
-fn key(folder: &Path, name: &str, curve: &str) -> (PathBuf, PathBuf) {
+pub(super) fn key(folder: &Path, name: &str, curve: &str) -> (PathBuf, PathBuf) {
     let (private, public) = (
         folder.join(format!("{name}.key")),
         folder.join(format!("{name}.pub")),
@@ -44,13 +44,13 @@ fn key(folder: &Path, name: &str, curve: &str) -> (PathBuf, PathBuf) {
 }
 
 /// What cosign signs.
-fn document(digest: &str) -> Value {
+pub(super) fn document(digest: &str) -> Value {
     json!({"critical": {"identity": {"docker-reference": "registry/site"},
         "image": {"docker-manifest-digest": digest}, "type": "cosign container image signature"}, "optional": null})
 }
 
 /// Puts a signature of a document beside a manifest.
-async fn sign(registry: SocketAddr, digest: &str, document: &Value, private: &Path) {
+pub(super) async fn sign(registry: SocketAddr, digest: &str, document: &Value, private: &Path) {
     let bytes = document.to_string();
     let arguments = ["dgst", "-sha256", "-sign", private.to_str().unwrap()];
     let signature = STANDARD.encode(openssl(&arguments, bytes.as_bytes()));

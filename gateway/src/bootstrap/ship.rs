@@ -1,0 +1,39 @@
+//! Compiled code for a registry.
+
+use std::{fs, path::Path};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{StartError, check_packages, machine};
+use crate::{
+    config::{self, Environment},
+    registry::Code,
+};
+
+/// Compiles a component as a gateway on such a machine would, in a process with limits and with all checks.
+///
+/// # Errors
+/// When the component is not fit to be served.
+pub fn code_of(file: &Path) -> Result<Code, StartError> {
+    let component = fs::read(file).map_err(|error| machine(&format!("{} cannot be read: {error}", file.display())))?;
+    let folder = tempfile::tempdir().map_err(|error| machine(&error))?;
+    let file = std::path::absolute(file).map_err(|error| machine(&error))?;
+    // A string of JSON is one of TOML. The digest holds what is compiled to what was read.
+    let source = serde_json::to_string(&file).map_err(|error| machine(&error))?;
+    let text = format!(
+        "[server]\ncache = \"cache\"\n[limits]\nmemory = \"{MEMORY}\"\n[package.component]\nsource = {source}\n\
+         sha256 = \"{}\"\n",
+        hex::encode(Sha256::digest(&component))
+    );
+    let own = folder.path().join("push.toml");
+    let config = config::parse(text.as_bytes(), &own, &Environment::default())
+        .map_err(|rejected| StartError::Packages(rejected.diagnostics))?;
+    let registered = check_packages(&config)?;
+    let first = registered.first();
+    let registered = first.ok_or_else(|| machine(&"the component was left out"))?;
+    let code = registered.to_ship(&component, &file);
+    code.map_err(|error| StartError::Packages(config.diagnostics(vec![error.into()])))
+}
+
+/// The memory that an instance may begin with: as much as any configuration could allow.
+const MEMORY: &str = "4GiB";

@@ -1,0 +1,63 @@
+//! Packages that are registered together: those that are made of the same component are looked at once.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+
+use super::{PackageError, Registered};
+use crate::{
+    config::{PackageConfig, Sha256Digest},
+    engine::EngineKind,
+    registry::Pulled,
+};
+
+/// What was found so far, of components from registries: of these alone it is known beforehand what is in them.
+#[derive(Default)]
+pub(crate) struct Batch(Mutex<HashMap<Key, Registered>>);
+
+/// All that what is found depends on.
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    component: Sha256Digest,
+    code: Vec<Sha256Digest>,
+    takes_code: bool,
+    engine: Option<EngineKind>,
+    pinned: Option<Sha256Digest>,
+    memory: u64,
+}
+
+impl Batch {
+    /// What is found of a package, which was `pulled` if it comes from a registry; `register` finds it out.
+    ///
+    /// # Errors
+    /// With those of `register`, which are kept for nobody else.
+    pub(crate) fn of(
+        &self,
+        package: &PackageConfig,
+        pulled: Option<&Pulled>,
+        register: impl FnOnce() -> Result<Registered, PackageError>,
+    ) -> Result<Registered, PackageError> {
+        let Some(pulled) = pulled else {
+            return register();
+        };
+        let key = Key {
+            component: pulled.component,
+            code: pulled.code.clone(),
+            takes_code: package.compiled,
+            engine: package.engine,
+            pinned: package.sha256,
+            memory: package.limits.memory,
+        };
+        // Not under the lock: others are not to wait for a compiler.
+        let known = self.0.lock().get(&key).cloned();
+        if let Some(known) = known {
+            return Ok(Registered {
+                pulled: Some(pulled.clone()),
+                ..known
+            });
+        }
+        let registered = register()?;
+        self.0.lock().insert(key, registered.clone());
+        Ok(registered)
+    }
+}

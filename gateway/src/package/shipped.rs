@@ -1,0 +1,85 @@
+//! Compiled code that goes with a component through a registry: made here for others, or by others for here.
+
+use std::{fs, fs::File, path::Path};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    PackageError,
+    cache::CompiledCode,
+    image::{ImagePlan, Imaged},
+    survey::Survey,
+};
+use crate::{
+    engine::{EngineId, fingerprint, processor, target},
+    registry::{Code, CodeFor, Pulled, Registry},
+};
+
+/// What code of these bytes has to be for, so that it runs here.
+fn made_for(id: EngineId, compiled: &[u8]) -> Result<CodeFor, String> {
+    let fingerprint = fingerprint(id).map_err(|error| format!("{error:#}"))?;
+    Ok(CodeFor {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        target: target(),
+        engine: format!("{} {} {fingerprint}", id.kind.name(), id.world.name()),
+        features: processor().into_iter().map(str::to_owned).collect(),
+        compiled: Sha256::digest(compiled).into(),
+    })
+}
+
+/// The code of what was pulled, made of these bytes for such an engine; `None` if there is none.
+///
+/// # Errors
+/// With the reason for which that cannot be found out.
+pub(super) fn find(
+    registry: &Registry,
+    pulled: &Pulled,
+    id: EngineId,
+    compiled: &[u8],
+) -> Result<Option<File>, String> {
+    if pulled.code.is_empty() {
+        return Ok(None);
+    }
+    let wanted = made_for(id, compiled)?;
+    registry
+        .code(pulled, &wanted)
+        .map_err(|error| error.to_string())
+}
+
+/// The code of a component that was just made for such an engine, to be pushed with it. The images behind it on disk are
+/// left away: they are made of the component wherever that is registered.
+///
+/// # Errors
+/// When it cannot be read any more.
+pub(super) fn to_ship(
+    id: EngineId,
+    code: &CompiledCode,
+    images: &ImagePlan,
+    component: &[u8],
+    path: &Path,
+) -> Result<Code, PackageError> {
+    let invalid = |error: String| PackageError::Invalid {
+        path: path.to_owned(),
+        error,
+    };
+    let imaged = match images.is_empty() {
+        true => None,
+        false => Survey::parse(component)
+            .and_then(|survey| Imaged::of(component, &survey))
+            .map_err(|error| invalid(error.to_string()))?,
+    };
+    let compiled = imaged
+        .as_ref()
+        .map_or(component, |imaged| &imaged.component);
+    let made_for = made_for(id, compiled).map_err(invalid)?;
+    let mut bytes = fs::read(code.path()).map_err(|error| PackageError::Cache {
+        path: code.path().to_owned(),
+        error,
+    })?;
+    let length = code.bytes().saturating_sub(images.bytes());
+    bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+    Ok(Code {
+        made_for,
+        bytes: bytes.into(),
+    })
+}
