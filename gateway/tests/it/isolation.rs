@@ -1,13 +1,17 @@
 //! Every request gets a fresh instance, and none pays for another one's end.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use http::Request;
+use tokio::{task::JoinSet, time::sleep};
 
-use crate::harness::{Body, Reply, TestGateway, empty, within};
+use crate::harness::{Body, RawConnection, Reply, TestGateway, empty, until, within};
 
 #[tokio::test]
 async fn a_static_counter_answers_1_every_time() {
@@ -78,27 +82,50 @@ fn check(n: u64, reply: &Reply) {
 }
 
 #[tokio::test]
-async fn clients_that_leave_as_soon_as_they_have_asked_start_no_guests_without_end() {
+async fn clients_that_leave_guests_that_spin_take_no_worker_by_new_ones() {
+    /// How long a client stays: about as long as a guest may compute before it lets others go first.
+    const STAYS: Duration = Duration::from_millis(20);
+    const REQUESTS: usize = 50;
+
     let gateway = TestGateway::builder()
         .server("workers = 1")
         .guest("spins")
         .guest("hello")
         .start();
     gateway.get("/hello").await;
-    for _ in 0..500 {
-        let mut connection = gateway.raw().await;
-        connection
-            .send("GET /spins HTTP/1.1\r\nhost: x\r\n\r\n")
-            .await;
+    let mut clients = JoinSet::new();
+    for _ in 0..8 {
+        let address = gateway.address;
+        clients.spawn(async move {
+            loop {
+                let mut connection = RawConnection::to(address).await;
+                connection
+                    .send("GET /spins HTTP/1.1\r\nhost: x\r\n\r\n")
+                    .await;
+                sleep(STAYS).await;
+            }
+        });
     }
-    // It comes last, and nobody starts a guest for those who have left before it.
-    assert_eq!(gateway.get("/hello").await.text(), "Hello from a package\n");
-    let metrics = gateway.metrics().await;
-    let started = metrics.sum(
-        "wasmgate_instantiation_seconds_count",
-        &[("package", "spins")],
+    let started = async || {
+        let metrics = gateway.metrics().await;
+        metrics.sum(
+            "wasmgate_instantiation_seconds_count",
+            &[("package", "spins")],
+        ) as usize
+    };
+    until("guests to be started", async || started().await > 20).await;
+    let before = started().await;
+    for _ in 0..REQUESTS {
+        assert_eq!(gateway.get("/hello").await.text(), "Hello from a package\n");
+    }
+    // A request goes through the worker's queue a few times; were there a new guest of each client in each round, there
+    // would be more than 20 to a request.
+    let guests = started().await - before;
+    assert!(
+        guests < 10 * REQUESTS,
+        "{guests} guests were started beside {REQUESTS} requests"
     );
-    assert!(started < 100.0, "{started} guests were started");
+    clients.shutdown().await;
     gateway.wait_for_in_flight("spins", 0).await;
 }
 
