@@ -6,6 +6,8 @@
 
 GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop -p wasmgate-loadtest-guest
 GUEST_TARGET := wasm32-wasip2
+# Of the programs that run as CGI, in the tests.
+PROGRAM_TARGET := wasm32-wasip1
 # Optimised as a whole: a tenth to a fifth smaller, so that they compile and load faster.
 BUILD_GUESTS := cargo build --release --target $(GUEST_TARGET) \
 	--config 'profile.release.lto="fat"' --config profile.release.codegen-units=1
@@ -16,8 +18,9 @@ GATEWAY_PROFILE ?= release
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-toolchain: ## Install the guests' target (once; quiet when it is there)
-	@rustup target list --installed | grep -qx $(GUEST_TARGET) || rustup target add $(GUEST_TARGET)
+toolchain: ## Install the guests' targets (once; quiet when they are there)
+	@for target in $(GUEST_TARGET) $(PROGRAM_TARGET); do \
+		rustup target list --installed | grep -qx $$target || rustup target add $$target || exit 1; done
 
 guests: toolchain ## Build the example packages
 	$(BUILD_GUESTS) $(GUESTS)

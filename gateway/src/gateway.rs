@@ -21,9 +21,10 @@ use wasmtime_wasi_http::Error;
 
 use crate::{
     account::{Account, queue},
+    config::Kind,
     egress::{self, Client, Egress},
     error::Failure,
-    instance::{self, Call, GuestBody, RequestBody, RouteTimer},
+    instance::{self, Call, GuestBody, Mount, RequestBody, RouteTimer},
     machine_memory::MachineMemory,
     metrics::{Metrics, RouteMetrics},
     package::{LoadedPackages, Loader, Package},
@@ -230,6 +231,18 @@ impl Gateway {
             }
             admitted?;
             request_headers::remove_dapr_headers(request.headers_mut());
+        }
+        if package.account.config.kind == Kind::Cgi
+            && let Some(route) = self.routes.routes().get(index)
+        {
+            let client = connection.peer.client(request.headers());
+            let (name, route) = (route.mount(), route.pattern().to_owned());
+            let mount = Mount {
+                name,
+                route,
+                client,
+            };
+            request.extensions_mut().insert(mount);
         }
         request_headers::stamp(request.headers_mut(), id, &connection.peer, prefix.as_ref());
         if let Some(line) = line {

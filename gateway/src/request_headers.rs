@@ -21,7 +21,7 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// What proxies say of a request, in the names that are in use besides RFC 7239's.
 const FORWARDED_ALL: &str = "x-forwarded-";
 const REAL_IP: &str = "x-real-ip";
-const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+pub(crate) const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
 /// The headers by which the building blocks vouch for a call begin so; nobody outside may set them.
 const DAPR_HEADERS: &str = "dapr-";

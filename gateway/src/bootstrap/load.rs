@@ -215,10 +215,10 @@ fn mistake(package: &PackageConfig, error: PackageError) -> Diagnostic {
     mistake
 }
 
-/// The packages that share slots: the pool is one for both worlds.
+/// The packages that share slots: the pool is one for all worlds.
 const SHELVES: [(EngineKind, &[World]); 3] = [
-    (EngineKind::Pool, &[World::Proxy, World::Service]),
-    (EngineKind::CopyOnWrite, &[World::Proxy]),
+    (EngineKind::Pool, &World::ALL),
+    (EngineKind::CopyOnWrite, &[World::Proxy, World::Command]),
     (EngineKind::CopyOnWrite, &[World::Service]),
 ];
 

@@ -15,6 +15,7 @@ mod environment;
 mod fill;
 mod grants;
 mod input;
+mod kind;
 mod limits;
 mod lines;
 mod listeners;
@@ -54,6 +55,9 @@ pub use build::{BuildConfig, SourceGlob};
 pub use dapr::{DaprConfig, DaprMode};
 pub use environment::Environment;
 pub use input::{Input, MAX_FILE};
+#[cfg(test)]
+pub(crate) use kind::CGI_VARIABLES;
+pub use kind::Kind;
 pub use limits::Limits;
 pub use log::LogConfig;
 pub use origin::Origin;

@@ -12,6 +12,7 @@ use wasmgate_dapr::{Grants, Quotas};
 use super::{
     build::BuildConfig,
     grants,
+    kind::{self, Kind},
     limits::Limits,
     origin::Origin,
     rate_limit,
@@ -36,6 +37,8 @@ pub struct PackageConfig {
     pub source_at: Spot,
     /// How the component is built; `None` for one that is built elsewhere.
     pub build: Option<BuildConfig>,
+    /// How the component is called.
+    pub kind: Kind,
     /// The digest that the component must have; `None` takes what is there.
     pub sha256: Option<Sha256Digest>,
     /// The key by which it must be signed in its registry; `None` for what is said of the registry.
@@ -149,8 +152,9 @@ impl fmt::Display for PackageName {
 }
 
 /// The keys of `[package.NAME]`.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "source",
+    "kind",
     "build",
     "sha256",
     "verify",
@@ -176,6 +180,7 @@ impl PackageConfig {
             source_at: _,
             // What is served is the same, whoever made it.
             build: _,
+            kind,
             sha256,
             verify,
             compiled,
@@ -189,6 +194,7 @@ impl PackageConfig {
         } = self;
         *name == other.name
             && *source == other.source
+            && *kind == other.kind
             && *sha256 == other.sha256
             && *verify == other.verify
             && *compiled == other.compiled
@@ -244,7 +250,9 @@ impl PackageConfig {
         let sha256 = section.parsed("sha256", EXAMPLE_DIGEST, digest);
         let verify = verify(section, source.as_ref(), folder);
         let compiled = compiled(section, source.as_ref(), verify.as_ref(), registry);
-        let env = env(section);
+        let kind = section.parsed("kind", kind::HTTP, Kind::parse);
+        let kind = kind.unwrap_or_default();
+        let env = env(section, kind);
         let outbound = section
             .texts("outbound", "https://api.example.com")
             .unwrap_or_default();
@@ -262,6 +270,7 @@ impl PackageConfig {
             source: source?,
             source_at: section.spot_of("source")?,
             build,
+            kind,
             sha256,
             verify,
             compiled,
@@ -422,7 +431,7 @@ fn check_file(text: &str, path: &Path, is_built: bool, strict: bool) -> Result<(
     }
 }
 
-fn env(package: &Section<'_>) -> Vec<(String, String)> {
+fn env(package: &Section<'_>, kind: Kind) -> Vec<(String, String)> {
     let variables = package.named("env").filter_map(|(name, value)| {
         if name.value.is_empty() || name.value.contains(['=', '\0']) {
             name.refuse(Diagnostic::new(
@@ -430,7 +439,7 @@ fn env(package: &Section<'_>) -> Vec<(String, String)> {
                 format!("{:?} can be no variable", name.value),
                 "name it without \"=\" and zero bytes",
             ));
-        } else if RESERVED_VARIABLES.contains(&name.value) {
+        } else if RESERVED_VARIABLES.contains(&name.value) || kind.sets(name.value) {
             name.refuse(Diagnostic::new(
                 Code::Conflict,
                 format!("{} is set by the gateway", name.value),

@@ -18,9 +18,10 @@ use super::{
 const EVERY_KEY: &str = include_str!("../../templates/empty/wasmgate.toml");
 
 /// The values that a text may have, where there are only a few; `${NAME}` is another.
-const CHOICES: [(&str, &[&str]); 3] = [
+const CHOICES: [(&str, &[&str]); 4] = [
     ("dapr.mode", &["embedded", "sidecar"]),
     ("package.*.engine", &["auto", "pool", "copy-on-write"]),
+    ("package.*.kind", &["http", "cgi"]),
     (
         "route.methods",
         &[

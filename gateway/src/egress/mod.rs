@@ -183,7 +183,7 @@ impl Egress {
 static OF_ONE_CONNECTION: [HeaderName; 9] = DEFAULT_FORBIDDEN_HEADERS;
 
 /// Headers that describe one connection, and the one that is the gateway's word.
-fn is_forbidden(name: &HeaderName) -> bool {
+pub(crate) fn is_forbidden(name: &HeaderName) -> bool {
     OF_ONE_CONNECTION.contains(name) || *name == ERROR_HEADER
 }
 

@@ -45,7 +45,8 @@ impl<T> OfEach<T> {
     pub(crate) fn get_or_try<E>(&self, id: EngineId, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
         let worlds = self.kind(id.kind);
         let place = match id.world {
-            World::Proxy => &worlds.proxy,
+            // Both are of WASI 0.2: what suits the one suits the other.
+            World::Proxy | World::Command => &worlds.proxy,
             World::Service => &worlds.service,
         };
         match place.get() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A world of `wasi:http` whose components are served.
+/// A world whose components are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 pub enum World {
     /// WASI 0.2: its handler is called once, and has ended when it returns.
@@ -11,14 +11,21 @@ pub enum World {
     /// WASI 0.3: its handler is called once, and its tasks go on after it has answered.
     #[serde(rename = "wasi:http/service@0.3")]
     Service,
+    /// A program of WASI 0.2, or one of WASI 0.1 made into one: it runs once from its start to its end, as CGI has it.
+    #[serde(rename = "wasi:cli/command@0.2")]
+    Command,
 }
 
 impl World {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Proxy, Self::Service, Self::Command];
+
     /// The name that WASI has for it, with its version.
     pub fn name(self) -> &'static str {
         match self {
             Self::Proxy => "wasi:http/proxy@0.2",
             Self::Service => "wasi:http/service@0.3",
+            Self::Command => "wasi:cli/command@0.2",
         }
     }
 }

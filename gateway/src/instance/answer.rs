@@ -10,7 +10,7 @@ use crate::unsent::{self, Held, Unsent};
 
 /// The most bytes of the fields of a response's head, names and values: what proxies and clients take at most (most
 /// take 8 to 64 KiB).
-const RESPONSE_HEAD: usize = 64 * 1024;
+pub(super) const RESPONSE_HEAD: usize = 64 * 1024;
 
 /// Refuses the head of a guest's response that cannot be sent on.
 ///

@@ -12,7 +12,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::{
     answer::{self, Answer, Head},
-    backtrace,
+    backtrace, command,
     deadline::{Late, Stream, in_time},
     host::HostState,
     label::Label,
@@ -21,6 +21,7 @@ use super::{
     proxy,
     request_body::{Progress, RequestBody},
     response_body::{GuestBody, GuestTask, RouteTimer},
+    script::{BadOutput, ZeroByte},
     service::{self, LeftOpen, SetError},
     store::{self, NoInstance, is_success},
     unread::Unread,
@@ -217,6 +218,16 @@ impl Guest {
                     ))
                     .await
                 }
+                Handler::Command(command) => {
+                    Box::pin(command::handle(
+                        &mut store,
+                        &account,
+                        (command, images),
+                        request,
+                        answer,
+                    ))
+                    .await
+                }
             }
         };
         let failure = match in_time(&account, stream.as_deref(), work).await {
@@ -254,6 +265,12 @@ fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<Stri
     }
     if let Some(error) = error.downcast_ref::<LeftOpen>() {
         return (Failure::GuestBadResponse, Some(error.to_string()));
+    }
+    if let Some(error) = error.downcast_ref::<BadOutput>() {
+        return (Failure::GuestBadResponse, Some(error.to_string()));
+    }
+    if let Some(error) = error.downcast_ref::<ZeroByte>() {
+        return (Failure::BadRequest, Some(error.to_string()));
     }
     if let Some(I32Exit(code)) = error.downcast_ref() {
         return (

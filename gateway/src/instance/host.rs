@@ -14,6 +14,7 @@ use super::{
     holdings::FIELDS_BYTES,
     memory::Memory,
     output::{GuestOutput, Stream},
+    script::Script,
 };
 use crate::{
     account::{Account, Kept},
@@ -29,6 +30,8 @@ pub(crate) struct HostState {
     request_id: RequestId,
     /// Made when the guest first asks for something of it: most never do, and making it takes a dozen allocations.
     wasi: Option<WasiCtx>,
+    /// What a program of CGI is started with.
+    pub(super) script: Option<Box<Script>>,
     http: WasiHttpCtx,
     /// A body was given to the guest to write.
     pub(super) has_written: bool,
@@ -57,6 +60,7 @@ impl HostState {
             account,
             request_id,
             wasi: None,
+            script: None,
             http,
             has_written: false,
             has_given_way: false,
@@ -96,7 +100,7 @@ impl HostState {
 
 /// The WASI context of one guest. What is closed is closed by not being named: there are no arguments, no files and no
 /// addresses to reach.
-fn context(account: &Arc<Account>, request_id: &RequestId) -> WasiCtx {
+fn context(account: &Arc<Account>, request_id: &RequestId, script: Option<&Script>) -> WasiCtx {
     let budget = Arc::new(RequestBudget::default());
     let output = |stream| {
         let (account, budget) = (Arc::clone(account), Arc::clone(&budget));
@@ -111,8 +115,11 @@ fn context(account: &Arc<Account>, request_id: &RequestId) -> WasiCtx {
         .stdout(output(Stream::Stdout))
         .stderr(output(Stream::Stderr))
         .allow_tcp(false)
-        .allow_udp(false)
-        .build()
+        .allow_udp(false);
+    if let Some(script) = script {
+        script.furnish(account, &mut wasi);
+    }
+    wasi.build()
 }
 
 impl WasiView for HostState {
@@ -123,10 +130,11 @@ impl WasiView for HostState {
             account,
             request_id,
             memory,
+            script,
             ..
         } = self;
         WasiCtxView {
-            ctx: wasi.get_or_insert_with(|| context(account, request_id)),
+            ctx: wasi.get_or_insert_with(|| context(account, request_id, script.as_deref())),
             table: &mut memory.table,
         }
     }

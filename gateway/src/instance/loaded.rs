@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use wasmtime::Engine;
+use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi_http::{p2::bindings::ProxyPre, p3::bindings::ServicePre};
 
 use super::host::HostState;
@@ -26,6 +27,8 @@ pub(crate) enum Handler {
     Proxy(ProxyPre<HostState>),
     /// Of WASI 0.3.
     Service(ServicePre<HostState>),
+    /// A program, run as CGI has it.
+    Command(CommandPre<HostState>),
 }
 
 impl Handler {
@@ -34,6 +37,7 @@ impl Handler {
         match self {
             Self::Proxy(proxy) => proxy.engine(),
             Self::Service(service) => service.engine(),
+            Self::Command(command) => command.engine(),
         }
     }
 }

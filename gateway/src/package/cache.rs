@@ -153,6 +153,16 @@ impl CompiledCode {
         self.stamp.bytes.saturating_sub(SEAL_BYTES as u64)
     }
 
+    /// Reads what is kept.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) fn read(&self) -> io::Result<Vec<u8>> {
+        let mut file = fs::read(&self.path)?;
+        file.truncate(file.len().saturating_sub(SEAL_BYTES));
+        Ok(file)
+    }
+
     /// Checks that the file is fit to be loaded: still the one that was looked at, which is told without reading it,
     /// or another one with a seal that fits, as when two gateways share a directory.
     ///

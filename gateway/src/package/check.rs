@@ -12,7 +12,7 @@ use super::{
     world::{Version, version},
 };
 use crate::{
-    config::Sha256Digest,
+    config::{Kind, Sha256Digest},
     engine::{MAX_CORE_INSTANCES, MAX_FUNCTIONS, MAX_MEMORIES, MAX_TABLES},
 };
 
@@ -38,12 +38,24 @@ pub(super) fn digest(bytes: &[u8], pinned: Option<Sha256Digest>, path: &Path) ->
     })
 }
 
-/// Refuses bytes that are no component, by their first eight bytes.
-pub(super) fn preamble(bytes: &[u8], path: &Path) -> Result<(), PackageError> {
+/// What a source is by its first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A component.
+    Component,
+    /// A core module, which may be a program of WASI 0.1.
+    Module,
+}
+
+/// Refuses bytes that are nothing of this kind, by their first eight bytes.
+pub(super) fn preamble(bytes: &[u8], kind: Kind, path: &Path) -> Result<Form, PackageError> {
     let path = path.to_owned();
     if bytes.starts_with(&COMPONENT_PREAMBLE) {
-        Ok(())
+        Ok(Form::Component)
     } else if bytes.starts_with(&CORE_MODULE_PREAMBLE) {
+        if kind == Kind::Cgi {
+            return Ok(Form::Module);
+        }
         // The name of the module that is imported stands in the bytes as it is.
         let names = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
         if names(b"wasi_snapshot_preview1") || names(b"wasi_unstable") {
@@ -177,8 +189,10 @@ mod tests {
 
     #[test]
     fn the_preamble_tells_components_modules_and_others_apart() {
-        let check = |bytes: &[u8]| preamble(bytes, Path::new("x.wasm"));
+        let check = |bytes: &[u8]| preamble(bytes, Kind::Http, Path::new("x.wasm"));
         assert!(check(b"\0asm\x0d\0\x01\0rest").is_ok());
+        let program = preamble(b"\0asm\x01\0\0\0", Kind::Cgi, Path::new("x.wasm"));
+        assert_eq!(program.unwrap(), Form::Module);
         assert!(matches!(
             check(b"\0asm\x01\0\0\0"),
             Err(PackageError::CoreModule { .. })

@@ -45,11 +45,27 @@ pub enum PackageError {
         /// The compiler's error.
         error: String,
     },
-    /// The source is a program of WASI 0.1.
+    /// The source is a program of WASI 0.1, and nobody said that it is to run as one.
     #[error("{} is a core module for WASI 0.1, and a component of WASI 0.2 or 0.3 is needed", path.display())]
     Preview1 {
         /// The file named by `source`.
         path: PathBuf,
+    },
+    /// The source is a core module that is no program, where one is to run.
+    #[error("{} is a core module that cannot run as a program: {why}", path.display())]
+    NoProgram {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// What it lacks, or has too much.
+        why: String,
+    },
+    /// The source is a component that is no program, where one is to run.
+    #[error("{} exports no `wasi:cli/run@0.2.x`, which `kind = \"cgi\"` runs: {instead}", path.display())]
+    NoCommand {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// Its exports, or the want of them.
+        instead: String,
     },
     /// The component is of a version of WASI that is not run here.
     #[error("{} is a component of WASI {version}, and this gateway runs WASI 0.2 and 0.3: it names {name}", path.display())]
@@ -223,7 +239,9 @@ impl PackageError {
             Self::Unreadable { error, .. } if error.kind() == io::ErrorKind::NotFound => Code::FileMissing,
             Self::Unreadable { .. } => Code::FileUnreadable,
             Self::OtherDigest { .. } => Code::OtherDigest,
-            Self::NotWasm { .. } | Self::CoreModule { .. } | Self::Preview1 { .. } => Code::NotAComponent,
+            Self::NotWasm { .. } | Self::CoreModule { .. } | Self::Preview1 { .. } | Self::NoProgram { .. } => {
+                Code::NotAComponent
+            }
             Self::Invalid { .. } | Self::CompilerBroken { .. } => Code::InvalidComponent,
             Self::OtherWasi { .. }
             | Self::Draft { .. }
@@ -231,6 +249,7 @@ impl PackageError {
             | Self::Middleware { .. }
             | Self::Spin { .. }
             | Self::Command { .. }
+            | Self::NoCommand { .. }
             | Self::NoHandler { .. }
             | Self::MissingImports { .. } => Code::WrongWorld,
             Self::Memory { .. } | Self::Beyond { .. } | Self::CompileTime { .. } | Self::CompileMemory { .. } => {
@@ -258,7 +277,7 @@ impl PackageError {
             }
             Self::Invalid { .. } => "build it again, with a released toolchain",
             Self::Preview1 { .. } => {
-                "build it with `--target wasm32-wasip2` and let it export the HTTP handler: a program of WASI 0.1 runs once, from start to end"
+                "if it is a program that answers as CGI has it, say so: kind = \"cgi\"; else build it with `--target wasm32-wasip2` and let it export the HTTP handler"
             }
             Self::OtherWasi { .. } => {
                 "build it for the world `wasi:http/service@0.3` or `wasi:http/proxy@0.2`, for example with another version of its SDK"
@@ -289,7 +308,16 @@ impl PackageError {
             Self::Beyond { .. } => {
                 "make it of fewer or smaller parts: these limits protect the other packages, and no key changes them"
             }
-            Self::Command { .. } | Self::NoHandler { .. } => {
+            Self::Command { .. } => {
+                "if it is a program that answers as CGI has it, say so: kind = \"cgi\"; else export the handler, for example with `wasmgate_sdk::serve!`, from a library with `crate-type = [\"cdylib\"]`"
+            }
+            Self::NoProgram { .. } => {
+                "build a program with a `main` for WASI 0.1, such as with `--target wasm32-wasip1`, or a component of `wasi:cli/command@0.2`"
+            }
+            Self::NoCommand { .. } => {
+                "remove `kind` if it has an HTTP handler; else build a program with a `main`, such as with `--target wasm32-wasip2`"
+            }
+            Self::NoHandler { .. } => {
                 "export the handler, for example with `wasmgate_sdk::serve!`, from a library with `crate-type = [\"cdylib\"]`"
             }
             Self::MissingImports { .. } => {

@@ -14,13 +14,14 @@ use wasmtime::{
     Engine,
     component::{Component, Linker},
 };
+use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi_http::{p2::bindings::ProxyPre, p3::bindings::ServicePre};
 
 use super::{
-    Package, PackageError,
+    Package, PackageError, adapted,
     cache::{CodeCache, CompiledCode, Unfit},
-    check,
-    compiler::{CompileLimits, Compiler},
+    check::{self, Form},
+    compiler::{CompileLimits, Compiler, Task},
     image::{ImagePlan, Imaged},
     recompile::Recompilation,
     shipped,
@@ -28,7 +29,7 @@ use super::{
     world,
 };
 use crate::{
-    config::{PackageConfig, Reference, Sha256Digest, Source},
+    config::{Kind, PackageConfig, Reference, Sha256Digest, Source},
     egress,
     engine::{Choice, EngineId, EngineKind, Engines, OfEach, Slots, World},
     instance::{self, Handler, HostState, Loaded},
@@ -152,7 +153,9 @@ impl Loader {
             check::digest(&bytes, Some(pulled.component), source)?;
         }
         check::digest(&bytes, package.sha256, source)?;
+        let is_called_so = |world| (world == World::Command) == (package.kind == Kind::Cgi);
         if let Some(known) = known
+            && is_called_so(known.choice.world)
             && self.is_still(known, &bytes, source)?
         {
             return Ok(Registered {
@@ -160,13 +163,16 @@ impl Loader {
                 ..known.clone()
             });
         }
-        check::preamble(&bytes, source)?;
+        let bytes = match check::preamble(&bytes, package.kind, source)? {
+            Form::Component => bytes,
+            Form::Module => adapted::component(&self.cache, &self.compiler, &bytes, source)?,
+        };
         let invalid = |error: String| PackageError::Invalid {
             path: source.to_owned(),
             error,
         };
         let survey = Survey::parse(&bytes).map_err(|error| invalid(error.to_string()))?;
-        let world = world::of(&survey, source)?;
+        let world = world::of(&survey, package.kind, source)?;
         check::start(&survey.start, package.limits.memory, source)?;
         let imaged = match wanted {
             Some(EngineKind::CopyOnWrite) => None,
@@ -221,10 +227,12 @@ impl Loader {
     fn compile_apart(&self, work: Work<'_>) -> Result<Option<CompiledCode>, PackageError> {
         let Work { id, source, .. } = work;
         let name = self.cache.path(work.bytes, work.key);
-        let made = self.compiler.compile(&name, id, work.compiled(), |code| {
-            self.metrics.compilations.inc();
-            self.accept(work, code)
-        });
+        let made = self
+            .compiler
+            .make(&name, Task::Compile(id), work.compiled(), |code| {
+                self.metrics.compilations.inc();
+                self.accept(work, code)
+            });
         match made {
             Ok(made) => made.transpose(),
             Err(why) => Err(check::not_compiled(why, source)),
@@ -414,6 +422,7 @@ impl Loader {
         Ok(match id.world {
             World::Proxy => Handler::Proxy(ProxyPre::new(prepared)?),
             World::Service => Handler::Service(ServicePre::new(prepared)?),
+            World::Command => Handler::Command(CommandPre::new(prepared)?),
         })
     }
 }
@@ -445,7 +454,7 @@ fn slots(world: World, start: &Start) -> Slots {
         memories: number(start.memories),
         tables: number(start.tables),
         instances: match world {
-            World::Proxy => 1,
+            World::Proxy | World::Command => 1,
             World::Service => number(start.components.saturating_add(1)),
         },
     }

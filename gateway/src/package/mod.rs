@@ -3,6 +3,8 @@
 //! A package is registered once, at start: that is where its component is compiled, and refused if it cannot run
 //! here. It is loaded when a request first asks for it, which only maps what registration left on disk.
 
+mod adapt;
+mod adapted;
 mod batch;
 mod cache;
 mod check;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{PackageError, survey::Survey};
-use crate::engine::World;
+use crate::{config::Kind, engine::World};
 
 /// The packages that make up WASI. Proposals have versions of their own.
 pub(super) const WASI: [&str; 7] = [
@@ -22,12 +22,45 @@ const INCOMING_HANDLER: &str = "wasi:http/incoming-handler";
 /// The handler of WASI 0.3, which a middleware imports, too.
 const HANDLER: &str = "wasi:http/handler";
 
-/// The world of a component.
+/// What a program exports.
+const RUN: &str = "wasi:cli/run";
+
+/// The world of a component that is to be called in this way.
 ///
 /// # Errors
 /// When it is made for none that is served, or half for one and half for another.
-pub(super) fn of(survey: &Survey, path: &Path) -> Result<World, PackageError> {
+pub(super) fn of(survey: &Survey, kind: Kind, path: &Path) -> Result<World, PackageError> {
     foreign(survey, path)?;
+    match kind {
+        Kind::Http => with_handler(survey, path),
+        Kind::Cgi => command(survey, path),
+    }
+}
+
+/// The world of a program, which may use WASI 0.2 alone.
+fn command(survey: &Survey, path: &Path) -> Result<World, PackageError> {
+    let path = || path.to_owned();
+    let is_command = |name: &str| is_of(name, RUN) && version(name) == Some(Version::Wasi02);
+    let Some(run) = find(&survey.exports, is_command) else {
+        let instead = instead(survey);
+        return Err(PackageError::NoCommand {
+            path: path(),
+            instead,
+        });
+    };
+    match find(&survey.imports, |name| {
+        version(name) == Some(Version::Wasi03)
+    }) {
+        Some(imported) => Err(PackageError::TwoWorlds {
+            path: path(),
+            how: format!("it exports {run} and imports {imported}"),
+        }),
+        None => Ok(World::Command),
+    }
+}
+
+/// The world of a component with an HTTP handler.
+fn with_handler(survey: &Survey, path: &Path) -> Result<World, PackageError> {
     let path = || path.to_owned();
     let is_handler_of = |name: &str, interface, wasi| is_of(name, interface) && version(name) == Some(wasi);
     let is_proxy = |name: &str| is_handler_of(name, INCOMING_HANDLER, Version::Wasi02);
@@ -99,18 +132,23 @@ fn foreign(survey: &Survey, path: &Path) -> Result<(), PackageError> {
 /// Says what a component without a handler is instead.
 fn no_handler(survey: &Survey, path: &Path) -> PackageError {
     let path = path.to_owned();
-    if let Some(name) = find(&survey.exports, |name| is_of(name, "wasi:cli/run")) {
+    if let Some(name) = find(&survey.exports, |name| is_of(name, RUN)) {
         let name = name.to_owned();
         return PackageError::Command { path, name };
     }
-    let instead = if !survey.has_code {
+    let instead = instead(survey);
+    PackageError::NoHandler { path, instead }
+}
+
+/// What a component has in place of the export that is looked for.
+fn instead(survey: &Survey) -> String {
+    if !survey.has_code {
         "it is a description of interfaces, without code".to_owned()
     } else if survey.exports.is_empty() {
         "it exports nothing".to_owned()
     } else {
         format!("it exports {}", survey.exports.join(", "))
-    };
-    PackageError::NoHandler { path, instead }
+    }
 }
 
 fn find(names: &[String], is_meant: impl Fn(&str) -> bool) -> Option<&str> {
@@ -182,11 +220,15 @@ mod tests {
     }
 
     fn world(imports: &[&str], exports: &[&str]) -> Result<World, String> {
+        world_of(Kind::Http, imports, exports)
+    }
+
+    fn world_of(kind: Kind, imports: &[&str], exports: &[&str]) -> Result<World, String> {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let mut survey = Survey::default();
         (survey.imports, survey.exports) = (names(imports), names(exports));
         survey.has_code = true;
-        of(&survey, Path::new("x.wasm")).map_err(|error| error.to_string())
+        of(&survey, kind, Path::new("x.wasm")).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -217,6 +259,24 @@ mod tests {
         ] {
             assert!(world(&[], &[other]).is_err(), "{other}");
         }
+    }
+
+    #[test]
+    fn a_program_is_served_where_one_is_asked_for_and_nowhere_else() {
+        let [run, handler] = ["wasi:cli/run@0.2.6", "wasi:http/incoming-handler@0.2.6"];
+        assert_eq!(world_of(Kind::Cgi, &[], &[run]), Ok(World::Command));
+        assert_eq!(
+            world_of(Kind::Cgi, &[], &[run, handler]),
+            Ok(World::Command)
+        );
+        assert_eq!(world(&[], &[run, handler]), Ok(World::Proxy));
+        assert!(world(&[], &[run]).unwrap_err().contains("it is a command"));
+        for other in [handler, "wasi:cli/run@0.3.0"] {
+            let told = world_of(Kind::Cgi, &[], &[other]).unwrap_err();
+            assert!(told.contains(&format!("it exports {other}")), "{told}");
+        }
+        let half = world_of(Kind::Cgi, &["wasi:http/client@0.3.0"], &[run]).unwrap_err();
+        assert!(half.contains("two worlds"), "{half}");
     }
 
     #[test]

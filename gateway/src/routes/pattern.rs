@@ -132,7 +132,7 @@ impl PathPattern {
     }
 
     /// The static segments in front, such as `/c/v1` of `/c/v1/{*rest}`.
-    fn literal_prefix(&self) -> String {
+    pub(super) fn literal_prefix(&self) -> String {
         let mut prefix = String::new();
         for segment in &self.segments {
             match segment {

@@ -127,6 +127,11 @@ impl Route {
         }
     }
 
+    /// The static segments in front of its path, such as `/c/v1` of `/c/v1/{*rest}`.
+    pub(crate) fn mount(&self) -> String {
+        self.path.literal_prefix()
+    }
+
     /// The static segments in front of every path that the guest sees by this route, such as `/v1` of `/c/v1/{*rest}`
     /// without `/c`, and whether that is all of it.
     pub(crate) fn seen(&self) -> (String, bool) {

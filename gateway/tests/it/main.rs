@@ -19,6 +19,7 @@ mod axum_apps;
 mod backup;
 mod beside_dapr;
 mod building;
+mod cgi;
 mod closed_world;
 mod coffee_shop;
 mod compiled_cache;

@@ -1,4 +1,4 @@
-//! What a compiler's process does: it takes limits upon itself, compiles what it reads, and writes the code.
+//! What a compiler's process does: it takes limits upon itself, makes code of what it reads, and writes that.
 
 use std::{
     ffi::OsString,
@@ -10,12 +10,12 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, getppid, setrlimit};
 
-use super::{BROKEN, COMMAND, WRONG};
-use crate::engine::{self, EngineId, EngineKind, World};
+use super::{BROKEN, COMMAND, Task, WRONG};
+use crate::{engine, package::adapt};
 
 /// The work of one compiler.
 struct Work {
-    engine: EngineId,
+    task: Task,
     parent: i32,
     threads: usize,
     memory: u64,
@@ -54,13 +54,8 @@ fn read(arguments: impl Iterator<Item = OsString>) -> Option<Work> {
     let [kind, parent, threads, memory, seconds, world] = arguments.as_slice() else {
         return None;
     };
-    let kinds = [EngineKind::Pool, EngineKind::CopyOnWrite];
-    let worlds = [World::Proxy, World::Service];
     Some(Work {
-        engine: EngineId {
-            kind: kinds.into_iter().find(|known| known.name() == kind)?,
-            world: worlds.into_iter().find(|known| known.name() == world)?,
-        },
+        task: Task::read([kind, world])?,
         parent: parent.parse().ok()?,
         threads: threads.parse().ok()?,
         memory: memory.parse().ok()?,
@@ -72,23 +67,28 @@ impl Work {
     fn run(&self) -> Result<(), (u8, String)> {
         let broken = |error: &dyn std::fmt::Display| (BROKEN, error.to_string());
         self.limit().map_err(|error| broken(&error))?;
-        let mut component = Vec::new();
+        let mut source = Vec::new();
         io::stdin()
             .lock()
-            .read_to_end(&mut component)
+            .read_to_end(&mut source)
             .map_err(|error| broken(&error))?;
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(self.threads)
-            .build_global()
-            .map_err(|error| broken(&error))?;
-        let engine = engine::for_compiling(self.engine).map_err(|error| (BROKEN, format!("{error:#}")))?;
-        let code = engine
-            .precompile_component(&component)
-            .map_err(|error| (WRONG, format!("{error:#}")))?;
+        let made = match self.task {
+            Task::Adapt => adapt::component(&source).map_err(|error| (WRONG, error))?,
+            Task::Compile(id) => {
+                rayon::ThreadPoolBuilder::new()
+                    .num_threads(self.threads)
+                    .build_global()
+                    .map_err(|error| broken(&error))?;
+                let engine = engine::for_compiling(id).map_err(|error| (BROKEN, format!("{error:#}")))?;
+                engine
+                    .precompile_component(&source)
+                    .map_err(|error| (WRONG, format!("{error:#}")))?
+            }
+        };
         // Without the buffer of standard output, which looks for the ends of lines.
         let output = io::stdout().as_fd().try_clone_to_owned();
         output
-            .and_then(|output| File::from(output).write_all(&code))
+            .and_then(|output| File::from(output).write_all(&made))
             .map_err(|error| broken(&error))
     }
 

@@ -7,6 +7,7 @@
 mod child;
 mod limits;
 mod once;
+mod task;
 
 use std::{
     fs::File,
@@ -21,11 +22,11 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::engine::EngineId;
 use once::Once;
 
 pub use child::compiler_process;
 pub(crate) use limits::CompileLimits;
+pub(super) use task::Task;
 
 /// The first argument of a compiler's process.
 const COMMAND: &str = "compile-component";
@@ -90,21 +91,21 @@ impl Compiler {
         PROGRAM.get().is_some()
     }
 
-    /// Compiles a component, and has `take` make something of the file of its code; `None` if the code that goes by the
-    /// name `key` was being made by somebody else, who is done.
+    /// Does a task on a source, and has `take` make something of the file of what came of it; `None` if what goes by
+    /// the name `key` was being made by somebody else, who is done.
     ///
     /// # Errors
-    /// When there is no code; also when somebody else found so meanwhile.
-    pub(super) fn compile<T>(
+    /// When nothing came of it; also when somebody else found so meanwhile.
+    pub(super) fn make<T>(
         &self,
         key: &Path,
-        id: EngineId,
-        component: &[u8],
+        task: Task,
+        source: &[u8],
         take: impl FnOnce(File) -> T,
     ) -> Result<Option<T>, Uncompiled> {
         self.once.run(key, || {
             let place = Place::take(self);
-            let code = self.run(id, component, place.threads);
+            let code = self.run(task, source, place.threads);
             drop(place);
             code.map(take)
         })
@@ -123,34 +124,35 @@ impl Compiler {
         self.once.run(key, work)
     }
 
-    fn run(&self, id: EngineId, component: &[u8], threads: usize) -> Result<File, Uncompiled> {
+    fn run(&self, task: Task, source: &[u8], threads: usize) -> Result<File, Uncompiled> {
         let machine = |error: io::Error| Uncompiled::Machine(error.to_string());
         let code = tempfile::tempfile_in(&self.directory).map_err(machine)?;
-        let child = self.start(id, component, threads, &code).map_err(machine)?;
+        let child = self.start(task, source, threads, &code).map_err(machine)?;
         self.await_code(child).map_err(machine)??;
         Ok(code)
     }
 
-    fn start(&self, id: EngineId, component: &[u8], threads: usize, code: &File) -> io::Result<Child> {
+    fn start(&self, task: Task, source: &[u8], threads: usize, code: &File) -> io::Result<Child> {
         let program = PROGRAM.get().ok_or(io::ErrorKind::NotFound)?;
-        let mut source = tempfile::tempfile_in(&self.directory)?;
-        source.write_all(component)?;
-        source.rewind()?;
+        let mut input = tempfile::tempfile_in(&self.directory)?;
+        input.write_all(source)?;
+        input.rewind()?;
         let numbers = [
             u64::from(std::process::id()),
             threads as u64,
             self.limits.memory,
             self.limits.time.as_secs().saturating_add(1),
         ];
+        let [kind, world] = task.words();
         Command::new(program)
             .arg0("wasmgate")
-            .args([COMMAND, id.kind.name()])
+            .args([COMMAND, kind])
             .args(numbers.map(|number| number.to_string()))
-            .arg(id.world.name())
+            .arg(world)
             // Nothing of the gateway's is its business; mimalloc is not to take a gigabyte ahead, which would count.
             .env_clear()
             .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
-            .stdin(source)
+            .stdin(input)
             .stdout(code.try_clone()?)
             .stderr(Stdio::piped())
             .spawn()

@@ -43,11 +43,21 @@ pub(crate) fn example_packages() -> &'static Path {
     })
 }
 
+/// The program of `tests/scripts`, built for this target of WASI.
+pub(crate) fn script(target: &str) -> PathBuf {
+    let folder = build_for(target, &["--package", "wasmgate-test-scripts"]);
+    folder.join("script.wasm")
+}
+
 /// Builds components; Cargo makes it nothing when they are fresh. The folder they are in.
 fn build(arguments: &[&str]) -> PathBuf {
+    build_for("wasm32-wasip2", arguments)
+}
+
+fn build_for(wasi: &str, arguments: &[&str]) -> PathBuf {
     let target = target_folder();
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])
+        .args(["build", "--quiet", "--release", "--target", wasi])
         .args(arguments)
         .arg("--target-dir")
         .arg(target)
@@ -59,7 +69,7 @@ fn build(arguments: &[&str]) -> PathBuf {
         "{arguments:?} do not build:\n{}",
         String::from_utf8_lossy(&built.stderr)
     );
-    target.join("wasm32-wasip2/release")
+    target.join(wasi).join("release")
 }
 
 /// Cargo's target folder, which holds its folder for the tests' files.

@@ -1,0 +1,50 @@
+//! A program's world as the Common Gateway Interface has it (RFC 3875): its variables tell it of its request, it reads the
+//! body from its standard input, and what it prints is the response: header lines, an empty line, and the body.
+
+mod environment;
+mod head;
+mod input;
+mod output;
+mod pipe;
+
+use http::request::Parts;
+use wasmtime_wasi::WasiCtxBuilder;
+use wasmtime_wasi_http::WasiBody;
+
+use crate::account::Account;
+use input::Input;
+
+pub(crate) use environment::Mount;
+pub(super) use environment::ZeroByte;
+pub(super) use head::BadOutput;
+pub(super) use output::Output;
+
+/// What a program is started with.
+pub(super) struct Script {
+    variables: Vec<(String, String)>,
+    input: Input,
+    output: Output,
+}
+
+impl Script {
+    /// For a request with this body.
+    ///
+    /// # Errors
+    /// When no variable can tell of it.
+    pub(super) fn new(parts: &Parts, body: WasiBody, output: Output, account: &Account) -> Result<Self, ZeroByte> {
+        Ok(Self {
+            variables: environment::variables(parts, account)?,
+            input: Input::new(body),
+            output,
+        })
+    }
+
+    /// Puts it into the program's world. There are no arguments but the program's name: what a client writes in a query is
+    /// none (RFC 3875, 4.4 allows that).
+    pub(super) fn furnish(&self, account: &Account, wasi: &mut WasiCtxBuilder) {
+        wasi.arg(account.name().as_str())
+            .envs(&self.variables)
+            .stdin(self.input.clone())
+            .stdout(self.output.clone());
+    }
+}
