@@ -243,6 +243,9 @@ fn templates_of_other_languages_bring_all_that_their_tools_need_and_say_what_is_
             readme.contains(source) && !readme.contains("{{"),
             "{readme}"
         );
+        let toml = fs::read_to_string(project.join("wasmgate.toml")).unwrap();
+        assert!(!toml.contains("{{"), "{toml}");
+        assert_eq!(toml.contains("compile_memory"), template == "go");
         // Both are right but for what is not built yet.
         let told = run(&project, &["check", "--json"]);
         let told: Value = serde_json::from_slice(&told.stdout).unwrap();

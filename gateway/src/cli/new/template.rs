@@ -107,6 +107,14 @@ impl Template {
         }
     }
 
+    /// What its component needs of `[server]`: lines of TOML.
+    pub(super) fn server(self) -> &'static str {
+        match self {
+            Self::Go => "compile_memory = \"4GiB\"            # what Go makes takes more than the usual 2GiB\n",
+            _ => "",
+        }
+    }
+
     /// What runs the package's own tests.
     pub(super) fn test(self) -> &'static str {
         match self {
@@ -153,7 +161,7 @@ pub(super) struct Values<'a> {
     pub(super) folder: &'a str,
     /// `{{sdk}}`: the SDK's folder, as TOML.
     pub(super) sdk: &'a str,
-    /// `{{curl}}`, `{{source}}` and `{{test}}` are the template's.
+    /// `{{curl}}`, `{{source}}`, `{{test}}` and `{{server}}` are the template's.
     pub(super) template: Template,
 }
 
@@ -176,5 +184,6 @@ impl Values<'_> {
             .replace("{{curl}}", &self.template.curl(self.name))
             .replace("{{source}}", self.template.source())
             .replace("{{test}}", self.template.test())
+            .replace("{{server}}", self.template.server())
     }
 }
