@@ -2,9 +2,8 @@
 
 mod cli;
 
-use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
+use std::{fs::File, io::IsTerminal as _, os::unix::fs::MetadataExt as _, path::PathBuf, process::ExitCode};
 
-use clap::Parser as _;
 use tracing_subscriber::{EnvFilter, fmt::writer::BoxMakeWriter};
 use wasmgate::{bootstrap, log::Log, request_log};
 
@@ -21,8 +20,12 @@ fn main() -> ExitCode {
     if let Some(code) = bootstrap::compiler_process(std::env::args_os()) {
         return code;
     }
-    bootstrap::compile_in_processes_of(own_program());
-    let arguments = match Arguments::try_parse() {
+    let program = own_program();
+    let is_emulated = program.is_none();
+    if let Some(program) = program {
+        bootstrap::compile_in_processes_of(program);
+    }
+    let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) => {
             let code = if error.use_stderr() {
@@ -35,6 +38,11 @@ fn main() -> ExitCode {
         }
     };
     let log = start_logging();
+    if is_emulated {
+        tracing::warn!(
+            "the processor is emulated, and components are compiled without `compile_timeout` and `compile_memory`"
+        );
+    }
     let ended = arguments.command.run();
     if let Some(log) = log {
         log.close();
@@ -48,12 +56,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// This program; where the system tells, also if another file has taken its place since it was started.
-fn own_program() -> PathBuf {
-    if cfg!(target_os = "linux") {
-        return "/proc/self/exe".into();
+/// This program; where the system tells, also if another file has taken its place since it was started. `None` if an
+/// emulator runs it (QEMU's user mode), which to the system is the program, and cannot be told to run another one.
+fn own_program() -> Option<PathBuf> {
+    if !cfg!(target_os = "linux") {
+        return Some(std::env::current_exe().unwrap_or_else(|_| "wasmgate".into()));
     }
-    std::env::current_exe().unwrap_or_else(|_| "wasmgate".into())
+    let own = PathBuf::from("/proc/self/exe");
+    // An emulator opens what it runs, and looks at itself.
+    let opened = File::open(&own).and_then(|file| file.metadata());
+    let is_same = match (opened, own.metadata()) {
+        (Ok(opened), Ok(seen)) => (opened.dev(), opened.ino()) == (seen.dev(), seen.ino()),
+        _ => true,
+    };
+    is_same.then_some(own)
 }
 
 /// For people on a terminal, for machines otherwise; on standard error, so that output stays output.

@@ -48,7 +48,10 @@ pub(super) fn load_with(
     metrics
         .register(collector)
         .map_err(|error| machine(&error))?;
+    let door = loader.door();
     let registered = register_fit(&config, &loader, Show::at_start(), |_| None, |_| false)?;
+    loader.hold_too(registered.iter().flatten());
+    drop(door);
     dapr::warn(&config);
     let blocks = wait::until_free(config.dapr.data_wait, waits, || dapr::open(&config));
     let blocks = blocks.map_err(|error| unopened(&config, error))?;
@@ -174,6 +177,7 @@ fn register_each<'a>(
     show: Show,
     known: impl Fn(&PackageConfig) -> Option<&'a Registered> + Sync,
 ) -> Vec<Result<Registered, Diagnostic>> {
+    let _door = loader.door();
     let pulls = loader.registry().pull(config);
     let (progress, batch) = (Progress::new(show), Batch::default());
     let register = |package: &PackageConfig| {

@@ -8,6 +8,7 @@ mod progress;
 mod reload;
 mod ship;
 mod sockets;
+mod stock;
 mod system;
 mod unmet;
 mod wait;
@@ -40,10 +41,15 @@ use system::{Signals, Told, grow_descriptor_table, raise_descriptor_limit};
 pub use load::load;
 pub use ship::code_of;
 pub use sockets::Addresses;
+pub use stock::{cached, prune};
+pub use watch::{WatchBy, Watching};
 
 pub use crate::{
     engine::{Choice, World},
-    package::compiler::{compile_in_processes_of, compiler_process},
+    package::{
+        Cached, Kind,
+        compiler::{compile_in_processes_of, compiler_process},
+    },
 };
 
 /// The time for which a memory slot may be idle before its memory goes back: long enough for the next request of a
@@ -135,6 +141,9 @@ pub fn all_mistakes(rejected: Rejected) -> Diagnostics {
 pub fn caveats(config: &Config) -> Vec<String> {
     let tls = config.server.tls.as_ref();
     let mut caveats = tls.map(ServerTls::caveats).unwrap_or_default();
+    if config.routes.is_empty() && !config.uses_building_blocks() {
+        caveats.push("there is no [[route]], and so every request is answered with 404 (no-route)".to_owned());
+    }
     caveats.extend(dapr::caveats(config));
     caveats
 }
@@ -147,8 +156,8 @@ pub struct Overrides {
     /// The admin listener's address.
     pub admin: Option<SocketAddr>,
     /// Reload whenever a file changes that the configuration was read from, or names, and build packages whose sources
-    /// do: from this time on, at which they were last built.
-    pub watch: Option<SystemTime>,
+    /// do.
+    pub watch: Option<Watching>,
 }
 
 /// Serves until SIGTERM or Ctrl-C, and reads the configuration again on SIGHUP; `ready` is called once, when requests
@@ -174,7 +183,7 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
     config.server.listen = overrides.listen.unwrap_or(config.server.listen);
     config.server.admin = overrides.admin.unwrap_or(config.server.admin);
     let mut signals = Signals::new().map_err(|error| machine(&error))?;
-    let sockets = Sockets::bind(&config)?;
+    let sockets = Sockets::bind(&config, &overrides)?;
     let addresses = sockets.addresses()?;
     let metrics = Arc::new(metrics()?);
     let (server, app) = (config.server.clone(), config.dapr.app_id.clone());
@@ -190,8 +199,7 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
     // Before anything is read for good, so that no change is missed.
     let watch = overrides
         .watch
-        .map(|since| watch::Watch::new(config.clone(), since))
-        .transpose()?;
+        .map(|watching| watch::Watch::new(config.clone(), watching));
     let told = status.clone();
     let loading = tokio::task::spawn_blocking(move || load::load_with(config, metrics, |reason| told.waiting(reason)));
     let gateway = tokio::select! {

@@ -143,7 +143,10 @@ impl Prepared {
             .load()
             .map_err(|rejected| mistakes(rejected, now))?;
         let mut needs_restart = config.keep(first);
+        let door = shared.loader.door();
         let registered = register(&config, now).map_err(not_reloaded)?;
+        shared.loader.hold_too(registered.iter().flatten());
+        drop(door);
         let mut shared = shared.clone();
         if shared.building_blocks.is_none() && config.uses_building_blocks() {
             match config.dapr.mode {
@@ -196,6 +199,10 @@ impl Prepared {
     fn replace(self, before: &Gateway, untold: Vec<String>, started: Instant, patience: Duration) -> Reloaded {
         let shared = self.gateway.shared();
         request_log::choose(self.config.log.requests);
+        let packages = self.gateway.packages().iter();
+        shared
+            .loader
+            .hold_only(packages.filter_map(|package| package.registered.as_ref()));
         shared.loader.registry().serve(&self.config.registry);
         if let Some(outbound) = self.outbound {
             shared.outbound.replace(outbound);

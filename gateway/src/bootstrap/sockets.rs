@@ -5,7 +5,9 @@ use std::{
     net::{SocketAddr, TcpListener},
 };
 
-use super::{StartError, machine, system};
+use wasmgate_common::Place;
+
+use super::{Overrides, StartError, machine, system};
 use crate::{
     config::Config,
     server::{self, Listeners},
@@ -31,15 +33,19 @@ pub(super) struct Sockets {
 
 impl Sockets {
     /// Takes every address of a configuration.
-    pub(super) fn bind(config: &Config) -> Result<Self, StartError> {
+    pub(super) fn bind(config: &Config, overrides: &Overrides) -> Result<Self, StartError> {
         let server = &config.server;
         let own = |key, address| server::listen(address).map_err(|error| refused(config, key, address, &error));
+        // Where the address was said.
+        let said = |over: Option<SocketAddr>, option, key| if over.is_some() { option } else { key };
+        let listen = said(overrides.listen, "--listen", "server.listen");
+        let admin = said(overrides.admin, "--admin", "server.admin");
         let public = Listeners::bind(server.listen, server.workers)
-            .map_err(|error| refused(config, "server.listen", server.listen, &error))?;
+            .map_err(|error| refused(config, listen, server.listen, &error))?;
         let dapr = config.dapr.listen;
         Ok(Self {
             public,
-            admin: own("server.admin", server.admin)?,
+            admin: own(admin, server.admin)?,
             dapr: dapr
                 .map(|address| own("dapr.listen", address))
                 .transpose()?,
@@ -61,6 +67,11 @@ fn refused(config: &Config, key: &str, address: SocketAddr, error: &io::Error) -
     if system::is_out_of_descriptors(error) {
         return StartError::Machine(format!("cannot listen on {address}: {error}"));
     }
-    let diagnostic = config.at_key(key, server::diagnose(address, error));
+    let wrong = server::diagnose(address, error);
+    let diagnostic = if key.starts_with("--") {
+        wrong.at(Place::of_key(key))
+    } else {
+        config.at_key(key, wrong)
+    };
     StartError::Listen(config.diagnostics(vec![diagnostic]))
 }

@@ -43,12 +43,23 @@ impl File {
         self.more.input(&self.file)
     }
 
+    /// Reads and checks another one, with the same variables and nothing laid over it.
+    pub(super) fn beside(&self, file: &Path) -> Result<Config, Exit> {
+        let mut input = self.more.input(file);
+        input.with.clear();
+        read(&input)
+    }
+
     /// Reads and checks it, its packages too if anything is wrong, so that everything is reported at once.
     pub(super) fn load(&self) -> Result<Config, Exit> {
-        self.input()
-            .load()
-            .map_err(|rejected| Exit::usage(bootstrap::all_mistakes(rejected).to_string()))
+        read(&self.input())
     }
+}
+
+fn read(input: &Input) -> Result<Config, Exit> {
+    input
+        .load()
+        .map_err(|rejected| Exit::usage(bootstrap::all_mistakes(rejected).to_string()))
 }
 
 impl More {

@@ -2,6 +2,7 @@
 
 mod backup;
 mod build;
+mod cache;
 mod check;
 mod compile;
 mod complete;
@@ -20,7 +21,10 @@ mod up;
 
 use std::{io::Write as _, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{
+    Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 
 pub(crate) use exit::{Exit, USAGE};
 use file::File;
@@ -49,6 +53,9 @@ pub(crate) enum Command {
     Compile(compile::Compile),
     /// Make a component of a core module of WASI 0.1, as Go's and C's compilers make them
     Componentize(componentize::Componentize),
+    /// Look after the cache of compiled code and of what was pulled from registries
+    #[command(subcommand)]
+    Cache(cache::Cache),
     /// Put a component into a registry
     Push(push::Push),
     /// Get a component from a registry
@@ -76,6 +83,45 @@ pub(crate) enum Command {
     Man,
 }
 
+/// Words that other tools have for what a command here does.
+const ELSEWHERE: [(&str, &str); 16] = [
+    ("bundle", "build"),
+    ("clean", "cache prune"),
+    ("create", "new"),
+    ("dev", "up --watch"),
+    ("generate", "new"),
+    ("info", "status"),
+    ("init", "new"),
+    ("lint", "check"),
+    ("list", "status"),
+    ("prune", "cache prune"),
+    ("publish", "push"),
+    ("run", "up"),
+    ("serve", "up"),
+    ("start", "up"),
+    ("validate", "check"),
+    ("watch", "up --watch"),
+];
+
+impl Arguments {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// When it is none, or asks for help alone.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        Self::try_parse().map_err(|mut error| {
+            let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
+                return error;
+            };
+            if let Some((_, command)) = ELSEWHERE.iter().find(|(other, _)| other == word) {
+                let meant = ContextValue::Strings(vec![(*command).to_owned()]);
+                error.insert(ContextKind::SuggestedSubcommand, meant);
+            }
+            error
+        })
+    }
+}
+
 impl Command {
     /// Does what was asked for.
     ///
@@ -90,6 +136,7 @@ impl Command {
             Self::Check(check) => check.run(),
             Self::Compile(compile) => compile.run(),
             Self::Componentize(componentize) => componentize.run(),
+            Self::Cache(cache) => cache.run(),
             Self::Push(push) => push.run(),
             Self::Pull(pull) => pull.run(),
             Self::Deploy(deploy) => deploy.run(),

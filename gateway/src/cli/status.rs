@@ -1,6 +1,9 @@
 //! `wasmgate status` and `wasmgate reload`: what a running gateway serves, and to serve its configuration anew.
 
-use std::process::ExitCode;
+use std::{
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
 
 use clap::Args;
 use serde::Deserialize;
@@ -79,6 +82,41 @@ struct Condition {
     detail: String,
 }
 
+/// What a reload has changed.
+#[derive(Deserialize)]
+struct Reloaded {
+    added: Vec<String>,
+    changed: Vec<String>,
+    removed: Vec<String>,
+    needs_restart: Vec<String>,
+    packages: usize,
+    routes: usize,
+    milliseconds: u64,
+}
+
+impl Reloaded {
+    fn text(&self) -> String {
+        let (packages, routes) = (
+            counted(self.packages, "package"),
+            counted(self.routes, "route"),
+        );
+        let mut text = format!(
+            "reloaded in {} ms: {packages} and {routes}\n",
+            self.milliseconds
+        );
+        let lists = [
+            ("added", &self.added),
+            ("changed", &self.changed),
+            ("removed", &self.removed),
+            ("from the next start on", &self.needs_restart),
+        ];
+        for (what, names) in lists.iter().filter(|(_, names)| !names.is_empty()) {
+            text.push_str(&format!("{what}: {}\n", names.join(", ")));
+        }
+        text
+    }
+}
+
 impl Status {
     pub(super) fn run(self) -> Result<ExitCode, Exit> {
         let json = self.json;
@@ -94,9 +132,15 @@ impl Status {
 
     /// Has the gateway read its configuration again.
     pub(super) fn reload(self) -> Result<ExitCode, Exit> {
+        let json = self.json;
         let reloaded: serde_json::Value =
             self.call(async |client| client.post("/reload", &serde_json::json!({})).await)?;
-        print(&format!("{reloaded:#}\n"));
+        if json {
+            print(&format!("{reloaded:#}\n"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let reloaded: Reloaded = serde_json::from_value(reloaded).map_err(|error| Exit::machine(&error))?;
+        print(&reloaded.text());
         Ok(ExitCode::SUCCESS)
     }
 
@@ -110,19 +154,30 @@ impl Status {
     }
 }
 
+/// A time in seconds since 1970, as people write it (RFC 3339).
+fn time(seconds: u64) -> String {
+    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
+    time.map_or_else(
+        || seconds.to_string(),
+        |time| humantime::format_rfc3339_seconds(time).to_string(),
+    )
+}
+
 fn text(page: &Page) -> String {
     let mut text = format!(
-        "wasmgate {}: {}, {} and {}, as configured at {} (seconds since 1970)\n\n",
+        "wasmgate {}: {}, {} and {}, as configured at {}\n\n",
         page.version,
         page.state,
         counted(page.packages.len(), "package"),
         counted(page.routes.len(), "route"),
-        page.reload.served_since,
+        time(page.reload.served_since),
     );
     if let Some(tls) = &page.tls {
         text.push_str(&format!(
-            "certificate {}: valid until {}, shown since {} (seconds since 1970)\n",
-            tls.certificate, tls.not_after, tls.shown_since
+            "certificate {}: valid until {}, shown since {}\n",
+            tls.certificate,
+            time(tls.not_after),
+            time(tls.shown_since)
         ));
     }
     for package in &page.packages {

@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, process::ExitCode, time::SystemTime};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use wasmgate::{
-    bootstrap::{self, Ended, Overrides},
+    bootstrap::{self, Ended, Overrides, WatchBy, Watching},
     config,
 };
 
@@ -20,24 +20,32 @@ pub(crate) struct Up {
     #[command(flatten)]
     file: File,
     /// Listen here instead of `[server] listen`; port 0 lets the system choose
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     listen: Option<SocketAddr>,
     /// Serve metrics and health here instead of `[server] admin`
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     admin: Option<SocketAddr>,
     /// Build every package that has a build command first; otherwise only those that are not built yet are
     #[arg(long)]
     build: bool,
     /// Build first, and serve each change as soon as it is saved: sources are built, and the configuration, its
-    /// components and component files taken as they are
-    #[arg(long)]
-    watch: bool,
+    /// components and component files taken as they are. The system tells of changes; with `poll` all files are looked
+    /// at once a second, for folders of which it tells nothing, such as shared ones of a virtual machine
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "events")]
+    watch: Option<How>,
+}
+
+/// How changes are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum How {
+    Events,
+    Poll,
 }
 
 impl Up {
     pub(super) fn run(self) -> Result<ExitCode, Exit> {
         let config = self.file.load()?;
-        let which = match (self.build, self.watch) {
+        let which = match (self.build, self.watch.is_some()) {
             (true, _) => Which::All,
             (false, true) => Which::AllThatCan,
             (false, false) => Which::Missing,
@@ -48,7 +56,13 @@ impl Up {
         let overrides = Overrides {
             listen: self.listen,
             admin: self.admin,
-            watch: self.watch.then_some(since),
+            watch: self.watch.map(|how| Watching {
+                by: match how {
+                    How::Events => WatchBy::Events,
+                    How::Poll => WatchBy::Looking,
+                },
+                since,
+            }),
         };
         let table = config::table(&config);
         let scheme = if config.server.tls.is_some() {
@@ -72,6 +86,15 @@ impl Up {
             Ended::Cut => ExitCode::FAILURE,
         })
     }
+}
+
+/// An address as people write it.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let port = text.rsplit(':').next().unwrap_or_default();
+        let port = port.parse().unwrap_or(3000_u16);
+        format!("write an IP address and a port: 127.0.0.1:{port} is for this machine alone, 0.0.0.0:{port} for all interfaces")
+    })
 }
 
 /// An address as a client would write it.

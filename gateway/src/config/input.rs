@@ -12,6 +12,9 @@ use wasmgate_common::{Code, Diagnostic, Place, Position};
 
 use super::{Config, Environment, Rejected, Text, check, env_file, lines, secret::Variables};
 
+/// The name of a configuration, unless another one is said.
+const USUAL: &str = "wasmgate.toml";
+
 /// The largest file, in bytes: some hundred thousand packages, and far from filling memory when the
 /// name of a disk image is given by mistake.
 pub const MAX_FILE: u64 = 64 << 20;
@@ -111,15 +114,31 @@ pub(super) fn readable<'t>(text: &'t [u8], file: &Path) -> Result<&'t str, Rejec
 
 fn unreadable(file: &Path, error: &io::Error) -> Rejected {
     let (code, help) = match error.kind() {
-        io::ErrorKind::NotFound => (Code::FileMissing, "write the file, or name another one"),
-        io::ErrorKind::IsADirectory => (Code::FileUnreadable, "name the file in the directory"),
+        io::ErrorKind::NotFound => (Code::FileMissing, instead_of(file)),
+        io::ErrorKind::IsADirectory => (
+            Code::FileUnreadable,
+            "name the file in the directory".to_owned(),
+        ),
         _ => (
             Code::FileUnreadable,
-            "make the file readable for the user that runs the gateway",
+            "make the file readable for the user that runs the gateway".to_owned(),
         ),
     };
     let message = format!("the file cannot be read: {error}");
     rejected(file, None, Diagnostic::new(code, message, help))
+}
+
+/// What to do about a file that is not there: it may lie in a folder above, as for who works in a part of a project, or
+/// there may be no project yet.
+fn instead_of(file: &Path) -> String {
+    let is_plain = file.file_name().is_some_and(|name| Path::new(name) == file);
+    let here = std::path::absolute(file).unwrap_or_default();
+    let mut above = here.ancestors().skip(2).map(|folder| folder.join(file));
+    match above.find(|other| is_plain && other.is_file()) {
+        Some(other) => format!("name {}, or change to its folder", other.display()),
+        None if file == Path::new(USUAL) => "make a project with `wasmgate new NAME`, or name another file".to_owned(),
+        None => "write the file, or name another one".to_owned(),
+    }
 }
 
 /// A file that is not read any further.

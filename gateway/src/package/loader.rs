@@ -1,6 +1,7 @@
 //! From bytes to compiled code to something that can be instantiated.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{Read, Seek as _},
@@ -23,6 +24,7 @@ use super::{
     check::{self, Form},
     compiler::{CompileLimits, Compiler, Task},
     image::{ImagePlan, Imaged},
+    lease::{Door, Lease},
     recompile::Recompilation,
     shipped,
     survey::{Start, Survey},
@@ -44,6 +46,7 @@ const REGISTRY: &str = "registry";
 pub(crate) struct Loader {
     engines: Arc<Engines>,
     cache: CodeCache,
+    lease: Lease,
     registry: Registry,
     compiler: Compiler,
     metrics: Arc<Metrics>,
@@ -109,6 +112,7 @@ impl Loader {
         Ok(Self {
             engines,
             cache,
+            lease: Lease::new(directory),
             registry: Registry::new(&directory.join(REGISTRY), Arc::clone(&metrics)),
             compiler: Compiler::new(directory, limits),
             metrics,
@@ -131,6 +135,46 @@ impl Loader {
     /// The threads that packages are compiled on.
     pub(crate) fn threads(&self) -> &ThreadPool {
         &self.threads
+    }
+
+    /// Holds the cache as it is: nobody removes files from it meanwhile.
+    pub(crate) fn door(&self) -> Option<Door> {
+        self.lease.door()
+    }
+
+    /// Keeps the files of these packages besides those so far, for as long as this process lives.
+    pub(crate) fn hold_too<'a>(&self, registered: impl Iterator<Item = &'a Registered>) {
+        self.lease.add(self.files(registered));
+    }
+
+    /// Keeps the files of these packages, and no others.
+    pub(crate) fn hold_only<'a>(&self, registered: impl Iterator<Item = &'a Registered>) {
+        self.lease.set(self.files(registered));
+    }
+
+    /// The files of the cache that packages use.
+    fn files<'a>(&self, registered: impl Iterator<Item = &'a Registered>) -> BTreeSet<String> {
+        let each = registered.flat_map(|registered| {
+            let pulled = registered.pulled.as_ref();
+            let needed = pulled.map(|pulled| self.registry.needed(&pulled.reference, Some(pulled)).files);
+            let code = registered.code.path().file_name().unwrap_or_default();
+            needed
+                .into_iter()
+                .flatten()
+                .chain([code.to_string_lossy().into_owned()])
+        });
+        each.collect()
+    }
+
+    /// The beginnings of the names that our engines give to their code.
+    pub(crate) fn keys(&self) -> Result<BTreeSet<String>, PackageError> {
+        let kinds = [EngineKind::Pool, EngineKind::CopyOnWrite];
+        let ids = kinds.into_iter().flat_map(|kind| {
+            let worlds = [World::Proxy, World::Service];
+            worlds.map(|world| EngineId { kind, world })
+        });
+        ids.map(|id| self.engine(id, Path::new("")).map(compatibility))
+            .collect()
     }
 
     /// Makes sure that compiled code of a package's component is on disk, compiling it if need be. The engine is the
@@ -379,6 +423,7 @@ impl Loader {
         let registered = package.registered.as_ref().ok_or(PackageError::Unfit)?;
         let (wanted, before) = (registered.choice.engine, &registered.code);
         let (config, pulled) = (&package.account.config, registered.pulled.as_ref());
+        let _door = self.door();
         let made = self.register(config, Some(wanted), None, pulled)?;
         // The name of compiled code is the digest of its source.
         if made.code.path() != before.path() {

@@ -12,6 +12,8 @@ pub(crate) mod compiler;
 mod error;
 mod eviction;
 mod image;
+mod inventory;
+mod lease;
 mod loader;
 mod recompile;
 mod shipped;
@@ -32,6 +34,8 @@ pub(crate) use batch::Batch;
 pub(crate) use compiler::CompileLimits;
 pub(crate) use error::PackageError;
 pub(crate) use eviction::{Budget, LoadedPackages};
+pub use inventory::{Cached, Kind};
+pub(crate) use inventory::{Uses, list, prune};
 pub(crate) use loader::{Loader, Registered};
 
 /// A registered package: its account, and its compiled code.

@@ -124,7 +124,7 @@ async fn searched(
 }
 
 /// What the component of an image is noted by.
-fn note(manifest: &Reference) -> String {
+pub(super) fn note(manifest: &Reference) -> String {
     format!("component {manifest}")
 }
 

@@ -23,6 +23,7 @@ mod retry;
 mod signature;
 mod store;
 mod transport;
+mod uses;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -50,6 +51,7 @@ pub(crate) use code::CodeFor;
 pub use error::RegistryError;
 pub(crate) use pull::Pulled;
 pub use push::{Beside, Pushed};
+pub(crate) use uses::Needed;
 
 #[cfg(test)]
 mod tests;
@@ -231,6 +233,11 @@ impl Registry {
             let exchange = Exchange::new(&config);
             code::pull(&exchange, &self.store, pulled, wanted).await
         })
+    }
+
+    /// All of the store that a reference needs, and what is served of it.
+    pub(crate) fn needed(&self, reference: &Reference, served: Option<&Pulled>) -> Needed {
+        uses::of(&self.store, reference, served.map(|served| served.manifest))
     }
 
     /// The file of a component.

@@ -47,6 +47,11 @@ struct Image {
     digest: String,
 }
 
+/// The tag of the signatures of a manifest, in the repository of that.
+pub(super) fn tag(manifest: &Sha256Digest) -> String {
+    format!("sha256-{}.sig", hex::encode(manifest))
+}
+
 /// Checks that a manifest is signed by a key.
 ///
 /// # Errors
@@ -58,7 +63,7 @@ pub(super) async fn check(
     manifest: Sha256Digest,
     key: &VerifyKey,
 ) -> Result<(), RegistryError> {
-    let tag = reference.tagged(&format!("sha256-{}.sig", hex::encode(manifest)));
+    let tag = reference.tagged(&self::tag(&manifest));
     let unsigned = |why: String| RegistryError::Unsigned {
         reference: reference.pinned(manifest).to_string(),
         key: key.file().to_owned(),

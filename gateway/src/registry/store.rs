@@ -68,6 +68,16 @@ impl Store {
         self.blobs.join(hex::encode(digest))
     }
 
+    /// The name of that file, with the folders that it is in.
+    pub(super) fn name_of(&self, digest: &Sha256Digest) -> String {
+        name(&self.path(digest))
+    }
+
+    /// The same of what is noted under a name.
+    pub(super) fn name_of_note(&self, noted: &str) -> String {
+        name(&self.place(noted))
+    }
+
     /// Returns whether a blob is there and whole; one that is damaged is taken away.
     pub(super) fn has(&self, digest: &Sha256Digest) -> bool {
         let path = self.path(digest);
@@ -194,6 +204,17 @@ impl Store {
         // A name of any length, with any sign in it, as a file's.
         self.tags.join(hex::encode(Sha256::digest(name)))
     }
+}
+
+/// The last three parts of a path: the folder of all that was pulled, a folder in it, and a file.
+fn name(path: &Path) -> String {
+    let parts: Vec<_> = path.iter().rev().take(3).collect();
+    let parts: Vec<_> = parts
+        .iter()
+        .rev()
+        .map(|part| part.to_string_lossy())
+        .collect();
+    parts.join("/")
 }
 
 /// The digest of a file.

@@ -2,31 +2,29 @@
 //! or a component file has.
 
 mod builds;
+mod by_hand;
+mod folders;
+mod made;
 mod sources;
+mod stamp;
 mod wanted;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, SystemTime},
 };
 
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::AccessKind};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, timeout_at},
-};
+use notify::Event;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::StartError;
-use crate::{
-    admin::Status,
-    build::Outcome,
-    config::{Config, PackageConfig},
-};
+use crate::{admin::Status, build::Outcome, config::Config};
 use builds::Builds;
+use folders::Folders;
+use made::Made;
 use sources::Sources;
-use wanted::{Wanted, absolute};
+use stamp::Stamp;
+use wanted::Wanted;
 
 /// The time that must pass without another change: tools write a file in several steps.
 const QUIET: Duration = Duration::from_millis(50);
@@ -35,33 +33,49 @@ const QUIET: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// The time between two looks whether the watched folders are still the ones that were there: one that is deleted and
-/// made again is another one to the system.
+/// made again is another one to the system. Folders that it does not watch are looked at then.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// One part in so many of a core may go into such looks; where there is more to look at they come later.
+const LOOKS_PART: u32 = 20;
 
 /// The looks at sources in a row, each of which may find folders that are to be watched; the next ones come with the
 /// next change.
 const MAX_LOOKS: usize = 3;
 
+/// How changes are found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WatchBy {
+    /// The system tells of them; where it does not, files are looked at.
+    Events,
+    /// All files are looked at, once a second: for folders of which the system tells nothing, as many that a virtual
+    /// machine or another computer has a part in.
+    Looking,
+}
+
+/// What is built and reloaded by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Watching {
+    /// How changes are found.
+    pub by: WatchBy,
+    /// The time at which the packages were last built.
+    pub since: SystemTime,
+}
+
 /// Watches the files of one configuration.
 pub(super) struct Watch {
-    watcher: RecommendedWatcher,
-    changes: mpsc::UnboundedReceiver<Event>,
-    /// Device and inode of each folder that is watched.
-    folders: HashMap<PathBuf, Identity>,
-    /// Folders that the system does not watch for us, which are looked at again and again.
-    unwatched: BTreeSet<PathBuf>,
+    folders: Folders,
     wanted: Wanted,
+    /// The marks of what is wanted, as long as there are folders that must be looked at.
+    looked: HashMap<PathBuf, Option<Stamp>>,
     sources: Sources,
     builds: Builds,
-    /// The components that build commands make, as they were when they were last looked at.
-    made: HashMap<PathBuf, Option<Identity>>,
+    made: Made,
     config: Config,
     heard: Heard,
     /// What is served is not what is on disk, since that had mistakes.
     is_owed: bool,
 }
-
-type Identity = (u64, u64, i64, i64);
 
 /// What has changed and is still to be dealt with.
 #[derive(Default)]
@@ -74,47 +88,32 @@ struct Heard {
 }
 
 impl Watch {
-    /// Watches what `config` was read from and names, and the sources of its packages, as they were `since` they were
+    /// Watches what `config` was read from and names, and the sources of its packages, as they were when they were
     /// built.
-    ///
-    /// # Errors
-    /// When the system watches no files.
-    pub(super) fn new(config: Config, since: SystemTime) -> Result<Self, StartError> {
-        let (changed, changes) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-            match event {
-                Ok(event) if is_change(&event) => drop(changed.send(event)),
-                Ok(_) => {}
-                // It says so when it has lost some: what that was is found by reading all again.
-                Err(_) => drop(changed.send(Event::default().set_flag(notify::event::Flag::Rescan))),
-            }
-        });
-        let watcher = watcher.map_err(|error| StartError::Machine(format!("the system watches no files: {error}")))?;
+    pub(super) fn new(config: Config, watching: Watching) -> Self {
         let wanted = Wanted::of(&config);
         let mut watch = Self {
-            watcher,
-            changes,
-            folders: HashMap::new(),
-            unwatched: BTreeSet::new(),
+            folders: Folders::new(watching.by),
+            looked: HashMap::new(),
             sources: Sources::of(&config, wanted.no_sources(&config)),
             wanted,
             builds: Builds::new(&config),
-            made: HashMap::new(),
+            made: Made::of(&config),
             config,
             heard: Heard::default(),
             is_owed: false,
         };
-        watch.look_at_components();
         // What comes between the first look and the watch is found by the second.
         watch.follow();
         watch.heard = Heard {
             is_look_due: true,
             ..Heard::default()
         };
-        for (package, files) in watch.sources.written_since(since) {
+        watch.looked = watch.marks();
+        for (package, files) in watch.sources.written_since(watching.since) {
             watch.builds.want(package, files);
         }
-        Ok(watch)
+        watch
     }
 
     /// Has `status` reload whenever something has changed, and builds whatever sources have changed.
@@ -122,20 +121,17 @@ impl Watch {
         let mut look_again = Instant::now();
         loop {
             tokio::select! {
-                event = timeout_at(look_again, self.changes.recv()) => match event {
-                    Ok(Some(event)) => {
-                        self.hear(&event);
-                        if !self.heard.is_any() {
-                            continue;
-                        }
-                        self.settle().await;
+                event = self.folders.event() => {
+                    self.hear(&event);
+                    if !self.heard.is_any() {
+                        continue;
                     }
-                    Ok(None) => return,
-                    Err(_) => {
-                        look_again = Instant::now() + LOOK_AGAIN;
-                        self.heard.is_look_due |= !self.unwatched.is_empty();
-                    }
-                },
+                    self.settle().await;
+                }
+                () = sleep_until(look_again) => {
+                    let took = self.look_by_hand().await;
+                    look_again = Instant::now() + LOOK_AGAIN.max(took * LOOKS_PART);
+                }
                 outcomes = self.builds.ended() => self.take(&outcomes),
             }
             self.follow();
@@ -154,14 +150,12 @@ impl Watch {
         let latest = Instant::now() + LONGEST;
         loop {
             let quiet = (Instant::now() + QUIET).min(latest);
-            match timeout_at(quiet, self.changes.recv()).await {
-                Ok(Some(event)) => {
-                    self.hear(&event);
-                    if Instant::now() >= latest {
-                        return;
-                    }
-                }
-                _ => return,
+            let Ok(event) = timeout_at(quiet, self.folders.event()).await else {
+                return;
+            };
+            self.hear(&event);
+            if Instant::now() >= latest {
+                return;
             }
         }
     }
@@ -177,61 +171,28 @@ impl Watch {
                 self.heard.is_look_due = true;
                 self.heard.touched.insert(path.clone());
             }
-            if self.wanted.concerns(path) && !self.is_made_here(path) {
+            if self.wanted.concerns(path) && !self.made.is_expected(path, &self.builds) {
                 self.heard.is_reload_due = true;
             }
         }
     }
 
-    /// Returns whether a path is one of the components that a build is at work on, or that is known as it is now: the
-    /// end of the build reloads them.
-    fn is_made_here(&mut self, path: &Path) -> bool {
-        let Some(known) = self.made.get_mut(path) else {
-            return false;
-        };
-        let Some(package) = self.config.packages.iter().find(|package| {
-            let source = package.source.file();
-            source.is_some_and(|source| wanted::ways_to(source).contains(path))
-        }) else {
-            return false;
-        };
-        if self.builds.is_at_work(&package.name) {
-            return true;
-        }
-        let now = identity(path);
-        std::mem::replace(known, now) == now
-    }
-
-    /// Looks at the components that build commands make.
-    fn look_at_components(&mut self) {
-        let built = self
-            .config
-            .packages
-            .iter()
-            .filter(|package| package.build.is_some());
-        let files = built.filter_map(|package| package.source.file());
-        let paths = files.flat_map(wanted::ways_to);
-        self.made = paths
-            .map(|path| {
-                let identity = identity(&path);
-                (path, identity)
-            })
-            .collect();
-    }
-
-    /// Looks at the sources again, and wants the packages to be built that have others.
-    fn look(&mut self) {
+    /// Looks at the sources again, and wants the packages to be built that have others. True if there are some.
+    fn look(&mut self) -> bool {
+        let mut is_changed = false;
         for _ in 0..MAX_LOOKS {
             if !std::mem::take(&mut self.heard.is_look_due) {
-                return;
+                break;
             }
             let touched = std::mem::take(&mut self.heard.touched);
             for (package, files) in self.sources.look(&touched) {
+                is_changed = true;
                 self.builds.want(package, files);
             }
             // Folders may have come, with files in them.
             self.follow();
         }
+        is_changed
     }
 
     /// Tells what became of a build, and has what it has made served.
@@ -249,7 +210,7 @@ impl Watch {
             }
         }
         self.heard.is_reload_due |= self.is_owed;
-        self.look_at_components();
+        self.made = Made::of(&self.config);
     }
 
     /// Has the configuration and the components read again, unless one of them is just being made: then the end of its
@@ -257,12 +218,8 @@ impl Watch {
     async fn reload(&mut self, status: &Status) {
         self.heard.is_reload_due = false;
         self.refresh().await;
-        let is_awaited = |package: &PackageConfig| {
-            let is_other = |file: &Path| self.made.get(&absolute(file)) != Some(&identity(file));
-            let is_half_made = || package.source.file().is_some_and(is_other);
-            self.builds.is_under_way(&package.name) && (!package.source.is_there() || is_half_made())
-        };
-        if self.config.packages.iter().any(is_awaited) {
+        let mut packages = self.config.packages.iter();
+        if packages.any(|package| self.made.is_awaited(package, &self.builds)) {
             self.is_owed = true;
             return;
         }
@@ -288,6 +245,7 @@ impl Watch {
         self.follow();
         // What is watched only now is read only after this.
         self.heard.is_reload_due = false;
+        self.looked = self.marks();
     }
 
     fn turn_to(&mut self, config: Config) {
@@ -311,53 +269,17 @@ impl Watch {
             }
         }
         self.config = config;
-        self.look_at_components();
+        self.made = Made::of(&self.config);
     }
 
-    /// Watches every folder that is wanted and there. Those that are others than before may hold what nobody was told
-    /// of.
+    /// Watches every folder that is wanted. Those that are others than before may hold what nobody was told of.
     fn follow(&mut self) {
         let files = self.wanted.folders();
-        let wanted: BTreeSet<PathBuf> = files
-            .iter()
-            .chain(self.sources.folders())
-            .cloned()
-            .collect();
-        self.folders.retain(|folder, _| {
-            let stays = wanted.contains(folder);
-            if !stays {
-                // One that is gone is not watched any more.
-                let _ = self.watcher.unwatch(folder);
-            }
-            stays
-        });
-        self.unwatched.retain(|folder| wanted.contains(folder));
-        for folder in wanted {
-            let now = folder_identity(&folder);
-            let before = self.folders.get(&folder).copied();
-            if now == before {
-                continue;
-            }
-            if before.is_some() || (now.is_some() && !self.unwatched.contains(&folder)) {
-                self.heard.is_reload_due |= files.contains(&folder);
-                self.heard.is_look_due = true;
-            }
-            if before.is_some() {
-                let _ = self.watcher.unwatch(&folder);
-                self.folders.remove(&folder);
-            }
-            let Some(now) = now else { continue };
-            match self.watcher.watch(&folder, RecursiveMode::NonRecursive) {
-                Ok(()) => {
-                    self.unwatched.remove(&folder);
-                    self.folders.insert(folder, now);
-                }
-                Err(error) => {
-                    if self.unwatched.insert(folder.clone()) {
-                        tracing::warn!(folder = %folder.display(), %error, "the folder is not watched, and is looked at once a second");
-                    }
-                }
-            }
+        let sources = self.sources.folders().cloned();
+        let wanted: BTreeSet<PathBuf> = files.iter().cloned().chain(sources).collect();
+        for folder in self.folders.follow(&wanted) {
+            self.heard.is_reload_due |= files.contains(&folder);
+            self.heard.is_look_due = true;
         }
     }
 }
@@ -365,33 +287,5 @@ impl Watch {
 impl Heard {
     fn is_any(&self) -> bool {
         self.is_reload_due || self.is_look_due
-    }
-}
-
-/// The marks of a file: another one, or another content, has others.
-fn identity(file: &Path) -> Option<Identity> {
-    let metadata = std::fs::metadata(file).ok()?;
-    Some((
-        metadata.ino(),
-        metadata.len(),
-        metadata.mtime(),
-        metadata.mtime_nsec(),
-    ))
-}
-
-/// The device and the inode of a folder, if it is there.
-fn folder_identity(folder: &Path) -> Option<Identity> {
-    let metadata = std::fs::metadata(folder).ok()?;
-    metadata
-        .is_dir()
-        .then(|| (metadata.dev(), metadata.ino(), 0, 0))
-}
-
-/// Returns whether something was changed: that a file is read, by a reload too, is none.
-fn is_change(event: &Event) -> bool {
-    match event.kind {
-        EventKind::Access(AccessKind::Close(notify::event::AccessMode::Write)) => true,
-        EventKind::Access(_) => false,
-        _ => true,
     }
 }

@@ -3,8 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     ffi::OsStr,
-    fs::Metadata,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -12,7 +10,10 @@ use std::{
 
 use ignore::{DirEntry, WalkBuilder};
 
-use super::wanted::{absolute, nearest};
+use super::{
+    stamp::Stamp,
+    wanted::{absolute, nearest},
+};
 use crate::config::{BuildConfig, Config, PackageName, SourceGlob};
 
 /// The tag of folders that hold nothing but what can be made again (the Cache Directory Tagging Specification); Cargo
@@ -38,14 +39,6 @@ struct Scope {
     folder: PathBuf,
     /// What is no source of any package: the configuration and what it names, the cache and the data.
     others: Arc<BTreeSet<PathBuf>>,
-}
-
-/// The marks by which a file is told from what was there before.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Stamp {
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
 }
 
 impl Sources {
@@ -99,18 +92,8 @@ impl Sources {
 
     /// The packages with a source that was written at a time or after it, and those files.
     pub(super) fn written_since(&self, since: SystemTime) -> BTreeMap<PackageName, BTreeSet<PathBuf>> {
-        let since = since
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        let since = (
-            i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-            i64::from(since.subsec_nanos()),
-        );
         let each = self.0.iter().filter_map(|(package, tree)| {
-            let files = tree
-                .files
-                .iter()
-                .filter(|(_, stamp)| stamp.modified >= since);
+            let files = tree.files.iter().filter(|(_, stamp)| stamp.is_since(since));
             let files: BTreeSet<_> = files.map(|(file, _)| file.clone()).collect();
             (!files.is_empty()).then(|| (package.clone(), files))
         });
@@ -208,16 +191,6 @@ impl Scope {
             (glob.base.as_path(), below)
         });
         Some(written.collect())
-    }
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            inode: metadata.ino(),
-            bytes: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! The files whose changes count, and the folders that are watched for them.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
+    fs,
     path::{Component, Path, PathBuf},
 };
 
+use super::stamp::Stamp;
 use crate::config::{Config, Source};
 
 /// The most links that are followed, as by the kernel.
@@ -39,10 +41,7 @@ impl Wanted {
         if let Some(components) = &config.dapr.components {
             self.add_file(components);
             self.whole.insert(absolute(components));
-            let inner = std::fs::read_dir(components)
-                .into_iter()
-                .flatten()
-                .flatten();
+            let inner = fs::read_dir(components).into_iter().flatten().flatten();
             for entry in inner {
                 self.add_file(&entry.path());
             }
@@ -80,6 +79,21 @@ impl Wanted {
         is_wanted || self.files.iter().any(|file| file.starts_with(path))
     }
 
+    /// The marks of each of them, as it is now.
+    pub(super) fn marks(&self) -> HashMap<PathBuf, Option<Stamp>> {
+        let whole = self
+            .whole
+            .iter()
+            .filter_map(|folder| fs::read_dir(folder).ok());
+        let entries = whole.flatten().flatten().map(|entry| entry.path());
+        let paths = self.files.iter().cloned().chain(entries);
+        let marked = paths.map(|path| {
+            let stamp = Stamp::of_link(&path);
+            (path, stamp)
+        });
+        marked.collect()
+    }
+
     /// What is no source of a package wherever it lies: these files, and the folders that the gateway writes to.
     pub(super) fn no_sources(&self, config: &Config) -> BTreeSet<PathBuf> {
         let folders = [&config.server.cache, &config.dapr.data].map(|folder| absolute(folder));
@@ -106,7 +120,7 @@ fn first_link(file: &Path) -> Option<Linked> {
     let mut rest = file.components();
     while let Some(step) = rest.next() {
         way.push(step);
-        if let Ok(target) = std::fs::read_link(&way) {
+        if let Ok(target) = fs::read_link(&way) {
             let from = way.parent().unwrap_or(Path::new("/"));
             let leads_to = plain(&from.join(target).join(rest.as_path()));
             return Some(Linked {

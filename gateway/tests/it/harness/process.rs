@@ -22,6 +22,7 @@ use super::{
 pub(crate) enum Signal {
     Terminate,
     Interrupt,
+    Kill,
     Hangup,
     /// Lets the process stand still, as a machine that is busy elsewhere does.
     Stop,
@@ -234,6 +235,7 @@ impl TestGateway {
         let name = match signal {
             Signal::Terminate => "TERM",
             Signal::Interrupt => "INT",
+            Signal::Kill => "KILL",
             Signal::Hangup => "HUP",
             Signal::Stop => "STOP",
             Signal::Continue => "CONT",

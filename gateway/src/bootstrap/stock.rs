@@ -1,0 +1,89 @@
+//! The cache, as an operator sees it: what lies in it, and for whom.
+
+use std::{collections::BTreeSet, fs, sync::Arc};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{StartError, load, metrics};
+use crate::{
+    config::{Config, PackageConfig, Source},
+    package::{self, Cached, Loader, PackageError, Uses},
+};
+
+/// Everything in the cache that the first of these configurations names, with the packages of all that use it; the
+/// largest first among the files of a kind.
+///
+/// # Errors
+/// When the cache or a component cannot be read.
+pub fn cached(configs: &[Config]) -> Result<Vec<Cached>, StartError> {
+    let Some(config) = configs
+        .first()
+        .filter(|config| config.server.cache.exists())
+    else {
+        return Ok(Vec::new());
+    };
+    Ok(package::list(&config.server.cache, &uses(configs)?))
+}
+
+/// Removes from that cache what neither a package of these configurations nor a running gateway uses. Answers with what
+/// was removed, and what stays.
+///
+/// # Errors
+/// When the cache or a component cannot be read, or a file cannot be removed.
+pub fn prune(configs: &[Config]) -> Result<(Vec<Cached>, Vec<Cached>), StartError> {
+    let Some(config) = configs
+        .first()
+        .filter(|config| config.server.cache.exists())
+    else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    let uses = uses(configs)?;
+    package::prune(&config.server.cache, &uses).map_err(|error| unusable(config, error))
+}
+
+fn uses(configs: &[Config]) -> Result<Uses, StartError> {
+    let mut uses = Uses::default();
+    for config in configs {
+        let loader = load::loader(config, &Arc::new(metrics()?))?;
+        uses.engines
+            .extend(loader.keys().map_err(|error| unusable(config, error))?);
+        for package in &config.packages {
+            add(&mut uses, &loader, package).map_err(|error| {
+                let mistake = config.at_source(package, error.into());
+                StartError::Packages(config.diagnostics(vec![mistake]))
+            })?;
+        }
+    }
+    Ok(uses)
+}
+
+/// Adds what a package uses, as far as it is there: one that is not built yet, or pulled, has nothing here.
+fn add(uses: &mut Uses, loader: &Loader, package: &PackageConfig) -> Result<(), PackageError> {
+    let name = || BTreeSet::from([package.name.to_string()]);
+    let components: Vec<String> = match &package.source {
+        Source::File(path) => match fs::read(path) {
+            Ok(bytes) => vec![hex::encode(Sha256::digest(bytes))],
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                let path = path.clone();
+                return Err(PackageError::Unreadable { path, error });
+            }
+        },
+        Source::Registry(reference) => {
+            let needed = loader.registry().needed(reference, None);
+            for file in needed.files {
+                uses.files.entry(file).or_default().extend(name());
+            }
+            needed.blobs.iter().map(hex::encode).collect()
+        }
+    };
+    for component in components {
+        uses.components.entry(component).or_default().extend(name());
+    }
+    Ok(())
+}
+
+fn unusable(config: &Config, error: PackageError) -> StartError {
+    let mistake = config.at_key("server.cache", error.into());
+    StartError::Cache(config.diagnostics(vec![mistake]))
+}

@@ -1,0 +1,248 @@
+//! Leases: which files of the cache a running gateway uses, so that whoever tidies up beside it leaves these alone.
+//!
+//! Who looks for code, or makes some, holds the door open for others of its kind, and who tidies up shuts it. The files
+//! that a gateway goes on using stand in one of its own, which it has locked for as long as it lives.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File, TryLockError},
+    io::{self, Read as _, Seek as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use parking_lot::Mutex;
+use tempfile::NamedTempFile;
+use wasmgate_common::open_private;
+
+use super::PackageError;
+
+/// The file whose lock is the door.
+const DOOR: &str = "door";
+
+/// The beginning of the name of a lease.
+const LEASE: &str = "lease-";
+
+/// The door of a cache, held open or shut.
+pub(crate) struct Door {
+    _locked: File,
+}
+
+/// The lease of this process on files of one cache.
+pub(super) struct Lease {
+    directory: PathBuf,
+    written: Mutex<Option<Written>>,
+}
+
+struct Written {
+    path: PathBuf,
+    file: File,
+    names: BTreeSet<String>,
+}
+
+/// A lease that lies in a cache.
+pub(super) struct Found {
+    pub(super) path: PathBuf,
+    /// The files that its gateway uses; `None` if it has ended.
+    pub(super) names: Option<BTreeSet<String>>,
+}
+
+impl Door {
+    /// Holds it open; nobody removes files meanwhile.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    fn open(directory: &Path) -> Result<Self, PackageError> {
+        Self::take(
+            directory,
+            File::try_lock_shared,
+            File::lock_shared,
+            "another process tidies up the cache; waiting until it is done",
+        )
+    }
+
+    /// Shuts it; nobody looks for code or makes some meanwhile.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    pub(super) fn shut(directory: &Path) -> Result<Self, PackageError> {
+        Self::take(
+            directory,
+            File::try_lock,
+            File::lock,
+            "another process is just taking code from the cache or compiling; waiting until it is done",
+        )
+    }
+
+    fn take(
+        directory: &Path,
+        attempt: impl Fn(&File) -> Result<(), TryLockError>,
+        wait: impl Fn(&File) -> io::Result<()>,
+        words: &str,
+    ) -> Result<Self, PackageError> {
+        let path = directory.join(DOOR);
+        let file = open_private(&path)?;
+        let locked = match attempt(&file) {
+            Err(TryLockError::WouldBlock) => {
+                tracing::info!(cache = %directory.display(), "{words}");
+                wait(&file)
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+            Ok(()) => Ok(()),
+        };
+        locked.map_err(|error| PackageError::Cache { path, error })?;
+        Ok(Self { _locked: file })
+    }
+}
+
+impl Lease {
+    /// A lease on nothing so far.
+    pub(super) fn new(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            written: Mutex::new(None),
+        }
+    }
+
+    /// Holds the door open. A cache on a file system that has no locks has none to hold.
+    pub(super) fn door(&self) -> Option<Door> {
+        let door = Door::open(&self.directory);
+        door.inspect_err(
+            |error| tracing::warn!(%error, "`wasmgate cache prune` may take code away that is about to be used"),
+        )
+        .ok()
+    }
+
+    /// Keeps files besides those so far; the door is to be open.
+    pub(super) fn add(&self, names: BTreeSet<String>) {
+        self.hold(|held| held.union(&names).cloned().collect());
+    }
+
+    /// Keeps these files and no others.
+    pub(super) fn set(&self, names: BTreeSet<String>) {
+        self.hold(|_| names);
+    }
+
+    fn hold(&self, change: impl FnOnce(&BTreeSet<String>) -> BTreeSet<String>) {
+        let mut written = self.written.lock();
+        let done = match &mut *written {
+            Some(written) => {
+                written.names = change(&written.names);
+                written.write()
+            }
+            None => self
+                .begin(change(&BTreeSet::new()))
+                .map(|begun| *written = Some(begun)),
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "the files of the cache that are in use cannot be noted; `wasmgate cache prune` may take them away");
+        }
+    }
+
+    /// Locked before it has its name: what has it and no lock is of a process that has ended.
+    fn begin(&self, names: BTreeSet<String>) -> io::Result<Written> {
+        for Found { path, .. } in leases(&self.directory).filter(|lease| lease.names.is_none()) {
+            // Another gateway may have been faster.
+            let _ = fs::remove_file(path);
+        }
+        let mut file = NamedTempFile::new_in(&self.directory)?;
+        file.as_file().lock()?;
+        write(file.as_file_mut(), &names)?;
+        let random = file
+            .path()
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let path = self
+            .directory
+            .join(format!("{LEASE}{}", random.trim_start_matches('.')));
+        let file = file.persist(&path)?;
+        Ok(Written { path, file, names })
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(written) = self.written.get_mut() {
+            // It stands for nothing from now on, and others remove it too.
+            let _ = fs::remove_file(&written.path);
+        }
+    }
+}
+
+impl Written {
+    fn write(&mut self) -> io::Result<()> {
+        write(&mut self.file, &self.names)
+    }
+}
+
+fn write(file: &mut File, names: &BTreeSet<String>) -> io::Result<()> {
+    let lines: String = names.iter().map(|name| format!("{name}\n")).collect();
+    file.rewind()?;
+    file.write_all(lines.as_bytes())?;
+    file.set_len(lines.len() as u64)
+}
+
+/// The leases in a cache.
+pub(super) fn leases(directory: &Path) -> impl Iterator<Item = Found> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let of_leases = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(LEASE));
+    of_leases.filter_map(|entry| read(entry.path()))
+}
+
+fn read(path: PathBuf) -> Option<Found> {
+    // It may be gone.
+    let mut file = File::open(&path).ok()?;
+    // Where nobody can tell, it counts.
+    let is_over = file.try_lock().is_ok();
+    let names = if is_over {
+        None
+    } else {
+        let mut lines = String::new();
+        file.read_to_string(&mut lines).ok()?;
+        Some(lines.lines().map(str::to_owned).collect())
+    };
+    Some(Found { path, names })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(all: &[&str]) -> BTreeSet<String> {
+        all.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn held(directory: &Path) -> Vec<Option<BTreeSet<String>>> {
+        leases(directory).map(|lease| lease.names).collect()
+    }
+
+    #[test]
+    fn a_lease_names_what_is_held_until_its_process_lets_go() {
+        let directory = tempfile::tempdir().unwrap();
+        let lease = Lease::new(directory.path());
+        assert!(held(directory.path()).is_empty());
+        lease.add(names(&["one", "a-longer-name"]));
+        lease.add(names(&["two"]));
+        assert_eq!(
+            held(directory.path()),
+            [Some(names(&["one", "two", "a-longer-name"]))]
+        );
+        lease.set(names(&["two"]));
+        assert_eq!(held(directory.path()), [Some(names(&["two"]))]);
+        drop(lease);
+        assert!(held(directory.path()).is_empty());
+    }
+
+    #[test]
+    fn a_lease_that_a_killed_process_left_holds_nothing_and_the_next_one_removes_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let left = directory.path().join("lease-left");
+        fs::write(&left, "one\n").unwrap();
+        assert_eq!(held(directory.path()), [None]);
+        let lease = Lease::new(directory.path());
+        lease.add(names(&["two"]));
+        assert_eq!(held(directory.path()), [Some(names(&["two"]))]);
+        assert!(!left.exists());
+    }
+}
