@@ -1,6 +1,6 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
-.PHONY: help toolchain guests run test lint check check-macos release dist bench bench-peers \
+.PHONY: help toolchain guests run test lint check check-macos release release-aarch64 test-aarch64 dist bench bench-peers \
 	bench-parts record-costs torture torturers faults fuzz dapr test-readme test-languages test-page test-deploy test-image test-cluster cluster \
 	test-dapr-sidecar beside-dapr package image
 
@@ -93,6 +93,25 @@ MACOS := aarch64-apple-darwin
 check-macos: $(ZIG)/bin/cargo-zigbuild ## Check that the gateway, the building blocks and the SDK compile for macOS
 	rustup target list --installed | grep -qx $(MACOS) || rustup target add $(MACOS)
 	$(ZIGBUILD) check --target $(MACOS) --target-dir target/macos -p wasmgate -p wasmgate-dapr -p wasmgate-sdk
+
+# The oldest C library that the binary is to meet is Debian 10's. Programs of the other machine are run by QEMU, with
+# that machine's libraries: Debian's qemu-user and libc6-arm64-cross.
+AARCH64 := aarch64-unknown-linux-gnu
+AARCH64_RUNNER := qemu-aarch64 -L /usr/aarch64-linux-gnu
+BUILD_AARCH64 = rustup target list --installed | grep -qx $(AARCH64) || rustup target add $(AARCH64); \
+	$(ZIGBUILD) zigbuild --target $(AARCH64).2.28 --target-dir target/cross -p wasmgate
+release-aarch64: $(ZIG)/bin/cargo-zigbuild ## Pack the same archive for 64-bit ARM, on any Linux with qemu-user and libc6-arm64-cross
+	$(BUILD_AARCH64) --release
+	deploy/release --target $(AARCH64) --binary target/cross/$(AARCH64)/release/wasmgate --out target/release-archives \
+		--runner "$(AARCH64_RUNNER)"
+
+# Nothing is optimised but the compiler, which QEMU is to run: a build of everything takes some ten minutes.
+AARCH64_QUICK := --config profile.dev.debug=0 --config 'profile.dev.package."*".opt-level=0' \
+	--config profile.dev.package.cranelift-codegen.opt-level=1 --config profile.dev.package.regalloc2.opt-level=1
+test-aarch64: export CARGO_INCREMENTAL = 0
+test-aarch64: guests $(ZIG)/bin/cargo-zigbuild ## Serve hello with a gateway for 64-bit ARM, run by QEMU
+	$(BUILD_AARCH64) $(AARCH64_QUICK)
+	@$(call if-there,qemu-aarch64,the gateway for 64-bit ARM is not run,deploy/test-emulated target/cross/$(AARCH64)/debug/wasmgate $(AARCH64_RUNNER))
 
 dist: guests ## Build target/dist/wasmgate as an image ships it, by a profile of real requests (two whole builds)
 	deploy/build-gateway
