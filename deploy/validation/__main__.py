@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import dapr, gateway, image, network, pod, rendered, schemas, settings, timing
+from . import alerts, dapr, gateway, image, network, pod, rendered, schemas, settings, timing
 from .manifests import DEPLOY, Manifests, render, shipped
 
 # What is rendered, and with which components.
@@ -16,6 +16,8 @@ KUSTOMIZATIONS = (
     ("base", "tls"),
     ("overlays/dapr", "httproute", "autoscaling"),
     ("overlays/dapr", "tls"),
+    ("base", "monitoring"),
+    ("overlays/dapr", "autoscaling", "autoscaling-in-flight", "monitoring"),
 )
 
 
@@ -30,6 +32,7 @@ def problems(manifests: Manifests, base: Manifests, shipped_config: dict) -> Ite
     yield from dapr.check(manifests, base)
     yield from timing.check(manifests, base)
     yield from settings.check(manifests, base, shipped_config)
+    yield from alerts.check(manifests)
     yield from image.check(manifests, image.DOCKERFILE.read_text())
     yield from image.context(image.DOCKERIGNORE.read_text())
     plain = " with " not in manifests.name

@@ -45,11 +45,26 @@ def selectors(manifests: Manifests) -> Iterator[str]:
 
 
 def service(manifests: Manifests) -> Iterator[str]:
-    """The public listener is all that has a Service: not the admin listener, not the sidecar."""
+    """The public listener is all that has a Service, not the sidecar; the admin listener has one without an address."""
     for each in manifests.all("Service"):
+        name = each["metadata"]["name"]
+        if name.endswith("-metrics"):
+            yield from metrics(each)
+            continue
         for port in each["spec"]["ports"]:
             if port.get("targetPort") not in ("http", manifests.ports["http"]):
                 yield f"Service {each['metadata']['name']} leads to {port.get('targetPort')}; only http is public"
+
+
+def metrics(service: dict) -> Iterator[str]:
+    """The Service of the metrics: for Prometheus to find the pods by, and no way to them."""
+    name, spec = service["metadata"]["name"], service["spec"]
+    if spec.get("clusterIP") != "None" or spec.get("type", "ClusterIP") != "ClusterIP":
+        yield f"Service {name} has an address, by which the admin listener is reached; write clusterIP None"
+    if not spec.get("publishNotReadyAddresses"):
+        yield f"Service {name} hides pods that are not ready, which alerts are about: write publishNotReadyAddresses"
+    if [port.get("targetPort") for port in spec["ports"]] != ["admin"]:
+        yield f"Service {name} leads elsewhere than to admin"
 
 
 def ingress(manifests: Manifests, config: dict) -> Iterator[str]:

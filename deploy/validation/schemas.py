@@ -13,9 +13,15 @@ from .manifests import DAPR_GROUP, Manifests
 # The oldest release that has everything in use (`preStop.sleep` on by default: 1.30), and the newest with a schema.
 VERSIONS = ("1.30", kubernetes_validate.latest_version())
 
-# The Gateway API's definitions, which `deploy/validate` fetches as a Go module; without Go its objects are not checked.
-GATEWAY_API = "gateway.networking.k8s.io/"
-DEFINITIONS = os.environ.get("GATEWAY_API")
+# The oldest that takes an image as a volume, if its feature gate is on; it is from 1.35 on.
+IMAGE_VOLUMES = "1.33"
+
+# Folders of others' definitions by their groups, which `deploy/validate` fetches as Go modules; without Go their objects
+# are not checked.
+DEFINITIONS = {
+    "gateway.networking.k8s.io": os.environ.get("GATEWAY_API"),
+    "monitoring.coreos.com": os.environ.get("PROMETHEUS_OPERATOR"),
+}
 
 DAPR_SCHEMAS = Path(__file__).with_name("dapr-schemas.yaml")
 
@@ -37,26 +43,27 @@ def check(manifests: Manifests) -> Iterator[str]:
 def of_group(version: str) -> Callable[[dict], Iterator[str]]:
     if version.startswith(DAPR_GROUP):
         return of_dapr
-    return of_gateway_api if version.startswith(GATEWAY_API) else of_kubernetes
+    return of_definition if version.split("/")[0] in DEFINITIONS else of_kubernetes
 
 
-def of_gateway_api(each: dict) -> Iterator[str]:
+def of_definition(each: dict) -> Iterator[str]:
     """Validates by the schema of the kind's own definition, without unknown fields."""
-    if not DEFINITIONS:
+    group, named = each["apiVersion"].split("/")
+    if not DEFINITIONS[group]:
         print(f"{each['kind']} {each['metadata']['name']} is not checked: Go is not there to fetch its definition")
         return
-    file = Path(DEFINITIONS) / f"gateway.networking.k8s.io_{each['kind'].lower()}s.yaml"
-    if not file.exists():
-        yield f"the Gateway API has no {each['kind']}"
+    kinds = [f"{each['kind'].lower()}{end}" for end in ("s", "es")]
+    file = next((file for kind in kinds if (file := Path(DEFINITIONS[group]) / f"{group}_{kind}.yaml").exists()), None)
+    if not file:
+        yield f"{group} has no {each['kind']}"
         return
     versions = yaml.safe_load(file.read_text())["spec"]["versions"]
-    named = each["apiVersion"].removeprefix(GATEWAY_API)
     schema = next((version["schema"]["openAPIV3Schema"] for version in versions if version["name"] == named), None)
     if schema is None:
-        yield f"the Gateway API has no {named} of {each['kind']}"
+        yield f"{group} has no {named} of {each['kind']}"
         return
     for error in jsonschema.Draft202012Validator(closed(schema)).iter_errors(each):
-        yield f"not valid for the Gateway API: {error.json_path}: {error.message}"
+        yield f"not valid for {group}: {error.json_path}: {error.message}"
 
 
 def closed(schema: dict) -> dict:
@@ -68,7 +75,9 @@ def closed(schema: dict) -> dict:
 
 
 def of_kubernetes(each: dict) -> Iterator[str]:
-    for version in VERSIONS:
+    volumes = each.get("spec", {}).get("template", {}).get("spec", {}).get("volumes", [])
+    oldest = IMAGE_VOLUMES if any("image" in volume for volume in volumes) else VERSIONS[0]
+    for version in (oldest, *VERSIONS[1:]):
         try:
             kubernetes_validate.validate(each, version, strict=True)
         except kubernetes_validate.ValidationError as error:

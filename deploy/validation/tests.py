@@ -1,18 +1,20 @@
 """The checks can fail: one thing broken at a time, each is seen and its place is named."""
 
 import copy
+import shutil
 import unittest
 from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
-from . import dapr, gateway, image, network, pod, schemas, settings, timing
+from . import alerts, dapr, gateway, image, network, pod, schemas, settings, timing
 from .manifests import DEPLOY, Manifests, render, shipped
 
 BASE = render(DEPLOY / "base")
 DAPR = render(DEPLOY / "overlays/dapr")
 SCALED = render(DEPLOY / "overlays/dapr", "httproute", "autoscaling")
 TLS = render(DEPLOY / "base", "tls")
+MONITORED = render(DEPLOY / "base", "monitoring")
 DOCKERFILE = image.DOCKERFILE.read_text()
 
 Break = Callable[[Manifests], object]
@@ -157,6 +159,47 @@ SCALE = [
     ("an autoscaler of nothing", SCALED, put("scaleTargetRef/name", "shop", spec("HorizontalPodAutoscaler")), "shop"),
     ("one pod at times", SCALED, put("minReplicas", 1, spec("HorizontalPodAutoscaler")), "minReplicas"),
     ("two who say how many", SCALED, put("replicas", 3, spec("Deployment")), "replicas"),
+]
+
+METRICS = [
+    ("an address for the metrics", MONITORED, put("clusterIP", None, spec("Service", "wasmgate-metrics")), "clusterIP"),
+    (
+        "metrics of pods that are ready alone",
+        MONITORED,
+        put("publishNotReadyAddresses", None, spec("Service", "wasmgate-metrics")),
+        "publishNotReadyAddresses",
+    ),
+    (
+        "metrics of the public listener",
+        MONITORED,
+        put("ports/0/targetPort", "http", spec("Service", "wasmgate-metrics")),
+        "elsewhere",
+    ),
+]
+
+
+def rule(of: str, key: str, value: object) -> Break:
+    """Changes an alert."""
+
+    def change(manifests: Manifests) -> None:
+        rules = manifests.all("PrometheusRule")[0]["spec"]["groups"][0]["rules"]
+        next(each for each in rules if each["alert"] == of)[key] = value
+
+    return change
+
+
+ALERTS = [
+    ("a monitor of no Service", MONITORED, put("selector/matchLabels/a", "b", spec("ServiceMonitor")), "one Service"),
+    ("rules of metrics that nobody reads", MONITORED, lambda m: m.objects.remove(m.all("ServiceMonitor")[0]), "no ServiceM"),
+]
+
+# With promtool.
+TRIED = [
+    ("no PromQL", MONITORED, rule("WasmgateErrors", "expr", "sum by ("), "promtool check"),
+    ("an alert that never fires", MONITORED, rule("WasmgateNotReady", "expr", "wasmgate_readi == 0"), "promtool test"),
+    ("an alert that always fires", MONITORED, rule("WasmgateNotReady", "expr", "wasmgate_ready == 1"), "promtool test"),
+    ("an alert of another's gateway", MONITORED, rule("WasmgateNotReady", "expr", "wasmgate_ready == 0"), "promtool test"),
+    ("an alert that waits for too long", MONITORED, rule("WasmgateNotReady", "for", "2h"), "promtool test"),
 ]
 
 SIDECAR = [
@@ -321,6 +364,12 @@ class EveryCheckCanFail(unittest.TestCase):
     def test_a_way_to_the_pod_that_should_not_be_is_seen(self) -> None:
         self.broken(NETWORK, network.check)
         self.broken(SCALE, network.check)
+        self.broken(METRICS, network.check)
+
+    def test_an_alert_that_tells_nothing_is_seen(self) -> None:
+        self.broken(ALERTS, alerts.check)
+        if shutil.which("promtool"):
+            self.broken(TRIED, alerts.check)
 
     def test_a_sidecar_that_does_not_fit_is_seen(self) -> None:
         self.broken(SIDECAR, lambda manifests: dapr.check(manifests, BASE))

@@ -222,8 +222,15 @@ impl Status {
     }
 
     /// The metrics of reloads.
-    pub(super) fn reload_metrics(&self) -> [Family; 2] {
-        let at = self.0.reloads.last.lock().served_since;
+    pub(super) fn reload_metrics(&self) -> [Family; 3] {
+        let (at, is_taken) = {
+            let last = self.0.reloads.last.lock();
+            (last.served_since, last.error.is_none())
+        };
+        let successful = Family::gauge(
+            "wasmgate_last_reload_successful",
+            "0 while an older configuration is served since the last one was not taken, otherwise 1",
+        );
         let served_since = Family::gauge(
             "wasmgate_configuration_timestamp_seconds",
             "When the configuration that is served was taken, in seconds since 1970",
@@ -236,6 +243,7 @@ impl Status {
         );
         [
             served_since.with(&[], seconds(at) as f64),
+            successful.with(&[], f64::from(u8::from(is_taken))),
             in_use
                 .with(&[("kind", "configuration")], replaced.gateways.len() as f64)
                 .with(&[("kind", "package")], replaced.accounts.len() as f64),
