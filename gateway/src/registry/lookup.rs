@@ -87,13 +87,15 @@ async fn tries(
             {
                 return Ok(found);
             }
-            fetch(exchange, reference).await
+            let found = fetch(exchange, reference).await?;
+            // Written to the disk for good, which takes its time: once for all the tags that lead to it.
+            if !store.has(&found.digest) {
+                store.keep(&found.bytes, &found.digest)?;
+            }
+            Ok(found)
         };
         match looked_up.await {
-            Ok(found) => {
-                store.keep(&found.bytes, &found.digest)?;
-                return Ok(found);
-            }
+            Ok(found) => return Ok(found),
             Err(error) => retries.wait_after(error).await?,
         }
     }

@@ -1,6 +1,11 @@
 //! Many packages of few components.
 
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{
+    collections::BTreeMap,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use tempfile::TempDir;
 
@@ -9,6 +14,19 @@ use crate::harness::{TestGateway, guest};
 
 const PACKAGES: usize = 1000;
 const DIGESTS: usize = 20;
+
+/// The files below a folder, each with its inode, which another one in its place has not.
+fn files(folder: &Path) -> BTreeMap<PathBuf, u64> {
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let files = entries.flat_map(|entry| {
+        let metadata = entry.metadata().unwrap();
+        match metadata.is_dir() {
+            true => files(&entry.path()),
+            false => [(entry.path(), metadata.ino())].into(),
+        }
+    });
+    files.collect()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_thousand_packages_each_digest_is_pulled_once() {
@@ -57,6 +75,7 @@ async fn of_a_thousand_packages_each_digest_is_pulled_once() {
     let of = |what: &str| asked.iter().filter(|one| one.target.contains(what)).count();
     assert_eq!((of("/blobs/"), of("/manifests/")), (DIGESTS, PACKAGES));
 
+    let kept = files(&folder.path().join("cache/registry"));
     let started = Instant::now();
     let gateway = builder.start();
     let warm = started.elapsed();
@@ -68,5 +87,10 @@ async fn of_a_thousand_packages_each_digest_is_pulled_once() {
     // A question for each tag, and nothing is read again.
     assert_eq!(again.len(), PACKAGES);
     assert!(again.iter().all(|one| one.method == http::Method::HEAD));
+    assert_eq!(
+        files(&folder.path().join("cache/registry")),
+        kept,
+        "nothing is written again"
+    );
     eprintln!("{PACKAGES} packages of {DIGESTS} components: {cold:?} with a cold cache, {warm:?} with a warm one");
 }
