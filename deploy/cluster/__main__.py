@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import copies, embedded, ingress, live, node, replicas, services
+from . import copies, embedded, ingress, live, node, replicas, services, updated
 from .image import ROOT, Images
 from .node import Node
 from .services import Services
@@ -56,6 +56,7 @@ def tried(asked: argparse.Namespace, table: Table, cluster: Node) -> int:
         embedded.run(shop, table)
         copies.run(shop, table)
         live.run(shop, table)
+        updated.run(shop, table, asked.gateway)
         embedded.end(shop)
     if missing := services.lacks():
         print(f"the overlay is left out: {missing}")

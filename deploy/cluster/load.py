@@ -43,13 +43,13 @@ def order(number: int) -> bytes:
 
 
 def call(host: str, port: int, method: str, path: str, body: bytes | None, patience: float, key: str = "") -> tuple:
-    """Status and body of one request on a connection of its own."""
+    """Status, body and `retry-after` of one request on a connection of its own."""
     connection = http.client.HTTPConnection(host, port, timeout=patience)
     try:
         headers = {"idempotency-key": key} if key else {}
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
-        return answer.status, answer.read()
+        return answer.status, answer.read(), answer.getheader("retry-after")
     finally:
         connection.close()
 
@@ -64,19 +64,21 @@ class Load:
         self.numbers: queue.Queue[int | None] = queue.Queue()
         self.lock = threading.Lock()
         self.taken: list[str] = []
-        self.failed: list[str] = []
+        self.failed: list[dict] = []
         self.slowest = 0.0
-        self.asked, self.gaps, self.answered = 0, [], time.monotonic()
+        self.took: list[float] = []
+        self.asked, self.unanswered, self.gaps, self.answered = 0, 0, [], time.monotonic()
 
     def ask(self) -> None:
         """Asks for a page, and notes how long nobody answered: a gap is from one answer to the next."""
         while not self.ended.is_set():
             begun = time.monotonic()
             try:
-                status, _ = call(self.host, self.port, "GET", "/hello", None, ASK_S)
+                status, *_ = call(self.host, self.port, "GET", "/hello", None, ASK_S)
             except (OSError, http.client.HTTPException):
                 status = 0
             self.asked += 1
+            self.unanswered += status != 200
             if status == 200:
                 now = time.monotonic()
                 self.gaps.append((round(now - self.answered, 3), round(time.time(), 3)))
@@ -88,16 +90,22 @@ class Load:
         while (number := self.numbers.get()) is not None:
             key, at = f"{id(self)}-{number}", time.time()
             try:
-                status, body = call(self.host, self.port, "POST", "/c/v1/api/orders", order(number), PATIENCE_S, key)
+                status, body, later = call(
+                    self.host, self.port, "POST", "/c/v1/api/orders", order(number), PATIENCE_S, key
+                )
                 told = body.decode(errors="replace")
             except (OSError, http.client.HTTPException) as error:
-                status, told = 0, repr(error)
+                status, told, later = 0, repr(error), None
+            ended = time.time()
             with self.lock:
-                self.slowest = max(self.slowest, time.time() - at)
+                self.slowest = max(self.slowest, ended - at)
+                self.took.append(ended - at)
                 if status == 202:
                     self.taken.append(json.loads(told)["id"])
                 else:
-                    self.failed.append(f"{at:.3f} {status} {told[:300]}")
+                    self.failed.append(
+                        {"began": at, "ended": ended, "status": status, "retry_after": later, "told": told[:300]}
+                    )
 
     def run(self) -> dict:
         clients = [threading.Thread(target=self.place) for _ in range(CLIENTS if self.rate else 0)]
@@ -118,7 +126,9 @@ class Load:
             "taken": self.taken,
             "failed": self.failed,
             "slowest": self.slowest,
+            "median": sorted(self.took)[len(self.took) // 2] if self.took else 0.0,
             "asked": self.asked,
+            "unanswered": self.unanswered,
             "gap": max([gap for gap, _ in self.gaps] + [time.monotonic() - self.answered]),
         }
 
@@ -133,7 +143,7 @@ def ends(url: str, ids: list[str], patience: float) -> dict:
         status = 0
         while status < FULFILLED:
             try:
-                code, body = call(host, port, "GET", f"/c/v1/api/orders/{each}", None, PATIENCE_S)
+                code, body, _ = call(host, port, "GET", f"/c/v1/api/orders/{each}", None, PATIENCE_S)
                 status = json.loads(body).get("orderStatus", 0) if code == 200 else 0
             except (OSError, http.client.HTTPException, ValueError):
                 status = 0
@@ -143,7 +153,7 @@ def ends(url: str, ids: list[str], patience: float) -> dict:
         counts[{FULFILLED: "fulfilled", REFUNDED: "refunded"}.get(status, "lost")] += 1
     listed: list[str] = []
     for page in range(1, 10_000):
-        _, body = call(host, port, "GET", f"/c/v1/api/fulfillment-orders?size=100&page={page}", None, PATIENCE_S)
+        _, body, _ = call(host, port, "GET", f"/c/v1/api/fulfillment-orders?size=100&page={page}", None, PATIENCE_S)
         here = [each["id"] for each in json.loads(body)]
         listed += here
         if not here:

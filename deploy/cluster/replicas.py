@@ -15,19 +15,22 @@ from .image import SIDECAR
 from .render import dump, find, render, without
 from .services import PASSWORD, POSTGRES, SCHEDULER, Services
 from .shop import Shop
-from .table import Row, Table
+from .table import Row, Table, slowness
 
 WORKLOAD = "deployment/wasmgate"
 
 # Where the sidecar reads its resources: there is no operator here.
 RESOURCES = "/resources"
 
+# The time after which nobody is refused any more, once what was away is back.
+BACK_S = 5.0
+
 DAPR = ("Component", "Subscription", "Resiliency", "Configuration")
 
 
-def objects(shop: Shop) -> list[dict]:
+def objects(shop: Shop, tag: str = "1") -> list[dict]:
     """The overlay's objects as the cluster gets them: Dapr's own in a ConfigMap, the pod as an injector leaves it."""
-    rendered = render(shop.node, "overlays/dapr", "1")
+    rendered = render(shop.node, "overlays/dapr", tag)
     deployment = find(rendered, "Deployment")
     manifests = Manifests("overlays/dapr", rendered)
     token = next(each for each in manifests.container["env"] if each["name"] == "APP_API_TOKEN")
@@ -81,7 +84,12 @@ def run(shop: Shop, table: Table, services: Services, all_cases: bool) -> None:
     for rate in (6, 50):
         for name, happens in (("rollout", rollout), ("pod deleted", deleted)):
             table.attempt(f"overlay, {rate} orders/s: {name}", nobody, partial(disturbed, shop, rate, happens, False))
-    refused = "refusals are 503; 0 acknowledged orders refunded, lost or doubled"
+    case = "overlay, 6 orders/s: packages updated by another image"
+    table.attempt(case, nobody, partial(disturbed, shop, 6, updated, False))
+    refused = (
+        f"refusals are 503 with Retry-After and end ≤ {BACK_S:.0f} s after it is back; "
+        "0 acknowledged orders refunded, lost or doubled"
+    )
     for name, happens in (
         ("sidecar killed", sidecar_killed),
         ("Redis killed and started again", partial(restarted, services=services, name="redis")),
@@ -90,39 +98,66 @@ def run(shop: Shop, table: Table, services: Services, all_cases: bool) -> None:
         table.attempt(f"overlay, 6 orders/s: {name}", refused, partial(disturbed, shop, 6, happens, True))
 
 
-def disturbed(shop: Shop, rate: int, happens: Callable[[Shop], None], refusals: bool, row: Row) -> None:
-    """Orders at a rate while something happens. Without `refusals` none may be seen; with them, 503 alone."""
+def disturbed(shop: Shop, rate: int, happens: Callable[[Shop], float], refusals: bool, row: Row) -> None:
+    """Orders at a rate while something happens, which answers with the time at which it was over. Without `refusals` none
+    may be seen; with them, 503 alone, and soon no more."""
     shop.node.until("two pods that are ready", lambda: shop.settled(2))
     with shop.load(rate) as load:
-        happens(shop)
+        back = happens(shop)
         shop.node.until("two pods that are ready", lambda: shop.settled(2))
+        load.go_on(BACK_S if refusals else 0)
     failed = load.seen["failed"]
     begun = time.monotonic()
     ends = load.orders()
+    slow = slowness()
     row.tell(f"{len(load.seen['taken'])} taken, {len(failed)} failed, {ends}")
-    row.tell(f"the slowest answer after {load.seen['slowest']:.1f} s")
+    row.tell(f"half of the answers within {load.seen['median']:.2f} s, the slowest after {load.seen['slowest']:.1f} s")
+    if slow > 2:
+        row.tell(f"on a machine that is {slow:.0f} times too busy")
     row.tell(f"all orders ended {time.monotonic() - begun:.0f} s later")
-    other = [each for each in failed if not refusals or each.split()[1] != "503"]
+    proper = lambda each: each["status"] == 503 and (each["retry_after"] or "").isdigit()
+    other = [each for each in failed if not (refusals and proper(each))]
     row.need(not other, f"{len(other)} failed, such as {other[:3]}")
+    if refusals and failed:
+        last = max(each["ended"] for each in failed) - back
+        row.tell(f"the last refusal {last:+.1f} s from when it was back")
+        row.need(last <= BACK_S * slow, f"refusals went on for {last:.1f} s")
     row.need(ends["fulfilled"] == len(load.seen["taken"]) and not ends["doubled"], f"acknowledged orders: {ends}")
 
 
-def rollout(shop: Shop) -> None:
+def rollout(shop: Shop) -> float:
     shop.kubectl("rollout", "restart", WORKLOAD)
     shop.ready(WORKLOAD)
+    return time.time()
 
 
-def deleted(shop: Shop) -> None:
+def updated(shop: Shop) -> float:
+    shop.apply(dump(objects(shop, "2")))
+    shop.ready(WORKLOAD)
+    images = {each["image"] for pod in shop.pods() for each in pod["spec"]["containers"]}
+    if not any(image.endswith(":2") for image in images):
+        raise RuntimeError(f"the pods have {images}")
+    return time.time()
+
+
+def deleted(shop: Shop) -> float:
     shop.kubectl("delete", "pod", shop.pods()[0]["metadata"]["name"])
+    return time.time()
 
 
-def sidecar_killed(shop: Shop) -> None:
+def sidecar_killed(shop: Shop) -> float:
     pod = shop.pods()[0]
+    before = shop.restarts()
     os.kill(shop.process(pod, "daprd"), signal.SIGKILL)
-    shop.node.until("a sidecar that was started again", lambda: shop.restarts())
+    shop.node.until("a sidecar that was started again", lambda: shop.restarts() > before)
+    # The kubelet has started it, and it reads its components: it is back when it says so.
+    shop.node.until("two pods that are ready", lambda: shop.settled(2))
+    return time.time()
 
 
-def restarted(shop: Shop, services: Services, name: str) -> None:
+def restarted(shop: Shop, services: Services, name: str) -> float:
     services.kill(name)
     time.sleep(2)
     {"redis": services.redis, "postgres": services.postgres}[name]()
+    shop.node.until(f"{name}, which was started again", lambda: services.answers(name))
+    return time.time()

@@ -42,7 +42,7 @@ class Services:
         )
 
     def postgres(self) -> None:
-        programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
+        programs = self.programs()
         data = self.node.memory / "postgres"
         # PostgreSQL refuses to be root's.
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
@@ -55,6 +55,19 @@ class Services:
             (data / "pg_hba.conf").write_text("host all all 0.0.0.0/0 trust\n")
         self.node.start("postgres", *as_user, programs / "postgres", "-D", data, "-h", ADDRESS, "-k", "", "-p", "5432")
 
+    def answers(self, name: str) -> bool:
+        """Whether it does what it is there for: it may listen while it still reads its data."""
+        command = {
+            "redis": ("redis-cli", "-h", ADDRESS, "-a", PASSWORD, "--no-auth-warning", "PING"),
+            "postgres": (self.programs() / "pg_isready", "-h", ADDRESS, "-p", "5432"),
+        }[name]
+        asked = subprocess.run(self.node.inside(*command), capture_output=True, text=True, check=False)
+        return asked.returncode == 0 and asked.stdout.strip() != "" and "LOADING" not in asked.stdout
+
+    @staticmethod
+    def programs() -> Path:
+        return sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
+
     def kill(self, name: str) -> None:
         """Ends it as a loss of power does."""
         process = self.node.running.pop(name)
@@ -64,7 +77,7 @@ class Services:
 
 def lacks() -> str | None:
     """What is not there that they need, in words."""
-    missing = [name for name in ("redis-server", "setpriv") if not shutil.which(name)]
+    missing = [name for name in ("redis-server", "redis-cli", "setpriv") if not shutil.which(name)]
     if not list(Path("/usr/lib/postgresql").glob("*/bin/postgres")):
         missing.append("postgres")
     return f"there is no {', '.join(missing)}" if missing else None

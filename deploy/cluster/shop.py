@@ -91,6 +91,10 @@ class Load:
         self.command = shop.node.inside(sys.executable, HERE / "load.py", shop.url())
         self.rate = rate
 
+    def go_on(self, seconds: float) -> None:
+        """Keeps the clients at work for so long."""
+        time.sleep(seconds)
+
     def __enter__(self) -> "Load":
         self.process = subprocess.Popen(
             [*self.command, str(self.rate)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
