@@ -153,7 +153,12 @@ impl Error {
     fn from_source(status: StatusCode, source: Box<dyn StdError>) -> Self {
         let problem = Problem::new(status);
         let source = Some(source);
-        Error(Box::new(Inner { problem, source }))
+        let error = Error(Box::new(Inner { problem, source }));
+        match status {
+            // What a call needed is away, and is soon back: RFC 9110, 15.6.4.
+            StatusCode::SERVICE_UNAVAILABLE => error.with_field("retry-after", "1".to_owned()),
+            _ => error,
+        }
     }
 }
 

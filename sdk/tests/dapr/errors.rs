@@ -335,5 +335,6 @@ fn an_unhandled_failure_answers_the_client_without_its_words() {
     });
     let reply = testing::call(&app, Request::get("/"));
     assert_eq!(reply.status(), 503);
+    assert_eq!(reply.header("retry-after"), Some("1"));
     assert!(!reply.text().contains("10.0.0.7"));
 }
