@@ -110,7 +110,10 @@ impl Template {
     /// What its component needs of `[server]`: lines of TOML.
     pub(super) fn server(self) -> &'static str {
         match self {
-            Self::Go => "compile_memory = \"4GiB\"            # what Go makes takes more than the usual 2GiB\n",
+            Self::Go => {
+                "compile_memory = \"4GiB\"            # what Go makes takes more than the usual 2GiB and, on a slow machine, 2m\n\
+                 compile_timeout = \"5m\"\n"
+            }
             _ => "",
         }
     }
