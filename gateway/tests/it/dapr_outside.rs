@@ -60,6 +60,10 @@ fn spellings(path: &str) -> Vec<String> {
         format!("/a/%2e%2e{path}"),
         format!("/.{path}"),
         path.replacen("/", "/%2F", 1),
+        path.to_uppercase(),
+        format!("{path};x"),
+        format!("{};v=1", path.replace('/', ";x/")).replacen(";x", "", 1),
+        format!("/a/..;x{path}"),
     ]
 }
 

@@ -106,6 +106,18 @@ fn a_syntax_error_names_its_file() {
 }
 
 #[test]
+fn brackets_within_each_other_without_end_are_refused_at_once() {
+    let (begin, text) = (std::time::Instant::now(), "[{".repeat(50_000));
+    let all = mistakes(&[("deep.yaml", &format!("kind: {text}"))], false);
+    assert!(
+        all.len() == 1 && all[0].contains("deep.yaml") && all[0].contains("brackets"),
+        "{all:?}"
+    );
+    // It took half a minute.
+    assert!(begin.elapsed().as_secs() < 5, "{:?}", begin.elapsed());
+}
+
+#[test]
 fn a_missing_folder_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let components = Some(folder.path().join("nowhere"));

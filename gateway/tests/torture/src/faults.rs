@@ -6,6 +6,7 @@ mod lane;
 mod machine;
 mod reloads;
 mod sidecar;
+mod spell;
 mod upstream;
 
 use std::{
@@ -32,6 +33,7 @@ use crate::{
 use lane::Lane;
 use machine::Disk;
 use sidecar::Sidecar;
+use spell::{Spell, Waits};
 
 /// Clients at once.
 const LANES: usize = 32;
@@ -75,9 +77,11 @@ pub struct Told {
 struct Run {
     told: Mutex<Told>,
     /// Faults are at work, or were a moment ago.
-    forgiving: AtomicBool,
+    forgiving: Spell,
     /// The sidecar is not there, or was not a moment ago.
-    sidecar_away: AtomicBool,
+    sidecar_away: Spell,
+    /// What the workers of the main gateway waited for a processor.
+    waits: Arc<Waits>,
     over: AtomicBool,
 }
 
@@ -107,8 +111,9 @@ pub async fn run(programs: &Programs, requests: usize, seed: u64) -> Result<Told
     let start = Instant::now();
     let run = Arc::new(Run {
         told: Mutex::default(),
-        forgiving: AtomicBool::new(false),
-        sidecar_away: AtomicBool::new(false),
+        forgiving: Spell::default(),
+        sidecar_away: Spell::default(),
+        waits: Arc::default(),
         over: AtomicBool::new(false),
     });
     run.told.lock().seed = seed;
@@ -118,6 +123,7 @@ pub async fn run(programs: &Programs, requests: usize, seed: u64) -> Result<Told
     let random = || Rng::with_seed(seed);
     let mut faults = JoinSet::new();
     let at = (victim.pid(), victim.address);
+    faults.spawn(Arc::clone(&run.waits).watch(Arc::clone(&run), victim.pid()));
     let room = disk.path().map(Path::to_owned);
     faults.spawn(machine::run(Arc::clone(&run), at, room, random()));
     faults.spawn(reloads::run(

@@ -1,8 +1,8 @@
 //! One client of the long run: it knows what is right, and what it saved.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use fastrand::Rng;
@@ -11,9 +11,14 @@ use tokio::time::timeout;
 use super::{Addresses, KEPT, PATIENCE, Run};
 use crate::http1::Client;
 
+/// An answer that took so long may be wrong because of the machine.
+const LONG: Duration = Duration::from_secs(1);
+
 /// A client.
 pub(super) struct Lane {
     run: Arc<Run>,
+    /// When the latest request was sent.
+    begun: Instant,
     random: Rng,
     /// The gateway with everything in it.
     main: Shelf,
@@ -42,6 +47,7 @@ impl Lane {
         let key = format!("lane-{seed}-{lane}");
         Self {
             run: Arc::clone(run),
+            begun: Instant::now(),
             random: Rng::with_seed(seed.wrapping_mul(1000) + lane),
             main: Shelf::new(Client::new(addresses.main), key.clone()),
             beside: Shelf::new(Client::new(addresses.beside), key),
@@ -149,6 +155,7 @@ impl Lane {
 
     /// The answer to a request; none if there is none, which is told.
     async fn answer(&mut self, is_beside: bool, name: &str, request: &[u8]) -> Option<(u16, Vec<u8>)> {
+        self.begun = Instant::now();
         let client = &mut self.shelf(is_beside).client;
         let answer = timeout(PATIENCE, client.ask(request)).await;
         let told = match &answer {
@@ -259,14 +266,22 @@ impl Lane {
 
     /// Tells what is wrong, unless it may be so while there are faults and there are some.
     fn wrong(&self, is_beside: bool, what: String, forgivable: bool) {
-        let forgiving = if is_beside {
+        let spell = if is_beside {
             &self.run.sidecar_away
         } else {
             &self.run.forgiving
         };
-        if forgivable && forgiving.load(Ordering::Relaxed) {
+        if forgivable && spell.has_met(self.begun) {
             return;
         }
+        let took = self.begun.elapsed();
+        let what = match took >= LONG {
+            true => {
+                let waited = self.run.waits.since(self.begun);
+                format!("{what} after {took:.1?}, in which the gateway's workers waited {waited:.1?} for a processor")
+            }
+            false => what,
+        };
         self.run.wrong(what);
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn run(run: Arc<Run>, (pid, address): (u32, SocketAddr), disk: 
     };
     while !run.over.load(Ordering::Relaxed) {
         sleep(Duration::from_millis(random.u64(3000..6000))).await;
-        run.forgiving.store(true, Ordering::Relaxed);
+        run.forgiving.begin();
         for _ in 0..random.u32(1..4) {
             let time = Duration::from_millis(random.u64(50..400));
             let kind = match random.u8(0..3) {
@@ -50,7 +50,7 @@ pub(super) async fn run(run: Arc<Run>, (pid, address): (u32, SocketAddr), disk: 
             }
         }
         sleep(FORGIVEN).await;
-        run.forgiving.store(false, Ordering::Relaxed);
+        run.forgiving.end();
     }
 }
 

@@ -57,7 +57,7 @@ impl Sidecar {
             if run.over.load(Ordering::Relaxed) {
                 return self;
             }
-            run.sidecar_away.store(true, Ordering::Relaxed);
+            run.sidecar_away.begin();
             self.process.kill();
             sleep(Duration::from_millis(random.u64(0..1500))).await;
             match Victim::start(&self.setup).await {
@@ -73,7 +73,7 @@ impl Sidecar {
                 ));
                 return self;
             }
-            run.sidecar_away.store(false, Ordering::Relaxed);
+            run.sidecar_away.end();
             count(&run, "sidecar");
         }
     }
