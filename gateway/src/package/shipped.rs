@@ -46,8 +46,8 @@ pub(super) fn find(
         .map_err(|error| error.to_string())
 }
 
-/// The code of a component that was just made for such an engine, to be pushed with it. The images behind it on disk are
-/// left away: they are made of the component wherever that is registered.
+/// The code of a component that was just made for such an engine, to be pushed with it. The images behind it on disk
+/// are left away: they are made of the component wherever that is registered.
 ///
 /// # Errors
 /// When it cannot be read any more.

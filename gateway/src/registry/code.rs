@@ -19,7 +19,6 @@ use super::{
     exchange::Exchange,
     lookup,
     manifest::{Blob, Descriptor, MANIFEST, Manifest},
-    pull::Pulled,
     push::{asked, blob},
     retry::{self, Retries},
     store::Store,
@@ -175,19 +174,20 @@ pub(super) async fn push(
     }
 }
 
-/// The code of what was pulled that fits, as a file that nobody else can reach; `None` if there is none.
+/// The code that fits of these manifests, beside a component, as a file that nobody else can reach; `None` if there is
+/// none.
 ///
 /// # Errors
 /// When it cannot be had, or is other than its digest says.
 pub(super) async fn pull(
     exchange: &Exchange<'_>,
     store: &Store,
-    pulled: &Pulled,
+    (component, code): (&Reference, &[Sha256Digest]),
     wanted: &CodeFor,
 ) -> Result<Option<File>, RegistryError> {
     let patience = exchange.transport().patience().lookup;
-    let looking = first_fitting(exchange, store, pulled, wanted);
-    let looked = lookup::within(patience, &pulled.reference, "a lookup of code", looking);
+    let looking = first_fitting(exchange, store, (component, code), wanted);
+    let looked = lookup::within(patience, component, "a lookup of code", looking);
     let Some((reference, blob)) = looked.await? else {
         return Ok(None);
     };
@@ -203,12 +203,12 @@ pub(super) async fn pull(
 async fn first_fitting(
     exchange: &Exchange<'_>,
     store: &Store,
-    pulled: &Pulled,
+    (component, code): (&Reference, &[Sha256Digest]),
     wanted: &CodeFor,
 ) -> Result<Option<(Reference, Blob)>, RegistryError> {
     let mut failed = None;
-    for digest in &pulled.code {
-        let reference = pulled.reference.pinned(*digest);
+    for digest in code {
+        let reference = component.pinned(*digest);
         match fitting(exchange, store, &reference, wanted).await {
             Ok(Some(blob)) => return Ok(Some((reference, blob))),
             Ok(None) => {}

@@ -39,7 +39,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{
-    config::{Config, PackageConfig, Reference, RegistryConfig, Source, VerifyKey},
+    config::{Config, PackageConfig, Reference, RegistryConfig, Sha256Digest, Source, VerifyKey},
     metrics::Metrics,
 };
 use exchange::Exchange;
@@ -50,7 +50,7 @@ pub use code::Code;
 pub(crate) use code::CodeFor;
 pub use error::RegistryError;
 pub(crate) use pull::Pulled;
-pub use push::{Beside, Pushed};
+pub use push::Pushed;
 pub(crate) use uses::Needed;
 
 #[cfg(test)]
@@ -231,7 +231,8 @@ impl Registry {
         let config = self.pulling.load_full();
         run(async {
             let exchange = Exchange::new(&config);
-            code::pull(&exchange, &self.store, pulled, wanted).await
+            let of = (&pulled.reference, pulled.code.as_slice());
+            code::pull(&exchange, &self.store, of, wanted).await
         })
     }
 
@@ -258,6 +259,17 @@ fn wanted(config: &RegistryConfig, package: &PackageConfig) -> Option<Wanted> {
     })
 }
 
+/// What is pushed besides a component.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// Annotations of its manifest.
+    pub annotations: Vec<(String, String)>,
+    /// Its compiled code.
+    pub code: Option<Code>,
+    /// Compiled code that was pushed before, by the digests of its manifests.
+    pub known_code: Vec<Sha256Digest>,
+}
+
 /// Pushes the component in a file under a tag, and what goes with it.
 ///
 /// # Errors
@@ -275,7 +287,22 @@ pub fn push(
         .map_err(unreadable)?;
     run(async {
         let exchange = Exchange::new(config);
-        push::push(&exchange, reference, component.into(), made, beside).await
+        let Beside {
+            mut annotations,
+            code,
+            known_code: mut all_code,
+        } = beside;
+        if let Some(code) = code {
+            let digest = code::push(&exchange, reference, code).await?;
+            all_code.retain(|known| *known != digest);
+            all_code.push(digest);
+        }
+        annotations.extend(code::named(&all_code));
+        let pushed = push::push(&exchange, reference, component.into(), made, annotations).await?;
+        Ok(Pushed {
+            code: all_code,
+            ..pushed
+        })
     })
 }
 

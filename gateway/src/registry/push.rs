@@ -8,7 +8,6 @@ use http::{Method, StatusCode, Uri, header};
 use super::{
     artifact::Artifact,
     auth::Scope,
-    code::{self, Code},
     error::RegistryError,
     exchange::Exchange,
     manifest::MANIFEST,
@@ -28,17 +27,6 @@ pub struct Pushed {
     pub code: Vec<Sha256Digest>,
 }
 
-/// What is pushed besides the component.
-#[derive(Debug, Default)]
-pub struct Beside {
-    /// Annotations of its manifest.
-    pub annotations: Vec<(String, String)>,
-    /// Its compiled code.
-    pub code: Option<Code>,
-    /// Compiled code that was pushed before, by the digests of its manifests.
-    pub known_code: Vec<Sha256Digest>,
-}
-
 /// Pushes a component that was `made` then under a tag.
 ///
 /// # Errors
@@ -48,19 +36,8 @@ pub(super) async fn push(
     reference: &Reference,
     component: Bytes,
     made: SystemTime,
-    beside: Beside,
+    annotations: Vec<(String, String)>,
 ) -> Result<Pushed, RegistryError> {
-    let Beside {
-        mut annotations,
-        code,
-        known_code: mut all_code,
-    } = beside;
-    if let Some(code) = code {
-        let digest = code::push(exchange, reference, code).await?;
-        all_code.retain(|known| *known != digest);
-        all_code.push(digest);
-    }
-    annotations.extend(code::named(&all_code));
     let artifact = Artifact::new(reference, &component, made, annotations)?;
     blob(exchange, reference, component, &artifact.component).await?;
     blob(
@@ -87,7 +64,7 @@ pub(super) async fn push(
     Ok(Pushed {
         reference: reference.pinned(artifact.digest),
         component: artifact.component,
-        code: all_code,
+        code: Vec::new(),
     })
 }
 

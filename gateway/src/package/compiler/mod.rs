@@ -111,8 +111,8 @@ impl Compiler {
         })
     }
 
-    /// Does other work that makes the code that goes by the name `key`; `None` if it was being made by somebody else, who
-    /// is done.
+    /// Does other work that makes the code that goes by the name `key`; `None` if somebody else was making it, who is
+    /// done.
     ///
     /// # Errors
     /// With the error of whoever did it.
