@@ -50,6 +50,7 @@ mod error;
 mod events;
 mod fields;
 pub mod files;
+mod frozen_map;
 mod host;
 mod into_response;
 mod json_path;
@@ -63,6 +64,7 @@ mod precondition;
 mod request;
 mod response;
 mod router;
+mod start_up;
 mod stream;
 #[cfg(all(feature = "testing", not(target_family = "wasm")))]
 pub mod testing;
@@ -78,6 +80,7 @@ pub use error::{Error, OpaqueError};
 pub use events::{Event, EventWriter};
 #[doc(inline)]
 pub use files::files;
+pub use frozen_map::FrozenMap;
 pub use http::{self, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 pub use into_response::{Html, IntoHeaders, IntoResponse, Json, Redirect};
 pub use layer::Next;
@@ -118,6 +121,14 @@ fn log(message: &str) {
 
     // Nobody is left to tell when stderr is gone.
     let _ = std::io::stderr().write_all(format!("{message}\n").as_bytes());
+}
+
+/// For the expansion of [`init!`] only.
+#[doc(hidden)]
+pub mod __private_init {
+    pub use crate::start_up::Keep;
+    #[cfg(target_family = "wasm")]
+    pub use crate::start_up::{WORLD, WORLD_BYTES};
 }
 
 /// For the expansion of [`serve!`] only.

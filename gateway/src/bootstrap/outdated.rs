@@ -44,6 +44,9 @@ impl Outdated {
             if !serving.any(|package| package.registered.as_ref().is_some_and(is_used)) && is_younger(path, self.since)
             {
                 oldest.code.discard();
+                if let Some(snapshot) = oldest.snapshot {
+                    snapshot.discard();
+                }
             }
         }
     }

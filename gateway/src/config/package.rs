@@ -47,6 +47,8 @@ pub struct PackageConfig {
     pub compiled: bool,
     /// The engine it is to run in; `None` for the one that suits its component.
     pub engine: Option<EngineKind>,
+    /// Its start-up is done once, when it is registered, and kept.
+    pub snapshot: bool,
     /// The guest's environment, in the order of names.
     pub env: Vec<(String, String)>,
     /// The origins that the guest may send requests to.
@@ -160,6 +162,7 @@ const KEYS: [&str; 13] = [
     "verify",
     "compiled",
     "engine",
+    "snapshot",
     "env",
     "outbound",
     "tls",
@@ -185,6 +188,7 @@ impl PackageConfig {
             verify,
             compiled,
             engine,
+            snapshot,
             env,
             outbound,
             tls,
@@ -199,6 +203,7 @@ impl PackageConfig {
             && *verify == other.verify
             && *compiled == other.compiled
             && *engine == other.engine
+            && *snapshot == other.snapshot
             && *env == other.env
             && *outbound == other.outbound
             && *tls == other.tls
@@ -264,6 +269,7 @@ impl PackageConfig {
         let limits = limits.overridden_in(section);
         let rate_limit = rate_limit::read(section);
         let grants = grants::read(section, quotas);
+        let snapshot = section.flag("snapshot").unwrap_or(false);
         let engine = section.parsed("engine", AUTO_ENGINE, engine).flatten();
         Some(Self {
             name: name?,
@@ -275,6 +281,7 @@ impl PackageConfig {
             verify,
             compiled,
             engine,
+            snapshot,
             env,
             outbound,
             tls,

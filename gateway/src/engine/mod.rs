@@ -21,7 +21,7 @@ mod pool;
 mod share;
 mod world;
 
-use wasmtime::{Config, Engine, WasmBacktraceDetails};
+use wasmtime::{Config, Engine, OptLevel, WasmBacktraceDetails};
 
 pub use choice::Choice;
 pub(crate) use collector::EngineCollector;
@@ -201,6 +201,16 @@ fn compiling(id: EngineId) -> wasmtime::Result<Config> {
         EngineKind::CopyOnWrite => {}
     }
     Ok(config)
+}
+
+/// An engine in which the start-up of a component runs once, so that its code need not be good.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn for_start_ups() -> wasmtime::Result<Engine> {
+    let mut config = common(World::Proxy);
+    config.cranelift_opt_level(OptLevel::None);
+    Engine::new(&config)
 }
 
 /// The settings that the engines for a world have in common.

@@ -24,6 +24,7 @@ struct Key {
     engine: Option<EngineKind>,
     pinned: Option<Sha256Digest>,
     memory: u64,
+    snapshot: bool,
 }
 
 impl Batch {
@@ -47,6 +48,7 @@ impl Batch {
             engine: package.engine,
             pinned: package.sha256,
             memory: package.limits.memory,
+            snapshot: package.snapshot,
         };
         // Not under the lock: others are not to wait for a compiler.
         let known = self.0.lock().get(&key).cloned();

@@ -8,6 +8,7 @@ use wasmtime::component::{Component, types::ComponentItem};
 use super::{
     PackageError,
     compiler::Uncompiled,
+    snapshot::NoSnapshot,
     survey::Start,
     world::{Version, version},
 };
@@ -152,10 +153,20 @@ pub(super) fn not_compiled(why: Uncompiled, path: &Path) -> PackageError {
     let own = path.to_owned();
     match why {
         Uncompiled::Wrong(what) => refused(what, path),
+        Uncompiled::NoSnapshot(why) => no_snapshot(why, path),
         Uncompiled::Time(limit) => PackageError::CompileTime { path: own, limit },
         Uncompiled::Memory(limit) => PackageError::CompileMemory { path: own, limit },
         Uncompiled::Broken(error) => PackageError::CompilerBroken { path: own, error },
         Uncompiled::Machine(error) => PackageError::NoCompiler { path: own, error },
+    }
+}
+
+/// Tells why a start-up cannot be kept.
+pub(super) fn no_snapshot(error: NoSnapshot, path: &Path) -> PackageError {
+    PackageError::Snapshot {
+        path: path.to_owned(),
+        why: error.why,
+        what: error.what,
     }
 }
 

@@ -4,6 +4,8 @@ use std::{io, path::PathBuf, time::Duration};
 
 use wasmgate_common::{Code, Diagnostic, NotPrivate};
 
+use super::snapshot::Why;
+
 /// A package that cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
@@ -145,6 +147,16 @@ pub enum PackageError {
         /// The limit, with both numbers.
         what: String,
     },
+    /// No snapshot can be taken of the component.
+    #[error("no snapshot can be taken of {}: {what}", path.display())]
+    Snapshot {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// The kind of reason.
+        why: Why,
+        /// How the component shows it.
+        what: String,
+    },
     /// Compiling the component takes longer than it may.
     #[error("{} takes longer than {} to compile (`[server] compile_timeout`)", path.display(), humantime::format_duration(*limit))]
     CompileTime {
@@ -243,6 +255,7 @@ impl PackageError {
                 Code::NotAComponent
             }
             Self::Invalid { .. } | Self::CompilerBroken { .. } => Code::InvalidComponent,
+            Self::Snapshot { .. } => Code::NoSnapshot,
             Self::OtherWasi { .. }
             | Self::Draft { .. }
             | Self::TwoWorlds { .. }
@@ -305,6 +318,7 @@ impl PackageError {
                 "the gateway starts itself as its compiler, by `/proc/self/exe`: it must be allowed to start processes, and have memory and room in its cache folder"
             }
             Self::Memory { .. } => "raise `memory` in the package's `limits`, or in `[limits]`",
+            Self::Snapshot { why, .. } => why.help(),
             Self::Beyond { .. } => {
                 "make it of fewer or smaller parts: these limits protect the other packages, and no key changes them"
             }

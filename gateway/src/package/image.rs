@@ -14,7 +14,11 @@ use std::{
 use rustix::param::page_size;
 use wasmparser::{BinaryReader, BinaryReaderError, Data, DataKind, MemoryType, Operator, Parser, Payload, TypeRef};
 
-use super::{cache::CompiledCode, survey::Survey};
+use super::{
+    binary::{COMPONENT, CORE_MODULE, DATA, leb128, rewrite, sections},
+    cache::CompiledCode,
+    survey::Survey,
+};
 use crate::engine::{self, ImagedMemory, Images};
 
 /// Data of one memory from which on it is made an image: less is copied faster than a slot of its own is worth.
@@ -31,14 +35,6 @@ const MOST_NESTED: usize = 16;
 
 /// Bytes of a page of a memory that says no other size.
 const WASM_PAGE_BYTES: u64 = 1 << 16;
-
-/// The length of the preamble of a module or component.
-const PREAMBLE_BYTES: usize = 8;
-
-/// Sections of a component that hold a module and a component, and that of a module that holds data.
-const CORE_MODULE: u8 = 1;
-const COMPONENT: u8 = 4;
-const DATA: u8 = 11;
 
 /// A component whose data is in images.
 #[derive(Debug)]
@@ -233,30 +229,6 @@ impl Memory {
     }
 }
 
-/// A section: its number, and where its contents are.
-struct Section {
-    id: u8,
-    contents: Range<usize>,
-}
-
-/// The sections of a module or component at the beginning of `bytes`.
-fn sections(bytes: &[u8]) -> Result<Vec<Section>, BinaryReaderError> {
-    let mut reader = BinaryReader::new(bytes, 0);
-    reader.read_bytes(PREAMBLE_BYTES)?;
-    let mut sections = Vec::new();
-    while !reader.eof() {
-        let id = reader.read_u8()?;
-        let length = usize::try_from(reader.read_var_u32()?).unwrap_or(usize::MAX);
-        let start = reader.original_position();
-        reader.read_bytes(length)?;
-        sections.push(Section {
-            id,
-            contents: start..start + length,
-        });
-    }
-    Ok(sections)
-}
-
 /// Reads the modules of a component that begins at `at` in all.
 fn collect(component: &[u8], at: usize, depth: usize, modules: &mut Vec<Module>) -> Result<(), BinaryReaderError> {
     for section in sections(component)? {
@@ -360,31 +332,11 @@ fn without(component: &[u8], at: usize, emptied: &BTreeMap<usize, Vec<u32>>) -> 
     })
 }
 
-/// A module or component with other contents for some of its sections.
-fn rewrite(
-    bytes: &[u8],
-    mut change: impl FnMut(&Section, &[u8]) -> Result<Option<Vec<u8>>, BinaryReaderError>,
-) -> Result<Vec<u8>, BinaryReaderError> {
-    let mut out = bytes.get(..PREAMBLE_BYTES).unwrap_or_default().to_vec();
-    for section in sections(bytes)? {
-        let contents = bytes.get(section.contents.clone()).unwrap_or_default();
-        let changed = change(&section, contents)?;
-        let contents = changed.as_deref().unwrap_or(contents);
-        out.push(section.id);
-        leb128(&mut out, contents.len());
-        out.extend_from_slice(contents);
-    }
-    Ok(out)
-}
-
 /// A data section without the data of some memories.
 fn empty(section: &[u8], memories: &[u32]) -> Result<Vec<u8>, BinaryReaderError> {
     let segments = wasmparser::DataSectionReader::new(BinaryReader::new(section, 0))?;
     let mut out = Vec::new();
-    leb128(
-        &mut out,
-        usize::try_from(segments.count()).unwrap_or(usize::MAX),
-    );
+    leb128(&mut out, segments.count().into());
     for segment in segments {
         let segment = segment?;
         match &segment.kind {
@@ -402,24 +354,11 @@ fn empty(section: &[u8], memories: &[u32]) -> Result<Vec<u8>, BinaryReaderError>
     Ok(out)
 }
 
-/// Writes an unsigned number as WebAssembly does: seven bits a byte, the lowest first.
-fn leb128(out: &mut Vec<u8>, mut number: usize) {
-    loop {
-        let [low, ..] = number.to_le_bytes();
-        number >>= 7;
-        if number == 0 {
-            out.push(low & 0x7F);
-            return;
-        }
-        out.push(low | 0x80);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use wasmtime::{Config, Engine, Instance, Module, Store};
 
-    use super::*;
+    use super::{super::binary::PREAMBLE_BYTES, *};
 
     const LARGE: usize = 200_000;
 
@@ -541,7 +480,7 @@ mod tests {
         for _ in 0..1000 {
             let mut outer = deep[..PREAMBLE_BYTES].to_vec();
             outer.push(COMPONENT);
-            leb128(&mut outer, deep.len());
+            leb128(&mut outer, deep.len() as u64);
             outer.extend(&deep);
             deep = outer;
         }

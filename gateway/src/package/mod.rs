@@ -6,6 +6,7 @@
 mod adapt;
 mod adapted;
 mod batch;
+mod binary;
 mod cache;
 mod check;
 pub(crate) mod compiler;
@@ -17,6 +18,7 @@ mod lease;
 mod loader;
 mod recompile;
 mod shipped;
+mod snapshot;
 mod survey;
 mod world;
 

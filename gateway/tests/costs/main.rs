@@ -1,5 +1,6 @@
 //! The costs of one request in things that do not depend on the machine: allocations, page faults, system calls and
-//! instructions, for hello in WASI 0.2 and 0.3 and for reading a key of a state store.
+//! instructions, for hello in WASI 0.2 and 0.3, for reading a key of a state store, and for a package behind a snapshot of
+//! its start-up, which takes milliseconds.
 //!
 //! The figures on record are in `recorded.toml`. A measure that grew beyond its tolerance fails the test by name; set
 //! `RECORD_COSTS=1` to put today's figures on record. System calls need `strace` and instructions `valgrind`; where a
@@ -29,7 +30,7 @@ pub(crate) struct Scenario {
     pub(crate) target: &'static str,
 }
 
-const SCENARIOS: [Scenario; 3] = [
+const SCENARIOS: [Scenario; 4] = [
     Scenario {
         name: "hello",
         target: "/hello",
@@ -41,6 +42,10 @@ const SCENARIOS: [Scenario; 3] = [
     Scenario {
         name: "state-get",
         target: "/calls-out?to=http://localhost:3500/v1.0/state/statestore/key",
+    },
+    Scenario {
+        name: "snapshot",
+        target: "/starts-up?n=1000",
     },
 ];
 
@@ -94,6 +99,9 @@ source = "{p3_hello}"
 [package.calls-out]
 source = "{calls_out}"
 dapr = {{ state = ["statestore"] }}
+[package.starts-up]
+source = "{starts_up}"
+snapshot = true
 [[route]]
 path = "/hello"
 package = "hello"
@@ -103,6 +111,9 @@ package = "p3-hello"
 [[route]]
 path = "/calls-out"
 package = "calls-out"
+[[route]]
+path = "/starts-up"
+package = "starts-up"
 "#,
         cache = Path::new(env!("CARGO_TARGET_TMPDIR"))
             .join("costs-compiled")
@@ -110,6 +121,7 @@ package = "calls-out"
         hello = guest("hello"),
         p3_hello = guest("p3_hello"),
         calls_out = guest("calls_out"),
+        starts_up = guest("starts_up"),
     );
     std::fs::write(folder.join("wasmgate.toml"), text).unwrap();
 }

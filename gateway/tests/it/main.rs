@@ -84,6 +84,7 @@ mod services;
 mod serving;
 mod slots;
 mod slow_readers;
+mod snapshots;
 mod streaming;
 mod tls;
 mod unfit_packages;

@@ -3,6 +3,7 @@
 mod answers;
 mod bodies;
 mod calls;
+mod images;
 mod limits;
 mod world;
 

@@ -47,6 +47,8 @@ pub enum Code {
     WrongWorld,
     /// `component-too-large`: a package's component needs more than one may have.
     ComponentTooLarge,
+    /// `no-snapshot`: the start-up of a package's component cannot be kept.
+    NoSnapshot,
     /// `not-built`: a package's build command failed, or did not make its file.
     NotBuilt,
     /// `cache-unusable`: compiled code cannot be kept or loaded.
@@ -65,7 +67,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::FileMissing,
         Self::FileUnreadable,
         Self::FileTooLong,
@@ -86,6 +88,7 @@ impl Code {
         Self::InvalidComponent,
         Self::WrongWorld,
         Self::ComponentTooLarge,
+        Self::NoSnapshot,
         Self::NotBuilt,
         Self::CacheUnusable,
         Self::DataUnusable,
@@ -118,6 +121,7 @@ impl Code {
             Self::InvalidComponent => "invalid-component",
             Self::WrongWorld => "wrong-world",
             Self::ComponentTooLarge => "component-too-large",
+            Self::NoSnapshot => "no-snapshot",
             Self::NotBuilt => "not-built",
             Self::CacheUnusable => "cache-unusable",
             Self::DataUnusable => "data-unusable",

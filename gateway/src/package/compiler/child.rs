@@ -10,7 +10,7 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, getppid, setrlimit};
 
-use super::{BROKEN, COMMAND, Task, WRONG};
+use super::{super::snapshot, BROKEN, COMMAND, NO_SNAPSHOT, Task, WRONG};
 use crate::{engine, package::adapt};
 
 /// The work of one compiler.
@@ -75,14 +75,16 @@ impl Work {
         let made = match self.task {
             Task::Adapt => adapt::component(&source).map_err(|error| (WRONG, error))?,
             Task::Compile(id) => {
-                rayon::ThreadPoolBuilder::new()
-                    .num_threads(self.threads)
-                    .build_global()
-                    .map_err(|error| broken(&error))?;
+                self.threads().map_err(|error| broken(&error))?;
                 let engine = engine::for_compiling(id).map_err(|error| (BROKEN, format!("{error:#}")))?;
                 engine
                     .precompile_component(&source)
                     .map_err(|error| (WRONG, format!("{error:#}")))?
+            }
+            Task::StartUp(limits) => {
+                self.threads().map_err(|error| broken(&error))?;
+                let engine = engine::for_start_ups().map_err(|error| (BROKEN, format!("{error:#}")))?;
+                snapshot::take(&source, &engine, limits).map_err(|error| (NO_SNAPSHOT, error.to_string()))?
             }
         };
         // Without the buffer of standard output, which looks for the ends of lines.
@@ -90,6 +92,13 @@ impl Work {
         output
             .and_then(|output| File::from(output).write_all(&made))
             .map_err(|error| broken(&error))
+    }
+
+    /// Has compilers in this process take as many threads as it may.
+    fn threads(&self) -> Result<(), rayon::ThreadPoolBuildError> {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .build_global()
     }
 
     /// Takes the limits upon this process, and ends with the gateway.

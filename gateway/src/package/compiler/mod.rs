@@ -22,6 +22,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::snapshot::{NoSnapshot, SnapshotLimits};
 use once::Once;
 
 pub use child::compiler_process;
@@ -34,6 +35,8 @@ const COMMAND: &str = "compile-component";
 /// Its exit codes besides 0: the component is wrong (`EX_DATAERR` in sysexits.h), and the machine or the gateway is
 /// (`EX_OSERR`). What it says then is the error.
 const WRONG: u8 = 65;
+/// The same: its start-up is wrong (`EX_SOFTWARE`).
+const NO_SNAPSHOT: u8 = 70;
 const BROKEN: u8 = 71;
 
 /// The most of what it says that is read: a compiler's error is a few lines.
@@ -55,6 +58,8 @@ pub fn compile_in_processes_of(program: PathBuf) {
 pub(super) enum Uncompiled {
     /// The compiler's word on the component.
     Wrong(String),
+    /// Its start-up cannot be kept.
+    NoSnapshot(NoSnapshot),
     /// It took too long.
     Time(Duration),
     /// It took too many bytes.
@@ -124,6 +129,11 @@ impl Compiler {
         self.once.run(key, work)
     }
 
+    /// What a start-up may take where an instance may have so many bytes of memory.
+    pub(super) fn start_up(&self, memory: u64) -> SnapshotLimits {
+        SnapshotLimits::new(memory, self.limits.time)
+    }
+
     fn run(&self, task: Task, source: &[u8], threads: usize) -> Result<File, Uncompiled> {
         let machine = |error: io::Error| Uncompiled::Machine(error.to_string());
         let code = tempfile::tempfile_in(&self.directory).map_err(machine)?;
@@ -146,7 +156,7 @@ impl Compiler {
         let [kind, world] = task.words();
         Command::new(program)
             .arg0("wasmgate")
-            .args([COMMAND, kind])
+            .args([COMMAND, kind.as_str()])
             .args(numbers.map(|number| number.to_string()))
             .arg(world)
             // Nothing of the gateway's is its business; mimalloc is not to take a gigabyte ahead, which would count.
@@ -193,6 +203,10 @@ impl Compiler {
         }
         Err(match (code, status.signal()) {
             (Some(WRONG), _) => Uncompiled::Wrong(said),
+            (Some(NO_SNAPSHOT), _) => match NoSnapshot::parse(&said) {
+                Some(why) => Uncompiled::NoSnapshot(why),
+                None => Uncompiled::Broken(said),
+            },
             (Some(BROKEN), _) => Uncompiled::Machine(said),
             (_, Some(SIGXCPU)) => Uncompiled::Time(self.limits.time),
             _ => {

@@ -1,9 +1,15 @@
 //! What a compiler's process is to do.
 
+use std::time::Duration;
+
+use super::super::snapshot::SnapshotLimits;
 use crate::engine::{EngineId, EngineKind, World};
 
 /// The words for making a component of a module: what comes of it is for no engine.
 const ADAPT: [&str; 2] = ["adapt", "wasi:cli/command@0.2"];
+
+/// The word for running a component's start-up, before what that may take.
+const START_UP: &str = "start-up";
 
 /// One task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,14 +18,20 @@ pub(in crate::package) enum Task {
     Compile(EngineId),
     /// To make a component of a program of WASI 0.1.
     Adapt,
+    /// To make a component as its start-up leaves it.
+    StartUp(SnapshotLimits),
 }
 
 impl Task {
     /// It as arguments of a process.
-    pub(super) fn words(self) -> [&'static str; 2] {
+    pub(super) fn words(self) -> [String; 2] {
         match self {
-            Self::Compile(id) => [id.kind.name(), id.world.name()],
-            Self::Adapt => ADAPT,
+            Self::Compile(id) => [id.kind.name(), id.world.name()].map(str::to_owned),
+            Self::Adapt => ADAPT.map(str::to_owned),
+            Self::StartUp(SnapshotLimits { memory, time }) => [
+                START_UP.to_owned(),
+                format!("{memory}/{}", time.as_millis()),
+            ],
         }
     }
 
@@ -29,6 +41,13 @@ impl Task {
             return Some(Self::Adapt);
         }
         let [kind, world] = words;
+        if kind == START_UP {
+            let (memory, milliseconds) = world.split_once('/')?;
+            return Some(Self::StartUp(SnapshotLimits {
+                memory: memory.parse().ok()?,
+                time: Duration::from_millis(milliseconds.parse().ok()?),
+            }));
+        }
         let kinds = [EngineKind::Pool, EngineKind::CopyOnWrite];
         Some(Self::Compile(EngineId {
             kind: kinds.into_iter().find(|known| known.name() == kind)?,
@@ -47,8 +66,13 @@ mod tests {
             let kind = EngineKind::Pool;
             Task::Compile(EngineId { kind, world })
         });
-        for task in compile.into_iter().chain([Task::Adapt]) {
-            assert_eq!(Task::read(task.words()), Some(task));
+        let start_up = Task::StartUp(SnapshotLimits {
+            memory: 1 << 20,
+            time: Duration::from_millis(1500),
+        });
+        for task in compile.into_iter().chain([Task::Adapt, start_up]) {
+            let [one, two] = &task.words();
+            assert_eq!(Task::read([one, two]), Some(task));
         }
         assert_eq!(Task::read(["make", "coffee"]), None);
     }

@@ -10,6 +10,7 @@ use crate::{
     BodyWriter, Error, HeaderMap, Method, Response, Router,
     answer::AnswerKind,
     fields::{Fields, entries},
+    start_up,
     stream::{Payload, Trailers},
 };
 
@@ -17,7 +18,11 @@ use crate::{
 pub fn serve(app: fn() -> Router, request: IncomingRequest, outparam: ResponseOutparam) {
     let request = Incoming::request(request);
     let to_head = *request.method() == Method::HEAD;
-    let response = match app().dispatch(request).0 {
+    let answer = match start_up::kept() {
+        Some(app) => app.dispatch(request),
+        None => app().dispatch(request),
+    };
+    let response = match answer.0 {
         AnswerKind::Ready(response) => response,
         AnswerKind::Future(future) => block_on(future),
     };

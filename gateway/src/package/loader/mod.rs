@@ -1,5 +1,7 @@
 //! From bytes to compiled code to something that can be instantiated.
 
+mod snapshots;
+
 use std::{
     collections::BTreeSet,
     fs::{self, File},
@@ -11,6 +13,7 @@ use std::{
 };
 
 use rayon::ThreadPool;
+use wasmparser::BinaryReaderError;
 use wasmtime::{
     Engine,
     component::{Component, Linker},
@@ -63,6 +66,8 @@ pub struct Registered {
     pub choice: Choice,
     /// Its compiled code.
     pub code: CompiledCode,
+    /// The component as its start-up leaves it, of which its code is made, if it has a snapshot.
+    pub(crate) snapshot: Option<CompiledCode>,
     /// The images behind its code, with which memories begin.
     pub(super) images: ImagePlan,
     /// The slots of the engine that each of its instances takes.
@@ -211,16 +216,46 @@ impl Loader {
             Form::Component => bytes,
             Form::Module => adapted::component(&self.cache, &self.compiler, &bytes, source)?,
         };
-        let invalid = |error: String| PackageError::Invalid {
-            path: source.to_owned(),
-            error,
-        };
-        let survey = Survey::parse(&bytes).map_err(|error| invalid(error.to_string()))?;
+        let survey = read(&bytes, source)?;
         let world = world::of(&survey, package.kind, source)?;
         check::start(&survey.start, package.limits.memory, source)?;
+        let (bytes, snapshot) = if package.snapshot {
+            let (bytes, kept) = self.snapshot(&bytes, package.limits.memory, source)?;
+            (bytes, Some(kept))
+        } else {
+            (bytes, None)
+        };
+        let survey = match snapshot {
+            Some(_) => read(&bytes, source)?,
+            None => survey,
+        };
+        check::start(&survey.start, package.limits.memory, source)?;
+        // What was shipped was made of the component as it came.
+        let shipped = pulled.filter(|_| package.compiled && snapshot.is_none());
+        let made = self.make(&bytes, &survey, (world, wanted), shipped, source)?;
+        Ok(Registered {
+            choice: made.choice,
+            code: made.code,
+            snapshot,
+            images: made.images,
+            slots: slots(world, &survey.start),
+            globals: survey.start.globals,
+            pulled: pulled.cloned(),
+        })
+    }
+
+    /// Sees to it that the code of a component is on disk.
+    fn make(
+        &self,
+        bytes: &[u8],
+        survey: &Survey,
+        (world, wanted): (World, Option<EngineKind>),
+        shipped: Option<&Pulled>,
+        source: &Path,
+    ) -> Result<Made, PackageError> {
         let imaged = match wanted {
             Some(EngineKind::CopyOnWrite) => None,
-            _ => Imaged::of(&bytes, &survey).map_err(|error| invalid(error.to_string()))?,
+            _ => Imaged::of(bytes, survey).map_err(|error| invalid(&error, source))?,
         };
         let choice = self.engines.choose(
             world,
@@ -232,36 +267,37 @@ impl Loader {
         let images = imaged.as_ref().map(Imaged::plan).unwrap_or_default();
         let engine = self.engine(choice.id(), source)?;
         let key = key(engine, &images);
-        let registered = |choice, code| Registered {
-            choice,
-            code,
-            images,
-            slots: slots(world, &survey.start),
-            globals: survey.start.globals,
-            pulled: pulled.cloned(),
-        };
-        if let Some(code) = self.cache.find(&bytes, &key) {
-            self.metrics.cache_hits.inc();
-            return Ok(registered(choice, code));
-        }
-        // Observed when it goes, however that is.
-        let _compiling = self.metrics.compilation.start_timer();
         let work = Work {
             id: choice.id(),
-            bytes: &bytes,
+            bytes,
             imaged: imaged.as_ref(),
             key: &key,
             source,
         };
+        let code = self.code(work, shipped)?;
+        Ok(Made {
+            choice,
+            code,
+            images,
+        })
+    }
+
+    /// The code of a component, compiled if there is none; or what was `shipped` with it.
+    fn code(&self, work: Work<'_>, shipped: Option<&Pulled>) -> Result<CompiledCode, PackageError> {
+        if let Some(code) = self.cache.find(work.bytes, work.key) {
+            self.metrics.cache_hits.inc();
+            return Ok(code);
+        }
+        // Observed when it goes, however that is.
+        let _compiling = self.metrics.compilation.start_timer();
         loop {
-            let shipped = pulled.filter(|_| package.compiled);
             let made = match shipped.and_then(|pulled| self.take_shipped(pulled, work)) {
                 Some(code) => Some(code),
                 None if Compiler::is_apart() => self.compile_apart(work)?,
                 None => Some(self.compile_here(work)?),
             };
-            if let Some(code) = made.or_else(|| self.cache.find(&bytes, &key)) {
-                return Ok(registered(choice, code));
+            if let Some(code) = made.or_else(|| self.cache.find(work.bytes, work.key)) {
+                return Ok(code);
             }
             // Somebody else has compiled it, and refused or lost what came of it: this package has its own try.
         }
@@ -362,8 +398,14 @@ impl Loader {
 
     /// Returns whether code is that of these bytes, and still there.
     fn is_still(&self, known: &Registered, bytes: &[u8], source: &Path) -> Result<bool, PackageError> {
-        let key = key(self.engine(known.choice.id(), source)?, &known.images);
-        Ok(known.code.is_of(bytes, &key) && known.code.check().is_ok())
+        let is_of = match &known.snapshot {
+            Some(snapshot) => snapshot.is_of(bytes, snapshots::KEY),
+            None => {
+                let key = key(self.engine(known.choice.id(), source)?, &known.images);
+                known.code.is_of(bytes, &key)
+            }
+        };
+        Ok(is_of && known.code.check().is_ok())
     }
 
     /// Maps compiled code and resolves its imports.
@@ -472,6 +514,13 @@ impl Loader {
     }
 }
 
+/// Compiled code, and what it was made for.
+struct Made {
+    choice: Choice,
+    code: CompiledCode,
+    images: ImagePlan,
+}
+
 /// A component to compile.
 #[derive(Clone, Copy)]
 struct Work<'a> {
@@ -489,6 +538,17 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn compiled(&self) -> &'a [u8] {
         self.imaged.map_or(self.bytes, |imaged| &imaged.component)
+    }
+}
+
+fn read(bytes: &[u8], source: &Path) -> Result<Survey, PackageError> {
+    Survey::parse(bytes).map_err(|error| invalid(&error, source))
+}
+
+fn invalid(error: &BinaryReaderError, source: &Path) -> PackageError {
+    PackageError::Invalid {
+        path: source.to_owned(),
+        error: error.to_string(),
     }
 }
 

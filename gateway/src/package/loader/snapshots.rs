@@ -1,0 +1,74 @@
+//! Components as their start-up leaves them, kept beside compiled code.
+
+use std::{io::Seek as _, path::Path};
+
+use super::{
+    super::{
+        PackageError,
+        cache::CompiledCode,
+        check,
+        compiler::{Compiler, Task, Uncompiled},
+        snapshot,
+    },
+    Loader,
+};
+use crate::engine;
+
+/// Stands for an engine in the name of what is kept: another version of ours may write it in another way.
+pub(super) const KEY: &str = concat!("snapshot-", env!("CARGO_PKG_VERSION"));
+
+impl Loader {
+    /// A component as its start-up leaves it, and where that is kept. The start-up runs if it is not there yet.
+    ///
+    /// # Errors
+    /// When no snapshot can be taken, or none be kept.
+    pub(super) fn snapshot(
+        &self,
+        bytes: &[u8],
+        memory: u64,
+        source: &Path,
+    ) -> Result<(Vec<u8>, CompiledCode), PackageError> {
+        loop {
+            let kept = match self.cache.find(bytes, KEY) {
+                Some(kept) => Some(kept),
+                None if Compiler::is_apart() => self.take_apart(bytes, memory, source)?,
+                None => Some(self.take_here(bytes, memory, source)?),
+            };
+            // Without any, somebody else has taken it, and it is there now or this package has its own try.
+            let Some(kept) = kept else {
+                continue;
+            };
+            let component = kept.read().map_err(|error| PackageError::Cache {
+                path: kept.path().to_owned(),
+                error,
+            })?;
+            return Ok((component, kept));
+        }
+    }
+
+    /// Has the start-up run in a process of its own; `None` if another package's is the same and has just run.
+    fn take_apart(&self, bytes: &[u8], memory: u64, source: &Path) -> Result<Option<CompiledCode>, PackageError> {
+        let name = self.cache.path(bytes, KEY);
+        let task = Task::StartUp(self.compiler.start_up(memory));
+        let made = self.compiler.make(&name, task, bytes, |mut made| {
+            made.rewind().map_err(|error| PackageError::Cache {
+                path: name.clone(),
+                error,
+            })?;
+            self.cache.keep(bytes, KEY, made)
+        });
+        match made {
+            Ok(made) => made.transpose(),
+            Err(why) => Err(check::not_compiled(why, source)),
+        }
+    }
+
+    /// Has the start-up run in this process.
+    fn take_here(&self, bytes: &[u8], memory: u64, source: &Path) -> Result<CompiledCode, PackageError> {
+        let not_compiled = |why| check::not_compiled(why, source);
+        let engine = engine::for_start_ups().map_err(|error| not_compiled(Uncompiled::Broken(format!("{error:#}"))))?;
+        let made = snapshot::take(bytes, &engine, self.compiler.start_up(memory))
+            .map_err(|why| not_compiled(Uncompiled::NoSnapshot(why)))?;
+        self.cache.keep(bytes, KEY, made.as_slice())
+    }
+}

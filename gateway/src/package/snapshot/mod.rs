@@ -1,0 +1,173 @@
+//! Snapshots: a component as its own start-up leaves it, so that no instance has to do that again.
+//!
+//! What [wizer] does, for components: the modules are instantiated as the component says, its exported [`INITIALIZER`]
+//! is called, and what memories and globals hold then becomes what they begin with. Nothing outside of the component
+//! may be asked meanwhile, since all instances would share the answer: a seed, a time, a handle that nobody knows.
+//!
+//! Modules run here without the component around them, so that each import that is called is known by its name, and
+//! what memories and globals hold can be read. A copy of wizer's own way, which adds a module to the component that
+//! tells this by its exports, would say of a failure only that there was one.
+//!
+//! [wizer]: https://docs.wasmtime.dev/cli-options.html#wizer
+
+mod host;
+mod instrument;
+mod rewrite;
+mod run;
+mod scan;
+mod wiring;
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use wasmparser::BinaryReaderError;
+use wasmtime::Engine;
+
+use scan::Shape;
+use wiring::Wiring;
+
+/// The exported function that does the start-up. It takes nothing and returns nothing. The name is wizer's own.
+pub(super) const INITIALIZER: &str = "wizer-initialize";
+
+/// The time that a start-up may take: it is that of every start of a gateway without a cache.
+const START_UP_TIME: Duration = Duration::from_secs(10);
+
+/// What a start-up may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SnapshotLimits {
+    /// The bytes of its memories and tables.
+    pub(super) memory: u64,
+    /// The time until it is over.
+    pub(super) time: Duration,
+}
+
+impl SnapshotLimits {
+    /// The limits where an instance may have so many bytes of memory, and compilers so much time: a start-up that does
+    /// not end is to be told from a component that is hard to compile.
+    pub(super) fn new(memory: u64, compile_time: Duration) -> Self {
+        Self {
+            memory,
+            time: START_UP_TIME.min(compile_time / 2),
+        }
+    }
+}
+
+/// What keeps a component from having a snapshot.
+#[derive(Clone, Debug)]
+pub(super) struct NoSnapshot {
+    /// The kind of it.
+    pub(super) why: Why,
+    /// How the component shows it.
+    pub(super) what: String,
+}
+
+/// The kinds of what keeps a component from having a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It exports no initializer.
+    NoInitializer,
+    /// It is made in a way of which no snapshot can be taken.
+    Unsupported,
+    /// Its start-up calls an import.
+    Import,
+    /// Its start-up traps or panics.
+    Trap,
+    /// Its start-up does not end.
+    Time,
+    /// Its start-up takes more memory than an instance may have.
+    Memory,
+}
+
+impl Why {
+    const ALL: [Self; 6] = [
+        Self::NoInitializer,
+        Self::Unsupported,
+        Self::Import,
+        Self::Trap,
+        Self::Time,
+        Self::Memory,
+    ];
+
+    /// The word for it between processes.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::NoInitializer => "no-initializer",
+            Self::Unsupported => "unsupported",
+            Self::Import => "import",
+            Self::Trap => "trap",
+            Self::Time => "time",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// The remedy.
+    pub(super) const fn help(self) -> &'static str {
+        match self {
+            Self::NoInitializer => {
+                "export the start-up, for example with `wasmgate_sdk::init!`, or take `snapshot` away"
+            }
+            Self::Unsupported => "take `snapshot` away: the component is served without as well",
+            Self::Import => {
+                "do that when a request is handled: all instances would share the answer, be it the time, a seed or a variable; \
+                 for tables, `wasmgate_sdk::FrozenMap` needs no seed"
+            }
+            Self::Trap => "correct the start-up, or take `snapshot` away",
+            Self::Time => "let the start-up do less, or take `snapshot` away",
+            Self::Memory => "let the start-up take less, or raise `memory` in the package's `limits`",
+        }
+    }
+}
+
+impl NoSnapshot {
+    fn unsupported(what: impl Into<String>) -> Self {
+        Self {
+            why: Why::Unsupported,
+            what: what.into(),
+        }
+    }
+
+    /// The failure that was written by its `Display`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (name, what) = text.split_once(": ")?;
+        Some(Self {
+            why: Why::ALL.into_iter().find(|why| why.name() == name)?,
+            what: what.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for NoSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.why.name(), self.what)
+    }
+}
+
+impl From<BinaryReaderError> for NoSnapshot {
+    fn from(error: BinaryReaderError) -> Self {
+        Self::unsupported(format!("it is not a valid component: {error}"))
+    }
+}
+
+/// A component as its start-up leaves it. Its code runs in an engine made for that.
+///
+/// # Errors
+/// When it has none, or one that breaks the rules for a start-up.
+pub(super) fn take(component: &[u8], engine: &Engine, limits: SnapshotLimits) -> Result<Vec<u8>, NoSnapshot> {
+    let wiring = Wiring::read(component)?;
+    let mut shapes = BTreeMap::new();
+    for index in wiring.instantiated()? {
+        let module = wiring.module(index)?;
+        let bytes = component.get(module.clone()).unwrap_or_default();
+        shapes.insert(index, Shape::read(bytes)?);
+    }
+    let states = run::run(component, &wiring, &shapes, engine, limits)?;
+    let mut modules = BTreeMap::new();
+    for (index, state) in &states {
+        let module = wiring.module(*index)?;
+        let bytes = component.get(module.clone()).unwrap_or_default();
+        modules.insert(module.start, rewrite::with_state(bytes, state)?);
+    }
+    Ok(rewrite::with_modules(component, &modules)?)
+}
+
+#[cfg(test)]
+mod tests;
