@@ -12,6 +12,10 @@ use crate::{
     slots::{Contents, Key, Shared},
 };
 
+/// The upper part of a stack that stays resident when it is returned, in bytes: the whole of one of the usual size,
+/// half a megabyte for a guest and half of that for the host.
+const STACK_KEPT_BYTES: usize = 768 << 10;
+
 /// One worker's free lists. On cache lines of its own, so that workers do not slow each other down.
 #[derive(Debug)]
 #[repr(align(128))]
@@ -239,6 +243,10 @@ impl Slot {
     /// Puts the first contents back, if the next holder may expect that, and takes back what it grew.
     fn clean(&mut self, key: Key, reset: &Reset) -> io::Result<Outcome> {
         if key.contents == Contents::Any {
+            // Who asks for more than most pays with a call: what is seldom used is not kept by idle stacks.
+            if let Some(seldom @ 1..) = key.bytes.checked_sub(STACK_KEPT_BYTES) {
+                self.region.decommit(0..seldom)?;
+            }
             return Ok(Outcome::default());
         }
         let grown_to = self.region.accessible();

@@ -19,7 +19,7 @@ use crate::{
     account::Account,
     config::{Config, PackageConfig},
     egress,
-    engine::{self, EngineCollector, EngineKind, EngineLimits, Engines, World},
+    engine::{self, EngineCollector, EngineId, EngineKind, EngineLimits, Engines, World},
     gateway::{Gateway, Shared},
     machine_memory::{MachineMemory, MemoryCollector},
     metrics::Metrics,
@@ -219,12 +219,24 @@ fn mistake(package: &PackageConfig, error: PackageError) -> Diagnostic {
     mistake
 }
 
-/// The packages that share slots: the pool is one for all worlds.
-const SHELVES: [(EngineKind, &[World]); 3] = [
-    (EngineKind::Pool, &World::ALL),
-    (EngineKind::CopyOnWrite, &[World::Proxy, World::Command]),
-    (EngineKind::CopyOnWrite, &[World::Service]),
-];
+/// Returns whether the packages of two engines share slots: the pool is one for all, and commands run where proxies do.
+fn shares_slots(one: EngineId, other: EngineId) -> bool {
+    let is_service = |id: EngineId| id.world == World::Service;
+    let is_one = one.stack == other.stack && is_service(one) == is_service(other);
+    one.kind == other.kind && (one.kind == EngineKind::Pool || is_one)
+}
+
+/// One engine of each group that shares slots.
+fn shelves(registered: &[Result<Registered, String>]) -> Vec<EngineId> {
+    let mut shelves = Vec::<EngineId>::new();
+    for registered in registered.iter().flatten() {
+        let id = registered.choice.id();
+        if !shelves.iter().any(|shelf| shares_slots(*shelf, id)) {
+            shelves.push(id);
+        }
+    }
+    shelves
+}
 
 /// The number of instances that each package may have at once: its `concurrency`, or less where the engine's slots do
 /// not suffice for all.
@@ -234,24 +246,23 @@ pub(super) fn shares(config: &Config, registered: &[Result<Registered, String>],
         .iter()
         .map(|package| package.limits.concurrency);
     let mut shares: Vec<_> = concurrency.collect();
-    for (kind, worlds) in SHELVES {
+    for shelf in shelves(registered) {
         let own = |(at, registered): (usize, &Result<Registered, String>)| {
             let registered = registered.as_ref().ok()?;
             let wanted = config.packages.get(at)?.limits.concurrency;
-            let choice = &registered.choice;
-            let is_here = choice.engine == kind && worlds.contains(&choice.world);
+            let is_here = shares_slots(registered.choice.id(), shelf);
             is_here.then_some((at, (registered.slots, wanted)))
         };
         let (places, wanted): (Vec<_>, Vec<_>) = registered.iter().enumerate().filter_map(own).unzip();
         for (at, share) in places
             .into_iter()
-            .zip(engine::shares(engines.slots(kind), &wanted))
+            .zip(engine::shares(engines.slots(shelf), &wanted))
         {
             let (Some(place), Some(package)) = (shares.get_mut(at), config.packages.get(at)) else {
                 continue;
             };
             if share < *place {
-                tracing::warn!(package = %package.name, concurrency = *place, instances = share, engine = kind.name(),
+                tracing::warn!(package = %package.name, concurrency = *place, instances = share, engine = shelf.kind.name(),
                     "the package may have fewer instances than its `concurrency`: it would leave the others no slots");
             }
             *place = share;

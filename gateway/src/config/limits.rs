@@ -2,7 +2,13 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::{reader::Section, unit};
+use wasmgate_common::{Code, Diagnostic};
+
+use super::{
+    reader::{Section, one_of},
+    unit,
+};
+use crate::engine::StackSize;
 
 /// The time that a request may take unless configured: what proxies in front commonly wait.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -74,6 +80,8 @@ pub struct Limits {
     pub idle: Option<Duration>,
     /// Bytes of all memories, tables and globals of one instance, and of what the host holds for it.
     pub memory: u64,
+    /// The stack of one instance's calls.
+    pub stack: StackSize,
     /// Bytes of one request's body.
     pub request_body: u64,
     /// Instances of the package at once.
@@ -95,6 +103,7 @@ impl Default for Limits {
             first_byte: None,
             idle: None,
             memory: MEMORY,
+            stack: StackSize::default(),
             request_body: REQUEST_BODY,
             concurrency: CONCURRENCY,
             queue: QUEUE,
@@ -106,11 +115,12 @@ impl Default for Limits {
 }
 
 /// The keys of `[limits]` and of a package's `limits`.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "timeout",
     "first_byte",
     "idle",
     "memory",
+    "stack",
     "request_body",
     "concurrency",
     "queue",
@@ -138,6 +148,7 @@ impl Limits {
             first_byte: optional("first_byte", "10s", TIMEOUTS).unwrap_or(self.first_byte),
             idle: optional("idle", "30s", IDLES).unwrap_or(self.idle),
             memory: size("memory", "128MiB", MEMORIES).unwrap_or(self.memory),
+            stack: section.parsed("stack", "1MiB", stack).unwrap_or(self.stack),
             request_body: size("request_body", "8MiB", REQUEST_BODIES).unwrap_or(self.request_body),
             concurrency: section
                 .count("concurrency", CONCURRENCIES)
@@ -152,4 +163,15 @@ impl Limits {
                 .unwrap_or(self.outbound_concurrency),
         }
     }
+}
+
+fn stack(text: &str) -> Result<StackSize, Diagnostic> {
+    let known = StackSize::ALL.into_iter().find(|size| size.name() == text);
+    known.ok_or_else(|| {
+        Diagnostic::new(
+            Code::InvalidValue,
+            format!("there are no stacks of {text:?}"),
+            format!("write {}", one_of(&StackSize::ALL.map(StackSize::name))),
+        )
+    })
 }

@@ -154,7 +154,7 @@ impl fmt::Display for PackageName {
 }
 
 /// The keys of `[package.NAME]`.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "source",
     "kind",
     "build",

@@ -18,8 +18,9 @@ use super::{
 const EVERY_KEY: &str = include_str!("../../templates/empty/wasmgate.toml");
 
 /// The values that a text may have, where there are only a few; `${NAME}` is another.
-const CHOICES: [(&str, &[&str]); 4] = [
+const CHOICES: [(&str, &[&str]); 5] = [
     ("dapr.mode", &["embedded", "sidecar"]),
+    ("limits.stack", &["512KiB", "1MiB", "2MiB", "4MiB", "8MiB"]),
     ("package.*.engine", &["auto", "pool", "copy-on-write"]),
     ("package.*.kind", &["http", "cgi"]),
     (
@@ -162,7 +163,9 @@ fn table(key: &str, keys: &[String], shape: &Shape, words: &BTreeMap<String, Str
 }
 
 fn text(key: &str) -> Map<String, Value> {
-    let choices = CHOICES.iter().find(|(of, _)| *of == key);
+    let choices = CHOICES
+        .iter()
+        .find(|(of, _)| *of == key || *of == general(key));
     object(match choices {
         Some((_, choices)) => json!({"anyOf": [{"enum": choices}, {"type": "string", "pattern": "\\$\\{"}]}),
         None => json!({"type": "string"}),

@@ -6,7 +6,7 @@ use http::uri::Scheme;
 use wasmgate_common::{Code, Position};
 
 use super::*;
-use crate::routes::PathPattern;
+use crate::{engine::StackSize, routes::PathPattern};
 
 /// A folder with the component `hello.wasm`, and a configuration for it.
 struct Folder(tempfile::TempDir);
@@ -99,6 +99,7 @@ fn every_key_is_read() {
             [limits]
             timeout = "5s"
             memory = "1GiB"
+            stack = "2MiB"
             request_body = "512B"
             concurrency = 7
             [dapr]
@@ -169,6 +170,7 @@ fn every_key_is_read() {
     let limits = Limits {
         timeout: Duration::from_secs(1),
         memory: 1 << 30,
+        stack: StackSize::Two,
         request_body: 512,
         concurrency: 7,
         ..Limits::default()

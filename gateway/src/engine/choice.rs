@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{EngineId, EngineKind, World};
+use super::{EngineId, EngineKind, StackSize, World};
 
 /// Active data that is copied into memory at each instantiation takes about 70 µs a megabyte; having wasmtime map it
 /// copy-on-write costs page faults and interrupts to other cores instead, which is as much at about this size.
@@ -15,6 +15,8 @@ pub struct Choice {
     pub world: World,
     /// The engine.
     pub engine: EngineKind,
+    /// The size of its stacks, as the configuration has it.
+    pub stack: StackSize,
     /// The reason, for people.
     pub reason: String,
 }
@@ -25,8 +27,22 @@ impl Choice {
         EngineId {
             kind: self.engine,
             world: self.world,
+            stack: self.stack,
         }
     }
+}
+
+/// What a component is weighed by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Weighed {
+    /// The world that it is made for.
+    pub world: World,
+    /// The size that its stacks are to have.
+    pub stack: StackSize,
+    /// Bytes of data to copy for each instance.
+    pub active_data: u64,
+    /// Those of them that may be mapped instead.
+    pub imaged: u64,
 }
 
 impl fmt::Display for Choice {
@@ -41,73 +57,76 @@ impl fmt::Display for Choice {
     }
 }
 
-/// The engine for a component with so many bytes of data to copy for each instance, of which `imaged` may be mapped
-/// instead, unless the configuration asks for one. Where there is no pool it is always the other: what a configuration
-/// asks for serves on any system.
-pub(super) fn choose(
-    world: World,
-    active_data: u64,
-    imaged: u64,
-    wanted: Option<EngineKind>,
-    has_pool: bool,
-) -> Choice {
+/// The engine for a component, unless the configuration asks for one. Where there is no pool it is always the other:
+/// what a configuration asks for serves on any system.
+pub(super) fn choose(of: Weighed, wanted: Option<EngineKind>, has_pool: bool) -> Choice {
+    let choice = |engine, reason: String| Choice {
+        world: of.world,
+        engine,
+        stack: of.stack,
+        reason,
+    };
     if !has_pool {
-        return Choice {
-            world,
-            engine: EngineKind::CopyOnWrite,
-            reason: "the other one needs Linux".to_owned(),
-        };
+        return choice(
+            EngineKind::CopyOnWrite,
+            "the other one needs Linux".to_owned(),
+        );
     }
     if let Some(engine) = wanted {
-        return Choice {
-            world,
-            engine,
-            reason: "the configuration asks for it".to_owned(),
-        };
+        return choice(engine, "the configuration asks for it".to_owned());
     }
-    let copied = active_data.saturating_sub(imaged);
+    let copied = of.active_data.saturating_sub(of.imaged);
     let engine = if copied > COPY_ON_WRITE_BYTES {
         EngineKind::CopyOnWrite
     } else {
         EngineKind::Pool
     };
-    let mapped = if imaged > 0 {
-        format!(", {imaged} mapped")
+    let mapped = if of.imaged > 0 {
+        format!(", {} mapped", of.imaged)
     } else {
         String::new()
     };
-    Choice {
-        world,
+    choice(
         engine,
-        reason: format!("{copied} bytes of data to copy for each instance{mapped}"),
-    }
+        format!("{copied} bytes of data to copy for each instance{mapped}"),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn choose(active_data: u64, imaged: u64, wanted: Option<EngineKind>, has_pool: bool) -> Choice {
+        let of = Weighed {
+            world: World::Proxy,
+            stack: StackSize::default(),
+            active_data,
+            imaged,
+        };
+        super::choose(of, wanted, has_pool)
+    }
+
     #[test]
     fn a_component_with_more_data_than_a_megabyte_is_mapped_copy_on_write() {
-        let small = choose(World::Proxy, 1000, 0, None, true);
+        let small = choose(1000, 0, None, true);
         assert_eq!(small.engine, EngineKind::Pool);
         assert!(small.reason.starts_with("1000 bytes"), "{}", small.reason);
-        let large = choose(World::Proxy, (1 << 20) + 1, 0, None, true);
+        let large = choose((1 << 20) + 1, 0, None, true);
         assert_eq!(large.engine, EngineKind::CopyOnWrite);
-        let mapped = choose(World::Proxy, 10 << 20, 10 << 20, None, true);
+        let mapped = choose(10 << 20, 10 << 20, None, true);
         assert_eq!(mapped.engine, EngineKind::Pool);
     }
 
     #[test]
     fn what_the_configuration_asks_for_is_not_weighed() {
-        let choice = choose(World::Proxy, 0, 0, Some(EngineKind::CopyOnWrite), true);
+        let choice = choose(0, 0, Some(EngineKind::CopyOnWrite), true);
         assert_eq!(choice.engine, EngineKind::CopyOnWrite);
     }
 
     #[test]
     fn without_a_pool_there_is_one_engine_whatever_the_configuration_asks_for() {
         for wanted in [None, Some(EngineKind::Pool), Some(EngineKind::CopyOnWrite)] {
-            let choice = choose(World::Proxy, 1000, 0, wanted, false);
+            let choice = choose(1000, 0, wanted, false);
             assert_eq!(choice.engine, EngineKind::CopyOnWrite);
         }
     }

@@ -2,7 +2,7 @@
 
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, PoolingAllocatorMetrics};
 
-use super::{ASYNC_STACK_BYTES, EngineLimits, MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES, Slots};
+use super::{EngineId, EngineLimits, MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES, Slots, StackSize};
 
 /// Instances in this engine: it reserves all their address space when it is made, so it is given less than the
 /// other. Its packages take milliseconds of CPU a request, so fewer are in flight.
@@ -12,8 +12,15 @@ const MAX_INSTANCES: u32 = 2_000;
 /// faulted in again by the next.
 const KEEP_RESIDENT_BYTES: usize = 256 << 10;
 
-/// Parts that an average instance has, by which the totals are reckoned.
-const PARTS_PER_INSTANCE: u32 = 4;
+/// An engine for stacks of another size than the usual one has the address space for one in so many of these.
+const PART_OF_OTHER_STACKS: u32 = 8;
+
+/// Memories that there is room for with each instance: most have two, and each takes four gigabytes of addresses.
+const MEMORIES_PER_INSTANCE: u32 = 4;
+
+/// Tables that there is room for with each instance: an interpreter has fourteen, and each takes eight megabytes of
+/// addresses.
+const TABLES_PER_INSTANCE: u32 = 20;
 
 /// Metadata of one instance, all its modules together: large interpreters have tens of thousands of functions. It is
 /// allocated as it is needed.
@@ -23,8 +30,8 @@ const INSTANCE_BYTES: usize = 16 << 20;
 /// is its instances'.
 const MEMORY_BYTES: usize = 4 << 30;
 
-/// Elements of one table, for the same reason.
-const TABLE_ELEMENTS: usize = 100_000;
+/// Elements of one table: eight megabytes of addresses.
+const TABLE_ELEMENTS: usize = 1_000_000;
 
 /// The use of the slots of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,39 +59,55 @@ impl SlotUse {
     }
 }
 
-/// Instances, and parts of all of them.
-fn totals(limits: EngineLimits) -> (u32, u32) {
-    let instances = limits.instances.min(MAX_INSTANCES);
-    (instances, instances.saturating_mul(PARTS_PER_INSTANCE))
+/// The slots of an engine for stacks of one size.
+#[derive(Debug, Clone, Copy)]
+struct Totals {
+    instances: u32,
+    memories: u32,
+    tables: u32,
+}
+
+impl Totals {
+    fn new(limits: EngineLimits, stack: StackSize) -> Self {
+        let most = match stack {
+            StackSize::Half => MAX_INSTANCES,
+            _ => MAX_INSTANCES / PART_OF_OTHER_STACKS,
+        };
+        let instances = limits.instances.min(most);
+        Self {
+            instances,
+            memories: instances.saturating_mul(MEMORIES_PER_INSTANCE),
+            tables: instances.saturating_mul(TABLES_PER_INSTANCE),
+        }
+    }
 }
 
 /// The slots of an engine made by [`configure`].
-pub(super) fn all_slots(limits: EngineLimits) -> Slots {
-    let (instances, parts) = totals(limits);
+pub(super) fn all_slots(limits: EngineLimits, stack: StackSize) -> Slots {
+    let totals = Totals::new(limits, stack);
     let number = |count: u32| usize::try_from(count).unwrap_or(usize::MAX);
     Slots {
-        memories: number(parts),
-        tables: number(parts),
-        instances: number(instances),
+        memories: number(totals.memories),
+        tables: number(totals.tables),
+        instances: number(totals.instances),
     }
 }
 
 /// The use of the slots of the engines made by [`configure`], together; with none of them, of one that is not made yet.
-pub(super) fn slots(engines: &[&Engine], limits: EngineLimits) -> Vec<SlotUse> {
-    let (instances, parts) = totals(limits);
-    let mut all = of_one(None, instances, parts);
-    for (at, engine) in engines.iter().enumerate() {
+pub(super) fn slots(engines: &[(EngineId, &Engine)], limits: EngineLimits) -> Vec<SlotUse> {
+    let mut all = None::<Vec<SlotUse>>;
+    for (id, engine) in engines {
         let metrics = engine.pooling_allocator_metrics();
-        let own = of_one(metrics.as_ref(), instances, parts);
-        match at {
-            0 => all = own,
-            _ => all.iter_mut().zip(own).for_each(|(sum, own)| sum.add(own)),
+        let own = of_one(metrics.as_ref(), Totals::new(limits, id.stack));
+        match &mut all {
+            None => all = Some(own),
+            Some(all) => all.iter_mut().zip(own).for_each(|(sum, own)| sum.add(own)),
         }
     }
-    all
+    all.unwrap_or_else(|| of_one(None, Totals::new(limits, StackSize::default())))
 }
 
-fn of_one(metrics: Option<&PoolingAllocatorMetrics>, instances: u32, parts: u32) -> Vec<SlotUse> {
+fn of_one(metrics: Option<&PoolingAllocatorMetrics>, totals: Totals) -> Vec<SlotUse> {
     let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
     let slots = |kind, limit: u32, live, warm: Option<u32>, warm_resident_bytes| SlotUse {
         kind,
@@ -96,28 +119,28 @@ fn of_one(metrics: Option<&PoolingAllocatorMetrics>, instances: u32, parts: u32)
     vec![
         slots(
             "memory",
-            parts,
+            totals.memories,
             metrics.map_or(0, |m| m.memories()),
             metrics.map(|m| m.unused_warm_memories()),
             Some(metrics.map_or(0, |m| m.unused_memory_bytes_resident())),
         ),
         slots(
             "table",
-            parts,
+            totals.tables,
             metrics.map_or(0, |m| m.tables()),
             metrics.map(|m| m.unused_warm_tables()),
             Some(metrics.map_or(0, |m| m.unused_table_bytes_resident())),
         ),
         slots(
             "stack",
-            instances,
+            totals.instances,
             metrics.map_or(0, |m| m.stacks()),
             metrics.map(|m| m.unused_warm_stacks()),
             metrics.and_then(|m| m.unused_stack_bytes_resident()),
         ),
         slots(
             "core-instance",
-            parts,
+            totals.instances.saturating_mul(MAX_CORE_INSTANCES),
             metrics.map_or(0, |m| number(m.core_instances())),
             None,
             None,
@@ -125,14 +148,18 @@ fn of_one(metrics: Option<&PoolingAllocatorMetrics>, instances: u32, parts: u32)
     ]
 }
 
-pub(super) fn configure(config: &mut Config, limits: EngineLimits) {
-    let (instances, parts) = totals(limits);
+pub(super) fn configure(config: &mut Config, limits: EngineLimits, stack: StackSize) {
+    let Totals {
+        instances,
+        memories,
+        tables,
+    } = Totals::new(limits, stack);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         // Only counted: their memory is allocated as it is needed.
         .total_core_instances(instances.saturating_mul(MAX_CORE_INSTANCES))
-        .total_memories(parts)
-        .total_tables(parts)
+        .total_memories(memories)
+        .total_tables(tables)
         .total_stacks(instances)
         .max_memories_per_component(MAX_MEMORIES)
         .max_tables_per_component(MAX_TABLES)
@@ -143,7 +170,7 @@ pub(super) fn configure(config: &mut Config, limits: EngineLimits) {
         .max_memory_size(MEMORY_BYTES)
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(KEEP_RESIDENT_BYTES)
-        .async_stack_keep_resident(ASYNC_STACK_BYTES)
+        .async_stack_keep_resident(stack.all_bytes())
         .max_unused_warm_slots(instances)
         // The kernel's dirty-page scan as this version of wasmtime uses it misses pages that are swapped out or
         // being moved, so a guest could read an earlier request's bytes.

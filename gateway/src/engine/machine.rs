@@ -56,11 +56,14 @@ pub(crate) fn processor() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{EngineKind, World};
+    use crate::engine::{EngineKind, StackSize, World};
 
     #[test]
     fn engines_that_compile_otherwise_have_other_fingerprints_and_the_same_ones_the_same() {
-        let of = |kind, world| fingerprint(EngineId { kind, world }).unwrap();
+        let of = |kind, world| {
+            let stack = StackSize::default();
+            fingerprint(EngineId { kind, world, stack }).unwrap()
+        };
         let proxy = of(EngineKind::CopyOnWrite, World::Proxy);
         assert_eq!(proxy, of(EngineKind::CopyOnWrite, World::Proxy));
         assert_ne!(proxy, of(EngineKind::CopyOnWrite, World::Service));

@@ -19,11 +19,13 @@ mod pool;
 #[path = "no_pool.rs"]
 mod pool;
 mod share;
+mod stack;
 mod world;
 
 use wasmtime::{Config, Engine, OptLevel, WasmBacktraceDetails};
 
 pub use choice::Choice;
+pub(crate) use choice::Weighed;
 pub(crate) use collector::EngineCollector;
 pub(crate) use copy_on_write::SlotUse;
 use families::Families;
@@ -33,14 +35,8 @@ pub(crate) use of_each::OfEach;
 use pool::Pooled;
 pub(crate) use pool::{Images, open_images};
 pub(crate) use share::{Slots, shares};
+pub(crate) use stack::StackSize;
 pub use world::World;
-
-/// Stack of one guest call, host frames included. Wasmtime's default of 2 MiB is address space only, but a smaller
-/// stack is one that more instances can have.
-const ASYNC_STACK_BYTES: usize = 512 << 10;
-
-/// The part of that stack that a guest itself may use: the rest is for the host functions it calls.
-const WASM_STACK_BYTES: usize = 256 << 10;
 
 /// Instances alive at once over all packages: each reserves a memory's address space, 4 GiB of the 128 TiB that a
 /// process has. The pool lowers it to what the kernel's limit on mappings allows.
@@ -54,11 +50,12 @@ pub(crate) const EXPECTED_INSTANCES: u32 = 1_000;
 pub(crate) const MAX_CORE_INSTANCES: u32 = 1_000;
 
 /// Memories of one component: each takes a slot of the pool, and a component composed of several has one or two for
-/// each.
-pub(crate) const MAX_MEMORIES: u32 = 20;
+/// each. How many instances there may be at once follows from it.
+pub(crate) const MAX_MEMORIES: u32 = 100;
 
-/// Tables of one component, for the same reason.
-pub(crate) const MAX_TABLES: u32 = 40;
+/// Tables of one component: an interpreter whose libraries are linked as modules of their own may have one for each of
+/// them, and a component composed of several has all of theirs.
+pub(crate) const MAX_TABLES: u32 = 1_000;
 
 /// Functions of one instance, each module counted as often as it is instantiated: each may take 32 bytes of the
 /// instance, and the largest interpreters have some tens of thousands.
@@ -94,13 +91,27 @@ pub(crate) struct EngineLimits {
     pub idle_bytes: usize,
 }
 
-/// An engine by its kind and the world of its components.
+/// An engine by its kind, the world of its components and the size of their stacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EngineId {
     /// The kind.
     pub kind: EngineKind,
     /// The world.
     pub world: World,
+    /// The size of its stacks, which is no part of compiled code.
+    pub stack: StackSize,
+}
+
+impl EngineId {
+    /// All of a kind.
+    pub(crate) fn all_of(kind: EngineKind) -> impl Iterator<Item = Self> {
+        let worlds = [World::Proxy, World::Service];
+        worlds.into_iter().flat_map(move |world| {
+            StackSize::ALL
+                .into_iter()
+                .map(move |stack| Self { kind, world, stack })
+        })
+    }
 }
 
 /// The engines; but for the first, each is made when a package first needs it. Those with the pool are only there where
@@ -126,6 +137,7 @@ impl Engines {
             engines.get(EngineId {
                 kind: EngineKind::Pool,
                 world: World::Proxy,
+                stack: StackSize::default(),
             })?;
         }
         Ok(engines)
@@ -137,11 +149,11 @@ impl Engines {
     /// When the machine cannot give wasmtime's pool its address space.
     pub(crate) fn get(&self, id: EngineId) -> wasmtime::Result<&Engine> {
         self.engines.get_or_try(id, || {
-            let mut config = common(id.world);
+            let mut config = common(id.world, id.stack);
             match (id.kind, &self.pool) {
                 (EngineKind::Pool, Some(pool)) => pool.attach(&mut config),
                 (EngineKind::Pool, None) | (EngineKind::CopyOnWrite, _) => {
-                    copy_on_write::configure(&mut config, self.limits);
+                    copy_on_write::configure(&mut config, self.limits, id.stack);
                 }
             }
             let engine = Engine::new(&config)?;
@@ -156,17 +168,16 @@ impl Engines {
     }
 
     /// The slots that the packages of one engine share; those of the pool are shared by its engines.
-    pub(crate) fn slots(&self, kind: EngineKind) -> Slots {
-        match (kind, &self.pool) {
+    pub(crate) fn slots(&self, id: EngineId) -> Slots {
+        match (id.kind, &self.pool) {
             (EngineKind::Pool, Some(pool)) => pool.slots(),
-            (EngineKind::Pool, None) | (EngineKind::CopyOnWrite, _) => copy_on_write::all_slots(self.limits),
+            (EngineKind::Pool, None) | (EngineKind::CopyOnWrite, _) => copy_on_write::all_slots(self.limits, id.stack),
         }
     }
 
-    /// The choice for a component with so many bytes of data to copy for each instance, of which `imaged` may be mapped
-    /// instead, unless the configuration asks for one.
-    pub(crate) fn choose(&self, world: World, active_data: u64, imaged: u64, wanted: Option<EngineKind>) -> Choice {
-        choice::choose(world, active_data, imaged, wanted, self.pool.is_some())
+    /// The choice for a component with so much to copy for each instance, unless the configuration asks for one.
+    pub(crate) fn choose(&self, of: Weighed, wanted: Option<EngineKind>) -> Choice {
+        choice::choose(of, wanted, self.pool.is_some())
     }
 
     /// Gives memory of the pool's idle slots back.
@@ -193,7 +204,7 @@ pub(crate) fn for_compiling(id: EngineId) -> wasmtime::Result<Engine> {
 
 /// Its settings.
 fn compiling(id: EngineId) -> wasmtime::Result<Config> {
-    let mut config = common(id.world);
+    let mut config = common(id.world, id.stack);
     match id.kind {
         // How memories are laid out is part of the code.
         EngineKind::Pool => pool::lay_out(&mut config)?,
@@ -208,20 +219,20 @@ fn compiling(id: EngineId) -> wasmtime::Result<Config> {
 /// # Errors
 /// When it cannot be made.
 pub(crate) fn for_start_ups() -> wasmtime::Result<Engine> {
-    let mut config = common(World::Proxy);
+    let mut config = common(World::Proxy, StackSize::default());
     config.cranelift_opt_level(OptLevel::None);
     Engine::new(&config)
 }
 
 /// The settings that the engines for a world have in common.
-fn common(world: World) -> Config {
+fn common(world: World, stack: StackSize) -> Config {
     let mut config = Config::new();
     config
         .concurrency_support(world == World::Service)
         .epoch_interruption(true)
         // Function names are enough for the log, and the variable that would ask for more is not ours to read.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        .async_stack_size(ASYNC_STACK_BYTES)
-        .max_wasm_stack(WASM_STACK_BYTES);
+        .async_stack_size(stack.all_bytes())
+        .max_wasm_stack(stack.wasm_bytes());
     config
 }

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::{EngineId, EngineKind, World};
+use super::{EngineId, EngineKind, StackSize, World};
 
 /// One of something for each engine.
 #[derive(Debug)]
@@ -13,15 +13,24 @@ pub(crate) struct OfEach<T> {
 
 #[derive(Debug)]
 struct OfWorlds<T> {
-    proxy: OnceLock<T>,
-    service: OnceLock<T>,
+    proxy: OfStacks<T>,
+    service: OfStacks<T>,
+}
+
+#[derive(Debug)]
+struct OfStacks<T> {
+    half: OnceLock<T>,
+    one: OnceLock<T>,
+    two: OnceLock<T>,
+    four: OnceLock<T>,
+    eight: OnceLock<T>,
 }
 
 impl<T> Default for OfEach<T> {
     fn default() -> Self {
         let none = || OfWorlds {
-            proxy: OnceLock::new(),
-            service: OnceLock::new(),
+            proxy: OfStacks::default(),
+            service: OfStacks::default(),
         };
         Self {
             pool: none(),
@@ -30,11 +39,35 @@ impl<T> Default for OfEach<T> {
     }
 }
 
+impl<T> Default for OfStacks<T> {
+    fn default() -> Self {
+        Self {
+            half: OnceLock::new(),
+            one: OnceLock::new(),
+            two: OnceLock::new(),
+            four: OnceLock::new(),
+            eight: OnceLock::new(),
+        }
+    }
+}
+
 impl<T> OfEach<T> {
-    fn kind(&self, kind: EngineKind) -> &OfWorlds<T> {
-        match kind {
+    fn place(&self, id: EngineId) -> &OnceLock<T> {
+        let worlds = match id.kind {
             EngineKind::Pool => &self.pool,
             EngineKind::CopyOnWrite => &self.copy_on_write,
+        };
+        let stacks = match id.world {
+            // Both are of WASI 0.2: what suits the one suits the other.
+            World::Proxy | World::Command => &worlds.proxy,
+            World::Service => &worlds.service,
+        };
+        match id.stack {
+            StackSize::Half => &stacks.half,
+            StackSize::One => &stacks.one,
+            StackSize::Two => &stacks.two,
+            StackSize::Four => &stacks.four,
+            StackSize::Eight => &stacks.eight,
         }
     }
 
@@ -43,12 +76,7 @@ impl<T> OfEach<T> {
     /// # Errors
     /// When it cannot be made.
     pub(crate) fn get_or_try<E>(&self, id: EngineId, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
-        let worlds = self.kind(id.kind);
-        let place = match id.world {
-            // Both are of WASI 0.2: what suits the one suits the other.
-            World::Proxy | World::Command => &worlds.proxy,
-            World::Service => &worlds.service,
-        };
+        let place = self.place(id);
         match place.get() {
             Some(made) => Ok(made),
             None => {
@@ -58,12 +86,10 @@ impl<T> OfEach<T> {
         }
     }
 
-    /// Those of a kind that are made.
-    pub(super) fn made(&self, kind: EngineKind) -> Vec<&T> {
-        let worlds = self.kind(kind);
-        [&worlds.proxy, &worlds.service]
-            .into_iter()
-            .filter_map(OnceLock::get)
+    /// Those of a kind that are made, each with its engine.
+    pub(super) fn made(&self, kind: EngineKind) -> Vec<(EngineId, &T)> {
+        EngineId::all_of(kind)
+            .filter_map(|id| Some((id, self.place(id).get()?)))
             .collect()
     }
 }

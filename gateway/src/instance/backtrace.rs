@@ -8,6 +8,9 @@ use wasmtime::WasmBacktrace;
 /// The most functions that are named: what is further out is the same for every request.
 const FUNCTIONS: usize = 10;
 
+/// Wasmtime's words for a stack that is used up.
+const STACK_IS_USED_UP: &str = "call stack exhausted";
+
 /// How the names of functions begin that every panic and every request pass: they tell nothing about this one.
 const OF_THE_LANGUAGE: [&str; 14] = [
     "std::",
@@ -39,6 +42,9 @@ pub(super) fn readable(error: &wasmtime::Error) -> String {
 
 fn told(cause: &str, names: &[Option<String>]) -> String {
     let mut told = cause.to_owned();
+    if cause.contains(STACK_IS_USED_UP) {
+        told += "\n    raise `stack` in the package's `limits` if it is to call so deep";
+    }
     if names.iter().all(Option::is_none) {
         told += "\n    the component has no names of functions; link it with strip=debuginfo in place of strip=symbols";
         return told;
@@ -89,7 +95,8 @@ mod tests {
     fn a_long_way_is_cut_and_a_way_of_the_language_alone_is_shown() {
         let deep = vec!["greeter::dive"; 1_000];
         let told_deep = told("wasm trap: call stack exhausted", &names(&deep));
-        assert_eq!(told_deep.lines().count(), 12);
+        assert_eq!(told_deep.lines().count(), 13);
+        assert!(told_deep.contains("raise `stack`"));
         assert!(told_deep.ends_with("and 990 more"));
         assert_eq!(told("x", &names(&["abort"])), "x\n    at abort");
     }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use super::{PackageError, Registered};
 use crate::{
     config::{PackageConfig, Sha256Digest},
-    engine::EngineKind,
+    engine::{EngineKind, StackSize},
     registry::Pulled,
 };
 
@@ -25,6 +25,7 @@ struct Key {
     pinned: Option<Sha256Digest>,
     memory: u64,
     snapshot: bool,
+    stack: StackSize,
 }
 
 impl Batch {
@@ -49,6 +50,7 @@ impl Batch {
             pinned: package.sha256,
             memory: package.limits.memory,
             snapshot: package.snapshot,
+            stack: package.limits.stack,
         };
         // Not under the lock: others are not to wait for a compiler.
         let known = self.0.lock().get(&key).cloned();

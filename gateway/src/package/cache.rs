@@ -188,16 +188,6 @@ impl CompiledCode {
         }
     }
 
-    /// What is in front of the seal.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub(super) fn read(&self) -> io::Result<Vec<u8>> {
-        let mut file = fs::read(&self.path)?;
-        file.truncate(file.len().saturating_sub(SEAL_BYTES));
-        Ok(file)
-    }
-
     /// Takes code away that cannot be used after all, so that it is compiled again.
     pub fn discard(&self) {
         if let Err(error) = fs::remove_file(&self.path) {

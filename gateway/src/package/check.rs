@@ -141,7 +141,12 @@ pub(super) fn uncompiled(error: &wasmtime::Error, path: &Path) -> PackageError {
 pub(super) fn refused(what: String, path: &Path) -> PackageError {
     let path = path.to_owned();
     // Wasmtime has no type for it.
-    if what.contains("exceeds the configured maximum") || what.contains("pooling allocator") {
+    let limits = [
+        "exceeds the configured maximum",
+        "exceeds the limit of",
+        "pooling allocator",
+    ];
+    if limits.iter().any(|words| what.contains(words)) {
         PackageError::Beyond { path, what }
     } else {
         PackageError::Invalid { path, error: what }

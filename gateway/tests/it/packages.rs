@@ -248,12 +248,12 @@ fn more_parts_than_a_component_may_have_are_told_with_the_limit() {
     };
     for (bytes, words) in [
         (
-            parts("(memory 0)", 21),
-            "it has 21 memories, and 20 are the most",
+            parts("(memory 0)", 101),
+            "it has 101 memories, and 100 are the most",
         ),
         (
-            parts("(table 1 funcref)", 41),
-            "it has 41 tables, and 40 are the most",
+            parts("(table 1 funcref) (table 1 funcref) (table 1 funcref)", 334),
+            "it has 1002 tables, and 1000 are the most",
         ),
         (
             parts("", 1001),

@@ -44,7 +44,7 @@ async fn without_memory_for_another_instance_a_request_is_503_and_is_served_when
     assert_eq!(gateway.get("/hello").await.status, 200);
 }
 
-/// Memories of one instance of [`write_greedy`]'s component: as many as one may have.
+/// Memories of one instance of [`write_greedy`]'s component.
 const MEMORIES: usize = 20;
 
 /// Writes a component of many memories, whose handler spins if it is to.

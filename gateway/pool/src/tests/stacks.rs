@@ -87,6 +87,25 @@ fn a_zeroed_stack_is_never_one_that_was_used_without_zeroing() {
 }
 
 #[test]
+fn what_is_seldom_used_of_a_large_stack_is_given_back_and_the_rest_is_kept() {
+    let pool = Pool::new(Settings::default()).unwrap();
+    for bytes in [768 << 10, 2 << 20] {
+        for round in 0..3 {
+            let stack = pool.new_stack(bytes, false).unwrap();
+            let range = stack.range();
+            // SAFETY: the stack's own range, readable and writable while the stack lives, used by
+            // nobody else.
+            let all = unsafe { std::slice::from_raw_parts_mut(range.start as *mut u8, range.len()) };
+            let is_used = |byte: &u8| *byte == 0xEE;
+            let kept = all.iter().rev().take_while(|byte| is_used(byte)).count();
+            assert_eq!(kept, if round == 0 { 0 } else { 768 << 10 });
+            assert_eq!(all.iter().filter(|byte| is_used(byte)).count(), kept);
+            all.fill(0xEE);
+        }
+    }
+}
+
+#[test]
 fn a_stack_is_page_aligned_and_ends_in_a_guard() {
     let pool = Pool::new(Settings::default()).unwrap();
     let stack = pool.new_stack(100_001, false).unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::snapshot::SnapshotLimits;
-use crate::engine::{EngineId, EngineKind, World};
+use crate::engine::{EngineId, EngineKind, StackSize, World};
 
 /// The words for making a component of a module: what comes of it is for no engine.
 const ADAPT: [&str; 2] = ["adapt", "wasi:cli/command@0.2"];
@@ -52,6 +52,7 @@ impl Task {
         Some(Self::Compile(EngineId {
             kind: kinds.into_iter().find(|known| known.name() == kind)?,
             world: World::ALL.into_iter().find(|known| known.name() == world)?,
+            stack: StackSize::default(),
         }))
     }
 }
@@ -64,7 +65,8 @@ mod tests {
     fn every_task_is_read_from_its_own_words() {
         let compile = World::ALL.map(|world| {
             let kind = EngineKind::Pool;
-            Task::Compile(EngineId { kind, world })
+            let stack = StackSize::default();
+            Task::Compile(EngineId { kind, world, stack })
         });
         let start_up = Task::StartUp(SnapshotLimits {
             memory: 1 << 20,

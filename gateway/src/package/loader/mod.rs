@@ -36,7 +36,7 @@ use super::{
 use crate::{
     config::{Kind, PackageConfig, Reference, Sha256Digest, Source},
     egress,
-    engine::{Choice, EngineId, EngineKind, Engines, OfEach, Slots, World},
+    engine::{Choice, EngineId, EngineKind, Engines, OfEach, Slots, StackSize, Weighed, World},
     instance::{self, Handler, HostState, Loaded},
     metrics::Metrics,
     registry::{Code, Pulled, Registry},
@@ -162,11 +162,11 @@ impl Loader {
         let each = registered.flat_map(|registered| {
             let pulled = registered.pulled.as_ref();
             let needed = pulled.map(|pulled| self.registry.needed(&pulled.reference, Some(pulled)).files);
-            let code = registered.code.path().file_name().unwrap_or_default();
-            needed
+            let own = [Some(&registered.code), registered.snapshot.as_ref()]
                 .into_iter()
-                .flatten()
-                .chain([code.to_string_lossy().into_owned()])
+                .flatten();
+            let own = own.filter_map(|file| Some(file.path().file_name()?.to_string_lossy().into_owned()));
+            needed.into_iter().flatten().chain(own)
         });
         each.collect()
     }
@@ -176,7 +176,8 @@ impl Loader {
         let kinds = [EngineKind::Pool, EngineKind::CopyOnWrite];
         let ids = kinds.into_iter().flat_map(|kind| {
             let worlds = [World::Proxy, World::Service];
-            worlds.map(|world| EngineId { kind, world })
+            let stack = StackSize::default();
+            worlds.map(|world| EngineId { kind, world, stack })
         });
         ids.map(|id| self.engine(id, Path::new("")).map(compatibility))
             .collect()
@@ -232,7 +233,14 @@ impl Loader {
         check::start(&survey.start, package.limits.memory, source)?;
         // What was shipped was made of the component as it came.
         let shipped = pulled.filter(|_| package.compiled && snapshot.is_none());
-        let made = self.make(&bytes, &survey, (world, wanted), shipped, source)?;
+        let made = self.make(
+            &bytes,
+            &survey,
+            (world, package.limits.stack),
+            wanted,
+            shipped,
+            source,
+        )?;
         Ok(Registered {
             choice: made.choice,
             code: made.code,
@@ -249,7 +257,8 @@ impl Loader {
         &self,
         bytes: &[u8],
         survey: &Survey,
-        (world, wanted): (World, Option<EngineKind>),
+        (world, stack): (World, StackSize),
+        wanted: Option<EngineKind>,
         shipped: Option<&Pulled>,
         source: &Path,
     ) -> Result<Made, PackageError> {
@@ -257,12 +266,13 @@ impl Loader {
             Some(EngineKind::CopyOnWrite) => None,
             _ => Imaged::of(bytes, survey).map_err(|error| invalid(&error, source))?,
         };
-        let choice = self.engines.choose(
+        let weighed = Weighed {
             world,
-            survey.active_data,
-            imaged.as_ref().map_or(0, Imaged::data),
-            wanted,
-        );
+            stack,
+            active_data: survey.active_data,
+            imaged: imaged.as_ref().map_or(0, Imaged::data),
+        };
+        let choice = self.engines.choose(weighed, wanted);
         let imaged = imaged.filter(|_| choice.engine == EngineKind::Pool);
         let images = imaged.as_ref().map(Imaged::plan).unwrap_or_default();
         let engine = self.engine(choice.id(), source)?;

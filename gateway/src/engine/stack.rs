@@ -1,0 +1,65 @@
+//! The sizes of a guest's stack.
+
+use std::fmt;
+
+/// The part of a stack that is for the host functions which a guest calls, in bytes.
+const HOST_BYTES: usize = 256 << 10;
+
+/// The size of the stack that a guest's own calls may take. It is an engine's, so that there are a few to choose from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
+pub enum StackSize {
+    /// 512 KiB, as wasmtime has it: an interpreter reads JSON that is nested a thousand deep.
+    #[default]
+    #[serde(rename = "512KiB")]
+    Half,
+    /// 1 MiB.
+    #[serde(rename = "1MiB")]
+    One,
+    /// 2 MiB.
+    #[serde(rename = "2MiB")]
+    Two,
+    /// 4 MiB.
+    #[serde(rename = "4MiB")]
+    Four,
+    /// 8 MiB, as the main thread of a process has it.
+    #[serde(rename = "8MiB")]
+    Eight,
+}
+
+impl StackSize {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Half, Self::One, Self::Two, Self::Four, Self::Eight];
+
+    /// The word for it in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Half => "512KiB",
+            Self::One => "1MiB",
+            Self::Two => "2MiB",
+            Self::Four => "4MiB",
+            Self::Eight => "8MiB",
+        }
+    }
+
+    /// The bytes that a guest's own calls may take.
+    pub(super) const fn wasm_bytes(self) -> usize {
+        match self {
+            Self::Half => 512 << 10,
+            Self::One => 1 << 20,
+            Self::Two => 2 << 20,
+            Self::Four => 4 << 20,
+            Self::Eight => 8 << 20,
+        }
+    }
+
+    /// The bytes of all of it, host functions' included. They are address space until they are used.
+    pub(super) const fn all_bytes(self) -> usize {
+        self.wasm_bytes() + HOST_BYTES
+    }
+}
+
+impl fmt::Display for StackSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
