@@ -1,5 +1,5 @@
-//! `wasmgate componentize`: a component of a core module, for tools that make modules of WASI 0.1 and no components, such
-//! as Go's and C's compilers.
+//! `wasmgate componentize`: a component of a core module, for tools that make modules of WASI 0.1 and no components,
+//! such as Go's and C's compilers.
 
 use std::{
     fs,
