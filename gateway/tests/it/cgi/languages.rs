@@ -1,5 +1,4 @@
-//! Programs of other languages, built by their own compilers: C with the library that everybody has for WASI, and Go
-//! with its own package for CGI.
+//! A program of another language, built by its own compiler: C with the library that everybody has for WASI.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +8,7 @@ use std::{
 use tempfile::TempDir;
 use wasmgate_real_dapr::left_out;
 
-use crate::harness::{TestGateway, command};
+use crate::harness::TestGateway;
 
 /// The sources.
 fn sources(language: &str) -> PathBuf {
@@ -33,17 +32,11 @@ fn compiled(mut command: Command) -> bool {
     }
 }
 
-/// A gateway with the program, which is compiled before it starts: a debug build takes a minute for a large one.
-fn serve(folder: &Path, program: &Path) -> TestGateway {
-    let builder = TestGateway::builder()
-        .server("compile_timeout = \"10m\"")
+fn serve(program: &Path) -> TestGateway {
+    TestGateway::builder()
         .package("script", program, "kind = \"cgi\"")
-        .route("/cgi/{*rest}", "script");
-    builder.write_to(folder);
-    let output = command(folder, &["compile"]).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    builder.start_in(folder)
+        .route("/cgi/{*rest}", "script")
+        .start()
 }
 
 #[tokio::test]
@@ -75,7 +68,7 @@ async fn a_form_in_c_is_served_as_any_web_server_serves_it() {
     if !compiled(zig) {
         return;
     }
-    let gateway = serve(folder.path(), &program);
+    let gateway = serve(&program);
     let reply = gateway.post("/cgi/greet?name=Ann&x=1", "<a> & b").await;
     assert_eq!(
         reply.header("content-type"),
@@ -88,40 +81,4 @@ async fn a_form_in_c_is_served_as_any_web_server_serves_it() {
     );
     let fields = [("package", "script"), ("message", "served 127.0.0.1")];
     gateway.wait_for_event(&fields).await;
-}
-
-#[tokio::test]
-async fn a_handler_in_go_is_served_by_its_own_library_for_cgi() {
-    let folder = TempDir::new().unwrap();
-    let program = folder.path().join("script.wasm");
-    if Command::new("go").arg("version").output().is_err() {
-        return left_out("a program in Go is built by Go, which is not there");
-    }
-    // Debian's may be older than programs for WASI are.
-    let mut go = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/go"));
-    go.args(["build", "-trimpath", "-buildvcs=false", "-o"])
-        .arg(&program)
-        .arg(".")
-        .current_dir(sources("go"))
-        .envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("GOFLAGS", "")]);
-    if !compiled(go) {
-        return;
-    }
-    let gateway = serve(folder.path(), &program);
-    let host = gateway.address;
-    let request = gateway
-        .request("GET", "/cgi/hello?a=b")
-        .header("x-test", "value");
-    let reply = gateway
-        .send(request.body(crate::harness::empty()).unwrap())
-        .await;
-    assert_eq!(reply.status, 418, "{}", reply.text());
-    assert_eq!(reply.header("x-from"), Some("net/http/cgi"));
-    assert_eq!(
-        reply.text(),
-        format!("GET http://{host}/cgi/hello?a=b {host} HTTP/1.1 a=b test=value\n")
-    );
-    let body = vec![b'x'; 1 << 20];
-    let reply = gateway.post("/cgi/echo", body.clone()).await;
-    assert!(reply.body == body, "{} bytes", reply.body.len());
 }

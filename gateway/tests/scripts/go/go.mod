@@ -1,3 +1,0 @@
-module script
-
-go 1.21
