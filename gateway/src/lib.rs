@@ -23,6 +23,7 @@ mod engine;
 mod error;
 pub mod gateway;
 mod instance;
+mod interfaces;
 pub mod log;
 mod machine_memory;
 mod metrics;

@@ -11,7 +11,8 @@ use http::{Response, StatusCode};
 use wasmgate_common::Problem;
 
 use crate::{
-    ApiRequest, AppChannel, AppId, Dapr, Grants, OpenError, QueueDepth, Settings,
+    ApiRequest, AppChannel, AppId, Dapr, Grants, OpenError, QueueDepth, Settings, StateKeys,
+    error::ApiError,
     sidecar::{Callback, Sidecar, SidecarSettings},
 };
 
@@ -138,6 +139,33 @@ impl BuildingBlocks {
                 .into_response(),
             },
         }
+    }
+
+    /// Lists keys of `caller` in a state store: up to a thousand that begin with `prefix`, after the place that the
+    /// page before ended at.
+    ///
+    /// # Errors
+    /// Every failure is an answer, as of [`call`](Self::call): 403 for a missing grant, 400 for a store that is not
+    /// there, 501 beside a sidecar, whose API has no such operation.
+    pub async fn state_keys(
+        &self,
+        caller: &AppId,
+        grants: &Grants,
+        (store, prefix): (&str, &str),
+        after: Option<i64>,
+    ) -> Result<StateKeys, Response<Body>> {
+        let listed = match &*self.0 {
+            Provider::Embedded(dapr) => {
+                dapr.state_keys(caller, grants, (store, prefix), after)
+                    .await
+            }
+            Provider::Sidecar { .. } => {
+                let message = "the keys of a state store cannot be listed beside a Dapr sidecar: its API has no such \
+                               operation; keep a list of them under a key of its own";
+                Err(ApiError::new(501, "ERR_STATE_LIST_KEYS", message).refused())
+            }
+        };
+        listed.map_err(ApiError::into_response)
     }
 
     /// The router of the listener beside the public one.

@@ -76,4 +76,5 @@ pub use open_error::OpenError;
 pub use protocol::{ApiRequest, OperationName};
 pub use quotas::{Quota, QuotaExceeded, Quotas};
 pub use settings::{OutsideApp, Settings};
+pub use state::StateKeys;
 pub use store::{DataError, Fault, StoreError, backup, restore};

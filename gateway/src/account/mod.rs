@@ -1,6 +1,8 @@
 //! The account of a package: what its instances may use (configuration, grants, permits, lines of the log), and what
 //! they have used (metrics). It knows nothing of code, so that instances and what they call stand on it.
 
+mod blobs;
+mod files;
 mod kept;
 mod log_budget;
 pub(crate) mod queue;
@@ -20,7 +22,9 @@ use crate::{
 };
 use log_budget::LogBudget;
 
-pub(crate) use kept::Kept;
+pub(crate) use blobs::{Blobs, Container, Part};
+pub(crate) use files::{Files, with_files};
+pub(crate) use kept::{Charge, Kept};
 
 /// Names that one package may have looked up at once, of all that are: names that its guests choose, under a wildcard,
 /// may have servers that are silent, and other packages' names are looked up beside them.
@@ -40,6 +44,10 @@ pub(crate) struct Account {
     pub lookups: Arc<Semaphore>,
     /// The part of the log that its guests may still fill.
     pub log: Arc<LogBudget>,
+    /// The folders that its guests may read.
+    pub files: Files,
+    /// The containers of its blobs.
+    pub blobs: Blobs,
     metrics: (Arc<Metrics>, OnceLock<PackageMetrics>),
     is_cut: AtomicBool,
     cut: Notify,
@@ -60,6 +68,8 @@ impl Account {
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             config,
             log: Arc::new(LogBudget::new()),
+            files: Files::default(),
+            blobs: Blobs::default(),
             is_cut: AtomicBool::new(false),
             cut: Notify::new(),
             metrics: (Arc::clone(metrics), OnceLock::new()),
@@ -74,6 +84,8 @@ impl Account {
             outbound: self.outbound.clone(),
             lookups: Arc::clone(&self.lookups),
             log: Arc::clone(&self.log),
+            files: Files::default(),
+            blobs: Blobs::default(),
             config,
             metrics: (Arc::clone(&self.metrics.0), OnceLock::new()),
             is_cut: AtomicBool::new(false),

@@ -133,6 +133,9 @@ pub(super) fn register_fit<'a>(
         .iter()
         .zip(each)
         .map(|(package, registered)| {
+            for sentence in registered.iter().flat_map(|it| it.closed(package)) {
+                tracing::warn!("{sentence}");
+            }
             registered.map_err(|mistake| {
                 tracing::error!(package = %package.name, error = mistake.message, help = mistake.help,
                 "the package cannot be served, and the others are");

@@ -22,6 +22,12 @@ pub(super) fn unmet(config: &Config, settings: &Settings) -> Vec<String> {
     let mut found: Vec<_> = granted
         .flat_map(|package| of_package(package, &outline, &apps))
         .collect();
+    found.extend(
+        config
+            .packages
+            .iter()
+            .flat_map(|package| of_interfaces(package, &outline)),
+    );
     found.extend(outline.unmet(&apps));
     found
 }
@@ -95,6 +101,37 @@ fn of_package(package: &PackageConfig, outline: &Outline, apps: &[&str]) -> Vec<
         ));
     }
     found
+}
+
+/// A sentence for each store that a package names for an interface beside the Dapr API, and that is not there.
+fn of_interfaces(package: &PackageConfig, outline: &Outline) -> Vec<String> {
+    let buckets = package.keyvalue.buckets();
+    let buckets = buckets.map(|(bucket, place)| {
+        let store = place.store.as_str();
+        let written = format!("{bucket} = {store:?} in its `keyvalue`");
+        ("state", store, written)
+    });
+    let config = package.config.iter().map(|config| {
+        let store = config.store.as_str();
+        ("configuration", store, format!("config = {store:?}"))
+    });
+    let components = outline.components(package.name.app_id());
+    let unmet = buckets.chain(config).filter_map(|(key, store, written)| {
+        let stores = || components.iter().filter(|(kind, ..)| is_of(key, kind));
+        let reason = match stores().find(|(_, name, _)| *name == store) {
+            None => {
+                let near = meant(store, stores().map(|(_, name, _)| *name));
+                format!("no {} has this name{near}", block(key))
+            }
+            Some((.., false)) => format!("the scopes of the {} do not name the package", block(key)),
+            Some((.., true)) => return None,
+        };
+        Some(format!(
+            "package {}: {written} opens nothing: {reason}",
+            package.name
+        ))
+    });
+    unmet.collect()
 }
 
 fn meant<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> String {

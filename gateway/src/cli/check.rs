@@ -28,17 +28,20 @@ impl Check {
             return self.run_for_tools();
         }
         let config = self.file.load()?;
+        let checked = checked(&config)?;
+        let closed: Vec<_> = checked.iter().flat_map(|one| one.closed.clone()).collect();
         for Checked {
             package,
             choice,
             pulled,
-        } in checked(&config)?
+            ..
+        } in checked
         {
             let pulled = pulled.map(|(reference, digest)| format!("{package} is {reference} -> {digest}\n"));
             let pulled = pulled.unwrap_or_default();
             print(&format!("{pulled}{package} {choice}\n"));
         }
-        for caveat in bootstrap::caveats(&config) {
+        for caveat in closed.into_iter().chain(bootstrap::caveats(&config)) {
             print(&format!("note: {caveat}\n"));
         }
         print(&format!(
@@ -63,6 +66,8 @@ impl Check {
         };
         let (told, code) = match checked {
             Ok((config, packages)) => {
+                let closed = packages.iter().flat_map(|one| one.closed.clone());
+                let notes: Vec<_> = closed.chain(bootstrap::caveats(&config)).collect();
                 let packages = packages.into_iter().map(|one| {
                     let engine = format!("{}: {}", one.choice.engine.name(), one.choice.reason);
                     let told = json!({"name": one.package, "world": one.choice.world, "engine": engine});
@@ -81,7 +86,7 @@ impl Check {
                     "mistakes": [],
                     "packages": packages.collect::<Vec<_>>(),
                     "routes": config.routes.len(),
-                    "notes": bootstrap::caveats(&config),
+                    "notes": notes,
                 });
                 (told, ExitCode::SUCCESS)
             }
@@ -99,6 +104,8 @@ struct Checked {
     choice: Choice,
     /// The reference it was pulled by, and the digest that this has.
     pulled: Option<(String, String)>,
+    /// What it imports and is closed to it, a sentence each.
+    closed: Vec<String>,
 }
 
 fn checked(config: &Config) -> Result<Vec<Checked>, StartError> {
@@ -107,6 +114,7 @@ fn checked(config: &Config) -> Result<Vec<Checked>, StartError> {
     let checked = packages.map(|(package, registered)| Checked {
         package: package.name.to_string(),
         choice: registered.choice.clone(),
+        closed: registered.closed(package),
         pulled: registered
             .pulled()
             .map(|(reference, digest)| (reference.to_string(), show_digest(&digest))),

@@ -6,15 +6,19 @@
 //! command makes; whether they are components is found out by whoever loads them, and reported with
 //! [`Config::diagnostics`].
 
+mod blobstore;
 mod build;
 mod certificate;
+mod config_store;
 mod dapr;
 mod document;
 mod env_file;
 mod environment;
+mod files;
 mod fill;
 mod grants;
 mod input;
+mod keyvalue;
 mod kind;
 mod limits;
 mod lines;
@@ -51,10 +55,14 @@ use std::{
 use toml::de::DeTable;
 use wasmgate_common::{Diagnostic, Diagnostics, Place};
 
+pub use blobstore::Container;
 pub use build::{BuildConfig, SourceGlob};
+pub use config_store::ConfigStore;
 pub use dapr::{DaprConfig, DaprMode};
 pub use environment::Environment;
+pub use files::Mount;
 pub use input::{Input, MAX_FILE};
+pub use keyvalue::{Bucket, KeyValue};
 #[cfg(test)]
 pub(crate) use kind::CGI_VARIABLES;
 pub use kind::Kind;
@@ -249,7 +257,7 @@ impl Config {
         let granted = self
             .packages
             .iter()
-            .any(|package| !package.grants.is_none());
+            .any(PackageConfig::uses_building_blocks);
         let outside = self.dapr.listen.is_some() || self.dapr.app_address.is_some();
         let served = self.dapr.mode == DaprMode::Embedded && outside;
         granted || served

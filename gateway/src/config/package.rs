@@ -1,6 +1,7 @@
 //! `[package.NAME]`: a component, and what it may use.
 
 use std::{
+    collections::BTreeMap,
     fmt, fs,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -10,8 +11,12 @@ use wasmgate_common::{AppId, Code, Diagnostic};
 use wasmgate_dapr::{Grants, Quotas};
 
 use super::{
+    blobstore::{self, Container},
     build::BuildConfig,
+    config_store::{self, ConfigStore},
+    files::{self, Mount},
     grants,
+    keyvalue::{self, KeyValue},
     kind::{self, Kind},
     limits::Limits,
     origin::Origin,
@@ -61,6 +66,14 @@ pub struct PackageConfig {
     pub rate_limit: Option<RateLimitConfig>,
     /// Its use of Dapr's building blocks; [`Grants::none`] without a `dapr` table.
     pub grants: Grants,
+    /// The buckets of `wasi:keyvalue` that its guests may open.
+    pub keyvalue: KeyValue,
+    /// The configuration store whose items `wasi:config` has beside `env`.
+    pub config: Option<ConfigStore>,
+    /// The folders that its guests may read.
+    pub files: Vec<Mount>,
+    /// The containers of `wasi:blobstore` that its guests may use, by their names.
+    pub blobstore: BTreeMap<String, Container>,
 }
 
 /// A package's name: lower-case letters, digits and `-`, a DNS label. Cloning copies a pointer.
@@ -154,7 +167,7 @@ impl fmt::Display for PackageName {
 }
 
 /// The keys of `[package.NAME]`.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 18] = [
     "source",
     "kind",
     "build",
@@ -169,12 +182,21 @@ const KEYS: [&str; 14] = [
     "limits",
     "rate_limit",
     "dapr",
+    "keyvalue",
+    "config",
+    "files",
+    "blobstore",
 ];
 
 /// The variables that the gateway itself gives to a guest with Dapr.
 const RESERVED_VARIABLES: [&str; 2] = ["APP_ID", "DAPR_HTTP_ENDPOINT"];
 
 impl PackageConfig {
+    /// Returns whether it may use any of the building blocks, by whatever interface.
+    pub fn uses_building_blocks(&self) -> bool {
+        !self.grants.is_none() || !self.keyvalue.is_none() || self.config.is_some()
+    }
+
     /// Returns whether another configuration says the same of this package, wherever it says it.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         let Self {
@@ -195,6 +217,10 @@ impl PackageConfig {
             limits,
             rate_limit,
             grants,
+            keyvalue,
+            config,
+            files,
+            blobstore,
         } = self;
         *name == other.name
             && *source == other.source
@@ -210,6 +236,10 @@ impl PackageConfig {
             && *limits == other.limits
             && *rate_limit == other.rate_limit
             && *grants == other.grants
+            && *keyvalue == other.keyvalue
+            && *config == other.config
+            && *files == other.files
+            && *blobstore == other.blobstore
     }
 
     /// Reads every package, in the order of names, each with its name as written; `None` for one that
@@ -270,6 +300,10 @@ impl PackageConfig {
         let rate_limit = rate_limit::read(section);
         let grants = grants::read(section, quotas);
         let snapshot = section.flag("snapshot").unwrap_or(false);
+        let keyvalue = keyvalue::read(section);
+        let config = config_store::read(section);
+        let files = files::read(section, folder);
+        let blobstore = blobstore::read(section, folder);
         let engine = section.parsed("engine", AUTO_ENGINE, engine).flatten();
         Some(Self {
             name: name?,
@@ -288,6 +322,10 @@ impl PackageConfig {
             limits,
             rate_limit,
             grants,
+            keyvalue,
+            config,
+            files,
+            blobstore,
         })
     }
 }

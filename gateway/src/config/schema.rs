@@ -100,6 +100,7 @@ fn words(text: &str) -> BTreeMap<String, String> {
                 table = code
                     .trim_matches(['[', ']'])
                     .replacen("package.greeter", "package.*", 1)
+                    .replacen("blobstore.images", "blobstore.*", 1)
                     .replacen("registry.host.\"localhost:5000\"", "registry.host.*", 1);
                 table.clone()
             }
@@ -113,7 +114,9 @@ fn words(text: &str) -> BTreeMap<String, String> {
 /// A key with `*` for a name that whoever writes the file chooses.
 fn starred(key: String, named: &[String]) -> String {
     let mut key = key;
-    for prefix in named {
+    for (at, prefix) in named.iter().enumerate() {
+        // One may be within another.
+        let prefix = starred(prefix.clone(), named.get(..at).unwrap_or_default());
         if let Some(rest) = key.strip_prefix(prefix.as_str()) {
             let after = rest.split_once('.').map(|(_, after)| format!(".{after}"));
             key = format!("{prefix}*{}", after.unwrap_or_default());

@@ -1,11 +1,13 @@
 //! The Dapr door: a guest's calls of the Dapr API, which the gateway answers itself.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use wasmgate_common::TRACEPARENT;
-use wasmgate_dapr::{ApiRequest, Body, BuildingBlocks, not_granted};
+use wasmgate_dapr::{ApiRequest, Body, BuildingBlocks, Grants, OperationName, StateKeys, not_granted};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::account::{Account, Kept};
@@ -46,17 +48,97 @@ pub(super) async fn call(
     request: Request<WasiBody>,
     kept: &Kept,
 ) -> Result<Response<WasiBody>, Error> {
+    let request = request.map(|body| gathered(body, kept));
+    let grants = &account.config.grants;
+    to_guest(
+        answered(account, building_blocks, grants, request).await,
+        kept,
+    )
+}
+
+/// Calls the Dapr API for a package, counted and timed.
+async fn answered(
+    account: &Account,
+    building_blocks: Option<&BuildingBlocks>,
+    grants: &Grants,
+    request: Request<Body>,
+) -> Response<Body> {
     let Some(building_blocks) = building_blocks else {
-        return to_guest(not_granted(), kept);
+        return not_granted();
     };
-    let request = ApiRequest::parse(request.map(|body| gathered(body, kept)));
+    let request = ApiRequest::parse(request);
     let timer = account.metrics().block_call(request.operation());
-    let (app, grants) = (account.name().app_id(), &account.config.grants);
-    let response = building_blocks.call(app, grants, request).await;
+    let response = building_blocks
+        .call(account.name().app_id(), grants, request)
+        .await;
     if let Some(timer) = timer {
         timer.answered(response.status());
     }
-    to_guest(response, kept)
+    response
+}
+
+/// The same door for what the gateway itself does for a guest, by grants of its own. Cloning copies pointers.
+#[derive(Clone)]
+pub(crate) struct DaprDoor {
+    pub(super) account: Arc<Account>,
+    pub(super) building_blocks: Option<BuildingBlocks>,
+    pub(super) trace: Option<HeaderValue>,
+}
+
+impl DaprDoor {
+    /// The package that calls.
+    pub(crate) fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// Returns whether the building blocks keep what is saved as it was written: those of a sidecar read and write JSON
+    /// anew.
+    pub(crate) fn is_verbatim(&self) -> bool {
+        let blocks = self.building_blocks.as_ref();
+        blocks.is_some_and(|blocks| blocks.embedded().is_some())
+    }
+
+    /// Answers one call of the Dapr API, which may use what `grants` say; every failure is an answer.
+    pub(crate) async fn call(&self, grants: &Grants, mut request: Request<Body>) -> Response<Body> {
+        continue_trace(&mut request, self.trace.as_ref());
+        answered(
+            &self.account,
+            self.building_blocks.as_ref(),
+            grants,
+            request,
+        )
+        .await
+    }
+
+    /// Lists keys of a state store, as [`BuildingBlocks::state_keys`] tells.
+    ///
+    /// # Errors
+    /// With the answer that a call would have.
+    pub(crate) async fn state_keys(
+        &self,
+        grants: &Grants,
+        of: (&str, &str),
+        after: Option<i64>,
+    ) -> Result<StateKeys, Response<Body>> {
+        let Some(blocks) = &self.building_blocks else {
+            return Err(not_granted());
+        };
+        let timer = self
+            .account
+            .metrics()
+            .block_call(OperationName::LIST_STATE_KEYS);
+        let listed = blocks
+            .state_keys(self.account.name().app_id(), grants, of, after)
+            .await;
+        if let Some(timer) = timer {
+            timer.answered(
+                listed
+                    .as_ref()
+                    .map_or_else(Response::status, |_| StatusCode::OK),
+            );
+        }
+        listed
+    }
 }
 
 /// The body of a call: its parts count until the call has ended, since most calls gather them before they begin.

@@ -35,8 +35,8 @@ use outgoing::{Destination, Outgoing};
 
 pub(crate) use body_errors::add_to_linker;
 pub(crate) use client::Client;
-pub(crate) use dapr::DAPR_ENDPOINT;
 pub(crate) use dapr::broken;
+pub(crate) use dapr::{DAPR_ENDPOINT, DaprDoor};
 pub(crate) use life::Life;
 pub(crate) use settings::{Prepared, Settings};
 
@@ -100,6 +100,15 @@ impl Egress {
     /// Bounds what the guest may write at once of the bodies that it begins from now on.
     pub(crate) fn bound_writes(&mut self, bytes: usize) {
         self.chunk = bytes;
+    }
+
+    /// The way to the building blocks for what the gateway itself does for the guest.
+    pub(crate) fn dapr_door(&self) -> DaprDoor {
+        DaprDoor {
+            account: Arc::clone(&self.account),
+            building_blocks: self.building_blocks.clone(),
+            trace: self.trace.clone(),
+        }
     }
 
     /// The count of what the host keeps of the instance's bodies.

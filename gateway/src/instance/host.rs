@@ -1,7 +1,7 @@
 //! The world as one guest sees it: an environment from the configuration, clocks, randomness, a log, the
 //! requests it may send, and nothing else.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicUsize};
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -11,14 +11,15 @@ use wasmtime_wasi_io::IoView;
 use super::{
     answer::Answer,
     budget::RequestBudget,
+    file_places::OpenFiles,
     holdings::FIELDS_BYTES,
     memory::Memory,
-    output::{GuestOutput, Stream},
+    output::{GuestOutput, LogLevel, Stream},
     script::Script,
 };
 use crate::{
-    account::{Account, Kept},
-    egress::{self, Egress, Life},
+    account::{Account, Kept, with_files},
+    egress::{self, DaprDoor, Egress, Life},
     request_headers::RequestId,
 };
 
@@ -32,6 +33,11 @@ pub(crate) struct HostState {
     wasi: Option<WasiCtx>,
     /// What a program of CGI is started with.
     pub(super) script: Option<Box<Script>>,
+    /// What the request may still put into the log; made with the first of it.
+    log_budget: Option<Arc<RequestBudget>>,
+    pub(super) open_files: OpenFiles,
+    /// Files that the host has open for it; made with the first.
+    pub(super) host_files: Option<Arc<AtomicUsize>>,
     http: WasiHttpCtx,
     /// A body was given to the guest to write.
     pub(super) has_written: bool,
@@ -61,6 +67,9 @@ impl HostState {
             request_id,
             wasi: None,
             script: None,
+            log_budget: None,
+            open_files: OpenFiles::default(),
+            host_files: None,
             http,
             has_written: false,
             has_given_way: false,
@@ -79,9 +88,34 @@ impl HostState {
     }
 
     /// The count of what is kept of bodies.
-    pub(super) fn kept(&mut self) -> Kept {
+    pub(crate) fn kept(&mut self) -> Kept {
         let kept = self.egress.kept().clone();
         self.memory.kept.get_or_insert(kept).clone()
+    }
+
+    /// Puts what the guest says into the log, a line an event, within what its request and its package may put there.
+    pub(crate) fn log(&mut self, level: LogLevel, context: &str, message: &str) {
+        if !level.is_shown() {
+            return;
+        }
+        let budget = Arc::clone(self.log_budget.get_or_insert_default());
+        let (account, request_id) = (Arc::clone(&self.account), self.request_id.clone());
+        GuestOutput::new(account, request_id, Stream::logged(level, context), budget).print(message);
+    }
+
+    /// The package's account.
+    pub(crate) fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// The request's name in the log.
+    pub(crate) fn request_id(&self) -> &RequestId {
+        &self.request_id
+    }
+
+    /// The way to the building blocks for what is done for the guest.
+    pub(crate) fn dapr_door(&self) -> DaprDoor {
+        self.egress.dapr_door()
     }
 
     #[inline]
@@ -98,12 +132,16 @@ impl HostState {
     }
 }
 
-/// The WASI context of one guest. What is closed is closed by not being named: there are no arguments, no files and no
-/// addresses to reach.
-fn context(account: &Arc<Account>, request_id: &RequestId, script: Option<&Script>) -> WasiCtx {
-    let budget = Arc::new(RequestBudget::default());
+/// The WASI context of one guest. What is closed is closed by not being named: there are no arguments, no files but
+/// the package's `files`, and no addresses to reach.
+fn context(
+    account: &Arc<Account>,
+    request_id: &RequestId,
+    budget: &Arc<RequestBudget>,
+    script: Option<&Script>,
+) -> WasiCtx {
     let output = |stream| {
-        let (account, budget) = (Arc::clone(account), Arc::clone(&budget));
+        let (account, budget) = (Arc::clone(account), Arc::clone(budget));
         GuestOutput::new(account, request_id.clone(), stream, budget)
     };
     let mut wasi = WasiCtx::builder();
@@ -119,7 +157,12 @@ fn context(account: &Arc<Account>, request_id: &RequestId, script: Option<&Scrip
     if let Some(script) = script {
         script.furnish(account, &mut wasi);
     }
-    wasi.build()
+    let wasi = wasi.build();
+    if account.config.files.is_empty() {
+        wasi
+    } else {
+        with_files(wasi, account.files.now(&account.config.files))
+    }
 }
 
 impl WasiView for HostState {
@@ -131,10 +174,14 @@ impl WasiView for HostState {
             request_id,
             memory,
             script,
+            log_budget,
             ..
         } = self;
         WasiCtxView {
-            ctx: wasi.get_or_insert_with(|| context(account, request_id, script.as_deref())),
+            ctx: wasi.get_or_insert_with(|| {
+                let budget = log_budget.get_or_insert_default();
+                context(account, request_id, budget, script.as_deref())
+            }),
             table: &mut memory.table,
         }
     }

@@ -6,6 +6,8 @@ mod budget;
 mod call;
 mod command;
 mod deadline;
+mod file_places;
+mod file_stream;
 mod handed;
 mod holdings;
 mod host;
@@ -13,6 +15,7 @@ mod kept_stream;
 mod label;
 mod loaded;
 mod memory;
+mod open_files;
 mod outgoing_response;
 mod output;
 mod pace;
@@ -26,9 +29,25 @@ mod turns;
 mod unread;
 
 pub(crate) use call::{Call, run};
+pub(crate) use file_places::FilePlace;
 pub(crate) use host::HostState;
 pub(crate) use loaded::{Handler, Loaded};
-pub(crate) use outgoing_response::link;
+pub(crate) use output::LogLevel;
 pub(crate) use request_body::RequestBody;
 pub(crate) use response_body::{GuestBody, RouteTimer};
 pub(crate) use script::Mount;
+
+use wasmtime::component::Linker;
+
+use crate::engine::World;
+
+/// Puts into a linker that has `wasi:http` and WASI what is done otherwise here.
+///
+/// # Errors
+/// When the linker does not take it.
+pub(crate) fn link(linker: &mut Linker<HostState>, world: World) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    let linked = outgoing_response::link(linker).and_then(|()| open_files::link(linker, world));
+    linker.allow_shadowing(false);
+    linked
+}

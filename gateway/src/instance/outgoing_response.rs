@@ -79,9 +79,8 @@ impl HostState {
 /// Puts what is particular to responses into the linker, which has `wasi:http` already.
 ///
 /// # Errors
-/// When the linker does not take it.
-pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
+/// When the linker does not take it, such as one that lets nothing be put in the place of another.
+pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     let mut types = linker.instance(TYPES)?;
     types.func_wrap(
         "[method]outgoing-response.body",
@@ -89,12 +88,10 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
             Ok((store.data_mut().body(response)?,))
         },
     )?;
-    let made = types.func_wrap(
+    types.func_wrap(
         "[method]outgoing-body.write",
         |mut store: StoreContextMut<'_, HostState>, (body,): (Resource<HostOutgoingBody>,)| {
             Ok((store.data_mut().write(body)?,))
         },
-    );
-    linker.allow_shadowing(false);
-    made
+    )
 }

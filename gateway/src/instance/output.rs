@@ -25,11 +25,52 @@ const MAX_LINE_BYTES: usize = 8 << 10;
 /// The most that a guest may write at once: wasmtime hands it over whole.
 const MAX_WRITE_BYTES: usize = 1 << 20;
 
-/// One of the two streams.
-#[derive(Debug, Clone, Copy)]
+/// The most bytes of a context that are in the log.
+const MAX_CONTEXT_BYTES: usize = 256;
+
+/// One of the two streams, or a line that the guest gave to the log itself.
+#[derive(Debug, Clone)]
 pub(super) enum Stream {
     Stdout,
     Stderr,
+    Logged { level: LogLevel, context: String },
+}
+
+/// The weight of a line that a guest gives to the log, in the words of `wasi:logging`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogLevel {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+    /// What makes the application end; to the log, an error of which this is said.
+    Critical,
+}
+
+impl LogLevel {
+    /// Returns whether lines of this weight are in the log at all: what is not there costs nothing of what may be.
+    pub(super) fn is_shown(self) -> bool {
+        match self {
+            Self::Trace => tracing::enabled!(target: "guest", tracing::Level::TRACE),
+            Self::Debug => tracing::enabled!(target: "guest", tracing::Level::DEBUG),
+            Self::Info => tracing::enabled!(target: "guest", tracing::Level::INFO),
+            Self::Warn => tracing::enabled!(target: "guest", tracing::Level::WARN),
+            Self::Error | Self::Critical => tracing::enabled!(target: "guest", tracing::Level::ERROR),
+        }
+    }
+}
+
+impl Stream {
+    /// The lines of one call.
+    pub(super) fn logged(level: LogLevel, context: &str) -> Self {
+        let mut end = context.len().min(MAX_CONTEXT_BYTES);
+        while !context.is_char_boundary(end) {
+            end -= 1;
+        }
+        let context = context.get(..end).unwrap_or_default().to_owned();
+        Self::Logged { level, context }
+    }
 }
 
 /// One of a guest's streams; clones share the line that is not yet whole.
@@ -58,6 +99,11 @@ impl GuestOutput {
             line: Vec::new(),
             budget,
         })))
+    }
+
+    /// Takes a text that is whole: what has no end of a line is a line, too.
+    pub(super) fn print(self, text: &str) {
+        self.0.lock().write(text.as_bytes());
     }
 }
 
@@ -104,19 +150,34 @@ impl Lines {
         if text.is_empty() {
             // A blank line says nothing.
         } else if of_request && self.account.log.admits(bytes) {
-            let (package, request_id) = (self.account.name().as_str(), self.request_id.as_str());
-            match self.stream {
-                Stream::Stdout => {
-                    tracing::info!(target: "guest", package, request_id, stream = "stdout", "{text}");
-                }
-                Stream::Stderr => {
-                    tracing::warn!(target: "guest", package, request_id, stream = "stderr", "{text}");
-                }
-            }
+            self.tell(text);
         } else {
             self.drop_lines(1);
         }
         self.line.clear();
+    }
+
+    fn tell(&self, text: &str) {
+        let (package, request_id) = (self.account.name().as_str(), self.request_id.as_str());
+        let (level, context) = match &self.stream {
+            Stream::Stdout => {
+                return tracing::info!(target: "guest", package, request_id, stream = "stdout", "{text}");
+            }
+            Stream::Stderr => {
+                return tracing::warn!(target: "guest", package, request_id, stream = "stderr", "{text}");
+            }
+            Stream::Logged { level, context } => (level, context.as_str()),
+        };
+        match level {
+            LogLevel::Trace => tracing::trace!(target: "guest", package, request_id, context, "{text}"),
+            LogLevel::Debug => tracing::debug!(target: "guest", package, request_id, context, "{text}"),
+            LogLevel::Info => tracing::info!(target: "guest", package, request_id, context, "{text}"),
+            LogLevel::Warn => tracing::warn!(target: "guest", package, request_id, context, "{text}"),
+            LogLevel::Error => tracing::error!(target: "guest", package, request_id, context, "{text}"),
+            LogLevel::Critical => {
+                tracing::error!(target: "guest", package, request_id, context, critical = true, "{text}");
+            }
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     config::{Kind, Sha256Digest},
     engine::{MAX_CORE_INSTANCES, MAX_FUNCTIONS, MAX_MEMORIES, MAX_TABLES},
+    interfaces,
 };
 
 /// `\0asm`, then version 13, layer 1: the component model's preamble as of today.
@@ -184,9 +185,12 @@ pub(super) fn missing_imports(component: &Component, path: &Path, linking_error:
         .imports(engine)
         .filter(|(name, item)| {
             let is_known = matches!(version(name), Some(Version::Wasi02 | Version::Wasi03));
-            !is_known && !matches!(item.ty, ComponentItem::Type(_))
+            !is_known && !interfaces::offers(name) && !matches!(item.ty, ComponentItem::Type(_))
         })
-        .map(|(name, _)| format!("`{name}`"))
+        .map(|(name, _)| match interfaces::versions(name) {
+            Some(versions) => format!("`{name}` (of which {versions} are)"),
+            None => format!("`{name}`"),
+        })
         .collect::<Vec<_>>();
     let imports = if missing.is_empty() {
         format!("{linking_error:#}")

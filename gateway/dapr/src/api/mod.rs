@@ -26,7 +26,7 @@ use crate::{
     bindings::Bindings,
     components::Current,
     configuration::Configuration,
-    error::ApiResult,
+    error::{ApiError, ApiResult},
     grants::Grants,
     invoke::Invocation,
     jobs::Jobs,
@@ -35,7 +35,7 @@ use crate::{
     protocol::{ApiRequest, message::bytes, operation::Operation},
     pubsub::PubSub,
     secrets::Secrets,
-    state::State,
+    state::{State, StateKeys},
 };
 
 /// The API: the building blocks that answer its calls, and the little that is of the API itself.
@@ -65,6 +65,28 @@ impl Api {
             Ok(response) => response,
             Err(error) => error.into_response(),
         }
+    }
+}
+
+impl Api {
+    /// Lists an app's keys of a state store, which no request of Dapr's API can ask for.
+    pub(crate) async fn state_keys(
+        &self,
+        caller: &AppId,
+        grants: &Grants,
+        (store, prefix): (&str, &str),
+        after: Option<i64>,
+    ) -> Result<StateKeys, ApiError> {
+        if !grants.allows_state(store) {
+            return Err(ApiError::not_granted("ERR_STATE_FORBIDDEN", "state", store));
+        }
+        let own = self.state.store(store, caller)?;
+        // It reads as much as a query may.
+        let like = Operation::QueryState {
+            store: store.to_owned(),
+        };
+        let _place = self.heavy.place(caller, &like, 0).await;
+        own.keys(prefix, after).await
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     broker::Broker,
     components::{self, Current},
     configuration::{self, Configuration},
+    error::ApiError,
     grants::Grants,
     internal::DeliveryPaths,
     invoke::Invocation,
@@ -34,7 +35,7 @@ use crate::{
     pubsub::{self, PubSub},
     secrets::Secrets,
     settings::Settings,
-    state::{self, State},
+    state::{self, State, StateKeys},
     store::Store,
     tcp,
 };
@@ -220,6 +221,17 @@ impl Dapr {
     /// Answers a request that has been parsed.
     pub(crate) async fn answer(&self, caller: &AppId, grants: &Grants, request: ApiRequest) -> Response<Body> {
         self.0.api.answer(caller, grants, request).await
+    }
+
+    /// Lists the keys of `caller` in a state store, as [`crate::BuildingBlocks::state_keys`] tells.
+    pub(crate) async fn state_keys(
+        &self,
+        caller: &AppId,
+        grants: &Grants,
+        of: (&str, &str),
+        after: Option<i64>,
+    ) -> Result<StateKeys, ApiError> {
+        self.0.api.state_keys(caller, grants, of, after).await
     }
 
     /// The router of the API for ordinary processes: everything that arrives is taken for a call of `app`.

@@ -68,12 +68,16 @@ const NAMES: [(&str, &str); OperationName::COUNT] = [
     ("jobs", "delete"),
     ("metadata", "get"),
     ("metadata", "set"),
+    ("state", "list-keys"),
     ("other", "other"),
 ];
 
 impl OperationName {
     /// The number of names.
-    pub const COUNT: usize = 23;
+    pub const COUNT: usize = 24;
+
+    /// A listing of keys, for which there is no request.
+    pub const LIST_STATE_KEYS: Self = Self(Self::COUNT - 2);
 
     /// A health check, or a request that asks for no operation.
     const OTHER: Self = Self(Self::COUNT - 1);

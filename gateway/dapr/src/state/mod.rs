@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use change::{etag, is_first_write};
 pub(crate) use query::{Found, Query};
+pub use table::StateKeys;
 use table::{Change, ChangeError};
 pub(crate) use table::{Item, sweep};
 
@@ -223,6 +224,23 @@ impl StateStore<'_> {
             if let Some(own) = key.strip_prefix(&self.prefix) {
                 *key = own.to_owned();
             }
+        }
+        Ok(found)
+    }
+
+    /// The app's own keys that begin with `prefix`, after the place that another page ended at.
+    pub(crate) async fn keys(&self, prefix: &str, after: Option<i64>) -> Result<StateKeys, ApiError> {
+        let (name, full) = (self.name.to_owned(), format!("{}{prefix}", self.prefix));
+        let after = after.unwrap_or(i64::MIN);
+        let found = self
+            .block
+            .store
+            .scan(move |conn| table::keys(conn, &name, &full, after, now_ms()));
+        let mut found = found
+            .await
+            .map_err(|error| store_error("ERR_STATE_LIST_KEYS", &error))?;
+        for key in &mut found.keys {
+            key.drain(..self.prefix.len().min(key.len()));
         }
         Ok(found)
     }

@@ -77,6 +77,45 @@ pub(crate) fn get(conn: &Connection, store: &str, key: &str, now: i64) -> Result
     Ok(item.optional()?)
 }
 
+/// Keys of one page at most.
+const KEYS_AT_ONCE: usize = 1_000;
+
+/// Keys that are live, in the order in which they came to be.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct StateKeys {
+    /// The keys.
+    pub keys: Vec<String>,
+    /// The place of the last of them, if there are more: the next page begins after it.
+    pub next: Option<i64>,
+}
+
+/// The live keys that begin with `prefix`, after the place `after`. A place is a row's number: what is written or
+/// deleted meanwhile moves no other key.
+pub(crate) fn keys(
+    conn: &Connection,
+    store: &str,
+    prefix: &str,
+    after: i64,
+    now: i64,
+) -> Result<StateKeys, StoreError> {
+    // The plus signs have the index of the keys read, which has the numbers too: other apps' rows are not looked at.
+    let mut statement = conn.prepare_cached(
+        "SELECT rowid, key FROM state WHERE store = ?1 AND key >= ?2 AND key < ?3 AND +rowid > ?4
+         AND (expires_at IS NULL OR expires_at > ?5) ORDER BY +rowid LIMIT ?6",
+    )?;
+    let end = format!("{prefix}\u{10FFFF}");
+    let most = i64::try_from(KEYS_AT_ONCE + 1).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![store, prefix, end, after, now, most], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+    })?;
+    let mut found = rows.collect::<Result<Vec<_>, _>>()?;
+    let is_cut = found.len() > KEYS_AT_ONCE;
+    found.truncate(KEYS_AT_ONCE);
+    let next = found.last().map(|(place, _)| *place).filter(|_| is_cut);
+    let keys = found.into_iter().map(|(_, key)| key).collect();
+    Ok(StateKeys { keys, next })
+}
+
 /// Makes `change` of `app` if its conditions hold; from then on the item counts for that app.
 pub(crate) fn apply(conn: &Connection, store: &str, app: &str, change: &Change, now: i64) -> Result<(), ChangeError> {
     let (key, changed) = match change {

@@ -38,6 +38,7 @@ use crate::{
     egress,
     engine::{Choice, EngineId, EngineKind, Engines, OfEach, Slots, StackSize, Weighed, World},
     instance::{self, Handler, HostState, Loaded},
+    interfaces,
     metrics::Metrics,
     registry::{Code, Pulled, Registry},
 };
@@ -74,6 +75,8 @@ pub struct Registered {
     pub(crate) slots: Slots,
     /// Bytes of an instance's globals.
     pub(crate) globals: u64,
+    /// The interfaces that it imports of those that are offered beside WASI.
+    pub(super) interfaces: Vec<String>,
     /// What was pulled for it, if it came from a registry.
     pub(crate) pulled: Option<Pulled>,
 }
@@ -92,6 +95,20 @@ impl Registered {
         let pulled = self.pulled.as_ref()?;
         Some((&pulled.reference, pulled.manifest))
     }
+
+    /// A sentence for each interface that the component imports and that is closed to its package.
+    pub fn closed(&self, package: &PackageConfig) -> Vec<String> {
+        interfaces::closed(&self.interfaces, package)
+    }
+}
+
+/// What a component imports of the interfaces that are offered beside WASI.
+fn offered(survey: &Survey) -> Vec<String> {
+    let imports = survey.imports.iter();
+    imports
+        .filter(|name| interfaces::offers(name))
+        .cloned()
+        .collect()
 }
 
 /// The file of a component, and the name by which its mistakes are told.
@@ -248,6 +265,7 @@ impl Loader {
             images: made.images,
             slots: slots(world, &survey.start),
             globals: survey.start.globals,
+            interfaces: offered(&survey),
             pulled: pulled.cloned(),
         })
     }
@@ -515,7 +533,10 @@ impl Loader {
         let linker = self
             .linkers
             .get_or_try(id, || link(component.engine(), id.world))?;
-        let prepared = linker.instantiate_pre(component)?;
+        let prepared = match interfaces::link(linker, component)? {
+            Some(linker) => linker.instantiate_pre(component)?,
+            None => linker.instantiate_pre(component)?,
+        };
         Ok(match id.world {
             World::Proxy => Handler::Proxy(ProxyPre::new(prepared)?),
             World::Service => Handler::Service(ServicePre::new(prepared)?),
@@ -625,12 +646,12 @@ fn link(engine: &Engine, world: World) -> wasmtime::Result<Linker<HostState>> {
     wasmtime_wasi_io::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     egress::add_to_linker(&mut linker)?;
-    instance::link(&mut linker)?;
     linker.allow_shadowing(false);
     if world == World::Service {
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     }
+    instance::link(&mut linker, world)?;
     Ok(linker)
 }
 

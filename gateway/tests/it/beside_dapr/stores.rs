@@ -5,6 +5,7 @@ use wasmgate_real_dapr::{Daprd, Place, Postgres, Redis, Resources};
 use crate::{
     dapr_etags::{etag_scenario, put_price},
     harness::{TestGateway, until},
+    keyvalue::versions_scenario,
 };
 
 const STORES: [&str; 5] = ["postgres", "postgres1", "redis", "sqlite", "memory"];
@@ -72,11 +73,14 @@ async fn every_stores_own_words_for_too_late_are_a_conflict_and_for_gone_unavail
             let lines = format!("env = {{ STORE = \"{store}\" }}\ndapr = {{ state = [\"{store}\"] }}");
             all.guest_as(store, "guards_a_price", &lines)
         });
-    let gateway = gateway.start();
+    let buckets = STORES.map(|store| format!("{store} = \"{store}\""));
+    let keeper = format!("keyvalue = {{ {} }}", buckets.join(", "));
+    let gateway = gateway.guest_as("keeper", "keeps_keys", &keeper).start();
     daprd.start().await;
     gateway.ready().await;
     for store in STORES {
         etag_scenario(&gateway, store).await;
+        versions_scenario(&gateway, store).await;
     }
     let gone = ["postgres", "postgres1", "redis"];
     for store in gone {

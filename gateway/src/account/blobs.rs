@@ -1,0 +1,320 @@
+//! The containers of a package's blobs: folders in which each object is a file, and how full they are.
+//!
+//! A file is written beside the objects and renamed when it is whole, so that nobody reads half an object, and one that
+//! is being read stays as it is. An object's name is no path: what is not plain in it is percent-encoded.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use cap_std::{ambient_authority, fs::Dir};
+use parking_lot::Mutex;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use crate::config;
+
+/// Stands before the name of a file that is not whole; no object's file begins so.
+const PART: &str = ".part-";
+
+/// The age at which a part that was left over by a process that is gone is removed.
+const LEFT_OVER: Duration = Duration::from_hours(24);
+
+/// What is written as it is in the name of a file.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+
+/// The longest name of a file, in bytes: what most file systems take, less what stands before a part's.
+const MAX_NAME: usize = 240;
+
+/// A package's containers that were used, by their names.
+#[derive(Default)]
+pub(crate) struct Blobs(Mutex<BTreeMap<String, Arc<Container>>>);
+
+/// An open container.
+pub(crate) struct Container {
+    name: String,
+    dir: Dir,
+    limit: u64,
+    used: AtomicU64,
+    /// Held while objects come and go.
+    changing: Mutex<()>,
+}
+
+/// An object that is being written. What was written of it counts, until it is an object or is dropped.
+pub(crate) struct Part {
+    home: Arc<Container>,
+    name: String,
+    file: cap_std::fs::File,
+    bytes: u64,
+}
+
+impl Blobs {
+    /// The container of this name, opened if it was not: that waits for the disk.
+    ///
+    /// # Errors
+    /// When its folder cannot be made or read.
+    pub(crate) fn container(&self, name: &str, granted: &config::Container) -> io::Result<Arc<Container>> {
+        if let Some(open) = self.0.lock().get(name) {
+            return Ok(Arc::clone(open));
+        }
+        let opened = Arc::new(Container::open(name, granted)?);
+        // Of two that were opened at once one stays, so that all count on it.
+        let mut all = self.0.lock();
+        Ok(Arc::clone(all.entry(name.to_owned()).or_insert(opened)))
+    }
+}
+
+impl Container {
+    fn open(name: &str, granted: &config::Container) -> io::Result<Self> {
+        fs::create_dir_all(&granted.folder)?;
+        let dir = Dir::open_ambient_dir(&granted.folder, ambient_authority())?;
+        let mut used = 0_u64;
+        for entry in dir.entries()? {
+            let entry = entry?;
+            let found = entry.metadata()?;
+            let name = entry.file_name();
+            let is_part = name.to_str().is_some_and(|name| name.starts_with(PART));
+            let age = found
+                .modified()
+                .ok()
+                .and_then(|at| SystemTime::now().duration_since(at.into_std()).ok());
+            if is_part && age.is_some_and(|age| age > LEFT_OVER) {
+                dir.remove_file(&name)?;
+            } else if found.is_file() {
+                used = used.saturating_add(found.len());
+            }
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            dir,
+            limit: granted.size,
+            used: AtomicU64::new(used),
+            changing: Mutex::new(()),
+        })
+    }
+
+    /// Its name, as guests know it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The time at which it was made, if the file system knows, and otherwise at which it was changed.
+    pub(crate) fn made(&self) -> io::Result<SystemTime> {
+        let found = self.dir.dir_metadata()?;
+        let made = found.created().or_else(|_| found.modified())?;
+        Ok(made.into_std())
+    }
+
+    /// Begins an object.
+    pub(crate) fn part(self: &Arc<Self>) -> io::Result<Part> {
+        let name = format!("{PART}{}", uuid::Uuid::new_v4().simple());
+        Ok(Part {
+            home: Arc::clone(self),
+            file: self.dir.create(&name)?,
+            name,
+            bytes: 0,
+        })
+    }
+
+    /// Opens an object to read.
+    pub(crate) fn read(&self, object: &str) -> io::Result<fs::File> {
+        let file = self.dir.open(file_name(object)?)?;
+        Ok(file.into_std())
+    }
+
+    /// Size and time of an object.
+    pub(crate) fn info(&self, object: &str) -> io::Result<(u64, SystemTime)> {
+        let found = self.dir.metadata(file_name(object)?)?;
+        Ok((found.len(), found.modified()?.into_std()))
+    }
+
+    /// Returns whether there is an object of this name.
+    pub(crate) fn has(&self, object: &str) -> io::Result<bool> {
+        self.dir.try_exists(file_name(object)?)
+    }
+
+    /// Removes an object, if it is there.
+    pub(crate) fn remove(&self, object: &str) -> io::Result<()> {
+        let name = file_name(object)?;
+        let _changing = self.changing.lock();
+        match self.dir.metadata(&name) {
+            Ok(found) => {
+                self.dir.remove_file(&name)?;
+                self.give_back(found.len());
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The names of up to so many objects, in order.
+    pub(crate) fn objects(&self, most: usize) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in self.dir.entries()? {
+            let name = entry?.file_name();
+            names.extend(name.to_str().and_then(object_name));
+            if names.len() > most {
+                return Err(io::Error::other(format!(
+                    "there are more than {most} objects"
+                )));
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn reserve(&self, bytes: u64) -> bool {
+        let used = self.used.fetch_add(bytes, Ordering::Relaxed);
+        let is_room = used.saturating_add(bytes) <= self.limit;
+        if !is_room {
+            self.give_back(bytes);
+        }
+        is_room
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Part {
+    /// Writes on, if there is room.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let length = bytes.len() as u64;
+        if !self.home.reserve(length) {
+            let Container { name, limit, .. } = &*self.home;
+            return Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                format!("the container {name:?} is full: it may hold {limit} bytes"),
+            ));
+        }
+        self.bytes += length;
+        io::Write::write_all(&mut self.file, bytes)
+    }
+
+    /// Makes it an object, in the place of one of the same name; it is on disk then.
+    pub(crate) fn finish(mut self, to: &Container, object: &str) -> io::Result<()> {
+        let name = file_name(object)?;
+        self.file.sync_all()?;
+        let is_home = std::ptr::eq(&raw const *self.home, to);
+        if !is_home && !to.reserve(self.bytes) {
+            return Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                format!("the container {:?} is full", to.name),
+            ));
+        }
+        let _changing = to.changing.lock();
+        let before = to.dir.metadata(&name).map_or(0, |found| found.len());
+        let renamed = self.home.dir.rename(&self.name, &to.dir, &name);
+        match renamed {
+            Ok(()) => {
+                to.give_back(before);
+                if is_home {
+                    // It stays counted, as an object.
+                    self.bytes = 0;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                if !is_home {
+                    to.give_back(self.bytes);
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Gone already if it was renamed.
+        let _ = self.home.dir.remove_file(&self.name);
+        self.home.give_back(self.bytes);
+    }
+}
+
+/// The name of the file of an object.
+fn file_name(object: &str) -> io::Result<String> {
+    let mut name = utf8_percent_encode(object, ENCODED).to_string();
+    if name.starts_with('.') {
+        name.replace_range(..1, "%2E");
+    }
+    if name.is_empty() || name.len() > MAX_NAME {
+        let wrong = format!("an object's name has 1 to {MAX_NAME} bytes, those that are percent-encoded three each");
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, wrong));
+    }
+    Ok(name)
+}
+
+/// The object that a file is, if it is one.
+fn object_name(file: &str) -> Option<String> {
+    let object = percent_decode_str(file).decode_utf8().ok()?;
+    let is_its_own = file_name(&object).is_ok_and(|name| name == file);
+    is_its_own.then(|| object.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(folder: &tempfile::TempDir, size: u64) -> Arc<Container> {
+        let folder = folder.path().join("blobs");
+        let granted = config::Container { folder, size };
+        Arc::new(Container::open("images", &granted).unwrap())
+    }
+
+    fn write(container: &Arc<Container>, object: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut part = container.part()?;
+        part.write(bytes)?;
+        part.finish(container, object)
+    }
+
+    #[test]
+    fn no_name_of_an_object_is_a_path_and_each_comes_back() {
+        for object in [
+            "a.png",
+            "../../etc/passwd",
+            "/etc/passwd",
+            ".",
+            "..",
+            ".part-1",
+            "a/b",
+            "ü %2F",
+            "\0",
+        ] {
+            let file = file_name(object).unwrap();
+            assert!(!file.contains('/') && !file.starts_with('.'), "{file}");
+            assert_eq!(object_name(&file).as_deref(), Some(object));
+        }
+        assert!(file_name("").is_err() && file_name(&"ü".repeat(100)).is_err());
+        for other in [".part-1", "a b", "%2e", "%41"] {
+            assert_eq!(object_name(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_and_what_is_being_written_counts_and_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = container(&folder, 10);
+        write(&blobs, "a", b"12345").unwrap();
+        write(&blobs, "a", b"12345").unwrap();
+        let mut part = blobs.part().unwrap();
+        part.write(b"12345").unwrap();
+        assert!(part.write(b"1").is_err());
+        assert!(write(&blobs, "b", b"1").is_err());
+        drop(part);
+        write(&blobs, "b", b"1").unwrap();
+        assert_eq!(blobs.used.load(Ordering::Relaxed), 6);
+        assert_eq!(container(&folder, 10).used.load(Ordering::Relaxed), 6);
+        assert_eq!(blobs.objects(10).unwrap(), ["a", "b"]);
+        blobs.remove("a").unwrap();
+        blobs.remove("a").unwrap();
+        assert_eq!(blobs.used.load(Ordering::Relaxed), 1);
+    }
+}

@@ -1,0 +1,88 @@
+//! The folders that a package's guests may read. They are opened once for all its instances, and anew when another
+//! folder stands in their place: a release is often swapped in by its name.
+
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path, sync::Arc};
+
+use arc_swap::ArcSwapOption;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{
+    FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
+    filesystem::{WasiFilesystemCtx, WasiFilesystemView as _},
+};
+
+use crate::config::Mount;
+
+/// A package's folders.
+#[derive(Default)]
+pub(crate) struct Files(ArcSwapOption<Opened>);
+
+struct Opened {
+    /// The folders by device and number, in the order of the configuration; none for what is not there.
+    seen: Vec<Option<(u64, u64)>>,
+    filesystem: WasiFilesystemCtx,
+}
+
+impl Files {
+    /// The folders as they are there now, to be read and nothing else. Looking costs a call of the system for each.
+    pub(crate) fn now(&self, mounts: &[Mount]) -> WasiFilesystemCtx {
+        let seen: Vec<_> = mounts.iter().map(|mount| identity(&mount.folder)).collect();
+        if let Some(opened) = &*self.0.load()
+            && opened.seen == seen
+        {
+            return opened.filesystem.clone();
+        }
+        let filesystem = open(mounts);
+        self.0.store(Some(Arc::new(Opened {
+            seen,
+            filesystem: filesystem.clone(),
+        })));
+        filesystem
+    }
+}
+
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    let found = fs::metadata(folder).ok().filter(fs::Metadata::is_dir)?;
+    Some((found.dev(), found.ino()))
+}
+
+/// Opens what is there; a guest does not see what is not.
+fn open(mounts: &[Mount]) -> WasiFilesystemCtx {
+    let mut builder = WasiCtxBuilder::new();
+    for Mount { guest, folder } in mounts {
+        if let Err(error) = builder.preopened_dir(folder, guest, FsPerms::ReadOnly) {
+            tracing::warn!(folder = %folder.display(), %error, "a folder for guests cannot be opened: they do not see it");
+        }
+    }
+    Bare::of(builder.build()).filesystem().ctx.clone()
+}
+
+/// Puts folders into the context of a guest.
+pub(crate) fn with_files(context: WasiCtx, files: WasiFilesystemCtx) -> WasiCtx {
+    let mut bare = Bare::of(context);
+    *bare.filesystem().ctx = files;
+    bare.context
+}
+
+/// A context by itself: its folders are reached by way of a view alone.
+struct Bare {
+    context: WasiCtx,
+    table: ResourceTable,
+}
+
+impl Bare {
+    fn of(context: WasiCtx) -> Self {
+        Self {
+            context,
+            table: ResourceTable::new(),
+        }
+    }
+}
+
+impl WasiView for Bare {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.context,
+            table: &mut self.table,
+        }
+    }
+}

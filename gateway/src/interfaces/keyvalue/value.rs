@@ -1,0 +1,172 @@
+//! Values of `wasi:keyvalue`, which are bytes, in a state store of Dapr's, which keeps JSON.
+//!
+//! Bytes come back as they were, and what other clients of the store see is readable where it can be:
+//!
+//! | bytes | kept as |
+//! |---|---|
+//! | JSON but a text or `null`: an object, a list, a number | that JSON |
+//! | other text | a JSON text |
+//! | anything else | a JSON text: `data:application/octet-stream;base64,…` (RFC 2397) |
+//!
+//! The other way round a text that another client of the store saved is read without its quotation marks. Beside a
+//! sidecar, which reads JSON and writes it anew, JSON that Go would write otherwise is kept as a text.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, value::RawValue};
+
+use super::Error;
+
+/// Stands before bytes that are no text.
+const BYTES: &str = "data:application/octet-stream;base64,";
+
+/// The largest whole number that every reader of JSON keeps as it is: 2^53.
+const MOST_EXACT: u64 = 1 << 53;
+
+/// Writes bytes as JSON; `is_verbatim` tells whether the store keeps JSON as it is written.
+pub(super) fn encode(bytes: &[u8], is_verbatim: bool) -> Result<Box<RawValue>, Error> {
+    if let Some(json) = as_json(bytes, is_verbatim) {
+        return Ok(json);
+    }
+    let text = str::from_utf8(bytes).ok().filter(|text| is_short(text));
+    let written = match text {
+        Some(text) if !text.starts_with(BYTES) => serde_json::value::to_raw_value(text),
+        _ => serde_json::value::to_raw_value(&format!("{BYTES}{}", STANDARD.encode(bytes))),
+    };
+    written.map_err(Error::other)
+}
+
+/// Reads the bytes that a JSON value stands for.
+pub(super) fn decode(json: &[u8]) -> Vec<u8> {
+    if json.first() != Some(&b'"') {
+        return json.to_vec();
+    }
+    let Ok(text) = serde_json::from_slice::<String>(json) else {
+        return json.to_vec();
+    };
+    let bytes = text
+        .strip_prefix(BYTES)
+        .and_then(|bytes| STANDARD.decode(bytes).ok());
+    bytes.unwrap_or_else(|| text.into_bytes())
+}
+
+/// The same bytes, if they are JSON that can be kept as it is.
+fn as_json(bytes: &[u8], is_verbatim: bool) -> Option<Box<RawValue>> {
+    let (first, last) = (bytes.first()?, bytes.last()?);
+    if matches!(first, b'"' | b'n') || first.is_ascii_whitespace() || last.is_ascii_whitespace() {
+        return None;
+    }
+    let json = serde_json::from_slice::<Box<RawValue>>(bytes).ok()?;
+    (is_verbatim || is_written_so_by_go(json.get())).then_some(json)
+}
+
+/// Returns whether Go's `encoding/json` writes a value as it stands here: members in order, no blanks, whole numbers
+/// that a float holds, and nothing in texts that it escapes.
+fn is_written_so_by_go(json: &str) -> bool {
+    let is_plain = |c: char| !c.is_control() && !matches!(c, '<' | '>' | '&' | '\\' | '\u{2028}' | '\u{2029}');
+    let Ok(value) = serde_json::from_str::<Value>(json) else {
+        return false;
+    };
+    json.chars().all(is_plain) && is_in_order(&value) && serde_json::to_string(&value).is_ok_and(|text| text == json)
+}
+
+fn is_in_order(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.keys().is_sorted() && members.values().all(is_in_order),
+        Value::Array(items) => items.iter().all(is_in_order),
+        Value::Number(number) => number
+            .as_i64()
+            .is_some_and(|number| number.unsigned_abs() <= MOST_EXACT),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
+    }
+}
+
+/// Returns whether a text takes no more room as JSON than its bytes would: most control characters take six bytes.
+fn is_short(text: &str) -> bool {
+    let more = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
+        ..b' ' => 5,
+        _ => 0,
+    };
+    text.bytes().map(more).sum::<usize>() <= text.len() / 3 + BYTES.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(bytes: &[u8], is_verbatim: bool) -> String {
+        let json = encode(bytes, is_verbatim).unwrap();
+        assert_eq!(decode(json.get().as_bytes()), bytes, "{json}");
+        json.get().to_owned()
+    }
+
+    #[test]
+    fn json_is_kept_as_json_text_as_text_and_bytes_by_a_name_of_their_own() {
+        for (bytes, json) in [
+            (&b"{\"b\":1, \"a\":[1.50]}"[..], "{\"b\":1, \"a\":[1.50]}"),
+            (b"42", "42"),
+            (b"-9223372036854775808", "-9223372036854775808"),
+            (b"true", "true"),
+            (b"null", "\"null\""),
+            (b"hello", "\"hello\""),
+            (b"", "\"\""),
+            (b"\"quoted\"", "\"\\\"quoted\\\"\""),
+            (b" {}", "\" {}\""),
+            (b"{}\n", "\"{}\\n\""),
+            (b"007", "\"007\""),
+            ("grün".as_bytes(), "\"grün\""),
+            (b"\xff\x00", "\"data:application/octet-stream;base64,/wA=\""),
+        ] {
+            assert_eq!(kept(bytes, true), json);
+        }
+    }
+
+    #[test]
+    fn a_text_that_looks_like_bytes_comes_back_as_it_was() {
+        let text = format!("{BYTES}/wA=");
+        assert_ne!(kept(text.as_bytes(), true), format!("{text:?}"));
+        // What another client wrote and is no base64 is a text.
+        let other = format!("\"{BYTES}!\"");
+        assert_eq!(decode(other.as_bytes()), format!("{BYTES}!").into_bytes());
+    }
+
+    #[test]
+    fn beside_a_sidecar_only_what_go_writes_so_is_kept_as_json() {
+        for same in [
+            "{\"a\":1,\"b\":[true,null,\"x\"]}",
+            "9007199254740992",
+            "-1",
+            "[]",
+        ] {
+            assert_eq!(kept(same.as_bytes(), false), same);
+        }
+        for other in [
+            "{\"b\":1,\"a\":1}",
+            "{\"a\": 1}",
+            "9007199254740993",
+            "1.0",
+            "1e3",
+            "-0",
+            "{\"a\":\"<b>\"}",
+            "{\"a\":1,\"a\":2}",
+            "[\"\\u0041\"]",
+        ] {
+            assert!(kept(other.as_bytes(), false).starts_with('"'), "{other}");
+        }
+    }
+
+    #[test]
+    fn any_bytes_come_back_and_take_little_more_room() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for length in 0..400 {
+            let few: Vec<u8> = (0..length).map(|_| random.u8(..)).collect();
+            let controls = vec![random.u8(..32); length];
+            for bytes in [few, controls] {
+                for is_verbatim in [true, false] {
+                    let json = kept(&bytes, is_verbatim);
+                    assert!(json.len() <= bytes.len() * 4 / 3 + 2 * BYTES.len() + 8);
+                }
+            }
+        }
+    }
+}
