@@ -262,10 +262,13 @@ impl Prepared {
     }
 }
 
-/// Returns whether the compiled code of two packages is the same file, or none.
+/// Returns whether the compiled code of two packages is the same file in the same engine, or none.
 fn has_same_code(one: &Package, other: &Package) -> bool {
-    let path = |package: &Package| Some(package.registered.as_ref()?.code.path().to_owned());
-    path(one) == path(other)
+    let code = |package: &Package| {
+        let registered = package.registered.as_ref()?;
+        Some((registered.code.path().to_owned(), registered.choice.id()))
+    };
+    code(one) == code(other)
 }
 
 /// The package of a new configuration: the same as before if nothing of it is new.

@@ -164,6 +164,8 @@ pub(super) fn configure(config: &mut Config, limits: EngineLimits, stack: StackS
         .max_memories_per_component(MAX_MEMORIES)
         .max_tables_per_component(MAX_TABLES)
         .max_core_instances_per_component(MAX_CORE_INSTANCES)
+        .max_memories_per_module(MAX_MEMORIES)
+        .max_tables_per_module(MAX_TABLES)
         .max_core_instance_size(INSTANCE_BYTES)
         .max_component_instance_size(INSTANCE_BYTES)
         .table_elements(TABLE_ELEMENTS)

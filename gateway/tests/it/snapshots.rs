@@ -181,10 +181,19 @@ fn a_package_without_a_start_up_is_refused_and_told_how_to_export_one() {
 
 #[test]
 fn a_start_up_that_takes_more_memory_than_an_instance_may_have_is_refused() {
-    let lines = "snapshot = true\nlimits = { memory = \"1472KiB\" }";
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("greedy.wasm");
+    let grows = "(loop (br_if 0 (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable";
+    write_component(&file, grows);
+    let lines = "snapshot = true\nlimits = { memory = \"1MiB\" }";
+    let builder = TestGateway::builder().package("greedy", &file, lines);
     assert_refused(
-        &check(&primes(lines)),
-        &["package.primes", "limits.memory", "1507328 bytes"],
+        &check(&builder),
+        &[
+            "package.greedy",
+            "more than the 1048576 bytes of memory",
+            "raise `memory`",
+        ],
     );
 }
 
@@ -198,6 +207,7 @@ fn write_component(file: &Path, start_up: &str) {
           (alias export $types "incoming-request" (type $request))
           (alias export $types "response-outparam" (type $outparam))
           (core module $code
+            (memory 1)
             (func (export "handle") (param i32 i32))
             (func (export "start-up") {start_up}))
           (core instance $code (instantiate $code))

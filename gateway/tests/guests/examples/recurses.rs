@@ -12,12 +12,16 @@ fn handle(request: IncomingRequest, out: ResponseOutparam) {
     let depth = query(&request, "depth")
         .and_then(|depth| depth.parse::<u64>().ok())
         .unwrap_or(0);
-    answer(out, 200, &dig(depth).to_string());
+    black_box(dig(depth));
+    answer(out, 200, &depth.to_string());
 }
 
+/// Nothing of it is in the component's memory, whose own part for such things is smaller, and no compiler makes a loop of
+/// it.
+#[inline(never)]
 fn dig(left: u64) -> u64 {
     if left == 0 {
-        return 0;
+        return 1;
     }
-    black_box(dig(black_box(left - 1))) + 1
+    dig(left - 1).rotate_left(1) ^ left
 }
