@@ -16,8 +16,8 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
-    core::Collector,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
 };
 
 use crate::admission::Permits;
@@ -63,9 +63,14 @@ pub(crate) struct Metrics {
     /// Connections and streams ended because of their client, by reason.
     pub cut: IntCounterVec,
     handshakes: IntCounterVec,
+    /// TLS handshakes that have begun and not ended.
+    pub handshakes_under_way: IntGauge,
+    /// Seconds from a client's first byte to TLS.
+    pub handshake_time: Histogram,
     unrouted: Few<&'static str, UNROUTED_REASONS>,
     /// Components compiled because no usable compiled code was on disk.
     pub compilations: IntCounter,
+    compile_failures: IntCounterVec,
     /// Seconds that compiling a component took.
     pub compilation: Histogram,
     /// Components whose compiled code was found on disk.
@@ -132,8 +137,22 @@ impl Metrics {
                 "TLS handshakes of clients by what became of them",
                 &["result"],
             )?,
+            handshakes_under_way: make.gauge(
+                "wasmgate_tls_handshakes_in_progress",
+                "TLS handshakes that have begun and not ended",
+            )?,
+            handshake_time: make.histogram(
+                "wasmgate_tls_handshake_duration_seconds",
+                "From a client's first byte to the end of its TLS handshake",
+                &DURATION_BUCKETS,
+            )?,
             unrouted: Few::new(),
             compilations: make.counter("wasmgate_compilations_total", "Components compiled")?,
+            compile_failures: make.counters(
+                "wasmgate_compilation_failures_total",
+                "Components that were not compiled, by what was the matter",
+                &["reason"],
+            )?,
             compilation: make.histogram(
                 "wasmgate_compilation_duration_seconds",
                 "Compiling a component and keeping the code",
@@ -191,6 +210,11 @@ impl Metrics {
     /// Counts a client's TLS handshake that ended so.
     pub(crate) fn handshake(&self, result: &str) {
         self.handshakes.with_label_values(&[result]).inc();
+    }
+
+    /// Counts a component that was not compiled.
+    pub(crate) fn not_compiled(&self, reason: &str) {
+        self.compile_failures.with_label_values(&[reason]).inc();
     }
 
     /// Counts a reload that ended so.
@@ -257,6 +281,12 @@ impl Maker<'_> {
         let vec = IntGaugeVec::new(Opts::new(name, help), labels)?;
         self.0.register(Box::new(vec.clone()))?;
         Ok(vec)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        let gauge = IntGauge::new(name, help)?;
+        self.0.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
     }
 
     fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> prometheus::Result<HistogramVec> {

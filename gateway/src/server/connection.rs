@@ -22,11 +22,12 @@ use super::{
     drain::{Drain, GRACE},
     exchange::{Cut, Exchange},
     handler::{Handler, document},
+    handshake::Handshake,
     limits::Limits,
     service::Service,
     stream::Stream,
     streams::{LOOKS, Streams},
-    tls::{Tls, is_plain_http},
+    tls::is_plain_http,
     wire::Wire,
 };
 use crate::{
@@ -62,7 +63,7 @@ pub(super) struct Connection<S> {
     pub(super) limits: Limits,
     pub(super) drain: Drain,
     /// There if the client must speak TLS.
-    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) tls: Option<Handshake>,
 }
 
 impl<S: Service> Connection<S> {
@@ -103,11 +104,11 @@ impl<S: Service> Connection<S> {
     }
 
     /// Agrees on TLS with a client, within the time that it has for a head; returns whether it speaks HTTP/2.
-    async fn open_tls(&self, tls: &Tls, stream: TcpStream) -> Option<(Stream, bool)> {
+    async fn open_tls(&self, tls: &Handshake, stream: TcpStream) -> Option<(Stream, bool)> {
         let deadline = Instant::now().checked_add(self.limits.time)?;
         let first = self.unless_silent(&stream, first_byte(&stream)).await;
         let (result, told) = match first {
-            None => return None,
+            None => ("silent", None),
             Some(first) if is_plain_http(first) => {
                 self.service.refused_by(TLS_REQUIRED);
                 let mut stream = Stream::Tcp(stream);
@@ -115,7 +116,7 @@ impl<S: Service> Connection<S> {
                 closing::linger(stream).await;
                 ("plain-http", None)
             }
-            Some(_) => match tokio::time::timeout_at(deadline, tls.accept(stream)).await {
+            Some(_) => match tokio::time::timeout_at(deadline, tls.agree(stream)).await {
                 Ok(Ok(opened)) => ("done", Some(opened)),
                 Ok(Err((error, stream))) => {
                     tracing::debug!(%error, "a client and we did not agree on TLS");

@@ -30,15 +30,18 @@ pub(super) struct Socket {
     records: Records,
     /// Bytes that came since this was last asked.
     came: usize,
+    /// Bytes that may still come before TLS is agreed upon.
+    left: usize,
 }
 
 impl Socket {
-    /// Before the handshake.
-    pub(super) fn new(tcp: TcpStream) -> Self {
+    /// Before the handshake, in which so many bytes may come.
+    pub(super) fn new(tcp: TcpStream, most: usize) -> Self {
         Self {
             tcp,
             records: Records::default(),
             came: 0,
+            left: most,
         }
     }
 
@@ -53,7 +56,7 @@ impl Stream {
     pub(super) fn secured(mut tls: TlsStream<Socket>) -> Self {
         let (socket, session) = tls.get_mut();
         session.set_buffer_limit(Some(UNSENT));
-        socket.came = 0;
+        (socket.came, socket.left) = (0, usize::MAX);
         Self::Tls(Box::new(tls))
     }
 
@@ -151,12 +154,16 @@ impl AsyncWrite for Stream {
 
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.left == 0 {
+            return Poll::Ready(Err(io::Error::other("the handshake is too long")));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.tcp).poll_read(cx, buffer);
         let socket = &mut *self;
         let bytes = buffer.filled().get(before..).unwrap_or_default();
         socket.records.read(bytes);
         socket.came = socket.came.saturating_add(bytes.len());
+        socket.left = socket.left.saturating_sub(bytes.len());
         read
     }
 }

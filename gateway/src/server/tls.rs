@@ -33,14 +33,28 @@ const HTTP11: &[u8] = b"http/1.1";
 /// The first byte of whatever a TLS client sends first (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 22;
 
+/// The bytes that a client may send until TLS is agreed upon: its first message, with keys of several kinds and what
+/// resumes a session. TLS keeps them until a message is whole.
+const HANDSHAKE_BYTES: usize = 16 << 10;
+
+/// The bytes that its certificates may take besides, where it is asked for them.
+const CLIENT_CERTIFICATE_BYTES: usize = 64 << 10;
+
 /// The time between two looks at the files: a renewed certificate need not be shown sooner.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The TLS of a listener, shared by all workers. Each connection keeps what was shown to it.
 pub(crate) struct Tls {
-    current: ArcSwap<ServerConfig>,
+    current: ArcSwap<Shown>,
     state: Mutex<State>,
     metrics: Arc<Metrics>,
+}
+
+/// What a client meets.
+struct Shown {
+    config: Arc<ServerConfig>,
+    /// The bytes that a handshake may take.
+    most: usize,
 }
 
 struct State {
@@ -74,7 +88,7 @@ impl Tls {
     /// When the library refuses it, or the system has no random numbers.
     pub(crate) fn new(served: &ServerTls, metrics: &Arc<Metrics>) -> Result<Arc<Self>, rustls::Error> {
         Ok(Arc::new(Self {
-            current: ArcSwap::new(server_config(served)?),
+            current: ArcSwap::from_pointee(Shown::new(served)?),
             state: Mutex::new(State {
                 served: served.clone(),
                 since: SystemTime::now(),
@@ -91,14 +105,14 @@ impl Tls {
     /// # Errors
     /// When the library refuses it; nothing changes then.
     pub(crate) fn turn_to(&self, next: ServerTls) -> Result<(), rustls::Error> {
-        let config = server_config(&next)?;
+        let shown = Arc::new(Shown::new(&next)?);
         let mut state = self.state.lock();
         state.refused = None;
         state.stamps = next.stamps;
         if state.served.is_same(&next) {
             return Ok(());
         }
-        self.current.store(config);
+        self.current.store(shown);
         tracing::info!(
             certificate = %next.certificate.display(),
             not_after = shown(next.not_after),
@@ -171,16 +185,50 @@ impl Tls {
     /// # Errors
     /// With what went wrong, and the connection, on which the reason has been sent if the client can be told.
     pub(super) async fn accept(&self, stream: TcpStream) -> Result<(Stream, bool), (io::Error, TcpStream)> {
-        let acceptor = TlsAcceptor::from(self.current.load_full());
-        let accepted = acceptor.accept(Socket::new(stream)).into_fallible().await;
+        let (config, most) = {
+            let shown = self.current.load();
+            (Arc::clone(&shown.config), shown.most)
+        };
+        let accepted = TlsAcceptor::from(config).accept(Socket::new(stream, most));
+        let accepted = accepted.into_fallible().await;
         let tls = accepted.map_err(|(error, socket)| (error, socket.into_tcp()))?;
         let is_http2 = tls.get_ref().1.alpn_protocol() == Some(HTTP2);
         Ok((Stream::secured(tls), is_http2))
     }
 
+    /// Counts a handshake that is under way, until the guard is dropped.
+    pub(super) fn begin(&self) -> UnderWay<'_> {
+        self.metrics.handshakes_under_way.inc();
+        UnderWay(&self.metrics)
+    }
+
+    /// Notes the time that a handshake took from the client's first byte on.
+    pub(super) fn took(&self, time: Duration) {
+        self.metrics.handshake_time.observe(time.as_secs_f64());
+    }
+
     /// Counts a handshake that ended so.
     pub(super) fn count(&self, result: &'static str) {
         self.metrics.handshake(result);
+    }
+}
+
+/// A handshake that is under way.
+pub(super) struct UnderWay<'a>(&'a Metrics);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.handshakes_under_way.dec();
+    }
+}
+
+impl Shown {
+    fn new(tls: &ServerTls) -> Result<Self, rustls::Error> {
+        let certificates = tls.clients.as_ref().map_or(0, |_| CLIENT_CERTIFICATE_BYTES);
+        Ok(Self {
+            config: server_config(tls)?,
+            most: HANDSHAKE_BYTES.saturating_add(certificates),
+        })
     }
 }
 

@@ -18,6 +18,7 @@ use super::{
     connection::Connection,
     drain::{Drain, GRACE},
     handler::document,
+    handshake::{Handshake, Handshakes},
     limits::Limits,
     seats::Seats,
     service::Routes,
@@ -83,12 +84,14 @@ impl Worker {
     async fn serve(self, listener: TcpListener) -> Finished {
         let client = self.gateway.load().client();
         let (connections, refusals) = (TaskTracker::new(), TaskTracker::new());
+        let handshakes = self.tls.as_ref().map(Handshakes::new);
         let accept = |stream: TcpStream| {
             let Ok(peer) = stream.peer_addr() else { return };
+            let tls = handshakes.as_ref().map(|all| all.with(peer.ip()));
             let Ok(seat) = self.seats.take(peer.ip()) else {
                 self.gateway.load().refused(Failure::Overloaded.reason());
-                if refusals.len() < REFUSALS {
-                    refusals.spawn(refuse(stream, self.tls.clone()));
+                if refusals.len() < REFUSALS && tls.as_ref().is_none_or(|tls| !tls.is_wanted()) {
+                    refusals.spawn(refuse(stream, tls));
                 }
                 return;
             };
@@ -106,7 +109,7 @@ impl Worker {
                 },
                 limits: Limits::from_config(&self.config),
                 drain: self.drain.clone(),
-                tls: self.tls.clone(),
+                tls,
             };
             connections.spawn(async move {
                 connection.serve(stream).await;
@@ -132,10 +135,10 @@ impl Worker {
 }
 
 /// Answers a connection that there is no place for, whatever it asks.
-async fn refuse(stream: TcpStream, tls: Option<Arc<Tls>>) {
+async fn refuse(stream: TcpStream, tls: Option<Handshake>) {
     let mut stream = match tls {
         None => Stream::Tcp(stream),
-        Some(tls) => match timeout(closing::LINGER_PAUSE, tls.accept(stream)).await {
+        Some(tls) => match timeout(closing::LINGER_PAUSE, tls.agree(stream)).await {
             Ok(Ok((stream, false))) => stream,
             // What could be told over HTTP/2 is not worth a connection of it.
             _ => return,

@@ -3,6 +3,7 @@
 mod clients;
 mod drain;
 mod files;
+mod floods;
 mod hostile;
 mod renewal;
 

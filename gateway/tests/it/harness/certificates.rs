@@ -39,6 +39,20 @@ impl Authority {
 
     /// Signs a certificate for hosts, good until the end of a year; `NAME.pem` and `NAME.key` are written.
     pub(crate) fn sign(&self, name: &str, hosts: &[&str], until: i32) {
+        self.sign_key(name, hosts, until, &KeyPair::generate().unwrap());
+    }
+
+    /// The same for a key that takes more time: OpenSSL's of RSA with so many bits.
+    pub(crate) fn sign_rsa(&self, name: &str, hosts: &[&str], until: i32, bits: u32) {
+        let bits = format!("rsa_keygen_bits:{bits}");
+        let mut command = Command::new("openssl");
+        command.args(["genpkey", "-algorithm", "RSA", "-pkeyopt", &bits]);
+        let made = command.output().expect("openssl runs");
+        let key = KeyPair::from_pem(&String::from_utf8(made.stdout).unwrap()).unwrap();
+        self.sign_key(name, hosts, until, &key);
+    }
+
+    fn sign_key(&self, name: &str, hosts: &[&str], until: i32, key: &KeyPair) {
         let hosts = hosts.iter().map(|host| (*host).to_owned());
         let mut params = CertificateParams::new(hosts.collect::<Vec<_>>()).unwrap();
         params.distinguished_name = named(name);
@@ -48,8 +62,7 @@ impl Authority {
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let certificate = params.signed_by(key, &self.issuer).unwrap();
         std::fs::write(self.file(&format!("{name}.pem")), certificate.pem()).unwrap();
         std::fs::write(self.file(&format!("{name}.key")), key.serialize_pem()).unwrap();
     }

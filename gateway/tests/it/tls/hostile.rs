@@ -20,7 +20,7 @@ use super::{authority, client_config, client_config_of, connect, get, secured};
 use crate::harness::{Authority, TestGateway, until, within};
 
 /// The first bytes of a client.
-fn client_hello(authority: &Authority) -> Vec<u8> {
+pub(super) fn client_hello(authority: &Authority) -> Vec<u8> {
     let config = Arc::new(client_config(authority, &[b"http/1.1"]));
     let name = ServerName::try_from("localhost").unwrap();
     let mut connection = ClientConnection::new(config, name).unwrap();
@@ -51,6 +51,9 @@ async fn a_handshake_that_never_ends_is_closed_in_the_time_for_a_head_and_nobody
             slow.push(stream);
         }
     }
+    gateway
+        .wait_for_metric("wasmgate_tls_handshakes_in_progress", &[], 40)
+        .await;
     assert_eq!(get(&gateway, &authority, b"h2", "/hello").await.status, 200);
     for mut stream in slow {
         let mut answer = Vec::new();
@@ -62,6 +65,12 @@ async fn a_handshake_that_never_ends_is_closed_in_the_time_for_a_head_and_nobody
             &[("result", "timeout")],
             40,
         )
+        .await;
+    gateway
+        .wait_for_metric("wasmgate_tls_handshakes_total", &[("result", "silent")], 8)
+        .await;
+    gateway
+        .wait_for_metric("wasmgate_tls_handshakes_in_progress", &[], 0)
         .await;
 }
 
