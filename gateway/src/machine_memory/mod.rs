@@ -38,6 +38,12 @@ const INTERVAL: Duration = Duration::from_millis(20);
 /// The part of the limit that one package may reserve at most.
 const SHARE: (usize, usize) = (3, 4);
 
+/// Bytes of this process that no file can give back, now; `None` where the system does not tell.
+pub(crate) fn used_now() -> Option<u64> {
+    let used = Measure::new().and_then(|mut measure| measure.used());
+    used.ok().and_then(|used| u64::try_from(used).ok())
+}
+
 /// The memory of all instances.
 #[derive(Debug)]
 pub(crate) struct MachineMemory {

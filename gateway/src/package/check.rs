@@ -162,6 +162,7 @@ pub(super) fn not_compiled(why: Uncompiled, path: &Path) -> PackageError {
         Uncompiled::NoSnapshot(why) => no_snapshot(why, path),
         Uncompiled::Time(limit) => PackageError::CompileTime { path: own, limit },
         Uncompiled::Memory(limit) => PackageError::CompileMemory { path: own, limit },
+        Uncompiled::Room(limit) => PackageError::CompileRoom { path: own, limit },
         Uncompiled::Broken(error) => PackageError::CompilerBroken { path: own, error },
         Uncompiled::Machine(error) => PackageError::NoCompiler { path: own, error },
     }

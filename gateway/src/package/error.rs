@@ -173,6 +173,14 @@ pub enum PackageError {
         /// The memory that it may take, in bytes.
         limit: u64,
     },
+    /// Compiling the component takes more memory than is left.
+    #[error("{} takes more than the {} MiB of memory to compile that are left to the gateway", path.display(), limit >> 20)]
+    CompileRoom {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// The memory that was left, in bytes.
+        limit: u64,
+    },
     /// The compiler broke over the component.
     #[error("{} breaks the compiler: {error}", path.display())]
     CompilerBroken {
@@ -265,9 +273,11 @@ impl PackageError {
             | Self::NoCommand { .. }
             | Self::NoHandler { .. }
             | Self::MissingImports { .. } => Code::WrongWorld,
-            Self::Memory { .. } | Self::Beyond { .. } | Self::CompileTime { .. } | Self::CompileMemory { .. } => {
-                Code::ComponentTooLarge
-            }
+            Self::Memory { .. }
+            | Self::Beyond { .. }
+            | Self::CompileTime { .. }
+            | Self::CompileMemory { .. }
+            | Self::CompileRoom { .. } => Code::ComponentTooLarge,
             Self::NotPrivate(_) => Code::NotPrivate,
             Self::Cache { .. }
             | Self::CodeLost { .. }
@@ -312,6 +322,9 @@ impl PackageError {
             }
             Self::CompileMemory { .. } => {
                 "make it smaller, with shorter functions, or raise `compile_memory` if the component is trusted"
+            }
+            Self::CompileRoom { .. } => {
+                "give the gateway's container more memory (or raise `[server] memory`), or compile where there is more, by `wasmgate compile`, and bring the cache"
             }
             Self::CompilerBroken { .. } => "build it again, with a released toolchain",
             Self::NoCompiler { .. } => {

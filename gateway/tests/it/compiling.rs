@@ -16,17 +16,21 @@ use crate::{
 
 /// Loops within each other, and variables that go through all of them: a few kilobytes that take minutes and gigabytes
 /// to compile.
-const MANY: usize = 1000;
+pub(crate) const MANY: usize = 1000;
 
 /// Writes a component that can be served, and whose handler has so many loops and variables.
-fn write_component(file: &Path, many: usize) {
+pub(crate) fn write_component(file: &Path, many: usize) {
+    fs::write(file, wat::parse_str(component(many)).unwrap()).unwrap();
+}
+
+fn component(many: usize) -> String {
     let locals = "(local i32)".repeat(many);
     let loops = "loop ".repeat(many);
     let steps: String = (2..2 + many)
         .map(|local| format!("(local.set {local} (i32.add (local.get {local}) (i32.const 1))) "))
         .collect();
     let ends = "(br_if 0 (local.get 0)) end ".repeat(many);
-    let text = format!(
+    format!(
         r#"(component
           (import "wasi:http/types@0.2.0" (instance $types
             (export "incoming-request" (type (sub resource)))
@@ -39,8 +43,7 @@ fn write_component(file: &Path, many: usize) {
             (canon lift (core func $code "handle")))
           (instance $handler (export "handle" (func $handle)))
           (export "wasi:http/incoming-handler@0.2.0" (instance $handler)))"#
-    );
-    fs::write(file, wat::parse_str(text).unwrap()).unwrap();
+    )
 }
 
 /// A package that is hardly anything, in a cache of its own, with lines for `[server]`.
@@ -140,6 +143,48 @@ async fn a_reload_to_a_component_that_takes_too_much_keeps_what_is_served() {
         .await
         .assert_error(502, "guest-no-response");
     gateway.get("/heavy").await.assert_error(404, "no-route");
+    assert_eq!(failures(&gateway, "memory").await, 1.0);
+}
+
+async fn failures(gateway: &TestGateway, reason: &str) -> f64 {
+    let metrics = gateway.metrics().await;
+    metrics.sum("wasmgate_compilation_failures_total", &[("reason", reason)])
+}
+
+#[tokio::test]
+async fn what_was_not_compiled_is_counted_by_the_reason() {
+    let folder = TempDir::new().unwrap();
+    let server = "compile_timeout = \"300ms\"";
+    let gateway = small(folder.path(), server).start();
+    heavy_beside_small(folder.path(), server).write_to(gateway.folder());
+    assert_eq!(reload(&gateway).await.status, 422);
+    // A function that ends without the number it promises.
+    let wrong = folder.path().join("wrong.wasm");
+    let promise = component(0).replace(
+        "(core module $code",
+        "(core module $code (func (result i32))",
+    );
+    fs::write(&wrong, wat::parse_str(promise).unwrap()).unwrap();
+    let builder = small(folder.path(), server).package("wrong", &wrong, "");
+    builder.write_to(gateway.folder());
+    assert_eq!(reload(&gateway).await.status, 422);
+    assert_eq!(failures(&gateway, "time").await, 1.0);
+    assert_eq!(failures(&gateway, "component").await, 1.0);
+}
+
+#[test]
+fn a_compiler_has_the_memory_that_is_left_to_the_gateway_and_no_more() {
+    let folder = TempDir::new().unwrap();
+    let builder = heavy_beside_small(folder.path(), "memory = \"256MiB\"");
+    let output = check(folder.path(), &builder);
+    assert_refused(
+        &output,
+        &[
+            "package.heavy",
+            "that are left to the gateway",
+            "wasmgate compile",
+        ],
+    );
 }
 
 #[tokio::test]

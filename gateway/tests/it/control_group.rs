@@ -11,7 +11,11 @@ use futures_util::future::join_all;
 use tempfile::TempDir;
 use wasmgate_real_dapr::left_out;
 
-use crate::harness::{TestGateway, command, until};
+use crate::{
+    compiling::{MANY, write_component},
+    harness::{TestGateway, command, until},
+    reload::reload,
+};
 
 /// The group's limit: half of a pod's of deploy/base.
 const LIMIT: u64 = 512 << 20;
@@ -109,6 +113,34 @@ async fn requests_beyond_the_limit_of_a_container_are_refused_before_the_kernel_
         gateway.get("/hello").await.status == 200
     })
     .await;
+    gateway.signal(crate::harness::Signal::Terminate);
+    assert_eq!(gateway.ended().await.code(), Some(0), "it was killed");
+    drop(gateway);
+    drop(group);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_that_takes_more_than_the_container_has_is_refused_and_ends_nothing() {
+    let Some(group) = Group::new() else {
+        return left_out("it makes a control group, which is root's to do");
+    };
+    // As Kubernetes has it: whatever of a container is killed, all of it is.
+    let _ = fs::write(group.0.join("memory.oom.group"), "1");
+    let folder = TempDir::new().unwrap();
+    let builder = TestGateway::builder().guest("hello");
+    builder.write_to(folder.path());
+    let mut gateway = TestGateway::spawn(group.inside(&command(folder.path(), &["up"]))).keeping(folder);
+    gateway.ready().await;
+    let heavy = gateway.folder().join("heavy.wasm");
+    write_component(&heavy, MANY);
+    builder
+        .package("heavy", &heavy, "")
+        .write_to(gateway.folder());
+    let reply = reload(&gateway).await;
+    assert_eq!(reply.status, 422);
+    let told = reply.text();
+    assert!(told.contains("left to the gateway"), "{told}");
+    assert_eq!(gateway.get("/hello").await.status, 200);
     gateway.signal(crate::harness::Signal::Terminate);
     assert_eq!(gateway.ended().await.code(), Some(0), "it was killed");
     drop(gateway);

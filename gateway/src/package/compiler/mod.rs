@@ -62,8 +62,10 @@ pub(super) enum Uncompiled {
     NoSnapshot(NoSnapshot),
     /// It took too long.
     Time(Duration),
-    /// It took too many bytes.
+    /// It took more than so many bytes, which are those that one may take.
     Memory(u64),
+    /// The same where no more are left to the gateway.
+    Room(u64),
     /// The compiler broke.
     Broken(String),
     /// There was no compiler to be had.
@@ -77,6 +79,19 @@ pub(super) struct Compiler {
     at_work: Mutex<usize>,
     one_less: Condvar,
     once: Once,
+}
+
+impl Uncompiled {
+    /// The word for it in metrics.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Wrong(_) => "component",
+            Self::Time(_) => "time",
+            Self::Memory(_) | Self::Room(_) => "memory",
+            Self::Broken(_) => "compiler",
+            Self::Machine(_) => "machine",
+        }
+    }
 }
 
 impl Compiler {
@@ -137,12 +152,14 @@ impl Compiler {
     fn run(&self, task: Task, source: &[u8], threads: usize) -> Result<File, Uncompiled> {
         let machine = |error: io::Error| Uncompiled::Machine(error.to_string());
         let code = tempfile::tempfile_in(&self.directory).map_err(machine)?;
-        let child = self.start(task, source, threads, &code).map_err(machine)?;
-        self.await_code(child).map_err(machine)??;
+        let memory = self.limits.memory_now();
+        let child = self.start(task, source, (threads, memory), &code);
+        self.await_code(child.map_err(machine)?, memory)
+            .map_err(machine)??;
         Ok(code)
     }
 
-    fn start(&self, task: Task, source: &[u8], threads: usize, code: &File) -> io::Result<Child> {
+    fn start(&self, task: Task, source: &[u8], (threads, memory): (usize, u64), code: &File) -> io::Result<Child> {
         let program = PROGRAM.get().ok_or(io::ErrorKind::NotFound)?;
         let mut input = tempfile::tempfile_in(&self.directory)?;
         input.write_all(source)?;
@@ -150,7 +167,7 @@ impl Compiler {
         let numbers = [
             u64::from(std::process::id()),
             threads as u64,
-            self.limits.memory,
+            memory,
             self.limits.time.as_secs().saturating_add(1),
         ];
         let [kind, world] = task.words();
@@ -169,7 +186,7 @@ impl Compiler {
     }
 
     /// Waits for the end of a compiler, and ends it when its time is up.
-    fn await_code(&self, mut child: Child) -> io::Result<Result<(), Uncompiled>> {
+    fn await_code(&self, mut child: Child, memory: u64) -> io::Result<Result<(), Uncompiled>> {
         let deadline = Instant::now() + self.limits.time;
         let said = match child.stderr.take() {
             Some(said) => read_until(said, deadline),
@@ -181,13 +198,13 @@ impl Compiler {
         // Its output is closed, or it was killed: there is no more to wait for.
         let status = child.wait()?;
         Ok(match said {
-            Ok(said) => self.outcome(status, said),
+            Ok(said) => self.outcome(status, said, memory),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(Uncompiled::Time(self.limits.time)),
             Err(error) => Err(Uncompiled::Machine(error.to_string())),
         })
     }
 
-    fn outcome(&self, status: ExitStatus, said: String) -> Result<(), Uncompiled> {
+    fn outcome(&self, status: ExitStatus, said: String, memory: u64) -> Result<(), Uncompiled> {
         let code = status.code().and_then(|code| u8::try_from(code).ok());
         if code == Some(0) {
             return Ok(());
@@ -199,7 +216,10 @@ impl Compiler {
             "os error 12",
         ];
         if is_short.iter().any(|words| said.contains(words)) {
-            return Err(Uncompiled::Memory(self.limits.memory));
+            return Err(match memory < self.limits.memory {
+                true => Uncompiled::Room(memory),
+                false => Uncompiled::Memory(memory),
+            });
         }
         Err(match (code, status.signal()) {
             (Some(WRONG), _) => Uncompiled::Wrong(said),

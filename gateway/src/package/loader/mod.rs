@@ -343,7 +343,10 @@ impl Loader {
             });
         match made {
             Ok(made) => made.transpose(),
-            Err(why) => Err(check::not_compiled(why, source)),
+            Err(why) => {
+                self.metrics.not_compiled(why.reason());
+                Err(check::not_compiled(why, source))
+            }
         }
     }
 
