@@ -14,6 +14,7 @@ use super::{
     connection::Connection,
     drain::{Drain, GRACE},
     limits::Limits,
+    seats::Seats,
     service::RouterService,
 };
 use crate::config::Server as ServerConfig;
@@ -67,9 +68,12 @@ impl RouterServer {
 }
 
 async fn serve(listener: TcpListener, router: Router, limits: Limits, drain: Drain, closing: CancellationToken) {
-    let connections = TaskTracker::new();
+    let (connections, seats) = (TaskTracker::new(), Seats::of_own_listener());
     let accept = |stream: TcpStream| {
         let Ok(peer) = stream.peer_addr() else { return };
+        let Ok(seat) = seats.take(peer.ip()) else {
+            return;
+        };
         let connection = Connection {
             service: RouterService {
                 router: router.clone(),
@@ -79,7 +83,10 @@ async fn serve(listener: TcpListener, router: Router, limits: Limits, drain: Dra
             drain: drain.clone(),
             tls: None,
         };
-        connections.spawn(connection.serve(stream));
+        connections.spawn(async move {
+            connection.serve(stream).await;
+            drop(seat);
+        });
     };
     accept_until_closed(listener, closing.cancelled(), GRACE, accept).await;
     connections.close();

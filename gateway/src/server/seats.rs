@@ -15,9 +15,11 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::{address::client_network, config::Server as ServerConfig};
 
-/// The places for connections, shared by all workers.
+/// The places for connections of one listener, shared by all of its workers.
 #[derive(Debug)]
 pub(super) struct Seats {
+    /// The key by which there may be more; empty where there is none.
+    key: &'static str,
     most: usize,
     most_of_one: usize,
     /// Behind a proxy all clients look like one.
@@ -38,6 +40,11 @@ pub(super) enum Full {
     Client,
 }
 
+/// The part of the descriptors that connections of a listener of the gateway's own may have, and the least and the most of
+/// them: a sidecar keeps some for each delivery under way.
+const OWN_PART: u64 = 32;
+const OWN: (u64, u64) = (64, 4096);
+
 /// The most connections unless configured: hardly any machine that has descriptors for more has the memory for them.
 const MOST: u64 = 100_000;
 
@@ -45,21 +52,29 @@ impl Seats {
     /// The places that the configuration asks for. Without a word of it they are three eighths of the descriptors: half
     /// of them may go to loaded packages, and the rest is for what guests call, the admin listener and files.
     pub(super) fn from_config(config: &ServerConfig) -> Arc<Self> {
-        let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let descriptors = descriptors();
         let most = config
             .connections
             .unwrap_or_else(|| usize::try_from((descriptors / 8 * 3).clamp(1, MOST)).unwrap_or(usize::MAX));
         let of_one = config.connections_per_client;
         Self::new(
-            most,
-            of_one.unwrap_or(most.div_ceil(2)),
+            "server.connections",
+            (most, of_one.unwrap_or(most.div_ceil(2))),
             Arc::from(config.trusted_proxies.as_slice()),
         )
     }
 
+    /// The places of a listener of the gateway's own, half of them for one client.
+    pub(super) fn of_own_listener() -> Arc<Self> {
+        let most = (descriptors() / OWN_PART).clamp(OWN.0, OWN.1);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        Self::new("", (most, most.div_ceil(2)), Arc::from([]))
+    }
+
     /// So many places in all, and for each client.
-    pub(super) fn new(most: usize, most_of_one: usize, proxies: Arc<[IpNet]>) -> Arc<Self> {
+    fn new(key: &'static str, (most, most_of_one): (usize, usize), proxies: Arc<[IpNet]>) -> Arc<Self> {
         Arc::new(Self {
+            key,
             most,
             most_of_one,
             proxies,
@@ -91,7 +106,8 @@ impl Seats {
             if !self.is_warned.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     connections = self.most,
-                    "there are as many connections as `server.connections` allows; more are refused"
+                    key = self.key,
+                    "a listener has as many connections as it may have; more are refused"
                 );
             }
             return Err(Full::Gateway);
@@ -121,6 +137,11 @@ impl Seats {
     }
 }
 
+/// The descriptors that this process may have.
+fn descriptors() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
 /// A place; dropping it frees it.
 #[derive(Debug)]
 pub(super) struct Seat {
@@ -148,7 +169,7 @@ mod tests {
     #[test]
     fn a_trusted_proxy_stands_for_many_clients() {
         let proxy = IpAddr::from([10, 0, 0, 1]);
-        let seats = Seats::new(3, 1, Arc::from(["10.0.0.0/24".parse().unwrap()]));
+        let seats = Seats::new("", (3, 1), Arc::from(["10.0.0.0/24".parse().unwrap()]));
         let taken: Vec<_> = (0..3).map(|_| seats.take(proxy).unwrap()).collect();
         drop(taken);
         let other = IpAddr::from([10, 0, 1, 1]);
@@ -159,7 +180,7 @@ mod tests {
     #[test]
     fn one_client_cannot_take_the_places_of_others_and_a_place_is_free_again() {
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let seats = Seats::new(3, 2, Arc::from([]));
+        let seats = Seats::new("", (3, 2), Arc::from([]));
         let first = seats.take(address("10.0.0.1")).unwrap();
         let _second = seats.take(address("::ffff:10.0.0.1")).unwrap();
         assert_eq!(seats.take(address("10.0.0.1")).unwrap_err(), Full::Client);

@@ -10,11 +10,15 @@ const HELLO: &str = "GET /hello HTTP/1.1\r\nhost: x\r\n\r\n";
 
 /// A connection from another address of this machine.
 pub(crate) async fn from(address: Ipv4Addr, gateway: &TestGateway) -> RawConnection {
+    between(address, gateway.address).await
+}
+
+async fn between(address: Ipv4Addr, listener: SocketAddr) -> RawConnection {
     let socket = TcpSocket::new_v4().unwrap();
     socket
         .bind(SocketAddr::new(IpAddr::V4(address), 0))
         .unwrap();
-    RawConnection::of(socket.connect(gateway.address).await.unwrap())
+    RawConnection::of(socket.connect(listener).await.unwrap())
 }
 
 /// Connections that are served and stay open.
@@ -79,4 +83,42 @@ async fn one_client_cannot_take_the_places_of_the_others() {
     let _held = served(&gateway, greedy, 5).await;
     assert_refused(&gateway, greedy).await;
     let _others = served(&gateway, other, 5).await;
+}
+
+#[tokio::test]
+async fn the_admin_listener_and_that_of_dapr_have_places_for_others_beside_a_greedy_client() {
+    let gateway = TestGateway::builder()
+        .server("header_timeout = \"10m\"")
+        .dapr("listen = \"127.0.0.1:0\"")
+        .guest("hello")
+        .guest_as("granted", "calls_dapr", "dapr = {}")
+        .start();
+    for (listener, path) in [
+        (gateway.admin, "/livez"),
+        (gateway.dapr_address().await, "/v1.0/healthz"),
+    ] {
+        let mut held = Vec::new();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        // Half of the most that there may be, and some.
+        let is_refused = loop {
+            let mut connection = between(Ipv4Addr::new(127, 0, 0, 7), listener).await;
+            connection.send(&request).await;
+            connection.begun().await;
+            if !connection.has_begun() {
+                break true;
+            }
+            if held.len() > 2100 {
+                break false;
+            }
+            held.push(connection);
+        };
+        assert!(is_refused, "{path}");
+        let mut other = between(Ipv4Addr::LOCALHOST, listener).await;
+        other.send(&request).await;
+        assert!(
+            matches!(other.response().await.status(), 200 | 204),
+            "{path}"
+        );
+        assert_eq!(gateway.get("/hello").await.status, 200);
+    }
 }

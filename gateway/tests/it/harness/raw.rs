@@ -142,6 +142,11 @@ impl RawConnection {
         while self.unread.is_empty() && self.read().await {}
     }
 
+    /// Returns whether anything has come that was not taken.
+    pub(crate) fn has_begun(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
     /// Everything up to the end of the connection, however it ends.
     pub(crate) async fn rest(mut self) -> String {
         while self.read().await {}
