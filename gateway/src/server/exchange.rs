@@ -32,6 +32,8 @@ pub(super) struct Exchange {
     /// Frames of data that were taken (HTTP/2), until the connection knows of them.
     taken: AtomicU32,
     upload: Mutex<Held>,
+    /// The client waits for our word before it sends the body of its request (HTTP/1).
+    expected: AtomicBool,
     /// Told when an upload is let go.
     let_go: Notify,
     cut: AtomicU8,
@@ -230,10 +232,22 @@ impl Exchange {
         }
     }
 
-    /// The body of the latest request is handed to whoever answers; tells which request that is.
-    pub(super) fn hold(&self) -> u32 {
+    /// The body of the latest request is handed to whoever answers, and the client sends it at our word alone if that is
+    /// `expected`; tells which request that is.
+    pub(super) fn hold(&self, expected: bool) -> u32 {
+        self.expected.store(expected, Ordering::Relaxed);
         *self.upload.lock() = Held::Yes;
         self.requests()
+    }
+
+    /// Somebody has asked for the body, and so the client was told to send it.
+    pub(super) fn ask(&self) {
+        self.expected.store(false, Ordering::Relaxed);
+    }
+
+    /// Returns whether the client waits for our word still.
+    pub(super) fn is_expected(&self) -> bool {
+        self.expected.load(Ordering::Relaxed)
     }
 
     /// The body of a request has ended, or what becomes of it is decided.

@@ -63,11 +63,11 @@ impl Upload {
         } else if request.version() == Version::HTTP_2 {
             Rest::Lingering
         } else {
-            number = exchange.hold();
-            if request.headers().contains_key(EXPECT) {
-                Rest::Expected
-            } else {
-                Rest::Drained
+            let is_expected = request.headers().contains_key(EXPECT);
+            number = exchange.hold(is_expected);
+            match is_expected {
+                true => Rest::Expected,
+                false => Rest::Drained,
             }
         };
         request.map(|body| Self {
@@ -99,8 +99,8 @@ pub(super) async fn settle(exchange: &Arc<Exchange>, whole: bool) {
         let _ = timeout(SETTLE_TIME, exchange.until_let_go()).await;
     }
     match exchange.answered() {
-        // Nobody is likely to read it any more.
-        (None, true) if whole => exchange.leave_unread(),
+        // Nobody is likely to read it any more, or our word is this answer: whether the body comes is up to the client.
+        (None, true) if whole || exchange.is_expected() => exchange.leave_unread(),
         (None, _) => {}
         (Some(body), _) if body.size_hint().upper().is_some() => {
             spawn_drain(body, (DRAIN_TIME, DRAIN_BYTES), exchange);
@@ -188,6 +188,7 @@ impl Body for Upload {
             // Whoever has asked for the body has told the client to send it.
             Poll::Ready(Some(Ok(_))) | Poll::Pending if self.rest == Rest::Expected => {
                 self.rest = Rest::Drained;
+                self.exchange.ask();
             }
             Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }

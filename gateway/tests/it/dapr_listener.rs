@@ -30,14 +30,19 @@ fn taking(guest: &str) -> String {
     )
 }
 
-/// Hands an event of a topic to the gateway as a sidecar does.
-async fn deliver(address: SocketAddr, topic: &str) -> Reply {
+/// An event of a topic as a sidecar writes it.
+fn event(topic: &str) -> String {
     let event = json!({"id": "e", "specversion": "1.0", "type": "t", "source": "s", "pubsubname": "pubsub",
         "topic": topic, "data": 1});
+    event.to_string()
+}
+
+/// Hands it to the gateway as a sidecar does.
+async fn deliver(address: SocketAddr, topic: &str) -> Reply {
     let request = Request::post(format!("/wasmgate-events/pubsub/{topic}"))
         .header("host", "app")
         .header("content-type", "application/cloudevents+json");
-    send_to(address, request.body(full(event.to_string())).unwrap()).await
+    send_to(address, request.body(full(event(topic))).unwrap()).await
 }
 
 async fn closed(address: SocketAddr) {
@@ -145,22 +150,36 @@ async fn events_are_taken_as_long_as_public_requests_are_being_finished() {
     let mut connection = gateway.http1().await;
     let held = tokio::spawn(async move { connection.send_request(request).await });
     gateway.wait_for_in_flight("reads-the-whole-body", 1).await;
-    gateway.signal(Signal::Terminate);
-    closed(gateway.address).await;
-
-    let taken = deliver(port, "orders").await;
-    // The guest traps on it, which its sender is told.
-    assert_eq!(taken.json(), json!({"status": "RETRY"}), "{}", taken.status);
+    // A sidecar keeps its connection: it is not told that it ends before there is nothing left to deliver for.
+    let mut kept = RawConnection::to(port).await;
+    for is_ending in [false, true] {
+        if is_ending {
+            gateway.signal(Signal::Terminate);
+            closed(gateway.address).await;
+        }
+        let event = event("orders");
+        kept.send(format!(
+            "POST /wasmgate-events/pubsub/orders HTTP/1.1\r\nhost: app\r\ncontent-type: application/cloudevents+json\r\n\
+             content-length: {}\r\n\r\n{event}",
+            event.len()
+        ))
+        .await;
+        let taken = kept.response().await;
+        // The guest traps on it, which its sender is told.
+        assert_eq!((taken.status(), taken.header("connection")), (200, None));
+        assert_eq!(taken.body, r#"{"status":"RETRY"}"#);
+    }
     let traps = gateway
         .metrics()
         .await
         .sum("wasmgate_guest_traps_total", &[("package", "taker")]);
-    assert_eq!(traps, 1.0);
+    assert_eq!(traps, 2.0);
 
     sender.send(Frame::data(Bytes::from("abc"))).await.unwrap();
     drop(sender);
     let response = within("the held request", held).await.unwrap().unwrap();
     assert_eq!(Reply::of(response).await.unwrap().text(), "3");
+    assert_eq!(kept.rest().await, "");
     assert_eq!(gateway.ended().await.code(), Some(0));
 }
 
