@@ -8,7 +8,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ipnet::IpNet;
-use wasmgate_common::{ensure_traceparent, remove_connection_options};
+use wasmgate_common::{ensure_traceparent, remove_connection_options, remove_hop_by_hop};
 use wasmgate_dapr::INVOCATION_DEPTH;
 
 /// Identity of a request in answers and logs: kept from the client when it is sane, made otherwise.
@@ -25,6 +25,18 @@ pub(crate) const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwa
 
 /// The headers by which the building blocks vouch for a call begin so; nobody outside may set them.
 const DAPR_HEADERS: &str = "dapr-";
+
+/// The fields that only a head may have: they say where a request goes and who sends it, and where its body ends (RFC
+/// 9110, 6.5.1). What stands in trailers, a guest or whoever it passes them on to may take for one of the head's.
+const HEAD_ONLY: [HeaderName; 7] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::AUTHORIZATION,
+    header::COOKIE,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+];
 
 /// Longest request id taken from a client: it goes into every log line of the request.
 const MAX_REQUEST_ID_BYTES: usize = 128;
@@ -166,6 +178,16 @@ pub(crate) fn remove_dapr_headers(headers: &mut HeaderMap) {
     for name in theirs {
         headers.remove(name);
     }
+}
+
+/// Takes out of a request's trailers what only its head may say, and what only we or the building blocks say of it.
+pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    for name in HEAD_ONLY.iter().chain([&REQUEST_ID]) {
+        trailers.remove(name);
+    }
+    remove_dapr_headers(trailers);
+    remove_forwarded(trailers);
 }
 
 /// The same for a request that the building blocks make: there is no client, and the host is the app.

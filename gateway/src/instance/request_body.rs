@@ -14,6 +14,8 @@ use bytes::{Buf as _, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use wasmtime_wasi_http::Error;
 
+use crate::request_headers::clean_trailers;
+
 /// The progress of a request's body.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Progress(Arc<AtomicU8>);
@@ -85,7 +87,10 @@ where
                 return Poll::Ready(None);
             }
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
-            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Ok(mut frame))) => {
+                frame.trailers_mut().map(clean_trailers);
+                frame
+            }
         };
         let bytes = frame.data_ref().map_or(0, |data| data.remaining() as u64);
         match self.left.checked_sub(bytes) {
