@@ -1,7 +1,10 @@
 //! From `[dapr]` and the packages' grants to building blocks.
 
 use wasmgate_common::Diagnostic;
-use wasmgate_dapr::{BuildingBlocks, Dapr, OpenError, OutsideApp, Settings, sidecar::SidecarSettings};
+use wasmgate_dapr::{
+    BuildingBlocks, Dapr, OpenError, OutsideApp, Settings,
+    sidecar::{SidecarSettings, Topology},
+};
 
 use super::unmet::{called, unmet};
 use crate::config::{Config, DaprConfig, DaprMode};
@@ -39,8 +42,11 @@ pub(super) fn check(config: &Config) -> Vec<Diagnostic> {
 /// Lists what a user should know of the grants and the component files, a sentence for each: grants that open nothing,
 /// and what components do here and not beside a sidecar.
 pub(super) fn caveats(config: &Config) -> Vec<String> {
-    if config.dapr.mode != DaprMode::Embedded || !config.uses_building_blocks() {
+    if !config.uses_building_blocks() {
         return Vec::new();
+    }
+    if config.dapr.mode == DaprMode::Sidecar {
+        return unfound(&config.dapr).into_iter().collect();
     }
     let settings = embedded(&config.dapr);
     let mut caveats = unmet(config, &settings);
@@ -49,15 +55,31 @@ pub(super) fn caveats(config: &Config) -> Vec<String> {
     caveats
 }
 
+/// Says of a shared sidecar that is to bring invocations of packages that it cannot find any: to Dapr all of them are one
+/// app.
+fn unfound(dapr: &DaprConfig) -> Option<String> {
+    (!dapr.invoke_local && dapr.topology == Topology::Shared).then(|| {
+        "dapr.invoke_local: a sidecar that all packages share finds none of them by its name, and each invocation of one by \
+         another fails unless an app elsewhere has its name: remove the key, or give each package a gateway and a sidecar of its \
+         own (`dedicated`)"
+            .to_owned()
+    })
+}
+
 /// Logs grants that open nothing, and mistakes in component files that nobody uses yet.
 pub(super) fn warn(config: &Config) {
     for mistake in check_unused(config) {
         tracing::warn!(%mistake, "a component file is wrong, and no package has a `dapr` table yet");
     }
-    if config.dapr.mode == DaprMode::Embedded && config.uses_building_blocks() {
-        for sentence in unmet(config, &embedded(&config.dapr)) {
-            tracing::warn!("{sentence}");
-        }
+    if !config.uses_building_blocks() {
+        return;
+    }
+    let sentences = match config.dapr.mode {
+        DaprMode::Embedded => unmet(config, &embedded(&config.dapr)),
+        DaprMode::Sidecar => unfound(&config.dapr).into_iter().collect(),
+    };
+    for sentence in sentences {
+        tracing::warn!("{sentence}");
     }
 }
 

@@ -5,6 +5,7 @@
 mod crashes;
 mod losses;
 mod orders;
+mod policies;
 mod rollout;
 mod stores;
 mod street;

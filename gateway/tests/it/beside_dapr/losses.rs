@@ -13,7 +13,7 @@ use wasmgate_real_dapr::{Daprd, Place, Resources};
 
 use crate::harness::{Builder, TestGateway, empty, full, send_to, until};
 
-const RESOURCES: &str = "
+pub(super) const RESOURCES: &str = "
 apiVersion: dapr.io/v1alpha1
 kind: Component
 metadata: {name: statestore}
@@ -36,7 +36,7 @@ fn sidecar(app: &str, place: &Place) -> Daprd {
     Daprd::new(app, &Resources::default().text(RESOURCES)).app(place.at(3001))
 }
 
-fn beside(daprd: &Daprd, place: &Place, lines: &str) -> Builder {
+pub(super) fn beside(daprd: &Daprd, place: &Place, lines: &str) -> Builder {
     TestGateway::builder().dapr(&format!(
         "mode = \"sidecar\"\nsidecar = \"http://{}\"\nlisten = \"{}\"\n{lines}",
         daprd.http(),
