@@ -6,7 +6,13 @@ use http_body::Frame;
 use http_body_util::BodyExt as _;
 
 use super::{assert_unharmed, beside_hello};
-use crate::harness::{Signal, channel, until, within};
+use crate::harness::{Signal, TestGateway, channel, until, within};
+
+/// Instances that wait with as much as they may have.
+const WAITING: usize = 20;
+
+/// More of anything than fits in what instances may have here.
+const UNCOUNTED: u64 = 200_000;
 
 #[tokio::test]
 async fn a_guest_that_never_gives_way_meets_its_deadline_and_lets_its_neighbour_answer() {
@@ -88,30 +94,63 @@ async fn as_much_of_it_as_a_request_needs_is_no_harm() {
     }
 }
 
+/// The most of something that a guest may have: one more than a few per cent of it is refused.
+async fn most(gateway: &TestGateway, what: &str) -> u64 {
+    let may_have = async |count: u64| {
+        let target = format!("/new/hoard?what={what}&count={count}");
+        match gateway.get(&target).await.status.as_u16() {
+            200 => true,
+            502 => false,
+            status => panic!("{what} {count}: {status}"),
+        }
+    };
+    let (mut most, mut too_many) = (500, 1000);
+    while may_have(too_many).await {
+        assert!(too_many < UNCOUNTED, "{what} are not counted");
+        (most, too_many) = (too_many, 2 * too_many);
+    }
+    while too_many - most > most / 16 {
+        let middle = most.midpoint(too_many);
+        match may_have(middle).await {
+            true => most = middle,
+            false => too_many = middle,
+        }
+    }
+    most
+}
+
 #[tokio::test]
 async fn instances_that_wait_hold_no_more_than_their_memory() {
     let gateway = beside_hello(
-        "memory = \"16MiB\"\ntimeout = \"30s\"",
+        "memory = \"16MiB\"\ntimeout = \"10m\"",
         "limits = { concurrency = 60 }",
     )
     .start();
-    gateway.get("/new/hoard?what=streams&count=10").await;
-    let before = gateway.resident_bytes();
-    // Just what they may have, and they wait with it.
-    let waiting = join_all((0..20).map(|_| gateway.get("/new/hoard?what=streams&count=3500&then=wait")));
-    let look = async {
-        gateway.wait_for_in_flight("new", 20).await;
-        assert_eq!(gateway.get("/hello").await.status, 200);
-        for _ in 0..20 {
-            assert_eq!(gateway.get("/hello").await.text(), "Hello from a package\n");
-        }
-        gateway.resident_bytes().saturating_sub(before)
-    };
-    let grown = tokio::select! {
-        _ = waiting => 0,
-        grown = look => grown,
-    };
-    assert!(grown < 20 * (18 << 20), "{grown}");
+    for what in ["streams", "futures", "fields"] {
+        let most = most(&gateway, what).await;
+        let before = gateway.resident_bytes();
+        // As much as they may have, and they wait with it.
+        let target = format!("/new/hoard?what={what}&count={most}&then=wait");
+        let waiting = join_all((0..WAITING).map(|_| gateway.get(&target)));
+        let look = async {
+            gateway.wait_for_in_flight("new", WAITING as u64).await;
+            // They have all had their turns by now, or will have while this is answered.
+            let mut grown = 0;
+            for _ in 0..20 {
+                assert_eq!(gateway.get("/hello").await.text(), "Hello from a package\n");
+                grown = grown.max(gateway.resident_bytes().saturating_sub(before));
+            }
+            grown
+        };
+        let grown = tokio::select! {
+            replies = waiting => panic!("{what}: none of them waits: {:?}", replies[0].status),
+            grown = look => grown,
+        };
+        let each = grown / WAITING as u64;
+        println!("{what}: {most}, {each} bytes");
+        assert!(each < 18 << 20, "{what}: {most} take {each} bytes");
+        gateway.wait_for_in_flight("new", 0).await;
+    }
 }
 
 #[tokio::test]
