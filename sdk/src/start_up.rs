@@ -128,8 +128,8 @@ pub(crate) fn kept() -> Option<&'static Router> {
     KEPT.get()
 }
 
-/// The world `start-up { export wizer-initialize: func(); }` of a package `wasmgate:sdk`, encoded as wit-bindgen does it
-/// (<https://github.com/WebAssembly/component-model/blob/main/design/mvp/Binary.md>): wit-component adds it to the
+/// The world `start-up { export wizer-initialize: func(); }` of a package `wasmgate:sdk`, encoded as wit-bindgen does
+/// it (<https://github.com/WebAssembly/component-model/blob/main/design/mvp/Binary.md>): wit-component adds it to the
 /// world of the handler.
 #[cfg(target_family = "wasm")]
 pub const WORLD: &[u8; WORLD_BYTES] = b"\0asm\x0d\0\x01\0\

@@ -55,8 +55,8 @@ pub(super) fn caveats(config: &Config) -> Vec<String> {
     caveats
 }
 
-/// Says of a shared sidecar that is to bring invocations of packages that it cannot find any: to Dapr all of them are one
-/// app.
+/// Says of a shared sidecar that is to bring invocations of packages that it cannot find any: to Dapr all of them are
+/// one app.
 fn unfound(dapr: &DaprConfig) -> Option<String> {
     (!dapr.invoke_local && dapr.topology == Topology::Shared).then(|| {
         "dapr.invoke_local: a sidecar that all packages share finds none of them by its name, and each invocation of one by \

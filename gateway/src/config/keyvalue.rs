@@ -42,8 +42,8 @@ impl KeyValue {
             .map(|(name, bucket)| (name.as_str(), bucket))
     }
 
-    /// The grants by which the building blocks let the buckets be used, which are not the package's own: what it may ask
-    /// of the Dapr API is in its `dapr` table. None without a bucket.
+    /// The grants by which the building blocks let the buckets be used, which are not the package's own: what it may
+    /// ask of the Dapr API is in its `dapr` table. None without a bucket.
     pub fn grants(&self) -> Option<&Grants> {
         self.grants.as_ref()
     }

@@ -4,8 +4,9 @@
 //! would hold a turn of each, and a neighbour's short request would wait for all of them, however fair the queue is. So
 //! they wait here, and one of them has its turn between two rounds of everything else.
 //!
-//! A guest's first turn is not waited for, since nobody knows yet what it will do. Clients who start guests that compute
-//! for long, and leave, would take a worker by first turns alone; so a package has only so many of them a second.
+//! A guest's first turn is not waited for, since nobody knows yet what it will do. Clients who start guests that
+//! compute for long, and leave, would take a worker by first turns alone; so a package has only so many of them a
+//! second.
 
 use std::{
     collections::VecDeque,

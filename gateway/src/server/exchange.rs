@@ -232,8 +232,8 @@ impl Exchange {
         }
     }
 
-    /// The body of the latest request is handed to whoever answers, and the client sends it at our word alone if that is
-    /// `expected`; tells which request that is.
+    /// The body of the latest request is handed to whoever answers, and the client sends it at our word alone if that
+    /// is `expected`; tells which request that is.
     pub(super) fn hold(&self, expected: bool) -> u32 {
         self.expected.store(expected, Ordering::Relaxed);
         *self.upload.lock() = Held::Yes;

@@ -40,8 +40,8 @@ pub(super) enum Full {
     Client,
 }
 
-/// The part of the descriptors that connections of a listener of the gateway's own may have, and the least and the most of
-/// them: a sidecar keeps some for each delivery under way.
+/// The part of the descriptors that connections of a listener of the gateway's own may have, and the least and the most
+/// of them: a sidecar keeps some for each delivery under way.
 const OWN_PART: u64 = 32;
 const OWN: (u64, u64) = (64, 4096);
 

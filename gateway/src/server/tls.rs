@@ -105,14 +105,14 @@ impl Tls {
     /// # Errors
     /// When the library refuses it; nothing changes then.
     pub(crate) fn turn_to(&self, next: ServerTls) -> Result<(), rustls::Error> {
-        let shown = Arc::new(Shown::new(&next)?);
+        let current = Arc::new(Shown::new(&next)?);
         let mut state = self.state.lock();
         state.refused = None;
         state.stamps = next.stamps;
         if state.served.is_same(&next) {
             return Ok(());
         }
-        self.current.store(shown);
+        self.current.store(current);
         tracing::info!(
             certificate = %next.certificate.display(),
             not_after = shown(next.not_after),

@@ -1,5 +1,5 @@
-//! The turns of a worker's clients at what takes its time, such as handshakes: each client has one after all others have
-//! had theirs, and after a while those who have nothing of the kind to do come first.
+//! The turns of a worker's clients at what takes its time, such as handshakes: each client has one after all others
+//! have had theirs, and after a while those who have nothing of the kind to do come first.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},

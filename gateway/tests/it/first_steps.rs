@@ -1,4 +1,5 @@
-//! The first minutes: what is typed by who comes from another tool, or in the wrong place, is answered with what is meant.
+//! The first minutes: what is typed by who comes from another tool, or in the wrong place, is answered with what is
+//! meant.
 
 use std::{fs, net::TcpListener, path::Path};
 

@@ -1,5 +1,5 @@
-//! A program's world as the Common Gateway Interface has it (RFC 3875): its variables tell it of its request, it reads the
-//! body from its standard input, and what it prints is the response: header lines, an empty line, and the body.
+//! A program's world as the Common Gateway Interface has it (RFC 3875): its variables tell it of its request, it reads
+//! the body from its standard input, and what it prints is the response: header lines, an empty line, and the body.
 
 mod environment;
 mod head;
@@ -39,8 +39,8 @@ impl Script {
         })
     }
 
-    /// Puts it into the program's world. There are no arguments but the program's name: what a client writes in a query is
-    /// none (RFC 3875, 4.4 allows that).
+    /// Puts it into the program's world. There are no arguments but the program's name: what a client writes in a query
+    /// is none (RFC 3875, 4.4 allows that).
     pub(super) fn furnish(&self, account: &Account, wasi: &mut WasiCtxBuilder) {
         wasi.arg(account.name().as_str())
             .envs(&self.variables)

@@ -1,5 +1,5 @@
-//! `wasi:blobstore/blobstore`: containers by their names. Which there are is in the package's table: guests make none and
-//! remove none.
+//! `wasi:blobstore/blobstore`: containers by their names. Which there are is in the package's table: guests make none
+//! and remove none.
 
 use std::io::Read as _;
 

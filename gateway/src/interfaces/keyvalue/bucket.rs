@@ -132,8 +132,8 @@ impl Bucket {
     /// Writes a value under a key that has this version.
     ///
     /// Not every store beside a sidecar says in a way that can be read that a key had another version: where a write
-    /// failed and the key has one, it was that. Where the store was not reached, or not in time, nobody knows, and it is
-    /// an error.
+    /// failed and the key has one, it was that. Where the store was not reached, or not in time, nobody knows, and it
+    /// is an error.
     pub(super) async fn set(&self, key: &str, value: &[u8], version: Version) -> Result<Written, Error> {
         let _while_it_is_written = self.charge(value.len().saturating_mul(OF_A_WRITE))?;
         let item = self.item(key, value, version.clone())?;

@@ -21,7 +21,8 @@ pub(super) enum Error {
     Other(String),
 }
 
-/// The words of those who did not reach a store, or not in time, in lower case: of clients in Go, and of the gateway's own.
+/// The words of those who did not reach a store, or not in time, in lower case: of clients in Go, and of the gateway's
+/// own.
 const OF_THE_WAY: [&str; 11] = [
     "timeout",
     "timed out",

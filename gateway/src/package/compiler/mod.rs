@@ -86,6 +86,7 @@ impl Uncompiled {
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Wrong(_) => "component",
+            Self::NoSnapshot(_) => "snapshot",
             Self::Time(_) => "time",
             Self::Memory(_) | Self::Room(_) => "memory",
             Self::Broken(_) => "compiler",

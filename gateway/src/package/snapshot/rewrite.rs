@@ -25,7 +25,8 @@ pub(super) fn with_modules(component: &[u8], modules: &BTreeMap<usize, Vec<u8>>)
     })
 }
 
-/// A module that begins with a state. What brought it there is taken away: data that was copied, and the start function.
+/// A module that begins with a state. What brought it there is taken away: data that was copied, and the start
+/// function.
 ///
 /// # Errors
 /// When it cannot be read.

@@ -1,5 +1,5 @@
-//! Does with `wasi:blobstore` what the request's target says: `?do=`, `in=` a container, `name=` an object. A value is the
-//! request's body, or the answer's.
+//! Does with `wasi:blobstore` what the request's target says: `?do=`, `in=` a container, `name=` an object. A value is
+//! the request's body, or the answer's.
 #![cfg(target_arch = "wasm32")]
 
 use std::io::Write as _;

@@ -1,5 +1,5 @@
-//! The times in which faults are at work, and those in which the machine has none for a gateway: what a wrong answer may
-//! come from.
+//! The times in which faults are at work, and those in which the machine has none for a gateway: what a wrong answer
+//! may come from.
 
 use std::{
     fs,
