@@ -61,7 +61,7 @@ fn code_that_no_configuration_uses_goes_and_the_rest_stays() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(
         told_of(&sites(&["hello"]), folder.path(), &["cache", "prune"]),
-        "removed from .wasmgate/cache: 0 files (0.0 KiB); kept: 0 files (0.0 KiB)\n"
+        "removed from .wasmgate/cache: 0 files (0.0 KiB); kept: 0 files (0.0 KiB)"
     );
     told_of(
         &sites(&["hello", "echo", "panics"]),
