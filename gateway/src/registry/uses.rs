@@ -63,13 +63,14 @@ impl Needed {
             return;
         };
         for key in ["config", "layers", "manifests"] {
-            let named = match &manifest[key] {
-                Value::Array(all) => all.as_slice(),
-                one => std::slice::from_ref(one),
+            let named = match manifest.get(key) {
+                Some(Value::Array(all)) => all.as_slice(),
+                Some(one) => std::slice::from_ref(one),
+                None => &[],
             };
             let digests = named
                 .iter()
-                .filter_map(|named| parse_digest(named["digest"].as_str()?));
+                .filter_map(|named| parse_digest(named.get("digest")?.as_str()?));
             digests.for_each(|digest| self.blob(store, digest, depth));
         }
     }

@@ -118,13 +118,13 @@ async fn a_reload_is_told_in_words_and_times_as_dates() {
     let (ended, text) = told(gateway.folder(), &reload);
     assert_eq!(ended, Some(0), "{text}");
     assert!(
-        text.starts_with("reloaded in ") && text.ends_with(" ms: 2 packages and 2 routes\nadded: second\n"),
+        text.starts_with("reloaded in ") && text.ends_with(" ms: 2 packages and 2 routes\nadded: second"),
         "{text}"
     );
     echo.server("workers = 3").write_to(gateway.folder());
     let (_, text) = told(gateway.folder(), &reload);
     assert!(
-        text.ends_with("\nfrom the next start on: server.workers\n"),
+        text.ends_with("\nfrom the next start on: server.workers"),
         "{text}"
     );
     let (_, text) = told(gateway.folder(), &[&reload[..], &["--json"]].concat());

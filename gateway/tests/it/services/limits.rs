@@ -9,7 +9,7 @@ use super::{assert_unharmed, beside_hello};
 use crate::harness::{Signal, TestGateway, channel, until, within};
 
 /// Instances that wait with as much as they may have.
-const WAITING: usize = 20;
+const WAITING: usize = 10;
 
 /// More of anything than fits in what instances may have here.
 const UNCOUNTED: u64 = 200_000;
