@@ -1,5 +1,9 @@
 //! Asks `wasi:config` for `?key=`, or for everything without it, under the name that `?by=` says.
 #![cfg(target_arch = "wasm32")]
+#![allow(
+    missing_docs,
+    reason = "the bindings are made of interfaces that say what they are"
+)]
 
 use wasip2::http::types::{IncomingRequest, ResponseOutparam};
 use wasmgate_test_guests::{answer, query, serve};

@@ -1,5 +1,9 @@
 //! Gets keys by `wasi:keyvalue/batch` as 0.2.0-draft2 had it at first: only what is there has its key in the answer.
 #![cfg(target_arch = "wasm32")]
+#![allow(
+    missing_docs,
+    reason = "the bindings are made of interfaces that say what they are"
+)]
 
 use wasip2::http::types::{IncomingRequest, ResponseOutparam};
 use wasmgate_test_guests::{answer, query, serve};

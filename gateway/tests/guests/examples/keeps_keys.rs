@@ -1,6 +1,10 @@
 //! Does with `wasi:keyvalue` what the request's body says, in one of its two versions, and answers `{"ok": …}` or
 //! `{"error": …}`.
 #![cfg(target_arch = "wasm32")]
+#![allow(
+    missing_docs,
+    reason = "the bindings are made of interfaces that say what they are"
+)]
 
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -1,5 +1,9 @@
 //! Gives lines to the log by `wasi:logging`, as many as `?lines=` says, at every level.
 #![cfg(target_arch = "wasm32")]
+#![allow(
+    missing_docs,
+    reason = "the bindings are made of interfaces that say what they are"
+)]
 
 use wasip2::http::types::{IncomingRequest, ResponseOutparam};
 use wasmgate_test_guests::{answer, number, serve};

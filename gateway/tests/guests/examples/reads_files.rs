@@ -35,7 +35,9 @@ fn handle(request: IncomingRequest, out: ResponseOutparam) {
         Some("stream-many") => {
             // More than the standard library does: many streams of one file.
             let folders = wasip2::filesystem::preopens::get_directories();
-            let (folder, _) = &folders[0];
+            let Some((folder, _)) = folders.first() else {
+                std::process::abort()
+            };
             let file = folder.open_at(
                 wasip2::filesystem::types::PathFlags::empty(),
                 path.trim_start_matches('/'),

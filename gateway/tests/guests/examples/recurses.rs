@@ -16,8 +16,8 @@ fn handle(request: IncomingRequest, out: ResponseOutparam) {
     answer(out, 200, &depth.to_string());
 }
 
-/// Nothing of it is in the component's memory, whose own part for such things is smaller, and no compiler makes a loop of
-/// it.
+/// Nothing of it is in the component's memory, whose own part for such things is smaller, and no compiler makes a loop
+/// of it.
 #[inline(never)]
 fn dig(left: u64) -> u64 {
     if left == 0 {
