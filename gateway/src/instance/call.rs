@@ -247,6 +247,9 @@ impl Guest {
     }
 }
 
+/// wasmtime's words for an instance that has as many handles (100,000) as its store keeps; they have no type.
+const TOO_MANY_HANDLES: &str = "store handle limit exceeded";
+
 /// Turns a guest's error into the failure that the client sees and the text for the log.
 fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<String>) {
     let detail = Some(backtrace::readable(error));
@@ -258,6 +261,9 @@ fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<Stri
         return (Failure::Overloaded, Some(why.to_owned()));
     }
     if state.memory.refused() {
+        return (Failure::MemoryLimit, detail);
+    }
+    if error.root_cause().to_string().contains(TOO_MANY_HANDLES) {
         return (Failure::MemoryLimit, detail);
     }
     if let Some(error) = error.downcast_ref::<SetError>() {

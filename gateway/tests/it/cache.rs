@@ -80,7 +80,7 @@ fn code_that_no_configuration_uses_goes_and_the_rest_stays() {
     );
     let table = told(folder.path(), &["cache", "list"]);
     assert!(
-        table.contains("\n.wasmgate/cache: 1 file (") && table.contains(" unused\n"),
+        table.contains("\n.wasmgate/cache: 1 file (") && table.contains(" unused"),
         "{table}"
     );
     let pruned = told(folder.path(), &["cache", "prune", "--also", "other.toml"]);

@@ -425,8 +425,11 @@ async fn hoard(target: &str) -> Answer {
             _ => break,
         }
     }
-    if wasmgate_test_guests::parameter(target, "then") == Some("wait") {
-        wait_for(u64::MAX).await;
+    match wasmgate_test_guests::parameter(target, "then") {
+        Some("wait") => wait_for(u64::MAX).await,
+        // Long enough to be looked at.
+        Some("rest") => wait_for(20_000_000).await,
+        _ => {}
     }
     Ok(answer(200, "kept"))
 }
