@@ -138,11 +138,18 @@ impl Bucket {
         let _while_it_is_written = self.charge(value.len().saturating_mul(OF_A_WRITE))?;
         let item = self.item(key, value, version.clone())?;
         let error = match self.save(&[item]).await {
-            Err(error) if version != Version::Any && !error.is_of_the_way() => error,
+            Err(error) if !error.is_of_the_way() => error,
             written => return written,
         };
         let now = self.get(key).await?;
         let now = now.map_or(Version::Absent, |item| Version::Is(item.etag));
+        if version == Version::Any {
+            return match now {
+                // Redis takes a key that was once written by its version only so from then on.
+                Version::Is(_) => self.save(&[self.item(key, value, now)?]).await,
+                _ => Err(error),
+            };
+        }
         if now == version {
             Err(error)
         } else {
