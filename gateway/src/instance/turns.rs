@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 /// Rounds of the worker's queue that pass between two turns: what becomes due during a turn wakes a connection, which
 /// starts a guest in the first round and answers in the second. With one, a neighbour's request would wait for another
@@ -86,8 +86,7 @@ impl Here {
 
     /// Notes that a guest of a package has used up its first turn.
     fn used_up(&self, package: usize, now: Instant) {
-        let mut spent = self.spent.lock();
-        spent.retain(|(_, whole)| *whole > now);
+        let mut spent = self.spent_at(now);
         match spent.iter_mut().find(|(known, _)| *known == package) {
             Some((_, whole)) => *whole = (*whole + FIRST_TURN_BACK).min(now + FIRST_TURN_BACK * FIRST_TURNS),
             None => spent.push((package, now + FIRST_TURN_BACK)),
@@ -100,11 +99,20 @@ impl Here {
         if self.spenders.load(Ordering::Relaxed) == 0 {
             return false;
         }
-        let left = now() + FIRST_TURN_BACK * (FIRST_TURNS - 1);
-        let spent = self.spent.lock();
+        let now = now();
+        let left = now + FIRST_TURN_BACK * (FIRST_TURNS - 1);
+        let spent = self.spent_at(now);
         spent
             .iter()
             .any(|(known, whole)| *known == package && *whole > left)
+    }
+
+    /// Who has used up first turns by now; whoever has all of them back is forgotten, so that nobody looks here again.
+    fn spent_at(&self, now: Instant) -> MutexGuard<'_, Vec<(usize, Instant)>> {
+        let mut spent = self.spent.lock();
+        spent.retain(|(_, whole)| *whole > now);
+        self.spenders.store(spent.len(), Ordering::Relaxed);
+        spent
     }
 }
 
@@ -324,5 +332,7 @@ mod tests {
             1,
             "who has all of them back is forgotten"
         );
+        assert!(!here.has_spent(3, || start + 2 * FIRST_TURN_BACK * FIRST_TURNS));
+        assert_eq!(here.spenders.load(Ordering::Relaxed), 0, "by a look too");
     }
 }

@@ -237,17 +237,14 @@ impl Loader {
         let survey = read(&bytes, source)?;
         let world = world::of(&survey, package.kind, source)?;
         check::start(&survey.start, package.limits.memory, source)?;
-        let (bytes, snapshot) = if package.snapshot {
+        let (bytes, survey, snapshot) = if package.snapshot {
             let (bytes, kept) = self.snapshot(&bytes, package.limits.memory, source)?;
-            (bytes, Some(kept))
+            let survey = read(&bytes, source)?;
+            check::start(&survey.start, package.limits.memory, source)?;
+            (bytes, survey, Some(kept))
         } else {
-            (bytes, None)
+            (bytes, survey, None)
         };
-        let survey = match snapshot {
-            Some(_) => read(&bytes, source)?,
-            None => survey,
-        };
-        check::start(&survey.start, package.limits.memory, source)?;
         // What was shipped was made of the component as it came.
         let shipped = pulled.filter(|_| package.compiled && snapshot.is_none());
         let made = self.make(
