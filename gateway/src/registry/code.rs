@@ -10,7 +10,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, header};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -18,11 +17,10 @@ use super::{
     error::RegistryError,
     exchange::Exchange,
     lookup,
-    manifest::{Blob, Descriptor, MANIFEST, Manifest},
-    push::{asked, blob},
+    manifest::{Blob, Descriptor, Manifest},
+    push::{blob, manifest_at},
     retry::{self, Retries},
     store::Store,
-    transport::Ask,
 };
 use crate::config::{Reference, Sha256Digest, parse_digest, show_digest};
 
@@ -160,18 +158,8 @@ pub(super) async fn push(
     let digest = digest_of(&manifest);
     // By a tag, since registries tidy manifests away that have none.
     let tag = format!("sha256-{}.code", hex::encode(digest));
-    let mut retries = Retries::new(retry::PATIENT);
-    loop {
-        let uri = exchange
-            .transport()
-            .uri(reference, &format!("manifests/{tag}"))?;
-        let mut ask = Ask::at(Method::PUT, uri).with(header::CONTENT_TYPE, MANIFEST);
-        ask.body = manifest.clone();
-        match asked(exchange, reference, ask, "the manifest of code").await {
-            Ok(_) => return Ok(digest),
-            Err(error) => retries.wait_after(error).await?,
-        }
-    }
+    manifest_at(exchange, reference, &tag, &manifest, "the manifest of code").await?;
+    Ok(digest)
 }
 
 /// The code that fits of these manifests, beside a component, as a file that nobody else can reach; `None` if there is

@@ -49,6 +49,22 @@ pub(super) async fn push(
     .await?;
     let manifest: Bytes = artifact.manifest.into();
     let tag = reference.tag().unwrap_or_default();
+    manifest_at(exchange, reference, tag, &manifest, "the manifest").await?;
+    Ok(Pushed {
+        reference: reference.pinned(artifact.digest),
+        component: artifact.component,
+        code: Vec::new(),
+    })
+}
+
+/// Puts a manifest at a tag, as often as it takes; `what` it is goes into errors.
+pub(super) async fn manifest_at(
+    exchange: &Exchange<'_>,
+    reference: &Reference,
+    tag: &str,
+    manifest: &Bytes,
+    what: &str,
+) -> Result<(), RegistryError> {
     let mut retries = Retries::new(retry::PATIENT);
     loop {
         let uri = exchange
@@ -56,16 +72,11 @@ pub(super) async fn push(
             .uri(reference, &format!("manifests/{tag}"))?;
         let mut ask = Ask::at(Method::PUT, uri).with(header::CONTENT_TYPE, MANIFEST);
         ask.body = manifest.clone();
-        match asked(exchange, reference, ask, "the manifest").await {
-            Ok(_) => break,
+        match asked(exchange, reference, ask, what).await {
+            Ok(_) => return Ok(()),
             Err(error) => retries.wait_after(error).await?,
         }
     }
-    Ok(Pushed {
-        reference: reference.pinned(artifact.digest),
-        component: artifact.component,
-        code: Vec::new(),
-    })
 }
 
 /// Uploads a blob that is not there yet.
