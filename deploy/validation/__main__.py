@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import alerts, dapr, gateway, image, network, pod, rendered, schemas, settings, timing
+from . import alerts, dapr, gateway, helm, image, network, pod, rendered, schemas, settings, timing
 from .manifests import DEPLOY, Manifests, render, shipped
 
 # What is rendered, and with which components.
@@ -51,11 +51,12 @@ def main() -> int:
             print(f"  {problem}")
         found += len(wrong)
     if binary := os.environ.get("WASMGATE_BIN"):
-        for manifests, wrong in rendered.check(Path(binary)):
-            print(f"wasmgate deploy {manifests.name}: {len(manifests.objects)} objects, {len(wrong) or 'no'} problems")
-            for problem in wrong:
-                print(f"  {problem}")
-            found += len(wrong)
+        for checks in (rendered, helm):
+            for manifests, wrong in checks.check(Path(binary)):
+                print(f"wasmgate deploy {manifests.name}: {len(manifests.objects)} objects, {len(wrong) or 'no'} problems")
+                for problem in wrong:
+                    print(f"  {problem}")
+                found += len(wrong)
     return 1 if found else 0
 
 

@@ -16,6 +16,16 @@ RENDERINGS = (
     ("rust", "--image registry.example.com/greeter:1 --gateway infra/public --host greeter.example.com --max-replicas 5"),
     ("rust-dapr", "--image registry.example.com/greeter:1 --ingress-class traefik --pull-secret registry --env-from more"),
     ("rust-dapr", "--image registry.example.com/greeter:1 --dapr --replicas 3 --gateway public"),
+    (
+        "rust-dapr",
+        "--files registry.example.com/greeter-files:1 --service-monitor --monitor-label release=prometheus"
+        " --storage 2Gi --storage-class fast --env LEVEL=info",
+    ),
+    (
+        "rust",
+        "--image registry.example.com/greeter:1 --ingress-class traefik --host greeter.example.com --tls-secret greeter"
+        " --max-replicas 5 --in-flight 100 --service-monitor",
+    ),
 )
 
 
@@ -26,14 +36,23 @@ def check(binary: Path) -> Iterator[tuple[Manifests, list[str]]]:
         yield manifests, list(problems(manifests))
 
 
-def render(binary: Path, template: str, options: str) -> Manifests:
+def run(binary: Path, folder: str | Path, *words: str | Path) -> str:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("DAPR_", "WASMGATE_"))}
+    done = subprocess.run([binary, *words], cwd=folder, env=clean, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, words))}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def project(binary: Path, place: str, template: str) -> Path:
+    """A new project in a folder of that place."""
+    run(binary, place, "new", "greeter", "--template", template)
+    return Path(place) / "greeter"
+
+
+def render(binary: Path, template: str, options: str) -> Manifests:
     with tempfile.TemporaryDirectory() as place:
-        run = lambda folder, *words: subprocess.run(
-            [binary, *words], cwd=folder, env=clean, check=True, capture_output=True, text=True
-        ).stdout
-        run(place, "new", "greeter", "--template", template)
-        text = run(Path(place) / "greeter", "deploy", "--kubernetes", *options.split())
+        text = run(binary, project(binary, place, template), "deploy", "--kubernetes", *options.split())
     return Manifests(f"of {template} {options}", list(yaml.safe_load_all(text)))
 
 

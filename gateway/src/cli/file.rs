@@ -43,6 +43,11 @@ impl File {
         self.more.input(&self.file)
     }
 
+    /// The variables that the command line gives, in its order.
+    pub(super) fn variables(&self) -> &[(String, String)] {
+        &self.more.env
+    }
+
     /// Reads and checks another one, with the same variables and nothing laid over it.
     pub(super) fn beside(&self, file: &Path) -> Result<Config, Exit> {
         let mut input = self.more.input(file);

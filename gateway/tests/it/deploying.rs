@@ -55,7 +55,10 @@ impl Project {
     }
 
     fn run(&self, options: &str) -> Output {
-        let mut arguments = vec!["deploy", "--kubernetes"];
+        let mut arguments = vec!["deploy"];
+        if !options.contains("--helm") {
+            arguments.push("--kubernetes");
+        }
         arguments.extend(options.split_whitespace());
         run(&self.folder(), &arguments)
     }
@@ -256,6 +259,175 @@ fn an_autoscaler_is_that_of_deploy_and_has_the_number_of_pods_to_itself() {
 }
 
 #[test]
+fn an_autoscaler_counts_requests_in_flight_as_deploy_does_if_it_is_asked_to() {
+    let objects = Project::new(PLAIN).render("--max-replicas 10 --in-flight 250");
+    let metrics = &objects["HorizontalPodAutoscaler"]["spec"]["metrics"];
+    let component = shipped("autoscaling-in-flight/kustomization.yaml");
+    let patch = component["patches"][0]["patch"].as_str().unwrap();
+    let [patch] = documents(patch).try_into().unwrap();
+    assert_eq!(metrics.as_array().unwrap().len(), 2);
+    assert_eq!(metrics[1], patch[0]["value"]);
+    let adapter = shipped("autoscaling-in-flight/adapter.yaml");
+    let served = &adapter["rules"]["custom"][0]["name"]["as"];
+    assert_eq!(&metrics[1]["pods"]["metric"]["name"], served);
+}
+
+#[test]
+fn what_prometheus_operator_reads_is_what_deploy_says() {
+    let text = Project::new(PLAIN).text("--service-monitor");
+    for file in ["metrics", "servicemonitor", "rules"] {
+        let right = shipped(&format!("monitoring/{file}.yaml"));
+        let found = documents(&text)
+            .into_iter()
+            .find(|object| object["kind"] == right["kind"] && object["metadata"]["name"] == right["metadata"]["name"]);
+        let mut found = found.unwrap();
+        if file != "metrics" {
+            found["metadata"].as_object_mut().unwrap().remove("labels");
+        }
+        assert_eq!(found, right, "{file}");
+    }
+    let labels = "--service-monitor --monitor-label release=on --monitor-label a.example/b=";
+    let labelled = Project::new(PLAIN).render(labels);
+    for kind in ["ServiceMonitor", "PrometheusRule"] {
+        let labels = &labelled[kind]["metadata"]["labels"];
+        let right = json!({"app.kubernetes.io/name": "wasmgate", "release": "on", "a.example/b": ""});
+        assert_eq!(labels, &right, "{kind}");
+    }
+}
+
+#[test]
+fn a_volume_of_the_projects_files_stands_in_for_an_image_of_it() {
+    let project = Project::new(KEEPS);
+    let objects = project.render("--files registry.example.com/team/shop-files:1");
+    let pod = spec(&objects, "StatefulSet");
+    let volumes = pod["volumes"].as_array().unwrap();
+    let right = json!({
+        "name": "files",
+        "image": {"reference": "registry.example.com/team/shop-files:1", "pullPolicy": "IfNotPresent"},
+    });
+    assert!(volumes.contains(&right), "{volumes:?}");
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+    assert!(mounts.contains(&json!({"name": "files", "mountPath": "/app", "readOnly": true})));
+    // The gateway's own image has no compiled code of the project's.
+    assert!(pod.get("initContainers").is_none());
+    let toml = toml(&objects);
+    assert_eq!(
+        toml["package"]["hello"]["source"].as_str(),
+        Some("/app/target/hello.wasm")
+    );
+}
+
+#[test]
+fn a_class_of_volumes_and_a_certificate_are_named() {
+    let project = Project::new(KEEPS);
+    let options = "--image shop --storage-class fast --access-mode ReadWriteOncePod --ingress-class a --host shop.example.com --tls-secret shop";
+    let objects = project.render(options);
+    let claim = &objects["PersistentVolumeClaim"]["spec"];
+    assert_eq!(claim["storageClassName"], "fast");
+    assert_eq!(claim["accessModes"], json!(["ReadWriteOncePod"]));
+    assert_eq!(
+        objects["Ingress"]["spec"]["tls"],
+        json!([{"hosts": ["shop.example.com"], "secretName": "shop"}])
+    );
+}
+
+#[test]
+fn words_that_readers_of_yaml_1_1_misread_are_text_to_them_too() {
+    let words = [
+        "on",
+        "No",
+        "Y",
+        "1",
+        "1_000",
+        "1:30",
+        "2026-11-29",
+        ".5",
+        "=",
+        "<<",
+        "a: b",
+        "~",
+    ];
+    let options: String = words
+        .iter()
+        .enumerate()
+        .map(|(at, word)| format!(" --env V{at}={}", word.replace(' ', "")))
+        .collect();
+    let text = Project::new(PLAIN).text(&options);
+    for (at, word) in words.iter().enumerate() {
+        let (_, rest) = text.split_once(&format!("name: V{at}\n")).unwrap();
+        let line = rest.lines().next().unwrap().trim();
+        let (_, value) = line.split_once("value: ").unwrap();
+        assert!(
+            value.starts_with(['\'', '"']) || word.contains(": "),
+            "{word}: {line}"
+        );
+    }
+}
+
+#[test]
+fn variables_that_are_given_are_not_asked_for_and_none_is_a_secret() {
+    let project = Project::new(&format!("{KEEPS}env = {{ LEVEL = \"${{LEVEL}}\" }}\n"));
+    project.write("here.env", "LEVEL=info\n");
+    project.refused("--image shop --env-file here.env", &["LEVEL", "--env-from"]);
+    let objects = project.render("--image shop --env LEVEL=info");
+    assert_eq!(
+        spec(&objects, "StatefulSet")["containers"][0]["env"],
+        json!([{"name": "LEVEL", "value": "info"}])
+    );
+    project.refused(
+        "--image shop --env LEVEL=info --env API_TOKEN=hunter2",
+        &["API_TOKEN", "--env-from"],
+    );
+}
+
+/// What Helm makes of it, `make test-deploy` compares with what is rendered without it.
+#[test]
+fn a_chart_says_what_its_project_says_and_takes_no_brace_of_it_for_its_own() {
+    let project = Project::new(&format!(
+        "{PLAIN}[package.hello.env]\nA = \"{{{{ .Values.image }}}}\"\n"
+    ));
+    project.text("--helm chart --service-monitor --replicas 3");
+    let read = |file: &str| fs::read_to_string(project.folder().join("chart").join(file)).unwrap();
+    let [about] = documents(&read("Chart.yaml")).try_into().unwrap();
+    assert_eq!(about["name"], "wasmgate");
+    let [values] = documents(&read("values.yaml")).try_into().unwrap();
+    assert_eq!(values["replicas"], 3);
+    assert_eq!(values["monitoring"]["enabled"], true);
+    assert_eq!(
+        values["packages"]["hello"]["source"],
+        "oci://registry.example.com/team/hello:1"
+    );
+    let schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
+    assert_eq!(schema["additionalProperties"], false);
+    let map = read("templates/configmap.yaml");
+    assert!(
+        map.contains("A = \"{{ \"{{\" }} .Values.image }}\""),
+        "{map}"
+    );
+    assert!(
+        map.contains("source = \"{{ (index .Values.packages \"hello\").source }}\""),
+        "{map}"
+    );
+    let rules = read("templates/rules.yaml");
+    assert!(rules.contains("{{ \"{{\" }} $labels.pod }}"), "{rules}");
+}
+
+#[test]
+fn a_chart_takes_the_place_of_an_earlier_one_and_of_nothing_else() {
+    let project = Project::new(KEEPS);
+    project.text("--helm chart --image shop");
+    let template = |file: &str| project.folder().join("chart/templates").join(file);
+    assert!(template("statefulset.yaml").exists() && template("deployment.yaml").exists());
+    project.write("wasmgate.toml", PLAIN);
+    project.text("--helm chart");
+    assert!(!template("statefulset.yaml").exists());
+    fs::write(template("httproute.yaml"), "mine: true\n").unwrap();
+    let Output { status, stderr, .. } = run(&project.folder(), &["deploy", "--helm", "chart"]);
+    assert_eq!(status.code(), Some(CANNOT_CREATE));
+    assert!(String::from_utf8_lossy(&stderr).contains("httproute.yaml is there already"));
+}
+
+#[test]
 fn packages_without_building_blocks_need_neither_a_volume_nor_a_sidecar() {
     let objects = Project::new(PLAIN).render("--replicas 3");
     assert_eq!(objects["Deployment"]["spec"]["replicas"], 3);
@@ -389,6 +561,44 @@ fn files_that_no_pod_has_are_refused_with_their_keys() {
 }
 
 #[test]
+fn folders_of_a_package_are_in_the_image_or_on_the_volume_or_refused() {
+    let folders = "files = { \"/\" = \"assets\" }\nblobstore = { images = { folder = \"./uploads\" } }\n";
+    let project = Project::new(&format!("{KEEPS}{folders}"));
+    project.write("assets/index.html", "hello");
+    let toml = toml(&project.render("--image shop"));
+    let package = &toml["package"]["hello"];
+    assert_eq!(package["files"]["/"].as_str(), Some("/app/assets"));
+    let uploads = package["blobstore"]["images"]["folder"].as_str();
+    assert_eq!(uploads, Some("/var/lib/wasmgate/folders/uploads"));
+
+    let source = PLAIN.split("[[route]]").next().unwrap();
+    let plain = Project::new(&format!("{source}{folders}"));
+    plain.write("assets/index.html", "hello");
+    let words = [
+        "package.hello.files./",
+        "--image",
+        "package.hello.blobstore.images.folder",
+        "gone with its pod",
+    ];
+    plain.refused("", &words);
+    let outside = project_with_uploads_at("../uploads");
+    outside.refused("--image shop", &["../uploads", "absolute path of a volume"]);
+    project_with_uploads_at("/mnt/uploads").render("--image shop");
+
+    let files = COMPONENT.replace("state.sqlite", "bindings.localstorage");
+    let files = |root: &str| files.replace("[]", &format!("[{{name: rootPath, value: {root}}}]"));
+    let project = Project::new(KEEPS);
+    project.write("components/files.yaml", &files("files"));
+    let words = ["spec.metadata.rootPath", "/var/lib/wasmgate"];
+    project.refused("--image shop", &words);
+}
+
+fn project_with_uploads_at(folder: &str) -> Project {
+    let uploads = format!("blobstore = {{ images = {{ folder = \"{folder}\" }} }}\n");
+    Project::new(&format!("{KEEPS}{uploads}"))
+}
+
+#[test]
 fn options_that_contradict_each_other_or_the_project_are_refused() {
     for (toml, options, words) in [
         (KEEPS, "--image shop --replicas 2", "there is one pod"),
@@ -401,7 +611,23 @@ fn options_that_contradict_each_other_or_the_project_are_refused() {
             "cannot be used with",
         ),
         (PLAIN, "--storage 2Gi", "these pods have none"),
+        (PLAIN, "--storage-class fast", "these pods have none"),
+        (
+            PLAIN,
+            "--access-mode ReadWriteOncePod",
+            "these pods have none",
+        ),
+        (PLAIN, "--replicas 1 --max-replicas 4", "leaves nobody"),
+        (PLAIN, "--in-flight 100", "--max-replicas"),
+        (PLAIN, "--tls-secret shop", "--ingress-class"),
+        (PLAIN, "--monitor-label a=b", "--service-monitor"),
+        (PLAIN, "--helm chart --output k8s", "cannot be used with"),
         (PLAIN, "--replicas 0", "--replicas"),
+        (
+            PLAIN,
+            "--pull-secret a --env DOCKER_CONFIG=/b",
+            "leave one of them out",
+        ),
     ] {
         Project::new(toml).refused(options, &[words]);
     }
@@ -426,11 +652,15 @@ fn names_that_kubernetes_would_refuse_are_refused_by_name() {
             "--image",
             vec!["Shop", "a:", "https://a/b", "a@sha256:12", "a:b:c", "/a"],
         ),
+        ("--cache", vec!["512", "1G", "64Mi"]),
         (
             "--memory",
             vec!["1", "1G", "64Mi", "-1Gi", "1.5Gi", "99999999999999999999Ti"],
         ),
         ("--monitoring", vec!["a.b"]),
+        ("--files", vec!["Shop", "a:"]),
+        ("--storage-class", vec!["A"]),
+        ("--env", vec!["A", "=b"]),
     ] {
         for name in names {
             let arguments = ["deploy", "--kubernetes", &format!("{option}={name}")];
@@ -453,8 +683,25 @@ fn names_that_kubernetes_would_refuse_are_refused_by_name() {
         let options = format!("--ingress-class a --host {host}");
         project.refused(&options, &["--host", host]);
     }
+    for name in ["1A", "a-b", "A.B"] {
+        project.refused(&format!("--env {name}=b"), &["--env", name]);
+    }
     // Only alone is such a word none.
     let objects = project.render("--ingress-class a --host shop.no --host *.example.com");
+    let many: String = (0..17)
+        .map(|at| format!(" --host h{at}.example.com"))
+        .collect();
+    project.refused(&format!("--gateway a{many}"), &["16 hosts at most"]);
+    let twice = "--gateway a --host a.example.com --host a.example.com --env A=1 --env A=2";
+    let once = project.render(twice);
+    assert_eq!(
+        once["HTTPRoute"]["spec"]["hostnames"],
+        json!(["a.example.com"])
+    );
+    assert_eq!(
+        spec(&once, "Deployment")["containers"][0]["env"],
+        json!([{"name": "A", "value": "2"}])
+    );
     let rules = &objects["Ingress"]["spec"]["rules"];
     assert_eq!(
         [&rules[0]["host"], &rules[1]["host"]],

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     labels::{labels, meta, named, put},
     options::Options,
-    pod::REPLICAS,
+    pod::{CPU, REPLICAS},
     project::Project,
 };
 
@@ -43,11 +43,15 @@ pub(super) fn components(project: &Project) -> Value {
 /// The embedded building blocks' volume, an object of its own: it stays when the StatefulSet is deleted.
 pub(super) fn claim(project: &Project, options: &Options) -> Value {
     let size = options.storage.as_ref().map_or("1Gi", |size| &size.text);
+    let mut spec = json!({"accessModes": [options.access_mode()], "resources": {"requests": {"storage": size}}});
+    if let Some(class) = &options.storage_class {
+        put(&mut spec, "storageClassName", class.as_str().into());
+    }
     json!({
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": named(project, "-data"),
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}},
+        "spec": spec,
     })
 }
 
@@ -97,13 +101,21 @@ pub(super) fn disruption(project: &Project) -> Value {
     })
 }
 
-/// As many pods as their processors' time asks for.
+/// What an adapter is to call the requests that a pod answers or keeps waiting: deploy/autoscaling-in-flight.
+const IN_FLIGHT: &str = "wasmgate_requests_in_flight";
+
+/// As many pods as their processors' time asks for, and their requests in flight if that is asked for.
 pub(super) fn autoscaler(project: &Project, options: &Options, most: u32) -> Value {
     let cpu = json!({
         "container": "wasmgate",
         "name": "cpu",
-        "target": {"type": "Utilization", "averageUtilization": 70},
+        "target": {"type": "Utilization", "averageUtilization": CPU},
     });
+    let mut metrics = vec![json!({"type": "ContainerResource", "containerResource": cpu})];
+    if let Some(requests) = options.in_flight {
+        let target = json!({"type": "AverageValue", "averageValue": requests.to_string()});
+        metrics.push(json!({"type": "Pods", "pods": {"metric": {"name": IN_FLIGHT}, "target": target}}));
+    }
     json!({
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
@@ -112,7 +124,7 @@ pub(super) fn autoscaler(project: &Project, options: &Options, most: u32) -> Val
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": project.name},
             "minReplicas": options.replicas.unwrap_or(REPLICAS),
             "maxReplicas": most,
-            "metrics": [{"type": "ContainerResource", "containerResource": cpu}],
+            "metrics": metrics,
             "behavior": {
                 "scaleUp": {
                     "stabilizationWindowSeconds": 0,
@@ -140,11 +152,19 @@ pub(super) fn ingress(project: &Project, options: &Options, class: &str) -> Valu
     if rules.is_empty() {
         rules.push(json!({"http": http}));
     }
+    let mut spec = json!({"ingressClassName": class, "rules": rules});
+    if let Some(secret) = &options.tls_secret {
+        put(
+            &mut spec,
+            "tls",
+            json!([{"hosts": options.host, "secretName": secret}]),
+        );
+    }
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
         "metadata": meta(project),
-        "spec": {"ingressClassName": class, "rules": rules},
+        "spec": spec,
     })
 }
 

@@ -1,9 +1,15 @@
 //! `wasmgate deploy`: the objects by which a cluster runs a project.
 
+mod alerts;
 mod around;
+mod chart;
 mod document;
+mod folders;
+mod holes;
 mod labels;
+mod monitoring;
 mod names;
+mod objects;
 mod options;
 mod output;
 mod pod;
@@ -12,13 +18,13 @@ mod reading;
 mod secrets;
 mod sidecar;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
 use super::{Exit, File};
+use objects::{notes, objects};
 use options::Options;
-use output::Object;
 use project::Project;
 
 /// The most bytes of a ConfigMap's data (Kubernetes, "ConfigMaps").
@@ -30,8 +36,11 @@ pub(crate) struct Deploy {
     #[command(flatten)]
     file: File,
     /// Render the objects of Kubernetes, in YAML
-    #[arg(long, required = true)]
+    #[arg(long, required_unless_present = "helm")]
     kubernetes: bool,
+    /// Write a Helm chart of them into this folder; the options are what its values are unless said
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["kubernetes", "output"])]
+    helm: Option<PathBuf>,
     /// Write a file for each object into this folder; - for standard output
     #[arg(short, long, value_name = "DIR", default_value = "-")]
     output: PathBuf,
@@ -40,8 +49,15 @@ pub(crate) struct Deploy {
 }
 
 impl Deploy {
-    pub(super) fn run(self) -> Result<ExitCode, Exit> {
+    pub(super) fn run(mut self) -> Result<ExitCode, Exit> {
+        self.options.env = environment(self.file.variables(), self.options.pull_secret.is_some())?;
+        let mut seen = BTreeSet::new();
+        self.options.host.retain(|host| seen.insert(host.clone()));
         let options = &self.options;
+        if options.gateway.is_some() && options.host.len() > objects::HOSTS {
+            let message = format!("an HTTPRoute leads from {} hosts at most", objects::HOSTS);
+            return Err(mistake(&message, "name all below one as *.example.com"));
+        }
         if !options.host.is_empty() && options.gateway.is_none() && options.ingress_class.is_none() {
             return Err(mistake(
                 "--host has nothing to lead from",
@@ -56,11 +72,18 @@ impl Deploy {
                 &format!("there are {} at least unless said", pod::REPLICAS),
             ));
         }
-        let project = Project::read(&self.file.load()?, options)?;
-        if options.storage.is_some() && !project.has_data() {
+        if options.max_replicas.is_some() && options.replicas == Some(1) {
             return Err(mistake(
-                "--storage is the size of a volume, and these pods have none",
-                "leave it out: no data is kept in them",
+                "an autoscaler with --replicas 1 leaves nobody while the one pod goes",
+                "leave --replicas out, or write 2 at least",
+            ));
+        }
+        let config = self.file.load()?;
+        let project = Project::read(&config, options)?;
+        if options.is_of_volume() && !project.has_data() {
+            return Err(mistake(
+                "--storage, --storage-class and --access-mode are of a volume, and these pods have none",
+                "leave them out: no data is kept in the pods",
             ));
         }
         let components = project.components.values().map(String::len).sum();
@@ -70,7 +93,10 @@ impl Deploy {
                 "split the project",
             ));
         }
-        output::write(&objects(&project, options), &self.output)?;
+        match &self.helm {
+            Some(folder) => chart::write(&config, options, &project, folder)?,
+            None => output::write(&objects(&project, options), &self.output)?,
+        }
         for note in notes(&project, options) {
             eprintln!("note: {note}");
         }
@@ -78,65 +104,21 @@ impl Deploy {
     }
 }
 
+/// The pods' variables of the command line: each once, with what was said of it last.
+fn environment(given: &[(String, String)], has_pull_secret: bool) -> Result<Vec<(String, String)>, Exit> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for (name, value) in given {
+        names::variable(name).map_err(|why| mistake(&format!("--env {name}: {why}"), "name it otherwise"))?;
+        if has_pull_secret && name == pod::DOCKER_CONFIG {
+            let message = format!("--env {name} and --pull-secret both say where credentials are");
+            return Err(mistake(&message, "leave one of them out"));
+        }
+        all.retain(|(other, _)| other != name);
+        all.push((name.clone(), value.clone()));
+    }
+    Ok(all)
+}
+
 fn mistake(message: &str, help: &str) -> Exit {
     Exit::usage(format!("error: {message}\n  help: {help}"))
-}
-
-/// In the order in which they are made.
-fn objects(project: &Project, options: &Options) -> Vec<Object> {
-    let workload = if project.has_data() {
-        "statefulset.yaml"
-    } else {
-        "deployment.yaml"
-    };
-    let parts = [
-        Some(("serviceaccount.yaml", around::account(project))),
-        Some(("configmap.yaml", around::configuration(project))),
-        (!project.components.is_empty()).then(|| ("components.yaml", around::components(project))),
-        project
-            .has_sidecar()
-            .then(|| ("configuration.yaml", sidecar::configuration(project))),
-        project
-            .has_data()
-            .then(|| ("storage.yaml", around::claim(project, options))),
-        Some(("service.yaml", around::service(project))),
-        Some(("networkpolicy.yaml", around::network(project, options))),
-        Some(("disruption.yaml", around::disruption(project))),
-        Some((workload, pod::workload(project, options))),
-        options.max_replicas.map(|most| {
-            (
-                "autoscaler.yaml",
-                around::autoscaler(project, options, most),
-            )
-        }),
-        options
-            .ingress_class
-            .as_ref()
-            .map(|class| ("ingress.yaml", around::ingress(project, options, class))),
-        options.gateway.as_ref().map(|gateway| {
-            (
-                "httproute.yaml",
-                around::http_route(project, options, gateway),
-            )
-        }),
-    ];
-    parts.into_iter().flatten().collect()
-}
-
-/// What the cluster must have beside the objects.
-fn notes(project: &Project, options: &Options) -> Vec<String> {
-    let mut notes = Vec::new();
-    if options.image.is_none() {
-        notes.push(
-            "the image is the gateway's own, from wherever your cluster has it: name yours by --image".to_owned(),
-        );
-    }
-    if project.has_sidecar() {
-        let token = sidecar::token(project);
-        notes.push(format!(
-            "make the Secret {token}: kubectl create secret generic {token} --from-literal=token=$(openssl rand -hex 32)"
-        ));
-        notes.push("Dapr's Components are yours to apply, with the names that the packages use".to_owned());
-    }
-    notes
 }

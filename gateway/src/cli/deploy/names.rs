@@ -13,6 +13,14 @@ const MAX_OBJECT: usize = 253;
 /// Words that YAML 1.1, which Kubernetes' tools read, takes for true or false.
 const NOT_TEXT: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
 
+/// Returns whether readers of YAML 1.1 take a word for text, without quotation marks: not what is like a truth, a
+/// number (`1_000`, `1:30`), a date, or a sign of YAML's own.
+pub(super) fn is_text(word: &str) -> bool {
+    let is_number = word.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.'));
+    let is_truth = NOT_TEXT.contains(&word.to_ascii_lowercase().as_str());
+    word.contains('\n') || !is_number && !is_truth && !matches!(word, "=" | "<<")
+}
+
 /// The least memory of a pod, in Mi: the gateway keeps 64 of it for itself.
 const LEAST_MEMORY: u64 = 128;
 
@@ -125,6 +133,41 @@ pub(super) fn image(text: &str) -> Result<String, String> {
     let is_path = path.is_none_or(|path| path.split('/').all(is_part));
     if rest.split('/').all(is_part) && is_digest && is_tag && is_name && is_path && !NOT_TEXT.contains(&text) {
         Ok(text.to_owned())
+    } else {
+        Err(wrong())
+    }
+}
+
+/// The name of a variable of the environment, as shells have them too.
+pub(super) fn variable(name: &str) -> Result<(), String> {
+    let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if is_name {
+        Ok(())
+    } else {
+        Err("a pod's variable has letters, digits and \"_\" in its name, and begins with no digit".to_owned())
+    }
+}
+
+/// A label and its value.
+pub(super) fn monitor_label(text: &str) -> Result<(String, String), String> {
+    let is_word = |word: &str| {
+        let is_end = |end: Option<char>| end.is_some_and(|end| end.is_ascii_alphanumeric());
+        is_end(word.chars().next())
+            && is_end(word.chars().last())
+            && word.len() <= MAX_LABEL
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    let wrong = || "write NAME=VALUE, such as release=prometheus".to_owned();
+    let (name, value) = text.split_once('=').ok_or_else(wrong)?;
+    let (prefix, last) = name.split_once('/').unwrap_or(("", name));
+    let is_prefix = !name.contains('/') || object(prefix).is_ok();
+    if is_prefix && is_word(last) && (value.is_empty() || is_word(value)) {
+        Ok((name.to_owned(), value.to_owned()))
     } else {
         Err(wrong())
     }

@@ -4,21 +4,30 @@ use clap::Args;
 
 use super::names::{self, Size};
 
-/// The options of `wasmgate deploy --kubernetes`.
-#[derive(Args)]
+/// Who may mount a volume, as Kubernetes has it; the first one unless said.
+pub(super) const ACCESS_MODES: [&str; 2] = ["ReadWriteOnce", "ReadWriteOncePod"];
+
+/// The options of `wasmgate deploy`.
+#[derive(Args, Clone)]
 pub(super) struct Options {
     /// The name of the objects and of the label that they find the pods by; unless said, that of the project's folder
     #[arg(long, value_parser = names::application)]
     pub(super) name: Option<String>,
-    /// The image; unless said, the gateway's own, and then packages come from registries alone
+    /// The image; unless said, the gateway's own, and then packages come from registries or --files
     #[arg(long, value_parser = names::image)]
     pub(super) image: Option<String>,
+    /// An image of the project's files alone, mounted as a volume (Kubernetes 1.35); --image is the gateway's then
+    #[arg(long, value_name = "IMAGE", value_parser = names::image)]
+    pub(super) files: Option<String>,
     /// A Secret of type kubernetes.io/dockerconfigjson, for the image and for packages from registries
     #[arg(long, value_name = "SECRET", value_parser = names::object)]
     pub(super) pull_secret: Option<String>,
     /// A Secret whose keys become variables of the gateway, for ${NAME} in the configuration and for secret stores
     #[arg(long, value_name = "SECRET", value_parser = names::object)]
     pub(super) env_from: Vec<String>,
+    /// The variables of `--env`, which pods have too.
+    #[arg(skip)]
+    pub(super) env: Vec<(String, String)>,
     /// Put a Dapr sidecar beside the gateway, and embed nothing
     #[arg(long)]
     pub(super) dapr: bool,
@@ -28,12 +37,24 @@ pub(super) struct Options {
     /// Have an autoscaler make up to so many pods, and --replicas at least
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) max_replicas: Option<u32>,
+    /// Have the autoscaler see to so many requests in flight in each pod, too; an adapter must serve their number
+    #[arg(long, value_name = "N", requires = "max_replicas", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) in_flight: Option<u32>,
     /// The memory that a pod may take
     #[arg(long, value_name = "SIZE", default_value = "1Gi", value_parser = names::size)]
     pub(super) memory: Size,
+    /// The room for compiled code and what is pulled, in each pod: one that takes more is evicted
+    #[arg(long, value_name = "SIZE", default_value = "512Mi", value_parser = names::size)]
+    pub(super) cache: Size,
     /// The volume's size, where the project keeps data; unless said, 1Gi
     #[arg(long, value_name = "SIZE", value_parser = names::size)]
     pub(super) storage: Option<Size>,
+    /// The volume's class; unless said, the cluster's default
+    #[arg(long, value_name = "NAME", value_parser = names::object)]
+    pub(super) storage_class: Option<String>,
+    /// Who may mount the volume: the pods of one node at once, or one pod, where the class of volumes has that
+    #[arg(long, value_name = "MODE", value_parser = ACCESS_MODES)]
+    pub(super) access_mode: Option<String>,
     /// A host name that leads to the project; unless said, any
     #[arg(long, value_parser = names::host)]
     pub(super) host: Vec<String>,
@@ -43,7 +64,34 @@ pub(super) struct Options {
     /// Add an Ingress of this class
     #[arg(long, value_name = "NAME", value_parser = names::object)]
     pub(super) ingress_class: Option<String>,
+    /// The Secret with the certificate for the Ingress' hosts
+    #[arg(long, value_name = "SECRET", requires = "ingress_class", value_parser = names::object)]
+    pub(super) tls_secret: Option<String>,
+    /// Add a ServiceMonitor and alert rules, for Prometheus' operator
+    #[arg(long)]
+    pub(super) service_monitor: bool,
+    /// A label by which that operator finds them
+    #[arg(long, value_name = "NAME=VALUE", requires = "service_monitor", value_parser = names::monitor_label)]
+    pub(super) monitor_label: Vec<(String, String)>,
     /// The namespace from which metrics are read
     #[arg(long, value_name = "NAMESPACE", default_value = "monitoring", value_parser = names::label)]
     pub(super) monitoring: String,
+}
+
+impl Options {
+    /// Returns who may mount the volume.
+    pub(super) fn access_mode(&self) -> &str {
+        let [usual, _] = ACCESS_MODES;
+        self.access_mode.as_deref().unwrap_or(usual)
+    }
+
+    /// Returns whether what is asked for needs a volume.
+    pub(super) fn is_of_volume(&self) -> bool {
+        self.storage.is_some() || self.storage_class.is_some() || self.access_mode.is_some()
+    }
+
+    /// Returns whether a pod has the project's files, in its image or beside it.
+    pub(super) fn has_files(&self) -> bool {
+        self.image.is_some() || self.files.is_some()
+    }
 }

@@ -8,13 +8,16 @@ use std::{
 
 use serde_json::Value;
 
-use super::super::{Exit, counted, print};
+use super::{
+    super::{Exit, counted, print},
+    holes::Holes,
+};
 
-/// The first line of a file that may be written anew.
-const MARK: &str = "# Rendered by `wasmgate deploy`: change the project and render it again.\n";
+/// What a file says that may be written anew.
+pub(super) const MARK: &str = "Rendered by `wasmgate deploy`: change the project and render it again.";
 
-/// The files that there may be.
-pub(super) const FILES: [&str; 13] = [
+/// The files that there may be of objects.
+pub(super) const FILES: [&str; 16] = [
     "serviceaccount.yaml",
     "configmap.yaml",
     "components.yaml",
@@ -28,18 +31,19 @@ pub(super) const FILES: [&str; 13] = [
     "ingress.yaml",
     "httproute.yaml",
     "configuration.yaml",
+    "metrics.yaml",
+    "servicemonitor.yaml",
+    "rules.yaml",
 ];
 
 /// An object, and the file that it goes into.
 pub(super) type Object = (&'static str, Value);
 
-/// Writes them all: to standard output for `-`, or each into a file of a folder, from which those of an earlier
-/// rendering are gone then.
+/// Writes them all: to standard output for `-`, or each into a file of a folder.
 pub(super) fn write(objects: &[Object], to: &Path) -> Result<(), Exit> {
-    let texts = objects.iter().map(|(file, object)| {
-        let text = serde_norway::to_string(object).map_err(|error| Exit::data(&error))?;
-        Ok((*file, text))
-    });
+    let texts = objects
+        .iter()
+        .map(|(file, object)| Ok(((*file).to_owned(), Holes::default().yaml(object)?)));
     let texts = texts.collect::<Result<Vec<_>, Exit>>()?;
     if to == Path::new("-") {
         let whole: String = texts
@@ -49,41 +53,53 @@ pub(super) fn write(objects: &[Object], to: &Path) -> Result<(), Exit> {
         print(&whole);
         return Ok(());
     }
+    let files = texts.into_iter();
+    let files = files.map(|(file, text)| (file, format!("# {MARK}\n{text}")));
+    write_files(&files.collect::<Vec<_>>(), FILES.map(str::to_owned), to)
+}
+
+/// Writes files, which say that they may be written anew, into a folder, from which those of an earlier rendering are
+/// gone then.
+pub(super) fn write_files(
+    files: &[(String, String)],
+    known: impl IntoIterator<Item = String>,
+    to: &Path,
+) -> Result<(), Exit> {
     let failed =
         |path: &Path, error: &std::io::Error| Exit::cannot_create(format!("error: {}: {error}", path.display()));
-    fs::create_dir_all(to).map_err(|error| failed(to, &error))?;
-    let earlier = earlier(to)?;
-    for (file, text) in &texts {
+    let earlier = earlier(to, known)?;
+    for (file, text) in files {
         let path = to.join(file);
-        fs::write(&path, format!("{MARK}{text}")).map_err(|error| failed(&path, &error))?;
+        let folder = path.parent().unwrap_or(to);
+        fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+        fs::write(&path, text).map_err(|error| failed(&path, &error))?;
     }
     for path in earlier
         .iter()
-        .filter(|path| !texts.iter().any(|(file, _)| path.ends_with(file)))
+        .filter(|path| !files.iter().any(|(file, _)| to.join(file) == **path))
     {
         fs::remove_file(path).map_err(|error| failed(path, &error))?;
     }
     print(&format!(
         "wrote {} to {}\n",
-        counted(texts.len(), "file"),
+        counted(files.len(), "file"),
         to.display()
     ));
     Ok(())
 }
 
 /// The files of an earlier rendering; any other one under such a name is left alone, and nothing is written.
-fn earlier(folder: &Path) -> Result<Vec<PathBuf>, Exit> {
+fn earlier(folder: &Path, known: impl IntoIterator<Item = String>) -> Result<Vec<PathBuf>, Exit> {
     let mut found = Vec::new();
-    for path in FILES.map(|file| folder.join(file)) {
+    for path in known.into_iter().map(|file| folder.join(file)) {
         let is_ours = match fs::read_to_string(&path) {
-            Ok(text) => text.starts_with(MARK),
+            Ok(text) => text.contains(MARK),
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(_) => false,
         };
         if !is_ours {
             let path = path.display();
-            let message =
-                format!("error: {path} is there already, and no rendering\n  help: name another folder by --output");
+            let message = format!("error: {path} is there already, and no rendering\n  help: name another folder");
             return Err(Exit::cannot_create(message));
         }
         found.push(path);

@@ -6,6 +6,7 @@ use super::{
     labels::{labels, put},
     options::Options,
     project::{Blocks, COMPONENTS, Project},
+    reading::FOLDER,
     sidecar,
 };
 
@@ -17,10 +18,14 @@ const PRE_STOP: u64 = 5;
 const SPARE: u64 = 10;
 /// The pods unless asked for others, where they keep nothing: one may go.
 pub(super) const REPLICAS: u32 = 2;
+/// The percent of the requested processors' time by which an autoscaler goes.
+pub(super) const CPU: u32 = 70;
 /// The memory that a pod asks for, in Mi, unless it may take less.
 const MEMORY: u64 = 256;
 /// The gateway's own image, as deploy/Dockerfile makes it.
 const IMAGE: &str = concat!("wasmgate:", env!("CARGO_PKG_VERSION"));
+/// The variable that names Docker's folder.
+pub(super) const DOCKER_CONFIG: &str = "DOCKER_CONFIG";
 /// Docker's folder, with the credentials of registries.
 const DOCKER: &str = "/etc/docker";
 
@@ -97,7 +102,8 @@ fn spec(project: &Project, options: &Options) -> Value {
     spec
 }
 
-fn image(options: &Options) -> &str {
+/// The gateway's image.
+pub(super) fn image(options: &Options) -> &str {
     options.image.as_deref().unwrap_or(IMAGE)
 }
 
@@ -122,7 +128,6 @@ fn cache(options: &Options) -> Value {
 }
 
 fn container(project: &Project, options: &Options) -> Value {
-    let request = options.memory.mebibytes.min(MEMORY);
     let probe = |path: &str| json!({"path": path, "port": "admin"});
     let mut container = json!({
         "name": "wasmgate",
@@ -135,11 +140,7 @@ fn container(project: &Project, options: &Options) -> Value {
         "livenessProbe": {"httpGet": probe("/livez"), "periodSeconds": 10, "timeoutSeconds": 2, "failureThreshold": 3},
         "readinessProbe": {"httpGet": probe("/readyz"), "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": 2},
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP}}},
-        // No limit on the CPU: throttling is latency, and guests give way to each other by themselves.
-        "resources": {
-            "requests": {"cpu": "500m", "memory": format!("{request}Mi")},
-            "limits": {"memory": options.memory.text},
-        },
+        "resources": resources(options),
         "volumeMounts": mounts(project, options),
     });
     let env = environment(project, options);
@@ -159,6 +160,15 @@ fn container(project: &Project, options: &Options) -> Value {
     container
 }
 
+/// No limit on the CPU: throttling is latency, and guests give way to each other by themselves.
+pub(super) fn resources(options: &Options) -> Value {
+    let request = options.memory.mebibytes.min(MEMORY);
+    json!({
+        "requests": {"cpu": "500m", "memory": format!("{request}Mi")},
+        "limits": {"memory": options.memory.text},
+    })
+}
+
 fn environment(project: &Project, options: &Options) -> Vec<Value> {
     let token = project.has_sidecar().then(|| {
         let secret = json!({"name": sidecar::token(project), "key": "token"});
@@ -167,8 +177,10 @@ fn environment(project: &Project, options: &Options) -> Vec<Value> {
     let docker = options
         .pull_secret
         .is_some()
-        .then(|| json!({"name": "DOCKER_CONFIG", "value": DOCKER}));
-    token.into_iter().chain(docker).collect()
+        .then(|| json!({"name": DOCKER_CONFIG, "value": DOCKER}));
+    let given = options.env.iter();
+    let given = given.map(|(name, value)| json!({"name": name, "value": value}));
+    token.into_iter().chain(docker).chain(given).collect()
 }
 
 fn mounts(project: &Project, options: &Options) -> Vec<Value> {
@@ -179,6 +191,9 @@ fn mounts(project: &Project, options: &Options) -> Vec<Value> {
     mounts.push(json!({"name": "cache", "mountPath": "/var/cache/wasmgate"}));
     if project.blocks == Blocks::Embedded {
         mounts.push(json!({"name": "data", "mountPath": "/var/lib/wasmgate"}));
+    }
+    if options.files.is_some() {
+        mounts.push(json!({"name": "files", "mountPath": FOLDER, "readOnly": true}));
     }
     if options.pull_secret.is_some() {
         mounts.push(json!({"name": "docker", "mountPath": DOCKER, "readOnly": true}));
@@ -193,9 +208,12 @@ fn volumes(project: &Project, options: &Options) -> Vec<Value> {
     if !project.components.is_empty() {
         volumes.push(json!({"name": "components", "configMap": {"name": format!("{name}-components")}}));
     }
-    volumes.push(json!({"name": "cache", "emptyDir": {"sizeLimit": "512Mi"}}));
+    volumes.push(json!({"name": "cache", "emptyDir": {"sizeLimit": options.cache.text}}));
     if project.blocks == Blocks::Embedded {
         volumes.push(json!({"name": "data", "persistentVolumeClaim": {"claimName": format!("{name}-data")}}));
+    }
+    if let Some(image) = &options.files {
+        volumes.push(json!({"name": "files", "image": {"reference": image, "pullPolicy": "IfNotPresent"}}));
     }
     if let Some(secret) = &options.pull_secret {
         let items = json!([{"key": ".dockerconfigjson", "path": "config.json"}]);

@@ -32,7 +32,7 @@ pub(super) struct Project {
     pub(super) components: BTreeMap<String, String>,
     /// Where its building blocks are.
     pub(super) blocks: Blocks,
-    /// Whether packages, and so compiled code, are in its image.
+    /// Whether packages, and so compiled code, are in the gateway's image.
     pub(super) is_in_image: bool,
     /// Seconds that requests in flight have to finish.
     pub(super) drain: u64,
@@ -76,6 +76,7 @@ impl Project {
         };
         reading.packages(&mut document);
         reading.files(&mut document);
+        reading.folders(&mut document, blocks == Blocks::Embedded);
         reading.environment(&mut document);
         set_server(&mut document);
         set_dapr(&mut document, &blocks, !components.is_empty());
@@ -89,10 +90,11 @@ impl Project {
             toml: toml::to_string(&document).map_err(|error| Exit::data(&error))?,
             components,
             blocks,
-            is_in_image: config
-                .packages
-                .iter()
-                .any(|package| package.source.file().is_some()),
+            is_in_image: options.files.is_none()
+                && config
+                    .packages
+                    .iter()
+                    .any(|package| package.source.file().is_some()),
             drain: config
                 .server
                 .drain_timeout

@@ -12,11 +12,12 @@ use wasmgate_common::{Code, Diagnostic, Place};
 
 use super::{super::Exit, document, options::Options, secrets};
 
-/// The project's folder in an image of its own.
-const FOLDER: &str = "/app";
+/// The project's folder in an image of its own, or where the volume of its files is.
+pub(super) const FOLDER: &str = "/app";
 
-/// Keys that name files which anybody may read.
-const PUBLIC_FILES: [&[&str]; 5] = [
+/// Keys that name files, or folders of them, which anybody may read.
+const PUBLIC_FILES: [&[&str]; 6] = [
+    &["package", "*", "files", "*"],
     &["registry", "host", "*", "ca"],
     &["registry", "host", "*", "verify"],
     &["package", "*", "verify"],
@@ -102,7 +103,7 @@ impl Reading<'_> {
                     ),
                     "push the component to a registry that the cluster reaches, and name that",
                 ),
-                Source::File(file) if self.options.image.is_none() => Diagnostic::new(
+                Source::File(file) if !self.options.has_files() => Diagnostic::new(
                     Code::Unsupported,
                     format!(
                         "package {}: {} is a file of this machine, which no pod has",
@@ -110,7 +111,7 @@ impl Reading<'_> {
                         file.display()
                     ),
                     "put it into a registry with `wasmgate push` and name that as oci://…, or build an image of the \
-                     project and name it by --image",
+                     project and name it by --image, or by --files if it is without a gateway",
                 ),
                 Source::File(_) => {
                     let name = package.name.as_str();
@@ -136,7 +137,7 @@ impl Reading<'_> {
         let refused = |name: &str| format!("`{name}` names a file of this machine, which no pod has");
         for path in PUBLIC_FILES {
             document::each(document, path, "", &mut |table, key, name| {
-                if self.options.image.is_some() || is_absolute(table, key) {
+                if self.options.has_files() || is_absolute(table, key) {
                     self.move_file(table, key, &name);
                 } else {
                     let help = "build an image of the project with it and name that by --image, or write the absolute \
@@ -207,6 +208,14 @@ impl Reading<'_> {
 
     /// Variables come from a Secret, and values that are secrets by variables.
     pub(super) fn environment(&mut self, document: &mut Table) {
+        for (name, _) in &self.options.env {
+            if secrets::is_secret(name) {
+                let message =
+                    format!("--env {name} is a secret by its name, and everybody who sees pods would read it");
+                let help = "make a Secret with this key (`kubectl create secret generic`) and name it by --env-from";
+                self.refuse("", Code::Unsupported, message, help);
+            }
+        }
         document::each(
             document,
             &["package", "*", "env", "*"],
@@ -226,6 +235,8 @@ impl Reading<'_> {
         }
         let mut needed = BTreeSet::new();
         document::variables(&Value::Table(document.clone()), &mut needed);
+        let given = self.options.env.iter();
+        let given: BTreeSet<&String> = given.map(|(name, _)| name).collect();
         document::each(
             document,
             &["dapr", "secret_env"],
@@ -239,6 +250,7 @@ impl Reading<'_> {
                 needed.extend(names.filter_map(Value::as_str).map(str::to_owned));
             },
         );
+        needed.retain(|name| !given.contains(name));
         if !needed.is_empty() {
             let names: Vec<String> = needed.into_iter().collect();
             let message = format!(

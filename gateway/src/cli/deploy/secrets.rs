@@ -1,4 +1,4 @@
-//! What must not be written where whoever may see a namespace's ConfigMaps reads it.
+//! What must not be written where whoever may see a namespace's ConfigMaps reads it, and what no pod has.
 
 use std::path::Path;
 
@@ -52,6 +52,18 @@ fn of_document(document: &Value) -> Vec<(String, Diagnostic)> {
     }
     let items = spec.and_then(|spec| spec.get("metadata")?.as_sequence());
     let items = items.into_iter().flatten();
+    let root = items.clone().find_map(|item| {
+        let is_root = item.get("name")?.as_str()?.eq_ignore_ascii_case("rootPath");
+        is_root.then(|| item.get("value")?.as_str()).flatten()
+    });
+    if let Some(root) = root.filter(|root| kind == Some("bindings.localstorage") && !root.starts_with('/')) {
+        let wrong = Diagnostic::new(
+            Code::Unsupported,
+            format!("{root:?} is beside the component files, where a pod writes nothing"),
+            "write an absolute path of the pod's volume, such as /var/lib/wasmgate/files",
+        );
+        return vec![("spec.metadata.rootPath".to_owned(), wrong)];
+    }
     let wrong = items.filter_map(|item| {
         let name = item.get("name")?.as_str().filter(|name| is_secret(name))?;
         let value = item.get("value")?;
