@@ -242,5 +242,7 @@ package: ## Pack the crates that may be published, build each from what was pack
 # What the image says of itself: which version it is, and of which commit.
 REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
-image: ## Build the container image
-	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t wasmgate .
+# Several, such as linux/amd64,linux/arm64, are one image where the store of images can hold it (containerd's can).
+PLATFORMS ?=
+image: ## Build the container image, for this kind of machine or for PLATFORMS
+	docker build -f deploy/Dockerfile $(if $(PLATFORMS),--platform $(PLATFORMS)) --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t wasmgate .
