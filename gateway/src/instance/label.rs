@@ -19,6 +19,8 @@ impl Label {
                 self.account.metrics().timeouts.inc()
             }
             Failure::GuestTrap | Failure::MemoryLimit => self.account.metrics().traps.inc(),
+            // It did nothing wrong.
+            Failure::Replaced => self.account.metrics().refused(failure.reason()),
             _ => {}
         }
         tracing::warn!(package = %self.account.name(), request_id = self.request_id.as_str(),

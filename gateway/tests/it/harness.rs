@@ -22,6 +22,7 @@ pub(crate) use certificates::{Authority, OpenSsl};
 pub(crate) use client::{Body, Reply, channel, empty, full, is_broken, send_to};
 pub(crate) use guests::{example_packages, guest, script};
 pub(crate) use log::Event;
+pub(crate) use metrics::Metrics;
 pub(crate) use process::{Signal, TestGateway, command, output_of, run};
 pub(crate) use raw::{RawConnection, status};
 pub(crate) use scripted::{Peer, Scripted};

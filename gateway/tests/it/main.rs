@@ -15,6 +15,7 @@ mod harness;
 // From the plain case to the far ones.
 
 mod admin;
+mod alerts;
 mod axum_apps;
 mod backup;
 mod beside_dapr;
