@@ -1,6 +1,7 @@
 //! The spine: route, admit, run, respond.
 
 mod current;
+mod dispatch;
 
 use std::{
     collections::HashMap,
@@ -16,15 +17,15 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::Body;
 use http_body_util::{Either, Full};
 use wasmgate_common::TRACEPARENT;
-use wasmgate_dapr::{AppId, BuildingBlocks, InvocationDepth, is_dapr_path};
+use wasmgate_dapr::{AppId, BuildingBlocks, InvocationDepth};
 use wasmtime_wasi_http::Error;
 
 use crate::{
-    account::{Account, queue},
+    account::Account,
     config::Kind,
-    egress::{self, Client, Egress},
+    egress::{self, Client},
     error::Failure,
-    instance::{self, Call, GuestBody, Mount, RequestBody, RouteTimer},
+    instance::{GuestBody, Mount, RouteTimer},
     machine_memory::MachineMemory,
     metrics::{Metrics, RouteMetrics},
     package::{LoadedPackages, Loader, Package},
@@ -36,6 +37,7 @@ use crate::{
 };
 
 pub(crate) use current::{Current, WeakCurrent};
+use dispatch::Dispatch;
 
 /// The body that a client gets: a guest's as it comes, or a problem document.
 pub type ResponseBody = Either<GuestBody, Full<Bytes>>;
@@ -51,10 +53,8 @@ pub struct Gateway {
     /// By the route's index.
     route_limits: RateLimits,
     /// By the package's index in the configuration.
-    packages: Vec<Arc<Package>>,
-    /// By the package's index in the configuration.
     package_limits: RateLimits,
-    shared: Shared,
+    dispatch: Arc<Dispatch>,
     is_cut: AtomicBool,
 }
 
@@ -96,8 +96,7 @@ impl Gateway {
             package_limits,
             routes: RouteTable::new(routes),
             route_metrics,
-            packages,
-            shared,
+            dispatch: Arc::new(Dispatch { packages, shared }),
             is_cut: AtomicBool::new(false),
         }
     }
@@ -113,35 +112,32 @@ impl Gateway {
 
     /// A client for the requests of guests, with connections of its own.
     pub(crate) fn client(&self) -> Client {
-        Client::new(self.shared.outbound.clone())
+        Client::new(self.dispatch.shared.outbound.clone())
     }
 
     /// The building blocks, if any package uses them.
     pub(crate) fn building_blocks(&self) -> Option<&BuildingBlocks> {
-        self.shared.building_blocks.as_ref()
+        self.dispatch.shared.building_blocks.as_ref()
     }
 
     /// The packages, in the order of the configuration.
     pub(crate) fn packages(&self) -> &[Arc<Package>] {
-        &self.packages
+        &self.dispatch.packages
     }
 
     /// The package that is this app.
     pub(crate) fn package(&self, app: &AppId) -> Option<&Arc<Package>> {
-        let found = self
-            .packages
-            .binary_search_by(|package| package.name().app_id().cmp(app));
-        self.packages.get(found.ok()?)
+        self.dispatch.package(app)
     }
 
     /// The packages that are loaded.
     pub(crate) fn loaded_packages(&self) -> &LoadedPackages {
-        &self.shared.loaded_packages
+        &self.dispatch.shared.loaded_packages
     }
 
     /// What it shares with the one that takes its place.
     pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
+        &self.dispatch.shared
     }
 
     /// The routes.
@@ -151,7 +147,7 @@ impl Gateway {
 
     /// Gives memory of idle slots back.
     pub(crate) fn trim(&self) {
-        self.shared.loader.engines().trim();
+        self.dispatch.shared.loader.engines().trim();
     }
 
     /// Says whose requests are cut at the end; what is said once is not said again.
@@ -159,7 +155,7 @@ impl Gateway {
         if self.is_cut.swap(true, Ordering::AcqRel) {
             return;
         }
-        for package in &self.packages {
+        for package in self.packages() {
             let admission = &package.account.admission;
             let requests = admission.taken().saturating_add(admission.waiting());
             if requests > 0 {
@@ -198,12 +194,13 @@ impl Gateway {
 
     /// Counts a request that was refused before it came here.
     pub(crate) fn refused(&self, reason: &'static str) {
-        self.shared.metrics.unrouted(reason);
+        self.dispatch.shared.metrics.unrouted(reason);
     }
 
     /// Counts connections and streams that were ended because of what their client did.
     pub(crate) fn cut(&self, reason: &'static str, count: u64) {
-        self.shared
+        self.dispatch
+            .shared
             .metrics
             .cut
             .with_label_values(&[reason])
@@ -222,7 +219,8 @@ impl Gateway {
         B::Error: Into<Error>,
     {
         let found = self.find(&mut request);
-        let (index, package, prefix) = found.inspect_err(|failure| self.shared.metrics.unrouted(failure.reason()))?;
+        let (index, package, prefix) =
+            found.inspect_err(|failure| self.dispatch.shared.metrics.unrouted(failure.reason()))?;
         let metrics = self.route_metrics(index, package);
         if !connection.is_sidecar {
             let admitted = self.admit_rate(index, package, request.headers(), &connection.peer);
@@ -232,7 +230,9 @@ impl Gateway {
             admitted?;
             request_headers::remove_dapr_headers(request.headers_mut());
         }
-        if package.account.config.kind == Kind::Cgi
+        let config = &package.account.config;
+        // What a middleware passes on may come to one.
+        if (config.kind == Kind::Cgi || config.next.is_some())
             && let Some(route) = self.routes.routes().get(index)
         {
             let client = connection.peer.client(request.headers());
@@ -292,7 +292,7 @@ impl Gateway {
                 NoMatch::MethodNotAllowed { allow } => Failure::MethodNotAllowed(allow),
             })?;
         let package = self
-            .packages
+            .packages()
             .get(found.route.package())
             .ok_or(Failure::NoRoute)?;
         let (index, route) = (found.index, found.route);
@@ -305,10 +305,7 @@ impl Gateway {
 
     /// Returns whether a path of a package is for the building blocks alone.
     pub(crate) fn is_internal(&self, account: &Account, path: &str) -> bool {
-        match &self.shared.building_blocks {
-            Some(blocks) if !account.config.grants.is_none() => blocks.is_internal(account.name().app_id(), path),
-            _ => is_dapr_path(path),
-        }
+        self.dispatch.is_internal(account, path)
     }
 
     fn route_metrics(&self, index: usize, package: &Package) -> Option<Arc<RouteMetrics>> {
@@ -316,7 +313,8 @@ impl Gateway {
         let made = self.route_metrics.get(index)?;
         Some(Arc::clone(made.get_or_init(|| {
             Arc::new(
-                self.shared
+                self.dispatch
+                    .shared
                     .metrics
                     .route(package.name().as_str(), route.pattern()),
             )
@@ -336,43 +334,12 @@ impl Gateway {
         B: Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Error>,
     {
-        let account = &package.account;
-        let refused = |failure: Failure| {
-            account.metrics().refused(failure.reason());
-            failure
-        };
         let (mut parts, body) = request.into_parts();
-        let trace = parts.headers.get(TRACEPARENT).cloned();
         let depth = InvocationDepth::take(&mut parts.headers);
-        let body =
-            RequestBody::new(body, account.config.limits.request_body).ok_or_else(|| refused(Failure::BodyTooLarge))?;
-        if account.memory.is_short() {
-            account.metrics().refused("server-memory");
-            return Err(Failure::Overloaded);
-        }
-        let permit = match account.admission.take() {
-            Some(permit) => permit,
-            None => queue::wait(account, &parts).await.map_err(refused)?,
-        };
-        let loaded = package
-            .get(&self.shared.loader, &self.shared.loaded_packages)
-            .map_err(|_| refused(Failure::PackageUnavailable))?;
-        let call = Call {
-            account: Arc::clone(account),
-            loaded,
-            permit,
-            egress: Egress::new(
-                Arc::clone(account),
-                id.clone(),
-                client.clone(),
-                self.shared.building_blocks.clone(),
-                trace,
-                depth,
-            ),
-            request_id: id.clone(),
-            timer,
-        };
-        instance::run(call, Request::from_parts(parts, body)).await
+        let request = Request::from_parts(parts, body);
+        self.dispatch
+            .run(package, request, id, client, depth, timer)
+            .await
     }
 }
 
@@ -393,8 +360,8 @@ fn rate_limits(routes: &[Route], packages: &[Arc<Package>], before: Option<&Gate
     let mut known = HashMap::new();
     if let Some(before) = before {
         let routes = before.routes().iter().zip(&before.route_limits);
-        let routes = routes.map(|(route, limit)| (of_route(route, &before.packages), limit));
-        let packages = before.packages.iter().zip(&before.package_limits);
+        let routes = routes.map(|(route, limit)| (of_route(route, before.packages()), limit));
+        let packages = before.packages().iter().zip(&before.package_limits);
         let packages = packages.map(|(package, limit)| (of_package(package), limit));
         for (identity, limit) in routes.chain(packages) {
             if let (Some(identity), Some(limit)) = (identity, limit) {

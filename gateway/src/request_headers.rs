@@ -8,7 +8,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ipnet::IpNet;
-use wasmgate_common::{ensure_traceparent, remove_connection_options, remove_hop_by_hop};
+use wasmgate_common::{TRACEPARENT, ensure_traceparent, remove_connection_options, remove_hop_by_hop};
 use wasmgate_dapr::INVOCATION_DEPTH;
 
 /// Identity of a request in answers and logs: kept from the client when it is sane, made otherwise.
@@ -36,6 +36,16 @@ const HEAD_ONLY: [HeaderName; 7] = [
     header::COOKIE,
     header::CONTENT_TYPE,
     header::CONTENT_ENCODING,
+];
+
+/// The fields by which a guest learns of a request what its connection told, besides its id.
+static TOLD: [HeaderName; 6] = [
+    header::HOST,
+    TRACEPARENT,
+    FORWARDED_FOR,
+    FORWARDED_PROTO,
+    FORWARDED_HOST,
+    FORWARDED_PREFIX,
 ];
 
 /// Longest request id taken from a client: it goes into every log line of the request.
@@ -188,6 +198,32 @@ pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
     }
     remove_dapr_headers(trailers);
     remove_forwarded(trailers);
+}
+
+/// What was told of a request with its head, for whoever is behind a middleware.
+#[derive(Debug, Clone)]
+pub(crate) struct Told(Vec<(&'static HeaderName, HeaderValue)>);
+
+impl Told {
+    /// As it stands in the head that a middleware gets.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let told = TOLD
+            .iter()
+            .filter_map(|name| Some((name, headers.get(name)?.clone())));
+        Self(told.collect())
+    }
+
+    /// Writes it into a head that a middleware passes on: its own words stand, and what it left out is as it was. The
+    /// id is always the request's, and what only the building blocks may say is no middleware's to say.
+    pub(crate) fn stamp(&self, headers: &mut HeaderMap, id: &RequestId) {
+        remove_dapr_headers(headers);
+        headers.insert(REQUEST_ID, id.header().clone());
+        for (name, value) in &self.0 {
+            if !headers.contains_key(*name) {
+                headers.insert(*name, value.clone());
+            }
+        }
+    }
 }
 
 /// The same for a request that the building blocks make: there is no client, and the host is the app.

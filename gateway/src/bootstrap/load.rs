@@ -19,7 +19,7 @@ use crate::{
     account::Account,
     config::{Config, PackageConfig},
     egress,
-    engine::{self, EngineCollector, EngineId, EngineKind, EngineLimits, Engines, World},
+    engine::{self, EngineCollector, EngineId, EngineKind, EngineLimits, Engines},
     gateway::{Gateway, Shared},
     machine_memory::{MachineMemory, MemoryCollector},
     metrics::Metrics,
@@ -224,8 +224,7 @@ fn mistake(package: &PackageConfig, error: PackageError) -> Diagnostic {
 
 /// Returns whether the packages of two engines share slots: the pool is one for all, and commands run where proxies do.
 fn shares_slots(one: EngineId, other: EngineId) -> bool {
-    let is_service = |id: EngineId| id.world == World::Service;
-    let is_one = one.stack == other.stack && is_service(one) == is_service(other);
+    let is_one = one.stack == other.stack && one.world.is_concurrent() == other.world.is_concurrent();
     one.kind == other.kind && (one.kind == EngineKind::Pool || is_one)
 }
 

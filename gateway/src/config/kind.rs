@@ -5,7 +5,7 @@ use wasmgate_common::{Code, Diagnostic};
 use super::reader::one_of;
 
 /// The way in which a component is called.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Kind {
     /// It exports an HTTP handler.
     #[default]

@@ -24,6 +24,7 @@ mod limits;
 mod lines;
 mod listeners;
 mod log;
+mod next;
 mod origin;
 mod outbound;
 mod package;
@@ -222,6 +223,7 @@ fn read(
         &registry,
         server.strict,
     );
+    next::check(notes, &packages);
     let routes = route::read_all(&root, &packages);
     let written = packages
         .iter()

@@ -44,6 +44,10 @@ pub struct PackageConfig {
     pub build: Option<BuildConfig>,
     /// How the component is called.
     pub kind: Kind,
+    /// The package that a middleware passes its requests on to.
+    pub next: Option<PackageName>,
+    /// The position of `next`.
+    pub(super) next_at: Option<Spot>,
     /// The digest that the component must have; `None` takes what is there.
     pub sha256: Option<Sha256Digest>,
     /// The key by which it must be signed in its registry; `None` for what is said of the registry.
@@ -167,9 +171,10 @@ impl fmt::Display for PackageName {
 }
 
 /// The keys of `[package.NAME]`.
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "source",
     "kind",
+    "next",
     "build",
     "sha256",
     "verify",
@@ -206,6 +211,8 @@ impl PackageConfig {
             // What is served is the same, whoever made it.
             build: _,
             kind,
+            next,
+            next_at: _,
             sha256,
             verify,
             compiled,
@@ -225,6 +232,7 @@ impl PackageConfig {
         *name == other.name
             && *source == other.source
             && *kind == other.kind
+            && *next == other.next
             && *sha256 == other.sha256
             && *verify == other.verify
             && *compiled == other.compiled
@@ -287,6 +295,7 @@ impl PackageConfig {
         let compiled = compiled(section, source.as_ref(), verify.as_ref(), registry);
         let kind = section.parsed("kind", kind::HTTP, Kind::parse);
         let kind = kind.unwrap_or_default();
+        let next = section.parsed("next", "shop", PackageName::parse);
         let env = env(section, kind);
         let outbound = section
             .texts("outbound", "https://api.example.com")
@@ -311,6 +320,8 @@ impl PackageConfig {
             source_at: section.spot_of("source")?,
             build,
             kind,
+            next_at: next.as_ref().and_then(|_| section.spot_of("next")),
+            next,
             sha256,
             verify,
             compiled,

@@ -8,6 +8,7 @@ mod counted;
 mod dapr;
 mod failed;
 mod life;
+mod next;
 mod outgoing;
 mod pool;
 mod resolve;
@@ -38,6 +39,7 @@ pub(crate) use client::Client;
 pub(crate) use dapr::broken;
 pub(crate) use dapr::{DAPR_ENDPOINT, DaprDoor};
 pub(crate) use life::Life;
+pub(crate) use next::{Handling, NextDoor, NextHandler};
 pub(crate) use settings::{Prepared, Settings};
 
 /// One guest's door to the outside.

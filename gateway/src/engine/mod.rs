@@ -228,7 +228,7 @@ pub(crate) fn for_start_ups() -> wasmtime::Result<Engine> {
 fn common(world: World, stack: StackSize) -> Config {
     let mut config = Config::new();
     config
-        .concurrency_support(world == World::Service)
+        .concurrency_support(world.is_concurrent())
         .epoch_interruption(true)
         // Function names are enough for the log, and the variable that would ask for more is not ours to read.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)

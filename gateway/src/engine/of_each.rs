@@ -58,9 +58,9 @@ impl<T> OfEach<T> {
             EngineKind::CopyOnWrite => &self.copy_on_write,
         };
         let stacks = match id.world {
-            // Both are of WASI 0.2: what suits the one suits the other.
+            // What suits one of a version of WASI suits the other.
             World::Proxy | World::Command => &worlds.proxy,
-            World::Service => &worlds.service,
+            World::Service | World::CommandOf03 => &worlds.service,
         };
         match id.stack {
             StackSize::Half => &stacks.half,

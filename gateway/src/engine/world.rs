@@ -14,11 +14,14 @@ pub enum World {
     /// A program of WASI 0.2, or one of WASI 0.1 made into one: it runs once from its start to its end, as CGI has it.
     #[serde(rename = "wasi:cli/command@0.2")]
     Command,
+    /// A program of WASI 0.3, run in the same way.
+    #[serde(rename = "wasi:cli/command@0.3")]
+    CommandOf03,
 }
 
 impl World {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Proxy, Self::Service, Self::Command];
+    pub(crate) const ALL: [Self; 4] = [Self::Proxy, Self::Service, Self::Command, Self::CommandOf03];
 
     /// The name that WASI has for it, with its version.
     pub fn name(self) -> &'static str {
@@ -26,7 +29,18 @@ impl World {
             Self::Proxy => "wasi:http/proxy@0.2",
             Self::Service => "wasi:http/service@0.3",
             Self::Command => "wasi:cli/command@0.2",
+            Self::CommandOf03 => "wasi:cli/command@0.3",
         }
+    }
+
+    /// Returns whether it is of WASI 0.3, whose calls go on side by side in one instance.
+    pub(crate) fn is_concurrent(self) -> bool {
+        matches!(self, Self::Service | Self::CommandOf03)
+    }
+
+    /// Returns whether it is a program's.
+    pub(crate) fn is_program(self) -> bool {
+        matches!(self, Self::Command | Self::CommandOf03)
     }
 }
 

@@ -26,7 +26,14 @@ use super::{
     store::{self, NoInstance, is_success},
     unread::Unread,
 };
-use crate::{account::Account, admission::Permit, content, egress::Egress, error::Failure, request_headers::RequestId};
+use crate::{
+    account::Account,
+    admission::Permit,
+    content,
+    egress::{Egress, NextHandler},
+    error::Failure,
+    request_headers::RequestId,
+};
 
 /// Everything one request needs besides the request itself.
 pub(crate) struct Call {
@@ -38,6 +45,8 @@ pub(crate) struct Call {
     pub permit: Permit,
     /// The door for its own requests to others.
     pub egress: Egress,
+    /// The handler behind it, if it is a middleware.
+    pub next: Option<Arc<dyn NextHandler>>,
     /// Its name in the log.
     pub request_id: RequestId,
     /// Observes how long it took; none for requests that came by no route.
@@ -60,6 +69,7 @@ where
         loaded,
         permit,
         egress,
+        next,
         request_id,
         timer,
     } = call;
@@ -76,6 +86,7 @@ where
         account,
         loaded,
         egress,
+        next,
         request_id,
         progress: progress.clone(),
         stream: stream.clone(),
@@ -170,6 +181,7 @@ struct Guest {
     account: Arc<Account>,
     loaded: Arc<Loaded>,
     egress: Egress,
+    next: Option<Arc<dyn NextHandler>>,
     request_id: RequestId,
     progress: Progress,
     stream: Option<Arc<Stream>>,
@@ -186,6 +198,7 @@ impl Guest {
             account,
             loaded,
             egress,
+            next,
             request_id,
             progress,
             stream,
@@ -213,6 +226,7 @@ impl Guest {
                         &mut store,
                         &account,
                         (service, images),
+                        next,
                         request,
                         answer,
                     ))
@@ -220,6 +234,16 @@ impl Guest {
                 }
                 Handler::Command(command) => {
                     Box::pin(command::handle(
+                        &mut store,
+                        &account,
+                        (command, images),
+                        request,
+                        answer,
+                    ))
+                    .await
+                }
+                Handler::CommandOf03(command) => {
+                    Box::pin(command::handle_of_03(
                         &mut store,
                         &account,
                         (command, images),

@@ -1,6 +1,6 @@
-//! A program of WASI 0.2, run once from its start to its end: what it prints is its answer.
+//! A program, run once from its start to its end: what it prints is its answer.
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc};
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -8,17 +8,18 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
 use wasmtime::Store;
-use wasmtime_wasi::{I32Exit, p2::bindings::CommandPre};
+use wasmtime_wasi::{I32Exit, p2::bindings::CommandPre, p3};
 use wasmtime_wasi_http::Error;
 
 use super::{
     answer::Head,
+    concurrent,
     host::HostState,
     request_body::RequestBody,
     script::{Output, Script},
     store::{instantiated, is_success},
 };
-use crate::{account::Account, engine::Images};
+use crate::{account::Account, egress::Life, engine::Images};
 
 /// Makes an instance, runs it from its start to its end, and takes what it prints for its answer.
 ///
@@ -35,13 +36,76 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Error>,
 {
-    let (parts, body) = request.into_parts();
+    let output = furnish(store.data_mut(), account, request, answer)?;
+    let program = instantiated(account, images, command.instantiate_async(&mut *store)).await?;
+    let ran = program.wasi_cli_run().call_run(&mut *store).await;
+    ended(ran, &output)
+}
+
+/// The same for a program of WASI 0.3, which has ended when its last task has.
+///
+/// # Errors
+/// Whatever ended the program, or what is wrong with its output.
+pub(super) async fn handle_of_03<B>(
+    store: &mut Store<HostState>,
+    account: &Account,
+    (command, images): (&p3::bindings::CommandPre<HostState>, Option<&Arc<Images>>),
+    request: Request<RequestBody<B>>,
+    answer: oneshot::Sender<Head>,
+) -> wasmtime::Result<()>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Error>,
+{
+    concurrent::watch(store);
+    let output = furnish(store.data_mut(), account, request, answer)?;
+    let program = instantiated(account, images, command.instantiate_async(&mut *store)).await?;
+    // Dropped before the store is, however this ends.
+    let end = End(Life::default());
     let state = store.data_mut();
+    state.tie_to(end.0.clone());
+    state.bound_writes(concurrent::REQUEST_CHUNK);
+    let running = store.run_concurrent(async |accessor| {
+        let work = async {
+            let ran = program.wasi_cli_run().call_run(accessor).await?;
+            poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+            wasmtime::error::Ok(ran)
+        };
+        concurrent::watched(accessor, work).await
+    });
+    ended(running.await.flatten(), &output)
+}
+
+/// The end of a program: no body of its requests goes on without it.
+struct End(Life);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// Gives a program what it is started with, and returns where it prints.
+fn furnish<B>(
+    state: &mut HostState,
+    account: &Account,
+    request: Request<RequestBody<B>>,
+    answer: oneshot::Sender<Head>,
+) -> wasmtime::Result<Output>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Error>,
+{
+    let (parts, body) = request.into_parts();
     let output = Output::new(answer, state.answer.chunk(), parts.method == Method::HEAD);
     let script = Script::new(&parts, body.boxed_unsync(), output.clone(), account)?;
     state.script = Some(Box::new(script));
-    let program = instantiated(account, images, command.instantiate_async(&mut *store)).await?;
-    match program.wasi_cli_run().call_run(&mut *store).await {
+    Ok(output)
+}
+
+/// Only its end tells whether what a program has printed is all.
+fn ended(ran: wasmtime::Result<Result<(), ()>>, output: &Output) -> wasmtime::Result<()> {
+    match ran {
         Ok(Ok(())) => {}
         Ok(Err(())) => return Err(I32Exit(1).into()),
         Err(error) if is_success(&error) => {}

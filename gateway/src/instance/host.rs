@@ -3,9 +3,10 @@
 
 use std::sync::{Arc, atomic::AtomicUsize};
 
-use wasmtime::component::ResourceTable;
+use http::uri::Authority;
+use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p3};
 use wasmtime_wasi_io::IoView;
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     account::{Account, Kept, with_files},
-    egress::{self, DaprDoor, Egress, Life},
+    egress::{self, DaprDoor, Egress, Life, NextDoor, NextHandler},
     request_headers::RequestId,
 };
 
@@ -44,6 +45,8 @@ pub(crate) struct HostState {
     /// The guest has computed for so long that it had to let others go first.
     pub(super) has_given_way: bool,
     egress: Egress,
+    /// The door to the handler behind a middleware.
+    next: Option<Box<NextDoor>>,
 }
 
 impl HostState {
@@ -74,12 +77,43 @@ impl HostState {
             has_written: false,
             has_given_way: false,
             egress,
+            next: None,
+        }
+    }
+
+    /// Opens the door to the handler behind a middleware, for as long as it lives.
+    pub(super) fn open_next(&mut self, handler: Arc<dyn NextHandler>, authority: Option<Authority>, life: Life) {
+        let kept = self.kept();
+        self.next = Some(Box::new(NextDoor::new(handler, authority, kept, life)));
+    }
+
+    /// Says of a request for that handler where it goes, as far as the guest did not.
+    pub(super) fn complete_next(&mut self, request: &Resource<p3::Request>) {
+        if let (Some(next), Ok(request)) = (&self.next, self.memory.table.get_mut(request)) {
+            next.complete(request);
+        }
+    }
+
+    /// What sends requests to that handler.
+    pub(super) fn next_http(&mut self) -> WasiHttpCtxView<'_> {
+        self.called();
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.memory.table,
+            hooks: match &mut self.next {
+                Some(next) => &mut **next,
+                // No component that imports it is served without one.
+                None => &mut self.egress,
+            },
         }
     }
 
     /// Bounds what the guest may write at once of a body.
     pub(super) fn bound_writes(&mut self, bytes: usize) {
         self.egress.bound_writes(bytes);
+        if let Some(next) = &mut self.next {
+            next.bound_writes(bytes);
+        }
     }
 
     /// Lets no body go on without the guest, whose life this is.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wasmtime::Engine;
-use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::{p2::bindings::CommandPre, p3};
 use wasmtime_wasi_http::{p2::bindings::ProxyPre, p3::bindings::ServicePre};
 
 use super::host::HostState;
@@ -29,6 +29,8 @@ pub(crate) enum Handler {
     Service(ServicePre<HostState>),
     /// A program, run as CGI has it.
     Command(CommandPre<HostState>),
+    /// One of WASI 0.3.
+    CommandOf03(p3::bindings::CommandPre<HostState>),
 }
 
 impl Handler {
@@ -38,6 +40,7 @@ impl Handler {
             Self::Proxy(proxy) => proxy.engine(),
             Self::Service(service) => service.engine(),
             Self::Command(command) => command.engine(),
+            Self::CommandOf03(command) => command.engine(),
         }
     }
 }

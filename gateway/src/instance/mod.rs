@@ -5,6 +5,7 @@ mod backtrace;
 mod budget;
 mod call;
 mod command;
+mod concurrent;
 mod deadline;
 mod file_places;
 mod file_stream;
@@ -15,6 +16,7 @@ mod kept_stream;
 mod label;
 mod loaded;
 mod memory;
+mod next;
 mod open_files;
 mod outgoing_response;
 mod output;
@@ -34,14 +36,14 @@ pub(crate) use host::HostState;
 pub(crate) use loaded::{Handler, Loaded};
 pub(crate) use output::LogLevel;
 pub(crate) use request_body::RequestBody;
-pub(crate) use response_body::{GuestBody, RouteTimer};
+pub(crate) use response_body::{BodyError, GuestBody, RouteTimer};
 pub(crate) use script::Mount;
 
 use wasmtime::component::Linker;
 
 use crate::engine::World;
 
-/// Puts into a linker that has `wasi:http` and WASI what is done otherwise here.
+/// Puts into a linker that has `wasi:http` and WASI what is done otherwise here, and what is behind a middleware.
 ///
 /// # Errors
 /// When the linker does not take it.
@@ -49,5 +51,9 @@ pub(crate) fn link(linker: &mut Linker<HostState>, world: World) -> wasmtime::Re
     linker.allow_shadowing(true);
     let linked = outgoing_response::link(linker).and_then(|()| open_files::link(linker, world));
     linker.allow_shadowing(false);
-    linked
+    linked?;
+    if world.is_concurrent() {
+        next::link(linker)?;
+    }
+    Ok(())
 }

@@ -100,7 +100,7 @@ pub(super) fn link(linker: &mut Linker<HostState>, world: World) -> wasmtime::Re
             Ok((store.data_mut().read_file(file, from)?,))
         },
     )?;
-    if world == World::Service {
+    if world.is_concurrent() {
         let mut preopens = linker.instance("wasi:filesystem/preopens@0.3.0")?;
         preopens.func_wrap(
             "get-directories",

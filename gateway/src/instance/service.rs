@@ -5,8 +5,7 @@ use std::{
     future::{Future as _, poll_fn},
     pin::pin,
     sync::Arc,
-    task::{Context, Poll},
-    time::{Duration, Instant},
+    task::Context,
 };
 
 use bytes::Bytes;
@@ -18,10 +17,7 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
-use wasmtime::{
-    AsContextMut as _, Store, StoreContextMut,
-    component::{Access, Accessor},
-};
+use wasmtime::{Store, component::Access};
 use wasmtime_wasi_http::{
     Error, FieldMap, WasiBody, WasiHttpView as _,
     p3::{self, bindings::ServicePre},
@@ -29,20 +25,19 @@ use wasmtime_wasi_http::{
 
 use super::{
     answer::Head,
+    concurrent,
     handed::Handed,
     host::HostState,
     request_body::RequestBody,
-    store::{at_tick, instantiated, is_success},
+    store::{instantiated, is_success},
 };
-use crate::{account::Account, content, egress::Life, engine::Images, request_headers};
-
-/// What a guest may write of a request's body at once: nobody counts what waits in a channel of wasmtime's, and there
-/// is one for each request under way.
-const REQUEST_CHUNK: usize = 64 << 10;
-
-/// The time after which an instance's tasks and streams are counted again: as many as a guest can make in it take
-/// about a megabyte, and counting them takes a small part of it.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+use crate::{
+    account::Account,
+    content,
+    egress::{Life, NextHandler},
+    engine::Images,
+    request_headers,
+};
 
 /// A guest that answered with an error.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +57,7 @@ pub(super) async fn handle<B>(
     store: &mut Store<HostState>,
     account: &Account,
     (service, images): (&ServicePre<HostState>, Option<&Arc<Images>>),
+    next: Option<Arc<dyn NextHandler>>,
     request: Request<RequestBody<B>>,
     answer: oneshot::Sender<Head>,
 ) -> wasmtime::Result<()>
@@ -69,22 +65,22 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Error>,
 {
-    store.epoch_deadline_callback(|mut store| {
-        count(&mut store);
-        at_tick(&mut store)
-    });
+    concurrent::watch(store);
     let instance = instantiated(account, images, service.instantiate_async(&mut *store)).await?;
     let (life, handed) = (Life::default(), Handed::default());
     // Dropped before the store is, however this ends.
     let end = End { life, handed };
     let state = store.data_mut();
     state.tie_to(end.life.clone());
-    state.bound_writes(REQUEST_CHUNK);
+    if let Some(next) = next {
+        state.open_next(next, authority(&request), end.life.clone());
+    }
+    state.bound_writes(concurrent::REQUEST_CHUNK);
     state.answer.handed = Some(end.handed.clone());
     let request = incoming(state, request, &end.life);
     let head = Mutex::new(HeldHead::new(answer));
     let mut all = pin!(store.run_concurrent(async |accessor| {
-        let mut work = pin!(async {
+        let work = async {
             let response = instance
                 .handle(accessor, request)
                 .await?
@@ -98,13 +94,8 @@ where
                 end.handed.ended().await;
             }
             wasmtime::error::Ok(())
-        });
-        let mut seen = Instant::now();
-        poll_fn(|cx| match look(accessor, &mut seen) {
-            Ok(()) => work.as_mut().poll(cx),
-            Err(error) => Poll::Ready(Err(error)),
-        })
-        .await
+        };
+        concurrent::watched(accessor, work).await
     }));
     let ended = poll_fn(|cx| {
         let ended = all.as_mut().poll(cx);
@@ -185,11 +176,8 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Error>,
 {
+    let authority = authority(&request);
     let (parts, body) = request.into_parts();
-    let authority = parts.uri.authority().cloned().or_else(|| {
-        let host = parts.headers.get(header::HOST)?;
-        Authority::try_from(host.as_bytes()).ok()
-    });
     let path = parts.uri.path_and_query().cloned();
     let is_https = request_headers::is_https(&parts.headers);
     let headers = FieldMap::new_immutable(state.http().hooks, parts.headers);
@@ -207,6 +195,14 @@ where
         life.passing(body),
     );
     request
+}
+
+/// The host that a request asks.
+fn authority<B>(request: &Request<B>) -> Option<Authority> {
+    request.uri().authority().cloned().or_else(|| {
+        let host = request.headers().get(header::HOST)?;
+        Authority::try_from(host.as_bytes()).ok()
+    })
 }
 
 /// Takes the guest's response; the guest goes on to write its body.
@@ -228,7 +224,7 @@ fn hand_over(
     let (sent, received) = oneshot::channel();
     let sending = async { received.await.unwrap_or(Err(Error::ConnectionTerminated)) };
     let (mut head, body) = response.into_http(&mut store, sending)?.into_parts();
-    store.data_mut().bound_writes(REQUEST_CHUNK);
+    store.data_mut().bound_writes(concurrent::REQUEST_CHUNK);
     let expected = content_length(&head.headers);
     head.headers
         .extend(length.map(|length| (header::CONTENT_LENGTH, length)));
@@ -246,27 +242,4 @@ fn take_length(state: &mut HostState, response: &mut p3::Response) -> Option<Hea
     let length = headers.remove(header::CONTENT_LENGTH);
     response.headers = FieldMap::new_immutable(state.http().hooks, headers);
     length
-}
-
-/// Stops a guest that has too much while it waits, when the last look is some time ago.
-fn look(accessor: &Accessor<HostState>, seen: &mut Instant) -> wasmtime::Result<()> {
-    let now = Instant::now();
-    if now.duration_since(*seen) < LOOK_EVERY {
-        return Ok(());
-    }
-    *seen = now;
-    accessor.with(|mut store| {
-        let mut store = store.as_context_mut();
-        count(&mut store);
-        match store.data().memory.exceeded() {
-            Some(exceeded) => Err(exceeded.into()),
-            None => Ok(()),
-        }
-    })
-}
-
-/// Counts what wasmtime keeps for the instance, which no limit of its own bounds.
-fn count(store: &mut StoreContextMut<'_, HostState>) {
-    let kept = store.concurrent_state_table_size();
-    store.data_mut().memory.keeps(kept);
 }

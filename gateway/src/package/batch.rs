@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::{PackageError, Registered};
 use crate::{
-    config::{PackageConfig, Sha256Digest},
+    config::{Kind, PackageConfig, Sha256Digest},
     engine::{EngineKind, StackSize},
     registry::Pulled,
 };
@@ -23,6 +23,8 @@ struct Key {
     takes_code: bool,
     engine: Option<EngineKind>,
     pinned: Option<Sha256Digest>,
+    kind: Kind,
+    is_middleware: bool,
     memory: u64,
     snapshot: bool,
     stack: StackSize,
@@ -48,6 +50,8 @@ impl Batch {
             takes_code: package.compiled,
             engine: package.engine,
             pinned: package.sha256,
+            kind: package.kind,
+            is_middleware: package.next.is_some(),
             memory: package.limits.memory,
             snapshot: package.snapshot,
             stack: package.limits.stack,

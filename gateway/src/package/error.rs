@@ -105,6 +105,12 @@ pub enum PackageError {
         /// The handler's name.
         name: String,
     },
+    /// The component passes no requests on, where it is to.
+    #[error("{} imports no `wasi:http/handler@0.3.x`, by which it would pass requests on to `next`", path.display())]
+    NoMiddleware {
+        /// The file named by `source`.
+        path: PathBuf,
+    },
     /// The component is made for Spin's own interfaces.
     #[error("{} is made for Spin: it names {name}", path.display())]
     Spin {
@@ -268,6 +274,7 @@ impl PackageError {
             | Self::Draft { .. }
             | Self::TwoWorlds { .. }
             | Self::Middleware { .. }
+            | Self::NoMiddleware { .. }
             | Self::Spin { .. }
             | Self::Command { .. }
             | Self::NoCommand { .. }
@@ -309,7 +316,10 @@ impl PackageError {
                 "build it with a release of its toolchain or SDK that is made for `wasi:http/proxy@0.2` or `wasi:http/service@0.3`: a draft differs from what came of it"
             }
             Self::Middleware { .. } => {
-                "compose it with the component whose requests it is to see (`wac plug`), and serve what comes of it"
+                "name the package whose requests it is to see, such as next = \"shop\"; or compose it with that component (`wac plug`), and serve what comes of it"
+            }
+            Self::NoMiddleware { .. } => {
+                "remove `next`: a component of `wasi:http/middleware@0.3` passes requests on, and no other"
             }
             Self::TwoWorlds { .. } => {
                 "build it for one of them: `wasi:http/proxy@0.2` exports `wasi:http/incoming-handler` and imports WASI 0.2 alone; `wasi:http/service@0.3` exports `wasi:http/handler`, and may import 0.2 beside 0.3"
@@ -339,7 +349,7 @@ impl PackageError {
                 "if it is a program that answers as CGI has it, say so: kind = \"cgi\"; else export the handler, for example with `wasmgate_sdk::serve!`, from a library with `crate-type = [\"cdylib\"]`"
             }
             Self::NoProgram { .. } => {
-                "build a program with a `main` for WASI 0.1, such as with `--target wasm32-wasip1`, or a component of `wasi:cli/command@0.2`"
+                "build a program with a `main` for WASI 0.1, such as with `--target wasm32-wasip1`, or a component of `wasi:cli/command`"
             }
             Self::NoCommand { .. } => {
                 "remove `kind` if it has an HTTP handler; else build a program with a `main`, such as with `--target wasm32-wasip2`"

@@ -13,6 +13,7 @@ pub(crate) mod compiler;
 mod error;
 mod eviction;
 mod image;
+mod imports;
 mod inventory;
 mod lease;
 mod loader;

@@ -6,6 +6,8 @@ use wasmparser::{
     Encoding, Instance, Parser, Payload,
 };
 
+use super::imports::Imports;
+
 /// The cost of a table element to the host, in bytes: a pointer.
 const TABLE_ELEMENT_BYTES: u64 = 8;
 
@@ -18,7 +20,7 @@ const PAGE_LOG2: u32 = 16;
 /// A component as its bytes tell it.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// Names of the imports.
+    /// Names of the imports that it needs something of.
     pub(super) imports: Vec<String>,
     /// Names of the exports.
     pub(super) exports: Vec<String>,
@@ -90,10 +92,15 @@ impl Survey {
             counted,
             ..Self::default()
         };
-        let mut open = Vec::<Open>::new();
+        let (mut open, mut imports) = (Vec::<Open>::new(), Imports::default());
         for payload in Parser::new(0).parse_all(bytes) {
-            survey.read(payload?, &mut open)?;
+            let payload = payload?;
+            if open.len() == 1 {
+                imports.read(&payload)?;
+            }
+            survey.read(payload, &mut open)?;
         }
+        survey.imports = imports.into_names();
         Ok(survey)
     }
 
@@ -115,11 +122,6 @@ impl Survey {
                 });
             }
             Payload::End(_) => self.close(open),
-            Payload::ComponentImportSection(imports) if open.len() == 1 => {
-                for import in imports.clone() {
-                    self.imports.push(import?.name.name.to_owned());
-                }
-            }
             Payload::ComponentExportSection(exports) if open.len() == 1 => {
                 for export in exports.clone() {
                     self.exports.push(export?.name.name.to_owned());
@@ -393,5 +395,31 @@ mod tests {
                 (instance (instantiate $inner (with "c" (component $c)))))"#,
         );
         assert!(survey.start.is_unknown);
+    }
+
+    #[test]
+    fn an_interface_of_which_only_types_are_named_needs_nothing_of_the_host() {
+        let component = r#"(component
+            (import "a:types/only@0.3.0" (instance $types
+                (type $code (enum "one" "two"))
+                (export "code" (type (eq $code)))))
+            (alias export $types "code" (type $code))
+            (import "a:types/alias@0.3.0" (instance
+                (alias outer 1 $code (type $code))
+                (export "code" (type (eq $code)))))
+            (import "a:resource/type@0.3.0" (instance (export "thing" (type (sub resource)))))
+            (import "a:function/too@0.3.0" (instance
+                (export "code" (type (eq $code)))
+                (export "run" (func))))
+            (import "nothing" (instance))
+            (import "run" (func)))"#;
+        let survey = Survey::parse(&wat::parse_str(component).unwrap()).unwrap();
+        let needed = [
+            "a:resource/type@0.3.0",
+            "a:function/too@0.3.0",
+            "nothing",
+            "run",
+        ];
+        assert_eq!(survey.imports, needed);
     }
 }

@@ -29,68 +29,82 @@ const RUN: &str = "wasi:cli/run";
 ///
 /// # Errors
 /// When it is made for none that is served, or half for one and half for another.
-pub(super) fn of(survey: &Survey, kind: Kind, path: &Path) -> Result<World, PackageError> {
+pub(super) fn of(survey: &Survey, kind: Kind, has_next: bool, path: &Path) -> Result<World, PackageError> {
     foreign(survey, path)?;
-    match kind {
+    let world = match kind {
         Kind::Http => with_handler(survey, path),
         Kind::Cgi => command(survey, path),
+    }?;
+    match (
+        world == World::Service && middleware(survey).is_some(),
+        has_next,
+    ) {
+        (true, false) => Err(PackageError::Middleware {
+            path: path.to_owned(),
+            name: middleware(survey).unwrap_or_default().to_owned(),
+        }),
+        (false, true) => Err(PackageError::NoMiddleware {
+            path: path.to_owned(),
+        }),
+        (true, true) | (false, false) => Ok(world),
     }
 }
 
-/// The world of a program, which may use WASI 0.2 alone.
+/// The handler that a component imports, if it does.
+fn middleware(survey: &Survey) -> Option<&str> {
+    find(&survey.imports, is_service)
+}
+
+fn is_service(name: &str) -> bool {
+    is_of(name, HANDLER) && version(name) == Some(Version::Wasi03)
+}
+
+/// The world of a program. What is linked as a program of WASI 0.2 has the start of one beside its own of 0.3.
 fn command(survey: &Survey, path: &Path) -> Result<World, PackageError> {
-    let path = || path.to_owned();
-    let is_command = |name: &str| is_of(name, RUN) && version(name) == Some(Version::Wasi02);
-    let Some(run) = find(&survey.exports, is_command) else {
-        let instead = instead(survey);
-        return Err(PackageError::NoCommand {
-            path: path(),
-            instead,
-        });
+    let run_of = |wasi| move |name: &str| is_of(name, RUN) && version(name) == Some(wasi);
+    let [of_02, of_03] = [Version::Wasi02, Version::Wasi03].map(|wasi| find(&survey.exports, run_of(wasi)));
+    let runs = [of_02.filter(|_| of_03.is_none()), of_03];
+    one_of(survey, runs, [World::Command, World::CommandOf03], path)?.ok_or_else(|| PackageError::NoCommand {
+        path: path.to_owned(),
+        instead: instead(survey),
+    })
+}
+
+/// The one of two worlds whose export a component has. One of WASI 0.3 may use 0.2 besides, and no other way round.
+fn one_of(
+    survey: &Survey,
+    exports: [Option<&str>; 2],
+    worlds: [World; 2],
+    path: &Path,
+) -> Result<Option<World>, PackageError> {
+    let two_worlds = |how: String| PackageError::TwoWorlds {
+        path: path.to_owned(),
+        how,
     };
-    match find(&survey.imports, |name| {
-        version(name) == Some(Version::Wasi03)
-    }) {
-        Some(imported) => Err(PackageError::TwoWorlds {
-            path: path(),
-            how: format!("it exports {run} and imports {imported}"),
-        }),
-        None => Ok(World::Command),
+    let [of_02, of_03] = worlds;
+    match exports {
+        [Some(first), Some(second)] => Err(two_worlds(format!("it exports {first} and {second}"))),
+        [Some(export), None] => match find(&survey.imports, |name| {
+            version(name) == Some(Version::Wasi03)
+        }) {
+            Some(imported) => Err(two_worlds(format!(
+                "it exports {export} and imports {imported}"
+            ))),
+            None => Ok(Some(of_02)),
+        },
+        [None, Some(_)] => Ok(Some(of_03)),
+        [None, None] => Ok(None),
     }
 }
 
 /// The world of a component with an HTTP handler.
 fn with_handler(survey: &Survey, path: &Path) -> Result<World, PackageError> {
-    let path = || path.to_owned();
-    let is_handler_of = |name: &str, interface, wasi| is_of(name, interface) && version(name) == Some(wasi);
-    let is_proxy = |name: &str| is_handler_of(name, INCOMING_HANDLER, Version::Wasi02);
-    let is_service = |name: &str| is_handler_of(name, HANDLER, Version::Wasi03);
-    let is_new = |name: &str| version(name) == Some(Version::Wasi03);
-    let [proxy, service] = [
+    let is_proxy = |name: &str| is_of(name, INCOMING_HANDLER) && version(name) == Some(Version::Wasi02);
+    let handlers = [
         find(&survey.exports, is_proxy),
         find(&survey.exports, is_service),
     ];
-    match (proxy, service) {
-        (Some(first), Some(second)) => Err(PackageError::TwoWorlds {
-            path: path(),
-            how: format!("it exports {first} and {second}"),
-        }),
-        (Some(proxy), None) => match find(&survey.imports, is_new) {
-            Some(imported) => Err(PackageError::TwoWorlds {
-                path: path(),
-                how: format!("it exports {proxy} and imports {imported}"),
-            }),
-            None => Ok(World::Proxy),
-        },
-        (None, Some(service)) => match find(&survey.imports, is_service) {
-            Some(_) => Err(PackageError::Middleware {
-                path: path(),
-                name: service.to_owned(),
-            }),
-            None => Ok(World::Service),
-        },
-        (None, None) => Err(no_handler(survey, &path())),
-    }
+    one_of(survey, handlers, [World::Proxy, World::Service], path)?.ok_or_else(|| no_handler(survey, path))
 }
 
 /// Refuses what names interfaces of other hosts, or of versions of WASI that are not served.
@@ -228,7 +242,7 @@ mod tests {
         let mut survey = Survey::default();
         (survey.imports, survey.exports) = (names(imports), names(exports));
         survey.has_code = true;
-        of(&survey, kind, Path::new("x.wasm")).map_err(|error| error.to_string())
+        of(&survey, kind, false, Path::new("x.wasm")).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -271,10 +285,26 @@ mod tests {
         );
         assert_eq!(world(&[], &[run, handler]), Ok(World::Proxy));
         assert!(world(&[], &[run]).unwrap_err().contains("it is a command"));
-        for other in [handler, "wasi:cli/run@0.3.0"] {
+        for other in [
+            handler,
+            "wasi:cli/run@0.3.0-rc-2026-03-15",
+            "wasi:cli/run@0.4.0",
+        ] {
             let told = world_of(Kind::Cgi, &[], &[other]).unwrap_err();
-            assert!(told.contains(&format!("it exports {other}")), "{told}");
+            assert!(told.contains(other), "{told}");
         }
+        let newer = "wasi:cli/run@0.3.0";
+        let both = ["wasi:cli/stdout@0.3.2", "wasi:cli/stdout@0.2.6"];
+        assert_eq!(world_of(Kind::Cgi, &both, &[newer]), Ok(World::CommandOf03));
+        assert_eq!(
+            world_of(Kind::Cgi, &both, &[run, newer]),
+            Ok(World::CommandOf03)
+        );
+        assert!(
+            world(&[], &[newer])
+                .unwrap_err()
+                .contains("it is a command")
+        );
         let half = world_of(Kind::Cgi, &["wasi:http/client@0.3.0"], &[run]).unwrap_err();
         assert!(half.contains("two worlds"), "{half}");
     }

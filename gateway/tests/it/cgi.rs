@@ -1,10 +1,12 @@
-//! Programs as the Common Gateway Interface has them (RFC 3875): core modules of WASI 0.1, and commands of WASI 0.2.
+//! Programs as the Common Gateway Interface has them (RFC 3875): core modules of WASI 0.1, and commands of WASI 0.2 and
+//! 0.3.
 
 mod answers;
 mod bodies;
 mod languages;
 mod limits;
 mod request;
+mod wasip3;
 mod wrong;
 
 use crate::harness::{Builder, TestGateway, script};

@@ -20,7 +20,7 @@ use std::{
 pub(crate) use builder::Builder;
 pub(crate) use certificates::{Authority, OpenSsl};
 pub(crate) use client::{Body, Reply, channel, empty, full, is_broken, send_to};
-pub(crate) use guests::{example_packages, guest, script};
+pub(crate) use guests::{compose, example_packages, guest, guest_of_wasip3, middleware, packages_of_wasip3, script};
 pub(crate) use log::Event;
 pub(crate) use metrics::Metrics;
 pub(crate) use process::{Signal, TestGateway, command, output_of, run};

@@ -3,8 +3,10 @@
 mod answers;
 mod bodies;
 mod calls;
+mod composed;
 mod images;
 mod limits;
+mod middleware;
 mod world;
 
 use crate::harness::{Builder, TestGateway, guest};

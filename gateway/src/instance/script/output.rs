@@ -48,8 +48,8 @@ enum Stage {
     Untyped(Box<Parts>),
     /// Its body, of which so many bytes are to come if its head says that.
     Body(Inlet, Option<u64>),
-    /// It was no response.
-    Bad,
+    /// It was no response, for this reason, which is told once.
+    Bad(Option<BadOutput>),
 }
 
 impl Output {
@@ -75,9 +75,9 @@ impl Output {
 impl Printed {
     fn print(&mut self, output: &[u8]) -> Result<(), BadOutput> {
         let printed = self.try_print(output);
-        if printed.is_err() {
+        if let Err(error) = &printed {
             // What was sent of it breaks off.
-            self.stage = Stage::Bad;
+            self.stage = Stage::Bad(Some(error.clone()));
         }
         printed
     }
@@ -103,7 +103,7 @@ impl Printed {
                 inlet.write(output);
                 Ok(())
             }
-            Stage::Head(_) | Stage::Bad => Ok(()),
+            Stage::Head(_) | Stage::Bad(_) => Ok(()),
         }
     }
 
@@ -128,7 +128,7 @@ impl Printed {
     }
 
     fn finish(&mut self) -> Result<(), BadOutput> {
-        match std::mem::replace(&mut self.stage, Stage::Bad) {
+        match std::mem::replace(&mut self.stage, Stage::Bad(None)) {
             Stage::Head(reader) => Err(reader.unended()),
             Stage::Untyped(parts) => {
                 self.send(*parts, None);
@@ -139,7 +139,8 @@ impl Printed {
                 inlet.finish();
                 Ok(())
             }
-            Stage::Bad => Ok(()),
+            // One of WASI 0.2 has met it where it printed; for one of 0.3 that is a failed write like any other.
+            Stage::Bad(error) => error.map_or(Ok(()), Err),
         }
     }
 
@@ -148,7 +149,7 @@ impl Printed {
         match &self.stage {
             Stage::Head(_) | Stage::Untyped(_) => Some(HEAD_PART_BYTES),
             Stage::Body(inlet, _) => Some(self.room.saturating_sub(inlet.waiting()?)),
-            Stage::Bad => None,
+            Stage::Bad(_) => None,
         }
     }
 

@@ -18,7 +18,7 @@ use wasmtime::{
     Engine,
     component::{Component, Linker},
 };
-use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::{p2::bindings::CommandPre, p3};
 use wasmtime_wasi_http::{p2::bindings::ProxyPre, p3::bindings::ServicePre};
 
 use super::{
@@ -77,6 +77,8 @@ pub struct Registered {
     pub(crate) globals: u64,
     /// The interfaces that it imports of those that are offered beside WASI.
     pub(super) interfaces: Vec<String>,
+    /// It passes requests on.
+    pub(super) is_middleware: bool,
     /// What was pulled for it, if it came from a registry.
     pub(crate) pulled: Option<Pulled>,
 }
@@ -88,6 +90,12 @@ impl Registered {
     /// When it cannot be read any more.
     pub(crate) fn to_ship(&self, component: &[u8], path: &Path) -> Result<Code, PackageError> {
         shipped::to_ship(self.choice.id(), &self.code, &self.images, component, path)
+    }
+
+    /// Returns whether a package calls it in the way that it was registered for.
+    fn is_for(&self, package: &PackageConfig) -> bool {
+        let is_program = self.choice.world.is_program();
+        is_program == (package.kind == Kind::Cgi) && self.is_middleware == package.next.is_some()
     }
 
     /// The reference it was pulled by, and the digest that this had; `None` for a file.
@@ -220,9 +228,8 @@ impl Loader {
             check::digest(&bytes, Some(pulled.component), source)?;
         }
         check::digest(&bytes, package.sha256, source)?;
-        let is_called_so = |world| (world == World::Command) == (package.kind == Kind::Cgi);
         if let Some(known) = known
-            && is_called_so(known.choice.world)
+            && known.is_for(package)
             && self.is_still(known, &bytes, source)?
         {
             return Ok(Registered {
@@ -235,7 +242,7 @@ impl Loader {
             Form::Module => adapted::component(&self.cache, &self.compiler, &bytes, source)?,
         };
         let survey = read(&bytes, source)?;
-        let world = world::of(&survey, package.kind, source)?;
+        let world = world::of(&survey, package.kind, package.next.is_some(), source)?;
         check::start(&survey.start, package.limits.memory, source)?;
         let (bytes, survey, snapshot) = if package.snapshot {
             let (bytes, kept) = self.snapshot(&bytes, package.limits.memory, source)?;
@@ -263,6 +270,7 @@ impl Loader {
             slots: slots(world, &survey.start),
             globals: survey.start.globals,
             interfaces: offered(&survey),
+            is_middleware: package.next.is_some(),
             pulled: pulled.cloned(),
         })
     }
@@ -541,6 +549,7 @@ impl Loader {
             World::Proxy => Handler::Proxy(ProxyPre::new(prepared)?),
             World::Service => Handler::Service(ServicePre::new(prepared)?),
             World::Command => Handler::Command(CommandPre::new(prepared)?),
+            World::CommandOf03 => Handler::CommandOf03(p3::bindings::CommandPre::new(prepared)?),
         })
     }
 }
@@ -589,9 +598,10 @@ fn slots(world: World, start: &Start) -> Slots {
     Slots {
         memories: number(start.memories),
         tables: number(start.tables),
-        instances: match world {
-            World::Proxy | World::Command => 1,
-            World::Service => number(start.components.saturating_add(1)),
+        instances: if world.is_concurrent() {
+            number(start.components.saturating_add(1))
+        } else {
+            1
         },
     }
 }
@@ -647,7 +657,7 @@ fn link(engine: &Engine, world: World) -> wasmtime::Result<Linker<HostState>> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     egress::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
-    if world == World::Service {
+    if world.is_concurrent() {
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     }

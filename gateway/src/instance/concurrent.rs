@@ -1,0 +1,69 @@
+//! What guests of WASI 0.3 have in common: tasks that go on side by side, and what wasmtime keeps for them, which no
+//! limit of its own bounds.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use wasmtime::{AsContextMut as _, Store, StoreContextMut, component::Accessor};
+
+use super::{host::HostState, store::at_tick};
+
+/// What a guest may write of a request's body at once: nobody counts what waits in a channel of wasmtime's, and there
+/// is one for each request under way.
+pub(super) const REQUEST_CHUNK: usize = 64 << 10;
+
+/// The time after which an instance's tasks and streams are counted again: as many as a guest can make in it take
+/// about a megabyte, and counting them takes a small part of it.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// Has what is kept for a guest counted at each tick.
+pub(super) fn watch(store: &mut Store<HostState>) {
+    store.epoch_deadline_callback(|mut store| {
+        count(&mut store);
+        at_tick(&mut store)
+    });
+}
+
+/// Does work of a guest, and counts what is kept for it while it waits.
+///
+/// # Errors
+/// Those of the work, and one that stops a guest that has too much.
+pub(super) async fn watched<T>(
+    accessor: &Accessor<HostState>,
+    work: impl Future<Output = wasmtime::Result<T>>,
+) -> wasmtime::Result<T> {
+    let mut work = pin!(work);
+    let mut seen = Instant::now();
+    poll_fn(|cx| match look(accessor, &mut seen) {
+        Ok(()) => work.as_mut().poll(cx),
+        Err(error) => Poll::Ready(Err(error)),
+    })
+    .await
+}
+
+/// Stops a guest that has too much while it waits, when the last look is some time ago.
+fn look(accessor: &Accessor<HostState>, seen: &mut Instant) -> wasmtime::Result<()> {
+    let now = Instant::now();
+    if now.duration_since(*seen) < LOOK_EVERY {
+        return Ok(());
+    }
+    *seen = now;
+    accessor.with(|mut store| {
+        let mut store = store.as_context_mut();
+        count(&mut store);
+        match store.data().memory.exceeded() {
+            Some(exceeded) => Err(exceeded.into()),
+            None => Ok(()),
+        }
+    })
+}
+
+/// Counts what wasmtime keeps for the instance.
+fn count(store: &mut StoreContextMut<'_, HostState>) {
+    let kept = store.concurrent_state_table_size();
+    store.data_mut().memory.keeps(kept);
+}

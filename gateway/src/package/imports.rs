@@ -1,0 +1,94 @@
+//! The imports of a component that a host has to provide something for: not those that only name types of an interface,
+//! as bindings leave behind that are made for a world and used in a part.
+
+use wasmparser::{
+    BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, ComponentType, ComponentTypeRef,
+    InstanceTypeDeclaration, Payload, TypeBounds,
+};
+
+/// The imports so far, while a component's own sections are read.
+#[derive(Debug, Default)]
+pub(super) struct Imports {
+    names: Vec<String>,
+    /// By the index of a type: whether it is an instance's of types alone.
+    is_of_types: Vec<bool>,
+}
+
+impl Imports {
+    /// Reads a section of the outermost component.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub(super) fn read(&mut self, payload: &Payload<'_>) -> Result<(), BinaryReaderError> {
+        match payload {
+            Payload::ComponentTypeSection(types) => {
+                for ty in types.clone() {
+                    self.is_of_types.push(is_of_types(&ty?));
+                }
+            }
+            Payload::ComponentAliasSection(aliases) => {
+                for alias in aliases.clone() {
+                    if is_type(&alias?) {
+                        self.is_of_types.push(false);
+                    }
+                }
+            }
+            Payload::ComponentImportSection(imports) => {
+                for import in imports.clone() {
+                    let import = import?;
+                    match import.ty {
+                        ComponentTypeRef::Instance(index) if self.needs_nothing(index) => continue,
+                        ComponentTypeRef::Type(_) => self.is_of_types.push(false),
+                        _ => {}
+                    }
+                    self.names.push(import.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(exports) => {
+                for export in exports.clone() {
+                    if export?.kind == ComponentExternalKind::Type {
+                        self.is_of_types.push(false);
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Their names.
+    pub(super) fn into_names(self) -> Vec<String> {
+        self.names
+    }
+
+    fn needs_nothing(&self, index: u32) -> bool {
+        let known = usize::try_from(index)
+            .ok()
+            .and_then(|index| self.is_of_types.get(index));
+        known.copied().unwrap_or_default()
+    }
+}
+
+fn is_type(alias: &ComponentAlias<'_>) -> bool {
+    match alias {
+        ComponentAlias::InstanceExport { kind, .. } => *kind == ComponentExternalKind::Type,
+        ComponentAlias::Outer { kind, .. } => *kind == ComponentOuterAliasKind::Type,
+        ComponentAlias::CoreInstanceExport { .. } => false,
+    }
+}
+
+/// Returns whether a type is that of an instance in which there are types, none of them a resource of its own, and
+/// nothing else.
+fn is_of_types(ty: &ComponentType<'_>) -> bool {
+    let ComponentType::Instance(declarations) = ty else {
+        return false;
+    };
+    let mut exports = declarations
+        .iter()
+        .filter_map(|declaration| match declaration {
+            InstanceTypeDeclaration::Export { ty, .. } => Some(*ty),
+            _ => None,
+        })
+        .peekable();
+    exports.peek().is_some() && exports.all(|ty| matches!(ty, ComponentTypeRef::Type(TypeBounds::Eq(_))))
+}
