@@ -92,7 +92,8 @@ pub use response::Response;
 pub use router::Router;
 pub use stream::BodyWriter;
 
-/// Exports a function that builds a [`Router`] as the package's `wasi:http/incoming-handler`.
+/// Exports a function that builds a [`Router`] as the package's `wasi:http/incoming-handler`, or with the feature
+/// `wasip3` as its `wasi:http/handler`.
 ///
 /// Compiled natively it exports nothing, so that the same crate can be tested.
 ///
@@ -136,11 +137,37 @@ pub mod __private_init {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::host::serve;
+    #[cfg(not(feature = "wasip3"))]
     pub use wasip2;
+    #[cfg(feature = "wasip3")]
+    pub use wasip3;
+}
+
+/// Exports the handler of WASI 0.3.
+#[cfg(all(target_family = "wasm", feature = "wasip3"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export {
+    ($app:ident) => {
+        struct Package;
+
+        impl $crate::__private::wasip3::exports::http::handler::Guest for Package {
+            async fn handle(
+                request: $crate::__private::wasip3::http::types::Request,
+            ) -> Result<
+                $crate::__private::wasip3::http::types::Response,
+                $crate::__private::wasip3::http::types::ErrorCode,
+            > {
+                $crate::__private::serve($app, request).await
+            }
+        }
+
+        $crate::__private::wasip3::http::service::export!(Package);
+    };
 }
 
 /// Exports the handler.
-#[cfg(target_family = "wasm")]
+#[cfg(all(target_family = "wasm", not(feature = "wasip3")))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export {

@@ -85,6 +85,7 @@ mod release;
 mod reload;
 mod request_log;
 mod routing;
+mod sdk_worlds;
 mod services;
 mod serving;
 mod slots;

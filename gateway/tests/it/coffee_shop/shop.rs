@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use wasmgate_dapr::{AppId, Body, Dapr, Grants, Settings};
 
-use crate::harness::{Reply, TestGateway, example_packages, full, guest, until};
+use crate::harness::{Reply, TestGateway, example_packages, full, guest, packages_of_wasip3, until};
 
 /// The folder of component files that `wasmgate.toml` names.
 const COMPONENTS: &str = "deploy/base/components";
@@ -75,6 +75,12 @@ impl Shop {
             &kitchen.display().to_string(),
             &broken.display().to_string(),
         )
+    }
+
+    /// Every package is built for WASI 0.3.
+    pub(crate) fn of_wasip3(self) -> Self {
+        let [from, to] = [example_packages(), packages_of_wasip3()].map(|folder| format!("{}/", folder.display()));
+        self.with(&from, &to)
     }
 
     /// Opens the shop, with what it kept since it was open before. It needs its folder as long as it

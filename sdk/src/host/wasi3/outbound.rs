@@ -1,0 +1,122 @@
+//! Calls outward over `wasi:http/client`.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use wasip3::{
+    http::{
+        client,
+        types::{
+            ErrorCode, Method as WasiMethod, Request as WasiRequest, RequestOptions, Response as WasiResponse, Scheme,
+        },
+    },
+    wit_future,
+};
+
+use super::{
+    Source,
+    body::{beside, nothing, open},
+    failure::words,
+    fields::{fields, header_map},
+    serve::write,
+};
+use crate::{
+    Body, Method,
+    client::{Call, Error, Response, call::Timeouts},
+    fields::entries,
+    stream::{Payload, Production},
+};
+
+/// Sends a call and waits for the head of its answer.
+pub(crate) async fn send(call: Call) -> Result<Response, Error> {
+    let (request, mut upload) = request(call)?;
+    let sent = beside(&mut upload, client::send(request)).await;
+    let response = sent.map_err(failure)?;
+    let headers = header_map(response.get_headers().copy_all());
+    let status = response.get_status_code();
+    let (_, done) = wit_future::new(|| Ok(()));
+    let body = WasiResponse::consume_body(response, done);
+    let source = Source::new(Some(body)).with_upload(upload);
+    let status = StatusCode::from_u16(status).map_err(|_| Error::Other(format!("the answer's status is {status}")))?;
+    Ok(Response::new(status, headers, Body::new(source)))
+}
+
+/// The request, and the sending of its body, to go on while the answer is waited for and read.
+fn request(call: Call) -> Result<(WasiRequest, Option<Production>), Error> {
+    let fields = fields(&entries(&call.headers)).map_err(|error| Error::InvalidRequest(format!("{error:?}")))?;
+    let options = options(&call.timeouts);
+    let (request, upload) = match call.payload {
+        Payload::Full(bytes) if bytes.is_empty() => (WasiRequest::new(fields, None, nothing(), options).0, None),
+        payload => {
+            let (sink, end, contents, trailers) = open();
+            let (request, _) = WasiRequest::new(fields, Some(contents), trailers, options);
+            let upload: Production = Box::pin(write(payload, sink, end));
+            (request, Some(upload))
+        }
+    };
+    let scheme = if call.url.https {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    };
+    let set = request
+        .set_method(&method(&call.method))
+        .and_then(|()| request.set_scheme(Some(&scheme)))
+        .and_then(|()| request.set_authority(Some(&call.url.authority)))
+        .and_then(|()| request.set_path_with_query(Some(&call.url.target)));
+    set.map_err(|()| Error::InvalidRequest("the method or the URL is not HTTP".into()))?;
+    Ok((request, upload))
+}
+
+/// `None` when the host's own time-outs are to be used.
+fn options(timeouts: &Timeouts) -> Option<RequestOptions> {
+    if *timeouts == Timeouts::default() {
+        return None;
+    }
+    let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    let options = RequestOptions::new();
+    // A host that knows no time-outs refuses them; its own limits hold then.
+    let _ = options.set_connect_timeout(timeouts.connect.map(nanoseconds));
+    let _ = options.set_first_byte_timeout(timeouts.first_byte.map(nanoseconds));
+    let _ = options.set_between_bytes_timeout(timeouts.between_bytes.map(nanoseconds));
+    Some(options)
+}
+
+fn method(method: &Method) -> WasiMethod {
+    match method.as_str() {
+        "GET" => WasiMethod::Get,
+        "HEAD" => WasiMethod::Head,
+        "POST" => WasiMethod::Post,
+        "PUT" => WasiMethod::Put,
+        "DELETE" => WasiMethod::Delete,
+        "CONNECT" => WasiMethod::Connect,
+        "OPTIONS" => WasiMethod::Options,
+        "TRACE" => WasiMethod::Trace,
+        "PATCH" => WasiMethod::Patch,
+        other => WasiMethod::Other(other.to_owned()),
+    }
+}
+
+fn failure(code: ErrorCode) -> Error {
+    match code {
+        ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => Error::Denied,
+        ErrorCode::DnsTimeout
+        | ErrorCode::ConnectionTimeout
+        | ErrorCode::ConnectionReadTimeout
+        | ErrorCode::ConnectionWriteTimeout
+        | ErrorCode::HttpResponseTimeout => Error::Timeout,
+        ErrorCode::DnsError(_)
+        | ErrorCode::DestinationNotFound
+        | ErrorCode::DestinationUnavailable
+        | ErrorCode::DestinationIpUnroutable
+        | ErrorCode::ConnectionRefused
+        | ErrorCode::ConnectionLimitReached
+        | ErrorCode::TlsProtocolError
+        | ErrorCode::TlsCertificateError
+        | ErrorCode::TlsAlertReceived(_) => Error::Connect(words(&code)),
+        ErrorCode::HttpRequestMethodInvalid | ErrorCode::HttpRequestUriInvalid | ErrorCode::HttpRequestUriTooLong => {
+            Error::InvalidRequest(words(&code))
+        }
+        code => Error::Other(words(&code)),
+    }
+}
