@@ -8,6 +8,7 @@ pub mod path;
 mod private;
 mod problem;
 mod trace_context;
+mod yaml;
 
 pub use app_id::{AppId, AppIdError};
 pub use diagnostic::{Code, Diagnostic, Diagnostics, Place, Position};
@@ -16,3 +17,4 @@ pub use local::{is_loopback, is_ours, single};
 pub use private::{NotPrivate, check_private, create_private_dir, open_private};
 pub use problem::{NoMembers, Problem};
 pub use trace_context::{TRACEPARENT, TRACESTATE, TraceParent, ensure_traceparent, is_traceparent};
+pub use yaml::{MOST_BRACKETS, is_deep};

@@ -6,6 +6,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Output,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -535,6 +536,15 @@ fn no_secret_is_in_what_is_rendered() {
     let item = "[{name: httpsToken, value: hunter2}]";
     project.write("components/a.yaml", &COMPONENT.replace("[]", item));
     project.refused("--image shop", &["a.yaml", "httpsToken", "envRef"]);
+    for (unreadable, word) in [
+        ("[".repeat(100_000), "brackets"),
+        (format!("{item}]"), "a.yaml"),
+    ] {
+        project.write("components/a.yaml", &COMPONENT.replace("[]", &unreadable));
+        let start = Instant::now();
+        project.refused("--image shop", &["a.yaml", word]);
+        assert!(start.elapsed() < Duration::from_secs(10), "{word}");
+    }
     let store = COMPONENT
         .replace("state.sqlite", "secretstores.local.file")
         .replace("[]", "[{name: secretsFile, value: secrets.json}]");

@@ -7,11 +7,7 @@ use std::{
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_norway::Value;
-use wasmgate_common::{Code, Diagnostic, Place};
-
-/// The most brackets within each other: more than the reader behind the parser takes (128), and few enough that reading
-/// them takes no time. Those in texts and comments count too, which hardly ever stay open.
-const DEEPEST: usize = 1000;
+use wasmgate_common::{Code, Diagnostic, MOST_BRACKETS, Place, is_deep};
 
 /// One YAML document and where it stands.
 #[derive(Debug)]
@@ -138,7 +134,7 @@ pub(super) fn read_folder(folder: &Path) -> (Vec<Document>, Vec<Diagnostic>) {
             }
         };
         if is_deep(&text) {
-            let message = format!("more than {DEEPEST} brackets stand within each other");
+            let message = format!("more than {MOST_BRACKETS} brackets stand within each other");
             errors.push(file_error(
                 &file,
                 1,
@@ -173,20 +169,6 @@ pub(super) fn read_folder(folder: &Path) -> (Vec<Document>, Vec<Diagnostic>) {
         }
     }
     (documents, errors)
-}
-
-/// Returns whether brackets nest so deeply that reading them takes its time: the parser looks at all that are open for
-/// each one more.
-fn is_deep(text: &str) -> bool {
-    let mut depth = 0_usize;
-    text.bytes().any(|byte| {
-        match byte {
-            b'[' | b'{' => depth = depth.saturating_add(1),
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth > DEEPEST
-    })
 }
 
 /// A scalar as text; Dapr's metadata may hold any.

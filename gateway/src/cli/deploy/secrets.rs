@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize as _;
 use serde_norway::Value;
-use wasmgate_common::{Code, Diagnostic, Place};
+use wasmgate_common::{Code, Diagnostic, MOST_BRACKETS, Place, is_deep};
 
 /// The ends of names that say that their value is a secret, in lower case and without `_` and `-`.
 const SECRET: [&str; 6] = [
@@ -28,15 +28,30 @@ pub(super) fn is_secret(name: &str) -> bool {
 
 /// The mistakes of a component file that is to go into a ConfigMap.
 pub(super) fn of_component(file: &Path, text: &str) -> Vec<Diagnostic> {
-    let documents = serde_norway::Deserializer::from_str(text).enumerate();
-    let documents = documents.filter_map(|(at, document)| Some((at + 1, Value::deserialize(document).ok()?)));
-    let wrong = documents.flat_map(|(at, document)| {
-        let mistakes = of_document(&document).into_iter();
-        mistakes
-            .map(|(key, wrong)| wrong.at(Place::in_document(file.into(), at, key)))
-            .collect::<Vec<_>>()
-    });
-    wrong.collect()
+    if is_deep(text) {
+        let message = format!("more than {MOST_BRACKETS} brackets stand within each other");
+        let wrong = Diagnostic::new(Code::Syntax, message, "no resource needs that");
+        return vec![wrong.at(Place::in_file(file.into(), None, ""))];
+    }
+    let mut mistakes = Vec::new();
+    for (at, document) in serde_norway::Deserializer::from_str(text).enumerate() {
+        let wrong = match Value::deserialize(document) {
+            Ok(document) => of_document(&document),
+            // Nobody knows whether there is a secret in it.
+            Err(error) => {
+                let wrong = Diagnostic::new(Code::Syntax, error.to_string(), "correct the YAML there");
+                vec![(String::new(), wrong)]
+            }
+        };
+        let is_unreadable = wrong.iter().any(|(key, _)| key.is_empty());
+        let placed = |(key, wrong): (String, Diagnostic)| wrong.at(Place::in_document(file.into(), at + 1, key));
+        mistakes.extend(wrong.into_iter().map(placed));
+        if is_unreadable {
+            // What follows a syntax error cannot be trusted, and may have no end.
+            break;
+        }
+    }
+    mistakes
 }
 
 fn of_document(document: &Value) -> Vec<(String, Diagnostic)> {
