@@ -1,25 +1,88 @@
 //! The ticker, at whose ticks a running guest can be made to yield.
 
-use std::{thread, time::Duration};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 use wasmtime::Engine;
 
-/// A guest that spins holds its worker for at most two of these before the requests beside it are served; shorter
-/// ones cost wake-ups of an idle machine.
+/// A guest that computes alone holds its worker for at most two of these before the requests beside it are served;
+/// shorter ones cost wake-ups of an idle machine.
 const TICK: Duration = Duration::from_millis(10);
+
+/// The same while guests compute for long: what others wait for one's turn is then little more than what a request
+/// takes on a busy machine, and a turn is still a hundred times what it costs to let others go first.
+const SHORT_TICK: Duration = Duration::from_millis(1);
+
+/// How long ticks stay short after a guest has let others go first: those who come and go all the time do not make
+/// them long in between.
+const SHORT_FOR: Duration = Duration::from_secs(1);
+
+/// How often a guest had to let others go first, in whatever engine: all of them share the workers.
+static SHARED: AtomicUsize = AtomicUsize::new(0);
+
+/// Notes that a guest computes for so long that it has to let others go first: ticks are short from the next one on.
+pub(crate) fn share_workers() {
+    SHARED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How often that was noted.
+pub(crate) fn shared() -> usize {
+    SHARED.load(Ordering::Relaxed)
+}
 
 /// Advances the engine's epoch until the engine is gone.
 pub(super) fn start(engine: &Engine) {
     let weak = engine.weak();
     let ticker = thread::Builder::new().name("epoch".to_owned());
     let started = ticker.spawn(move || {
+        let mut pace = Pace::default();
         while let Some(engine) = weak.upgrade() {
             engine.increment_epoch();
             drop(engine);
-            thread::sleep(TICK);
+            thread::sleep(pace.next(shared(), Instant::now()));
         }
     });
     if let Err(error) = started {
         tracing::error!(%error, "no thread for the epoch: a guest that spins will hold its worker");
+    }
+}
+
+/// How long ticks are.
+#[derive(Debug, Default)]
+struct Pace {
+    shared: usize,
+    short_until: Option<Instant>,
+}
+
+impl Pace {
+    /// The time until the next tick, when guests have had to let others go first so often.
+    fn next(&mut self, shared: usize, now: Instant) -> Duration {
+        if shared != self.shared {
+            self.shared = shared;
+            self.short_until = Some(now + SHORT_FOR);
+        }
+        if self.short_until.is_some_and(|until| now < until) {
+            return SHORT_TICK;
+        }
+        self.short_until = None;
+        TICK
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_short_while_guests_let_others_go_first_and_a_while_after() {
+        let (mut pace, start) = (Pace::default(), Instant::now());
+        assert_eq!(pace.next(0, start), TICK);
+        assert_eq!(pace.next(1, start), SHORT_TICK);
+        assert_eq!(pace.next(1, start + SHORT_FOR / 2), SHORT_TICK);
+        assert_eq!(pace.next(1, start + SHORT_FOR), TICK);
+        assert_eq!(pace.next(2, start + SHORT_FOR), SHORT_TICK);
     }
 }

@@ -19,6 +19,7 @@ use super::{
     loaded::{Handler, Loaded},
     pace::Pace,
     proxy,
+    remains::Running,
     request_body::{Progress, RequestBody},
     response_body::{GuestBody, GuestTask, RouteTimer},
     script::{BadOutput, ZeroByte},
@@ -85,18 +86,14 @@ where
     let guest = Guest {
         account,
         loaded,
+        permit,
         egress,
         next,
         request_id,
         progress: progress.clone(),
         stream: stream.clone(),
     };
-    let mut task = GuestTask::new(tokio::spawn(async move {
-        let ended = guest.drive(request, answer).await;
-        // The slot is free only when the instance and its memory are gone, which they are by now.
-        drop(permit);
-        ended
-    }));
+    let mut task = GuestTask::new(tokio::spawn(guest.drive(request, answer)));
     let answered = answered(head, &mut task, &progress, &label);
     let response = match limits.first_byte {
         None => answered.await,
@@ -112,7 +109,7 @@ where
     answer::check(&head).map_err(|error| label.failed(Failure::GuestBadResponse, &error))?;
     let status = head.status;
     let pace = limits.idle.zip(stream);
-    let pace = pace.map(|(limit, stream)| Box::new(Pace::begin(limit, stream, progress)));
+    let pace = pace.map(|(limit, stream)| Box::new(Pace::begin(limit, stream, progress.clone())));
     if content::is_forbidden(&method, status) {
         let mut unread = Unread::new(body, task);
         let length = poll_fn(|cx| Poll::Ready(unread.skip(cx))).await?;
@@ -126,6 +123,10 @@ where
         None => Poll::Ready(Err(Failure::GuestNoResponse)),
     });
     let body = body.await?;
+    // Nothing has gone out yet.
+    if let Some(refusal) = progress.refusal() {
+        return Err(refusal);
+    }
     if body.is_end_stream() && announces_content(&head.headers) {
         return Err(label.failed(
             Failure::GuestBadResponse,
@@ -143,8 +144,8 @@ async fn answered(
     label: &Label,
 ) -> Result<Response<WasiBody>, Failure> {
     let answered = head.await;
-    if progress.is_too_large() {
-        return Err(Failure::BodyTooLarge);
+    if let Some(refusal) = progress.refusal() {
+        return Err(refusal);
     }
     match answered {
         Ok(Ok(response)) => Ok(response),
@@ -180,6 +181,7 @@ fn announces_content(headers: &HeaderMap) -> bool {
 struct Guest {
     account: Arc<Account>,
     loaded: Arc<Loaded>,
+    permit: Permit,
     egress: Egress,
     next: Option<Arc<dyn NextHandler>>,
     request_id: RequestId,
@@ -197,6 +199,7 @@ impl Guest {
         let Self {
             account,
             loaded,
+            permit,
             egress,
             next,
             request_id,
@@ -214,16 +217,17 @@ impl Guest {
             Answer::new(&request),
             loaded.globals,
         );
-        let mut store = store::make(loaded.handler.engine(), state);
+        let mut running = Running::new(store::make(loaded.handler.engine(), state), permit);
+        let store = &mut running.store;
         let work = async {
-            store::queue_up(&mut store).await;
+            store::queue_up(store).await;
             let images = loaded.images.as_ref();
             match &loaded.handler {
-                Handler::Proxy(proxy) => proxy::handle(&mut store, &account, (proxy, images), request, answer).await,
+                Handler::Proxy(proxy) => proxy::handle(store, &account, (proxy, images), request, answer).await,
                 // Apart, so that the others' task does not have to be as large.
                 Handler::Service(service) => {
                     Box::pin(service::handle(
-                        &mut store,
+                        store,
                         &account,
                         (service, images),
                         next,
@@ -234,7 +238,7 @@ impl Guest {
                 }
                 Handler::Command(command) => {
                     Box::pin(command::handle(
-                        &mut store,
+                        store,
                         &account,
                         (command, images),
                         request,
@@ -244,7 +248,7 @@ impl Guest {
                 }
                 Handler::CommandOf03(command) => {
                     Box::pin(command::handle_of_03(
-                        &mut store,
+                        store,
                         &account,
                         (command, images),
                         request,

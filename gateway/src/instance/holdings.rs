@@ -1,6 +1,6 @@
 //! The size of what the host holds in one instance's table of resources.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi_http::{
@@ -31,46 +31,72 @@ const RESPONSE_BYTES: usize = 32 << 10;
 /// One field besides its name and value: its places in the map.
 const FIELD_BYTES: usize = 128;
 
-/// Returns the bytes that all resources in a table hold.
-pub(super) fn bytes(table: &mut ResourceTable) -> usize {
-    let all = table.iter_mut().map(|resource| size(resource));
-    all.fold(0, usize::saturating_add)
+/// Returns the number of all resources in a table, and the bytes that they hold.
+pub(super) fn all(table: &mut ResourceTable) -> (usize, usize) {
+    let sizes = table.iter_mut().map(|resource| size(resource));
+    sizes.fold((0, 0_usize), |(count, bytes), size| {
+        (count + 1, bytes.saturating_add(size))
+    })
 }
 
 fn size(resource: &(dyn Any + Send)) -> usize {
-    let more = if let Some(map) = resource.downcast_ref::<FieldMap>() {
-        fields(map)
-    } else if let Some(request) = resource.downcast_ref::<HostOutgoingRequest>() {
-        let texts = [&request.path_with_query, &request.authority];
-        let texts = texts.into_iter().flatten().map(String::len);
-        fields(&request.headers) + texts.sum::<usize>() + BODY_BYTES
-    } else if let Some(response) = resource.downcast_ref::<HostOutgoingResponse>() {
-        fields(&response.headers) + BODY_BYTES
-    } else if let Some(response) = resource.downcast_ref::<HostIncomingResponse>() {
-        fields(&response.headers) + RESPONSE_BYTES
-    } else if let Some(call) = resource.downcast_ref::<HostFutureIncomingResponse>() {
-        match call {
-            HostFutureIncomingResponse::Pending(_) => CALL_BYTES,
-            HostFutureIncomingResponse::Ready(Ok(_)) => RESPONSE_BYTES,
-            HostFutureIncomingResponse::Ready(Err(_)) | HostFutureIncomingResponse::Consumed => 0,
-        }
-    } else if let Some(request) = resource.downcast_ref::<p3::Request>() {
-        let path = request.path_with_query.as_ref();
-        let authority = request.authority.as_ref();
-        let texts = [
-            path.map(|path| path.as_str()),
-            authority.map(|authority| authority.as_str()),
-        ];
-        let texts = texts.into_iter().flatten().map(str::len);
-        fields(&request.headers) + texts.sum::<usize>() + BODY_BYTES
-    } else if let Some(response) = resource.downcast_ref::<p3::Response>() {
-        fields(&response.headers) + RESPONSE_BYTES
-    } else if resource.is::<HostOutgoingBody>() {
-        BODY_BYTES
-    } else {
-        0
+    let of = Of {
+        // Asked once, as tables may have tens of thousands of them, nearly all of other types.
+        id: resource.type_id(),
+        resource,
     };
-    RESOURCE_BYTES + more
+    let more = None
+        .or_else(|| of.measured(fields))
+        .or_else(|| of.measured(|_: &HostOutgoingBody| BODY_BYTES))
+        .or_else(|| of.measured(|response: &HostOutgoingResponse| fields(&response.headers) + BODY_BYTES))
+        .or_else(|| of.measured(request))
+        .or_else(|| of.measured(|response: &HostIncomingResponse| fields(&response.headers) + RESPONSE_BYTES))
+        .or_else(|| of.measured(call))
+        .or_else(|| of.measured(new_request))
+        .or_else(|| of.measured(|response: &p3::Response| fields(&response.headers) + RESPONSE_BYTES));
+    RESOURCE_BYTES + more.unwrap_or_default()
+}
+
+/// A resource of some type.
+struct Of<'a> {
+    id: TypeId,
+    resource: &'a (dyn Any + Send),
+}
+
+impl Of<'_> {
+    /// What it holds beyond any resource, if it is one of these.
+    fn measured<T: 'static>(&self, size: impl FnOnce(&T) -> usize) -> Option<usize> {
+        if self.id != TypeId::of::<T>() {
+            return None;
+        }
+        self.resource.downcast_ref().map(size)
+    }
+}
+
+fn request(request: &HostOutgoingRequest) -> usize {
+    let texts = [&request.path_with_query, &request.authority];
+    let texts = texts.into_iter().flatten().map(String::len);
+    fields(&request.headers) + texts.sum::<usize>() + BODY_BYTES
+}
+
+fn call(call: &HostFutureIncomingResponse) -> usize {
+    match call {
+        HostFutureIncomingResponse::Pending(_) => CALL_BYTES,
+        HostFutureIncomingResponse::Ready(Ok(_)) => RESPONSE_BYTES,
+        HostFutureIncomingResponse::Ready(Err(_)) | HostFutureIncomingResponse::Consumed => 0,
+    }
+}
+
+/// A request of WASI 0.3.
+fn new_request(request: &p3::Request) -> usize {
+    let path = request.path_with_query.as_ref();
+    let authority = request.authority.as_ref();
+    let texts = [
+        path.map(|path| path.as_str()),
+        authority.map(|authority| authority.as_str()),
+    ];
+    let texts = texts.into_iter().flatten().map(str::len);
+    fields(&request.headers) + texts.sum::<usize>() + BODY_BYTES
 }
 
 fn fields(map: &FieldMap) -> usize {

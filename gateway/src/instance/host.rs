@@ -17,6 +17,7 @@ use super::{
     memory::Memory,
     output::{GuestOutput, LogLevel, Stream},
     script::Script,
+    turns,
 };
 use crate::{
     account::{Account, Kept, with_files},
@@ -162,9 +163,12 @@ impl HostState {
 
     /// Returns a number that is the package's alone as long as it is there.
     pub(super) fn package(&self) -> usize {
-        Arc::as_ptr(&self.account).addr()
+        turns::package(&self.account)
     }
 }
+
+/// The most random bytes of one call: its worker makes them in a few milliseconds, and nobody else has a turn meanwhile.
+const RANDOM_BYTES: u64 = 4 << 20;
 
 /// The WASI context of one guest. What is closed is closed by not being named: there are no arguments, no files but
 /// the package's `files`, and no addresses to reach.
@@ -187,7 +191,8 @@ fn context(
         .stdout(output(Stream::Stdout))
         .stderr(output(Stream::Stderr))
         .allow_tcp(false)
-        .allow_udp(false);
+        .allow_udp(false)
+        .max_random_size(RANDOM_BYTES);
     if let Some(script) = script {
         script.furnish(account, &mut wasi);
     }

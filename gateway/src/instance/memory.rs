@@ -14,6 +14,10 @@ use crate::{account::Kept, machine_memory::PackageMemory};
 /// The cost of a table element to the host, in bytes: a pointer.
 const TABLE_ELEMENT_BYTES: usize = 8;
 
+/// The elements to which a table may grow, in a call that nobody else has a turn in: larger than any program's, and
+/// moved in a millisecond or two. One may begin larger.
+const MOST_GROWN_ELEMENTS: usize = 1_000_000;
+
 /// The bytes that the host holds for any instance and does not count: the request, its answer and a few calls of its
 /// own, so that a guest which uses its memory up to the limit can still answer.
 const UNCOUNTED: usize = 256 << 10;
@@ -23,7 +27,16 @@ const UNCOUNTED: usize = 256 << 10;
 const MOST_OF_A_CALL: usize = holdings::FIELDS_BYTES + holdings::RESOURCE_BYTES;
 
 /// The most resources of one instance: the time to look through them stays below a millisecond or two.
-const MOST_RESOURCES: usize = 100_000;
+pub(super) const MOST_RESOURCES: u32 = 100_000;
+
+/// So many are dropped at once: they take no longer than a turn.
+const FEW: usize = 1_000;
+
+/// So many bytes of them are dropped at once, which may be a hundred thousand values of fields.
+const FEW_BYTES: usize = 4 << 20;
+
+/// The calls of the host that leave few, whatever they were; nearly all requests have no more.
+const FEW_CALLS: usize = 32;
 
 /// Memory that an instance has without reserving it, in bytes: what most need, of which they touch a part.
 const UNRESERVED: usize = 2 << 20;
@@ -74,7 +87,7 @@ impl Memory {
     pub(super) fn new(limit: u64, globals: u64, of_package: Arc<PackageMemory>) -> Self {
         let number = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MOST_RESOURCES);
+        table.set_max_capacity(MOST_RESOURCES as usize);
         Self {
             table,
             kept: None,
@@ -125,6 +138,17 @@ impl Memory {
         }
     }
 
+    /// Takes the resources out if they are too much to be dropped at once. Costs no look at them where a guest has made
+    /// few calls.
+    pub(super) fn take_many(&mut self) -> Option<ResourceTable> {
+        if self.held == 0 && self.unseen <= FEW_CALLS * MOST_OF_A_CALL {
+            return None;
+        }
+        let (resources, bytes) = holdings::all(&mut self.table);
+        let is_much = resources > FEW || bytes > FEW_BYTES;
+        is_much.then(|| std::mem::take(&mut self.table))
+    }
+
     /// Notes what the calls to come may leave before the table is looked at.
     fn plan(&mut self) {
         let all = self.limit.saturating_add(UNCOUNTED);
@@ -154,9 +178,8 @@ impl Memory {
             return;
         }
         let concurrent = self.concurrent.saturating_mul(holdings::RESOURCE_BYTES);
-        self.held = holdings::bytes(&mut self.table)
-            .saturating_add(concurrent)
-            .saturating_sub(UNCOUNTED);
+        let (_, bytes) = holdings::all(&mut self.table);
+        self.held = bytes.saturating_add(concurrent).saturating_sub(UNCOUNTED);
         self.unseen = 0;
         self.plan();
         self.tell_others();
@@ -230,6 +253,9 @@ impl ResourceLimiter for Memory {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
+        if current > 0 && desired > MOST_GROWN_ELEMENTS {
+            return Ok(false);
+        }
         let bytes = |elements: usize| elements.saturating_mul(TABLE_ELEMENT_BYTES);
         Ok(self.grow(bytes(current), bytes(desired)))
     }
@@ -237,6 +263,11 @@ impl ResourceLimiter for Memory {
 
 #[cfg(test)]
 mod tests {
+    use wasmtime_wasi_http::{
+        FieldMap,
+        p2::{bindings::http::types::Method, types::HostOutgoingRequest},
+    };
+
     use super::*;
     use crate::machine_memory::MachineMemory;
 
@@ -299,6 +330,52 @@ mod tests {
             memory.table.delete(one).unwrap();
         }
         assert!(memory.exceeded().is_none() && memory.memory_growing(0, 2 << 20, None).unwrap());
+    }
+
+    #[test]
+    fn a_table_begins_with_any_size_and_grows_to_a_million() {
+        let mut memory = limited(1 << 30, 0);
+        assert!(memory.table_growing(0, 2_000_000, None).unwrap());
+        assert!(memory.table_growing(1, MOST_GROWN_ELEMENTS, None).unwrap());
+        assert!(
+            !memory
+                .table_growing(1, MOST_GROWN_ELEMENTS + 1, None)
+                .unwrap()
+        );
+        assert!(!memory.refused());
+    }
+
+    #[test]
+    fn many_resources_and_large_ones_are_taken_out_and_others_are_not() {
+        let filled = |calls: usize, kept: usize| {
+            let mut memory = limited(1 << 30, 0);
+            for call in 0..calls {
+                memory.called();
+                let one = memory.table.push(0_u8).unwrap();
+                if call >= kept {
+                    memory.table.delete(one).unwrap();
+                }
+            }
+            memory
+        };
+        assert!(filled(FEW_CALLS, 1).take_many().is_none());
+        assert!(filled(2 * FEW, FEW).take_many().is_none());
+        let many = filled(2 * FEW, FEW + 1).take_many();
+        assert_eq!(many.unwrap().iter_mut().count(), FEW + 1);
+
+        let mut large = filled(2 * FEW_CALLS, 0);
+        for _ in 0..=FEW_BYTES / holdings::FIELDS_BYTES {
+            let request = HostOutgoingRequest {
+                method: Method::Get,
+                scheme: None,
+                authority: None,
+                path_with_query: Some("x".repeat(holdings::FIELDS_BYTES)),
+                headers: FieldMap::default(),
+                body: None,
+            };
+            large.table.push(request).unwrap();
+        }
+        assert!(large.take_many().is_some());
     }
 
     #[test]

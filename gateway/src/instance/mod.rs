@@ -15,6 +15,7 @@ mod host;
 mod kept_stream;
 mod label;
 mod loaded;
+mod long_lists;
 mod memory;
 mod next;
 mod open_files;
@@ -22,6 +23,7 @@ mod outgoing_response;
 mod output;
 mod pace;
 mod proxy;
+mod remains;
 mod request_body;
 mod response_body;
 mod script;
@@ -49,7 +51,9 @@ use crate::engine::World;
 /// When the linker does not take it.
 pub(crate) fn link(linker: &mut Linker<HostState>, world: World) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    let linked = outgoing_response::link(linker).and_then(|()| open_files::link(linker, world));
+    let linked = outgoing_response::link(linker)
+        .and_then(|()| open_files::link(linker, world))
+        .and_then(|()| long_lists::link(linker, world));
     linker.allow_shadowing(false);
     linked?;
     if world.is_concurrent() {

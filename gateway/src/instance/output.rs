@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::{
     cli::{IsTerminal, StdoutStream},
-    p2::{OutputStream, Pollable, StreamResult},
+    p2::{OutputStream, Pollable, StreamError, StreamResult},
 };
 
 use super::budget::{RequestBudget, in_log};
@@ -213,6 +213,11 @@ impl Pollable for GuestOutput {
 
 impl OutputStream for GuestOutput {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.len() > MAX_WRITE_BYTES {
+            return Err(StreamError::trap(
+                "more was written than check-write allowed",
+            ));
+        }
         self.0.lock().write(&bytes);
         Ok(())
     }

@@ -14,7 +14,7 @@ use bytes::{Buf as _, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use wasmtime_wasi_http::Error;
 
-use crate::request_headers::clean_trailers;
+use crate::{error::Failure, request_headers::clean_trailers};
 
 /// The progress of a request's body.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,7 @@ const UNREAD: u8 = 0;
 const AWAITED: u8 = 1;
 const ENDED: u8 = 2;
 const TOO_LARGE: u8 = 3;
+const BROKEN: u8 = 4;
 
 impl Progress {
     /// Returns whether the guest was waiting for the client when last seen.
@@ -31,9 +32,14 @@ impl Progress {
         self.0.load(Ordering::Relaxed) == AWAITED
     }
 
-    /// Returns whether the client sent more than the package takes.
-    pub(super) fn is_too_large(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == TOO_LARGE
+    /// Why the request is not to be answered by the guest: the client sent more than the package takes, or what is no
+    /// body, whatever the guest made of that.
+    pub(super) fn refusal(&self) -> Option<Failure> {
+        match self.0.load(Ordering::Relaxed) {
+            TOO_LARGE => Some(Failure::BodyTooLarge),
+            BROKEN => Some(Failure::BadRequest),
+            _ => None,
+        }
     }
 
     fn set(&self, state: u8) {
@@ -86,7 +92,10 @@ where
                 self.progress.set(ENDED);
                 return Poll::Ready(None);
             }
-            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
+            Poll::Ready(Some(Err(error))) => {
+                self.progress.set(BROKEN);
+                return Poll::Ready(Some(Err(error.into())));
+            }
             Poll::Ready(Some(Ok(mut frame))) => {
                 frame.trailers_mut().map(clean_trailers);
                 frame

@@ -22,6 +22,8 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::{account::Account, engine};
+
 /// Rounds of the worker's queue that pass between two turns: what becomes due during a turn wakes a connection, which
 /// starts a guest in the first round and answers in the second. With one, a neighbour's request would wait for another
 /// whole turn between its arrival and its start.
@@ -42,10 +44,16 @@ const FIRST_TURNS: u32 = 8;
 /// After this long a package has one more of its [`FIRST_TURNS`].
 const FIRST_TURN_BACK: Duration = Duration::from_millis(125);
 
+/// A number that is the package's alone as long as its account is there.
+pub(super) fn package(account: &Arc<Account>) -> usize {
+    Arc::as_ptr(account).addr()
+}
+
 /// Waits for the next turn of a package's guest on this worker. A package is told apart by any number of its own; a
 /// guest that gives way for the first time has used up its first turn.
 pub(super) fn give_way(package: usize, is_first: bool) -> Turn {
     let here = HERE.with(Arc::clone);
+    engine::share_workers();
     if is_first {
         here.used_up(package, Instant::now());
     }
@@ -309,6 +317,13 @@ mod tests {
             between.take(10).all(|others| !others.is_empty()),
             "{turns:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn whoever_lets_others_go_first_makes_turns_short() {
+        let before = engine::shared();
+        give_way(1, false).await;
+        assert_ne!(engine::shared(), before);
     }
 
     #[test]

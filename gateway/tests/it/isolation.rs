@@ -82,6 +82,38 @@ fn check(n: u64, reply: &Reply) {
 }
 
 #[tokio::test]
+async fn what_one_call_of_a_guest_asks_for_takes_a_moment_or_ends_it() {
+    let gateway = TestGateway::builder()
+        .server("workers = 1")
+        .guest_with("torments", "limits = { timeout = \"1s\" }")
+        .guest("hello")
+        .start();
+    // One as much as it may, without end where it is repeated, and one more.
+    for (most, status, more) in [
+        ("poll-wide&n=10000", 504, "poll-wide&n=10001"),
+        ("much-random&n=4194304", 200, "much-random&n=4194305"),
+        (
+            "too-much-output&n=1048576",
+            200,
+            "too-much-output&n=1048577",
+        ),
+        (
+            "insecure-random&n=4194304",
+            200,
+            "insecure-random&n=4194305",
+        ),
+    ] {
+        let reply = gateway.get(&format!("/torments?do={most}")).await;
+        assert_eq!(reply.status, status, "{most}: {}", reply.text());
+        let reply = gateway.get(&format!("/torments?do={more}")).await;
+        reply.assert_error(502, "guest-trap");
+        assert_eq!(gateway.get("/hello").await.text(), "Hello from a package\n");
+    }
+    let log = gateway.log();
+    assert!(log.contains("it polls 10001 things at once"), "{log}");
+}
+
+#[tokio::test]
 async fn clients_that_leave_guests_that_spin_take_no_worker_by_new_ones() {
     /// How long a client stays: about as long as a guest may compute before it lets others go first.
     const STAYS: Duration = Duration::from_millis(20);

@@ -39,11 +39,33 @@ fn handle(request: IncomingRequest, out: ResponseOutparam) {
             let all: Vec<_> = timers.iter().chain([&now]).collect();
             repeat(u64::MAX, || poll::poll(&all));
         }
+        "poll-wide" => {
+            let now = monotonic_clock::subscribe_duration(0);
+            let all = vec![&now; n as usize];
+            repeat(u64::MAX, || poll::poll(&all));
+        }
+        "long-list" => {
+            let all = vec![("x".to_owned(), b"y".to_vec()); n as usize];
+            repeat(u64::MAX, || Fields::from_list(&all));
+        }
+        "many-values" => {
+            let (fields, all) = (Fields::new(), vec![b"y".to_vec(); n as usize]);
+            repeat(u64::MAX, || fields.set("x", &all));
+        }
+        "fill" => {
+            let mut all = vec![0_u8; n as usize];
+            let mut byte = 0_u8;
+            repeat(u64::MAX, || {
+                byte = byte.wrapping_add(1);
+                black_box(&mut all).fill(byte);
+            });
+        }
         "wake-often" => repeat(u64::MAX, || {
             monotonic_clock::subscribe_duration(1000).block();
         }),
         "ask-the-clock" => repeat(u64::MAX, wall_clock::now),
         "random" => repeat(n, || random::get_random_bytes(1 << 20)),
+        "most-random" => repeat(n, || random::get_random_bytes(4 << 20)),
         "much-random" => drop(random::get_random_bytes(n)),
         "insecure-random" => drop(insecure::get_insecure_random_bytes(n)),
         "environment" => repeat(u64::MAX, environment::get_environment),
@@ -62,6 +84,10 @@ fn handle(request: IncomingRequest, out: ResponseOutparam) {
         "no-newline" => print(&b"x".repeat(1 << 20), n),
         "control-characters" => print(&b"\x1b[2J\r\x00\xff\n".repeat(1 << 14), n),
         "one-byte-writes" => print(b"x", n),
+        "too-much-output" => {
+            let output = wasip2::cli::stdout::get_stdout();
+            let _ = output.write(&vec![b'\n'; n as usize]);
+        }
         "drip" => {
             let mut answer = Answer::start(out, 200, &[]);
             repeat(n, || {

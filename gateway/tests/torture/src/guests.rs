@@ -58,6 +58,7 @@ pub fn setup(programs: &Programs, pace: Pace) -> Setup {
     }
     setup.guest("calls-dapr", "calls_dapr", ALL_GRANTS);
     setup.guest("torments", "torments", ALL_GRANTS);
+    setup.guest("p3-torments", "p3_torments", "");
     let itself = "outbound = [\"http://127.0.0.1:PORT\"]";
     setup.guest("calls-out", "calls_out", itself);
     setup.guest("calls-many", "calls_many", itself);
@@ -89,6 +90,7 @@ pub fn all() -> Vec<Case> {
     all.extend(floods());
     all.extend(callers());
     all.extend(blocks());
+    all.extend(services());
     all
 }
 
@@ -159,7 +161,12 @@ fn hogs() -> Vec<Case> {
         get("unsent-responses", "holds 50,000 responses", 8, "torments?do=responses&n=50000").height(512 << 20),
         get("unsent-bodies", "holds 10,000 bodies it has written to", 4, "torments?do=bodies&n=10000").height(512 << 20),
         get("timers", "holds 50,000 timers", 8, "torments?do=timers&n=50000").height(512 << 20),
-        get("polls", "polls 10,000 timers without end", 4, "torments?do=poll-many&n=10000").gets(&["504"]),
+        get("polls", "polls 9,000 timers without end", 4, "torments?do=poll-many&n=9000").gets(&["504"]),
+        get("polls-wide", "polls one timer 100,000 times at once", 4, "torments?do=poll-wide&n=100000").gets(&["502", "504"]),
+        get("long-list", "makes fields of lists of 100,000", 4, "torments?do=long-list&n=100000").gets(&["502", "504"]),
+        get("many-values", "gives a field 100,000 values", 4, "torments?do=many-values&n=100000").gets(&["502", "504"]),
+        get("fills", "fills 24 MB again and again", 4, "torments?do=fill&n=24000000").gets(&["504"]),
+        get("most-random", "takes 4 MB of random bytes a thousand times", 4, "torments?do=most-random&n=1000").gets(&["200", "504"]),
         get("wakes-often", "wakes every microsecond", 8, "torments?do=wake-often&n=0").gets(&["504"]),
         get("clock", "asks for the time without end", 4, "torments?do=ask-the-clock&n=0").gets(&["504"]),
         get("random", "takes a megabyte of random bytes a thousand times", 4, "torments?do=random&n=1000")
@@ -193,6 +200,33 @@ fn floods() -> Vec<Case> {
         get("long-header", "answers with a field of 8 MB", 4, "torments?do=long-header&n=8000000").gets(&["200", "502"]),
         get("trailers", "ends with 10,000 trailers", 4, "torments?do=trailers&n=10000").gets(&["200", "502"]),
     ]
+}
+
+/// Those of WASI 0.3.
+#[rustfmt::skip]
+fn services() -> Vec<Case> {
+    let hoards = [
+        ("p3-streams", "makes streams without end", "hoard?what=streams"),
+        ("p3-futures", "makes futures without end", "hoard?what=futures"),
+        ("p3-fields", "makes fields without end", "hoard?what=fields"),
+        ("p3-timers", "waits for ever more often", "hoard?what=timers"),
+        ("p3-bodies", "makes responses without end", "hoard?what=bodies"),
+    ];
+    let hoards = hoards.map(|(name, does, what)| get(name, does, 4, &format!("p3-torments/{what}")).gets(&["502", "504"]));
+    let mut all = vec![
+        get("p3-spins", "spins", 4, "p3-torments/spin").gets(&["504"]),
+        get("p3-yields", "gives way without end", 4, "p3-torments/yield").gets(&["504"]),
+        get("p3-never", "has a task that never ends", 100, "p3-torments/never").gets(&["504"]),
+        get("p3-recurses", "uses up its stack", 8, "p3-torments/recurse").gets(&["502"]),
+        get("p3-allocates", "takes memory without end", 4, "p3-torments/allocate").gets(&["502", "504"]),
+        get("p3-traps-after", "traps in the middle of its answer", 8, "p3-torments/traps-after").gets(&["200 cut", "502"]),
+        get("p3-spins-after", "spins in the middle of its answer", 4, "p3-torments/spins-after").gets(&["200 cut", "504"]),
+        get("p3-leaves-open", "ends without the end of its answer", 8, "p3-torments/leaves-open").gets(&["200 cut", "502"]),
+        get("p3-works-on", "answers and spins", 4, "p3-torments/works-on").gets(&["200", "503"]),
+        get("p3-writes", "writes without end", 4, "p3-torments/writes-without-end").gets(&["200 cut", "200 unfinished", "504"]),
+    ];
+    all.extend(hoards);
+    all
 }
 
 /// Those that call others.

@@ -158,6 +158,14 @@ pub fn all() -> Result<Vec<Shape>> {
     let locals = format!("(func {} )", "(local i64)".repeat(40_000));
     let types = (0..20_000).map(|n| format!("(type (func (param i32) (result i{})))", 32 << (n % 2))).collect::<String>();
     let instances = "(core module $m) ".to_owned() + &"(core instance (instantiate $m))".repeat(2000);
+    let each = |count: usize, text: &dyn Fn(usize) -> String| (1..=count).map(text).collect::<String>();
+    let towers = |of: &dyn Fn(usize) -> String| format!("(type $t0 u64) {}", each(60, of));
+    let tuples = towers(&|n| format!("(type $t{n} (tuple $t{0} $t{0}))", n - 1));
+    let lists = towers(&|n| format!("(type $t{n} (list $t{}))", n - 1));
+    let exports = each(20_000, &|n| format!("(export \"of-a-long-name-that-is-number-n{n}\" (type $t0))"));
+    let imports = each(20_000, &|n| format!("(import \"number-n{n}\" (func))"));
+    let aliases = "(core module $n (func (export \"f\"))) (core instance $n (instantiate $n))".to_owned()
+        + &"(alias core export $n \"f\" (core func))".repeat(50_000);
     let whole = wat::parse_str(served("", "", ""))?;
     let cut = whole.get(..whole.len() / 2).unwrap_or_default().to_vec();
     let mut all = vec![
@@ -179,6 +187,11 @@ pub fn all() -> Result<Vec<Shape>> {
         ("branches", "a jump to 20,000 places", served("", &branches, "")),
         ("locals", "a function of 40,000 locals", served("", &locals, "")),
         ("types", "20,000 types", served("", &types, "")),
+        ("tuples", "a type of 2^60 numbers", served(&tuples, "", "")),
+        ("lists", "lists within each other, 60 deep", served(&lists, "", "")),
+        ("exports", "20,000 exports", served(&format!("(type $t0 u64) {exports}"), "", "")),
+        ("imports", "20,000 imports", served(&imports, "", "")),
+        ("aliases", "a function by 50,000 names", served(&aliases, "", "")),
     ].into_iter().chain(at_work()) {
         all.push((name, does, wat::parse_str(text).context(name)?));
     }

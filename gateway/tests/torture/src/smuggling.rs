@@ -170,9 +170,9 @@ const BOTH: [(&str, &str); 3] = [
     ),
 ];
 
-/// Chunks that are none (RFC 9112, 7.1).
+/// Chunks of which the first is none (RFC 9112, 7.1).
 #[rustfmt::skip]
-const CHUNKS: [(&str, &str); 15] = [
+const CHUNKS: [(&str, &str); 12] = [
     ("minus-chunk", "-1\r\n\r\n"),
     ("plus-chunk", "+5\r\nabcde\r\n0\r\n\r\n"),
     ("prefixed-chunk", "0x5\r\nabcde\r\n0\r\n\r\n"),
@@ -180,14 +180,21 @@ const CHUNKS: [(&str, &str); 15] = [
     ("empty-chunk-size", "\r\nabcde\r\n0\r\n\r\n"),
     ("word-chunk", "five\r\nabcde\r\n0\r\n\r\n"),
     ("overflowing-chunk", "10000000000000005\r\nabcde\r\n0\r\n\r\n"),
-    ("long-chunk", "5\r\nabcdefg\r\n0\r\n\r\n"),
-    ("short-chunk", "5\r\nabc\r\n0\r\n\r\n"),
     ("bare-line-feed-chunk", "5\nabcde\r\n0\r\n\r\n"),
-    ("bare-line-feed-after", "5\r\nabcde\n0\r\n\r\n"),
     ("bare-return-chunk", "5\rabcde\r\n0\r\n\r\n"),
     ("underscore-chunk", "1_0\r\nabcdefghabcdefgh\r\n0\r\n\r\n"),
     ("extension-line-feed", "5;a\nb\r\nabcde\r\n0\r\n\r\n"),
     ("extension-return", "5;a\rb\r\nabcde\r\n0\r\n\r\n"),
+];
+
+/// Chunks that are none behind others, or an end that is none.
+#[rustfmt::skip]
+const LATER: [(&str, &str); 5] = [
+    ("long-chunk", "5\r\nabcdefg\r\n0\r\n\r\n"),
+    ("short-chunk", "5\r\nabc\r\n0\r\n\r\n"),
+    ("bare-line-feed-after", "5\r\nabcde\n0\r\n\r\n"),
+    ("quoted-line", "3;a=\"\r\n\"\r\nabc\r\n0\r\n\r\n"),
+    ("trailer-without-colon", "5\r\nabcde\r\n0\r\nno trailer\r\n\r\n"),
 ];
 
 /// Heads of two meanings (RFC 9112, 2 and 3).
@@ -228,17 +235,24 @@ pub fn corpus() -> Vec<Smuggled> {
     };
     let framings = FRAMINGS.iter().map(|case| framed(case, refused));
     let both = BOTH.iter().map(|case| framed(case, Expected::Ended));
-    let chunks = CHUNKS.iter().map(|(name, chunks)| {
+    let chunked = |(name, chunks): &(&'static str, &str), expected| {
         let head = "POST /echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
-        (*name, format!("{head}{chunks}{HIDDEN}"), Expected::Ended)
-    });
+        (*name, format!("{head}{chunks}{HIDDEN}"), expected)
+    };
+    let chunks = CHUNKS.iter().map(|case| chunked(case, refused));
+    let later = LATER.iter().map(|case| chunked(case, Expected::Ended));
     let heads = HEADS
         .iter()
         .map(|(name, head)| (*name, format!("{head}{HIDDEN}"), refused));
     let plain = PLAIN
         .iter()
         .map(|(name, request)| (*name, format!("{request}{HIDDEN}"), Expected::Answers(2)));
-    let all = framings.chain(both).chain(chunks).chain(heads).chain(plain);
+    let all = framings
+        .chain(both)
+        .chain(chunks)
+        .chain(later)
+        .chain(heads)
+        .chain(plain);
     all.map(|(name, text, expected)| Smuggled {
         name,
         bytes: text.into_bytes(),

@@ -84,7 +84,8 @@ impl Setup {
             let lines = lines.replace("PORT", &port.to_string());
             let _ = write!(
                 text,
-                "[package.{name}]\nsource = '{source}'\n{lines}\n[[route]]\npath = \"/{name}\"\npackage = \"{name}\"\n"
+                "[package.{name}]\nsource = '{source}'\n{lines}\n[[route]]\npath = \"/{name}\"\npackage = \"{name}\"\n\
+                 [[route]]\npath = \"/{name}/{{*rest}}\"\npackage = \"{name}\"\n"
             );
         }
         text

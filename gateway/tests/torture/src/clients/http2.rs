@@ -43,6 +43,8 @@ pub(super) fn all() -> Vec<Case> {
         client("h2-unknown", "sends frames of no known type", 8, begun().repeat(100, frame(77, 0, 0, b"x").repeat(1000))),
         client("h2-empty-data", "sends empty DATA without end", 8,
             begun().send(post(1, upload)).repeat(100, frame(kind::DATA, 0, 1, &[]).repeat(1000))),
+        client("h2-crumbs", "sends a body by frames of a byte", 8,
+            begun().send(post(1, upload)).repeat(60, frame(kind::DATA, 0, 1, b"x").repeat(1000)).send(frame(kind::DATA, END_STREAM, 1, &[]))),
         client("h2-padding", "sends DATA of padding alone", 8,
             begun().send(post(1, upload)).repeat(200, frame(kind::DATA, 8, 1, &[[255].as_slice(), &[0; 255]].concat()))),
         client("h2-zero-window", "asks 100 times with no window", 20,

@@ -1,0 +1,108 @@
+//! Lists that a guest hands over: of what it polls, and of fields. They are read as far as something can come of them;
+//! a few million bytes of small items would hold a worker for tens of milliseconds, and nobody else has a turn in a
+//! call of the host.
+
+use wasmtime::{
+    AsContextMut as _, StoreContextMut,
+    component::{Lift, Linker, Resource, WasmList},
+};
+use wasmtime_wasi_http::{
+    FieldMap, WasiHttpView as _, p2::bindings::http::types::HostFields as Fields,
+    p3::bindings::http::types::HostFields as NewFields,
+};
+use wasmtime_wasi_io::{IoView as _, bindings::wasi::io::poll::Host as _, poll::DynPollable};
+
+use super::{holdings::FIELDS_BYTES, host::HostState};
+use crate::engine::World;
+
+/// The most things that a guest polls at once: ten times what programs for `select` may, and it takes a worker a few
+/// milliseconds.
+const MOST_POLLED: usize = 10_000;
+
+/// The bytes that the shortest field counts with, as wasmtime-wasi-http has it.
+const SHORTEST_VALUE: usize = size_of::<http::HeaderValue>();
+
+/// The most values that fit into a set of fields.
+const MOST_VALUES: usize = FIELDS_BYTES / SHORTEST_VALUE;
+
+/// A guest that polls more at once than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("it polls {0} things at once, and may {MOST_POLLED}")]
+struct TooMany(usize);
+
+/// The first items of a list: one more than fits, so that too many are told as what they are.
+fn some<T: Lift>(store: &mut StoreContextMut<'_, HostState>, list: &WasmList<T>) -> wasmtime::Result<Vec<T>> {
+    list.iter(store.as_context_mut())?
+        .take(MOST_VALUES + 1)
+        .collect()
+}
+
+/// Puts functions into a linker that has `wasi:io` and `wasi:http`.
+///
+/// # Errors
+/// When the linker does not take it.
+pub(super) fn link(linker: &mut Linker<HostState>, world: World) -> wasmtime::Result<()> {
+    let mut poll = linker.instance("wasi:io/poll@0.2.12")?;
+    poll.func_wrap_async(
+        "poll",
+        |mut store: StoreContextMut<'_, HostState>, (all,): (WasmList<Resource<DynPollable>>,)| {
+            Box::new(async move {
+                if all.len() > MOST_POLLED {
+                    return Err(TooMany(all.len()).into());
+                }
+                let all = all
+                    .iter(store.as_context_mut())?
+                    .collect::<wasmtime::Result<_>>()?;
+                Ok((store.data_mut().table().poll(all).await?,))
+            })
+        },
+    )?;
+    let mut types = linker.instance("wasi:http/types@0.2.12")?;
+    types.func_wrap(
+        "[static]fields.from-list",
+        |mut store: StoreContextMut<'_, HostState>, (all,): (WasmList<(String, Vec<u8>)>,)| {
+            let all = some(&mut store, &all)?;
+            let made = Fields::from_list(&mut store.data_mut().http(), all);
+            let made = made.map(Ok).or_else(|error| error.downcast().map(Err))?;
+            Ok((made,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]fields.set",
+        |mut store: StoreContextMut<'_, HostState>,
+         (fields, name, all): (Resource<FieldMap>, String, WasmList<Vec<u8>>)| {
+            let all = some(&mut store, &all)?;
+            let set = Fields::set(&mut store.data_mut().http(), fields, name, all);
+            let set = set.map(Ok).or_else(|error| error.downcast().map(Err))?;
+            Ok((set,))
+        },
+    )?;
+    if world == World::Service {
+        link_new(linker)?;
+    }
+    Ok(())
+}
+
+/// The same of WASI 0.3.
+fn link_new(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    let mut types = linker.instance("wasi:http/types@0.3.0")?;
+    types.func_wrap(
+        "[static]fields.from-list",
+        |mut store: StoreContextMut<'_, HostState>, (all,): (WasmList<(String, Vec<u8>)>,)| {
+            let all = some(&mut store, &all)?;
+            let made = NewFields::from_list(&mut store.data_mut().http(), all);
+            let made = made.map(Ok).or_else(|error| error.downcast().map(Err))?;
+            Ok((made,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]fields.set",
+        |mut store: StoreContextMut<'_, HostState>,
+         (fields, name, all): (Resource<FieldMap>, String, WasmList<Vec<u8>>)| {
+            let all = some(&mut store, &all)?;
+            let set = NewFields::set(&mut store.data_mut().http(), fields, name, all);
+            let set = set.map(Ok).or_else(|error| error.downcast().map(Err))?;
+            Ok((set,))
+        },
+    )
+}
