@@ -5,7 +5,7 @@ use wasmgate_real_dapr::{Daprd, Place, Postgres, Redis, Resources};
 use crate::{
     dapr_etags::{etag_scenario, put_price},
     harness::{TestGateway, until},
-    keyvalue::versions_scenario,
+    keyvalue::versions::versions_scenario,
 };
 
 const STORES: [&str; 5] = ["postgres", "postgres1", "redis", "sqlite", "memory"];
