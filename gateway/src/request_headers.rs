@@ -162,6 +162,7 @@ fn is_sane(id: &[u8]) -> bool {
 pub(crate) fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: &Peer, prefix: Option<&HeaderValue>) {
     // The fields that are always for one hop never reach a guest.
     remove_connection_options(headers);
+    join_cookies(headers);
     headers.insert(REQUEST_ID, id.header().clone());
     ensure_traceparent(headers);
     stamp_forwarded(headers, peer);
@@ -169,6 +170,21 @@ pub(crate) fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: &Peer, prefix
         Some(prefix) => headers.insert(FORWARDED_PREFIX, prefix.clone()),
         None => headers.remove(FORWARDED_PREFIX),
     };
+}
+
+/// Makes one field of the cookies, which browsers send one by one over HTTP/2 (RFC 9113, 8.2.3): a guest that looks for
+/// the field finds the first cookie alone, or all of them with a comma between.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(header::COOKIE).iter();
+    if crumbs.next().is_none() || crumbs.next().is_none() {
+        return;
+    }
+    let crumbs = headers.get_all(header::COOKIE).iter();
+    let crumbs: Vec<&[u8]> = crumbs.map(HeaderValue::as_bytes).collect();
+    // What can stand in the parts of a value can stand in the whole.
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
 }
 
 /// Returns whether a request that was stamped came over TLS, to us or to the first of the proxies that stand in front.
@@ -192,10 +208,8 @@ pub(crate) fn remove_dapr_headers(headers: &mut HeaderMap) {
 
 /// Takes out of a request's trailers what only its head may say, and what only we or the building blocks say of it.
 pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
-    remove_hop_by_hop(trailers);
-    for name in HEAD_ONLY.iter().chain([&REQUEST_ID]) {
-        trailers.remove(name);
-    }
+    keep_trailers(trailers);
+    trailers.remove(REQUEST_ID);
     remove_dapr_headers(trailers);
     remove_forwarded(trailers);
 }
@@ -223,6 +237,14 @@ impl Told {
                 headers.insert(*name, value.clone());
             }
         }
+    }
+}
+
+/// Keeps of trailers what is no word about one connection, and nothing that only a head may have.
+pub(crate) fn keep_trailers(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    for name in &HEAD_ONLY {
+        trailers.remove(name);
     }
 }
 
@@ -296,6 +318,15 @@ mod tests {
         let peer = Peer::from(IpAddr::from([10, 0, 0, 9])).trusted(is_trusted.then(|| Arc::from([])));
         stamp(&mut headers, &id, &peer, None);
         headers
+    }
+
+    #[test]
+    fn cookies_that_come_one_by_one_are_one_field() {
+        let headers = stamped(&[("cookie", "a=1"), ("cookie", "b=2; c=3"), ("cookie", "d=4")]);
+        let cookies: Vec<_> = headers.get_all("cookie").iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3; d=4"]);
+        assert_eq!(stamped(&[("cookie", "a=1")])["cookie"], "a=1");
+        assert!(!stamped(&[]).contains_key("cookie"));
     }
 
     #[test]

@@ -30,8 +30,14 @@ impl Target {
     pub fn from_request<B>(request: &mut Request<B>) -> Result<Self, Failure> {
         let named = request.uri().authority().cloned();
         let authority = match &named {
-            // HTTP/2 has no need of a `Host` beside its `:authority`.
-            Some(authority) if request.version() >= Version::HTTP_2 => authority.clone(),
+            // HTTP/2 has no need of a `Host` beside its `:authority`, and what stands in front may have read either.
+            Some(authority) if request.version() >= Version::HTTP_2 => {
+                let mut hosts = request.headers().get_all(HOST).iter();
+                match hosts.all(|host| is_same(host, authority)) {
+                    true => authority.clone(),
+                    false => return Err(Failure::BadRequest),
+                }
+            }
             Some(authority) => {
                 host_header(request)?;
                 authority.clone()
@@ -106,6 +112,15 @@ fn host_header<B>(request: &Request<B>) -> Result<Authority, Failure> {
     is_host_and_port(&authority)
         .then_some(authority)
         .ok_or(Failure::BadRequest)
+}
+
+/// Returns whether a `Host` names what `:authority` does (RFC 9113, 8.3.1); only one of them may have the port.
+fn is_same(host: &HeaderValue, authority: &Authority) -> bool {
+    let Ok(host) = Authority::try_from(host.as_bytes()) else {
+        return false;
+    };
+    let ports = (host.port_u16(), authority.port_u16());
+    host.host().eq_ignore_ascii_case(authority.host()) && (ports.0 == ports.1 || ports.0.xor(ports.1).is_some())
 }
 
 /// Returns whether there is nothing but a host, and a port if any (RFC 9112, 3.2): no user, and a port is a number.

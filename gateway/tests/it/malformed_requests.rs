@@ -1,6 +1,6 @@
 //! Requests that no good client sends: refused or read as the RFCs say, and nothing else harmed.
 
-use crate::harness::{TestGateway, status, until};
+use crate::harness::{TestGateway, empty, status, until};
 
 fn gateway() -> TestGateway {
     TestGateway::builder()
@@ -68,6 +68,33 @@ async fn an_unknown_version_of_http_is_refused() {
     let gateway = gateway();
     let answer = exchange(&gateway, "GET /hello HTTP/9.9\r\nhost: x\r\n\r\n").await;
     assert!(matches!(status(&answer), 0 | 400 | 505), "{answer}");
+    assert_unharmed(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_host_over_http2_that_is_not_the_authority_is_refused() {
+    let gateway = gateway();
+    let mut connection = gateway.http2().await;
+    let (ours, port) = (gateway.address.ip(), gateway.address.port());
+    let (whole, bare) = (gateway.address.to_string(), ours.to_string());
+    let other = format!("{ours}:{}", port ^ 1);
+    let requests: [(&[&str], u16); 6] = [
+        (&[&whole], 200),
+        (&[&bare], 200),
+        (&["evil.example"], 400),
+        (&[&other], 400),
+        (&[&whole, "evil.example"], 400),
+        (&["a b"], 400),
+    ];
+    for (hosts, expected) in requests {
+        let mut request = http::Request::get(format!("http://{whole}/hello"));
+        for host in hosts {
+            request = request.header("host", *host);
+        }
+        let request = request.body(empty()).unwrap();
+        let answer = connection.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), expected, "{hosts:?}");
+    }
     assert_unharmed(&gateway).await;
 }
 
