@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("{}", failure.message);
+            cli::tell(&failure.message);
             ExitCode::from(failure.code)
         }
     }
@@ -76,7 +76,12 @@ fn own_program() -> Option<PathBuf> {
 ///
 /// Nobody who logs waits for whoever reads it; the log that is answered has its last lines to write at the end.
 fn start_logging() -> Option<Log> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
+    let said = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let (filter, wrong) = match EnvFilter::try_new(&said) {
+        Ok(filter) if !said.is_empty() => (filter, None),
+        Ok(_) => (EnvFilter::new(LOG_FILTER), None),
+        Err(error) => (EnvFilter::new(LOG_FILTER), Some(error)),
+    };
     let queue = Log::start(std::io::stderr()).ok();
     let writer = match queue.clone() {
         Some(queue) => BoxMakeWriter::new(queue),
@@ -93,6 +98,9 @@ fn start_logging() -> Option<Log> {
         log.init();
     } else {
         log.json().flatten_event(true).init();
+    }
+    if let Some(error) = wrong {
+        tracing::warn!(%error, "RUST_LOG is not heeded; write a level, or targets with theirs: RUST_LOG=guest=info,wasmgate=debug");
     }
     queue
 }

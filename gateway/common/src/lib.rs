@@ -7,6 +7,7 @@ mod local;
 pub mod path;
 mod private;
 mod problem;
+mod small_file;
 mod trace_context;
 mod yaml;
 
@@ -16,5 +17,6 @@ pub use hop_by_hop::{is_hop_by_hop, remove_connection_options, remove_hop_by_hop
 pub use local::{is_loopback, is_ours, single};
 pub use private::{NotPrivate, check_private, create_private_dir, open_private};
 pub use problem::{NoMembers, Problem};
+pub use small_file::{read_file, read_text_file};
 pub use trace_context::{TRACEPARENT, TRACESTATE, TraceParent, ensure_traceparent, is_traceparent};
 pub use yaml::{MOST_BRACKETS, is_deep};

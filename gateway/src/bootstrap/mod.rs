@@ -36,7 +36,7 @@ use crate::{
 use progress::Show;
 use reload::Reloader;
 use sockets::Sockets;
-use system::{Signals, Told, grow_descriptor_table, raise_descriptor_limit};
+use system::{Signals, Told, grow_descriptor_table, raise_descriptor_limit, tell_of_address_space};
 
 pub use load::load;
 pub use ship::code_of;
@@ -167,6 +167,7 @@ pub struct Overrides {
 /// When something needed is not there; nothing has been served then.
 pub fn up(config: Config, overrides: Overrides, ready: impl FnOnce(Addresses)) -> Result<Ended, StartError> {
     raise_descriptor_limit();
+    tell_of_address_space();
     grow_descriptor_table();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,13 +1,14 @@
 //! Compiled code for a registry.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
+use wasmgate_common::read_file;
 
 use super::{StartError, check_packages, machine};
 use crate::{
     config::{self, Environment},
-    registry::Code,
+    registry::{Code, MAX_COMPONENT},
 };
 
 /// Compiles a component as a gateway on such a machine would, in a process with limits and with all checks.
@@ -15,7 +16,8 @@ use crate::{
 /// # Errors
 /// When the component is not fit to be served.
 pub fn code_of(file: &Path) -> Result<Code, StartError> {
-    let component = fs::read(file).map_err(|error| machine(&format!("{} cannot be read: {error}", file.display())))?;
+    let component = read_file(file, MAX_COMPONENT)
+        .map_err(|error| machine(&format!("{} cannot be read: {error}", file.display())))?;
     let folder = tempfile::tempdir().map_err(|error| machine(&error))?;
     let file = std::path::absolute(file).map_err(|error| machine(&error))?;
     // A string of JSON is one of TOML. The digest holds what is compiled to what was read.

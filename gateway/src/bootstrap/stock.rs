@@ -1,13 +1,15 @@
 //! The cache, as an operator sees it: what lies in it, and for whom.
 
-use std::{collections::BTreeSet, fs, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
+use wasmgate_common::read_file;
 
 use super::{StartError, load, metrics};
 use crate::{
     config::{Config, PackageConfig, Source},
     package::{self, Cached, Loader, PackageError, Uses},
+    registry::MAX_COMPONENT,
 };
 
 /// Everything in the cache that the first of these configurations names, with the packages of all that use it; the
@@ -61,7 +63,7 @@ fn uses(configs: &[Config]) -> Result<Uses, StartError> {
 fn add(uses: &mut Uses, loader: &Loader, package: &PackageConfig) -> Result<(), PackageError> {
     let name = || BTreeSet::from([package.name.to_string()]);
     let components: Vec<String> = match &package.source {
-        Source::File(path) => match fs::read(path) {
+        Source::File(path) => match read_file(path, MAX_COMPONENT) {
             Ok(bytes) => vec![hex::encode(Sha256::digest(bytes))],
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(error) => {

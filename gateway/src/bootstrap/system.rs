@@ -4,7 +4,7 @@ use std::{fs::File, io};
 
 use rustix::{
     io::{Errno, fcntl_dupfd_cloexec},
-    process::{Resource, Rlimit, getrlimit, setrlimit},
+    process::{Resource, Rlimit, Signal as Number, getrlimit, setrlimit},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -19,6 +19,18 @@ pub(super) fn raise_descriptor_limit() {
     let most = limit.maximum.unwrap_or(u64::MAX).min(OPEN_MAX);
     if let Err(error) = set(limit.maximum).or_else(|_| set(Some(most))) {
         tracing::warn!(%error, "the limit on descriptors stays as it is");
+    }
+}
+
+/// Tells of a limit on the address space: each instance has some gigabytes of it reserved, of which it uses hardly any,
+/// so that what seems plenty can be too little for a single one.
+pub(super) fn tell_of_address_space() {
+    if let Some(bytes) = getrlimit(Resource::As).current {
+        tracing::warn!(
+            bytes,
+            "the address space of this process is limited, and instances may not be made for it; lift it (`ulimit -v \
+             unlimited`, LimitAS=infinity) and limit memory by [server] memory or a control group"
+        );
     }
 }
 
@@ -63,6 +75,9 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// A file that would grow beyond `ulimit -f`: unless it is heard the system ends the process for it, and if it is, the
+    /// write fails like one on a full disk.
+    _too_long: Signal,
 }
 
 /// What a signal tells.
@@ -80,6 +95,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            _too_long: signal(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
         })
     }
 

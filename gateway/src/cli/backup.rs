@@ -80,7 +80,7 @@ impl Restore {
         print(&match before {
             Some(before) => format!("restored; what was there is kept in {}\n", before.display()),
             None => "restored\n".to_owned(),
-        });
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }

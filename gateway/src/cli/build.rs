@@ -50,7 +50,7 @@ impl Build {
         let unfit = bootstrap::check_packages(&config);
         for outcome in &outcomes {
             if let Ok(built) = &outcome.result {
-                print(&line(outcome.package.as_str(), built));
+                print(&line(outcome.package.as_str(), built))?;
             }
         }
         match (failed, unfit) {

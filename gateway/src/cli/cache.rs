@@ -58,9 +58,9 @@ impl List {
         let cached = bootstrap::cached(&configs)?;
         if self.json {
             let text = serde_json::to_string_pretty(&cached).map_err(|error| Exit::machine(&error))?;
-            print(&format!("{text}\n"));
+            print(&format!("{text}\n"))?;
         } else {
-            print(&table(directory(&configs), &cached));
+            print(&table(directory(&configs), &cached))?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -94,7 +94,7 @@ impl Of {
             directory(&configs).display(),
             sum(removed.iter()),
             sum(kept.iter())
-        ));
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 }

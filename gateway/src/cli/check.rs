@@ -39,17 +39,17 @@ impl Check {
         {
             let pulled = pulled.map(|(reference, digest)| format!("{package} is {reference} -> {digest}\n"));
             let pulled = pulled.unwrap_or_default();
-            print(&format!("{pulled}{package} {choice}\n"));
+            print(&format!("{pulled}{package} {choice}\n"))?;
         }
         for caveat in closed.into_iter().chain(bootstrap::caveats(&config)) {
-            print(&format!("note: {caveat}\n"));
+            print(&format!("note: {caveat}\n"))?;
         }
         print(&format!(
             "{}: {} and {} are right\n",
             self.file.file.display(),
             counted(config.packages.len(), "package"),
             counted(config.routes.len(), "route")
-        ));
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -92,7 +92,7 @@ impl Check {
             }
             Err(mistakes) => (for_tools(&mistakes), ExitCode::from(USAGE)),
         };
-        print(&format!("{told:#}\n"));
+        print(&format!("{told:#}\n"))?;
         Ok(code)
     }
 }

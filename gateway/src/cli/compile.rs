@@ -19,7 +19,7 @@ impl Compile {
         let config = self.file.load()?;
         let compiled = counted(bootstrap::check(&config)?.len(), "package");
         let cache = config.server.cache.display();
-        print(&format!("compiled in {cache}: {compiled}\n"));
+        print(&format!("compiled in {cache}: {compiled}\n"))?;
         Ok(ExitCode::SUCCESS)
     }
 }

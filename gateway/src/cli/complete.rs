@@ -23,7 +23,7 @@ impl Completions {
             "wasmgate",
             &mut script,
         );
-        print(&String::from_utf8_lossy(&script));
+        print(&String::from_utf8_lossy(&script))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -11,6 +11,7 @@ use clap::Args;
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as ADAPTED, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as ADAPTER,
 };
+use wasmgate_common::read_file;
 use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -19,6 +20,9 @@ use super::{Exit, print};
 
 /// The world of modules that do not say of which they are: that of the templates.
 const WORLD: &str = include_str!("../../templates/shared/app.wit");
+
+/// The most bytes of a module: those of the largest component that is served.
+const MAX_MODULE: u64 = 512 << 20;
 
 /// The section in which a module says of which world it is (wit-component, "metadata").
 const METADATA: &str = "component-type";
@@ -40,7 +44,7 @@ pub(crate) struct Componentize {
 impl Componentize {
     pub(super) fn run(self) -> Result<ExitCode, Exit> {
         let Self { module, output } = self;
-        let bytes = fs::read(&module).map_err(|error| {
+        let bytes = read_file(&module, MAX_MODULE).map_err(|error| {
             let module = module.display();
             Exit::usage(format!("error: {module} cannot be read: {error}"))
         })?;
@@ -59,7 +63,7 @@ impl Componentize {
             "{}: {} bytes\n",
             output.display(),
             component.len()
-        ));
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -10,7 +10,7 @@ use super::{Arguments, Exit, print};
 pub(super) fn run() -> Result<ExitCode, Exit> {
     let mut page = Vec::new();
     write(&mut page).map_err(|error| Exit::machine(&error))?;
-    print(&String::from_utf8_lossy(&page));
+    print(&String::from_utf8_lossy(&page))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -19,7 +19,10 @@ mod schema;
 mod status;
 mod up;
 
-use std::{io::Write as _, process::ExitCode};
+use std::{
+    io::{ErrorKind, Write as _},
+    process::ExitCode,
+};
 
 use clap::{
     Parser, Subcommand,
@@ -160,7 +163,21 @@ fn counted(number: usize, thing: &str) -> String {
 }
 
 /// Prints what a user asked to see on standard output; whoever closed it does not want it.
-fn print(text: &str) {
+///
+/// # Errors
+/// When it cannot be written for another reason, such as a file on a full disk: who reads that would take a part for all.
+fn print(text: &str) -> Result<(), Exit> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Exit::data(&format!(
+            "standard output cannot be written: {error}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Tells a user something on standard error, if it can be written.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

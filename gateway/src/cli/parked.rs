@@ -95,7 +95,7 @@ impl Parked {
             .enable_all()
             .build()
             .map_err(|error| Exit::machine(&error))?;
-        print(&runtime.block_on(self.ask())?);
+        print(&runtime.block_on(self.ask())?)?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -92,7 +92,7 @@ impl Push {
             self.file.display(),
             told(&pushed),
             told_code(&pushed, target.as_deref())
-        ));
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -125,7 +125,7 @@ impl Pull {
             "pulled {} ({bytes} bytes)\n{}",
             file.display(),
             told(&pulled)
-        ));
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 }

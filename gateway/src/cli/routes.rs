@@ -16,7 +16,7 @@ pub(crate) struct Routes {
 
 impl Routes {
     pub(super) fn run(self) -> Result<ExitCode, Exit> {
-        print(&config::table(&self.file.load()?));
+        print(&config::table(&self.file.load()?))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -7,6 +7,6 @@ use wasmgate::config;
 use super::{Exit, print};
 
 pub(super) fn run() -> Result<ExitCode, Exit> {
-    print(&config::schema());
+    print(&config::schema())?;
     Ok(ExitCode::SUCCESS)
 }

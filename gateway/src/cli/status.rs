@@ -122,11 +122,11 @@ impl Status {
         let json = self.json;
         let page: serde_json::Value = self.call(async |client| client.get("/status").await)?;
         if json {
-            print(&format!("{page:#}\n"));
+            print(&format!("{page:#}\n"))?;
             return Ok(ExitCode::SUCCESS);
         }
         let page: Page = serde_json::from_value(page).map_err(|error| Exit::machine(&error))?;
-        print(&text(&page));
+        print(&text(&page))?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -136,11 +136,11 @@ impl Status {
         let reloaded: serde_json::Value =
             self.call(async |client| client.post("/reload", &serde_json::json!({})).await)?;
         if json {
-            print(&format!("{reloaded:#}\n"));
+            print(&format!("{reloaded:#}\n"))?;
             return Ok(ExitCode::SUCCESS);
         }
         let reloaded: Reloaded = serde_json::from_value(reloaded).map_err(|error| Exit::machine(&error))?;
-        print(&reloaded.text());
+        print(&reloaded.text())?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -75,7 +75,8 @@ impl Up {
                 .dapr
                 .map(|address| format!("dapr on {}\n", url("http", address)));
             let dapr = dapr.unwrap_or_default();
-            print(&format!(
+            // It serves whoever reads this or not.
+            let _ = print(&format!(
                 "listening on {}\nadmin on {}\n{dapr}\n{table}",
                 url(scheme, addresses.listen),
                 url("http", addresses.admin)

@@ -1,13 +1,13 @@
 //! Certificates and keys in PEM files, and what is wrong with them in words.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{io::ErrorKind, path::Path};
 
 use rustls::{
     Error, InconsistentKeys,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     sign::CertifiedKey,
 };
-use wasmgate_common::{Code, Diagnostic};
+use wasmgate_common::{Code, Diagnostic, read_file};
 
 /// The longest file that is read: all authorities of a system take a fifth of it.
 const MAX_FILE: u64 = 1 << 20;
@@ -112,25 +112,14 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, Diagnostic> {
             "correct the path, or make the file readable for the user that runs the gateway",
         )
     };
-    // Asked before it is opened: opening a pipe would wait for who writes into it.
-    let kind = std::fs::metadata(file).map_err(|error| unreadable(error.to_string()))?;
-    if !kind.is_file() {
-        return Err(unreadable("it is no file".to_owned()));
-    }
-    let mut bytes = Vec::new();
-    let opened = File::open(file).and_then(|file| {
-        file.take(MAX_FILE.saturating_add(1))
-            .read_to_end(&mut bytes)
-    });
-    opened.map_err(|error| unreadable(error.to_string()))?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(Diagnostic::new(
+    read_file(file, MAX_FILE).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => Diagnostic::new(
             Code::FileTooLong,
             format!("{shown} has more than a megabyte"),
             "name a file in PEM form with the certificates or the key and nothing else",
-        ));
-    }
-    Ok(bytes)
+        ),
+        _ => unreadable(error.to_string()),
+    })
 }
 
 /// Returns whether there is an encrypted key, in the form of PKCS #8 (RFC 5958) or the one before it (RFC 1421).

@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Uri, uri::Authority};
+use http::{Uri, uri::Authority};
 use wasmgate_common::{AppId, Code, Diagnostic};
 use wasmgate_dapr::{Glob, Globs, Quotas, sidecar::Topology};
 
 use super::{
-    environment::Environment,
+    environment::{self, Environment},
     package::{PackageConfig, PackageName},
     quotas,
     reader::{Notes, Section, Spot},
@@ -151,11 +151,11 @@ impl DaprConfig {
             substitute: section.and_then(|s| s.flag("substitute")).unwrap_or(false),
             sidecar: sidecar.unwrap_or_else(|| sidecar_of(notes, environment)),
             invoke_local: section.and_then(|s| s.flag("invoke_local")).unwrap_or(true),
-            api_token: token(notes, "DAPR_API_TOKEN", environment.dapr_api_token.as_ref()),
+            api_token: environment::token(notes, "DAPR_API_TOKEN", environment.dapr_api_token.as_ref()),
             topology: dedicated.map_or(Topology::Shared, |name| {
                 Topology::Dedicated(name.app_id().clone())
             }),
-            app_token: token(notes, "APP_API_TOKEN", environment.app_api_token.as_ref()),
+            app_token: environment::token(notes, "APP_API_TOKEN", environment.app_api_token.as_ref()),
             environment: environment.variables.clone(),
             secret_env: listed("secret_env", "SHOP_*", variable)
                 .into_iter()
@@ -294,21 +294,6 @@ fn sidecar(text: &str) -> Result<Uri, Diagnostic> {
     } else {
         Err(invalid())
     }
-}
-
-/// A token of the environment, which goes into a header.
-fn token(notes: &Notes<'_>, variable: &str, token: Option<&Secret>) -> Option<Secret> {
-    let token = token?;
-    if HeaderValue::from_str(token.reveal()).is_err() {
-        let wrong = Diagnostic::new(
-            Code::InvalidValue,
-            "the token has a character that no header can carry",
-            "write it without control characters; a token that was read from a file may end in a line break",
-        );
-        notes.add(None, &format!("environment variable {variable}"), wrong);
-        return None;
-    }
-    Some(token.clone())
 }
 
 /// The sidecar that the environment names, or the default one.

@@ -2,7 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::secret::{Secret, Variables};
+use http::HeaderValue;
+use wasmgate_common::{Code, Diagnostic};
+
+use super::{
+    reader::Notes,
+    secret::{Secret, Variables},
+};
 
 /// The variables that the gateway heeds: Dapr's own, one of its own, and those that most clients of HTTP know.
 #[derive(Clone, Debug, Default)]
@@ -71,4 +77,19 @@ impl Environment {
             ),
         }
     }
+}
+
+/// A token of the environment, which goes into a header.
+pub(super) fn token(notes: &Notes<'_>, variable: &str, token: Option<&Secret>) -> Option<Secret> {
+    let token = token?;
+    if HeaderValue::from_str(token.reveal()).is_err() {
+        let wrong = Diagnostic::new(
+            Code::InvalidValue,
+            "the token has a character that no header can carry",
+            "write it without control characters; a token that was read from a file may end in a line break",
+        );
+        notes.add(None, &format!("environment variable {variable}"), wrong);
+        return None;
+    }
+    Some(token.clone())
 }

@@ -74,6 +74,7 @@ pub use outbound::{OutboundConfig, Proxies};
 pub use package::{PackageConfig, PackageName, Source};
 pub(crate) use reference::is_loopback;
 pub use reference::{Reference, Sha256Digest, parse_digest, show_digest};
+pub(crate) use registry::MAX_CREDENTIALS;
 pub use registry::{RegistryConfig, RegistryHost, VerifyKey};
 pub use rejected::Rejected;
 pub use schema::schema;
@@ -208,7 +209,7 @@ fn read(
     let file = input.file.as_path();
     let folder = file.parent().unwrap_or(Path::new(""));
     let root = Section::root(notes, document, &KEYS);
-    let server = Server::read(&root, folder, environment);
+    let server = Server::read(&root, folder, environment, notes);
     let log = LogConfig::read(&root);
     let dapr = DaprConfig::read(&root, folder, environment, notes);
     let outbound = OutboundConfig::read(environment, notes);

@@ -116,10 +116,16 @@ fn check_proxy(url: &str) -> Result<(), Diagnostic> {
             )));
         }
     }
-    match uri.host() {
-        None | Some("") => Err(invalid("this names no proxy")),
-        Some(_) => Ok(()),
+    let Some(authority) = uri.authority().filter(|named| !named.host().is_empty()) else {
+        return Err(invalid("this names no proxy"));
+    };
+    // The library takes any digits for a port, and those beyond the last one for none.
+    let named = authority.as_str().rsplit('@').next();
+    let has_port = named.is_some_and(|named| named != authority.host());
+    if has_port && authority.port_u16().is_none_or(|port| port == 0) {
+        return Err(invalid("this has a port that is none"));
     }
+    Ok(())
 }
 
 fn authorities(environment: &Environment, notes: &Notes<'_>) -> Option<Vec<CertificateDer<'static>>> {

@@ -473,11 +473,20 @@ fn check_file(text: &str, path: &Path, is_built: bool, strict: bool) -> Result<(
             format!("{shown} is empty"),
             "build the component again",
         )),
+        Ok(metadata) if !metadata.is_file() => Err(Diagnostic::new(
+            Code::FileUnreadable,
+            format!("{shown} is a pipe, a socket or a device, and no file"),
+            "write the path of the component's file",
+        )),
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(Diagnostic::new(
             Code::FileMissing,
             format!("there is no file {shown}"),
-            "build the component, or correct the path (it is relative to the configuration file)",
+            if text.starts_with('~') {
+                "write the path in full, or ${HOME} in place of \"~\", which a shell alone replaces"
+            } else {
+                "build the component, or correct the path (it is relative to the configuration file)"
+            },
         )),
         Err(error) => Err(Diagnostic::new(
             Code::FileUnreadable,

@@ -2,14 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs,
+    fmt,
     ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, pem::PemObject as _};
-use wasmgate_common::{Code, Diagnostic};
+use wasmgate_common::{Code, Diagnostic, read_file};
 
 use super::{
     certificate,
@@ -18,6 +18,9 @@ use super::{
     reader::{Notes, Section},
     reference, unit,
 };
+
+/// The most bytes of a file of credentials: a thousand registries take a tenth of it.
+pub(crate) const MAX_CREDENTIALS: u64 = 1 << 20;
 
 /// The range of `refresh`: more often than every second burdens a registry for nothing, and what is due in more than a
 /// day is a deployment's business.
@@ -211,7 +214,7 @@ impl RegistryHost {
 
 /// Returns the file if it can be read now: what is in it may change, and is read whenever something is pulled.
 fn check_credentials(file: &Path) -> Result<PathBuf, Diagnostic> {
-    match fs::File::open(file) {
+    match read_file(file, MAX_CREDENTIALS) {
         Ok(_) => Ok(file.to_owned()),
         Err(error) => Err(Diagnostic::new(
             Code::FileUnreadable,

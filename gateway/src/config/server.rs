@@ -10,7 +10,13 @@ use std::{
 use ipnet::IpNet;
 use wasmgate_common::{Code, Diagnostic};
 
-use super::{environment::Environment, reader::Section, secret::Secret, server_tls::ServerTls, unit};
+use super::{
+    environment::{self, Environment},
+    reader::{Notes, Section},
+    secret::Secret,
+    server_tls::ServerTls,
+    unit,
+};
 use crate::address;
 
 /// The public listener unless configured: this machine only, so that nothing is exposed by accident.
@@ -150,7 +156,7 @@ pub(super) const KEYS: [&str; 19] = [
 
 impl Server {
     /// Reads the section; paths are resolved against `folder`.
-    pub(super) fn read(root: &Section<'_>, folder: &Path, environment: &Environment) -> Self {
+    pub(super) fn read(root: &Section<'_>, folder: &Path, environment: &Environment, notes: &Notes<'_>) -> Self {
         let section = root.section("server", &KEYS);
         let section = section.as_ref();
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -205,7 +211,11 @@ impl Server {
                 })
                 .unwrap_or(LOADED_CODE),
             memory: section.and_then(|s| s.parsed("memory", "2GiB", |text| unit::size(text, &MEMORIES))),
-            admin_token: environment.admin_token.clone(),
+            admin_token: environment::token(
+                notes,
+                "WASMGATE_ADMIN_TOKEN",
+                environment.admin_token.as_ref(),
+            ),
             outbound_private: section.map_or_else(Vec::new, outbound_private),
             trusted_proxies: section.map_or_else(Vec::new, trusted_proxies),
             tls: section.and_then(|section| ServerTls::read(section, folder)),

@@ -106,7 +106,7 @@ where
         },
     };
     let (mut head, body) = response?.into_parts();
-    answer::check(&head).map_err(|error| label.failed(Failure::GuestBadResponse, &error))?;
+    answer::fit(&mut head).map_err(|error| label.failed(Failure::GuestBadResponse, &error))?;
     let status = head.status;
     let pace = limits.idle.zip(stream);
     let pace = pace.map(|(limit, stream)| Box::new(Pace::begin(limit, stream, progress.clone())));

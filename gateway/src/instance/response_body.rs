@@ -15,7 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::task::JoinHandle;
 use wasmtime_wasi_http::WasiBody;
 
-use super::{label::Label, pace::Pace};
+use super::{answer::fit_trailers, label::Label, pace::Pace};
 use crate::{error::Failure, metrics::RouteMetrics, request_log::RequestLine};
 
 /// A body that ended before its end: the connection is cut, since the head is already with the client.
@@ -257,7 +257,10 @@ impl Body for GuestBody {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = self.next_frame(cx);
+        let mut frame = self.next_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &mut frame {
+            frame.trailers_mut().map(fit_trailers);
+        }
         if let Some(line) = &mut self.line {
             match &frame {
                 Poll::Ready(Some(Ok(frame))) => line.sent(frame.data_ref().map_or(0, Bytes::len)),

@@ -12,7 +12,7 @@ use std::{
 
 use parking_lot::Mutex;
 use tempfile::NamedTempFile;
-use wasmgate_common::open_private;
+use wasmgate_common::{create_private_dir, open_private};
 
 use super::PackageError;
 
@@ -80,6 +80,10 @@ impl Door {
         words: &str,
     ) -> Result<Self, PackageError> {
         let path = directory.join(DOOR);
+        // It was there when the gateway began: who tidies up by hand may have taken all of it away.
+        if !directory.exists() {
+            create_private_dir(directory)?;
+        }
         let file = open_private(&path)?;
         let locked = match attempt(&file) {
             Err(TryLockError::WouldBlock) => {
@@ -124,14 +128,14 @@ impl Lease {
 
     fn hold(&self, change: impl FnOnce(&BTreeSet<String>) -> BTreeSet<String>) {
         let mut written = self.written.lock();
+        let held = written.as_ref().map(|written| &written.names);
+        let names = change(held.unwrap_or(&BTreeSet::new()));
         let done = match &mut *written {
-            Some(written) => {
-                written.names = change(&written.names);
+            Some(written) if written.path.exists() => {
+                written.names = names;
                 written.write()
             }
-            None => self
-                .begin(change(&BTreeSet::new()))
-                .map(|begun| *written = Some(begun)),
+            _ => self.begin(names).map(|begun| *written = Some(begun)),
         };
         if let Err(error) = done {
             tracing::warn!(%error, "the files of the cache that are in use cannot be noted; `wasmgate cache prune` may take them away");

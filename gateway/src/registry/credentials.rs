@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -11,9 +10,10 @@ use std::{
 
 use base64::{Engine as _, engine::GeneralPurpose, engine::general_purpose::STANDARD};
 use serde::Deserialize;
+use wasmgate_common::read_file;
 
 use super::error::RegistryError;
-use crate::config::{Reference, RegistryConfig, Secret};
+use crate::config::{MAX_CREDENTIALS, Reference, RegistryConfig, Secret};
 
 /// The key that Docker Hub has in such files.
 const DOCKER_HUB: &str = "index.docker.io";
@@ -96,7 +96,7 @@ pub(super) fn find(config: &RegistryConfig, reference: &Reference) -> Result<Opt
         file: path.to_owned(),
         reason,
     };
-    let text = match fs::read(path) {
+    let text = match read_file(path, MAX_CREDENTIALS) {
         Ok(text) => text,
         // Nobody is logged in.
         Err(_) if own.is_none() => return Ok(None),
@@ -269,6 +269,8 @@ pub(super) fn basic(user: &str, password: &Secret) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn found(file: &str, reference: &str) -> Option<String> {

@@ -10,7 +10,7 @@ use crate::config::{Reference, Sha256Digest, parse_digest};
 pub(super) const MAX_MANIFEST: u64 = 4 << 20;
 
 /// The most bytes of a component: several times an interpreter with its libraries.
-pub(super) const MAX_COMPONENT: u64 = 512 << 20;
+pub(crate) const MAX_COMPONENT: u64 = 512 << 20;
 
 /// A manifest of one thing.
 pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

@@ -37,6 +37,7 @@ use std::{
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use wasmgate_common::read_file;
 
 use crate::{
     config::{Config, PackageConfig, Reference, RegistryConfig, Sha256Digest, Source, VerifyKey},
@@ -49,6 +50,7 @@ use store::Store;
 pub use code::Code;
 pub(crate) use code::CodeFor;
 pub use error::RegistryError;
+pub(crate) use manifest::MAX_COMPONENT;
 pub(crate) use pull::Pulled;
 pub use push::Pushed;
 pub(crate) use uses::Needed;
@@ -281,7 +283,7 @@ pub fn push(
     beside: Beside,
 ) -> Result<Pushed, RegistryError> {
     let unreadable = |error: std::io::Error| RegistryError::store(file, &error);
-    let component = fs::read(file).map_err(unreadable)?;
+    let component = read_file(file, MAX_COMPONENT).map_err(unreadable)?;
     let made = fs::metadata(file)
         .and_then(|metadata| metadata.modified())
         .map_err(unreadable)?;

@@ -30,6 +30,18 @@ pub enum Segment {
     Rest(String),
 }
 
+/// What to write in place of a path without a slash: a path, and what else there is in a URL as its own key.
+fn with_slash(text: &str) -> String {
+    match text.split_once("://") {
+        Some((_, rest)) => {
+            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let path = if path.is_empty() { "/" } else { path };
+            format!("write path = {path:?} and host = {host:?}")
+        }
+        None => format!("write {:?}", format!("/{text}")),
+    }
+}
+
 impl PathPattern {
     /// Reads a pattern such as `/orders/{id}/{*rest}`.
     ///
@@ -40,7 +52,7 @@ impl PathPattern {
             return Err(Diagnostic::new(
                 Code::InvalidValue,
                 format!("the path {text:?} does not start with a slash"),
-                format!("write {:?}", format!("/{text}")),
+                with_slash(text),
             ));
         };
         if text.len() > MAX_PATTERN {

@@ -9,6 +9,22 @@ async fn state_is_saved_read_replaced_by_etag_and_deleted() {
     state_scenario(&shop_and_taker().start(), "shop").await;
 }
 
+#[tokio::test]
+async fn a_limit_on_the_size_of_files_fails_what_is_beyond_it_and_ends_nothing() {
+    let gateway = shop_and_taker().start();
+    let save = async |bytes: usize| {
+        let items = json!([{"key": "long", "value": "x".repeat(bytes)}]).to_string();
+        gateway
+            .call("shop", "POST", "/v1.0/state/statestore", items)
+            .await
+    };
+    save(10).await.is(204);
+    let limit = gateway.limit_file_size(Some(4096));
+    save(100_000).await.fails(500, "ERR_STATE_SAVE");
+    gateway.limit_file_size(limit);
+    save(100_000).await.is(204);
+}
+
 /// Every operation on state, at whatever end the package's calls arrive.
 pub(crate) async fn state_scenario(gateway: &TestGateway, package: &str) {
     const STORE: &str = "/v1.0/state/statestore";

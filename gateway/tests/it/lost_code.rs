@@ -77,9 +77,10 @@ async fn without_descriptors_a_package_answers_503_and_its_code_is_kept() {
 
 #[tokio::test]
 async fn code_that_is_damaged_or_gone_is_compiled_again_while_the_gateway_serves() {
-    let damages: [fn(&Path); 2] = [
+    let damages: [fn(&Path); 3] = [
         |file| fs::write(file, "not code").unwrap(),
         |file| fs::remove_file(file).unwrap(),
+        |file| fs::remove_dir_all(file.parent().unwrap()).unwrap(),
     ];
     for damage in damages {
         let folder = TempDir::new().unwrap();
@@ -90,6 +91,7 @@ async fn code_that_is_damaged_or_gone_is_compiled_again_while_the_gateway_serves
         first.assert_error(503, "package-unavailable");
         is_served(&gateway, "/hello").await;
         assert_eq!(compilations(&gateway).await, 2.0);
+        assert!(code(&cache).exists());
         assert_eq!(gateway.admin_get("/readyz").await.text(), "ok\n");
     }
 }

@@ -281,3 +281,85 @@ fn a_wrong_command_line_is_told_with_the_usage() {
         assert!(!told.is_empty());
     }
 }
+
+#[test]
+fn what_would_be_waited_for_or_has_no_end_is_no_component() {
+    let folder = TempDir::new().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    for source in [pipe.to_str().unwrap(), "/dev/zero"] {
+        let toml = around("", "", "").replace(guest("hello").to_str().unwrap(), source);
+        assert_tells(
+            &toml,
+            "source =",
+            &[
+                "is a pipe, a socket or a device",
+                "write the path of the component's file",
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_home_folder_of_the_shell_is_told_by_its_remedy() {
+    let toml = around("", "", "").replace(guest("hello").to_str().unwrap(), "~/hello.wasm");
+    assert_tells(
+        &toml,
+        "source =",
+        &["there is no file ~/hello.wasm", "${HOME}"],
+    );
+}
+
+#[test]
+fn an_address_in_place_of_a_path_is_told_what_to_write() {
+    let toml = around("", "", "").replace("path = \"/hello\"", "path = \"https://shop.example/hello\"");
+    assert_tells(
+        &toml,
+        "path =",
+        &["write path = \"/hello\" and host = \"shop.example\""],
+    );
+}
+
+#[test]
+fn what_cannot_be_written_is_told_by_the_exit_code_and_ends_nothing_in_a_panic() {
+    let folder = TempDir::new().unwrap();
+    let full = || std::fs::File::create("/dev/full").unwrap();
+    let command = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wasmgate"));
+        command.args(arguments).current_dir(folder.path());
+        command
+    };
+    // `EX_IOERR`: a file on a full disk has a part of what was asked for, or nothing.
+    let schema = command(&["schema"]).stdout(full()).output().unwrap();
+    assert_eq!(schema.status.code(), Some(74));
+    let told = String::from_utf8(schema.stderr).unwrap();
+    assert!(told.contains("standard output cannot be written"), "{told}");
+    let mistake = command(&["check"]).stderr(full()).output().unwrap();
+    assert_eq!(mistake.status.code(), Some(USAGE));
+    // Who reads no further wants no more.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let left = command(&["schema"]).stdout(writer).status().unwrap();
+    assert_eq!(left.code(), Some(0));
+}
+
+#[test]
+fn a_filter_of_the_log_that_is_none_is_told() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("wasmgate.toml"), "").unwrap();
+    for (filter, is_none) in [
+        ("wasmgate=debgu", true),
+        ("wasmgate=debug", false),
+        ("", false),
+    ] {
+        let checked = std::process::Command::new(env!("CARGO_BIN_EXE_wasmgate"))
+            .arg("check")
+            .current_dir(folder.path())
+            .env("RUST_LOG", filter)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(checked.stderr).unwrap();
+        assert_eq!(told.contains("RUST_LOG is not heeded"), is_none, "{told}");
+    }
+}

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, Request};
 use http_body::Frame;
 use http_body_util::BodyExt as _;
 
-use crate::harness::{Reply, TestGateway, channel, within};
+use crate::harness::{Reply, TestGateway, channel, empty, within};
 
 const MIB: usize = 1024 * 1024;
 
@@ -181,6 +181,42 @@ async fn trailers_pass_both_ways_over_http2() {
     let reply = Reply::of(response).await.unwrap();
     assert_eq!(reply.text(), "body");
     assert_eq!(reply.trailers, Some(trailers));
+}
+
+#[tokio::test]
+async fn cookies_that_a_browser_sends_one_by_one_over_http2_are_one_field_to_a_guest() {
+    let gateway = TestGateway::builder().guest("reports_its_request").start();
+    let uri = format!("http://{}/reports-its-request", gateway.address);
+    let request = Request::get(uri).header("cookie", "a=1");
+    let request = request
+        .header("cookie", "b=2")
+        .header("cookie", "c=3")
+        .body(empty())
+        .unwrap();
+    let mut connection = gateway.http2().await;
+    let response = connection.send_request(request).await.unwrap();
+    let told = Reply::of(response).await.unwrap().text();
+    let cookies: Vec<_> = told
+        .lines()
+        .filter(|line| line.contains("cookie"))
+        .collect();
+    assert_eq!(cookies, ["header cookie: a=1; b=2; c=3"], "{told}");
+}
+
+#[tokio::test]
+async fn what_a_strict_client_of_http2_would_refuse_is_not_in_an_answer() {
+    let gateway = TestGateway::builder().guest("sends_trailers").start();
+    let uri = format!("http://{}/sends-trailers?all=1", gateway.address);
+    let request = Request::get(uri).body(empty()).unwrap();
+    let mut connection = gateway.http2().await;
+    let response = connection.send_request(request).await.unwrap();
+    let blanks = response.headers().get("x-blanks").cloned();
+    assert_eq!(blanks, Some(HeaderValue::from_static("a value")));
+    let trailers = Reply::of(response).await.unwrap().trailers.unwrap();
+    let mut expected = HeaderMap::new();
+    expected.insert("x-checksum", HeaderValue::from_static("4"));
+    expected.insert("x-blanks", HeaderValue::from_static("a value"));
+    assert_eq!(trailers, expected);
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@ use std::{
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_norway::Value;
-use wasmgate_common::{Code, Diagnostic, MOST_BRACKETS, Place, is_deep};
+use wasmgate_common::{Code, Diagnostic, MOST_BRACKETS, Place, is_deep, read_text_file};
+
+use crate::providers::MAX_FILE;
 
 /// One YAML document and where it stands.
 #[derive(Debug)]
@@ -126,7 +128,7 @@ pub(super) fn read_folder(folder: &Path) -> (Vec<Document>, Vec<Diagnostic>) {
     files.sort();
     let (mut documents, mut errors) = (Vec::new(), Vec::new());
     for file in files {
-        let text = match fs::read_to_string(&file) {
+        let text = match read_text_file(&file, MAX_FILE) {
             Ok(text) => text,
             Err(error) => {
                 errors.push(unreadable(&file, error));

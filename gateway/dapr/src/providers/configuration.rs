@@ -5,6 +5,9 @@ use std::{collections::BTreeMap, fs, io, path::PathBuf, sync::Arc, time::SystemT
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use wasmgate_common::read_text_file;
+
+use super::MAX_FILE;
 
 /// One item as the API answers it: what is empty is absent, as the sidecar writes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -58,7 +61,9 @@ impl ConfigurationStore {
         }
         let text = match stamp {
             None => "{}".to_owned(),
-            Some(_) => fs::read_to_string(&self.file).map_err(|error| format!("{shown} cannot be read: {error}"))?,
+            Some(_) => {
+                read_text_file(&self.file, MAX_FILE).map_err(|error| format!("{shown} cannot be read: {error}"))?
+            }
         };
         let items: BTreeMap<String, Value> =
             serde_json::from_str(&text).map_err(|error| format!("{shown} is no JSON object: {error}"))?;

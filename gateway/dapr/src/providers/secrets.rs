@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
 };
 
 use serde_json::Value;
-use wasmgate_common::{Code, Diagnostic};
+use wasmgate_common::{Code, Diagnostic, read_text_file};
 
+use super::MAX_FILE;
 use crate::settings::Settings;
 
 /// The secrets of one store by name; a secret is one value under its own name, or several.
@@ -92,7 +92,7 @@ impl SecretStore {
     /// `multi`, each top-level object is one secret of several values.
     pub(crate) fn file(path: &Path, separator: &str, multi: bool) -> Result<Self, Diagnostic> {
         let shown = path.display();
-        let text = fs::read_to_string(path).map_err(|error| {
+        let text = read_text_file(path, MAX_FILE).map_err(|error| {
             let message = format!("{shown} cannot be read: {error}");
             Diagnostic::new(
                 Code::FileUnreadable,
@@ -165,6 +165,8 @@ fn flatten(name: &str, value: &Value, separator: &str, into: &mut BTreeMap<Strin
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::Globs;
 

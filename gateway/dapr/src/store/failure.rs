@@ -55,6 +55,8 @@ pub enum Fault {
     Io,
     /// The file is damaged; a backup has to be restored.
     Corrupt,
+    /// The file was deleted or replaced while it was open.
+    Gone,
     /// Memory, descriptors or a lock were short; a moment later it may work.
     Busy,
     /// Anything else.
@@ -92,6 +94,7 @@ impl Fault {
             Self::Full => "full",
             Self::Io => "input-output",
             Self::Corrupt => "corrupt",
+            Self::Gone => "gone",
             Self::Busy => "busy",
             Self::Other => "other",
         }
@@ -103,7 +106,7 @@ impl Fault {
             Self::Full => "make room on its disk, where nothing is lost",
             Self::Io => "look at its disk, which could not be read or written",
             Self::Busy => "close what else has it open, see to it that it may be read and written, and try again",
-            Self::Corrupt | Self::Other => "restore a backup, or move the file away to start empty",
+            Self::Corrupt | Self::Gone | Self::Other => "restore a backup, or move the file away to start empty",
         }
     }
 
@@ -160,6 +163,12 @@ pub(crate) fn store_error(code: &'static str, error: &StoreError) -> ApiError {
             500,
             code,
             "the embedded runtime's database is damaged; a backup has to be restored",
+        ),
+        Fault::Gone => ApiError::new(
+            500,
+            code,
+            "the embedded runtime's data file was taken away or replaced; nothing was stored. Put it back, or start the \
+             gateway again",
         ),
         Fault::Other => ApiError::new(
             500,

@@ -8,6 +8,7 @@
 
 mod backup;
 mod failure;
+mod named;
 mod open;
 mod turns;
 pub(crate) mod usage;

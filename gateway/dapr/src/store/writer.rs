@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::{
     Fault, StoreError, WriteError,
+    named::Files,
     turns::{Owner, Refused, Turns},
 };
 
@@ -95,8 +96,9 @@ impl Writer {
         let thread = thread::Builder::new()
             .name("dapr-writer".into())
             .spawn(move || {
+                let mut files = Files::of(&connection);
                 while let Some(first) = waiting.next() {
-                    commit_together(&connection, batch(first, &waiting));
+                    commit_together(&connection, &mut files, batch(first, &waiting));
                 }
             })?;
         Ok(Self {
@@ -165,7 +167,7 @@ fn batch(first: Waiting, waiting: &Turns<Waiting>) -> impl Iterator<Item = Work>
     })
 }
 
-fn commit_together(connection: &Connection, batch: impl Iterator<Item = Work>) {
+fn commit_together(connection: &Connection, files: &mut Files, batch: impl Iterator<Item = Work>) {
     let begun = connection.execute_batch("BEGIN IMMEDIATE");
     let mut answers = Vec::new();
     let mut outcome = begun.map_err(Lost::from);
@@ -175,6 +177,12 @@ fn commit_together(connection: &Connection, batch: impl Iterator<Item = Work>) {
             // The transaction is lost: the rest is told so without having been tried.
             Err(_) => answers.push(work(None).answer),
         }
+    }
+    if let Some(path) = files.lost().filter(|_| outcome.is_ok()) {
+        outcome = Err(Lost {
+            fault: Fault::Gone,
+            reason: format!("{} was taken away or replaced", path.display()).into(),
+        });
     }
     if outcome.is_ok() {
         outcome = connection.execute_batch("COMMIT").map_err(Lost::from);

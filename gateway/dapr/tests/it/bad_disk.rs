@@ -78,6 +78,35 @@ async fn on_a_full_disk_saves_are_507_and_work_again_once_there_is_room() {
     }
 }
 
+#[tokio::test]
+async fn what_would_be_written_into_a_file_that_was_taken_away_is_not_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, elsewhere) = (folder.path().join("data"), folder.path().join("elsewhere"));
+    let world = World::with(Kind::InProcess, Apps::default(), |settings| {
+        settings.data = data.clone();
+    })
+    .await;
+    let save = |key: &str| world.call("POST", STATE, saving(key, 100));
+    assert_eq!(save("before").await.status, 204);
+    for file in ["dapr.db", "dapr.db-wal"] {
+        let away = folder.path().join("away");
+        std::fs::rename(data.join(file), &away).unwrap();
+        save("while").await.fails(500, "ERR_STATE_SAVE");
+        std::fs::write(data.join(file), "another").unwrap();
+        save("while").await.fails(500, "ERR_STATE_SAVE");
+        std::fs::rename(&away, data.join(file)).unwrap();
+        assert_eq!(save("after").await.status, 204, "{file}");
+    }
+    std::fs::rename(&data, &elsewhere).unwrap();
+    save("while").await.fails(500, "ERR_STATE_SAVE");
+    std::fs::rename(&elsewhere, &data).unwrap();
+    assert_eq!(save("after").await.status, 204);
+    for (key, status) in [("before", 200), ("after", 200), ("while", 204)] {
+        let found = world.call("GET", &format!("{STATE}/{key}"), "").await;
+        assert_eq!(found.status, status, "{key}");
+    }
+}
+
 /// Overwrites every page but the first ones, which opening needs.
 fn damage(database: &Path) {
     use std::{fs::OpenOptions, os::unix::fs::FileExt};

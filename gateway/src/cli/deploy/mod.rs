@@ -98,7 +98,7 @@ impl Deploy {
             None => output::write(&objects(&project, options), &self.output)?,
         }
         for note in notes(&project, options) {
-            eprintln!("note: {note}");
+            super::tell(&format!("note: {note}"));
         }
         Ok(ExitCode::SUCCESS)
     }

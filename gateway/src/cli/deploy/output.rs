@@ -50,7 +50,7 @@ pub(super) fn write(objects: &[Object], to: &Path) -> Result<(), Exit> {
             .iter()
             .map(|(_, text)| format!("---\n{text}"))
             .collect();
-        print(&whole);
+        print(&whole)?;
         return Ok(());
     }
     let files = texts.into_iter();
@@ -84,7 +84,7 @@ pub(super) fn write_files(
         "wrote {} to {}\n",
         counted(files.len(), "file"),
         to.display()
-    ));
+    ))?;
     Ok(())
 }
 

@@ -76,7 +76,7 @@ impl Add {
             "{}added to {}\n  [package.{name}] and its route\n{next}",
             list(&folder.keep()),
             self.file.display()
-        ));
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -62,7 +62,7 @@ impl New {
         } else {
             next(&format!("  cd {name}\n"), self.template, name)
         };
-        print(&format!("{}{next}", list(&folder.keep())));
+        print(&format!("{}{next}", list(&folder.keep())))?;
         Ok(ExitCode::SUCCESS)
     }
 }

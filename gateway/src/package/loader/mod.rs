@@ -4,7 +4,7 @@ mod snapshots;
 
 use std::{
     collections::BTreeSet,
-    fs::{self, File},
+    fs::File,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{Read, Seek as _},
     os::fd::AsRawFd as _,
@@ -13,6 +13,7 @@ use std::{
 };
 
 use rayon::ThreadPool;
+use wasmgate_common::read_file;
 use wasmparser::BinaryReaderError;
 use wasmtime::{
     Engine,
@@ -40,7 +41,7 @@ use crate::{
     instance::{self, Handler, HostState, Loaded},
     interfaces,
     metrics::Metrics,
-    registry::{Code, Pulled, Registry},
+    registry::{Code, MAX_COMPONENT, Pulled, Registry},
 };
 
 /// The folder of what is pulled from registries, beside compiled code.
@@ -223,7 +224,7 @@ impl Loader {
     ) -> Result<Registered, PackageError> {
         let Origin { file, shown } = self.origin(package, pulled);
         let source = shown.as_path();
-        let bytes = fs::read(&file).map_err(|error| PackageError::Unreadable { path: file, error })?;
+        let bytes = read_file(&file, MAX_COMPONENT).map_err(|error| PackageError::Unreadable { path: file, error })?;
         if let Some(pulled) = pulled {
             check::digest(&bytes, Some(pulled.component), source)?;
         }

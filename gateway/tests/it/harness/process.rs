@@ -183,6 +183,11 @@ impl TestGateway {
         self.limit(Resource::As, bytes)
     }
 
+    /// Allows the process files of so many bytes from now on; answers how many it was allowed.
+    pub(crate) fn limit_file_size(&self, bytes: Option<u64>) -> Option<u64> {
+        self.limit(Resource::Fsize, bytes)
+    }
+
     fn limit(&self, resource: Resource, current: Option<u64>) -> Option<u64> {
         let pid = i32::try_from(self.child.id()).unwrap();
         let maximum = rustix::process::getrlimit(resource).maximum;

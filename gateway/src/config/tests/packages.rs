@@ -1,0 +1,74 @@
+//! Packages and their grants.
+
+use super::*;
+
+#[test]
+fn a_package_name_is_a_dns_label() {
+    let long = "a".repeat(64);
+    for name in ["Counter", "a_b", "-a", "a-", "ü", "a.b", "", long.as_str()] {
+        let text = format!("[package.{name:?}]\nsource = \"hello.wasm\"");
+        assert_eq!(mistake(&text).2, format!("package.{name}"));
+    }
+    assert!(help("[package.Counter_API]\nsource = \"hello.wasm\"").contains("\"counter-api\""));
+    accepted(&format!(
+        "[package.{}]\nsource = \"hello.wasm\"",
+        "9".repeat(63)
+    ));
+}
+
+#[test]
+fn a_source_is_a_file_that_is_there_and_not_empty() {
+    let folder = Folder::new();
+    fs::write(folder.0.path().join("empty.wasm"), b"").unwrap();
+    for source in [
+        "absent.wasm",
+        ".",
+        "empty.wasm",
+        "",
+        "hello.wasm/x",
+        "oci://r/n@sha256:0",
+        "https://r/n",
+    ] {
+        let rejected = folder
+            .parse(&format!("[package.hello]\nsource = {source:?}"))
+            .unwrap_err();
+        assert_eq!(
+            rejected.diagnostics.as_slice()[0].place.position,
+            Some(Position {
+                line: 2,
+                column: 10
+            }),
+            "{source}"
+        );
+    }
+    assert_eq!(
+        mistake("[package.hello]"),
+        (1, 1, "package.hello".to_owned())
+    );
+}
+
+#[test]
+fn the_environment_of_a_guest_can_be_one() {
+    for name in ["", "A=B", "APP_ID", "DAPR_HTTP_ENDPOINT"] {
+        let text = format!("{HELLO}env = {{ {name:?} = \"x\" }}");
+        assert_eq!(mistake(&text).2, format!("package.hello.env.{name}"));
+    }
+}
+
+#[test]
+fn a_grant_to_a_topic_names_pubsub_and_topic() {
+    for grant in ["pubsub", "/orders", "pubsub/", "", "a b/c"] {
+        assert_eq!(
+            mistake(&format!("{HELLO}dapr.publish = [{grant:?}]")).2,
+            "package.hello.dapr.publish"
+        );
+    }
+}
+
+#[test]
+fn no_dapr_table_is_no_dapr_and_an_empty_one_grants_nothing() {
+    assert!(accepted(HELLO).packages[0].grants.is_none());
+    let empty = &accepted(&format!("{HELLO}dapr = {{}}")).packages[0].grants;
+    assert!(!empty.is_none() && !empty.allows_jobs());
+    assert_eq!(empty.singly().count(), 0);
+}
