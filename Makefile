@@ -220,17 +220,23 @@ $(KUBE): $(wildcard deploy/cluster/kube/*)
 		-buildvcs=false -o $(CURDIR)/$@ -ldflags "-s -w $(foreach told,$(KUBE_TELLS),\
 		-X k8s.io/component-base/version.$(told) -X k8s.io/client-go/pkg/version.$(told))"
 
+# Its containerd mounts images as volumes, which Debian's is too old for.
+CONTAINERD := target/cluster/bin/containerd
+$(CONTAINERD): $(wildcard deploy/cluster/containerd/* deploy/cluster/containerd/*/*)
+	cd deploy/cluster/containerd && export GOFLAGS=-mod=readonly CGO_ENABLED=0 && ../../../gateway/tests/go build -trimpath \
+		-buildvcs=false -tags no_btrfs,no_devmapper,no_zfs,no_tracing -o $(CURDIR)/$(@D)/ -ldflags "-s -w" ./...
+
 # The gateway that the cluster's image has.
 CLUSTER_GATEWAY ?= target/debug/wasmgate
 test-cluster: ## Bring a Kubernetes up on this machine, as root, and try deploy/ on it: what ends pods, rollouts, reloads
 	@rm -f $(LEFT_OUT)
-	@$(call if-there,go python3 etcd containerd ctr runc buildah iptables conntrack openssl strip \
+	@$(call if-there,go python3 etcd ctr runc buildah iptables conntrack openssl strip \
 		redis-server setpriv curl,the cluster is not tried,$(MAKE) cluster)
 	$(tell-left-out)
 
-cluster: dapr guests $(KUBE)
+cluster: dapr guests $(KUBE) $(CONTAINERD)
 	$(if $(filter target/debug/wasmgate,$(CLUSTER_GATEWAY)),cargo build -p wasmgate)
-	PYTHONPATH=$(CURDIR) deploy/python -m deploy.cluster --kube $(KUBE) --gateway $(CLUSTER_GATEWAY) --dapr target/dapr
+	PYTHONPATH=$(CURDIR) deploy/python -m deploy.cluster --kube $(KUBE) --containerd $(CONTAINERD) --gateway $(CLUSTER_GATEWAY) --dapr target/dapr
 
 # Those that may be published, each after those it needs.
 PUBLISHED := -p wasmgate-common -p wasmgate-pool -p wasmgate-dapr -p wasmgate-sdk-macros -p wasmgate-sdk -p wasmgate

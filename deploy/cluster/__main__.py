@@ -1,7 +1,7 @@
 """`make test-cluster`: brings the cluster up, tries everything, prints a table, and takes the cluster down.
 
-Arguments: `--kube`, the binary of `kube/`; `--gateway`, the binary that the image has; `--dapr`, the folder of Dapr's
-sidecar and scheduler; `--only`, parts of it; `--keep`, until a line is read.
+Arguments: `--kube` and `--containerd`, the binaries of `kube/` and `containerd/`; `--gateway`, the binary that the image
+has; `--dapr`, the folder of Dapr's sidecar and scheduler; `--only`, parts of it; `--keep`, until a line is read.
 """
 
 import argparse
@@ -11,14 +11,14 @@ import sys
 import time
 from pathlib import Path
 
-from . import copies, embedded, ingress, live, node, replicas, services, updated
+from . import copies, embedded, ingress, live, many, node, rendered, replicas, services, updated
 from .image import ROOT, Images
 from .node import Node
 from .services import Services
 from .shop import Shop
 from .table import Row, Table
 
-PARTS = ("embedded", "replicas", "ingress")
+PARTS = ("rendered", "many", "embedded", "replicas", "ingress")
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     # Whoever ends this takes the cluster down by it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    table, cluster = Table(), Node(asked.kube, ROOT / "target/cluster/node")
+    table, cluster = Table(), Node(asked.kube, asked.containerd, ROOT / "target/cluster/node")
     try:
         return tried(asked, table, cluster)
     except node.Forbidden as forbidden:
@@ -50,6 +50,10 @@ def tried(asked: argparse.Namespace, table: Table, cluster: Node) -> int:
     size = images.gateway(asked.gateway, ("1", "2"))
     row.tell(f"image {size / 1e6:.0f} MB with its packages and libraries ({asked.gateway.parent.name} build)")
     table.add(row)
+    if "rendered" in asked.only:
+        rendered.run(images, asked.gateway, table)
+    if "many" in asked.only:
+        many.run(cluster, table, asked.gateway)
     shop = Shop(cluster)
     shop.make()
     if "embedded" in asked.only:
@@ -77,12 +81,13 @@ def tried(asked: argparse.Namespace, table: Table, cluster: Node) -> int:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make test-cluster", description=__doc__)
     parser.add_argument("--kube", type=Path, required=True)
+    parser.add_argument("--containerd", type=Path, required=True)
     parser.add_argument("--gateway", type=Path, required=True)
     parser.add_argument("--dapr", type=Path, required=True)
     parser.add_argument("--only", nargs="*", default=PARTS, choices=PARTS)
     parser.add_argument("--keep", action="store_true")
     asked = parser.parse_args()
-    for name in ("kube", "gateway", "dapr"):
+    for name in ("kube", "containerd", "gateway", "dapr"):
         setattr(asked, name, getattr(asked, name).resolve())
     return asked
 

@@ -115,6 +115,8 @@ def kubelet(folder: Path, group: str) -> dict:
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{group}",
         "failCgroupV1": False,
+        # On by itself from 1.35 on.
+        "featureGates": {"ImageVolume": True},
         "failSwapOn": False,
         "resolvConf": f"{folder}/resolv.conf",
         "podLogsDir": f"{folder}/pods",

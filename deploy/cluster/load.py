@@ -1,4 +1,4 @@
-"""Clients of the gateway, as a process in the cluster's network: `load.py URL ORDERS_PER_SECOND`, until its standard
+"""Clients of the gateway, as a process in the cluster's network: `load.py URL ORDERS_PER_SECOND PAGE`, until its standard
 input ends; then it prints what it has seen, as JSON.
 
 Orders are placed at a steady rate, each once; and somebody asks for a page all the time, to see how long nobody
@@ -57,9 +57,9 @@ def call(host: str, port: int, method: str, path: str, body: bytes | None, patie
 class Load:
     """The clients at work, and what they have seen."""
 
-    def __init__(self, url: str, rate: float) -> None:
+    def __init__(self, url: str, rate: float, page: str) -> None:
         parts = urlsplit(url)
-        self.host, self.port, self.rate = parts.hostname, parts.port or 80, rate
+        self.host, self.port, self.rate, self.page = parts.hostname, parts.port or 80, rate, page
         self.ended = threading.Event()
         self.numbers: queue.Queue[int | None] = queue.Queue()
         self.lock = threading.Lock()
@@ -74,7 +74,7 @@ class Load:
         while not self.ended.is_set():
             begun = time.monotonic()
             try:
-                status, *_ = call(self.host, self.port, "GET", "/hello", None, ASK_S)
+                status, *_ = call(self.host, self.port, "GET", self.page, None, ASK_S)
             except (OSError, http.client.HTTPException):
                 status = 0
             self.asked += 1
@@ -168,7 +168,7 @@ def main() -> None:
     if rate == "ends":
         print(json.dumps(ends(url, json.load(sys.stdin), float(sys.argv[3]))))
     else:
-        print(json.dumps(Load(url, float(rate)).run()))
+        print(json.dumps(Load(url, float(rate), sys.argv[3]).run()))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A Kubernetes of one node in a network of its own: etcd and containerd from packages, Kubernetes from `kube/`.
+"""A Kubernetes of one node in a network of its own: etcd from its package, Kubernetes and containerd from modules.
 
 All that it makes has its name: the namespace, the control groups, and a folder. `Node.down` ends its processes by their
 ids and takes the rest away.
@@ -29,8 +29,8 @@ class Forbidden(Exception):
 class Node:
     """The node, its processes and its client."""
 
-    def __init__(self, kube: Path, folder: Path) -> None:
-        self.kube, self.folder = kube, folder
+    def __init__(self, kube: Path, containerd: Path, folder: Path) -> None:
+        self.kube, self.containerd, self.folder = kube, containerd, folder
         self.name = f"wasmgate-{os.getpid()}"
         self.running: dict[str, subprocess.Popen] = {}
         # What outlives a process and no machine: whoever waits for its disk would measure the machine's.
@@ -80,11 +80,12 @@ class Node:
         kube, folder = self.kube, self.folder
         self.start("etcd", "etcd", "--data-dir", self.memory / "etcd", "--unsafe-no-fsync",
                    "--listen-client-urls", ETCD, "--advertise-client-urls", ETCD)
-        self.start("containerd", "env", f"PATH=/usr/sbin:/usr/bin:{os.environ['PATH']}", "containerd",
-                   "--config", folder / "containerd.toml")
+        # Its shim is the one beside it.
+        path = f"{self.containerd.parent}:/usr/sbin:/usr/bin:{os.environ['PATH']}"
+        self.start("containerd", "env", f"PATH={path}", self.containerd, "--config", folder / "containerd.toml")
         self.start("apiserver", kube, "apiserver", f"--etcd-servers={ETCD}", f"--advertise-address={ADDRESS}",
                    "--service-cluster-ip-range=10.96.0.0/16", "--allow-privileged=true",
-                   "--kubelet-preferred-address-types=InternalIP",
+                   "--kubelet-preferred-address-types=InternalIP", "--feature-gates=ImageVolume=true",
                    "--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=Node,RBAC",
                    *(f"--{flag}={folder}/{file}" for flag, file in (
                        ("service-account-key-file", "accounts.pub"),
@@ -176,7 +177,7 @@ def lacks() -> str | None:
     """What is not there that a cluster needs, in words."""
     if os.geteuid() != 0:
         return "a cluster is root's to start"
-    programs = ("etcd", "containerd", "ctr", "runc", "ip", "iptables", "conntrack", "nsenter", "openssl", "buildah")
+    programs = ("etcd", "ctr", "runc", "ip", "iptables", "conntrack", "nsenter", "openssl", "buildah")
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     missing = [name for name in programs if not shutil.which(name, path=path)]
     if not (PLUGINS / "bridge").exists():

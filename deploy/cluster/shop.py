@@ -10,7 +10,6 @@ from .node import Node
 
 HERE = Path(__file__).resolve().parent
 NAMESPACE = "shop"
-POD = "app.kubernetes.io/name=wasmgate"
 
 # A start on a busy machine, and the longest way of an order: redelivered twice, and its own time-out not reached.
 READY = "300s"
@@ -23,17 +22,17 @@ AROUND_S = 3
 class Shop:
     """The namespace, asked and changed by kubectl."""
 
-    def __init__(self, node: Node) -> None:
-        self.node = node
+    def __init__(self, node: Node, namespace: str = NAMESPACE, name: str = "wasmgate") -> None:
+        self.node, self.namespace, self.name = node, namespace, name
 
     def kubectl(self, *arguments: str, **options: object) -> subprocess.CompletedProcess:
-        return self.node.kubectl("-n", NAMESPACE, *arguments, **options)
+        return self.node.kubectl("-n", self.namespace, *arguments, **options)
 
     def make(self) -> None:
         """The namespace takes what `restricted` takes, and warns of nothing less."""
-        self.node.kubectl("create", "namespace", NAMESPACE)
+        self.node.kubectl("create", "namespace", self.namespace)
         levels = [f"pod-security.kubernetes.io/{mode}=restricted" for mode in ("enforce", "warn", "audit")]
-        self.node.kubectl("label", "namespace", NAMESPACE, *levels)
+        self.node.kubectl("label", "namespace", self.namespace, *levels)
         ready = lambda: self.kubectl("get", "serviceaccount", "default", check=False).returncode == 0
         self.node.until("the namespace's account", ready)
 
@@ -46,12 +45,12 @@ class Shop:
 
     def pods(self) -> list[dict]:
         """The gateway's pods that are not on their way out."""
-        found = json.loads(self.kubectl("get", "pods", "-l", POD, "-o", "json").stdout)["items"]
+        found = json.loads(self.kubectl("get", "pods", "-l", f"app.kubernetes.io/name={self.name}", "-o", "json").stdout)["items"]
         return [each for each in found if "deletionTimestamp" not in each["metadata"]]
 
     def settled(self, replicas: int) -> bool:
         """As many pods as there should be, all ready, and none that ends."""
-        found = json.loads(self.kubectl("get", "pods", "-l", POD, "-o", "json").stdout)["items"]
+        found = json.loads(self.kubectl("get", "pods", "-l", f"app.kubernetes.io/name={self.name}", "-o", "json").stdout)["items"]
         stays = lambda each: "deletionTimestamp" not in each["metadata"] and condition(each, "Ready")
         return len(found) == replicas and all(map(stays, found))
 
@@ -70,7 +69,7 @@ class Shop:
         raise RuntimeError(f"{pod['metadata']['name']} has no process for {container}")
 
     def url(self) -> str:
-        address = self.kubectl("get", "service", "wasmgate", "-o", "jsonpath={.spec.clusterIP}").stdout
+        address = self.kubectl("get", "service", self.name, "-o", "jsonpath={.spec.clusterIP}").stdout
         return f"http://{address}:80"
 
     def admin(self, pod: dict, path: str) -> str:
@@ -79,16 +78,18 @@ class Shop:
         command = self.node.inside("curl", "-s", "-m", "5", "-H", "accept: application/json", url)
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
-    def load(self, rate: float) -> "Load":
-        return Load(self, rate)
+    def load(self, rate: float, page: str = "/hello") -> "Load":
+        """Clients that place so many orders a second, and somebody who asks for a page."""
+        return Load(self, rate, page)
 
 
 class Load:
     """Clients at work in the cluster's network while something happens."""
 
-    def __init__(self, shop: Shop, rate: float) -> None:
+    def __init__(self, shop: Shop, rate: float, page: str) -> None:
         self.shop, self.seen = shop, {}
         self.command = shop.node.inside(sys.executable, HERE / "load.py", shop.url())
+        self.page = page
         self.rate = rate
 
     def go_on(self, seconds: float) -> None:
@@ -97,7 +98,7 @@ class Load:
 
     def __enter__(self) -> "Load":
         self.process = subprocess.Popen(
-            [*self.command, str(self.rate)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [*self.command, str(self.rate), self.page], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         time.sleep(AROUND_S)
         return self

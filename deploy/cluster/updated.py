@@ -2,24 +2,19 @@
 
 import json
 import re
-import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from .configuration import ADDRESS
+from . import registry
 from .embedded import RATE, WORKLOAD, deleted
-from .image import PACKAGES
 from .live import SWAPPED_S
-from .node import Node
 from .render import dump, render
 from .shop import Shop
 from .table import Row, Table
 
-REGISTRY = f"{ADDRESS}:5000"
-NAME = f"{REGISTRY}/shop/hello"
+NAME = f"{registry.REGISTRY}/shop/hello"
 
 # How often the gateway looks the tag up.
 REFRESH_S = 2
@@ -27,19 +22,16 @@ REFRESH_S = 2
 SETTINGS = f"""
 [registry]
 refresh = "{REFRESH_S}s"
-
-[registry.host."{REGISTRY}"]
-insecure = true
-"""
+{registry.SETTINGS}"""
 
 
 def run(shop: Shop, table: Table, gateway: Path) -> None:
-    if not shutil.which("docker-registry"):
+    if registry.lacks():
         print("packages from a registry are left out: there is no docker-registry")
         return
-    begin(shop.node)
+    registry.begin(shop.node)
     objects = render(shop.node, "base", "2")
-    pushed = partial(push, shop.node, gateway)
+    pushed = lambda version, tag: registry.push(shop.node, gateway, version, f"{NAME}:{tag}")
     first, tag, target = pushed(0, "live"), f"oci://{NAME}:live", "swapped, 0 failed, no new pod"
     config = text_of(objects)
     own = re.sub(r'^source = "/packages/hello\.wasm"$', f'source = "{tag}"', config, flags=re.M) + SETTINGS
@@ -76,30 +68,6 @@ def swapped(shop: Shop, change: Callable[[], str], patience: float, row: Row) ->
     row.need(not load.seen["unanswered"], f"{load.seen['unanswered']} requests had no answer in time")
     row.need(ends["fulfilled"] == len(load.seen["taken"]), f"acknowledged orders: {ends}")
     row.need(shop.pods()[0]["metadata"]["uid"] == pod and not shop.restarts(), "there is another pod")
-
-
-def begin(node: Node) -> None:
-    """A registry that keeps what it has in memory, for pods by the node's address."""
-    kept = node.memory / "registry"
-    file = node.folder / "registry.yml"
-    file.write_text(
-        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {kept}}}}}\nhttp: {{addr: '{REGISTRY}'}}\n"
-    )
-    node.start("registry", "docker-registry", "serve", file)
-    asked = node.inside("curl", "-s", "-f", f"http://{REGISTRY}/v2/")
-    there = lambda: subprocess.run(asked, capture_output=True, check=False).returncode == 0
-    node.until("the registry", there)
-
-
-def push(node: Node, gateway: Path, version: int, tag: str) -> str:
-    """Pushes another version of the package, which does the same; the digest of its manifest."""
-    component = node.folder / f"hello-{version}.wasm"
-    # A custom section: its length, the length of its name, its name.
-    section = bytes([0, 3 + version, 1, ord("v"), *([0] * (1 + version))])
-    component.write_bytes((PACKAGES / "hello.wasm").read_bytes() + section)
-    command = node.inside(gateway, "push", component, f"{NAME}:{tag}", "--insecure")
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return re.search(r"@(sha256:[0-9a-f]{64})", told)[1]
 
 
 def text_of(objects: list[dict]) -> str:
