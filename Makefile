@@ -1,7 +1,7 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
 .PHONY: help toolchain guests run test lint check check-macos release release-aarch64 test-aarch64 dist bench bench-peers \
-	bench-parts record-costs torture torturers faults fuzz dapr test-readme test-languages test-page test-deploy test-image test-cluster cluster \
+	bench-languages bench-parts record-costs torture torturers faults fuzz dapr test-readme test-languages test-page test-deploy test-image test-cluster cluster \
 	test-dapr-sidecar beside-dapr package image
 
 GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop -p wasmgate-loadtest-guest
@@ -134,6 +134,13 @@ bench: guests ## Measure against native axum and `wasmtime serve` (see bench-pee
 
 bench-peers: ## Install what `make bench` compares with (takes some minutes)
 	cargo install wasmtime-cli --version 48.0.8 --locked --root target/peers
+
+# Hello in each language, built with its own tools (Node.js, Go, Python), beside `wasmtime serve` of bench-peers.
+bench-languages: guests ## Measure hello in each language against `wasmtime serve` on the same component
+	cargo build --release -p wasmgate -p wasmgate-loadtest
+	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --example p3_hello
+	WASMGATE_BIN=$(BENCHED) loadtest/build-languages
+	PATH="$(CURDIR)/target/peers/bin:$$PATH" $(LOADTEST) languages --gateway $(BENCHED)
 
 bench-parts: guests ## Measure route look-ups, guests and the building blocks by themselves
 	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples

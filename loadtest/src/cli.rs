@@ -5,6 +5,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    languages::Chosen,
     native::Runtime,
     plan::{Pace, Plan, Protocol},
     scenario::{Direction, Scenario},
@@ -21,7 +22,8 @@ use crate::{
         wasmgate-loadtest run state --rate 2000\n  \
         wasmgate-loadtest run order --follow --rate 50 http://127.0.0.1:3000\n  \
         wasmgate-loadtest run cold --packages 1000 --component hello.wasm\n  \
-        wasmgate-loadtest compare --component hello.wasm --html report.html"
+        wasmgate-loadtest compare --component hello.wasm --html report.html\n  \
+        wasmgate-loadtest languages go python=app.wasm"
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -34,6 +36,8 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Run Wasmgate beside a native server and `wasmtime serve`, in interleaved rounds.
     Compare(Box<CompareArgs>),
+    /// Run hello in each language, each beside `wasmtime serve` on the same component, in interleaved rounds.
+    Languages(LanguagesArgs),
     /// Serve the native answers (the peer that `compare` starts).
     Native(NativeArgs),
     /// Become another program that ends when this one's starter does.
@@ -198,6 +202,45 @@ pub(crate) struct CompareArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct LanguagesArgs {
+    /// Which: c, go, go-snapshot, hono, javascript, python, sdk, wasi-0.3; default: all. With `=FILE`
+    /// the component of that file.
+    #[arg(value_name = "LANGUAGE[=FILE]")]
+    pub(crate) languages: Vec<Chosen>,
+    /// The folder with a component for each, as `loadtest/build-languages` leaves it.
+    #[arg(long, default_value = "target/languages", value_name = "FOLDER")]
+    pub(crate) guests: PathBuf,
+    /// The wasmgate program; default: beside this tool, then on PATH.
+    #[arg(long, env = "WASMGATE_BIN", value_name = "FILE")]
+    pub(crate) gateway: Option<PathBuf>,
+    /// Workers of the gateway; 0 is one per core.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) workers: usize,
+    /// The wasmtime program; default: on PATH.
+    #[arg(long, env = "WASMTIME_BIN", value_name = "FILE")]
+    pub(crate) wasmtime: Option<PathBuf>,
+    /// Rounds; each measures every server once.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) rounds: usize,
+    /// Time of one server in one round.
+    #[arg(long, default_value = "2s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub(crate) duration: Duration,
+    /// Load before each measurement, not counted.
+    #[arg(long, default_value = "500ms", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub(crate) warmup: Duration,
+    #[arg(long, default_value_t = Plan::default().connections)]
+    pub(crate) connections: usize,
+    #[arg(long, default_value_t = Plan::default().threads)]
+    pub(crate) threads: usize,
+    /// Then measure latency at this share of the slowest server's maximum; 0 leaves it out.
+    #[arg(long, default_value_t = 0.5, value_name = "SHARE")]
+    pub(crate) open_at: f64,
+    /// Write every number as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct NativeArgs {
     /// Port 0 takes a free one, which is printed.
     #[arg(long, default_value = "127.0.0.1:0")]
@@ -232,6 +275,17 @@ impl CompareArgs {
     pub(crate) fn plan(&self) -> Plan {
         Plan {
             protocol: protocol(self.http2),
+            connections: self.connections,
+            threads: self.threads,
+            duration: self.duration,
+            ..Plan::default()
+        }
+    }
+}
+
+impl LanguagesArgs {
+    pub(crate) fn plan(&self) -> Plan {
+        Plan {
             connections: self.connections,
             threads: self.threads,
             duration: self.duration,

@@ -13,6 +13,10 @@ use crate::{
     peers::{self, Launch, Peer, PeerError},
 };
 
+/// What the largest guest takes to compile: one in Go more than the gateway's own limits, on a slow machine.
+const COMPILE_MEMORY: &str = "4GiB";
+const COMPILE_TIMEOUT: &str = "10m";
+
 /// One package and its one route: `prefix` and `path` together, of which the
 /// package sees `path`.
 #[derive(Debug, Clone)]
@@ -27,6 +31,8 @@ pub(crate) struct Package {
     pub(crate) timeout: Option<Duration>,
     /// The state store that the package may use, if any.
     pub(crate) state: Option<&'static str>,
+    /// It does its start-up once, when it is registered.
+    pub(crate) snapshot: bool,
 }
 
 /// A running gateway; it ends, and its folder goes, when this is dropped.
@@ -61,6 +67,7 @@ impl Package {
             path: path.to_owned(),
             timeout: None,
             state: None,
+            snapshot: false,
         }
     }
 
@@ -141,7 +148,10 @@ fn start_in(
 }
 
 fn config(packages: &[Package], workers: usize) -> String {
-    let mut text = format!("[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nworkers = {workers}\n");
+    let mut text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\nworkers = {workers}\n\
+         compile_memory = \"{COMPILE_MEMORY}\"\ncompile_timeout = \"{COMPILE_TIMEOUT}\"\n"
+    );
     if packages.iter().any(|package| package.state.is_some()) {
         // In the gateway's own folder, which goes when it ends.
         text += "\n[dapr]\nmode = \"embedded\"\ndata = \"data\"\n";
@@ -158,6 +168,9 @@ fn config(packages: &[Package], workers: usize) -> String {
                 "limits = {{ timeout = \"{}ms\" }}",
                 timeout.as_millis()
             );
+        }
+        if package.snapshot {
+            text += "snapshot = true\n";
         }
         if let Some(store) = package.state {
             let _ = writeln!(text, "dapr = {{ state = [\"{store}\"] }}");

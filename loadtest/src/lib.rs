@@ -11,6 +11,7 @@ pub mod client;
 mod compare;
 mod confidence;
 mod gateway;
+mod languages;
 mod native;
 pub mod peers;
 pub mod plan;
@@ -35,6 +36,7 @@ pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Run(arguments) => scenario::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
+        Command::Languages(arguments) => languages::run(&arguments),
         Command::Native(arguments) => {
             native::serve(arguments.listen, arguments.runtime, &arguments.hello).context("the native server")
         }

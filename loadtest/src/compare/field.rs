@@ -39,12 +39,29 @@ pub(crate) const TUNED_WASMTIME: &str = "-O pooling-allocator=y -O pooling-memor
 /// The flag for how often `wasmtime serve` uses an instance; 1 is a fresh one per request.
 const REUSE_FLAG: &str = "--max-instance-reuse-count";
 
+/// Has `wasmtime serve` make a fresh instance for each request, whatever the component is of.
+pub(crate) const FRESH: &str = "--max-instance-reuse-count=1";
+
 /// A server as the rounds see it.
-pub(super) struct Contender {
-    pub(super) name: String,
-    pub(super) pid: u32,
-    pub(super) target: Target,
-    pub(super) workload: Arc<Workload>,
+pub(crate) struct Contender {
+    pub(crate) name: String,
+    pub(crate) pid: u32,
+    pub(crate) target: Target,
+    pub(crate) workload: Arc<Workload>,
+}
+
+impl Contender {
+    /// A server that is to answer a path with this text.
+    pub(crate) fn new(peer: &Peer, path: &str, answer: &str) -> Self {
+        let mut exchange = Exchange::get(path);
+        exchange.expected.body = ExpectedBody::Exactly(answer.to_owned().into());
+        Self {
+            name: peer.name.clone(),
+            pid: peer.pid(),
+            target: peer.target.clone(),
+            workload: Arc::new(Workload::one(exchange)),
+        }
+    }
 }
 
 /// Every server, running. The peers end when this is dropped.
@@ -129,26 +146,19 @@ impl Field {
             false => own.clone(),
         };
         if let Some(gateway) = &gateway {
-            field.add(&gateway.peer, &arguments.gateway.path, &hello);
+            field
+                .contenders
+                .push(Contender::new(&gateway.peer, own, &hello));
         }
         for peer in &peers {
-            field.add(peer, &path(peer), &hello);
+            field
+                .contenders
+                .push(Contender::new(peer, &path(peer), &hello));
         }
         field.add_control();
         field._gateway = gateway;
         field._peers = peers;
         Ok(field)
-    }
-
-    fn add(&mut self, peer: &Peer, path: &str, answer: &str) {
-        let mut exchange = Exchange::get(path);
-        exchange.expected.body = ExpectedBody::Exactly(answer.to_owned().into());
-        self.contenders.push(Contender {
-            name: peer.name.clone(),
-            pid: peer.pid(),
-            target: peer.target.clone(),
-            workload: Arc::new(Workload::one(exchange)),
-        });
     }
 
     /// The first server once more: its ratio to itself must be about 1, or
@@ -190,25 +200,41 @@ fn native(this: &Path, hello: &str, runtime: Runtime) -> Launch {
 
 fn wasmtime_serve(program: &Path, suffix: &str, tuning: &str, arguments: &CompareArgs) -> anyhow::Result<Launch> {
     let component: PathBuf = gateway::component(&arguments.gateway.component, "component")?;
-    let mut words: Vec<OsString> = vec!["serve".into(), "--addr".into(), "127.0.0.1:0".into()];
-    // Rust guests import wasi:cli, which plain `serve` does not offer.
-    words.push("-Scli".into());
     let reuse = reuse_count(tuning);
+    let mut flags: Vec<OsString> = Vec::new();
     if reuse.is_none() {
-        words.push(format!("{REUSE_FLAG}=1").into());
+        flags.push(FRESH.into());
     }
-    words.extend(tuning.split_whitespace().map(OsString::from));
-    words.push(component.into());
+    flags.extend(tuning.split_whitespace().map(OsString::from));
     let label = match reuse {
         None | Some("1") => "",
         Some(_) => " (reuses instances)",
     };
-    Ok(Launch {
-        name: format!("wasmtime serve{suffix}{label}"),
+    Ok(serve(
+        program,
+        format!("wasmtime serve{suffix}{label}"),
+        flags,
+        component,
+    ))
+}
+
+/// `wasmtime serve` on a free port.
+pub(crate) fn serve(program: &Path, name: String, flags: Vec<OsString>, component: PathBuf) -> Launch {
+    // Guests import wasi:cli, which plain `serve` does not offer.
+    let mut words: Vec<OsString> = vec![
+        "serve".into(),
+        "--addr".into(),
+        "127.0.0.1:0".into(),
+        "-Scli".into(),
+    ];
+    words.extend(flags);
+    words.push(component.into());
+    Launch {
+        name,
         program: program.to_owned(),
         arguments: words,
         directory: None,
-    })
+    }
 }
 
 /// Finds what the arguments say about using instances again.
@@ -228,7 +254,7 @@ fn answers(peer: &Peer, path: &str, answer: &str, plan: &Plan) -> bool {
 }
 
 /// Runs `--version`, for the report.
-fn version(program: &Path) -> Option<String> {
+pub(crate) fn version(program: &Path) -> Option<String> {
     let output = Command::new(program).arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     text.lines().next().map(str::to_owned)

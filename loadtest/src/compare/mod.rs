@@ -8,11 +8,8 @@ use std::{fs, time::Duration};
 
 use anyhow::Context;
 
-pub(crate) use self::field::TUNED_WASMTIME;
-use self::{
-    field::{Contender, Field},
-    rounds::Rounds,
-};
+pub(crate) use self::field::{Contender, FRESH, TUNED_WASMTIME, serve, version};
+use self::{field::Field, rounds::Rounds};
 use crate::{
     cli::CompareArgs,
     confidence::{Interval, interval, median, ratios},
@@ -24,7 +21,7 @@ use crate::{
 /// Time for the machine to settle between two servers.
 const SETTLE: Duration = Duration::from_millis(50);
 /// More rounds than this measure patience.
-const MAX_ROUNDS: usize = 1000;
+pub(crate) const MAX_ROUNDS: usize = 1000;
 
 /// Every number of a comparison.
 #[derive(Debug, serde::Serialize)]
@@ -61,6 +58,8 @@ pub(crate) struct Standing {
     pub(crate) rate_ratio: Interval,
     /// The first server's p99 over this one's.
     pub p99_ratio: Interval,
+    /// This one's processor time a request over the first server's.
+    pub(crate) cpu_ratio: Interval,
     pub(crate) peak_resident_bytes: u64,
     /// Latency in milliseconds at rising percentiles, all rounds together.
     pub(crate) curve: Vec<(f64, f64)>,
@@ -116,8 +115,7 @@ pub(crate) fn run(arguments: &CompareArgs) -> anyhow::Result<()> {
 
 fn measure(arguments: &CompareArgs, plan: &Plan, mut field: Field) -> anyhow::Result<Comparison> {
     let contenders: Vec<&Contender> = field.contenders.iter().collect();
-    let closed = rounds::run(&contenders, plan, arguments.rounds, arguments.warmup)?;
-    let closed = standings(closed)?;
+    let closed = standings(&contenders, plan, arguments.rounds, arguments.warmup)?;
 
     let own_maximum = closed
         .first()
@@ -137,12 +135,7 @@ fn measure(arguments: &CompareArgs, plan: &Plan, mut field: Field) -> anyhow::Re
             pace,
             ..plan.clone()
         };
-        standings(rounds::run(
-            &able,
-            &plan,
-            arguments.rounds,
-            arguments.warmup,
-        )?)?
+        standings(&able, &plan, arguments.rounds, arguments.warmup)?
     } else {
         Vec::new()
     };
@@ -181,14 +174,25 @@ fn too_slow(standing: &Standing, rate: f64) -> Option<String> {
     })
 }
 
-fn standings(all: Vec<Rounds<'_>>) -> anyhow::Result<Vec<Standing>> {
+/// Measures servers in interleaved rounds; ratios are those of the first to each.
+///
+/// # Errors
+/// When the load cannot be run, or a server has ended.
+pub(crate) fn standings(
+    contenders: &[&Contender],
+    plan: &Plan,
+    rounds: usize,
+    warmup: Duration,
+) -> anyhow::Result<Vec<Standing>> {
+    let all = rounds::run(contenders, plan, rounds, warmup)?;
     let column =
         |rounds: &Rounds<'_>, value: fn(&Round) -> f64| -> Vec<f64> { rounds.rounds.iter().map(value).collect() };
     let rate: fn(&Round) -> f64 = |round| round.requests_per_second;
     let p99: fn(&Round) -> f64 = |round| round.p99_ms;
+    let cpu: fn(&Round) -> f64 = |round| round.cpu_us_per_request;
     let first = all
         .first()
-        .map(|first| (column(first, rate), column(first, p99)))
+        .map(|first| (column(first, rate), column(first, p99), column(first, cpu)))
         .context("no server was measured")?;
     all.into_iter()
         .map(|rounds| {
@@ -198,7 +202,7 @@ fn standings(all: Vec<Rounds<'_>>) -> anyhow::Result<Vec<Standing>> {
                     requests_per_second: middle(rate),
                     p50_ms: middle(|round| round.p50_ms),
                     p99_ms: middle(p99),
-                    cpu_us_per_request: middle(|round| round.cpu_us_per_request),
+                    cpu_us_per_request: middle(cpu),
                     minor_faults_per_request: middle(|round| round.minor_faults_per_request),
                     voluntary_switches_per_request: middle(|round| round.voluntary_switches_per_request),
                     load_cpu_us_per_request: middle(|round| round.load_cpu_us_per_request),
@@ -206,6 +210,7 @@ fn standings(all: Vec<Rounds<'_>>) -> anyhow::Result<Vec<Standing>> {
                 },
                 rate_ratio: interval(&ratios(&first.0, &column(&rounds, rate))),
                 p99_ratio: interval(&ratios(&first.1, &column(&rounds, p99))),
+                cpu_ratio: interval(&ratios(&column(&rounds, cpu), &first.2)),
                 peak_resident_bytes: proc::peak_resident(rounds.contender.pid)?,
                 curve: rounds.curve(),
                 name: rounds.contender.name.clone(),
@@ -230,6 +235,7 @@ mod tests {
             },
             rate_ratio: interval(&[1.0]),
             p99_ratio: interval(&[1.0]),
+            cpu_ratio: interval(&[1.0]),
             peak_resident_bytes: 0,
             curve: Vec::new(),
         };
