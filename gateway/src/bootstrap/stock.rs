@@ -80,6 +80,10 @@ fn add(uses: &mut Uses, loader: &Loader, package: &PackageConfig) -> Result<(), 
         }
     };
     for component in components {
+        let (component, files) = loader.compiled_of(package, component);
+        for file in files {
+            uses.files.entry(file).or_default().extend(name());
+        }
         uses.components.entry(component).or_default().extend(name());
     }
     Ok(())

@@ -5,7 +5,7 @@
 //! own binary, so the directory belongs to us alone, and a file whose seal does not fit is as good as absent.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Read, Write as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -108,15 +108,19 @@ impl CodeCache {
                 file.write_all(read)?;
             }
             file.write_all(&seal.finalize())?;
-            file.as_file().sync_all()?;
+            // Not synced: a file that a crash of the machine left short has no seal that fits, and is made again.
             file.persist(&path)?;
-            File::open(&self.directory)?.sync_all()?;
             CompiledCode::at(path.clone())
         };
         write().map_err(|error| PackageError::Cache {
             path: path.clone(),
             error,
         })
+    }
+
+    /// What is kept under `key` of the source with this digest, in hexadecimal, if it is there.
+    pub(super) fn kept(&self, digest: &str, key: &str) -> Option<CompiledCode> {
+        CompiledCode::at(self.directory.join(name_of(digest, key))).ok()
     }
 
     /// Where it is kept.
@@ -126,7 +130,10 @@ impl CodeCache {
 }
 
 fn name(source: &[u8], engine: &str) -> String {
-    let digest = hex::encode(Sha256::digest(source));
+    name_of(&hex::encode(Sha256::digest(source)), engine)
+}
+
+fn name_of(digest: &str, engine: &str) -> String {
     format!("{digest}-{engine}.cwasm")
 }
 
@@ -141,6 +148,11 @@ impl CompiledCode {
         self.path
             .file_name()
             .is_some_and(|own| own == name(source, engine).as_str())
+    }
+
+    /// The name of its file.
+    pub(super) fn name(&self) -> Option<String> {
+        Some(self.path.file_name()?.to_string_lossy().into_owned())
     }
 
     /// Its path.

@@ -46,7 +46,7 @@ pub enum Kind {
 /// The names of what configurations use, with the packages that do.
 #[derive(Debug, Default)]
 pub(crate) struct Uses {
-    /// Digests of components in hexadecimal, whose compiled code is used.
+    /// Digests in hexadecimal of what was compiled, whose code is used.
     pub(crate) components: BTreeMap<String, BTreeSet<String>>,
     /// Files by their paths below the directory.
     pub(crate) files: BTreeMap<String, BTreeSet<String>>,
@@ -159,15 +159,13 @@ fn is_digest(text: &str) -> bool {
 impl Uses {
     /// The packages that use a file.
     fn of(&self, name: &str) -> BTreeSet<String> {
-        let packages = match code(name) {
-            // Code of another version of the gateway is of no use to this one.
-            Some((digest, engine)) if self.engines.iter().any(|ours| engine.starts_with(ours)) => {
-                self.components.get(digest)
-            }
-            Some(_) => None,
-            None => self.files.get(name),
-        };
-        packages.cloned().unwrap_or_default()
+        // Code of another version of the gateway is of no use to this one.
+        let ours = code(name).filter(|(_, engine)| self.engines.iter().any(|ours| engine.starts_with(ours)));
+        let compiled = ours.and_then(|(digest, _)| self.components.get(digest));
+        compiled
+            .or_else(|| self.files.get(name))
+            .cloned()
+            .unwrap_or_default()
     }
 }
 

@@ -68,9 +68,7 @@ pub(super) fn to_ship(
             .and_then(|survey| Imaged::of(component, &survey))
             .map_err(|error| invalid(error.to_string()))?,
     };
-    let compiled = imaged
-        .as_ref()
-        .map_or(component, |imaged| &imaged.component);
+    let compiled = imaged.as_ref().map_or(component, Imaged::component);
     let made_for = made_for(id, compiled).map_err(invalid)?;
     let mut bytes = fs::read(code.path()).map_err(|error| PackageError::Cache {
         path: code.path().to_owned(),

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{Builder, Signal, TestGateway, command, guest, run, within};
+use crate::harness::{Builder, Signal, TestGateway, command, guest, run, script, within};
 
 /// A package for each of these, with a cache of their own.
 fn sites(examples: &[&str]) -> Builder {
@@ -179,5 +179,39 @@ async fn nothing_is_removed_while_somebody_takes_code_from_the_cache() {
     drop(door);
     let ended = tokio::task::spawn_blocking(move || prune.wait());
     assert!(within("the end", ended).await.unwrap().unwrap().success());
+    assert_eq!(files(folder.path()), BTreeSet::from(["door".to_owned()]));
+}
+
+/// A start-up that is kept, and a program whose module was made a component.
+#[test]
+fn what_code_was_made_of_stays_with_it_though_no_gateway_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Path::new(".wasmgate/cache");
+    let packages = || {
+        TestGateway::builder()
+            .cache(cache)
+            .package("starts", &guest("starts_up"), "snapshot = true\n")
+            .route("/starts", "starts")
+            .package("program", &script("wasm32-wasip1"), "kind = \"cgi\"\n")
+            .route("/program", "program")
+    };
+    told_of(&packages(), folder.path(), &["compile"]);
+    let before = files(folder.path());
+    assert_eq!(before.len(), 5, "{before:?}");
+    let each = |name: &str| vec![name.to_owned()];
+    assert_eq!(
+        users(folder.path(), &[]),
+        BTreeSet::from([each("starts"), each("program")])
+    );
+    assert!(told(folder.path(), &["cache", "prune"]).contains("cache: 0 files"));
+    assert_eq!(files(folder.path()), before);
+
+    // Without its snapshot a package has other code, and that of it is nobody's.
+    let plain = TestGateway::builder()
+        .cache(cache)
+        .package("starts", &guest("starts_up"), "")
+        .route("/starts", "starts");
+    plain.write_to(folder.path());
+    assert!(told(folder.path(), &["cache", "prune"]).contains("cache: 4 files"));
     assert_eq!(files(folder.path()), BTreeSet::from(["door".to_owned()]));
 }

@@ -1,13 +1,13 @@
 //! From bytes to compiled code to something that can be instantiated.
 
+mod again;
+mod code;
+mod hold;
+mod load;
 mod snapshots;
 
 use std::{
-    collections::BTreeSet,
-    fs::File,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    io::{Read, Seek as _},
-    os::fd::AsRawFd as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,20 +15,16 @@ use std::{
 use rayon::ThreadPool;
 use wasmgate_common::read_file;
 use wasmparser::BinaryReaderError;
-use wasmtime::{
-    Engine,
-    component::{Component, Linker},
-};
-use wasmtime_wasi::{p2::bindings::CommandPre, p3};
-use wasmtime_wasi_http::{p2::bindings::ProxyPre, p3::bindings::ServicePre};
+use wasmtime::{Engine, component::Linker};
 
+use self::code::Work;
 use super::{
-    Package, PackageError, adapted,
-    cache::{CodeCache, CompiledCode, Unfit},
+    PackageError, adapted,
+    cache::{CodeCache, CompiledCode},
     check::{self, Form},
-    compiler::{CompileLimits, Compiler, Task},
+    compiler::{CompileLimits, Compiler},
     image::{ImagePlan, Imaged},
-    lease::{Door, Lease},
+    lease::Lease,
     recompile::Recompilation,
     shipped,
     survey::{Start, Survey},
@@ -36,9 +32,8 @@ use super::{
 };
 use crate::{
     config::{Kind, PackageConfig, Reference, Sha256Digest, Source},
-    egress,
     engine::{Choice, EngineId, EngineKind, Engines, OfEach, Slots, StackSize, Weighed, World},
-    instance::{self, Handler, HostState, Loaded},
+    instance::HostState,
     interfaces,
     metrics::Metrics,
     registry::{Code, MAX_COMPONENT, Pulled, Registry},
@@ -168,47 +163,6 @@ impl Loader {
         &self.threads
     }
 
-    /// Holds the cache as it is: nobody removes files from it meanwhile.
-    pub(crate) fn door(&self) -> Option<Door> {
-        self.lease.door()
-    }
-
-    /// Keeps the files of these packages besides those so far, for as long as this process lives.
-    pub(crate) fn hold_too<'a>(&self, registered: impl Iterator<Item = &'a Registered>) {
-        self.lease.add(self.files(registered));
-    }
-
-    /// Keeps the files of these packages, and no others.
-    pub(crate) fn hold_only<'a>(&self, registered: impl Iterator<Item = &'a Registered>) {
-        self.lease.set(self.files(registered));
-    }
-
-    /// The files of the cache that packages use.
-    fn files<'a>(&self, registered: impl Iterator<Item = &'a Registered>) -> BTreeSet<String> {
-        let each = registered.flat_map(|registered| {
-            let pulled = registered.pulled.as_ref();
-            let needed = pulled.map(|pulled| self.registry.needed(&pulled.reference, Some(pulled)).files);
-            let own = [Some(&registered.code), registered.snapshot.as_ref()]
-                .into_iter()
-                .flatten();
-            let own = own.filter_map(|file| Some(file.path().file_name()?.to_string_lossy().into_owned()));
-            needed.into_iter().flatten().chain(own)
-        });
-        each.collect()
-    }
-
-    /// The beginnings of the names that our engines give to their code.
-    pub(crate) fn keys(&self) -> Result<BTreeSet<String>, PackageError> {
-        let kinds = [EngineKind::Pool, EngineKind::CopyOnWrite];
-        let ids = kinds.into_iter().flat_map(|kind| {
-            let worlds = [World::Proxy, World::Service];
-            let stack = StackSize::default();
-            worlds.map(|world| EngineId { kind, world, stack })
-        });
-        ids.map(|id| self.engine(id, Path::new("")).map(compatibility))
-            .collect()
-    }
-
     /// Makes sure that compiled code of a package's component is on disk, compiling it if need be. The engine is the
     /// one that is `wanted`, or the one that suits the component. What is `known` of the package as it is configured
     /// still holds if the component is the same. One from a registry was `pulled` before.
@@ -316,123 +270,6 @@ impl Loader {
         })
     }
 
-    /// The code of a component, compiled if there is none; or what was `shipped` with it.
-    fn code(&self, work: Work<'_>, shipped: Option<&Pulled>) -> Result<CompiledCode, PackageError> {
-        if let Some(code) = self.cache.find(work.bytes, work.key) {
-            self.metrics.cache_hits.inc();
-            return Ok(code);
-        }
-        // Observed when it goes, however that is.
-        let _compiling = self.metrics.compilation.start_timer();
-        loop {
-            let made = match shipped.and_then(|pulled| self.take_shipped(pulled, work)) {
-                Some(code) => Some(code),
-                None if Compiler::is_apart() => self.compile_apart(work)?,
-                None => Some(self.compile_here(work)?),
-            };
-            if let Some(code) = made.or_else(|| self.cache.find(work.bytes, work.key)) {
-                return Ok(code);
-            }
-            // Somebody else has compiled it, and refused or lost what came of it: this package has its own try.
-        }
-    }
-
-    /// Compiles a component in a process of its own; `None` if another package's is the same and was just compiled.
-    fn compile_apart(&self, work: Work<'_>) -> Result<Option<CompiledCode>, PackageError> {
-        let Work { id, source, .. } = work;
-        let name = self.cache.path(work.bytes, work.key);
-        let made = self
-            .compiler
-            .make(&name, Task::Compile(id), work.compiled(), |code| {
-                self.metrics.compilations.inc();
-                self.accept(work, code)
-            });
-        match made {
-            Ok(made) => made.transpose(),
-            Err(why) => {
-                self.metrics.not_compiled(why.reason());
-                Err(check::not_compiled(why, source))
-            }
-        }
-    }
-
-    /// Takes the compiled code that was pushed with a component, if it is for this gateway; `None` if it is to be
-    /// compiled here.
-    fn take_shipped(&self, pulled: &Pulled, work: Work<'_>) -> Option<CompiledCode> {
-        let name = self.cache.path(work.bytes, work.key);
-        let taken = self.compiler.once(&name, || {
-            let found = shipped::find(&self.registry, pulled, work.id, work.compiled());
-            let taken = found.and_then(|file| {
-                let taken = file.map(|file| self.accept(work, file));
-                taken.transpose().map_err(|error| error.to_string())
-            });
-            self.metrics.pulled_code(match &taken {
-                Ok(Some(_)) => "taken",
-                Ok(None) => "none",
-                Err(_) => "failed",
-            });
-            Ok(taken.unwrap_or_else(|error| {
-                tracing::warn!(reference = %pulled.reference, error,
-                    "the compiled code in the registry cannot be used; the component is compiled here");
-                None
-            }))
-        });
-        match taken {
-            Ok(Some(taken)) => taken,
-            // Somebody else was at it.
-            Ok(None) => self.cache.find(work.bytes, work.key),
-            Err(_) => None,
-        }
-    }
-
-    /// Checks code that was made of a component, and keeps it.
-    fn accept(&self, work: Work<'_>, mut code: File) -> Result<CompiledCode, PackageError> {
-        let Work { id, source, .. } = work;
-        let component = map_made(self.engine(id, source)?, &code);
-        let component = component.map_err(|error| check::uncompiled(&error, source))?;
-        self.check(id, &component, source)?;
-        let length = code.rewind().and_then(|()| code.metadata());
-        let length = length.map_err(|error| PackageError::Cache {
-            path: self.cache.path(work.bytes, work.key),
-            error,
-        })?;
-        self.keep(work, code, length.len())
-    }
-
-    /// Compiles a component in this process.
-    fn compile_here(&self, work: Work<'_>) -> Result<CompiledCode, PackageError> {
-        let Work { id, source, .. } = work;
-        let component = Component::new(self.engine(id, source)?, work.compiled());
-        let component = component.map_err(|error| check::uncompiled(&error, source))?;
-        self.metrics.compilations.inc();
-        self.check(id, &component, source)?;
-        let code = component
-            .serialize()
-            .map_err(|error| PackageError::Invalid {
-                path: source.to_owned(),
-                error: format!("{error:#}"),
-            })?;
-        self.keep(work, code.as_slice(), code.len() as u64)
-    }
-
-    /// Keeps code of this length, and behind it the images of what was taken out of its source.
-    fn keep(&self, work: Work<'_>, code: impl Read, length: u64) -> Result<CompiledCode, PackageError> {
-        match work.imaged {
-            None => self.cache.keep(work.bytes, work.key, code),
-            Some(imaged) => self
-                .cache
-                .keep(work.bytes, work.key, code.chain(imaged.behind(length))),
-        }
-    }
-
-    /// Refuses a component that takes too much, or that cannot be linked here.
-    fn check(&self, id: EngineId, component: &Component, source: &Path) -> Result<(), PackageError> {
-        check::parts(component, source)?;
-        self.prepare(id, component)
-            .map_err(|error| check::missing_imports(component, source, &error))?;
-        Ok(())
-    }
-
     /// Returns whether code is that of these bytes, and still there.
     fn is_still(&self, known: &Registered, bytes: &[u8], source: &Path) -> Result<bool, PackageError> {
         let is_of = match &known.snapshot {
@@ -443,74 +280,6 @@ impl Loader {
             }
         };
         Ok(is_of && known.code.check().is_ok())
-    }
-
-    /// Maps compiled code and resolves its imports.
-    ///
-    /// # Errors
-    /// When the file is gone or proven to be damaged, which is discarded then; or when it cannot be loaded now, as
-    /// without a free descriptor or mapping, which a later try may change.
-    pub(crate) fn load(&self, registered: &Registered) -> Result<Loaded, PackageError> {
-        let (id, code) = (registered.choice.id(), &registered.code);
-        let _loading = self.metrics.load.start_timer();
-        code.check().map_err(|unfit| lost(code, unfit))?;
-        let engine = self.engine(id, code.path())?;
-        let loaded = map(engine, code).and_then(|component| {
-            let image = component.image_range();
-            let bytes = image.end.addr().saturating_sub(image.start.addr());
-            Ok(Loaded {
-                handler: self.prepare(id, &component)?,
-                images: registered.images.open(code)?,
-                bytes,
-                globals: registered.globals,
-            })
-        });
-        // The error may be the machine's as well as the file's: only the file itself is proof.
-        loaded.map_err(|error| match code.verify() {
-            Err(unfit @ (Unfit::Gone | Unfit::Damaged)) => lost(code, unfit),
-            Ok(()) | Err(Unfit::Unreadable(_)) => PackageError::Load {
-                path: code.path().to_owned(),
-                error: format!("{error:#}"),
-            },
-        })
-    }
-
-    /// Compiles lost code of a package again, beside the requests.
-    pub(super) fn recompile(self: &Arc<Self>, package: &Arc<Package>) {
-        let loader = Arc::clone(self);
-        self.recompilation.add(package, || {
-            self.threads().spawn(move || loader.compile_waiting())
-        });
-    }
-
-    fn compile_waiting(&self) {
-        while let Some(package) = self.recompilation.next() {
-            match self.compile_again(&package) {
-                Ok(()) => {
-                    tracing::info!(package = %package.name(), "lost code was compiled again");
-                    package.recovered();
-                }
-                Err(error) => {
-                    package.failed(&error);
-                    self.recompilation.rest(package);
-                }
-            }
-        }
-    }
-
-    fn compile_again(&self, package: &Package) -> Result<(), PackageError> {
-        let registered = package.registered.as_ref().ok_or(PackageError::Unfit)?;
-        let (wanted, before) = (registered.choice.engine, &registered.code);
-        let (config, pulled) = (&package.account.config, registered.pulled.as_ref());
-        let _door = self.door();
-        let made = self.register(config, Some(wanted), None, pulled)?;
-        // The name of compiled code is the digest of its source.
-        if made.code.path() != before.path() {
-            return Err(PackageError::SourceChanged {
-                path: self.origin(config, pulled).shown,
-            });
-        }
-        Ok(())
     }
 
     fn origin(&self, package: &PackageConfig, pulled: Option<&Pulled>) -> Origin {
@@ -537,22 +306,6 @@ impl Loader {
             error: format!("{error:#}"),
         })
     }
-
-    fn prepare(&self, id: EngineId, component: &Component) -> wasmtime::Result<Handler> {
-        let linker = self
-            .linkers
-            .get_or_try(id, || link(component.engine(), id.world))?;
-        let prepared = match interfaces::link(linker, component)? {
-            Some(linker) => linker.instantiate_pre(component)?,
-            None => linker.instantiate_pre(component)?,
-        };
-        Ok(match id.world {
-            World::Proxy => Handler::Proxy(ProxyPre::new(prepared)?),
-            World::Service => Handler::Service(ServicePre::new(prepared)?),
-            World::Command => Handler::Command(CommandPre::new(prepared)?),
-            World::CommandOf03 => Handler::CommandOf03(p3::bindings::CommandPre::new(prepared)?),
-        })
-    }
 }
 
 /// Compiled code, and what it was made for.
@@ -560,26 +313,6 @@ struct Made {
     choice: Choice,
     code: CompiledCode,
     images: ImagePlan,
-}
-
-/// A component to compile.
-#[derive(Clone, Copy)]
-struct Work<'a> {
-    id: EngineId,
-    /// The component as it came.
-    bytes: &'a [u8],
-    /// What is compiled instead, and its images.
-    imaged: Option<&'a Imaged>,
-    /// The engine's name for its code.
-    key: &'a str,
-    /// The name by which people know it.
-    source: &'a Path,
-}
-
-impl<'a> Work<'a> {
-    fn compiled(&self) -> &'a [u8] {
-        self.imaged.map_or(self.bytes, |imaged| &imaged.component)
-    }
 }
 
 fn read(bytes: &[u8], source: &Path) -> Result<Survey, PackageError> {
@@ -605,65 +338,6 @@ fn slots(world: World, start: &Start) -> Slots {
             1
         },
     }
-}
-
-/// Turns unfit code into the package's error, and takes damaged code out of the way.
-fn lost(code: &CompiledCode, unfit: Unfit) -> PackageError {
-    let path = code.path().to_owned();
-    match unfit {
-        Unfit::Gone => PackageError::CodeLost { path },
-        Unfit::Damaged => {
-            code.discard();
-            PackageError::CodeLost { path }
-        }
-        Unfit::Unreadable(error) => PackageError::Load {
-            path,
-            error: error.to_string(),
-        },
-    }
-}
-
-#[allow(unsafe_code, reason = "compiled code is trusted like our own binary")]
-fn map(engine: &Engine, code: &CompiledCode) -> wasmtime::Result<Component> {
-    // SAFETY: the file was written by `CodeCache::keep` from the output of this engine, in a directory that only our
-    // user can enter, and `CompiledCode::check` has just held: it is the file whose seal was checked when it was
-    // registered, or one whose seal fits now. Wasmtime itself refuses code of another version or configuration.
-    unsafe { Component::deserialize_file(engine, code.path()) }
-}
-
-#[allow(unsafe_code, reason = "compiled code is trusted like our own binary")]
-fn map_made(engine: &Engine, code: &File) -> wasmtime::Result<Component> {
-    let open = if cfg!(target_os = "linux") {
-        "/proc/self/fd"
-    } else {
-        "/dev/fd"
-    };
-    let path = format!("{open}/{}", code.as_raw_fd());
-    // SAFETY: the file has no name, so that nobody could write to it but who made it, which has ended. That was our
-    // compiler's process, our own binary with an engine of the same configuration; or what is in it has the digest that
-    // somebody vouches for whom the configuration trusts with native code (`registry::code`), and says that it was made
-    // by such a one. Wasmtime itself refuses code of another version or configuration.
-    unsafe { Component::deserialize_file(engine, path) }
-}
-
-/// Every interface of the world and of `wasi:cli/imports`, and for WASI 0.3 those of 0.2 besides, which a guest may use
-/// beside it: languages' own libraries do. The closed ones are closed by the context they
-/// get, not by being absent, since a Rust guest imports them whether it uses them or not.
-fn link(engine: &Engine, world: World) -> wasmtime::Result<Linker<HostState>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    // Streams need the table of resources alone: by way of the whole WASI context each of them would have one made.
-    linker.allow_shadowing(true);
-    wasmtime_wasi_io::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-    egress::add_to_linker(&mut linker)?;
-    linker.allow_shadowing(false);
-    if world.is_concurrent() {
-        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-    }
-    instance::link(&mut linker, world)?;
-    Ok(linker)
 }
 
 /// Tells code apart that is not the other's: of engines that cannot load each other's, with images and without.
