@@ -32,7 +32,7 @@ struct Way {
 /// The arguments of `push`.
 #[derive(Args)]
 pub(crate) struct Push {
-    /// The component
+    /// The component, or program of WASI 0.1
     file: PathBuf,
     /// Where it goes: registry.example.com/team/name:tag
     reference: String,

@@ -1,14 +1,14 @@
-//! A component as an artifact: CNCF's "Wasm OCI artifact layout", which `wkg` and other hosts read and write.
+//! A component, or a program of WASI 0.1, as an artifact: CNCF's "Wasm OCI artifact layout", which `wkg` and other hosts read and write.
 
 use std::time::SystemTime;
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{Encoding, ExternalKind, Parser, Payload};
 
 use super::{
     error::RegistryError,
-    manifest::{Descriptor, Manifest, WASIP2, WASM_CONFIG, WASM_LAYER},
+    manifest::{Descriptor, Manifest, WASIP1, WASIP2, WASM_CONFIG, WASM_LAYER},
 };
 use crate::config::{Reference, Sha256Digest, show_digest};
 
@@ -29,7 +29,8 @@ struct Config {
     architecture: &'static str,
     os: &'static str,
     layer_digests: Vec<String>,
-    component: World,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    component: Option<World>,
 }
 
 /// What the component takes and gives; `target` names the world it is for, where that is known.
@@ -42,10 +43,11 @@ struct World {
 }
 
 impl Artifact {
-    /// The artifact of a component that was `made` then: of the same file, always the same one.
+    /// The artifact of a component that was `made` then, or of a program of WASI 0.1: of the same file, always the
+    /// same one.
     ///
     /// # Errors
-    /// When the bytes are no component.
+    /// When the bytes are neither.
     pub(super) fn new(
         reference: &Reference,
         component: &[u8],
@@ -60,7 +62,10 @@ impl Artifact {
         let config = json(&Config {
             created: humantime::format_rfc3339_seconds(made).to_string(),
             architecture: "wasm",
-            os: WASIP2,
+            os: match world {
+                Some(_) => WASIP2,
+                None => WASIP1,
+            },
             layer_digests: vec![show_digest(&digest)],
             component: world,
         })?;
@@ -84,19 +89,28 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, RegistryError> {
     serde_json::to_vec(value).map_err(|error| RegistryError::Machine(error.to_string()))
 }
 
-/// The imports and exports of a component.
-fn world(component: &[u8]) -> Result<World, String> {
+/// The function that a program of WASI 0.1 begins with.
+const START: &str = "_start";
+
+/// The imports and exports of a component; `None` of a core module, which must be a program.
+fn world(component: &[u8]) -> Result<Option<World>, String> {
     let mut world = World::default();
-    let mut depth = 0_usize;
+    let (mut depth, mut is_module, mut is_program) = (0_usize, false, false);
     if !component.starts_with(b"\0asm") {
         return Err("it is no WebAssembly".to_owned());
     }
     for payload in Parser::new(0).parse_all(component) {
         match payload.map_err(|error| format!("it is broken: {error}"))? {
-            Payload::Version { encoding, .. } if depth == 0 && encoding == Encoding::Module => {
-                return Err("it is a core module".to_owned());
+            Payload::Version { encoding, .. } => {
+                is_module |= depth == 0 && encoding == Encoding::Module;
+                depth += 1;
             }
-            Payload::Version { .. } => depth += 1,
+            Payload::ExportSection(exports) if is_module => {
+                for export in exports {
+                    let export = export.map_err(|error| error.to_string())?;
+                    is_program |= export.name == START && export.kind == ExternalKind::Func;
+                }
+            }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(imports) if depth == 1 => {
                 for import in imports {
@@ -113,7 +127,13 @@ fn world(component: &[u8]) -> Result<World, String> {
             _ => {}
         }
     }
-    Ok(world)
+    match (is_module, is_program) {
+        (true, false) => Err(format!(
+            "it is a core module and no program, which exports `{START}`"
+        )),
+        (true, true) => Ok(None),
+        (false, _) => Ok(Some(world)),
+    }
 }
 
 #[cfg(test)]
@@ -167,7 +187,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_component_is_not_pushed() {
+    fn a_program_of_wasi_0_1_says_so_and_nothing_of_a_component() {
+        let program = wat::parse_str(r#"(module (func (export "_start")))"#).unwrap();
+        let reference = Reference::parse("oci://registry.example.com/name:1").unwrap();
+        let artifact = Artifact::new(&reference, &program, UNIX_EPOCH, Vec::new()).unwrap();
+        let config: serde_json::Value = serde_json::from_slice(&artifact.config).unwrap();
+        let digest = show_digest(&artifact.component);
+        assert_eq!(
+            config,
+            serde_json::json!({"created": "1970-01-01T00:00:00Z", "architecture": "wasm", "os": "wasip1",
+                "layerDigests": [digest]})
+        );
+    }
+
+    #[test]
+    fn what_is_neither_a_component_nor_a_program_is_not_pushed() {
         let reference = Reference::parse("oci://registry.example.com/name:1").unwrap();
         for bytes in [&b""[..], b"MZ", b"\0asm\x01\0\0\0"] {
             let made = Artifact::new(&reference, bytes, UNIX_EPOCH, Vec::new());

@@ -56,6 +56,9 @@ const HERE: (&str, &str) = (
 /// The architecture of a Wasm artifact in an index.
 const WASM: &str = "wasm";
 
+/// The system of a program of WASI 0.1.
+pub(super) const WASIP1: &str = "wasip1";
+
 /// The system of a component in an index.
 pub(super) const WASIP2: &str = "wasip2";
 

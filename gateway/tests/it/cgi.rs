@@ -3,6 +3,7 @@
 
 mod answers;
 mod bodies;
+mod files;
 mod languages;
 mod limits;
 mod request;

@@ -7,6 +7,7 @@ mod credentials;
 mod images;
 mod many;
 mod opponents;
+mod programs;
 mod pulling;
 mod pushing;
 mod signatures;

@@ -4,6 +4,7 @@ mod answers;
 mod bodies;
 mod calls;
 mod composed;
+mod doors;
 mod images;
 mod limits;
 mod middleware;

@@ -23,6 +23,7 @@ fn main() -> io::Result<()> {
         "/echo" => echo(),
         "/hears" => hears(),
         "/count" => print(&format!("{PLAIN}{}", count())),
+        "/reads" => print(&format!("{PLAIN}{}", reads(&query))),
         "/status" => print(&format!(
             "Status: {query}\nContent-Type: text/plain\n\nstatus {query}"
         )),
@@ -89,6 +90,11 @@ fn hears() -> io::Result<()> {
         }
     };
     print(&format!("{PLAIN}{heard}"))
+}
+
+/// What is in a file, or why nothing is.
+fn reads(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| format!("{:?}", error.kind()))
 }
 
 /// Of this instance: 1 where each request has one of its own.
