@@ -74,6 +74,21 @@ impl Canary {
 
     /// As `visit`, but the instance lives on in the store.
     pub(crate) fn visit_and_stay(&self, visit: Visit) -> Result<(Store<()>, i32)> {
+        let (store, _, found) = self.run(visit)?;
+        Ok((store, found))
+    }
+
+    /// As `visit`, and hands the instance's memory to `with` before it ends: where it begins, and how long it is.
+    #[allow(dead_code, reason = "not everybody who has a canary wants its memory")]
+    pub(crate) fn visit_with(&self, visit: Visit, with: impl FnOnce(*mut u8, usize)) -> Result<i32> {
+        let (mut store, instance, found) = self.run(visit)?;
+        let memory = instance.get_memory(&mut store, "memory");
+        let memory = memory.ok_or_else(|| Error::msg("a canary without memory"))?;
+        with(memory.data_ptr(&store), memory.data_size(&store));
+        Ok(found)
+    }
+
+    fn run(&self, visit: Visit) -> Result<(Store<()>, Instance, i32)> {
         let mut store = Store::new(self.module.engine(), ());
         let instance = self.instantiate(&mut store)?;
         let look: TypedFunc<(i32, i32), i32> = instance.get_typed_func(&mut store, "look")?;
@@ -94,7 +109,7 @@ impl Canary {
                 "unreachable code returned"
             );
         }
-        Ok((store, found))
+        Ok((store, instance, found))
     }
 }
 
