@@ -70,7 +70,7 @@ def objects(node: Node, gateway: Path) -> str:
     for at in range(PACKAGES):
         source = f"oci://{registry.REGISTRY}/many/site-{at % DIGESTS}:v{at // DIGESTS}"
         parts.append(f'[package.site-{at}]\nsource = "{source}"\n')
-        parts.append(f'[[route]]\npath = "/site-{at}"\npackage = "site-{at}"\nstrip_prefix = "/site-{at}"\n')
+        parts.append(f'[[route]]\npath = "/site-{at}/hello"\npackage = "site-{at}"\nstrip_prefix = "/site-{at}"\n')
     (folder / "wasmgate.toml").write_text("\n".join(parts))
     command = [gateway, "deploy", "--kubernetes", "--image", f"{GATEWAY}:1", "--cache", "1Gi"]
     return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
@@ -114,5 +114,5 @@ def kill(shop: Shop) -> None:
 
 
 def answered(shop: Shop, row: Row) -> None:
-    said = registry.curl(shop.node, "-m", "10", f"{shop.url()}/site-{PACKAGES - 1}").stdout
+    said = registry.curl(shop.node, "-m", "10", f"{shop.url()}/site-{PACKAGES - 1}/hello").stdout
     row.need(said == "Hello from Wasmgate!\n", f"the last package answers {said!r}")
