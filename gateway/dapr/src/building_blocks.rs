@@ -131,7 +131,7 @@ impl BuildingBlocks {
         match &*self.0 {
             Provider::Embedded(dapr) => dapr.answer(caller, grants, request).await,
             Provider::Sidecar { client, .. } => match client.get() {
-                Some(sidecar) => sidecar.answer(caller, grants, request).await,
+                Some(sidecar) => Box::pin(sidecar.answer(caller, grants, request)).await,
                 None => Problem::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "The sidecar is not there yet.",

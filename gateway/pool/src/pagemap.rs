@@ -25,9 +25,6 @@ const PAGE_IS_PRESENT: u64 = 1 << 3;
 const PAGE_IS_SWAPPED: u64 = 1 << 4;
 const PAGE_IS_PFNZERO: u64 = 1 << 5;
 
-/// Pages that hold nothing of this mapping's own: the shared zero page, and those of the file that is mapped.
-const NOBODYS: u64 = PAGE_IS_PFNZERO | PAGE_IS_FILE;
-
 /// Bits 63 (present) and 62 (swapped or being moved) of an entry.
 const ENTRY_HOLDS_DATA: u64 = 0b11 << 62;
 
@@ -45,6 +42,26 @@ pub(crate) enum ScanError {
     OutOfRange,
 }
 
+/// What a range shows where nobody has written to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mapping {
+    /// Zeros.
+    Anonymous,
+    /// A file's pages.
+    File,
+}
+
+impl Mapping {
+    /// Pages that hold nothing of this mapping's own: the shared zero page, and those of the file that is mapped. The
+    /// kernel looks at the descriptor of every page when it is asked whether a file's, so it is not where none can be.
+    fn nobodys(self) -> u64 {
+        match self {
+            Self::Anonymous => PAGE_IS_PFNZERO,
+            Self::File => PAGE_IS_PFNZERO | PAGE_IS_FILE,
+        }
+    }
+}
+
 /// A visitor's wish.
 pub(crate) enum Visit {
     Continue,
@@ -59,8 +76,10 @@ pub(crate) enum Visit {
 pub(crate) fn scan(
     pagemap: &File,
     range: Range<usize>,
+    mapping: Mapping,
     mut visit: impl FnMut(Range<usize>) -> Visit,
 ) -> Result<(), ScanError> {
+    let nobodys = mapping.nobodys();
     let mut found = [PageRegion::default(); RANGES_PER_CALL];
     let mut cursor = range.start;
     while cursor < range.end {
@@ -70,8 +89,8 @@ pub(crate) fn scan(
             end: range.end as u64,
             vec: found.as_mut_ptr() as u64,
             vec_len: found.len() as u64,
-            category_inverted: NOBODYS,
-            category_mask: NOBODYS,
+            category_inverted: nobodys,
+            category_mask: nobodys,
             category_anyof_mask: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
             return_mask: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
             ..ScanRequest::default()

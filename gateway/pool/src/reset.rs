@@ -7,7 +7,7 @@ use rustix::param::page_size;
 use crate::{
     fork::ForkSentinel,
     image::Image,
-    pagemap::{self, ScanError, Visit},
+    pagemap::{self, Mapping, ScanError, Visit},
     region::Region,
 };
 
@@ -113,7 +113,8 @@ impl Reset {
         let mut failure = None;
         let mut look = Look::default();
         let base = region.base() as usize;
-        let scanned = self.find(base..base + end, |found| {
+        let mapping = image.map_or(Mapping::Anonymous, |_| Mapping::File);
+        let scanned = self.find(base..base + end, mapping, |found| {
             let (start, found_end) = (found.start - base, found.end - base);
             let room = self.keep_resident_bytes - outcome.kept_below - outcome.kept_above;
             let restore_to = found_end.min(start.saturating_add(room));
@@ -149,9 +150,14 @@ impl Reset {
     }
 
     /// Visits the ranges of addresses inside `range` that may hold data, lowest first.
-    fn find(&self, range: Range<usize>, visit: impl FnMut(Range<usize>) -> Visit) -> Result<(), Fallback> {
+    fn find(
+        &self,
+        range: Range<usize>,
+        mapping: Mapping,
+        visit: impl FnMut(Range<usize>) -> Visit,
+    ) -> Result<(), Fallback> {
         self.finder
-            .find(range, self.page_bytes, visit)
+            .find(range, mapping, self.page_bytes, visit)
             .map_err(|error| match error {
                 FindError::Forked => Fallback::Forked,
                 FindError::Scan(ScanError::Failed(_)) => Fallback::ScanFailed,
@@ -222,11 +228,12 @@ impl Finder {
     pub(crate) fn find(
         &self,
         range: Range<usize>,
+        mapping: Mapping,
         page_bytes: usize,
         mut visit: impl FnMut(Range<usize>) -> Visit,
     ) -> Result<(), FindError> {
         match self {
-            Self::Scan(map) => Ok(pagemap::scan(map.file()?, range, visit)?),
+            Self::Scan(map) => Ok(pagemap::scan(map.file()?, range, mapping, visit)?),
             Self::Read(map) => Ok(pagemap::read(map.file()?, range, page_bytes, visit)?),
             Self::Blind => {
                 visit(range);

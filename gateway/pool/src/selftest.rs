@@ -7,7 +7,7 @@ use rustix::param::page_size;
 use crate::{
     error::Error,
     image::Image,
-    pagemap::Visit,
+    pagemap::{Mapping, Visit},
     region::Region,
     reset::{Finder, PageMap, Reset},
 };
@@ -136,10 +136,15 @@ fn finds_every_dirty_page(finder: &Finder, region: &mut Region, page: usize) -> 
     let base = region.base() as usize;
     let mut found: Vec<Range<usize>> = Vec::new();
     finder
-        .find(base..base + region.accessible(), page, |range| {
-            found.push(range.start - base..range.end - base);
-            Visit::Continue
-        })
+        .find(
+            base..base + region.accessible(),
+            Mapping::Anonymous,
+            page,
+            |range| {
+                found.push(range.start - base..range.end - base);
+                Visit::Continue
+            },
+        )
         .map_err(io::Error::other)?;
     match DIRTY
         .iter()

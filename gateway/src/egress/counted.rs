@@ -1,16 +1,16 @@
 //! Requests of guests to outside, counted by result and timed to the head of their answer.
 
-use std::future::Future;
+use std::{future::Future, pin::Pin};
 
 use http::Response;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::account::Account;
 
-/// Sends a request outside by way of `sending`.
+/// Sends a request outside by way of `sending`, which stays where it is: it is large.
 pub(super) async fn outbound(
     account: &Account,
-    sending: impl Future<Output = Result<Response<WasiBody>, Error>>,
+    sending: Pin<&mut impl Future<Output = Result<Response<WasiBody>, Error>>>,
 ) -> Result<Response<WasiBody>, Error> {
     let timer = account.metrics().outbound();
     let answer = sending.await;

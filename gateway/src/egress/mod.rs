@@ -15,7 +15,7 @@ mod resolve;
 mod settings;
 mod watched;
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, pin::pin, sync::Arc};
 
 use http::{HeaderName, HeaderValue, Method};
 use http_body_util::BodyExt as _;
@@ -258,11 +258,11 @@ impl Egress {
         let let_out = self.let_out(request.method(), request.uri());
         let (account, client) = (Arc::clone(&self.account), self.client.clone());
         Box::new(async move {
-            let response = counted::outbound(&account, async {
+            let sending = pin!(async {
                 let options = options.unwrap_or_default();
                 client.send(request, options, let_out?).await
             });
-            let response = response.await?;
+            let response = counted::outbound(&account, sending).await?;
             Ok((response, nothing_left()))
         })
     }

@@ -1,6 +1,6 @@
 //! Running one request: a fresh instance under one deadline, on the worker that owns the connection.
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
@@ -93,7 +93,8 @@ where
         progress: progress.clone(),
         stream: stream.clone(),
     };
-    let mut task = GuestTask::new(tokio::spawn(guest.drive(request, answer)));
+    // In a box, as Tokio moves a task about before it runs and after it has ended.
+    let mut task = GuestTask::new(tokio::spawn(Box::pin(guest.drive(request, answer))));
     let answered = answered(head, &mut task, &progress, &label);
     let response = match limits.first_byte {
         None => answered.await,
@@ -219,46 +220,49 @@ impl Guest {
         );
         let mut running = Running::new(store::make(loaded.handler.engine(), state), permit);
         let store = &mut running.store;
-        let work = async {
-            store::queue_up(store).await;
-            let images = loaded.images.as_ref();
-            match &loaded.handler {
-                Handler::Proxy(proxy) => proxy::handle(store, &account, (proxy, images), request, answer).await,
-                // Apart, so that the others' task does not have to be as large.
-                Handler::Service(service) => {
-                    Box::pin(service::handle(
-                        store,
-                        &account,
-                        (service, images),
-                        next,
-                        request,
-                        answer,
-                    ))
-                    .await
+        let ended = {
+            let work = pin!(async {
+                store::queue_up(store).await;
+                let images = loaded.images.as_ref();
+                match &loaded.handler {
+                    Handler::Proxy(proxy) => proxy::handle(store, &account, (proxy, images), request, answer).await,
+                    // Apart, so that the others' task does not have to be as large.
+                    Handler::Service(service) => {
+                        Box::pin(service::handle(
+                            store,
+                            &account,
+                            (service, images),
+                            next,
+                            request,
+                            answer,
+                        ))
+                        .await
+                    }
+                    Handler::Command(command) => {
+                        Box::pin(command::handle(
+                            store,
+                            &account,
+                            (command, images),
+                            request,
+                            answer,
+                        ))
+                        .await
+                    }
+                    Handler::CommandOf03(command) => {
+                        Box::pin(command::handle_of_03(
+                            store,
+                            &account,
+                            (command, images),
+                            request,
+                            answer,
+                        ))
+                        .await
+                    }
                 }
-                Handler::Command(command) => {
-                    Box::pin(command::handle(
-                        store,
-                        &account,
-                        (command, images),
-                        request,
-                        answer,
-                    ))
-                    .await
-                }
-                Handler::CommandOf03(command) => {
-                    Box::pin(command::handle_of_03(
-                        store,
-                        &account,
-                        (command, images),
-                        request,
-                        answer,
-                    ))
-                    .await
-                }
-            }
+            });
+            in_time(&account, stream.as_deref(), work).await
         };
-        let failure = match in_time(&account, stream.as_deref(), work).await {
+        let failure = match ended {
             Ok(Ok(())) => return Ok(()),
             // What ends with 0 has done what it was to do; whether that was an answer is seen where one is waited for.
             Ok(Err(error)) if is_success(&error) && !store.data_mut().has_unfinished_body() => {

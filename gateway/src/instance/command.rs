@@ -1,6 +1,6 @@
 //! A program, run once from its start to its end: what it prints is its answer.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{future::poll_fn, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -37,7 +37,10 @@ where
     B::Error: Into<Error>,
 {
     let output = furnish(store.data_mut(), account, request, answer)?;
-    let program = instantiated(account, images, command.instantiate_async(&mut *store)).await?;
+    let program = {
+        let instantiating = pin!(command.instantiate_async(&mut *store));
+        instantiated(account, images, instantiating).await?
+    };
     let ran = program.wasi_cli_run().call_run(&mut *store).await;
     ended(ran, &output)
 }
@@ -59,7 +62,10 @@ where
 {
     concurrent::watch(store);
     let output = furnish(store.data_mut(), account, request, answer)?;
-    let program = instantiated(account, images, command.instantiate_async(&mut *store)).await?;
+    let program = {
+        let instantiating = pin!(command.instantiate_async(&mut *store));
+        instantiated(account, images, instantiating).await?
+    };
     // Dropped before the store is, however this ends.
     let end = End(Life::default());
     let state = store.data_mut();

@@ -1,6 +1,10 @@
 //! The end of an instance's time: its deadline, or that of a package which another configuration has replaced.
 
-use std::{future::Future, pin::pin, time::Duration};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use tokio::{sync::Notify, time::sleep};
 
@@ -15,13 +19,14 @@ pub(super) enum Late {
     Replaced,
 }
 
-/// Runs `work` until its time is up. Work that never waits costs neither a timer nor a lock.
+/// Runs `work` until its time is up. Work that never waits costs neither a timer nor a lock; it stays where it is, or
+/// the task would have two places for it.
 pub(super) async fn in_time<T>(
     account: &Account,
     stream: Option<&Stream>,
-    work: impl Future<Output = T>,
+    work: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, Late> {
-    let (work, cut) = (pin!(work), pin!(account.until_cut()));
+    let cut = pin!(account.until_cut());
     tokio::select! {
         biased;
         done = work => Ok(done),

@@ -1,6 +1,6 @@
 //! A guest of WASI 0.2: its handler is called once, answers meanwhile, and has ended when it returns.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use http::Request;
@@ -30,7 +30,10 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Error>,
 {
-    let instance = instantiated(account, images, proxy.instantiate_async(&mut *store)).await?;
+    let instance = {
+        let instantiating = pin!(proxy.instantiate_async(&mut *store));
+        instantiated(account, images, instantiating).await?
+    };
     let mut http = store.data_mut().http();
     let scheme = if request_headers::is_https(request.headers()) {
         Scheme::Https

@@ -66,7 +66,10 @@ where
     B::Error: Into<Error>,
 {
     concurrent::watch(store);
-    let instance = instantiated(account, images, service.instantiate_async(&mut *store)).await?;
+    let instance = {
+        let instantiating = pin!(service.instantiate_async(&mut *store));
+        instantiated(account, images, instantiating).await?
+    };
     let (life, handed) = (Life::default(), Handed::default());
     // Dropped before the store is, however this ends.
     let end = End { life, handed };

@@ -1,6 +1,6 @@
 //! The store of one request: how much a call may hand over, and what happens at each tick of the epoch.
 
-use std::{future::Future, sync::Arc, time::Instant};
+use std::{future::Future, pin::Pin, sync::Arc, time::Instant};
 
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
@@ -57,11 +57,12 @@ pub(super) fn at_tick(store: &mut StoreContextMut<'_, HostState>) -> wasmtime::R
 #[error("no instance could be made")]
 pub(super) struct NoInstance;
 
-/// Makes an instance whose memories begin with these images, if there are any, and observes how long it takes.
+/// Makes an instance whose memories begin with these images, if there are any, and observes how long it takes. The
+/// future stays where it is, or the task would have two places for it.
 pub(super) async fn instantiated<I>(
     account: &Account,
     images: Option<&Arc<Images>>,
-    instantiating: impl Future<Output = wasmtime::Result<I>>,
+    instantiating: Pin<&mut (impl Future<Output = wasmtime::Result<I>> + ?Sized)>,
 ) -> wasmtime::Result<I> {
     let started = Instant::now();
     let instance = match images {

@@ -113,7 +113,8 @@ async fn route(api: &Api, caller: &AppId, grants: &Grants, request: ApiRequest) 
             .resiliency
             .outbound(caller, used.kind, used.name);
         if !policy.is_none() {
-            return guarded::guarded(call, &policy, used, &operation, body).await;
+            // Few calls have a policy, so the others are no larger for it.
+            return Box::pin(guarded::guarded(call, &policy, used, &operation, body)).await;
         }
     }
     perform(call, &operation, body).await
@@ -133,12 +134,11 @@ async fn perform(call: &Call<'_>, operation: &Operation, body: Body) -> ApiResul
         Op::BulkPublish { pubsub, topic } => publish::bulk(call, body, pubsub, topic).await,
         Op::Invoke { app, method } => {
             let (caller, parts) = (call.caller, call.parts);
-            call.api
-                .invocation
-                .invoke(caller, parts, body, app, method)
-                .await
+            // The largest, and it calls a guest: the others are smaller without it.
+            let invoking = call.api.invocation.invoke(caller, parts, body, app, method);
+            Box::pin(invoking).await
         }
-        Op::Bind { name } => bindings::invoke(call, body, name).await,
+        Op::Bind { name } => Box::pin(bindings::invoke(call, body, name)).await,
         Op::GetSecret { store, key } => secrets::get(call, store, key),
         Op::BulkSecrets { store } => secrets::bulk(call, store),
         Op::GetConfiguration { store, .. } => configuration::get(call, store),
