@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn what_takes_long_has_a_line_while_it_does_and_one_when_it_is_done() {
-        let text = "[package.greeter]\nsource = \"/dev/null\"\n[[route]]\npath = \"/\"\npackage = \"greeter\"";
+        let text = "[package.greeter]\nsource = \"Cargo.toml\"\n[[route]]\npath = \"/\"\npackage = \"greeter\"";
         let config = parse(
             text.as_bytes(),
             Path::new("x.toml"),
