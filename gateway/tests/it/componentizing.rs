@@ -55,6 +55,33 @@ async fn a_core_module_with_the_names_of_wasi_http_becomes_a_component_that_answ
     assert_eq!(gateway.get("/").await.status, 204);
 }
 
+/// Go's heap grows in one piece: pages that somebody else takes behind it would be taken for its own.
+#[tokio::test]
+async fn what_is_between_wasi_0_1_and_0_2_stays_in_the_room_that_a_module_keeps_for_it() {
+    const ROOM: &str = r#"(data (i32.const 65536) "wasmgate: memory of the adapter.")"#;
+    let watched = MODULE
+        .replace(
+            "(memory (export \"memory\") 1)",
+            &format!("(global (mut i32) (i32.const 7)) (memory (export \"memory\") 6) {ROOM}"),
+        )
+        .replace(
+            "(local.set $made",
+            "(if (i32.ne (memory.size) (i32.const 6)) (then unreachable)) (local.set $made",
+        );
+    for (module_text, answered) in [(watched.clone(), 204), (watched.replace(ROOM, ""), 502)] {
+        let folder = TempDir::new().unwrap();
+        module(folder.path(), "module.wasm", &module_text);
+        let made = componentize(folder.path(), "module.wasm", "app.wasm");
+        let told = String::from_utf8_lossy(&made.stderr);
+        assert!(made.status.success(), "{told}");
+        let toml = "[package.app]\nsource = \"app.wasm\"\n[[route]]\npath = \"/\"\npackage = \"app\"\n";
+        fs::write(folder.path().join("wasmgate.toml"), toml).unwrap();
+        let options = ["up", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        let gateway = TestGateway::spawn(command(folder.path(), &options));
+        assert_eq!(gateway.get("/").await.status, answered);
+    }
+}
+
 #[test]
 fn what_no_component_can_be_made_of_is_told_with_the_reason_and_nothing_is_written() {
     let folder = TempDir::new().unwrap();

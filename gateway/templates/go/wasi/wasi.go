@@ -28,17 +28,40 @@ func result(offset int) unsafe.Pointer { return unsafe.Add(unsafe.Pointer(&ret),
 func tag(offset int) uint8             { return *(*uint8)(result(offset)) }
 func handle(offset int) int32          { return *(*int32)(result(offset)) }
 
-// Memory that the host has asked for and nobody has read yet.
-var asked [][]uint64
+// Memory for what the host gives, until it is read. While the host asks for it Go must take none: a heap that grows looks
+// at the clock, and the host takes no calls meanwhile.
+var given [32 << 10]uint64
+
+// What is taken of that, and memory for what does not fit.
+var (
+	taken uint32
+	asked [][]uint64
+)
+
+func free() { taken, asked = 0, nil }
+
+// Memory of what is between WASI 0.1, which Go speaks, and 0.2: `wasmgate componentize` finds it by its first bytes. Else
+// that would take pages behind Go's heap, which Go takes for its own when its heap grows.
+var between = [256 << 10]byte{
+	'w', 'a', 's', 'm', 'g', 'a', 't', 'e', ':', ' ', 'm', 'e', 'm', 'o', 'r', 'y', ' ', 'o', 'f', ' ', 't', 'h', 'e', ' ',
+	'a', 'd', 'a', 'p', 't', 'e', 'r', '.',
+}
 
 //go:wasmexport cabi_import_realloc
 func realloc(old unsafe.Pointer, oldSize, align, size uint32) unsafe.Pointer {
 	if size == 0 {
 		return place(align)
 	}
-	memory := make([]uint64, (size+7)/8)
+	words := (size + 7) / 8
+	var memory []uint64
+	if words <= uint32(len(given))-taken {
+		memory = given[taken : taken+words]
+		taken += words
+	} else {
+		memory = make([]uint64, words)
+		asked = append(asked, memory)
+	}
 	copy(unsafe.Slice((*byte)(unsafe.Pointer(&memory[0])), size), unsafe.Slice((*byte)(old), oldSize))
-	asked = append(asked, memory)
 	return unsafe.Pointer(&memory[0])
 }
 
@@ -59,7 +82,7 @@ func list(at unsafe.Pointer) []byte {
 }
 
 func optional(offset int) string {
-	defer func() { asked = nil }()
+	defer free()
 	if tag(offset) == 0 {
 		return ""
 	}
@@ -72,6 +95,9 @@ func text(s string) (unsafe.Pointer, uint32) {
 
 //go:wasmexport wasi:http/incoming-handler@0.2.10#handle
 func serve(incoming, out int32) {
+	if between[0] != 'w' {
+		panic("the memory between WASI 0.1 and 0.2 is not there")
+	}
 	request, err := read(incoming)
 	writer := &writer{out: out, header: http.Header{}}
 	if err != nil {
@@ -90,7 +116,7 @@ func read(incoming int32) (*http.Request, error) {
 	} else {
 		method = string(list(result(4)))
 	}
-	asked = nil
+	free()
 	requestPath(incoming, result(0))
 	path := optional(0)
 	requestAuthority(incoming, result(0))
@@ -125,7 +151,7 @@ func fields(held int32) http.Header {
 		name, value := list(unsafe.Pointer(&entries[index].name)), list(unsafe.Pointer(&entries[index].value))
 		header.Add(string(name), string(value))
 	}
-	asked = nil
+	free()
 	return header
 }
 
@@ -171,7 +197,7 @@ func (b *body) Read(into []byte) (int, error) {
 		default:
 			b.err = io.EOF
 		}
-		asked = nil
+		free()
 	}
 	if len(b.left) == 0 {
 		return 0, b.err
@@ -272,7 +298,7 @@ func (transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	pollDrop(ready)
 	futureGet(future, result(0))
 	if tag(16) != 0 {
-		asked = nil
+		free()
 		return nil, fmt.Errorf("no answer from %s (error %d of wasi:http)", request.URL.Host, tag(24))
 	}
 	response := handle(24)
@@ -313,7 +339,7 @@ func send(request *http.Request) (int32, error) {
 	to.stream = handle(4)
 	handleOutgoing(outgoing, 0, 0, result(0))
 	if tag(0) != 0 {
-		asked = nil
+		free()
 		return 0, fmt.Errorf("%s cannot be asked (error %d of wasi:http)", request.URL.Host, tag(8))
 	}
 	future := handle(8)

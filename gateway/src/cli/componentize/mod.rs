@@ -1,6 +1,8 @@
 //! `wasmgate componentize`: a component of a core module, for tools that make modules of WASI 0.1 and no components,
 //! such as Go's and C's compilers.
 
+mod room;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -19,7 +21,7 @@ use wit_parser::Resolve;
 use super::{Exit, print};
 
 /// The world of modules that do not say of which they are: that of the templates.
-const WORLD: &str = include_str!("../../templates/shared/app.wit");
+const WORLD: &str = include_str!("../../../templates/shared/app.wit");
 
 /// The most bytes of a module: those of the largest component that is served.
 const MAX_MODULE: u64 = 512 << 20;
@@ -79,7 +81,8 @@ fn check(module: &Path, bytes: &[u8]) -> Result<(), Exit> {
     Err(Exit::usage(format!("error: {} {what}", module.display())))
 }
 
-fn component(mut module: Vec<u8>) -> Result<Vec<u8>, String> {
+fn component(module: Vec<u8>) -> Result<Vec<u8>, String> {
+    let mut module = room::given(module).map_err(said)?;
     if !says_its_world(&module) {
         let mut resolve = Resolve::default();
         let package = resolve.push_source("app.wit", WORLD).map_err(said)?;
