@@ -167,8 +167,8 @@ impl HostState {
     }
 }
 
-/// The most random bytes of one call: its worker makes them in a few milliseconds, and nobody else has a turn meanwhile.
-const RANDOM_BYTES: u64 = 4 << 20;
+/// The most random bytes of one call: its worker makes them in a millisecond or two, and nobody else has a turn meanwhile.
+const RANDOM_BYTES: u64 = 1 << 20;
 
 /// The WASI context of one guest. What is closed is closed by not being named: there are no arguments, no files but
 /// the package's `files`, and no addresses to reach.

@@ -109,19 +109,21 @@ impl GuestOutput {
 
 impl Lines {
     fn write(&mut self, bytes: &[u8]) {
-        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n');
-        while let Some(line) = lines.next() {
+        let mut left = bytes;
+        while !left.is_empty() {
             if self.budget.is_spent() {
                 // What cannot be in the log any more is not looked at line by line.
                 self.line.clear();
-                return self.drop_lines(1 + lines.count() as u64);
+                return self.drop_lines(lines_in(left));
             }
-            let mut rest = line;
-            while !rest.is_empty() {
+            let end = left.iter().position(|byte| *byte == b'\n');
+            let (mut line, after) = left.split_at(end.map_or(left.len(), |at| at + 1));
+            left = after;
+            while !line.is_empty() {
                 let room = MAX_LINE_BYTES.saturating_sub(self.line.len());
-                let (piece, after) = rest.split_at(room.min(rest.len()));
+                let (piece, after) = line.split_at(room.min(line.len()));
                 self.line.extend_from_slice(piece);
-                rest = after;
+                line = after;
                 if self.line.ends_with(b"\n") || self.line.len() >= MAX_LINE_BYTES {
                     self.emit();
                 }
@@ -179,6 +181,12 @@ impl Lines {
             }
         }
     }
+}
+
+/// The lines in what is not empty, of which the last one may have no end.
+fn lines_in(bytes: &[u8]) -> u64 {
+    let ends = bytes.iter().filter(|byte| **byte == b'\n').count();
+    ends as u64 + u64::from(!bytes.ends_with(b"\n"))
 }
 
 impl Drop for Lines {

@@ -65,7 +65,6 @@ fn handle(request: IncomingRequest, out: ResponseOutparam) {
         }),
         "ask-the-clock" => repeat(u64::MAX, wall_clock::now),
         "random" => repeat(n, || random::get_random_bytes(1 << 20)),
-        "most-random" => repeat(n, || random::get_random_bytes(4 << 20)),
         "much-random" => drop(random::get_random_bytes(n)),
         "insecure-random" => drop(insecure::get_insecure_random_bytes(n)),
         "environment" => repeat(u64::MAX, environment::get_environment),
