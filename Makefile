@@ -188,6 +188,11 @@ test-deploy: guests ## Check deploy/: schemas, Dapr's resources, and that all of
 	cargo build -p wasmgate
 	WASMGATE_BIN=target/debug/wasmgate deploy/validate
 
+# A quarter of an hour of a processor the first time.
+HELM_VERSION := v3.19.5
+target/deploy/bin/helm:
+	GOBIN=$(CURDIR)/$(@D) gateway/tests/go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+
 test-image: toolchain ## Build an image of a new project on ours with buildah, as the guide shows it, and ask it
 	cargo build -p wasmgate
 	deploy/test-image
