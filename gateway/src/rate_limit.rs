@@ -23,6 +23,9 @@ use parking_lot::Mutex;
 
 use crate::address;
 
+/// The longest that the requests of a burst may have taken to be earned: nobody waits for the difference.
+const LONGEST_BURST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// The most buckets of one limit, of some hundred bytes each. Whoever comes when all are taken shares one with all
 /// others who do: a flood of keys is held to the rate of one, and those who have a bucket keep theirs.
 const MOST_BUCKETS: usize = 100_000;
@@ -80,13 +83,13 @@ impl RateLimit {
         let interval = config.per / config.requests.get();
         // A period of nothing would be no limit; the configuration has none.
         let quota = Quota::with_period(interval).unwrap_or_else(|| Quota::per_second(config.requests));
+        // `governor` counts the time of a whole burst in nanoseconds, and 500 years of them do not fit.
+        let most = LONGEST_BURST.as_nanos() / interval.as_nanos().max(1);
+        let most = u32::try_from(most).ok().and_then(NonZeroU32::new);
+        let burst = most.map_or(config.burst, |most| config.burst.min(most));
         Self {
             by: config.by.clone(),
-            limiter: RateLimiter::new(
-                quota.allow_burst(config.burst),
-                Buckets::default(),
-                clock.clone(),
-            ),
+            limiter: RateLimiter::new(quota.allow_burst(burst), Buckets::default(), clock.clone()),
             clock,
             hasher: RandomState::new(),
             requests: AtomicUsize::new(0),
