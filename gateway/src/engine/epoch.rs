@@ -1,7 +1,10 @@
 //! The ticker, at whose ticks a running guest can be made to yield.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +17,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// The same while guests compute for long: what others wait for one's turn is then little more than what a request
 /// takes on a busy machine, and a turn is still a hundred times what it costs to let others go first.
-const SHORT_TICK: Duration = Duration::from_millis(1);
+pub(crate) const SHORT_TICK: Duration = Duration::from_millis(1);
 
 /// How long ticks stay short after a guest has let others go first: those who come and go all the time do not make
 /// them long in between.
@@ -33,6 +36,17 @@ pub(crate) fn shared() -> usize {
     SHARED.load(Ordering::Relaxed)
 }
 
+/// When the first ticker began.
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The time of the last tick, of whatever engine, in nanoseconds since then.
+static TICKED: AtomicU64 = AtomicU64::new(0);
+
+/// The time of the last tick, since the first: a clock that costs no more than a look.
+pub(crate) fn ticked() -> Duration {
+    Duration::from_nanos(TICKED.load(Ordering::Relaxed))
+}
+
 /// Advances the engine's epoch until the engine is gone.
 pub(super) fn start(engine: &Engine) {
     let weak = engine.weak();
@@ -40,9 +54,13 @@ pub(super) fn start(engine: &Engine) {
     let started = ticker.spawn(move || {
         let mut pace = Pace::default();
         while let Some(engine) = weak.upgrade() {
+            let now = Instant::now();
+            let since = now.saturating_duration_since(*BEGAN).as_nanos();
+            // Before guests see the tick.
+            TICKED.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
             engine.increment_epoch();
             drop(engine);
-            thread::sleep(pace.next(shared(), Instant::now()));
+            thread::sleep(pace.next(shared(), now));
         }
     });
     if let Err(error) = started {

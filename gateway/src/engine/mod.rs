@@ -28,9 +28,9 @@ pub use choice::Choice;
 pub(crate) use choice::Weighed;
 pub(crate) use collector::EngineCollector;
 pub(crate) use copy_on_write::SlotUse;
-pub(crate) use epoch::share_workers;
 #[cfg(test)]
 pub(crate) use epoch::shared;
+pub(crate) use epoch::{SHORT_TICK, share_workers, ticked};
 use families::Families;
 pub(crate) use images::ImagedMemory;
 pub(crate) use machine::{fingerprint, processor, target};

@@ -1,13 +1,14 @@
 //! The end of an instance's time: its deadline, or that of a package which another configuration has replaced.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::{Pin, pin},
     time::Duration,
 };
 
 use tokio::{sync::Notify, time::sleep};
 
+use super::turns;
 use crate::account::Account;
 
 /// An instance's time is up.
@@ -24,9 +25,13 @@ pub(super) enum Late {
 pub(super) async fn in_time<T>(
     account: &Account,
     stream: Option<&Stream>,
-    work: Pin<&mut impl Future<Output = T>>,
+    mut work: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, Late> {
     let cut = pin!(account.until_cut());
+    let work = poll_fn(|cx| {
+        turns::begin();
+        work.as_mut().poll(cx)
+    });
     tokio::select! {
         biased;
         done = work => Ok(done),

@@ -38,7 +38,8 @@ pub(super) fn make(engine: &Engine, state: HostState) -> Store<HostState> {
     store
 }
 
-/// Stops a guest that has too much, and lets the others have their turn otherwise.
+/// Stops a guest that has too much, and lets the others have their turn if it has computed for long. The epoch also goes
+/// on while a guest waits, so that most that do would be taken for such at the next tick, and all turns be short.
 ///
 /// Tokio's own yield lets the worker look at its sockets and timers before it comes back to this guest; wasmtime's
 /// would be polled again at once, and a lone spinning guest would starve the connections.
@@ -47,6 +48,9 @@ pub(super) fn at_tick(store: &mut StoreContextMut<'_, HostState>) -> wasmtime::R
         return Err(exceeded.into());
     }
     let state = store.data_mut();
+    if !turns::computes(state.has_given_way) {
+        return Ok(UpdateDeadline::Continue(EPOCHS_BETWEEN_YIELDS));
+    }
     let is_first = !std::mem::replace(&mut state.has_given_way, true);
     let turn = Box::pin(turns::give_way(state.package(), is_first));
     Ok(UpdateDeadline::YieldCustom(EPOCHS_BETWEEN_YIELDS, turn))

@@ -9,6 +9,7 @@
 //! second.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
     future::Future,
     pin::Pin,
@@ -35,6 +36,29 @@ const CROWD: usize = 8;
 
 thread_local! {
     static HERE: Arc<Here> = Arc::default();
+
+    /// When this worker began what it does now, as [`engine::ticked`] tells the time.
+    static BEGAN: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Notes that this worker begins to run a guest, or goes on with one that has waited.
+pub(super) fn begin() {
+    BEGAN.set(engine::ticked());
+}
+
+/// Returns whether the guest that runs here computes for long, rather than having waited for something until a moment
+/// ago: the epoch goes on meanwhile.
+pub(super) fn computes(has_given_way: bool) -> bool {
+    lasts(engine::ticked().saturating_sub(BEGAN.get()), has_given_way)
+}
+
+/// One that has given way before has to do so at the first tick of its turn.
+fn lasts(turn: Duration, has_given_way: bool) -> bool {
+    if has_given_way {
+        !turn.is_zero()
+    } else {
+        turn >= engine::SHORT_TICK
+    }
 }
 
 /// First turns that one package's guests may use up on one worker before a new guest has to wait for its own, and how
@@ -324,6 +348,19 @@ mod tests {
         let before = engine::shared();
         give_way(1, false).await;
         assert_ne!(engine::shared(), before);
+    }
+
+    #[test]
+    fn a_guest_computes_for_long_from_the_time_on_when_it_last_had_to_wait() {
+        let (none, moment, long) = (Duration::ZERO, Duration::from_micros(1), engine::SHORT_TICK);
+        assert_eq!(
+            [none, moment, long].map(|turn| lasts(turn, false)),
+            [false, false, true]
+        );
+        assert_eq!(
+            [none, moment, long].map(|turn| lasts(turn, true)),
+            [false, true, true]
+        );
     }
 
     #[test]
