@@ -294,7 +294,9 @@ async fn http2_requests_share_a_connection_until_it_closes() {
     assert_eq!(first, format!("GET localhost:{port} none  on 1"));
     let many = (0..20).map(|_| call("POST", "/", "hello"));
     for told in futures_util::future::join_all(many).await {
-        assert_eq!(told, format!("POST localhost:{port} 5 hello on 1"));
+        // Whether its length is told depends on whether the guest has written all of it in time.
+        let (start, end) = (format!("POST localhost:{port} "), " hello on 1");
+        assert!(told.starts_with(&start) && told.ends_with(end), "{told}");
     }
     for connection in 1..=2 {
         let last = call("GET", "/last", "").await;

@@ -59,7 +59,7 @@ fn each_wrong_file_is_a_mistake_with_its_place_and_a_remedy() {
             "",
             "server.key",
             "certificate",
-            "it is no file",
+            "is a directory",
             "correct the path",
         ),
         (
