@@ -4,8 +4,8 @@
 //! `cargo run --release --example torture -p wasmgate-pool [SECONDS]`, as root; without root it says
 //! so and does nothing. The pool must show no byte of an earlier instance. The control is wasmtime's
 //! own pool with its page-map scan, whose mask misses pages that are being moved or are on swap: that the canary
-//! catches it shows that the test can see such a leak. Which page is being moved at the moment of a scan is luck, and may
-//! show nothing for minutes; what is on swap is missed each time, so that the control has to show it.
+//! catches it shows that the test can see such a leak. Which page is being moved at the moment of a scan is luck, and
+//! may show nothing for minutes; what is on swap is missed each time, so that the control has to show it.
 
 mod canary;
 mod swap;

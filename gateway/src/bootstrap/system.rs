@@ -75,8 +75,8 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
-    /// A file that would grow beyond `ulimit -f`: unless it is heard the system ends the process for it, and if it is, the
-    /// write fails like one on a full disk.
+    /// A file that would grow beyond `ulimit -f`: unless it is heard the system ends the process for it, and if it is,
+    /// the write fails like one on a full disk.
     _too_long: Signal,
 }
 

@@ -165,7 +165,8 @@ fn counted(number: usize, thing: &str) -> String {
 /// Prints what a user asked to see on standard output; whoever closed it does not want it.
 ///
 /// # Errors
-/// When it cannot be written for another reason, such as a file on a full disk: who reads that would take a part for all.
+/// When it cannot be written for another reason, such as a file on a full disk: who reads that would take a part for
+/// all.
 fn print(text: &str) -> Result<(), Exit> {
     let mut out = std::io::stdout().lock();
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());

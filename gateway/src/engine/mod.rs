@@ -235,8 +235,8 @@ fn common(world: World, stack: StackSize) -> Config {
         .epoch_interruption(true)
         // Function names are enough for the log, and the variable that would ask for more is not ours to read.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        // Places within them, and how others than wasmtime find their frames: a tenth of the compiler's time, and of the
-        // code on disk.
+        // Places within them, and how others than wasmtime find their frames: a tenth of the compiler's time, and of
+        // the code on disk.
         .generate_address_map(false)
         .native_unwind_info(false)
         .async_stack_size(stack.all_bytes())

@@ -42,8 +42,8 @@ pub(super) fn fit(head: &mut Parts) -> Result<(), String> {
     Ok(())
 }
 
-/// Fits the trailers of a guest's response to what can be sent: what only a head may have, a client may take for a second
-/// head and refuse all of the response.
+/// Fits the trailers of a guest's response to what can be sent: what only a head may have, a client may take for a
+/// second head and refuse all of the response.
 pub(super) fn fit_trailers(trailers: &mut HeaderMap) {
     keep_trailers(trailers);
     trailers.values_mut().for_each(trim);

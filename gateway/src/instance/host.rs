@@ -167,7 +167,8 @@ impl HostState {
     }
 }
 
-/// The most random bytes of one call: its worker makes them in a millisecond or two, and nobody else has a turn meanwhile.
+/// The most random bytes of one call: its worker makes them in a millisecond or two, and nobody else has a turn
+/// meanwhile.
 const RANDOM_BYTES: u64 = 1 << 20;
 
 /// The WASI context of one guest. What is closed is closed by not being named: there are no arguments, no files but

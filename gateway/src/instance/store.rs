@@ -38,8 +38,8 @@ pub(super) fn make(engine: &Engine, state: HostState) -> Store<HostState> {
     store
 }
 
-/// Stops a guest that has too much, and lets the others have their turn if it has computed for long. The epoch also goes
-/// on while a guest waits, so that most that do would be taken for such at the next tick, and all turns be short.
+/// Stops a guest that has too much, and lets the others have their turn if it has computed for long. The epoch also
+/// goes on while a guest waits, so that most that do would be taken for such at the next tick, and all turns be short.
 ///
 /// Tokio's own yield lets the worker look at its sockets and timers before it comes back to this guest; wasmtime's
 /// would be polled again at once, and a lone spinning guest would starve the connections.

@@ -1,8 +1,9 @@
 //! Room for the adapter in the module's own memory.
 //!
-//! The adapter between WASI 0.1 and 0.2 takes its memory from the module's allocator, or else grows the memory and takes
-//! the new pages. A module whose heap grows in one piece, as Go's does, takes these for its own. So it may keep room for
-//! the adapter among its data, which begins with a line that is looked for here; the adapter's allocator is added to it.
+//! The adapter between WASI 0.1 and 0.2 takes its memory from the module's allocator, or else grows the memory and
+//! takes the new pages. A module whose heap grows in one piece, as Go's does, takes these for its own. So it may keep
+//! room for the adapter among its data, which begins with a line that is looked for here; the adapter's allocator is
+//! added to it.
 
 use wasmparser::{BinaryReader, BinaryReaderError, DataKind, ExternalKind, Operator, Parser, Payload, TypeRef};
 

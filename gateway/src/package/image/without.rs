@@ -72,8 +72,8 @@ const PASSIVE: u8 = 1;
 /// A data section without the data of some memories, and the number of its segments.
 ///
 /// Nothing is left of a segment, or an empty passive one if indices have to hold, which is for every instruction what
-/// an active one is once it was copied. Were it an empty active one, each instance would still copy it, and each segment
-/// has its place in each instance: compilers make a hundred thousand of them.
+/// an active one is once it was copied. Were it an empty active one, each instance would still copy it, and each
+/// segment has its place in each instance: compilers make a hundred thousand of them.
 fn segments_without(section: &[u8], emptied: &Emptied) -> Result<(Vec<u8>, u64), BinaryReaderError> {
     let segments = DataSectionReader::new(BinaryReader::new(section, 0))?;
     let (mut kept, mut left) = (Vec::new(), 0);
