@@ -3,6 +3,15 @@
 //! All of them offer the same names: [`Incoming`] (the rest of a request), [`Source`] and [`Sink`]
 //! (bodies in and out), [`send`] (a call outward), [`sleep`], [`random`] and [`environment`].
 
+#[cfg(target_family = "wasm")]
+mod failure;
+#[cfg(target_family = "wasm")]
+mod fields;
+#[cfg(target_family = "wasm")]
+mod method;
+#[cfg(target_family = "wasm")]
+mod upload;
+
 #[cfg(all(target_family = "wasm", not(feature = "wasip3")))]
 mod wasi;
 #[cfg(all(target_family = "wasm", not(feature = "wasip3")))]

@@ -1,14 +1,16 @@
 //! Bodies in and out.
 
-use std::{future::poll_fn, task::Poll};
-
 use wasip2::{
     http::types::{IncomingBody, OutgoingBody},
     io::streams::{InputStream, OutputStream, StreamError},
 };
 
-use super::{executor::wait, failure::words, fields::header_map};
-use crate::{BodyError, Error, HeaderMap, stream::Production};
+use super::executor::wait;
+use crate::{
+    BodyError, HeaderMap,
+    host::{failure::words, fields::header_map, upload::beside},
+    stream::Production,
+};
 
 /// The most that one read asks for: 64 KiB, more than a connection delivers at once, less than
 /// makes the instance's memory grow.
@@ -123,36 +125,6 @@ impl Sink {
             }
         }
     }
-}
-
-/// Waits for a future while an upload goes on beside it. What the upload fails with shows in the
-/// answer, or in the lack of one.
-pub(super) async fn beside<T>(upload: &mut Option<Production>, future: impl Future<Output = T>) -> T {
-    let mut future = std::pin::pin!(future);
-    poll_fn(|context| {
-        if let Some(sending) = upload
-            && let Poll::Ready(result) = sending.as_mut().poll(context)
-        {
-            *upload = None;
-            if let Err(error) = result
-                && !is_disconnect(&error)
-            {
-                crate::log(&format!(
-                    "the body of a call outward was cut short: {error}"
-                ));
-            }
-        }
-        future.as_mut().poll(context)
-    })
-    .await
-}
-
-/// Returns whether the failure is only that the other side has gone away.
-pub(super) fn is_disconnect(error: &Error) -> bool {
-    let source = error
-        .source()
-        .and_then(|source| source.downcast_ref::<BodyError>());
-    matches!(source, Some(BodyError::Closed))
 }
 
 fn failure(error: StreamError) -> BodyError {

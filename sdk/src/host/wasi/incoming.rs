@@ -2,8 +2,11 @@
 
 use wasip2::http::types::IncomingRequest;
 
-use super::{Source, fields::header_map};
-use crate::{HeaderMap, Method, Request};
+use super::Source;
+use crate::{
+    HeaderMap, Request,
+    host::{fields::header_map, method::method_from},
+};
 
 /// A request in the host.
 pub(crate) struct Incoming(IncomingRequest);
@@ -28,22 +31,5 @@ impl Incoming {
     /// The body the first time, an empty one after that.
     pub(crate) fn take_body(&mut self) -> Source {
         Source::new(self.0.consume().ok())
-    }
-}
-
-fn method_from(method: wasip2::http::types::Method) -> Method {
-    use wasip2::http::types::Method as Wasi;
-    match method {
-        Wasi::Get => Method::GET,
-        Wasi::Head => Method::HEAD,
-        Wasi::Post => Method::POST,
-        Wasi::Put => Method::PUT,
-        Wasi::Delete => Method::DELETE,
-        Wasi::Connect => Method::CONNECT,
-        Wasi::Options => Method::OPTIONS,
-        Wasi::Trace => Method::TRACE,
-        Wasi::Patch => Method::PATCH,
-        // A host lets no method through that is not HTTP's.
-        Wasi::Other(name) => Method::from_bytes(name.as_bytes()).unwrap_or_default(),
     }
 }

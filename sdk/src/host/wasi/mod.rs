@@ -2,8 +2,6 @@
 
 mod body;
 mod executor;
-mod failure;
-mod fields;
 mod incoming;
 mod outbound;
 mod serve;

@@ -5,24 +5,20 @@ use std::{rc::Rc, time::Duration};
 use http::StatusCode;
 use wasip2::http::{
     outgoing_handler,
-    types::{
-        ErrorCode, FutureIncomingResponse, IncomingResponse, Method as WasiMethod, OutgoingRequest, RequestOptions,
-        Scheme,
-    },
+    types::{FutureIncomingResponse, IncomingResponse, OutgoingRequest, RequestOptions, Scheme},
 };
 
-use super::{
-    Sink, Source,
-    body::beside,
-    executor::wait,
-    failure::words,
-    fields::{fields, header_map},
-    serve::finish,
-};
+use super::{Sink, Source, executor::wait, serve::finish};
 use crate::{
-    Body, BodyWriter, Method,
+    Body, BodyWriter,
     client::{Call, Error, Response, call::Timeouts},
     fields::entries,
+    host::{
+        failure::failure,
+        fields::{fields, header_map},
+        method::method,
+        upload::beside,
+    },
     stream::{Payload, Production, Trailers},
 };
 
@@ -105,44 +101,5 @@ async fn head(future: &FutureIncomingResponse, upload: &mut Option<Production>) 
             Some(Err(())) => return Err(Error::Other("the answer was taken already".into())),
             None => beside(upload, wait(future.subscribe())).await,
         }
-    }
-}
-
-fn method(method: &Method) -> WasiMethod {
-    match method.as_str() {
-        "GET" => WasiMethod::Get,
-        "HEAD" => WasiMethod::Head,
-        "POST" => WasiMethod::Post,
-        "PUT" => WasiMethod::Put,
-        "DELETE" => WasiMethod::Delete,
-        "CONNECT" => WasiMethod::Connect,
-        "OPTIONS" => WasiMethod::Options,
-        "TRACE" => WasiMethod::Trace,
-        "PATCH" => WasiMethod::Patch,
-        other => WasiMethod::Other(other.to_owned()),
-    }
-}
-
-fn failure(code: ErrorCode) -> Error {
-    match code {
-        ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => Error::Denied,
-        ErrorCode::DnsTimeout
-        | ErrorCode::ConnectionTimeout
-        | ErrorCode::ConnectionReadTimeout
-        | ErrorCode::ConnectionWriteTimeout
-        | ErrorCode::HttpResponseTimeout => Error::Timeout,
-        ErrorCode::DnsError(_)
-        | ErrorCode::DestinationNotFound
-        | ErrorCode::DestinationUnavailable
-        | ErrorCode::DestinationIpUnroutable
-        | ErrorCode::ConnectionRefused
-        | ErrorCode::ConnectionLimitReached
-        | ErrorCode::TlsProtocolError
-        | ErrorCode::TlsCertificateError
-        | ErrorCode::TlsAlertReceived(_) => Error::Connect(words(&code)),
-        ErrorCode::HttpRequestMethodInvalid | ErrorCode::HttpRequestUriInvalid | ErrorCode::HttpRequestUriTooLong => {
-            Error::InvalidRequest(words(&code))
-        }
-        code => Error::Other(words(&code)),
     }
 }

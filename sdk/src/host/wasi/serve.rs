@@ -5,11 +5,12 @@ use std::{io::Write, rc::Rc};
 use http::StatusCode;
 use wasip2::http::types::{Fields as WasiFields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 
-use super::{Incoming, Sink, body::is_disconnect, executor::block_on, fields::fields};
+use super::{Incoming, Sink, executor::block_on};
 use crate::{
     BodyWriter, Error, HeaderMap, Method, Response, Router,
     answer::AnswerKind,
     fields::{Fields, entries},
+    host::{fields::fields, upload::is_disconnect},
     start_up,
     stream::{Payload, Trailers},
 };

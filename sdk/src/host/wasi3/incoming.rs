@@ -2,8 +2,11 @@
 
 use wasip3::{http::types::Request as WasiRequest, wit_future};
 
-use super::{Source, fields::header_map};
-use crate::{HeaderMap, Method, Request};
+use super::Source;
+use crate::{
+    HeaderMap, Request,
+    host::{fields::header_map, method::method_from},
+};
 
 /// A request in the host.
 pub(crate) struct Incoming {
@@ -57,22 +60,5 @@ impl Incoming {
             WasiRequest::consume_body(request, done)
         });
         Source::new(body)
-    }
-}
-
-fn method_from(method: wasip3::http::types::Method) -> Method {
-    use wasip3::http::types::Method as Wasi;
-    match method {
-        Wasi::Get => Method::GET,
-        Wasi::Head => Method::HEAD,
-        Wasi::Post => Method::POST,
-        Wasi::Put => Method::PUT,
-        Wasi::Delete => Method::DELETE,
-        Wasi::Connect => Method::CONNECT,
-        Wasi::Options => Method::OPTIONS,
-        Wasi::Trace => Method::TRACE,
-        Wasi::Patch => Method::PATCH,
-        // A host lets no method through that is not HTTP's.
-        Wasi::Other(name) => Method::from_bytes(name.as_bytes()).unwrap_or_default(),
     }
 }

@@ -1,8 +1,6 @@
 //! On `wasi:http` 0.3: the host runs the tasks, so that nothing here waits for more than one thing.
 
 mod body;
-mod failure;
-mod fields;
 mod incoming;
 mod outbound;
 mod serve;

@@ -6,24 +6,26 @@ use http::StatusCode;
 use wasip3::{
     http::{
         client,
-        types::{
-            ErrorCode, Method as WasiMethod, Request as WasiRequest, RequestOptions, Response as WasiResponse, Scheme,
-        },
+        types::{Request as WasiRequest, RequestOptions, Response as WasiResponse, Scheme},
     },
     wit_future,
 };
 
 use super::{
     Source,
-    body::{beside, nothing, open},
-    failure::words,
-    fields::{fields, header_map},
+    body::{nothing, open},
     serve::write,
 };
 use crate::{
-    Body, Method,
+    Body,
     client::{Call, Error, Response, call::Timeouts},
     fields::entries,
+    host::{
+        failure::failure,
+        fields::{fields, header_map},
+        method::method,
+        upload::beside,
+    },
     stream::{Payload, Production},
 };
 
@@ -80,43 +82,4 @@ fn options(timeouts: &Timeouts) -> Option<RequestOptions> {
     let _ = options.set_first_byte_timeout(timeouts.first_byte.map(nanoseconds));
     let _ = options.set_between_bytes_timeout(timeouts.between_bytes.map(nanoseconds));
     Some(options)
-}
-
-fn method(method: &Method) -> WasiMethod {
-    match method.as_str() {
-        "GET" => WasiMethod::Get,
-        "HEAD" => WasiMethod::Head,
-        "POST" => WasiMethod::Post,
-        "PUT" => WasiMethod::Put,
-        "DELETE" => WasiMethod::Delete,
-        "CONNECT" => WasiMethod::Connect,
-        "OPTIONS" => WasiMethod::Options,
-        "TRACE" => WasiMethod::Trace,
-        "PATCH" => WasiMethod::Patch,
-        other => WasiMethod::Other(other.to_owned()),
-    }
-}
-
-fn failure(code: ErrorCode) -> Error {
-    match code {
-        ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => Error::Denied,
-        ErrorCode::DnsTimeout
-        | ErrorCode::ConnectionTimeout
-        | ErrorCode::ConnectionReadTimeout
-        | ErrorCode::ConnectionWriteTimeout
-        | ErrorCode::HttpResponseTimeout => Error::Timeout,
-        ErrorCode::DnsError(_)
-        | ErrorCode::DestinationNotFound
-        | ErrorCode::DestinationUnavailable
-        | ErrorCode::DestinationIpUnroutable
-        | ErrorCode::ConnectionRefused
-        | ErrorCode::ConnectionLimitReached
-        | ErrorCode::TlsProtocolError
-        | ErrorCode::TlsCertificateError
-        | ErrorCode::TlsAlertReceived(_) => Error::Connect(words(&code)),
-        ErrorCode::HttpRequestMethodInvalid | ErrorCode::HttpRequestUriInvalid | ErrorCode::HttpRequestUriTooLong => {
-            Error::InvalidRequest(words(&code))
-        }
-        code => Error::Other(words(&code)),
-    }
 }

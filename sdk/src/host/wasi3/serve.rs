@@ -11,13 +11,13 @@ use wasip3::{
 
 use super::{
     Incoming, Sink,
-    body::{End, Ending, is_disconnect, nothing, open},
-    fields::fields,
+    body::{End, Ending, nothing, open},
 };
 use crate::{
     BodyWriter, Error, HeaderMap, Method, Response, Router,
     answer::AnswerKind,
     fields::Fields,
+    host::{fields::fields, upload::is_disconnect},
     start_up,
     stream::{Payload, Trailers},
 };

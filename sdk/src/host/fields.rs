@@ -1,7 +1,10 @@
 //! Fields in the host and here.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+#[cfg(not(feature = "wasip3"))]
 use wasip2::http::types::{Fields, HeaderError};
+#[cfg(feature = "wasip3")]
+use wasip3::http::types::{Fields, HeaderError};
 
 /// The layout in which a whole list of fields crosses in one call.
 type Entries = Vec<(String, Vec<u8>)>;
