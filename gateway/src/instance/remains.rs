@@ -1,10 +1,7 @@
 //! What an instance leaves when it ends. A guest may hold tens of thousands of resources, and a worker that dropped
 //! them at once would serve nobody meanwhile; so many are dropped in turns, as other guests have theirs.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use tokio::runtime::Handle;
 use wasmtime::{
@@ -13,10 +10,7 @@ use wasmtime::{
 };
 
 use super::{host::HostState, memory::MOST_RESOURCES, turns};
-use crate::{account::Account, admission::Permit};
-
-/// How long resources are dropped until others go first: a short tick of the epoch.
-const TURN: Duration = Duration::from_millis(1);
+use crate::{account::Account, admission::Permit, engine::SHORT_TICK};
 
 /// Resources between two looks at the clock: the largest sets of fields take some 50 microseconds each.
 const BETWEEN_LOOKS: u32 = 16;
@@ -85,14 +79,15 @@ async fn clear_in_turns(table: &mut ResourceTable, package: usize) {
     }
 }
 
-/// Drops resources by their numbers until the turn is over. Returns whether there are some that have children.
+/// Drops resources by their numbers until the turn is over, which is as long as a guest's. Returns whether there are
+/// some that have children.
 fn clear(table: &mut ResourceTable, numbers: &mut impl Iterator<Item = u32>, start: Instant) -> bool {
     let mut has_parents = false;
     for number in numbers {
         // Of another type than this: it is dropped all the same, and told as an error.
         let gone = table.delete(Resource::<Nothing>::new_own(number));
         has_parents |= matches!(gone, Err(ResourceTableError::HasChildren));
-        if number.is_multiple_of(BETWEEN_LOOKS) && start.elapsed() >= TURN {
+        if number.is_multiple_of(BETWEEN_LOOKS) && start.elapsed() >= SHORT_TICK {
             break;
         }
     }
@@ -104,6 +99,8 @@ struct Nothing;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// A resource that takes its time to be dropped.
@@ -147,7 +144,7 @@ mod tests {
         let parent = table.push(String::new()).unwrap();
         table.delete(gap).unwrap();
         table.push_child(0_u8, &parent).unwrap();
-        let late = || Instant::now() + TURN;
+        let late = || Instant::now() + SHORT_TICK;
         let mut rounds = 0;
         while clear(&mut table, &mut (0..8).rev(), late()) {
             rounds += 1;

@@ -66,7 +66,7 @@ pub(super) struct NoInstance;
 pub(super) async fn instantiated<I>(
     account: &Account,
     images: Option<&Arc<Images>>,
-    instantiating: Pin<&mut (impl Future<Output = wasmtime::Result<I>> + ?Sized)>,
+    instantiating: Pin<&mut impl Future<Output = wasmtime::Result<I>>>,
 ) -> wasmtime::Result<I> {
     let started = Instant::now();
     let instance = match images {
