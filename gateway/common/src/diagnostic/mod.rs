@@ -11,6 +11,9 @@ use std::{
 pub use code::Code;
 pub use place::{Place, Position};
 
+/// The most characters of a message or of help that are told: some screens.
+const MAX_MESSAGE: usize = 4000;
+
 /// A mistake of a user's: its kind, its place, a message and help.
 ///
 /// Whoever refuses a value tells kind, message and help; whoever has read it from somewhere adds the place.
@@ -39,12 +42,15 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// A mistake whose place is not known yet.
+    ///
+    /// What was found may be anybody's, a package's too: characters that would steer a terminal are written as Rust
+    /// escapes them, and a message ends after some screens.
     pub fn new(code: Code, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             code,
             place: Place::default(),
-            message: message.into(),
-            help: help.into(),
+            message: plain(message.into()),
+            help: plain(help.into()),
         }
     }
 
@@ -141,6 +147,28 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
+/// A text that does no harm wherever it is printed.
+fn plain(text: String) -> String {
+    let end = text.char_indices().nth(MAX_MESSAGE).map(|(end, _)| end);
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if end.is_none() && !text.contains(steers) {
+        return text;
+    }
+    let told = text.get(..end.unwrap_or(text.len())).unwrap_or_default();
+    let mut plain = String::with_capacity(told.len());
+    for c in told.chars() {
+        if steers(c) {
+            plain.extend(c.escape_default());
+        } else {
+            plain.push(c);
+        }
+    }
+    if end.is_some() {
+        plain.push_str(" ... (cut here)");
+    }
+    plain
+}
+
 /// A place in front of a message; nothing for one that is not known.
 struct Prefix<'a>(&'a Place);
 
@@ -175,6 +203,19 @@ mod tests {
         assert_eq!(
             wrong("bad").at(inner).at(outer).to_string(),
             "wasmgate.toml:3:7: dapr.components: store.yaml, document 2, spec.type: bad; write another"
+        );
+    }
+
+    #[test]
+    fn what_somebody_else_wrote_neither_floods_nor_steers_a_terminal() {
+        let told = wrong("found \u{1b}[2J\r\nand more").to_string();
+        assert!(told.starts_with("found \\u{1b}[2J\\r\nand more"), "{told}");
+        let long = wrong(&"é".repeat(1 << 20)).message;
+        assert!(long.starts_with(&"é".repeat(MAX_MESSAGE)));
+        assert!(long.chars().count() < MAX_MESSAGE + 100);
+        assert_eq!(
+            wrong(&"é".repeat(MAX_MESSAGE)).message,
+            "é".repeat(MAX_MESSAGE)
         );
     }
 

@@ -13,6 +13,9 @@ use tokio::time::sleep;
 /// The longest that a look at a component may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// More bytes than anybody wants to be told of one component.
+const MAX_SAID: usize = 20_000;
+
 /// A component, or what says that it is one.
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -34,15 +37,18 @@ pub struct Look {
     pub took: Duration,
     /// Resident bytes at its height.
     pub peak: u64,
-    /// The first line of what it said.
+    /// All that it said.
     pub said: String,
 }
 
 impl Look {
-    /// Whether it was taken or refused in time, without a panic, a signal or memory without bounds.
+    /// Whether it was taken or refused in time, without a panic, a signal, or memory or words without bounds.
     #[must_use]
     pub fn is_right(&self) -> bool {
-        matches!(self.code, Some(0..=78)) && !self.said.contains("panicked") && self.peak < 512 << 20
+        matches!(self.code, Some(0..=78))
+            && !self.said.contains("panicked")
+            && self.peak < 512 << 20
+            && self.said.len() < MAX_SAID
     }
 }
 
