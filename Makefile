@@ -53,7 +53,7 @@ test: toolchain ## Run every test; what needs a tool that is not there is left o
 if-there = for tool in $(1); do command -v $$tool >/dev/null || \
 	{ echo "$(2): $$tool is not there"; printf 'make\t%s\n' "$(2): $$tool is not there" >> $(LEFT_OUT); exit 0; }; done; $(3)
 
-test-readme: guests ## Run the commands of README.md, sdk/README.md and apps/README.md, and build the first package outside
+test-readme: guests ## Run the commands of the READMEs and the guide, and build the first package outside
 	cargo build -p wasmgate
 	apps/readme-test
 
