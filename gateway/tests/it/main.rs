@@ -12,8 +12,6 @@
 
 mod harness;
 
-// From the plain case to the far ones.
-
 mod admin;
 mod alerts;
 mod axum_apps;

@@ -75,6 +75,7 @@ fn an_unpacked_release_makes_a_package_that_depends_on_the_sdk_in_it() {
         "share/zsh/site-functions/_wasmgate",
         "lib/systemd/system/wasmgate.service",
         "share/doc/wasmgate/LICENSE",
+        "share/doc/wasmgate/gateway/README.md",
     ] {
         assert!(prefix.join(file).is_file(), "{file}");
     }
