@@ -756,6 +756,15 @@ fn a_folder_has_a_file_for_each_object_and_nothing_of_an_earlier_rendering() {
     right.sort_unstable();
     assert_eq!(files(), right);
 
+    for form in ["--output", "--helm"] {
+        let Output { status, stderr, .. } = project.run(&format!("{form} wasmgate.toml"));
+        assert_eq!(status.code(), Some(CANNOT_CREATE));
+        assert!(String::from_utf8_lossy(&stderr).contains("wasmgate.toml is no folder"));
+    }
+    let Output { status, stderr, .. } = run(&project.folder(), &["deploy"]);
+    assert_eq!(status.code(), Some(USAGE));
+    assert!(String::from_utf8_lossy(&stderr).contains("<--kubernetes|--helm <DIR>>"));
+
     fs::write(folder.join("ingress.yaml"), "mine: true\n").unwrap();
     let before = fs::read_to_string(folder.join("deployment.yaml")).unwrap();
     let Output { status, stderr, .. } = project.run("--output k8s --replicas 5");

@@ -20,7 +20,7 @@ mod sidecar;
 
 use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::{Exit, File};
 use objects::{notes, objects};
@@ -32,14 +32,15 @@ const CONFIG_MAP: usize = 1 << 20;
 
 /// Its arguments.
 #[derive(Args)]
+#[command(group = ArgGroup::new("form").required(true).args(["kubernetes", "helm"]))]
 pub(crate) struct Deploy {
     #[command(flatten)]
     file: File,
     /// Render the objects of Kubernetes, in YAML
-    #[arg(long, required_unless_present = "helm")]
+    #[arg(long)]
     kubernetes: bool,
     /// Write a Helm chart of them into this folder; the options are what its values are unless said
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["kubernetes", "output"])]
+    #[arg(long, value_name = "DIR", conflicts_with = "output")]
     helm: Option<PathBuf>,
     /// Write a file for each object into this folder; - for standard output
     #[arg(short, long, value_name = "DIR", default_value = "-")]

@@ -67,6 +67,10 @@ pub(super) fn write_files(
 ) -> Result<(), Exit> {
     let failed =
         |path: &Path, error: &std::io::Error| Exit::cannot_create(format!("error: {}: {error}", path.display()));
+    if to.exists() && !to.is_dir() {
+        let message = format!("error: {} is no folder\n  help: name another", to.display());
+        return Err(Exit::cannot_create(message));
+    }
     let earlier = earlier(to, known)?;
     for (file, text) in files {
         let path = to.join(file);
