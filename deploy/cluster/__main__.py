@@ -18,6 +18,9 @@ from .services import Services
 from .shop import Shop
 from .table import Row, Table
 
+# What ends it early.
+ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 PARTS = ("rendered", "many", "embedded", "replicas", "ingress")
 
 
@@ -29,14 +32,21 @@ def main() -> int:
     # What Debian keeps for root alone.
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     # Whoever ends this takes the cluster down by it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for end in ENDS:
+        signal.signal(end, lambda number, _: sys.exit(128 + number))
     table, cluster = Table(), Node(asked.kube, asked.containerd, ROOT / "target/cluster/node")
     try:
         return tried(asked, table, cluster)
     except node.Forbidden as forbidden:
         print(f"the cluster is left out: {forbidden}")
         return 0
+    except node.Busy as busy:
+        print(busy)
+        return 1
     finally:
+        # Nobody hurries this.
+        for end in ENDS:
+            signal.signal(end, signal.SIG_IGN)
         cluster.down()
 
 

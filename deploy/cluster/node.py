@@ -4,6 +4,7 @@ All that it makes has its name: the namespace, the control groups, and a folder.
 ids and takes the rest away.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -11,7 +12,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from . import remains
 from .configuration import ADDRESS, PLUGINS, write
+from .remains import CGROUPS
 
 # The servers in the order of their start; `down` goes the other way.
 ETCD = "http://127.0.0.1:2379"
@@ -19,11 +22,13 @@ ETCD = "http://127.0.0.1:2379"
 # A start on a busy machine; what takes longer hangs.
 PATIENCE_S = 300
 
-CGROUPS = Path("/sys/fs/cgroup")
-
 
 class Forbidden(Exception):
     """The machine does not give what a node is made of."""
+
+
+class Busy(Exception):
+    """Another one is at work in the folder."""
 
 
 class Node:
@@ -31,7 +36,8 @@ class Node:
 
     def __init__(self, kube: Path, containerd: Path, folder: Path) -> None:
         self.kube, self.containerd, self.folder = kube, containerd, folder
-        self.name = f"wasmgate-{os.getpid()}"
+        self.name = f"{remains.PREFIX}{os.getpid()}"
+        self.lock: int | None = None
         self.running: dict[str, subprocess.Popen] = {}
         # What outlives a process and no machine: whoever waits for its disk would measure the machine's.
         self.memory = Path("/dev/shm") / self.name
@@ -68,6 +74,11 @@ class Node:
         return answer
 
     def up(self) -> None:
+        self.take()
+        # Whoever was killed could not take its cluster down: a folder is removed when nothing is mounted in it.
+        for name in remains.old():
+            print(f"an earlier cluster is taken away: {name}", flush=True)
+            remains.clear(name, self.places())
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.memory.mkdir(mode=0o755)
@@ -103,6 +114,21 @@ class Node:
         ready = 'jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}'
         self.until("the node", lambda: "True" in self.kubectl("get", "nodes", "-o", ready, check=False).stdout)
 
+    def take(self) -> None:
+        """Has the folder to itself until the process ends."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.lock = os.open(self.folder.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self.lock)
+            self.lock = None
+            raise Busy(f"another cluster is at work in {self.folder}") from error
+
+    def places(self) -> list[Path]:
+        """Where it mounts: the node's folder, and that of images beside it."""
+        return [self.folder, self.folder.parent / "images"]
+
     def network(self) -> None:
         """Nothing of it meets the machine's own network."""
         subprocess.run(["ip", "netns", "add", self.name], check=True)
@@ -118,7 +144,7 @@ class Node:
 
     def control_groups(self) -> None:
         """A group for the pods, in each hierarchy of version 1, or in the one of version 2."""
-        for group in self.groups():
+        for group in remains.groups(self.name):
             group.mkdir(exist_ok=True)
             for name in ("cpuset.cpus", "cpuset.mems"):
                 if (group.parent.name == "cpuset") and (group.parent / name).exists():
@@ -132,34 +158,24 @@ class Node:
             for each in (CGROUPS, CGROUPS / self.name):
                 (each / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in wanted))
 
-    def groups(self) -> list[Path]:
-        if (CGROUPS / "cgroup.controllers").exists():
-            return [CGROUPS / self.name]
-        return [each / self.name for each in CGROUPS.iterdir() if each.is_dir() and not each.is_symlink()]
-
     def ctr(self, *arguments: str | Path) -> str:
         command = ["ctr", "-a", str(self.folder / "containerd.sock"), "-n", "k8s.io", *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
     def down(self) -> None:
         """Ends every process that was started, and takes away what has the node's name."""
+        if self.lock is None:
+            return
         for name in ("proxy", "kubelet", "scheduler", "controllers"):
             self.end(name)
-        for task in self.ctr("tasks", "ls", "-q").split():
+        tasks, containers = (self.ctr(what, "ls", "-q").split() if "containerd" in self.running else [] for what in ("tasks", "containers"))
+        for task in tasks:
             self.ctr("tasks", "rm", "-f", task)
-        for container in self.ctr("containers", "ls", "-q").split():
+        for container in containers:
             self.ctr("containers", "rm", container)
         for name in list(self.running):
             self.end(name)
-        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-        for mount in sorted((each for each in mounts if each.startswith(f"{self.folder}/")), reverse=True):
-            subprocess.run(["umount", "-l", mount], check=False)
-        subprocess.run(["ip", "netns", "del", self.name], check=False)
-        shutil.rmtree(self.memory, ignore_errors=True)
-        for group in self.groups():
-            for each in sorted(group.rglob("*/"), reverse=True) + [group]:
-                if each.is_dir():
-                    subprocess.run(["rmdir", str(each)], check=False, capture_output=True)
+        remains.clear(self.name, self.places())
 
     def end(self, name: str) -> None:
         process = self.running.pop(name, None)
