@@ -1,7 +1,7 @@
 # `make` alone lists what there is to make.
 .DEFAULT_GOAL := help
 .PHONY: help toolchain guests run test lint check check-macos release release-aarch64 test-aarch64 dist bench bench-peers \
-	bench-languages bench-parts record-costs torture torturers faults fuzz dapr test-readme test-languages test-page test-deploy test-image test-cluster cluster \
+	bench-languages bench-parts record-costs torture torturers faults fuzz dapr rendered test-readme test-languages test-page test-deploy test-image test-cluster cluster \
 	test-dapr-sidecar beside-dapr package image
 
 GUESTS := -p hello -p product-api -p counter-api -p barista-api -p kitchen-api -p shop -p wasmgate-loadtest-guest
@@ -184,6 +184,10 @@ torturers: toolchain
 	cargo build --release --workspace --exclude wasmgate-test-guests --bins --examples
 	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --examples
 
+rendered: ## Render deploy/base and deploy/overlays/dapr anew, of the coffee shop
+	cargo build -p wasmgate
+	WASMGATE_BIN=target/debug/wasmgate deploy/render
+
 test-deploy: guests ## Check deploy/: schemas, Dapr's resources, and that all of it agrees
 	cargo build -p wasmgate
 	WASMGATE_BIN=target/debug/wasmgate deploy/validate
@@ -247,6 +251,7 @@ test-cluster: ## Bring a Kubernetes up on this machine, as root, and try deploy/
 	$(tell-left-out)
 
 cluster: dapr guests $(KUBE) $(CONTAINERD)
+	PYTHONPATH=$(CURDIR) deploy/python -m unittest --quiet deploy.cluster.tests
 	$(if $(filter target/debug/wasmgate,$(CLUSTER_GATEWAY)),cargo build -p wasmgate)
 	PYTHONPATH=$(CURDIR) deploy/python -m deploy.cluster --kube $(KUBE) --containerd $(CONTAINERD) --gateway $(CLUSTER_GATEWAY) --dapr target/dapr
 

@@ -85,10 +85,17 @@ def ingress(manifests: Manifests, config: dict) -> Iterator[str]:
                 if path["pathType"] != "Prefix":
                     yield f"Ingress path {path['path']} is {path['pathType']}; the gateway's prefixes are Prefix"
                 yield from backend(manifests, path)
-    wildcards = {path.removesuffix("/{*rest}") or "/" for path in routes if path.endswith("/{*rest}")}
-    for path in sorted(public ^ wildcards):
-        where = "wasmgate.toml has no route for it" if path in public else "the Ingress does not have it"
-        yield f"public path {path}: {where}"
+    for path in sorted(public):
+        if not any(below(each, path) for each in routes):
+            yield f"public path {path}: wasmgate.toml has no route for it"
+    for each in routes:
+        if public and not any(below(each, path) for path in public):
+            yield f"route {each}: neither an Ingress nor an HTTPRoute leads to it"
+
+
+def below(route: str, prefix: str) -> bool:
+    """Whether a route is under a prefix, as Kubernetes has it: by whole parts of a path."""
+    return route == prefix or route.startswith(f"{prefix.rstrip('/')}/")
 
 
 def prefixes(route: dict) -> list[str]:

@@ -141,19 +141,19 @@ NETWORK = [
     ("no NetworkPolicy", BASE, lambda m: m.objects.remove(m.all("NetworkPolicy")[0]), "NetworkPolicy"),
     ("an admin listener for everyone", BASE, put("ingress/1/from", None, spec("NetworkPolicy")), "admin"),
     ("an Ingress path without a route", BASE, put("rules/0/http/paths/0/path", "/q", spec("Ingress")), "/q"),
-    ("a route without an Ingress path", BASE, toml("/c/{*rest}", "/d/{*rest}"), "/d"),
+    ("a route without an Ingress path", BASE, put("rules/0/http/paths/0/path", "/c", spec("Ingress")), "/p"),
     ("an Ingress path to Dapr's routes", BASE, put("rules/0/http/paths/0/path", "/dapr", spec("Ingress")), "/dapr"),
     ("a route to the jobs", BASE, toml('path = "/hello"', 'path = "/job/{name}"'), "/job"),
     (
         "an Ingress to no Service",
         BASE,
-        put("rules/0/http/paths/2/backend/service/name", "shop", spec("Ingress")),
+        put("rules/0/http/paths/0/backend/service/name", "shop", spec("Ingress")),
         "shop",
     ),
 ]
 
 SCALE = [
-    ("an HTTPRoute of another kind of path", SCALED, put("rules/0/matches/0/path/type", "Exact", spec("HTTPRoute")), "/p"),
+    ("an HTTPRoute of another kind of path", SCALED, put("rules/0/matches/0/path/type", "Exact", spec("HTTPRoute")), "Exact"),
     ("an HTTPRoute without a route", SCALED, put("rules/0/matches/0/path/value", "/q", spec("HTTPRoute")), "/q"),
     ("an HTTPRoute to no port", SCALED, put("rules/0/backendRefs/0/port", 3000, spec("HTTPRoute")), "3000"),
     ("an autoscaler of nothing", SCALED, put("scaleTargetRef/name", "shop", spec("HorizontalPodAutoscaler")), "shop"),
@@ -310,10 +310,10 @@ TIMING = [
     ("a look at what is left that comes too late", DAPR, redis("redeliverInterval", "70s"), "ORDER_TIMEOUT"),
     ("events that nobody takes over", DAPR, redis("processingTimeout", ""), "processingTimeout"),
     ("an order given up too early", DAPR, toml('"120s"', '"60s"'), "ORDER_TIMEOUT"),
-    ("an order with the package's own time-out", DAPR, toml('env = { ORDER_TIMEOUT = "120s" }', ""), "ORDER_TIMEOUT"),
+    ("an order with the package's own time-out", DAPR, toml('ORDER_TIMEOUT = "120s"', ""), "ORDER_TIMEOUT"),
     ("an order given up too early, embedded", BASE, toml('"120s"', '"60s"'), "ORDER_TIMEOUT"),
     ("an order given up after its follower", BASE, toml('"120s"', '"150s"'), "limits.timeout"),
-    ("a station that outlives its delivery", BASE, toml('{ timeout = "5s" }', '{ timeout = "10s" }'), "barista-api"),
+    ("a station that outlives its delivery", BASE, toml('timeout = "5s"', 'timeout = "10s"'), "barista-api"),
     ("a longer delivery, embedded", BASE, embedded_delivery("delivery: 5s", "delivery: 15s"), "ORDER_TIMEOUT"),
     ("no limit of a delivery, embedded", BASE, embedded_delivery("timeout: delivery", "retry: never"), "a timeout"),
 ]

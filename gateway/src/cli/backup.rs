@@ -34,6 +34,9 @@ pub(crate) struct Restore {
     /// Take the copy from here; `-` for standard input
     #[arg(long, value_name = "PATH", default_value = STANDARD)]
     from: PathBuf,
+    /// The folder of the data, where the configuration that names it, or what that needs, is elsewhere
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "with"])]
+    data: Option<PathBuf>,
 }
 
 impl Backup {
@@ -69,12 +72,14 @@ impl Backup {
 
 impl Restore {
     pub(super) fn run(self) -> Result<ExitCode, Exit> {
-        let config = embedded(&self.file)?;
-        let data = &config.dapr.data;
+        let data = match self.data {
+            Some(data) => data,
+            None => embedded(&self.file)?.dapr.data,
+        };
         let before = if self.from == Path::new(STANDARD) {
-            wasmgate_dapr::restore(data, Path::new("/dev/stdin"))
+            wasmgate_dapr::restore(&data, Path::new("/dev/stdin"))
         } else {
-            wasmgate_dapr::restore(data, &self.from)
+            wasmgate_dapr::restore(&data, &self.from)
         };
         let before = before.map_err(|error| unusable(&error))?;
         print(&match before {

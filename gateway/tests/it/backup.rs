@@ -139,6 +139,22 @@ async fn a_copy_goes_through_a_pipe_and_what_was_there_is_kept() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    // Where there is no configuration, as in a pod that is lent the volume of another.
+    let lent = TempDir::new().unwrap();
+    let output = run(
+        lent.path(),
+        &[
+            "restore",
+            "--data",
+            ".wasmgate",
+            "--from",
+            &copy.display().to_string(),
+        ],
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "restored");
+    let other = shop().start_in(lent.path());
+    assert!(has(&other, 1).await && !has(&other, 2).await);
+
     let gateway = shop().start_in(folder.path());
     assert!(has(&gateway, 1).await && !has(&gateway, 2).await);
     let kept = told.trim().rsplit(' ').next().unwrap();

@@ -1,11 +1,11 @@
-//! `wasmgate deploy --kubernetes`: what it renders is what deploy/ says, holds no secret, and is refused where no
+//! `wasmgate deploy --kubernetes`: what it renders is what deploy/ has, holds no secret, and is refused where no
 //! cluster would take it.
 
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    process::Output,
+    process::{Command, Output},
     time::{Duration, Instant},
 };
 
@@ -130,10 +130,13 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+fn shipped_text(file: &str) -> String {
+    fs::read_to_string(repository().join("deploy").join(file)).unwrap()
+}
+
 /// The one object of a file in deploy/.
 fn shipped(file: &str) -> Value {
-    let text = fs::read_to_string(repository().join("deploy").join(file)).unwrap();
-    let [object] = documents(&text).try_into().unwrap();
+    let [object] = documents(&shipped_text(file)).try_into().unwrap();
     object
 }
 
@@ -156,97 +159,87 @@ fn without_labels(object: &Value) -> Value {
 const COMPONENT: &str = "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: statestore}\n\
                          spec: {type: state.sqlite, version: v1, metadata: []}\n";
 
-#[test]
-fn what_a_project_with_state_is_rendered_to_is_what_the_base_says() {
-    let project = Project::new(KEEPS);
-    project.write("components/statestore.yaml", COMPONENT);
-    let objects = project.render("--image wasmgate --ingress-class traefik --host wasmgate.example.com");
-    for (file, kind) in [
-        ("statefulset", "StatefulSet"),
-        ("service", "Service"),
-        ("serviceaccount", "ServiceAccount"),
-        ("networkpolicy", "NetworkPolicy"),
-        ("disruption", "PodDisruptionBudget"),
-        ("storage", "PersistentVolumeClaim"),
-    ] {
-        let base = shipped(&format!("base/{file}.yaml"));
-        assert_eq!(without_labels(&objects[kind]), base, "{file}");
-    }
-    let (ingress, base) = (&objects["Ingress"]["spec"], shipped("base/ingress.yaml"));
-    assert_eq!(
-        ingress["ingressClassName"],
-        base["spec"]["ingressClassName"]
-    );
-    let [rule, base] = [ingress, &base["spec"]].map(|spec| &spec["rules"][0]);
-    assert_eq!(rule["host"], base["host"]);
-    let root = base["http"]["paths"].as_array().unwrap().last();
-    assert_eq!(rule["http"]["paths"], json!([root.unwrap()]));
-
-    let text = fs::read_to_string(repository().join("deploy/base/wasmgate.toml")).unwrap();
-    let (ours, base): (toml::Table, toml::Table) = (toml(&objects), text.parse().unwrap());
-    for (table, key) in [
-        ("server", "listen"),
-        ("server", "admin"),
-        ("server", "cache"),
-        ("dapr", "data"),
-        ("dapr", "components"),
-    ] {
-        assert_eq!(ours[table][key], base[table][key], "{table}.{key}");
-    }
-    assert_eq!(
-        objects["Components"]["data"]["statestore.yaml"],
-        json!(COMPONENT)
-    );
+/// The files below a folder by their names, with their texts.
+fn texts(folder: &Path) -> BTreeMap<String, String> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let texts = entries.map(|entry| {
+        let name = entry.file_name().into_string().unwrap();
+        (name, fs::read_to_string(entry.path()).unwrap())
+    });
+    texts.collect()
 }
 
 #[test]
-fn what_a_project_beside_a_sidecar_is_rendered_to_is_what_the_overlay_says() {
-    let project = Project::new(KEEPS);
-    let options = "--image wasmgate --dapr --gateway gateway --host wasmgate.example.com";
-    let objects = project.render(options);
-    let (ours, overlay) = (&objects["Deployment"], shipped("sidecar/deployment.yaml"));
-    assert_eq!(ours["spec"]["replicas"], overlay["spec"]["replicas"]);
-    assert_eq!(ours["spec"]["strategy"], overlay["spec"]["strategy"]);
-    let [mut ours, overlay] = [ours, &overlay].map(|workload| {
-        let annotations = workload["spec"]["template"]["metadata"]["annotations"].clone();
-        annotations.as_object().unwrap().clone()
-    });
-    ours.retain(|name, _| name.starts_with("dapr.io/"));
-    assert_eq!(ours, overlay);
-    let base = shipped("base/statefulset.yaml");
-    let (mut pod, mut base) = (
-        spec(&objects, "Deployment").clone(),
-        base["spec"]["template"]["spec"].clone(),
-    );
-    let env = &shipped("sidecar/deployment.yaml")["spec"]["template"]["spec"]["containers"][0]["env"];
-    assert_eq!(&pod["containers"][0]["env"], env);
-    pod["containers"][0].as_object_mut().unwrap().remove("env");
-    // The overlay takes these two from the base.
-    for list in ["/volumes", "/containers/0/volumeMounts"] {
-        let list = base.pointer_mut(list).unwrap().as_array_mut().unwrap();
-        list.retain(|each| each["name"] != "components" && each["name"] != "data");
+fn base_and_overlay_are_what_is_rendered_of_the_coffee_shop() {
+    let place = TempDir::new().unwrap();
+    let rendering = Command::new(repository().join("deploy/render"))
+        .arg(place.path())
+        .env("WASMGATE_BIN", env!("CARGO_BIN_EXE_wasmgate"))
+        .env_remove("DAPR_HTTP_PORT")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&rendering.stderr);
+    assert!(rendering.status.success(), "{told}");
+    for folder in ["base", "overlays/dapr"] {
+        let [rendered, shipped] = [place.path(), &repository().join("deploy")].map(|root| {
+            let folder = root.join(folder).join("rendered");
+            texts(&folder)
+        });
+        assert_eq!(
+            rendered, shipped,
+            "deploy/{folder}/rendered is another: run `make rendered`"
+        );
+        let kustomization = shipped_text(&format!("{folder}/kustomization.yaml"));
+        for file in rendered.keys() {
+            assert!(
+                kustomization.contains(&format!("- rendered/{file}\n")),
+                "{file}"
+            );
+        }
     }
-    assert_eq!(pod, base);
+}
 
-    let mut route = without_labels(&objects["HTTPRoute"]);
-    let mut shipped_route = shipped("httproute/httproute.yaml");
-    for route in [&mut route, &mut shipped_route] {
-        route["spec"]["rules"][0]
-            .as_object_mut()
-            .unwrap()
-            .remove("matches");
+#[test]
+fn a_rendering_explains_its_lines_and_takes_no_text_of_the_project_for_one() {
+    let project = Project::new(PLAIN);
+    let message = "  lifecycle: mine\nresources: mine\n        lifecycle: mine";
+    let arguments = [
+        "deploy",
+        "--kubernetes",
+        "--env",
+        &format!("LEVEL={message}"),
+    ];
+    let Output { stdout, .. } = run(&project.folder(), &arguments);
+    let text = String::from_utf8(stdout).unwrap();
+    for (comment, line) in [
+        ("# No pod has data", "apiVersion: apps/v1"),
+        (
+            "        # From SIGTERM on the gateway takes no connection.",
+            "        lifecycle:",
+        ),
+        ("        # No limit on the CPU", "        resources:"),
+    ] {
+        let (_, after) = text.split_once(comment).unwrap();
+        let mut next = after.lines().skip(1);
+        let next = next.find(|line| !line.trim_start().starts_with('#'));
+        assert_eq!(next, Some(line), "{comment}");
+        assert!(!after.contains(comment), "{comment} stands there twice");
     }
-    assert_eq!(route, shipped_route);
+    let deployment = documents(&text)
+        .into_iter()
+        .find(|object| object["kind"] == "Deployment");
+    let container = &deployment.unwrap()["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["env"][0]["value"], json!(message));
+    assert!(text.lines().all(|line| line.chars().count() <= 120));
+}
+
+#[test]
+fn the_shipped_way_in_by_a_gateway_is_what_is_rendered() {
+    let objects = Project::new(PLAIN).render("--gateway gateway --host wasmgate.example.com");
     assert_eq!(
-        without_labels(&objects["Configuration"]),
-        shipped("overlays/dapr/configuration.yaml")
+        without_labels(&objects["HTTPRoute"]),
+        shipped("httproute/httproute.yaml")
     );
-    let metrics = &objects["NetworkPolicy"]["spec"]["ingress"][1]["ports"];
-    assert_eq!(metrics, &json!([{"port": "admin"}, {"port": 9091}]));
-    let text = fs::read_to_string(repository().join("deploy/overlays/dapr/wasmgate.toml")).unwrap();
-    let overlay: toml::Table = text.parse().unwrap();
-    assert_eq!(toml(&objects)["dapr"], overlay["dapr"]);
-    assert!(!objects.contains_key("PersistentVolumeClaim"));
 }
 
 #[test]

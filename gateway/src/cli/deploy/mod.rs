@@ -3,6 +3,7 @@
 mod alerts;
 mod around;
 mod chart;
+mod comments;
 mod document;
 mod folders;
 mod holes;

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{
     super::{Exit, counted, print},
+    comments::explained,
     holes::Holes,
 };
 
@@ -41,9 +42,12 @@ pub(super) type Object = (&'static str, Value);
 
 /// Writes them all: to standard output for `-`, or each into a file of a folder.
 pub(super) fn write(objects: &[Object], to: &Path) -> Result<(), Exit> {
-    let texts = objects
-        .iter()
-        .map(|(file, object)| Ok(((*file).to_owned(), Holes::default().yaml(object)?)));
+    let texts = objects.iter().map(|(file, object)| {
+        Ok((
+            (*file).to_owned(),
+            explained(file, &Holes::default().yaml(object)?),
+        ))
+    });
     let texts = texts.collect::<Result<Vec<_>, Exit>>()?;
     if to == Path::new("-") {
         let whole: String = texts

@@ -1,4 +1,4 @@
-//! The pods, and what makes them. What deploy/base says too is the same there: a test compares the two.
+//! The pods, and what makes them. deploy/base and deploy/overlays/dapr are renderings: a test says when they are old.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The Dapr sidecar that an injector puts into the pods. What deploy/sidecar says too is the same there.
+//! The Dapr sidecar that an injector puts into the pods.
 
 use serde_json::{Value, json};
 

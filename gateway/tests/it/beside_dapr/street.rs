@@ -207,7 +207,7 @@ fn sidecar(redis: &Redis, postgres: &Postgres, place: &Place, pubsub: &str) -> D
             "connection-string",
             postgres.connection_string(),
         );
-    let configuration = std::fs::read_to_string(overlay.join("configuration.yaml")).unwrap();
+    let configuration = std::fs::read_to_string(overlay.join("rendered/configuration.yaml")).unwrap();
     Daprd::new("wasmgate", &resources)
         .configuration(&configuration)
         .app(place.at(3001))
@@ -224,7 +224,9 @@ fn sidecar(redis: &Redis, postgres: &Postgres, place: &Place, pubsub: &str) -> D
 
 /// A gateway with the overlay's `wasmgate.toml`, at the place's address.
 fn gateway(place: &Place, daprd: &Daprd) -> TestGateway {
-    let mut toml = std::fs::read_to_string(root().join(OVERLAY).join("wasmgate.toml")).unwrap();
+    let rendered = std::fs::read_to_string(root().join(OVERLAY).join("rendered/configmap.yaml")).unwrap();
+    let config: serde_json::Value = serde_norway::from_str(&rendered).unwrap();
+    let mut toml = config["data"]["wasmgate.toml"].as_str().unwrap().to_owned();
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled");
     for (shipped, own) in [
         ("0.0.0.0:3000", place.at(3000).to_string()),

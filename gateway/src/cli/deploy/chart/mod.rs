@@ -12,6 +12,7 @@ use wasmgate::config::{Config, DaprMode};
 
 use super::{
     super::Exit,
+    comments::explained,
     holes::{Holes, escaped},
     objects::{notes, objects},
     options::Options,
@@ -89,7 +90,7 @@ impl Kind {
         for (file, mut object) in objects(project, &everything(project, options)) {
             fill(&mut holes, project, file, &mut object)
                 .ok_or_else(|| Exit::data(&format!("{file} has not the places that values fill")))?;
-            let mut text = holes.template(&object)?;
+            let mut text = explained(file, &holes.template(&object)?);
             for (wrong, message) in refusals(file) {
                 text = refused(wrong, message) + &text;
             }
