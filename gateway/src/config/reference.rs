@@ -24,6 +24,9 @@ const MAX_TAG: usize = 128;
 /// Docker Hub as people write it, and the host that serves it.
 const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
 
+/// Docker Hub as it was written once, and is in files of credentials still.
+const OLD_DOCKER_HUB: &str = "index.docker.io";
+
 /// A component in a registry, or a file of an image there: by a tag, which may be moved, or by the digest of its
 /// manifest, which may not. Shown as it is written in `source`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -60,6 +63,10 @@ impl Reference {
             return Err(wrong(text, "it begins with no registry"));
         }
         let registry = host(registry).ok_or_else(|| wrong(text, "its registry is no host with or without a port"))?;
+        let registry = match registry.as_str() {
+            OLD_DOCKER_HUB => DOCKER_HUB.0.to_owned(),
+            _ => registry,
+        };
         let (rest, digest) = match rest.split_once('@') {
             None => (rest, None),
             Some((rest, digest)) => {
@@ -262,6 +269,8 @@ mod tests {
         ] {
             assert_eq!(Reference::parse(&text).unwrap().to_string(), text);
         }
+        let old = Reference::parse("oci://index.docker.io/nginx:1").unwrap();
+        assert_eq!(old.to_string(), "oci://docker.io/library/nginx:1");
         let short = Reference::parse("docker.io/nginx:1").unwrap();
         assert_eq!(
             (short.host(), short.repository()),

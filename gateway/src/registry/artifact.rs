@@ -9,7 +9,7 @@ use wasmparser::{Encoding, ExternalKind, Parser, Payload};
 
 use super::{
     error::RegistryError,
-    manifest::{Descriptor, Manifest, WASIP1, WASIP2, WASM_CONFIG, WASM_LAYER},
+    manifest::{Descriptor, Manifest, TITLE, WASIP1, WASIP2, WASM_CONFIG, WASM_LAYER},
 };
 use crate::config::{Reference, Sha256Digest, show_digest};
 
@@ -71,9 +71,13 @@ impl Artifact {
             component: world,
         })?;
         let config_digest: Sha256Digest = Sha256::digest(&config).into();
+        let mut layer = Descriptor::new(WASM_LAYER, show_digest(&digest), component.len());
+        let name = reference.repository().rsplit('/').next();
+        let name = format!("{}.wasm", name.unwrap_or_default());
+        layer.annotations.insert(TITLE.to_owned(), name);
         let manifest = json(&Manifest::of(
             Descriptor::new(WASM_CONFIG, show_digest(&config_digest), config.len()),
-            Descriptor::new(WASM_LAYER, show_digest(&digest), component.len()),
+            layer,
             annotations,
         ))?;
         Ok(Self {

@@ -94,7 +94,7 @@ async fn searched(
                 file,
                 hasher: Sha256::new(),
             };
-            let said = search.layer(packed, layer.is_gzip, &mut component);
+            let said = search.layer(packed, layer.packing, &mut component);
             (search, component, said)
         });
         let read = reading.await;

@@ -13,7 +13,8 @@ use std::{
 use flate2::read::MultiGzDecoder;
 use tar::{Archive, EntryType, PaxExtensions};
 
-use super::manifest::MAX_COMPONENT;
+use self::zstd::Zstd;
+use super::manifest::{MAX_COMPONENT, Packing};
 
 /// The most bytes of all layers of an image, unpacked: what is packed to nothing costs time, and no more than this.
 const MAX_UNPACKED: u64 = 2 << 30;
@@ -96,11 +97,12 @@ impl Search {
     ///
     /// # Errors
     /// When it is broken or has too much, or has something else at the path than a file.
-    pub(super) fn layer(&mut self, packed: impl Read, is_gzip: bool, sink: &mut impl Sink) -> Result<Said, Unread> {
+    pub(super) fn layer(&mut self, packed: impl Read, packing: Packing, sink: &mut impl Sink) -> Result<Said, Unread> {
         let mut left = Bounded {
-            inner: match is_gzip {
-                true => Box::new(MultiGzDecoder::new(packed)) as Box<dyn Read + '_>,
-                false => Box::new(packed),
+            inner: match packing {
+                Packing::None => Box::new(packed) as Box<dyn Read + '_>,
+                Packing::Gzip => Box::new(MultiGzDecoder::new(packed)),
+                Packing::Zstd => Box::new(Zstd::new(packed)),
             },
             left: MAX_UNPACKED.saturating_sub(self.unpacked),
             is_over: false,
@@ -301,6 +303,8 @@ fn odd(kind: EntryType, header: &tar::Header) -> String {
         _ => "it is neither a file nor a folder".to_owned(),
     }
 }
+
+mod zstd;
 
 #[cfg(test)]
 mod tests;

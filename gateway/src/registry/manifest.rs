@@ -29,12 +29,23 @@ pub(super) const WASM_LAYER: &str = "application/wasm";
 /// The layers that are components: as the layout has it, and as tools before it had it.
 const COMPONENT_LAYERS: [&str; 2] = [WASM_LAYER, "application/vnd.wasm.content.layer.v1+wasm"];
 
-/// The layers of images: as they are, and packed by gzip.
-const IMAGE_LAYERS: [(&str, bool); 4] = [
-    ("application/vnd.oci.image.layer.v1.tar", false),
-    ("application/vnd.oci.image.layer.v1.tar+gzip", true),
-    ("application/vnd.docker.image.rootfs.diff.tar", false),
-    ("application/vnd.docker.image.rootfs.diff.tar.gzip", true),
+/// The layers of images, by how they are packed.
+const IMAGE_LAYERS: [(&str, Packing); 6] = [
+    ("application/vnd.oci.image.layer.v1.tar", Packing::None),
+    ("application/vnd.oci.image.layer.v1.tar+gzip", Packing::Gzip),
+    ("application/vnd.oci.image.layer.v1.tar+zstd", Packing::Zstd),
+    (
+        "application/vnd.docker.image.rootfs.diff.tar",
+        Packing::None,
+    ),
+    (
+        "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        Packing::Gzip,
+    ),
+    (
+        "application/vnd.docker.image.rootfs.diff.tar.zstd",
+        Packing::Zstd,
+    ),
 ];
 
 /// The most layers of an image: what container engines take.
@@ -58,6 +69,10 @@ const WASM: &str = "wasm";
 
 /// The system of a program of WASI 0.1.
 pub(super) const WASIP1: &str = "wasip1";
+
+/// The annotation by which tools such as `oras` name the file that they make of a layer; without it they make none (OCI
+/// image specification, "Pre-Defined Annotation Keys").
+pub(super) const TITLE: &str = "org.opencontainers.image.title";
 
 /// The system of a component in an index.
 pub(super) const WASIP2: &str = "wasip2";
@@ -112,7 +127,18 @@ pub(super) struct Blob {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Layer {
     pub(super) blob: Blob,
-    pub(super) is_gzip: bool,
+    pub(super) packing: Packing,
+}
+
+/// How the archive of a layer is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// Not at all.
+    None,
+    /// By gzip.
+    Gzip,
+    /// By Zstandard.
+    Zstd,
 }
 
 /// Where a manifest leads.
@@ -214,7 +240,13 @@ impl Manifest {
                 let config = self.config.as_ref().map(|config| &config.media_type);
                 let mut what =
                     format!("it has no layer of {WASM_LAYER}, but {found:?}, and is configured by {config:?}");
-                if self.layers.iter().any(|layer| kind_of(layer).is_some()) {
+                let named = self.layers.iter().find_map(|layer| {
+                    let title = layer.annotations.get(TITLE)?;
+                    title.ends_with(".wasm").then_some(title)
+                });
+                if let Some(title) = named {
+                    what += &format!("; a layer is called {title:?}: push it as {WASM_LAYER}");
+                } else if self.layers.iter().any(|layer| kind_of(layer).is_some()) {
                     what += "; of an image, name the file behind #, as in registry/name:tag#hello.wasm";
                 }
                 return Err(no_component(reference, what));
@@ -243,10 +275,10 @@ impl Manifest {
             bytes = bytes.saturating_add(layer.size);
             let kind = kind_of(layer);
             match (kind, layer.blob()) {
-                (Some(is_gzip), Some(blob)) => Ok(Layer { blob, is_gzip }),
+                (Some(packing), Some(blob)) => Ok(Layer { blob, packing }),
                 (None, _) => {
                     let what = format!(
-                        "a layer is {:?}, and tar alone or with gzip is read",
+                        "a layer is {:?}, and tar alone, with gzip or with zstd is read",
                         layer.media_type
                     );
                     Err(no_component(reference, what))
@@ -313,12 +345,12 @@ impl Manifest {
     }
 }
 
-/// Whether an image's layer is packed by gzip; `None` for what is no layer of an image that is read here.
-fn kind_of(layer: &Descriptor) -> Option<bool> {
+/// How an image's layer is packed; `None` for what is no layer of an image that is read here.
+fn kind_of(layer: &Descriptor) -> Option<Packing> {
     let known = IMAGE_LAYERS
         .iter()
         .find(|(name, _)| *name == layer.media_type);
-    known.map(|(_, is_gzip)| *is_gzip)
+    known.map(|(_, packing)| *packing)
 }
 
 fn no_component(reference: &Reference, what: String) -> RegistryError {

@@ -98,17 +98,33 @@ impl<'a> Transport<'a> {
 
     /// Sends a request and follows redirections of those that change nothing. `proof` goes to the first host alone, and
     /// nothing goes over plain HTTP to another host unless that is allowed.
+    ///
+    /// # Errors
+    /// When it leads astray, or to another host that wants to know who asks: its challenge is not the registry's, whose
+    /// credentials it would name a place for.
     pub(super) async fn follow(
         &self,
         mut ask: Ask,
         proof: Option<&HeaderValue>,
     ) -> Result<Response<Incoming>, RegistryError> {
-        let first = origin(&ask.uri);
+        let (first, first_host) = (origin(&ask.uri), host_of(&ask.uri));
         for _ in 0..=MAX_REDIRECTIONS {
             let proof = proof.filter(|_| origin(&ask.uri) == first);
             let answer = self.send(&ask, proof).await?;
             let is_read = matches!(ask.method, Method::GET | Method::HEAD);
             if !is_read || !answer.status().is_redirection() || answer.status() == StatusCode::NOT_MODIFIED {
+                let is_refused = matches!(
+                    answer.status(),
+                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+                );
+                if is_refused && origin(&ask.uri) != first {
+                    let what = format!(
+                        "it leads to {}, which answers {}",
+                        host_of(&ask.uri),
+                        answer.status().as_u16()
+                    );
+                    return Err(odd(&first_host, what));
+                }
                 return Ok(answer);
             }
             ask.uri = self.location(&ask.uri, answer.headers())?;

@@ -7,6 +7,7 @@ mod credentials;
 mod images;
 mod many;
 mod opponents;
+mod oras;
 mod programs;
 mod pulling;
 mod pushing;

@@ -1,4 +1,5 @@
 use flate2::{Compression, write::GzEncoder};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use tar::{Builder, Header};
 
 use super::*;
@@ -55,7 +56,7 @@ fn find(path: &str, layers: &[&[Made<'_>]]) -> Result<Option<Vec<u8>>, Unread> {
     let mut search = Search::new(path);
     for layer in layers {
         let mut sink = Vec::new();
-        match search.layer(&*packed(&archive(layer)), true, &mut sink)? {
+        match search.layer(&*packed(&archive(layer)), Packing::Gzip, &mut sink)? {
             Said::Here(_) => return Ok(Some(sink)),
             Said::Gone => return Ok(None),
             Said::Nothing => {}
@@ -177,14 +178,14 @@ fn long_names_are_read_and_what_is_too_long_is_refused() {
     let mut sink = Vec::new();
     let mut search = Search::new("a.wasm");
     assert_eq!(
-        search.layer(&*named, false, &mut sink).unwrap(),
+        search.layer(&*named, Packing::None, &mut sink).unwrap(),
         Said::Here(6)
     );
     assert_eq!(sink, b"by pax");
     let mut search = Search::new(&long);
     let gnu = gnu.into_inner().unwrap();
     assert_eq!(
-        search.layer(&*gnu, false, &mut sink).unwrap(),
+        search.layer(&*gnu, Packing::None, &mut sink).unwrap(),
         Said::Here(0)
     );
     // The name before one entry is not that of the next.
@@ -195,14 +196,14 @@ fn long_names_are_read_and_what_is_too_long_is_refused() {
     ]);
     let mut search = Search::new("a.wasm");
     assert_eq!(
-        search.layer(&*named, false, &mut sink).unwrap(),
+        search.layer(&*named, Packing::None, &mut sink).unwrap(),
         Said::Here(1)
     );
     let mut endless = header(EntryType::GNULongName, "././@LongLink", 1 << 40)
         .as_bytes()
         .to_vec();
     endless.extend(vec![b'x'; 10_000]);
-    let refused = Search::new("a.wasm").layer(&*endless, false, &mut sink);
+    let refused = Search::new("a.wasm").layer(&*endless, Packing::None, &mut sink);
     assert!(
         matches!(refused, Err(Unread::TooLarge("a name", ..))),
         "{refused:?}"
@@ -227,13 +228,73 @@ fn what_is_broken_or_cut_is_refused() {
         b"no gzip",
         &packed(b"no tar, and long enough to be taken for one")[..],
     ] {
-        let read = Search::new("a.wasm").layer(broken, true, &mut sink);
+        let read = Search::new("a.wasm").layer(broken, Packing::Gzip, &mut sink);
         assert!(matches!(read, Err(Unread::Odd(_))), "{read:?}");
     }
     // A file that is announced and ends before its end.
     let plain = archive(&[(FILE, "a.wasm", &[7; 5000])]);
-    let read = Search::new("a.wasm").layer(&plain[..2000], false, &mut sink);
+    let read = Search::new("a.wasm").layer(&plain[..2000], Packing::None, &mut sink);
     assert!(matches!(read, Err(Unread::Odd(_))), "{read:?}");
+}
+
+fn frame(bytes: &[u8]) -> Vec<u8> {
+    compress_to_vec(bytes, CompressionLevel::Fastest)
+}
+
+/// A frame that is to be skipped (RFC 8878, "Skippable Frames").
+fn skipped(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len()).unwrap();
+    [
+        &0x184D_2A5E_u32.to_le_bytes()[..],
+        &length.to_le_bytes(),
+        bytes,
+    ]
+    .concat()
+}
+
+#[test]
+fn frames_of_zstandard_are_read_one_behind_the_other_and_some_are_skipped() {
+    let whole = archive(&[(FILE, "b.wasm", b"b"), (FILE, "a.wasm", &[7; 500_000])]);
+    let (first, rest) = whole.split_at(700);
+    let pieces = [
+        skipped(b"before"),
+        frame(first),
+        frame(b""),
+        skipped(&[0; 70_000]),
+        frame(rest),
+        skipped(b"behind"),
+    ];
+    let layer = pieces.concat();
+    let mut sink = Vec::new();
+    let read = Search::new("a.wasm").layer(&*layer, Packing::Zstd, &mut sink);
+    assert_eq!(read.unwrap(), Said::Here(500_000));
+    assert_eq!(sink, [7; 500_000]);
+
+    let long = frame(&whole);
+    let cut = &long[..long.len() - 4];
+    let half_skipped = &skipped(&[0; 1000])[..500];
+    for broken in [
+        cut,
+        half_skipped,
+        b"no zstandard",
+        &packed(&whole)[..],
+        // A window of a GiB.
+        &[0x28, 0xB5, 0x2F, 0xFD, 0x00, 0xA0, 0x01, 0x00, 0x00],
+    ] {
+        let read = Search::new("a.wasm").layer(broken, Packing::Zstd, &mut sink);
+        assert!(matches!(read, Err(Unread::Odd(_))), "{read:?}");
+    }
+}
+
+#[test]
+fn what_zstandard_packs_to_nothing_is_unpacked_to_a_bound() {
+    let zeros = frame(&vec![0; 64 << 20]);
+    let mut bomb = frame(header(FILE, "b.wasm", 2 * MAX_UNPACKED).as_bytes());
+    bomb.extend(zeros.repeat(usize::try_from(MAX_UNPACKED >> 26).unwrap() + 1));
+    assert!(bomb.len() < 16 << 20);
+    let mut search = Search::new("a.wasm");
+    let refused = search.layer(&*bomb, Packing::Zstd, &mut Vec::new());
+    assert!(matches!(refused, Err(Unread::TooLarge(..))), "{refused:?}");
 }
 
 #[test]
@@ -255,16 +316,16 @@ fn what_is_packed_to_nothing_is_unpacked_to_a_bound_over_all_layers() {
     let mut sink = Vec::new();
     let mut search = Search::new("a.wasm");
     assert_eq!(
-        search.layer(&*half, true, &mut sink).unwrap(),
+        search.layer(&*half, Packing::Gzip, &mut sink).unwrap(),
         Said::Nothing
     );
-    let refused = search.layer(&*half, true, &mut sink);
+    let refused = search.layer(&*half, Packing::Gzip, &mut sink);
     assert!(matches!(refused, Err(Unread::TooLarge(..))), "{refused:?}");
     // A file that is too large is not copied.
     let large = header(FILE, "a.wasm", MAX_COMPONENT + 1)
         .as_bytes()
         .to_vec();
-    let refused = Search::new("a.wasm").layer(&*large, false, &mut sink);
+    let refused = Search::new("a.wasm").layer(&*large, Packing::None, &mut sink);
     assert!(
         matches!(refused, Err(Unread::TooLarge("the file", ..))),
         "{refused:?}"
@@ -284,7 +345,7 @@ fn the_components_in_the_root_are_told() {
     let mut search = Search::new("x.wasm");
     for layer in [above, below] {
         search
-            .layer(&*archive(layer), false, &mut Vec::new())
+            .layer(&*archive(layer), Packing::None, &mut Vec::new())
             .unwrap();
     }
     assert_eq!(search.there().collect::<Vec<_>>(), ["a.wasm"]);

@@ -235,3 +235,44 @@ async fn credentials_go_to_no_other_host_and_not_where_plain_http_is_spoken() {
         assert!(!told.contains(SECRET), "{told}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_a_registry_leads_to_asks_for_no_credentials_of_it() {
+    // Where the other host would have them brought to.
+    let thief = Fake::start(|_: &super::opponents::Asked| reply(200, &[], r#"{"token": "x"}"#)).await;
+    for (challenge, status) in [
+        (
+            format!("Bearer realm=\"http://{}/token\"", thief.address),
+            401,
+        ),
+        ("Basic realm=\"x\"".to_owned(), 401),
+        (String::new(), 403),
+    ] {
+        let storage =
+            Fake::start(move |_: &super::opponents::Asked| reply(status, &[("www-authenticate", &challenge)], ""))
+                .await;
+        let (host, to) = (storage.address, format!("http://{}/blob", storage.address));
+        let fake = Fake::start(move |asked: &super::opponents::Asked| {
+            if asked.target.contains("/manifests/") {
+                return reply(200, &[], manifest(&sha256(b"x"), 1));
+            }
+            reply(307, &[("location", &to)], "")
+        })
+        .await;
+        let folder = TempDir::new().unwrap();
+        let file = config(&fake.address.to_string(), "reader", SECRET);
+        std::fs::write(folder.path().join("config.json"), file).unwrap();
+        let pulled = wasmgate(folder.path(), &["pull", &fake.reference(), "-o", "x.wasm"]);
+        let told = text(&pulled.stderr);
+        assert_eq!(pulled.status.code(), Some(76), "{told}");
+        let right = format!("it leads to {host}, which answers {status}");
+        assert!(told.contains(&right), "{told}");
+        assert_eq!(storage.asked().len(), 1);
+        let shown = storage
+            .asked()
+            .into_iter()
+            .find_map(|one| one.authorization);
+        assert_eq!(shown, None);
+    }
+    assert!(thief.asked().is_empty(), "{:?}", thief.asked());
+}

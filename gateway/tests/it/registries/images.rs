@@ -129,6 +129,23 @@ async fn a_component_in_an_image_that_buildah_built_is_served_and_grants_itself_
 
     let source = format!("oci://{image}");
     let own = TempDir::new().unwrap();
+    let packed = format!("{}/team/app:zstd", registry.address());
+    let to = format!("docker://{packed}");
+    buildah(&[
+        "push",
+        "--tls-verify=false",
+        "--quiet",
+        "--format=oci",
+        "--compression-format=zstd",
+        &image,
+        &to,
+    ]);
+    let pulled = wasmgate(own.path(), &["pull", &format!("oci://{packed}#hello.wasm")]);
+    assert!(pulled.status.success(), "{}", text(&pulled.stderr));
+    assert_eq!(
+        std::fs::read(own.path().join("hello.wasm")).unwrap(),
+        std::fs::read(guest("hello")).unwrap()
+    );
     let gateway = site(own.path(), &format!("{source}#hello.wasm"), "")
         .package(
             "report",

@@ -1,7 +1,7 @@
 //! `wasmgate push` and `wasmgate pull`.
 
 use http::Request;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::opponents::{CONFIG, LAYER, MANIFEST, open_registry, sha256, text, wasmgate};
@@ -47,6 +47,10 @@ async fn a_component_comes_back_byte_for_byte_and_its_artifact_is_the_layouts() 
     assert_eq!(
         manifest["layers"][0]["digest"],
         format!("sha256:{}", sha256(&bytes))
+    );
+    assert_eq!(
+        manifest["layers"][0]["annotations"],
+        json!({"org.opencontainers.image.title": "hello.wasm"})
     );
     assert_eq!(manifest["config"]["mediaType"], CONFIG);
     let config = manifest["config"]["digest"].as_str().unwrap();

@@ -1,0 +1,82 @@
+//! Layers packed by Zstandard (RFC 8878): one frame behind the other, and frames between them that are to be skipped, as
+//! builders write them whose layers can be read in pieces.
+
+use std::io::{self, BufRead as _, BufReader, Read};
+
+use ruzstd::decoding::{
+    BlockDecodingStrategy, FrameDecoder,
+    errors::{FrameDecoderError, ReadFrameHeaderError},
+};
+
+/// The most bytes that a frame may refer back to, which are kept in memory: what the highest level takes that needs no
+/// leave of its own (19) is a quarter of it, and RFC 8878 has every reader take that.
+const MAX_WINDOW: u64 = 32 << 20;
+
+/// The most frames of a layer: one for each of an image's files.
+const MAX_FRAMES: u64 = 1 << 20;
+
+/// What is unpacked of a stream.
+pub(super) struct Zstd<R> {
+    packed: BufReader<R>,
+    decoder: FrameDecoder,
+    frames: u64,
+    is_within: bool,
+}
+
+impl<R: Read> Zstd<R> {
+    pub(super) fn new(packed: R) -> Self {
+        let mut decoder = FrameDecoder::new();
+        decoder.set_max_window_size(MAX_WINDOW);
+        Self {
+            packed: BufReader::new(packed),
+            decoder,
+            frames: 0,
+            is_within: false,
+        }
+    }
+
+    /// Begins the next frame, or skips one.
+    fn next(&mut self) -> io::Result<()> {
+        self.frames += 1;
+        if self.frames > MAX_FRAMES {
+            return Err(io::Error::other("there are too many frames"));
+        }
+        match self.decoder.reset(&mut self.packed) {
+            Ok(()) => {
+                self.is_within = true;
+                Ok(())
+            }
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+                self.is_within = false;
+                let skipped = io::copy(
+                    &mut self.packed.by_ref().take(length.into()),
+                    &mut io::sink(),
+                )?;
+                match skipped == u64::from(length) {
+                    true => Ok(()),
+                    false => Err(io::ErrorKind::UnexpectedEof.into()),
+                }
+            }
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+}
+
+impl<R: Read> Read for Zstd<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if into.is_empty() || self.is_within && self.decoder.can_collect() > 0 {
+                return self.decoder.read(into);
+            }
+            if self.is_within && !self.decoder.is_finished() {
+                self.decoder
+                    .decode_blocks(&mut self.packed, BlockDecodingStrategy::UptoBlocks(1))
+                    .map_err(io::Error::other)?;
+            } else if self.packed.fill_buf()?.is_empty() {
+                return Ok(0);
+            } else {
+                self.next()?;
+            }
+        }
+    }
+}
