@@ -275,12 +275,19 @@ async fn images_that_mean_no_good_are_refused_in_words_and_write_nothing_anywher
     // Layers of a kind, a number and a size that is not read.
     let config = put_blob(address, "team/app", b"{}").await;
     let blob = put_blob(address, "team/app", &good).await;
+    let encrypted = "application/vnd.oci.image.layer.v1.tar+gzip+encrypted";
+    let encrypted = of_type(encrypted, blob.clone());
     let zstd = of_type("application/vnd.oci.image.layer.v1.tar+zstd", blob.clone());
     let mut large = of_type(LAYER, blob.clone());
     large["size"] = json!(1_u64 << 40);
     let many = vec![of_type(LAYER, blob); 200];
     for (tag, layers, words) in [
-        ("zstd", vec![zstd], "tar alone or with gzip is read"),
+        (
+            "encrypted",
+            vec![encrypted],
+            "tar alone, with gzip or with zstd is read",
+        ),
+        ("not-zstd", vec![zstd], "is no archive of tar"),
         ("large", vec![large], "has 1099511627776 bytes"),
         ("many", many, "at most 128 are taken"),
     ] {
