@@ -1,11 +1,21 @@
-//! Calls that take much memory while they are answered: each app has so many at a time, and the others wait.
+//! Calls that take much memory and time while they are answered: each app has so many at a time, on threads of their
+//! own, and the others wait.
 
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+};
+use tokio_util::sync::CancellationToken;
 
-use crate::{app::AppId, protocol::operation::Operation};
+use crate::{
+    app::AppId,
+    error::{ApiError, ApiResult},
+    protocol::operation::Operation,
+};
 
 /// Heavy calls of one app at a time. There is one writer, so more of them would not be faster; and what one of them
 /// takes at most (a few times a body, or an answer that is put together) times this is well below what an app may take
@@ -33,6 +43,19 @@ pub(super) fn is_bounded(operation: &Operation) -> bool {
     )
 }
 
+/// Does a heavy call on a thread of its own: it computes for tens of milliseconds in one piece, for which no other
+/// request waits there. Given up, it ends where it next waits.
+pub(super) async fn apart(call: impl Future<Output = ApiResult> + Send + 'static) -> ApiResult {
+    let given_up = CancellationToken::new();
+    let _guard = given_up.clone().drop_guard();
+    let runtime = Handle::current();
+    let work = move || runtime.block_on(given_up.run_until_cancelled_owned(call));
+    match spawn_blocking(work).await {
+        Ok(Some(answer)) => answer,
+        Ok(None) | Err(_) => Err(ApiError::new(500, "ERR_INTERNAL", "the call was given up")),
+    }
+}
+
 impl Heavy {
     /// Waits for a place for a call of `app` with a body of so many bytes, if it is heavy.
     pub(super) async fn place(&self, app: &AppId, operation: &Operation, bytes: usize) -> Option<OwnedSemaphorePermit> {
@@ -53,5 +76,41 @@ impl Heavy {
             Arc::clone(of)
         };
         places.acquire_owned().await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, sync::mpsc, time::Duration};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_on_a_thread_of_its_own_holds_up_nobody() {
+        let (tell, told) = mpsc::channel();
+        let work = async move {
+            let told = told.recv_timeout(Duration::from_secs(20));
+            Err(ApiError::malformed(format!("{}", told.is_ok())))
+        };
+        let others = async move { tell.send(()).unwrap() };
+        let (answer, ()) = tokio::join!(apart(work), others);
+        assert_eq!(answer.unwrap_err().message(), "true");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_given_up_ends_where_it_waits() {
+        let (held, freed) = oneshot::channel::<()>();
+        let (begin, begun) = oneshot::channel();
+        let work = async move {
+            let _held = held;
+            begin.send(()).unwrap();
+            pending().await
+        };
+        let call = tokio::spawn(apart(work));
+        begun.await.unwrap();
+        call.abort();
+        assert!(freed.await.is_err());
     }
 }

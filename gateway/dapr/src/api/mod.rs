@@ -60,7 +60,12 @@ pub(crate) struct Api {
 
 impl Api {
     /// Answers one call; every failure is an answer too.
-    pub(crate) async fn answer(&self, caller: &AppId, grants: &Grants, request: ApiRequest) -> Response<Body> {
+    pub(crate) async fn answer(
+        self: &Arc<Self>,
+        caller: &AppId,
+        grants: &Grants,
+        request: ApiRequest,
+    ) -> Response<Body> {
         match route(self, caller, grants, request).await {
             Ok(response) => response,
             Err(error) => error.into_response(),
@@ -90,15 +95,29 @@ impl Api {
     }
 }
 
-async fn route(api: &Api, caller: &AppId, grants: &Grants, request: ApiRequest) -> ApiResult {
+async fn route(api: &Arc<Api>, caller: &AppId, grants: &Grants, request: ApiRequest) -> ApiResult {
     let (operation, parts, mut body) = request.into_parts()?;
     operation.check(grants)?;
-    let mut _place = None;
     if heavy::is_bounded(&operation) {
         let whole = bytes(body).await?;
-        // Held until there is an answer.
-        _place = api.heavy.place(caller, &operation, whole.len()).await;
+        let place = api.heavy.place(caller, &operation, whole.len()).await;
         body = Body::from(whole);
+        if let Some(place) = place {
+            let (api, caller, grants) = (Arc::clone(api), caller.clone(), grants.clone());
+            let work = async move {
+                // Held until there is an answer.
+                let _place = place;
+                let call = &Call {
+                    api: &api,
+                    caller: &caller,
+                    grants: &grants,
+                    parts: &parts,
+                };
+                perform_guarded(call, &operation, body).await
+            };
+            // Few calls are heavy, so the others are no larger for it.
+            return Box::pin(heavy::apart(work)).await;
+        }
     }
     let call = &Call {
         api,
@@ -106,18 +125,24 @@ async fn route(api: &Api, caller: &AppId, grants: &Grants, request: ApiRequest) 
         grants,
         parts: &parts,
     };
-    if let Some(used) = guarded::used(&operation) {
-        let policy = api
+    perform_guarded(call, &operation, body).await
+}
+
+/// Does what a call asks for, under the policy for the component that it uses.
+async fn perform_guarded(call: &Call<'_>, operation: &Operation, body: Body) -> ApiResult {
+    if let Some(used) = guarded::used(operation) {
+        let policy = call
+            .api
             .components
             .load()
             .resiliency
-            .outbound(caller, used.kind, used.name);
+            .outbound(call.caller, used.kind, used.name);
         if !policy.is_none() {
             // Few calls have a policy, so the others are no larger for it.
-            return Box::pin(guarded::guarded(call, &policy, used, &operation, body)).await;
+            return Box::pin(guarded::guarded(call, &policy, used, operation, body)).await;
         }
     }
-    perform(call, &operation, body).await
+    perform(call, operation, body).await
 }
 
 /// Does what a call asks for.

@@ -46,7 +46,7 @@ pub struct Dapr(Arc<Runtime>);
 
 struct Runtime {
     settings: Settings,
-    api: Api,
+    api: Arc<Api>,
     store: Arc<Store>,
     broker: Arc<Broker>,
     apps: Arc<Apps>,
@@ -140,7 +140,7 @@ impl Dapr {
         };
         Ok(Self(Arc::new(Runtime {
             settings,
-            api,
+            api: Arc::new(api),
             store,
             broker,
             apps,
