@@ -2,6 +2,7 @@
 
 mod operator;
 mod outline;
+mod outside;
 mod reload;
 mod start;
 
@@ -9,7 +10,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{Router, body::Body};
 use http::{Request, Response};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 pub use operator::Usage;
 pub use outline::Outline;
@@ -52,6 +53,8 @@ struct Runtime {
     apps: Arc<Apps>,
     paths: Arc<DeliveryPaths>,
     background: Background,
+    /// Told when the components are others: the process beside this one may have other subscriptions then.
+    components_changed: Notify,
 }
 
 impl Dapr {
@@ -146,6 +149,7 @@ impl Dapr {
             apps,
             paths,
             background,
+            components_changed: Notify::new(),
         })))
     }
 
@@ -245,7 +249,7 @@ impl Dapr {
         Router::new().fallback(move |request: Request<Body>| {
             let (dapr, caller) = (dapr.clone(), caller.clone());
             async move {
-                match tcp::check(&dapr.0.settings, &request) {
+                match tcp::check(&dapr.0.settings, &request).and_then(|()| tcp::check_protocol(&request)) {
                     Ok(()) => dapr.call(&caller.0, &caller.1, request).await,
                     Err(refusal) => *refusal,
                 }

@@ -43,13 +43,7 @@ pub(super) async fn reload(
     .await;
     if is_new && let Some(outside) = runtime.apps.insert_outside() {
         api.bindings.note_paths(&outside);
-        let runtime = Arc::clone(runtime);
-        let background = runtime.background.clone();
-        background.spawn(async move {
-            if runtime.api.pubsub.introduce_outside(&outside).await {
-                runtime.api.bindings.start(outside);
-            }
-        });
+        runtime.components_changed.notify_one();
     }
 }
 

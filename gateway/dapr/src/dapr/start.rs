@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 
-use super::Runtime;
+use super::{Runtime, outside};
 use crate::{
     app::AppId,
     background::Background,
@@ -24,8 +24,8 @@ pub(super) async fn begin(runtime: &Arc<Runtime>) {
         tracing::error!(%error, "stores in memory could not be emptied");
     }
     let apps = runtime.apps.granted();
-    let outside = runtime.apps.insert_outside();
-    let all = || apps.iter().chain(&outside);
+    let process = runtime.apps.insert_outside();
+    let all = || apps.iter().chain(&process);
     for app in all() {
         api.bindings.note_paths(app);
     }
@@ -34,8 +34,8 @@ pub(super) async fn begin(runtime: &Arc<Runtime>) {
     background.spawn(sweep(runtime.store.clone(), background.clone()));
     api.jobs.start();
     api.configuration.start();
-    if let Some(outside) = outside.clone() {
-        background.spawn(introduce_outside(runtime.clone(), outside));
+    if let Some(process) = process.clone() {
+        background.spawn(outside::follow(runtime.clone(), process));
     }
     background.spawn(introduce_all(runtime.clone(), apps));
 }
@@ -46,14 +46,6 @@ async fn introduce_all(runtime: Arc<Runtime>, apps: Vec<AppId>) {
     api.ready.send_replace(true);
     for app in apps {
         api.bindings.start(app);
-    }
-}
-
-/// Introduces the process beside this one. Nothing waits for it.
-async fn introduce_outside(runtime: Arc<Runtime>, app: AppId) {
-    if runtime.api.pubsub.introduce_outside(&app).await {
-        tracing::info!(app_id = %app, "the process beside the gateway takes events and jobs");
-        runtime.api.bindings.start(app);
     }
 }
 

@@ -286,7 +286,21 @@ fn joined(first: &str, rest: &[&str]) -> String {
     name
 }
 
+/// The answer to what is no operation here; it names the building block, if it is one of Dapr's others.
 fn unknown(path: &str) -> ApiError {
-    let message = format!("there is no operation {path:?}; an invocation is /v1.0/invoke/<app-id>/method/<path>");
+    let block = match path.split('/').nth(2) {
+        Some("workflows") => Some("workflow"),
+        Some("actors") => Some("actors"),
+        Some("conversation") => Some("conversation"),
+        Some("crypto" | "subtlecrypto") => Some("cryptography"),
+        _ => None,
+    };
+    let message = match block {
+        Some(block) => format!(
+            "Dapr's {block} is not served; the building blocks here are state, publish and subscribe, invocation, \
+             bindings, secrets, configuration, locks and jobs"
+        ),
+        None => format!("there is no operation {path:?}; an invocation is /v1.0/invoke/<app-id>/method/<path>"),
+    };
     ApiError::new(404, "ERR_DIRECT_INVOKE", message)
 }

@@ -43,25 +43,6 @@ impl PubSub {
         }
     }
 
-    /// Asks a process that nothing waits for: it may well be started later. Returns false if the runtime stops before
-    /// it answers.
-    pub(crate) async fn introduce_outside(self: &Arc<Self>, app: &AppId) -> bool {
-        for retry in 0.. {
-            match self.fetch_subscriptions(app).await {
-                Ok(()) => break,
-                Err(reason) => tracing::debug!(app_id = %app, reason, "the process is not there yet"),
-            }
-            if !self
-                .background
-                .sleep(BackOff::ASK_AGAIN.pause_or_longest(retry))
-                .await
-            {
-                return false;
-            }
-        }
-        true
-    }
-
     /// Ends the subscriptions of an app that may have none any more. What waits for it stays on disk.
     pub(crate) fn forget(&self, app: &AppId) {
         self.silent.lock().remove(app);
@@ -104,20 +85,30 @@ impl PubSub {
     }
 
     async fn fetch_subscriptions(self: &Arc<Self>, app: &AppId) -> Result<(), String> {
+        let specs = self.ask_subscriptions(app).await?;
+        self.take_subscriptions(app, &specs).await
+    }
+
+    /// Asks `app` once for its subscriptions; the reason, if it does not tell them.
+    pub(crate) async fn ask_subscriptions(&self, app: &AppId) -> Result<Vec<Spec>, String> {
         let request = Request::get("/dapr/subscribe").body(Body::empty());
         let request = request.map_err(|error| error.to_string())?;
         let answer = self.apps.deliver_whole(app, request, None).await;
         let (status, body) = answer.map_err(|failure| failure.reason().to_owned())?;
-        let specs: Vec<Spec> = match status {
-            StatusCode::NOT_FOUND => Vec::new(),
-            status if status.is_success() && body.is_empty() => Vec::new(),
+        match status {
+            StatusCode::NOT_FOUND => Ok(Vec::new()),
+            status if status.is_success() && body.is_empty() => Ok(Vec::new()),
             status if status.is_success() => serde_json::from_slice(&body)
-                .map_err(|error| format!("GET /dapr/subscribe answered what is no list: {error}"))?,
-            status => return Err(format!("GET /dapr/subscribe answered {status}")),
-        };
-        let remembered = self.remember(app, &specs).await;
+                .map_err(|error| format!("GET /dapr/subscribe answered what is no list: {error}")),
+            status => Err(format!("GET /dapr/subscribe answered {status}")),
+        }
+    }
+
+    /// Has the subscriptions that `app` told hold, also after a restart.
+    pub(crate) async fn take_subscriptions(self: &Arc<Self>, app: &AppId, specs: &[Spec]) -> Result<(), String> {
+        let remembered = self.remember(app, specs).await;
         remembered.map_err(|error| error.to_string())?;
-        self.subscribe(app, &specs).await;
+        self.subscribe(app, specs).await;
         Ok(())
     }
 

@@ -1,10 +1,13 @@
 //! The API for ordinary processes, over TCP: who is let in, and as which app.
 
+mod grpc;
 mod pages;
 
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode, header::CONTENT_TYPE};
 use subtle::ConstantTimeEq as _;
+
+pub(crate) use grpc::check as check_protocol;
 
 use crate::{protocol::API_TOKEN, settings::Settings};
 

@@ -28,6 +28,7 @@ mod jobs;
 mod js;
 mod locks;
 mod meta;
+mod outside;
 mod parked;
 mod pubsub;
 mod quotas;

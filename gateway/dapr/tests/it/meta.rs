@@ -93,3 +93,35 @@ async fn an_operation_is_served_under_the_versions_that_dapr_serves_it_under() {
         assert_eq!(answer.status != 404, served, "{method} {version} {path}");
     }
 }
+
+#[tokio::test]
+async fn a_building_block_that_is_not_here_is_refused_by_its_name() {
+    let world = World::in_process(apps()).await;
+    for (path, name) in [
+        ("/v1.0/workflows/dapr/order/start", "workflow"),
+        ("/v1.0-beta1/workflows/dapr/order/start", "workflow"),
+        ("/v1.0/actors/till/1/method/open", "actors"),
+        ("/v1.0-alpha1/conversation/echo/converse", "conversation"),
+        ("/v1.0-alpha1/crypto/vault/encrypt", "cryptography"),
+    ] {
+        let answer = world.call("POST", path, "{}").await;
+        answer.fails(404, "ERR_DIRECT_INVOKE");
+        let message = answer.json()["message"].to_string();
+        assert!(message.contains(name), "{path}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_of_daprs_grpc_api_is_refused_in_words_that_its_clients_show() {
+    let world = World::with(Kind::Tcp, apps(), |_| ()).await;
+    let method = "/dapr.proto.runtime.v1.Dapr/GetState";
+    let answer = world
+        .call_with("POST", method, &[("content-type", "application/grpc")], "")
+        .await;
+    let header = |name| answer.headers[name].to_str().unwrap();
+    assert_eq!(
+        (answer.status, header("content-type"), header("grpc-status")),
+        (200, "application/grpc", "12")
+    );
+    assert!(header("grpc-message").contains("HTTP"), "{answer:?}");
+}
