@@ -1,13 +1,10 @@
 //! A package's `blobstore`: the containers of `wasi:blobstore` that its guests may use, each a folder.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use wasmgate_common::{Code, Diagnostic};
 
-use super::{reader::Section, unit};
+use super::{own::Own, reader::Section, unit};
 
 /// The keys of a container.
 const KEYS: [&str; 2] = ["folder", "size"];
@@ -28,7 +25,7 @@ pub struct Container {
 }
 
 /// Reads a package's containers.
-pub(super) fn read(package: &Section<'_>, folder: &Path) -> BTreeMap<String, Container> {
+pub(super) fn read(package: &Section<'_>, own: &Own<'_>) -> BTreeMap<String, Container> {
     let containers = package.named("blobstore").filter_map(|(name, value)| {
         let section = value.section(&KEYS)?;
         let size = section.parsed("size", "1GiB", |text| unit::size(text, &(0..=MAX_SIZE)));
@@ -41,7 +38,7 @@ pub(super) fn read(package: &Section<'_>, folder: &Path) -> BTreeMap<String, Con
             return None;
         }
         let there = section.parsed("folder", "uploads", |text| {
-            let there = folder.join(text);
+            let there = own.folder.join(text);
             if there.exists() && !there.is_dir() {
                 return Err(Diagnostic::new(
                     Code::FileUnreadable,
@@ -49,6 +46,7 @@ pub(super) fn read(package: &Section<'_>, folder: &Path) -> BTreeMap<String, Con
                     "name a folder, which is made if it is not there",
                 ));
             }
+            own.check(&there)?;
             Ok(there)
         })?;
         let container = Container {

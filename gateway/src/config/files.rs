@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use wasmgate_common::{Code, Diagnostic};
 
-use super::reader::Section;
+use super::{own::Own, reader::Section};
 
 /// A folder, and where a guest sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Mount {
 }
 
 /// Reads a package's folders. One that is made by the package's build may be missing.
-pub(super) fn read(package: &Section<'_>, folder: &Path) -> Vec<Mount> {
+pub(super) fn read(package: &Section<'_>, own: &Own<'_>) -> Vec<Mount> {
     let mut mounts: Vec<Mount> = Vec::new();
     for (name, value) in package.named("files") {
         let Some(value) = value.text("assets") else {
@@ -33,8 +33,9 @@ pub(super) fn read(package: &Section<'_>, folder: &Path) -> Vec<Mount> {
             ));
             continue;
         }
-        let there = folder.join(value.value);
-        if let Err(wrong) = check(&there, folder, package.has("build")) {
+        let there = own.folder.join(value.value);
+        let checked = check(&there, package.has("build")).and_then(|()| own.check(&there));
+        if let Err(wrong) = checked {
             value.refuse(wrong);
             continue;
         }
@@ -60,34 +61,15 @@ fn guest_path(text: &str) -> Result<String, Diagnostic> {
     Ok(if path.is_empty() { "/" } else { path }.to_owned())
 }
 
-fn check(folder: &Path, of_configuration: &Path, is_built: bool) -> Result<(), Diagnostic> {
-    let shown = folder.display();
-    if !folder.is_dir() {
-        if is_built && !folder.exists() {
-            return Ok(());
-        }
-        return Err(Diagnostic::new(
-            Code::FileMissing,
-            format!("there is no folder {shown}"),
-            "make it, or correct the path (it is relative to the configuration file)",
-        ));
+fn check(folder: &Path, is_built: bool) -> Result<(), Diagnostic> {
+    if folder.is_dir() || (is_built && !folder.exists()) {
+        return Ok(());
     }
-    let whole = |path: &Path| {
-        let path = if path.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            path
-        };
-        path.canonicalize().unwrap_or_else(|_| path.to_owned())
-    };
-    if whole(of_configuration).starts_with(whole(folder)) {
-        return Err(Diagnostic::new(
-            Code::Conflict,
-            format!("{shown} has the configuration in it, and what is kept beside it"),
-            "name a folder that has nothing in it but what the guest may read",
-        ));
-    }
-    Ok(())
+    Err(Diagnostic::new(
+        Code::FileMissing,
+        format!("there is no folder {}", folder.display()),
+        "make it, or correct the path (it is relative to the configuration file)",
+    ))
 }
 
 #[cfg(test)]
@@ -110,16 +92,11 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_of_the_configuration_is_no_folder_for_guests() {
+    fn a_folder_may_be_missing_only_if_it_is_built() {
         let project = tempfile::tempdir().unwrap();
-        let assets = project.path().join("assets");
-        std::fs::create_dir(&assets).unwrap();
-        assert!(check(&assets, project.path(), false).is_ok());
-        for folder in [project.path(), &assets.join(".."), Path::new("/")] {
-            assert!(check(folder, project.path(), false).is_err());
-        }
+        assert!(check(project.path(), false).is_ok());
         let missing = project.path().join("dist");
-        assert!(check(&missing, project.path(), true).is_ok());
-        assert!(check(&missing, project.path(), false).is_err());
+        assert!(check(&missing, true).is_ok());
+        assert!(check(&missing, false).is_err());
     }
 }

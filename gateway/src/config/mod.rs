@@ -27,6 +27,7 @@ mod log;
 mod next;
 mod origin;
 mod outbound;
+mod own;
 mod package;
 mod quotas;
 mod rate_limit;
@@ -217,9 +218,10 @@ fn read(
     let positions = root.spots(&["server", "dapr"]);
     listeners::check(notes, &positions, &server, &dapr);
     let defaults = Limits::default().overridden_in(&root);
+    let own = own::Own::new(folder, input, &server, &dapr);
     let packages = PackageConfig::read_all(
         &root,
-        folder,
+        &own,
         (defaults, dapr.quotas),
         &registry,
         server.strict,

@@ -20,6 +20,7 @@ use super::{
     kind::{self, Kind},
     limits::Limits,
     origin::Origin,
+    own::Own,
     rate_limit,
     reader::{Section, Spot, one_of},
     reference::{self, Reference, Sha256Digest},
@@ -251,10 +252,10 @@ impl PackageConfig {
     }
 
     /// Reads every package, in the order of names, each with its name as written; `None` for one that
-    /// is wrong. Paths are resolved against `folder`.
+    /// is wrong. Paths are resolved against the folder of the configuration.
     pub(super) fn read_all<'a>(
         root: &Section<'a>,
-        folder: &Path,
+        own: &Own<'_>,
         defaults: (Limits, Quotas),
         registry: &RegistryConfig,
         strict: bool,
@@ -264,7 +265,7 @@ impl PackageConfig {
             let section = value.section(&KEYS);
             (
                 name.value,
-                section.and_then(|s| Self::read(checked, &s, folder, defaults, registry, strict)),
+                section.and_then(|s| Self::read(checked, &s, own, defaults, registry, strict)),
             )
         });
         packages.collect()
@@ -275,11 +276,12 @@ impl PackageConfig {
     fn read(
         name: Option<PackageName>,
         section: &Section<'_>,
-        folder: &Path,
+        own: &Own<'_>,
         (limits, quotas): (Limits, Quotas),
         registry: &RegistryConfig,
         strict: bool,
     ) -> Option<Self> {
+        let folder = own.folder;
         let source = source(section, folder, strict);
         let build = BuildConfig::read(section, folder);
         if build.is_some() && matches!(source, Some(Source::Registry(_))) {
@@ -311,8 +313,8 @@ impl PackageConfig {
         let snapshot = section.flag("snapshot").unwrap_or(false);
         let keyvalue = keyvalue::read(section);
         let config = config_store::read(section);
-        let files = files::read(section, folder);
-        let blobstore = blobstore::read(section, folder);
+        let files = files::read(section, own);
+        let blobstore = blobstore::read(section, own);
         let engine = section.parsed("engine", AUTO_ENGINE, engine).flatten();
         Some(Self {
             name: name?,

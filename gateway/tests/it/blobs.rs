@@ -152,9 +152,18 @@ fn check_tells_of_a_component_without_containers_and_of_a_folder_that_is_none() 
             r#"blobstore = { a = { folder = "wasmgate.toml" } }"#,
             "is no folder",
         ),
+        (
+            r#"blobstore = { a = { folder = "." } }"#,
+            "the configuration is there",
+        ),
+        (
+            r#"blobstore = { a = { folder = ".wasmgate/cache/new" } }"#,
+            "compiled code is there",
+        ),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        keeper(lines).write_to(folder.path());
+        let cache = folder.path().join(".wasmgate/cache");
+        keeper(lines).cache(&cache).write_to(folder.path());
         let output = run(folder.path(), &["check"]);
         let told = [output.stdout, output.stderr].concat();
         let told = String::from_utf8_lossy(&told);

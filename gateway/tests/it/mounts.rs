@@ -193,7 +193,20 @@ fn a_folder_that_is_wrong_is_told_with_its_line() {
     for (lines, words) in [
         (r#"files = { "/" = "nowhere" }"#, "there is no folder"),
         (r#"files = { "/" = "secret.txt" }"#, "there is no folder"),
-        (r#"files = { "/" = "." }"#, "has the configuration in it"),
+        (r#"files = { "/" = "." }"#, "the configuration is there"),
+        (r#"files = { "/" = "/" }"#, "the configuration is there"),
+        (
+            r#"files = { "/" = ".wasmgate/../.wasmgate" }"#,
+            "the data of the building blocks is there",
+        ),
+        (
+            r#"files = { "/" = ".wasmgate/cache" }"#,
+            "compiled code is there",
+        ),
+        (
+            r#"files = { "/" = "/proc/self" }"#,
+            "this one's environment",
+        ),
         (r#"files = { "assets" = "assets" }"#, "no place in a guest"),
         (r#"files = { "/a/.." = "assets" }"#, "no place in a guest"),
         (
@@ -202,7 +215,9 @@ fn a_folder_that_is_wrong_is_told_with_its_line() {
         ),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        reader(lines).write_to(folder.path());
+        let cache = folder.path().join(".wasmgate/cache");
+        fs::create_dir_all(&cache).unwrap();
+        reader(lines).cache(&cache).write_to(folder.path());
         let output = run(folder.path(), &["check"]);
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(

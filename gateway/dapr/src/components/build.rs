@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use wasmgate_common::{Code, Diagnostic, Diagnostics, Place};
+use wasmgate_common::{Code, Diagnostic, Diagnostics, OwnPlaces, Place};
 
 use super::{
     Components, Declared, Scopes,
@@ -27,9 +27,13 @@ pub(crate) fn load(settings: &Settings) -> Result<Components, Diagnostics> {
         return defaults(settings);
     };
     let (documents, mut errors) = read_folder(folder);
+    let mut own = OwnPlaces::default();
+    own.add("the folder of component files", folder, false);
+    own.add("the data of the building blocks", &settings.data, false);
     let mut builder = Builder {
         settings,
         folder,
+        own,
         names: HashSet::new(),
         built: Components::default(),
     };
@@ -68,6 +72,8 @@ pub(crate) fn load(settings: &Settings) -> Result<Components, Diagnostics> {
 struct Builder<'a> {
     settings: &'a Settings,
     folder: &'a Path,
+    /// What no app may write.
+    own: OwnPlaces,
     names: HashSet<String>,
     built: Components,
 }
@@ -193,7 +199,7 @@ impl Builder<'_> {
                 insert(&mut built.secrets, &raw, store);
             }
             ("bindings", kind) => {
-                let binding = Binding::new(kind, &metadata, folder)?;
+                let binding = Binding::new(kind, &metadata, folder, &self.own)?;
                 insert(&mut built.bindings, &raw, binding);
             }
             _ => {

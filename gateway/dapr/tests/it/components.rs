@@ -100,6 +100,17 @@ fn every_mistake_is_told_with_file_document_and_key() {
 }
 
 #[test]
+fn apps_keep_no_files_where_component_files_or_the_data_are() {
+    for root in [".", "/", "..", "/proc"] {
+        let metadata = format!("{{name: rootPath, value: '{root}'}}");
+        let files = component("files", "bindings.localstorage", &metadata);
+        let all = mistakes(&[("a.yaml", &files)], false);
+        let told = all.len() == 1 && all[0].contains("spec.metadata.rootPath");
+        assert!(told, "{root}: {all:?}");
+    }
+}
+
+#[test]
 fn a_syntax_error_names_its_file() {
     let all = mistakes(&[("broken.yaml", "kind: [Component")], false);
     assert!(all.len() == 1 && all[0].contains("broken.yaml"), "{all:?}");

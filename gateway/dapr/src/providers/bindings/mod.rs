@@ -7,7 +7,7 @@ use std::{collections::HashMap, path::Path};
 
 use axum::body::Bytes;
 use serde_json::value::RawValue;
-use wasmgate_common::{Code, Diagnostic, Place};
+use wasmgate_common::{Code, Diagnostic, OwnPlaces, Place};
 
 use crate::{protocol::body::forms::Metadata, time::Schedule};
 
@@ -60,8 +60,13 @@ pub(crate) enum BindingKind {
 }
 
 impl Binding {
-    /// A binding of Dapr's type `bindings.{kind}`; relative paths start at `folder`.
-    pub(crate) fn new(kind: &str, metadata: &HashMap<String, String>, folder: &Path) -> Result<Self, Diagnostic> {
+    /// A binding of Dapr's type `bindings.{kind}`; relative paths start at `folder`, and what is in `own` is for no app.
+    pub(crate) fn new(
+        kind: &str,
+        metadata: &HashMap<String, String>,
+        folder: &Path,
+        own: &OwnPlaces,
+    ) -> Result<Self, Diagnostic> {
         let key = |name: &str| Place::of_key(format!("spec.metadata.{name}"));
         let wanted = |name: &str| {
             metadata
@@ -79,9 +84,10 @@ impl Binding {
             }
             "localstorage" => {
                 let root = folder.join(wanted("rootPath")?);
-                BindingKind::LocalStorage(
-                    local_storage::LocalStorage::new(root).map_err(|error| error.at(key("rootPath")))?,
-                )
+                let opened = own
+                    .check(&root)
+                    .and_then(|()| local_storage::LocalStorage::new(root));
+                BindingKind::LocalStorage(opened.map_err(|error| error.at(key("rootPath")))?)
             }
             other => {
                 let message = format!("\"bindings.{other}\" is not embedded");
