@@ -13,8 +13,9 @@ use cli::{Arguments, USAGE};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The filter of the log unless RUST_LOG says otherwise.
-const LOG_FILTER: &str = "info";
+/// The filter of the log unless RUST_LOG says otherwise. The watcher of files complains of each that is gone before it
+/// lets go of it; what concerns a user is told by us.
+const LOG_FILTER: &str = "info,notify=error";
 
 fn main() -> ExitCode {
     if let Some(code) = bootstrap::compiler_process(std::env::args_os()) {

@@ -140,7 +140,7 @@ impl Prepared {
         let shared = now.shared();
         let mut config = first
             .input
-            .load()
+            .load_again()
             .map_err(|rejected| mistakes(rejected, now))?;
         let mut needs_restart = config.keep(first);
         let door = shared.loader.door();

@@ -55,6 +55,19 @@ impl Input {
     /// # Errors
     /// With everything that is wrong.
     pub fn load(&self) -> Result<Config, Rejected> {
+        self.read(false)
+    }
+
+    /// Does the same for a gateway at work, to which a file without a word is one that is being written: many who save
+    /// one empty it first.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn load_again(&self) -> Result<Config, Rejected> {
+        self.read(true)
+    }
+
+    fn read(&self, is_at_work: bool) -> Result<Config, Rejected> {
         let mut variables = BTreeMap::new();
         for file in &self.env_files {
             let bytes = bytes(file)?;
@@ -76,6 +89,16 @@ impl Input {
             })
         });
         let texts = texts.collect::<Result<Vec<_>, Rejected>>()?;
+        if let Some(blank) = texts.iter().find(|text| text.text.trim().is_empty())
+            && is_at_work
+        {
+            let wrong = Diagnostic::new(
+                Code::Syntax,
+                "the file is empty, as one that is being written",
+                "save it again; to serve nothing, write a comment alone",
+            );
+            return Err(rejected(blank.file, None, wrong));
+        }
         check(&texts, self, &Environment::read(), &variables)
     }
 }
