@@ -33,6 +33,12 @@ pub enum CallError {
         /// The system's error.
         error: io::Error,
     },
+    /// Somebody else answers there.
+    #[error("what answers at {address} is no gateway's admin listener; name it with --admin")]
+    NoGateway {
+        /// The address that was tried.
+        address: String,
+    },
     /// The connection or its answer broke.
     #[error("the gateway's answer broke off: {0}")]
     Broken(String),
@@ -78,13 +84,20 @@ impl Client {
         let exchange = self.exchange(method, target, body);
         let answered = tokio::time::timeout(PATIENCE, exchange).await;
         let (status, body) = answered.map_err(broken)??;
+        let no_gateway = || CallError::NoGateway {
+            address: self.address.clone(),
+        };
         if status.is_success() {
-            return serde_json::from_slice(&body).map_err(broken);
+            return serde_json::from_slice(&body).map_err(|_| no_gateway());
         }
         let problem: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
         let message = problem
             .as_ref()
             .and_then(|problem| problem.get("message")?.as_str());
+        if status == StatusCode::NOT_FOUND && message.is_none() {
+            // The public listener, for one.
+            return Err(no_gateway());
+        }
         Err(CallError::Refused {
             status,
             message: message.unwrap_or("it gave no reason").to_owned(),

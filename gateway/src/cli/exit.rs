@@ -122,7 +122,7 @@ impl From<&RegistryError> for Exit {
 impl From<CallError> for Exit {
     fn from(error: CallError) -> Self {
         let code = match error {
-            CallError::Unreachable { .. } | CallError::Broken(_) => UNAVAILABLE,
+            CallError::Unreachable { .. } | CallError::NoGateway { .. } | CallError::Broken(_) => UNAVAILABLE,
             CallError::Refused { .. } => REFUSED,
         };
         Self {

@@ -1,6 +1,7 @@
 //! `wasmgate parked`: what an operator does about events that nothing will deliver by itself.
 
 use std::{
+    ops::RangeInclusive,
     process::ExitCode,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -193,10 +194,19 @@ fn table(events: &[Event]) -> String {
     lines.collect()
 }
 
-/// A name that came from a package, without what a terminal would obey.
+/// What turns the direction of text or has no width (Unicode Standard Annex 9, 2; general category Cf).
+const UNSEEN: [RangeInclusive<char>; 5] = [
+    '\u{200b}'..='\u{200f}',
+    '\u{202a}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{e0000}'..='\u{e007f}',
+];
+
+/// A name that came from a package, without what a terminal would obey and what would hide or turn the rest of a line.
 fn shown(name: &str) -> String {
     let harmless = |c: char| {
-        if c.is_control() {
+        if c.is_control() || UNSEEN.iter().any(|range| range.contains(&c)) {
             char::REPLACEMENT_CHARACTER
         } else {
             c
@@ -211,5 +221,18 @@ fn rough(age: Duration) -> String {
         seconds @ ..7_200 => format!("{}m", seconds / 60),
         seconds @ ..172_800 => format!("{}h", seconds / 3_600),
         seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_shown_without_what_a_terminal_obeys_or_hides() {
+        assert_eq!(shown("Größe-7 🫖"), "Größe-7 🫖");
+        for hidden in ['\u{1b}', '\n', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200b}'] {
+            assert_eq!(shown(&format!("a{hidden}b")), "a\u{fffd}b", "{hidden:?}");
+        }
     }
 }

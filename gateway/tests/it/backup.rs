@@ -198,6 +198,8 @@ async fn what_is_no_copy_is_refused_and_so_are_data_in_use_and_nothing_is_change
         refused(name, name);
     }
     refused("nowhere.db", "nowhere.db");
+    // It has no end, and would fill the disk.
+    refused("/dev/zero", "it is no database");
     let gateway = shop().start_in(folder.path());
     assert!(has(&gateway, 1).await);
 }

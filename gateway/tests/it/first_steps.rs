@@ -138,3 +138,16 @@ async fn a_reload_is_told_in_words_and_times_as_dates() {
         .unwrap_or_default();
     assert!(humantime::parse_rfc3339(since).is_ok(), "{text}");
 }
+
+#[tokio::test]
+async fn who_calls_another_listener_than_the_admin_one_is_told_so() {
+    let gateway = TestGateway::builder().guest_as("site", "hello", "").start();
+    let public = gateway.address.to_string();
+    for command in ["status", "reload"] {
+        let folder = gateway.folder();
+        let (ended, text) = told(folder, &[command, "--admin", &public]);
+        assert_eq!(ended, Some(69), "{text}");
+        let words = format!("what answers at {public} is no gateway's admin listener");
+        assert!(text.contains(&words), "{text}");
+    }
+}

@@ -2,19 +2,22 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Read as _, Write as _},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
-use wasmgate_common::{create_private_dir, open_private};
+use wasmgate_common::{NotPrivate, create_private_dir, open_private};
 
 use super::{BUSY_TIMEOUT, DataError, SCHEMA_VERSION, Store, StoreError, check_layout, layout};
 
 /// The database in its folder, and the files that SQLite has beside it.
 const DATABASE: &str = "dapr.db";
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
+
+/// How every database of SQLite begins (its file format, 1.3).
+const BEGIN: &[u8] = b"SQLite format 3\0";
 
 /// Writes what is committed now into the new file `to`, which is one whole database; whoever has the data goes on
 /// reading and writing meanwhile.
@@ -31,10 +34,13 @@ pub fn backup(data: &Path, to: &Path) -> Result<(), DataError> {
         return Err(folder_error(data)(io::ErrorKind::NotFound.into()));
     }
     if to.symlink_metadata().is_ok() {
-        return Err(folder_error(to)(io::ErrorKind::AlreadyExists.into()));
+        return Err(copy_error(to)(io::ErrorKind::AlreadyExists.into()));
     }
     // SQLite writes into a file that is empty, and this one is closed to others.
-    let copy = open_private(to)?;
+    let copy = open_private(to).map_err(|error| match error {
+        NotPrivate::Io { source, .. } => copy_error(to)(source),
+        shared => shared.into(),
+    })?;
     let written = snapshot(&path, to).and_then(|()| copy.sync_all().map_err(|error| failed_io(&error)));
     written.map_err(|error| {
         let _ = fs::remove_file(to);
@@ -83,10 +89,22 @@ fn stage(from: &Path, staged: &Path) -> Result<(), DataError> {
     let mut copy = open_private(staged)?;
     let copied = File::open(from).and_then(|mut from| {
         copy.set_len(0)?;
+        // What is no database may have no end.
+        let mut begin = Vec::new();
+        (&mut from)
+            .take(BEGIN.len() as u64)
+            .read_to_end(&mut begin)?;
+        if begin != BEGIN {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it is no database",
+            ));
+        }
+        copy.write_all(&begin)?;
         io::copy(&mut from, &mut copy)?;
         copy.sync_all()
     });
-    copied.map_err(folder_error(from))
+    copied.map_err(copy_error(from))
 }
 
 /// Refuses what is no database of this program, of a newer version, or damaged.
@@ -148,6 +166,14 @@ fn beside(path: &Path, name: &str) -> PathBuf {
     let mut file = path.as_os_str().to_owned();
     file.push(name);
     file.into()
+}
+
+fn copy_error(path: &Path) -> impl Fn(io::Error) -> DataError {
+    let path = path.to_owned();
+    move |source| DataError::Copy {
+        path: path.clone(),
+        source,
+    }
 }
 
 fn folder_error(path: &Path) -> impl Fn(io::Error) -> DataError {

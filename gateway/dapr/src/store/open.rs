@@ -33,6 +33,13 @@ pub enum DataError {
         /// SQLite's reason.
         source: StoreError,
     },
+    /// A copy of it cannot be read or written.
+    Copy {
+        /// The file of the copy.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
 }
 
 impl DataError {
@@ -58,6 +65,15 @@ impl DataError {
             Self::Database { path, source } => {
                 let message = format!("database {}: {source}", path.display());
                 Diagnostic::new(Code::DataUnusable, message, source.remedy())
+            }
+            Self::Copy { path, source } => {
+                let message = format!("copy {}: {source}", path.display());
+                let help = match source.kind() {
+                    io::ErrorKind::AlreadyExists => "name a file that is not there yet",
+                    io::ErrorKind::InvalidData => "name a file that `wasmgate backup` wrote",
+                    _ => "correct its path, and let this user read and write there",
+                };
+                Diagnostic::new(Code::DataUnusable, message, help)
             }
         }
     }
