@@ -13,9 +13,10 @@ use cli::{Arguments, USAGE};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The filter of the log unless RUST_LOG says otherwise. The watcher of files complains of each that is gone before it
-/// lets go of it; what concerns a user is told by us.
-const LOG_FILTER: &str = "info,notify=error";
+/// The filter of the log unless RUST_LOG says otherwise: libraries speak of their failures alone. What they warn of is
+/// what guests and clients make them do, as often as these wish and without a word about whom; where it concerns a user
+/// we tell it.
+const LOG_FILTER: &str = "error,wasmgate=info,guest=info,request=info";
 
 fn main() -> ExitCode {
     if let Some(code) = bootstrap::compiler_process(std::env::args_os()) {

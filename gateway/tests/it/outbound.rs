@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use wasmgate_real_dapr::Place;
 
-use crate::harness::{TestGateway, Upstream, full};
+use crate::harness::{Signal, TestGateway, Upstream, full, until};
 
 /// The error that a guest sees when a call is not allowed.
 const DENIED: &str = "HttpRequestDenied";
@@ -207,4 +207,19 @@ fn mistakes_in(origin: &str) -> Option<String> {
     }
     assert_eq!(output.status.code(), Some(64));
     Some(String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn what_libraries_say_of_a_guests_mistake_is_not_in_the_log() {
+    let mut gateway = TestGateway::builder().guest("calls_out").start();
+    let answer = call(&gateway, "http:///").await;
+    assert!(answer.contains("HttpRequestUriInvalid"), "{answer}");
+    let answer = call(&gateway, "http://127.0.0.1:1/").await;
+    assert!(answer.contains(DENIED), "{answer}");
+    gateway.signal(Signal::Terminate);
+    gateway.ended().await;
+    let refused = "an outbound request was refused";
+    until("the log is whole", async || gateway.log().contains(refused)).await;
+    let log = gateway.log();
+    assert!(!log.contains("wasmtime_wasi_http"), "{log}");
 }
