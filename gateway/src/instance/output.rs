@@ -152,7 +152,11 @@ impl Lines {
         if text.is_empty() {
             // A blank line says nothing.
         } else if of_request && self.account.log.admits(bytes) {
-            self.tell(text);
+            // All else that moves a terminal's cursor is escaped by who writes the log.
+            match text.contains('\r') {
+                true => self.tell(&text.replace('\r', "\\r")),
+                false => self.tell(text),
+            }
         } else {
             self.drop_lines(1);
         }

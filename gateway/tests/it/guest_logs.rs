@@ -28,6 +28,8 @@ async fn each_line_is_an_event_with_package_request_and_stream() {
             ("stderr", "first line on stderr"),
             ("stdout", "a line in two parts"),
             ("stderr", "not \u{fffd} utf-8"),
+            // What follows a carriage return would stand in the place of the log's own words.
+            ("stdout", "one thing\\ranother"),
             ("stdout", "no newline at the end"),
         ] {
             let fields = [
@@ -44,7 +46,7 @@ async fn each_line_is_an_event_with_package_request_and_stream() {
         .iter()
         .filter(|event| event.field("stream").is_some())
         .count();
-    assert_eq!(lines, 10, "no line twice, none empty");
+    assert_eq!(lines, 12, "no line twice, none empty");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Writes to stdout and stderr: whole lines, a line in two parts, bytes that are not UTF-8, a last
-//! line without its end.
+//! Writes to stdout and stderr: whole lines, a line in two parts, bytes that are not UTF-8, a line
+//! that a terminal would write over, a last line without its end.
 #![cfg(target_arch = "wasm32")]
 
 use std::io::Write as _;
@@ -20,7 +20,8 @@ fn handle(request: IncomingRequest, out: ResponseOutparam) {
     print!("a line ");
     let _ = std::io::stdout().flush();
     println!("in two parts");
-    let _ = std::io::stderr().write_all(b"not \xff utf-8\n");
+    let _ = std::io::stderr().write_all(b"not \xff utf-8\r\n");
+    println!("one thing\ranother");
     print!("no newline at the end");
     let _ = std::io::stdout().flush();
     answer(out, 200, "written");
