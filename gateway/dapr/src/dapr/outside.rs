@@ -8,14 +8,14 @@ use super::Runtime;
 use crate::{app::AppId, back_off::BackOff};
 
 /// The pause between two looks whether the process is there: what is published after its start and before it is asked
-/// does not reach it, and one that is started anew is away for some tenths of a second alone.
-const LOOK: Duration = Duration::from_millis(200);
+/// does not reach it, and one that is started anew is away for less than a tenth of a second. As short as Dapr's own.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How long one look may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// After so long it is asked again although it was never seen away: the worker behind its listener may be another one.
-const ANEW: Duration = Duration::from_secs(30);
+const ANEW: Duration = Duration::from_secs(10);
 
 /// Follows the process for as long as the runtime runs. Nothing waits for it.
 pub(super) async fn follow(runtime: Arc<Runtime>, app: AppId) {
