@@ -2,28 +2,19 @@
 
 use std::sync::Arc;
 
-use rayon::{
-    ThreadPoolBuilder,
-    iter::{IntoParallelRefIterator as _, ParallelIterator as _},
-};
-
-use wasmgate_common::{Code, Diagnostic};
+use rayon::ThreadPoolBuilder;
 use wasmgate_dapr::{BuildingBlocks, OpenError};
 
-use super::{
-    StartError, dapr, machine, memory_limit, metrics,
-    progress::{Progress, Show},
-    system, wait,
-};
+use super::{StartError, dapr, machine, memory_limit, metrics, progress::Show, register::Together, system, wait};
 use crate::{
     account::Account,
-    config::{Config, PackageConfig},
+    config::Config,
     egress,
     engine::{self, EngineCollector, EngineId, EngineKind, EngineLimits, Engines},
     gateway::{Gateway, Shared},
     machine_memory::{MachineMemory, MemoryCollector},
     metrics::Metrics,
-    package::{Batch, Budget, CompileLimits, LoadedPackages, Loader, Package, PackageError, Registered},
+    package::{Budget, CompileLimits, LoadedPackages, Loader, Package, Registered},
     request_log,
     unsent::UnsentCollector,
 };
@@ -49,7 +40,11 @@ pub(super) fn load_with(
         .register(collector)
         .map_err(|error| machine(&error))?;
     let door = loader.door();
-    let registered = register_fit(&config, &loader, Show::at_start(), |_| None, |_| false)?;
+    let registered = fit(
+        &config,
+        Together::new(&config, &loader).not_strictly(),
+        Show::at_start(),
+    )?;
     loader.hold_too(registered.iter().flatten());
     drop(door);
     dapr::warn(&config);
@@ -93,6 +88,31 @@ pub(super) fn load_with(
     Ok(Gateway::new(config.routes, packages, shared, None))
 }
 
+/// Registers packages and checks the component files; a package that cannot be served, and keeps no others from it, has
+/// its reason in its place.
+///
+/// # Errors
+/// With all mistakes, if one of them keeps the packages from being served.
+pub(super) fn fit(
+    config: &Config,
+    packages: Together<'_>,
+    show: Show,
+) -> Result<Vec<Result<Registered, String>>, StartError> {
+    let each = packages.with_files().register(show)?;
+    let fit = config.packages.iter().zip(each);
+    let fit = fit.map(|(package, registered)| {
+        for sentence in registered.iter().flat_map(|it| it.closed(package)) {
+            tracing::warn!("{sentence}");
+        }
+        registered.map_err(|mistake| {
+            tracing::error!(package = %package.name, error = mistake.message, help = mistake.help,
+                "the package cannot be served, and the others are");
+            mistake.message
+        })
+    });
+    Ok(fit.collect())
+}
+
 /// Opens the building blocks if the configuration has any use for them.
 pub(super) fn open_blocks(config: &Config) -> Result<Option<BuildingBlocks>, StartError> {
     dapr::open(config).map_err(|error| unopened(config, error))
@@ -102,124 +122,6 @@ fn unopened(config: &Config, error: OpenError) -> StartError {
     let mistakes = Vec::from(error).into_iter();
     let mistakes = mistakes.map(|mistake| config.at_key("dapr.data", mistake));
     StartError::Data(config.diagnostics(mistakes.collect()))
-}
-
-/// Checks the component files, and compiles what is not compiled yet, as many packages at once as there are cores.
-pub(super) fn register(config: &Config, loader: &Loader) -> Result<Vec<Registered>, StartError> {
-    with_components(
-        config,
-        register_packages(config, loader, Show::at_start(), |_| None),
-    )
-}
-
-/// The same with what is `known` of packages that are configured as before. Unless the configuration is strict, a
-/// package that cannot be served has its reason in its place, but one that `is_served` may not become unfit.
-pub(super) fn register_fit<'a>(
-    config: &Config,
-    loader: &Loader,
-    show: Show,
-    known: impl Fn(&PackageConfig) -> Option<&'a Registered> + Sync,
-    is_served: impl Fn(&PackageConfig) -> bool,
-) -> Result<Vec<Result<Registered, String>>, StartError> {
-    let each = register_each(config, loader, show, known);
-    let stops = |package: &PackageConfig| config.server.strict || is_served(package);
-    let mut listed = config.packages.iter().zip(&each);
-    if listed.any(|(package, registered)| registered.is_err() && stops(package)) {
-        let all = each.into_iter().collect::<Vec<_>>();
-        return with_components(config, all_fit(config, all).map(|_| Vec::new()));
-    }
-    let fit = config
-        .packages
-        .iter()
-        .zip(each)
-        .map(|(package, registered)| {
-            for sentence in registered.iter().flat_map(|it| it.closed(package)) {
-                tracing::warn!("{sentence}");
-            }
-            registered.map_err(|mistake| {
-                tracing::error!(package = %package.name, error = mistake.message, help = mistake.help,
-                "the package cannot be served, and the others are");
-                mistake.message
-            })
-        });
-    with_components(config, Ok(fit.collect()))
-}
-
-/// The mistakes in component files before those of packages.
-fn with_components<T>(config: &Config, registered: Result<T, StartError>) -> Result<T, StartError> {
-    let unfit = dapr::check(config).into_iter();
-    let unfit: Vec<_> = unfit
-        .map(|wrong| config.at_key("dapr.components", wrong))
-        .collect();
-    if unfit.is_empty() {
-        return registered;
-    }
-    let mut all = config.diagnostics(unfit);
-    match registered {
-        Err(StartError::Packages(failed)) => all.merge(failed),
-        Err(other) => return Err(other),
-        Ok(_) => {}
-    }
-    Err(StartError::Packages(all))
-}
-
-/// The same without the component files.
-pub(super) fn register_packages<'a>(
-    config: &Config,
-    loader: &Loader,
-    show: Show,
-    known: impl Fn(&PackageConfig) -> Option<&'a Registered> + Sync,
-) -> Result<Vec<Registered>, StartError> {
-    all_fit(config, register_each(config, loader, show, known))
-}
-
-/// Registers each package, in the order of the configuration.
-fn register_each<'a>(
-    config: &Config,
-    loader: &Loader,
-    show: Show,
-    known: impl Fn(&PackageConfig) -> Option<&'a Registered> + Sync,
-) -> Vec<Result<Registered, Diagnostic>> {
-    let _door = loader.door();
-    let pulls = loader.registry().pull(config);
-    let (progress, batch) = (Progress::new(show), Batch::default());
-    let register = |package: &PackageConfig| {
-        let pulled = pulls.of(package);
-        let pulled = pulled.map_err(|error| config.at_source(package, error.into()))?;
-        let registered = progress.of(package, || {
-            batch.of(package, pulled, || {
-                loader.register(package, package.engine, known(package), pulled)
-            })
-        });
-        registered.map_err(|error| config.at_source(package, mistake(package, error)))
-    };
-    loader
-        .threads()
-        .install(|| config.packages.par_iter().map(register).collect())
-}
-
-fn all_fit(config: &Config, each: Vec<Result<Registered, Diagnostic>>) -> Result<Vec<Registered>, StartError> {
-    let (mut registered, mut failed) = (Vec::new(), Vec::new());
-    for result in each {
-        match result {
-            Ok(fit) => registered.push(fit),
-            Err(mistake) => failed.push(mistake),
-        }
-    }
-    if failed.is_empty() {
-        Ok(registered)
-    } else {
-        Err(StartError::Packages(config.diagnostics(failed)))
-    }
-}
-
-/// A package's error; the help is its build command, if that is what is missing.
-fn mistake(package: &PackageConfig, error: PackageError) -> Diagnostic {
-    let mut mistake = Diagnostic::from(error);
-    if mistake.code == Code::FileMissing && package.build.is_some() {
-        mistake.help = format!("run `wasmgate build {}`, or correct the path", package.name);
-    }
-    mistake
 }
 
 /// Returns whether the packages of two engines share slots: the pool is one for all, and commands run where proxies do.

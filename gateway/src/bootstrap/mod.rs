@@ -5,6 +5,7 @@ mod load;
 mod memory_limit;
 mod outdated;
 mod progress;
+mod register;
 mod reload;
 mod ship;
 mod sockets;
@@ -34,6 +35,7 @@ use crate::{
     server::{RouterServer, Tls, Workers},
 };
 use progress::Show;
+use register::Together;
 use reload::Reloader;
 use sockets::Sockets;
 use system::{Signals, Told, grow_descriptor_table, raise_descriptor_limit, tell_of_address_space};
@@ -89,24 +91,14 @@ pub enum Ended {
 /// configuration.
 ///
 /// # Errors
-/// With every package that cannot be served, and all mistakes in component files.
+/// With every package that cannot be served, and all mistakes in component files. As long as there are some that can be
+/// told without compiling anything, nothing is compiled.
 pub fn check(config: &Config) -> Result<Vec<Registered>, StartError> {
-    let metrics = Arc::new(metrics()?);
-    let registered = load::register(config, &load::loader(config, &metrics)?);
-    let unused = dapr::check_unused(config).into_iter();
-    let unused: Vec<_> = unused
-        .map(|wrong| config.at_key("dapr.components", wrong))
-        .collect();
-    if unused.is_empty() {
-        return registered;
-    }
-    let mut mistakes = config.diagnostics(unused);
-    match registered {
-        Err(StartError::Packages(found)) => mistakes.merge(found),
-        Err(other) => return Err(other),
-        Ok(_) => {}
-    }
-    Err(StartError::Packages(mistakes))
+    let loader = load::loader(config, &Arc::new(metrics()?))?;
+    Together::new(config, &loader)
+        .with_files()
+        .with_unused_files()
+        .register_all(Show::at_start())
 }
 
 /// The same of the packages alone.
@@ -114,27 +106,32 @@ pub fn check(config: &Config) -> Result<Vec<Registered>, StartError> {
 /// # Errors
 /// With every package that cannot be served.
 pub fn check_packages(config: &Config) -> Result<Vec<Registered>, StartError> {
-    let metrics = Arc::new(metrics()?);
-    load::register_packages(
-        config,
-        &load::loader(config, &metrics)?,
-        Show::at_start(),
-        |_| None,
-    )
+    let loader = load::loader(config, &Arc::new(metrics()?))?;
+    Together::new(config, &loader).register_all(Show::at_start())
 }
 
-/// The mistakes of a configuration, and those of the packages that are right in it.
+/// The mistakes of a configuration, and of the packages that are right in it those that can be told without compiling
+/// them.
 pub fn all_mistakes(rejected: Rejected) -> Diagnostics {
     let Rejected {
         mut diagnostics,
         sound,
     } = rejected;
     if let Some(sound) = sound
-        && let Err(StartError::Packages(found)) = check(&sound)
+        && let Err(StartError::Packages(found)) = look(&sound)
     {
         diagnostics.merge(found);
     }
     diagnostics
+}
+
+/// Tells what [`check`] tells without compiling anything.
+fn look(config: &Config) -> Result<(), StartError> {
+    let loader = load::loader(config, &Arc::new(metrics()?))?;
+    Together::new(config, &loader)
+        .with_files()
+        .with_unused_files()
+        .look()
 }
 
 /// Lists what a user should know although it is no mistake, a sentence for each.

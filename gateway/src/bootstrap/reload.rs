@@ -11,7 +11,9 @@ use tokio::sync::mpsc;
 use wasmgate_common::Diagnostics;
 use wasmgate_dapr::AppId;
 
-use super::{StartError, dapr, load, machine, outdated::Outdated, progress::Show, unmet::warn_of_unreached};
+use super::{
+    StartError, dapr, load, machine, outdated::Outdated, progress::Show, register::Together, unmet::warn_of_unreached,
+};
 use crate::{
     account::Account,
     admin::{NotReloaded, Reloaded, Status, Wish},
@@ -316,21 +318,8 @@ async fn cut(accounts: Vec<Weak<Account>>, patience: Duration) {
 /// The same as at the start, but what is known of a package that is configured as before still holds, and one that is
 /// served is not given up.
 fn register(config: &Config, now: &Gateway) -> Result<Vec<Result<Registered, String>>, StartError> {
-    let before = |package: &PackageConfig| {
-        let before = now.package(package.name.app_id())?;
-        Some((before, before.registered.as_ref()?))
-    };
-    load::register_fit(
-        config,
-        &now.shared().loader,
-        Show::Log,
-        |package| {
-            let (before, registered) = before(package)?;
-            let is_same = before.account.config.is_same(package);
-            is_same.then_some(registered)
-        },
-        |package| before(package).is_some(),
-    )
+    let packages = Together::new(config, &now.shared().loader).behind(now);
+    load::fit(config, packages, Show::Log)
 }
 
 fn mistakes(rejected: Rejected, now: &Gateway) -> NotReloaded {
@@ -338,10 +327,12 @@ fn mistakes(rejected: Rejected, now: &Gateway) -> NotReloaded {
         mut diagnostics,
         sound,
     } = rejected;
-    if let Some(sound) = sound
-        && let Err(StartError::Packages(found)) = register(&sound, now)
-    {
-        diagnostics.merge(found);
+    if let Some(sound) = sound {
+        let packages = Together::new(&sound, &now.shared().loader).behind(now);
+        let looked = packages.with_files().look();
+        if let Err(StartError::Packages(found)) = looked {
+            diagnostics.merge(found);
+        }
     }
     NotReloaded::Wrong(diagnostics)
 }

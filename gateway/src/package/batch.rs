@@ -13,7 +13,7 @@ use crate::{
 
 /// What was found so far, of components from registries: of these alone it is known beforehand what is in them.
 #[derive(Default)]
-pub(crate) struct Batch(Mutex<HashMap<Key, Registered>>);
+pub(crate) struct Batch(Mutex<HashMap<Key, Option<Registered>>>);
 
 /// All that what is found depends on.
 #[derive(PartialEq, Eq, Hash)]
@@ -31,7 +31,8 @@ struct Key {
 }
 
 impl Batch {
-    /// What is found of a package, which was `pulled` if it comes from a registry; `register` finds it out.
+    /// What is found of a package, which was `pulled` if it comes from a registry, if anything is; `register` finds it
+    /// out.
     ///
     /// # Errors
     /// With those of `register`, which are kept for nobody else.
@@ -39,8 +40,8 @@ impl Batch {
         &self,
         package: &PackageConfig,
         pulled: Option<&Pulled>,
-        register: impl FnOnce() -> Result<Registered, PackageError>,
-    ) -> Result<Registered, PackageError> {
+        register: impl FnOnce() -> Result<Option<Registered>, PackageError>,
+    ) -> Result<Option<Registered>, PackageError> {
         let Some(pulled) = pulled else {
             return register();
         };
@@ -59,10 +60,10 @@ impl Batch {
         // Not under the lock: others are not to wait for a compiler.
         let known = self.0.lock().get(&key).cloned();
         if let Some(known) = known {
-            return Ok(Registered {
+            return Ok(known.map(|known| Registered {
                 pulled: Some(pulled.clone()),
                 ..known
-            });
+            }));
         }
         let registered = register()?;
         self.0.lock().insert(key, registered.clone());

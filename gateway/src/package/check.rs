@@ -177,6 +177,35 @@ pub(super) fn no_snapshot(error: NoSnapshot, path: &Path) -> PackageError {
     }
 }
 
+/// Refuses a component by the names of what it imports, of which nobody here provides some.
+pub(super) fn imports(imports: &[String], path: &Path) -> Result<(), PackageError> {
+    let missing: Vec<_> = imports
+        .iter()
+        .filter(|name| is_missing(name))
+        .map(|name| shown_import(name))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(PackageError::MissingImports {
+        path: path.to_owned(),
+        imports: missing.join(", "),
+    })
+}
+
+/// Returns whether nobody here provides an interface.
+fn is_missing(name: &str) -> bool {
+    let is_known = matches!(version(name), Some(Version::Wasi02 | Version::Wasi03));
+    !is_known && !interfaces::offers(name)
+}
+
+fn shown_import(name: &str) -> String {
+    match interfaces::versions(name) {
+        Some(versions) => format!("`{name}` (of which {versions} are)"),
+        None => format!("`{name}`"),
+    }
+}
+
 /// Names the imports that no one here provides; `linking_error` stands in where the interface is known and only
 /// its shape does not fit.
 pub(super) fn missing_imports(component: &Component, path: &Path, linking_error: &wasmtime::Error) -> PackageError {
@@ -184,14 +213,8 @@ pub(super) fn missing_imports(component: &Component, path: &Path, linking_error:
     let missing = component
         .component_type()
         .imports(engine)
-        .filter(|(name, item)| {
-            let is_known = matches!(version(name), Some(Version::Wasi02 | Version::Wasi03));
-            !is_known && !interfaces::offers(name) && !matches!(item.ty, ComponentItem::Type(_))
-        })
-        .map(|(name, _)| match interfaces::versions(name) {
-            Some(versions) => format!("`{name}` (of which {versions} are)"),
-            None => format!("`{name}`"),
-        })
+        .filter(|(name, item)| is_missing(name) && !matches!(item.ty, ComponentItem::Type(_)))
+        .map(|(name, _)| shown_import(name))
         .collect::<Vec<_>>();
     let imports = if missing.is_empty() {
         format!("{linking_error:#}")

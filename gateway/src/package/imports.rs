@@ -38,7 +38,12 @@ impl Imports {
                     let import = import?;
                     match import.ty {
                         ComponentTypeRef::Instance(index) if self.needs_nothing(index) => continue,
-                        ComponentTypeRef::Type(_) => self.is_of_types.push(false),
+                        ComponentTypeRef::Type(bounds) => {
+                            self.is_of_types.push(false);
+                            if let TypeBounds::Eq(_) = bounds {
+                                continue;
+                            }
+                        }
                         _ => {}
                     }
                     self.names.push(import.name.name.to_owned());
@@ -77,18 +82,17 @@ fn is_type(alias: &ComponentAlias<'_>) -> bool {
     }
 }
 
-/// Returns whether a type is that of an instance in which there are types, none of them a resource of its own, and
-/// nothing else.
+/// Returns whether a type is that of an instance in which there is nothing but types, none of them a resource of its
+/// own.
 fn is_of_types(ty: &ComponentType<'_>) -> bool {
     let ComponentType::Instance(declarations) = ty else {
         return false;
     };
-    let mut exports = declarations
+    declarations
         .iter()
         .filter_map(|declaration| match declaration {
             InstanceTypeDeclaration::Export { ty, .. } => Some(*ty),
             _ => None,
         })
-        .peekable();
-    exports.peek().is_some() && exports.all(|ty| matches!(ty, ComponentTypeRef::Type(TypeBounds::Eq(_))))
+        .all(|ty| matches!(ty, ComponentTypeRef::Type(TypeBounds::Eq(_))))
 }

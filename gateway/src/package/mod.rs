@@ -39,7 +39,7 @@ pub(crate) use error::PackageError;
 pub(crate) use eviction::{Budget, LoadedPackages};
 pub use inventory::{Cached, Kind};
 pub(crate) use inventory::{Uses, list, prune};
-pub(crate) use loader::{Loader, Registered};
+pub(crate) use loader::{Found, Loader, Registered};
 
 /// A registered package: its account, and its compiled code.
 pub(crate) struct Package {

@@ -412,12 +412,14 @@ mod tests {
                 (export "code" (type (eq $code)))
                 (export "run" (func))))
             (import "nothing" (instance))
+            (import "just-a-type" (type (eq $code)))
+            (import "a-resource" (type (sub resource)))
             (import "run" (func)))"#;
         let survey = Survey::parse(&wat::parse_str(component).unwrap()).unwrap();
         let needed = [
             "a:resource/type@0.3.0",
             "a:function/too@0.3.0",
-            "nothing",
+            "a-resource",
             "run",
         ];
         assert_eq!(survey.imports, needed);

@@ -129,6 +129,59 @@ fn a_component_that_takes_too_much_memory_to_compile_is_refused_by_name_and_the_
     );
 }
 
+#[test]
+fn what_can_be_told_without_a_compiler_is_told_before_any_package_is_compiled() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        fs::write(&file, wat::parse_str(text).unwrap()).unwrap();
+        file
+    };
+    let no_handler = write("library.wasm", "(component)");
+    let no_host = component(0).replace(
+        "(component\n",
+        "(component (import \"acme:db/query\" (instance (export \"run\" (func))))\n",
+    );
+    let no_host = write("alien.wasm", &no_host);
+    let no_stack = component(0).replace("(param i32 i32)", "(param i32 i32) i32.add");
+    let no_stack = write("invalid.wasm", &no_stack);
+    let gone = folder.path().join("gone.wasm");
+    let mistakes: [(&Path, &str); 4] = [
+        (&no_handler, "exports neither"),
+        (&no_host, "acme:db/query"),
+        (&no_stack, "not a valid component"),
+        (&gone, "there is no file"),
+    ];
+    let builder = || heavy_beside_small(folder.path(), "compile_timeout = \"1s\"");
+    let with = |builder: Builder, file: &Path| builder.package("wrong", file, "").route("/wrong", "wrong");
+    for (file, words) in mistakes {
+        assert_nothing_compiled(folder.path(), &with(builder(), file), &[words]);
+    }
+    // With a mistake in the configuration itself as well.
+    let server = "compile_timeout = \"1s\"\nlisen = \"127.0.0.1:1\"";
+    let wrong = heavy_beside_small(folder.path(), server);
+    assert_nothing_compiled(folder.path(), &wrong, &["there is no key \"lisen\""]);
+    for (file, words) in mistakes {
+        let both = ["there is no key \"lisen\"", words];
+        let wrong = heavy_beside_small(folder.path(), server);
+        assert_nothing_compiled(folder.path(), &with(wrong, file), &both);
+    }
+}
+
+/// Nothing is heard of the package that takes minutes, and nothing is left of the one that takes none.
+#[track_caller]
+fn assert_nothing_compiled(folder: &Path, builder: &Builder, words: &[&str]) {
+    builder.write_to(folder);
+    for command in ["check", "up"] {
+        let output = run(folder, &[command]);
+        assert_refused(&output, words);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!told.contains("heavy"), "{told}");
+    }
+    let compiled = cached(folder);
+    assert!(compiled.is_empty(), "{compiled:?}");
+}
+
 #[tokio::test]
 async fn a_reload_to_a_component_that_takes_too_much_keeps_what_is_served() {
     let folder = TempDir::new().unwrap();

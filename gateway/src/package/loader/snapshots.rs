@@ -18,31 +18,26 @@ use crate::engine;
 pub(super) const KEY: &str = concat!("snapshot-", env!("CARGO_PKG_VERSION"));
 
 impl Loader {
-    /// A component as its start-up leaves it, and where that is kept. The start-up runs if it is not there yet.
+    /// Where a component is kept as its start-up leaves it, if it is.
+    pub(super) fn kept_snapshot(&self, bytes: &[u8]) -> Option<CompiledCode> {
+        self.cache.find(bytes, KEY)
+    }
+
+    /// The same; the start-up runs if it is not there yet.
     ///
     /// # Errors
     /// When no snapshot can be taken, or none be kept.
-    pub(super) fn snapshot(
-        &self,
-        bytes: &[u8],
-        memory: u64,
-        source: &Path,
-    ) -> Result<(Vec<u8>, CompiledCode), PackageError> {
+    pub(super) fn snapshot(&self, bytes: &[u8], memory: u64, source: &Path) -> Result<CompiledCode, PackageError> {
         loop {
-            let kept = match self.cache.find(bytes, KEY) {
+            let kept = match self.kept_snapshot(bytes) {
                 Some(kept) => Some(kept),
                 None if Compiler::is_apart() => self.take_apart(bytes, memory, source)?,
                 None => Some(self.take_here(bytes, memory, source)?),
             };
             // Without any, somebody else has taken it, and it is there now or this package has its own try.
-            let Some(kept) = kept else {
-                continue;
-            };
-            let component = kept.read().map_err(|error| PackageError::Cache {
-                path: kept.path().to_owned(),
-                error,
-            })?;
-            return Ok((component, kept));
+            if let Some(kept) = kept {
+                return Ok(kept);
+            }
         }
     }
 
