@@ -41,6 +41,7 @@ mod schema;
 mod secret;
 mod server;
 mod server_tls;
+mod started;
 mod syntax;
 mod table;
 #[cfg(test)]

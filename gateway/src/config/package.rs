@@ -25,6 +25,7 @@ use super::{
     reader::{Section, Spot, one_of},
     reference::{self, Reference, Sha256Digest},
     registry::{RegistryConfig, VerifyKey},
+    started,
     tls::TlsConfig,
 };
 use crate::{engine::EngineKind, rate_limit::RateLimitConfig};
@@ -59,6 +60,8 @@ pub struct PackageConfig {
     pub engine: Option<EngineKind>,
     /// Its start-up is done once, when it is registered, and kept.
     pub snapshot: bool,
+    /// A program's arguments behind its name.
+    pub args: Vec<String>,
     /// The guest's environment, in the order of names.
     pub env: Vec<(String, String)>,
     /// The origins that the guest may send requests to.
@@ -172,7 +175,7 @@ impl fmt::Display for PackageName {
 }
 
 /// The keys of `[package.NAME]`.
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "source",
     "kind",
     "next",
@@ -182,6 +185,7 @@ const KEYS: [&str; 19] = [
     "compiled",
     "engine",
     "snapshot",
+    "args",
     "env",
     "outbound",
     "tls",
@@ -193,9 +197,6 @@ const KEYS: [&str; 19] = [
     "files",
     "blobstore",
 ];
-
-/// The variables that the gateway itself gives to a guest with Dapr.
-const RESERVED_VARIABLES: [&str; 2] = ["APP_ID", "DAPR_HTTP_ENDPOINT"];
 
 impl PackageConfig {
     /// Returns whether it may use any of the building blocks, by whatever interface.
@@ -219,6 +220,7 @@ impl PackageConfig {
             compiled,
             engine,
             snapshot,
+            args,
             env,
             outbound,
             tls,
@@ -239,6 +241,7 @@ impl PackageConfig {
             && *compiled == other.compiled
             && *engine == other.engine
             && *snapshot == other.snapshot
+            && *args == other.args
             && *env == other.env
             && *outbound == other.outbound
             && *tls == other.tls
@@ -298,7 +301,8 @@ impl PackageConfig {
         let kind = section.parsed("kind", kind::HTTP, Kind::parse);
         let kind = kind.unwrap_or_default();
         let next = section.parsed("next", "shop", PackageName::parse);
-        let env = env(section, kind);
+        let env = started::env(section, kind);
+        let args = started::args(section, kind);
         let outbound = section
             .texts("outbound", "https://api.example.com")
             .unwrap_or_default();
@@ -329,6 +333,7 @@ impl PackageConfig {
             compiled,
             engine,
             snapshot,
+            args,
             env,
             outbound,
             tls,
@@ -496,32 +501,4 @@ fn check_file(text: &str, path: &Path, is_built: bool, strict: bool) -> Result<(
             "make the file readable for the user that runs the gateway",
         )),
     }
-}
-
-fn env(package: &Section<'_>, kind: Kind) -> Vec<(String, String)> {
-    let variables = package.named("env").filter_map(|(name, value)| {
-        if name.value.is_empty() || name.value.contains(['=', '\0']) {
-            name.refuse(Diagnostic::new(
-                Code::InvalidValue,
-                format!("{:?} can be no variable", name.value),
-                "name it without \"=\" and zero bytes",
-            ));
-        } else if RESERVED_VARIABLES.contains(&name.value) || kind.sets(name.value) {
-            name.refuse(Diagnostic::new(
-                Code::Conflict,
-                format!("{} is set by the gateway", name.value),
-                "remove the variable",
-            ));
-        }
-        let value = value.text("info")?;
-        if value.value.contains('\0') {
-            value.refuse(Diagnostic::new(
-                Code::InvalidValue,
-                "the value has a zero byte",
-                "write it without",
-            ));
-        }
-        Some((name.value.to_owned(), value.value.to_owned()))
-    });
-    variables.collect()
 }

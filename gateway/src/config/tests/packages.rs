@@ -56,6 +56,21 @@ fn the_environment_of_a_guest_can_be_one() {
 }
 
 #[test]
+fn arguments_are_a_programs_and_texts() {
+    let of = |lines: &str| format!("{HELLO}{lines}");
+    assert_eq!(mistake(&of("args = [\"-v\"]")).2, "package.hello.args");
+    for wrong in ["args = \"-v\"", "args = [1]", "args = [\"a\\u0000b\"]"] {
+        let found = mistake(&of(&format!("kind = \"cgi\"\n{wrong}")));
+        assert!(
+            found.2.starts_with("package.hello.args"),
+            "{wrong}: {found:?}"
+        );
+    }
+    let config = accepted(&of("kind = \"cgi\"\nargs = [\"/app.rb\", \"\"]"));
+    assert_eq!(config.packages[0].args, ["/app.rb", ""]);
+}
+
+#[test]
 fn a_grant_to_a_topic_names_pubsub_and_topic() {
     for grant in ["pubsub", "/orders", "pubsub/", "", "a b/c"] {
         assert_eq!(

@@ -39,10 +39,11 @@ impl Script {
         })
     }
 
-    /// Puts it into the program's world. There are no arguments but the program's name: what a client writes in a query
-    /// is none (RFC 3875, 4.4 allows that).
+    /// Puts it into the program's world. There are no arguments but the program's name and what its package says: what
+    /// a client writes in a query is none (RFC 3875, 4.4 allows that).
     pub(super) fn furnish(&self, account: &Account, wasi: &mut WasiCtxBuilder) {
         wasi.arg(account.name().as_str())
+            .args(&account.config.args)
             .envs(&self.variables)
             .stdin(self.input.clone())
             .stdout(self.output.clone());

@@ -91,6 +91,19 @@ async fn the_variables_of_rfc_3875_tell_of_the_request() {
 }
 
 #[tokio::test]
+async fn a_program_has_the_arguments_that_its_package_says_and_none_of_its_clients() {
+    let gateway = both("", "args = [\"/app.rb\", \"-w\", \"two words\"]").start();
+    for name in BOTH {
+        let reply = gateway.get(&format!("/{name}/arguments?--help")).await;
+        assert_eq!(
+            reply.text(),
+            format!("[{name:?}, \"/app.rb\", \"-w\", \"two words\"]")
+        );
+    }
+    assert_unharmed(&gateway).await;
+}
+
+#[tokio::test]
 async fn a_field_of_a_client_stands_below_what_the_package_sets() {
     let gateway = both(
         "",
