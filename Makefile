@@ -138,7 +138,7 @@ bench-peers: ## Install what `make bench` compares with (takes some minutes)
 # Hello in each language, built with its own tools (Node.js, Go, Python), beside `wasmtime serve` of bench-peers.
 bench-languages: guests ## Measure hello in each language against `wasmtime serve` on the same component
 	cargo build --release -p wasmgate -p wasmgate-loadtest
-	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --example p3_hello
+	cargo build --release --target $(GUEST_TARGET) -p wasmgate-test-guests --example p3_hello --example starts_up
 	WASMGATE_BIN=$(BENCHED) loadtest/build-languages
 	PATH="$(CURDIR)/target/peers/bin:$$PATH" $(LOADTEST) languages --gateway $(BENCHED)
 

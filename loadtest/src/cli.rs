@@ -203,7 +203,7 @@ pub(crate) struct CompareArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct LanguagesArgs {
-    /// Which: c, go, go-snapshot, hono, javascript, python, sdk, wasi-0.3; default: all. With `=FILE`
+    /// Which: c, go, hono, javascript, python, sdk, snapshot, wasi-0.3; default: all. With `=FILE`
     /// the component of that file.
     #[arg(value_name = "LANGUAGE[=FILE]")]
     pub(crate) languages: Vec<Chosen>,

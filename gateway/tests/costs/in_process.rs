@@ -37,7 +37,7 @@ pub(crate) fn measure(scenario: &Scenario, folder: &Path) -> Measured {
 /// Only sends requests, for a tool that counts from outside.
 pub(crate) fn requests(scenario: &Scenario, count: usize) {
     let folder = tempfile::tempdir().unwrap();
-    crate::write_configuration(folder.path());
+    crate::write_configuration(scenario, folder.path());
     Bench::new(folder.path()).run(scenario, count);
 }
 

@@ -75,16 +75,19 @@ pub enum Why {
     Time,
     /// Its start-up takes more memory than an instance may have.
     Memory,
+    /// It is made by Go, whose runtime can be started once and has its seeds from then on.
+    Go,
 }
 
 impl Why {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::NoInitializer,
         Self::Unsupported,
         Self::Import,
         Self::Trap,
         Self::Time,
         Self::Memory,
+        Self::Go,
     ];
 
     /// The word for it between processes.
@@ -96,6 +99,7 @@ impl Why {
             Self::Trap => "trap",
             Self::Time => "time",
             Self::Memory => "memory",
+            Self::Go => "go",
         }
     }
 
@@ -105,7 +109,7 @@ impl Why {
             Self::NoInitializer => {
                 "export the start-up, for example with `wasmgate_sdk::init!`, or take `snapshot` away"
             }
-            Self::Unsupported => "take `snapshot` away: the component is served without as well",
+            Self::Unsupported | Self::Go => "take `snapshot` away: the component is served without as well",
             Self::Import => {
                 "do that when a request is handled: all instances would share the answer, be it the time, a seed or a variable; \
                  for tables, `wasmgate_sdk::FrozenMap` needs no seed"

@@ -2,7 +2,10 @@
 
 use wasmparser::{MemoryType, Operator, Parser, Payload, TypeRef, ValType};
 
-use super::NoSnapshot;
+use super::{NoSnapshot, Why};
+
+/// A section that Go's own linker writes into each module.
+const GO: &str = "go:buildid";
 
 /// What of a module has a state.
 #[derive(Default)]
@@ -17,7 +20,8 @@ impl Shape {
     /// Reads a module.
     ///
     /// # Errors
-    /// When it could change what cannot be kept: tables, references, and which segments were dropped.
+    /// When it could change what cannot be kept: tables, references, and which segments were dropped; or would keep what
+    /// must not be: the seeds of Go's runtime.
     pub(super) fn read(module: &[u8]) -> Result<Self, NoSnapshot> {
         let mut shape = Self::default();
         let (mut memories, mut globals) = (0, 0);
@@ -58,6 +62,7 @@ impl Shape {
                         globals += 1;
                     }
                 }
+                Payload::CustomSection(section) if section.name() == GO => return Err(go()),
                 Payload::CodeSectionEntry(code) => {
                     let mut operators = code.get_operators_reader()?;
                     while !operators.eof() {
@@ -72,6 +77,17 @@ impl Shape {
             }
         }
         Ok(shape)
+    }
+}
+
+/// Why there is no snapshot of what Go made: its runtime would have to be seeded anew behind the snapshot, and no
+/// function of it does that.
+fn go() -> NoSnapshot {
+    NoSnapshot {
+        why: Why::Go,
+        what: "it is made by Go, whose runtime asks for the seeds of its random numbers and maps when it starts and never \
+               again: all instances would have the same"
+            .to_owned(),
     }
 }
 

@@ -257,6 +257,8 @@ fn what_no_snapshot_can_keep_is_refused_by_its_name() {
             words,
         );
     }
+    let go = component(&format!("{get} (@custom \"go:buildid\" \"some id\")"));
+    assert_refused(&go, Why::Go, "made by Go");
     let twice = r#"(component
         (core module $m (func (export "init")))
         (core instance $one (instantiate $m))

@@ -1,5 +1,6 @@
 //! Prepares a table of prime numbers at its start, with the SDK. A request for `/prime?n=` looks one up and says when
-//! the table was made; `/seed` says what a hash map of this instance makes of a fixed key.
+//! the table was made; `/seed` says what a hash map of this instance makes of a fixed key, and `/you` greets when the
+//! table is there.
 #![cfg(target_arch = "wasm32")]
 
 use std::{
@@ -58,6 +59,10 @@ fn app() -> Router {
                 "at the start"
             };
             format!("{prime}, made {when}")
+        })
+        .get("/you", |_| {
+            LazyLock::force(&PRIMES);
+            "Hello, you!\n"
         })
         .get("/{place}/seed", |_| {
             RandomState::new().hash_one("key").to_string()
