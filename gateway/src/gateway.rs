@@ -2,9 +2,9 @@
 
 mod current;
 mod dispatch;
+mod rates;
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
     sync::{
         Arc, OnceLock,
@@ -29,7 +29,6 @@ use crate::{
     machine_memory::MachineMemory,
     metrics::{Metrics, RouteMetrics},
     package::{LoadedPackages, Loader, Package},
-    rate_limit::{RateLimit, RateLimitConfig},
     request_headers::{self, Peer, REQUEST_ID, RequestId},
     request_log::RequestLine,
     routes::{NoMatch, Route, RouteTable},
@@ -38,22 +37,17 @@ use crate::{
 
 pub(crate) use current::{Current, WeakCurrent};
 use dispatch::Dispatch;
+use rates::Rates;
 
 /// The body that a client gets: a guest's as it comes, or a problem document.
 pub type ResponseBody = Either<GuestBody, Full<Bytes>>;
-
-/// The limits of a list of routes or packages, by their indices.
-type RateLimits = Vec<Option<Arc<RateLimit>>>;
 
 /// Everything requests share under one configuration; nothing in it changes while they run.
 pub struct Gateway {
     routes: RouteTable,
     /// By the route's index; made when a route is first asked for.
     route_metrics: Vec<OnceLock<Arc<RouteMetrics>>>,
-    /// By the route's index.
-    route_limits: RateLimits,
-    /// By the package's index in the configuration.
-    package_limits: RateLimits,
+    rates: Rates,
     dispatch: Arc<Dispatch>,
     is_cut: AtomicBool,
 }
@@ -90,10 +84,9 @@ impl Gateway {
     /// that are as they were counts on.
     pub(crate) fn new(routes: Vec<Route>, packages: Vec<Arc<Package>>, shared: Shared, before: Option<&Self>) -> Self {
         let route_metrics = routes.iter().map(|_| OnceLock::new()).collect();
-        let (route_limits, package_limits) = rate_limits(&routes, &packages, before);
+        let rates = Rates::new(&routes, &packages, before);
         Self {
-            route_limits,
-            package_limits,
+            rates,
             routes: RouteTable::new(routes),
             route_metrics,
             dispatch: Arc::new(Dispatch { packages, shared }),
@@ -264,20 +257,12 @@ impl Gateway {
 
     /// Counts a request at the limits of its route and its package.
     fn admit_rate(&self, route: usize, package: &Package, headers: &HeaderMap, peer: &Peer) -> Result<(), Failure> {
-        let of_route = self.route_limits.get(route).and_then(Option::as_ref);
-        let of_package = self
-            .routes
-            .routes()
-            .get(route)
-            .and_then(|route| self.package_limits.get(route.package())?.as_ref());
-        for limit in [of_route, of_package].into_iter().flatten() {
-            limit.check(peer.client(headers), headers).map_err(|wait| {
-                let failure = Failure::RateLimited(wait.as_secs().saturating_add(1));
-                package.account.metrics().refused(failure.reason());
-                failure
-            })?;
-        }
-        Ok(())
+        let of = self.routes.routes().get(route).map(Route::package);
+        self.rates.check(route, of, headers, peer).map_err(|wait| {
+            let failure = Failure::RateLimited(wait.as_secs().saturating_add(1));
+            package.account.metrics().refused(failure.reason());
+            failure
+        })
     }
 
     /// Finds the route that takes this request. The request's path becomes the one that the guest is to see.
@@ -341,47 +326,4 @@ impl Gateway {
             .run(package, request, id, client, depth, timer)
             .await
     }
-}
-
-/// The limits of routes and of packages, each the same one as before where its configuration is.
-fn rate_limits(routes: &[Route], packages: &[Arc<Package>], before: Option<&Gateway>) -> (RateLimits, RateLimits) {
-    let of_route = |route: &Route, packages: &[Arc<Package>]| {
-        let package = packages.get(route.package())?.name().as_str().to_owned();
-        route
-            .rate_limit()
-            .cloned()
-            .map(|limit| (route.identity(), package, limit))
-    };
-    let of_package = |package: &Arc<Package>| {
-        let config = &package.account.config;
-        let limit = config.rate_limit.clone()?;
-        Some((String::new(), config.name.as_str().to_owned(), limit))
-    };
-    let mut known = HashMap::new();
-    if let Some(before) = before {
-        let routes = before.routes().iter().zip(&before.route_limits);
-        let routes = routes.map(|(route, limit)| (of_route(route, before.packages()), limit));
-        let packages = before.packages().iter().zip(&before.package_limits);
-        let packages = packages.map(|(package, limit)| (of_package(package), limit));
-        for (identity, limit) in routes.chain(packages) {
-            if let (Some(identity), Some(limit)) = (identity, limit) {
-                known.insert(identity, Arc::clone(limit));
-            }
-        }
-    }
-    let limit = |identity: Option<(String, String, RateLimitConfig)>| {
-        let identity = identity?;
-        let found = known.get(&identity).cloned();
-        Some(found.unwrap_or_else(|| Arc::new(RateLimit::new(&identity.2))))
-    };
-    (
-        routes
-            .iter()
-            .map(|route| limit(of_route(route, packages)))
-            .collect(),
-        packages
-            .iter()
-            .map(|package| limit(of_package(package)))
-            .collect(),
-    )
 }
