@@ -131,40 +131,17 @@ impl Builder<'_> {
         let substitute = self.settings.substitute;
         let built = &mut self.built;
         match kind.split_once('.').unwrap_or((kind, "")) {
-            ("state", "in-memory") => {
+            ("state", kind) if substitute || matches!(kind, "in-memory" | "sqlite") => {
                 let mut store = keyed_store(&metadata, self.settings)?;
-                store.volatile = true;
+                store.volatile = kind == "in-memory";
                 insert(&mut built.state, &raw, store);
             }
-            ("state", "sqlite") => {
-                insert(
-                    &mut built.state,
-                    &raw,
-                    keyed_store(&metadata, self.settings)?,
-                );
+            ("pubsub", kind) if substitute || kind == "in-memory" => {
+                insert(&mut built.pubsub, &raw, pubsub(&metadata));
             }
-            ("state", _) if substitute => {
-                insert(
-                    &mut built.state,
-                    &raw,
-                    keyed_store(&metadata, self.settings)?,
-                );
-            }
-            ("pubsub", "in-memory") => insert(&mut built.pubsub, &raw, pubsub(&metadata)),
-            ("pubsub", _) if substitute => insert(&mut built.pubsub, &raw, pubsub(&metadata)),
-            ("lock", "in-memory" | "sqlite") => {
-                insert(
-                    &mut built.locks,
-                    &raw,
-                    keyed_store(&metadata, self.settings)?,
-                );
-            }
-            ("lock", _) if substitute => {
-                insert(
-                    &mut built.locks,
-                    &raw,
-                    keyed_store(&metadata, self.settings)?,
-                );
+            ("lock", kind) if substitute || matches!(kind, "in-memory" | "sqlite") => {
+                let store = keyed_store(&metadata, self.settings)?;
+                insert(&mut built.locks, &raw, store);
             }
             ("configuration", "file") => {
                 let file = metadata.get("file").ok_or_else(|| missing("file"))?;

@@ -18,18 +18,6 @@ use crate::{
 /// Writes down the outcomes of deliveries.
 pub(super) async fn settle(block: &PubSub, queue: &Queue, settled: Vec<(Delivery, Outcome)>) -> Result<(), StoreError> {
     let subscription = &queue.subscription;
-    let (pubsub, dead_letter) = (&subscription.pubsub, subscription.dead_letter_topic.clone());
-    let readers = dead_letter
-        .as_ref()
-        .map(|topic| block.broker.subscribers(pubsub, topic));
-    let policy = block
-        .components
-        .load()
-        .resiliency
-        .inbound(&subscription.app, ComponentType::PubSub, pubsub);
-    let back_off = policy
-        .retry
-        .map_or(BackOff::DELIVERY, |retry| retry.back_off);
     for (delivery, outcome) in &settled {
         log(queue, delivery, outcome);
     }
@@ -47,92 +35,133 @@ pub(super) async fn settle(block: &PubSub, queue: &Queue, settled: Vec<(Delivery
         }
         return Ok(());
     }
-    let (topic, rows) = (dead_letter.clone(), settled.len());
-    let owner = subscription.app.clone();
-    let room = Room::of(block, &owner, readers.as_deref().unwrap_or_default());
+    let (end, rows) = (End::of(block, queue), settled.len());
     let settle_all = move |conn: &rusqlite::Connection| {
-        let (mut results, mut given_up) = (Vec::with_capacity(settled.len()), Vec::new());
-        for (mut delivery, outcome) in settled {
-            let (id, now) = (delivery.id, now_ms());
-            let last = match outcome {
-                Outcome::Done => {
-                    queue::remove(conn, id)?;
-                    results.push(DeliveryResult::Done);
-                    continue;
-                }
-                Outcome::Expired => {
-                    queue::remove(conn, id)?;
-                    results.push(DeliveryResult::Expired);
-                    continue;
-                }
-                // It stays as it is; the queue waits.
-                Outcome::Unreachable(_) => {
-                    results.push(DeliveryResult::Unreachable);
-                    continue;
-                }
-                Outcome::Retry(_) => back_off.pause(delivery.attempts),
-                Outcome::Drop(_) => None,
-                Outcome::Park(_) => {
-                    queue::reschedule(conn, id, delivery.attempts, PARKED)?;
-                    continue;
-                }
-            };
-            let dropped = matches!(outcome, Outcome::Drop(_));
-            match (last, &topic) {
-                (Some(pause), _) => {
-                    queue::reschedule(conn, id, delivery.attempts + 1, later(now, pause))?;
-                    results.push(DeliveryResult::Retry);
-                }
-                // A full queue of dead letters takes none, and the event stays where it counts already.
-                (None, Some(_)) if !room.is_there(conn, &delivery.event)? => {
-                    queue::reschedule(conn, id, delivery.attempts + 1, PARKED)?;
-                    results.push(DeliveryResult::Parked);
-                    given_up.push((id, DeliveryResult::Parked));
-                }
-                (None, Some(topic)) => {
-                    queue::remove(conn, id)?;
-                    delivery.event.topic.clone_from(topic);
-                    results.push(DeliveryResult::DeadLettered);
-                    given_up.push((id, DeliveryResult::DeadLettered));
-                    let readers = readers.as_deref().unwrap_or_default();
-                    match readers {
-                        [] => queue::push(conn, &owner, &delivery.event, [""], now)?,
-                        readers => {
-                            queue::push(
-                                conn,
-                                &owner,
-                                &delivery.event,
-                                readers.iter().map(AppId::as_str),
-                                now,
-                            )?;
-                        }
-                    }
-                }
-                (None, None) if dropped => {
-                    queue::remove(conn, id)?;
-                    results.push(DeliveryResult::Dropped);
-                }
-                (None, None) => {
-                    queue::reschedule(conn, id, delivery.attempts + 1, PARKED)?;
-                    results.push(DeliveryResult::Parked);
-                    given_up.push((id, DeliveryResult::Parked));
-                }
-            }
-        }
-        Ok::<_, StoreError>((results, given_up))
+        let ends = settled
+            .into_iter()
+            .map(|(delivery, outcome)| Ok((delivery.id, end.settle(conn, delivery, &outcome)?)));
+        ends.collect::<Result<Vec<_>, StoreError>>()
     };
     let written = block.store.write_for(&subscription.app, rows, settle_all);
-    let (results, given_up) = written.await?;
-    for result in results {
+    let dead_letter = subscription.dead_letter_topic.as_deref();
+    for (id, result) in written.await? {
+        let Some(result) = result else { continue };
         count(result);
-    }
-    for (id, result) in given_up {
-        log_end(queue, id, result, dead_letter.as_deref());
+        if matches!(
+            result,
+            DeliveryResult::Parked | DeliveryResult::DeadLettered
+        ) {
+            log_end(queue, id, result, dead_letter);
+        }
     }
     if let Some(topic) = dead_letter {
-        block.broker.wake(pubsub, &topic);
+        block.broker.wake(&subscription.pubsub, topic);
     }
     Ok(())
+}
+
+/// What becomes of a subscription's events, as one transaction has it.
+struct End {
+    back_off: BackOff,
+    app: AppId,
+    dead_letter: Option<DeadLetter>,
+}
+
+/// Where the dead letters go.
+struct DeadLetter {
+    topic: String,
+    readers: Vec<AppId>,
+    room: Room,
+}
+
+impl End {
+    fn of(block: &PubSub, queue: &Queue) -> Self {
+        let (app, pubsub) = (&queue.subscription.app, &queue.subscription.pubsub);
+        let policy = block
+            .components
+            .load()
+            .resiliency
+            .inbound(app, ComponentType::PubSub, pubsub);
+        let dead_letter = queue.subscription.dead_letter_topic.clone().map(|topic| {
+            let readers = block.broker.subscribers(pubsub, &topic);
+            let room = Room::of(block, app, &readers);
+            DeadLetter {
+                topic,
+                readers,
+                room,
+            }
+        });
+        Self {
+            back_off: policy
+                .retry
+                .map_or(BackOff::DELIVERY, |retry| retry.back_off),
+            app: app.clone(),
+            dead_letter,
+        }
+    }
+
+    /// Settles one event; `None` where its end has been told already.
+    fn settle(
+        &self,
+        conn: &rusqlite::Connection,
+        delivery: Delivery,
+        outcome: &Outcome,
+    ) -> Result<Option<DeliveryResult>, StoreError> {
+        let (id, attempts) = (delivery.id, delivery.attempts);
+        let result = match (outcome, &self.dead_letter) {
+            (Outcome::Done, _) => {
+                queue::remove(conn, id)?;
+                DeliveryResult::Done
+            }
+            (Outcome::Expired, _) => {
+                queue::remove(conn, id)?;
+                DeliveryResult::Expired
+            }
+            // It stays as it is; the queue waits.
+            (Outcome::Unreachable(_), _) => DeliveryResult::Unreachable,
+            (Outcome::Park(_), _) => {
+                queue::reschedule(conn, id, attempts, PARKED)?;
+                return Ok(None);
+            }
+            (Outcome::Drop(_), None) => {
+                queue::remove(conn, id)?;
+                DeliveryResult::Dropped
+            }
+            (Outcome::Drop(_), Some(_)) => self.give_up(conn, delivery)?,
+            (Outcome::Retry(_), _) => match self.back_off.pause(attempts) {
+                Some(pause) => {
+                    queue::reschedule(conn, id, attempts + 1, later(now_ms(), pause))?;
+                    DeliveryResult::Retry
+                }
+                None => self.give_up(conn, delivery)?,
+            },
+        };
+        Ok(Some(result))
+    }
+
+    /// Makes a dead letter of an event. Without a topic for it, or room there, it stays where it counts already.
+    fn give_up(&self, conn: &rusqlite::Connection, mut delivery: Delivery) -> Result<DeliveryResult, StoreError> {
+        let id = delivery.id;
+        match &self.dead_letter {
+            Some(dead_letter) if dead_letter.room.is_there(conn, &delivery.event)? => {
+                queue::remove(conn, id)?;
+                delivery.event.topic.clone_from(&dead_letter.topic);
+                let event = &delivery.event;
+                match dead_letter.readers.as_slice() {
+                    [] => queue::push(conn, &self.app, event, [""], now_ms())?,
+                    readers => {
+                        let readers = readers.iter().map(AppId::as_str);
+                        queue::push(conn, &self.app, event, readers, now_ms())?;
+                    }
+                }
+                Ok(DeliveryResult::DeadLettered)
+            }
+            _ => {
+                queue::reschedule(conn, id, delivery.attempts + 1, PARKED)?;
+                Ok(DeliveryResult::Parked)
+            }
+        }
+    }
 }
 
 /// The accounts in which the dead letters of one app count.

@@ -10,7 +10,7 @@ use std::{
 
 use wasmgate_common::{Code, Diagnostic, Place};
 
-use written::{Raw, RawTarget};
+use written::{Raw, RawPolicies, RawTarget};
 
 use super::{
     Scopes,
@@ -75,6 +75,72 @@ struct Named {
 }
 
 impl Named {
+    /// Reads what can be read of them, and what is wrong with the others.
+    fn read(document: &Document, raw: &RawPolicies) -> (Self, Vec<Diagnostic>) {
+        let (mut named, mut errors) = (Self::default(), Vec::new());
+        let mut refuse = |mistake: Diagnostic, key: String| {
+            let place = Place::of_key(format!("spec.policies.{key}"));
+            errors.push(document.locate(mistake.at(place)));
+        };
+        for (name, text) in &raw.timeouts {
+            match parse_duration(text) {
+                Ok(timeout) => drop(named.timeouts.insert(name.clone(), timeout)),
+                Err(error) => refuse(error.into(), format!("timeouts.{name}")),
+            }
+        }
+        for (name, retry) in &raw.retries {
+            match retry.retry() {
+                Ok(retry) => drop(named.retries.insert(name.clone(), retry)),
+                Err(mistake) => refuse(mistake, format!("retries.{name}")),
+            }
+        }
+        for (name, breaker) in &raw.circuit_breakers {
+            match breaker.template(name) {
+                Ok(template) => {
+                    let template = Arc::new(template);
+                    let default = Arc::new(Breakers::new(Arc::clone(&template), CIRCUITS));
+                    named.breakers.insert(name.clone(), (template, default));
+                }
+                Err((key, mistake)) => refuse(mistake, format!("circuitBreakers.{name}.{key}")),
+            }
+        }
+        (named, errors)
+    }
+
+    /// The policy of a target by the names that it has, which have to be there.
+    fn policy(&self, document: &Document, key: &str, target: &RawTarget, errors: &mut Vec<Diagnostic>) -> Policy {
+        fn named<'a, T>(of: &'a HashMap<String, T>, name: Option<&String>) -> Option<&'a T> {
+            of.get(name?)
+        }
+        let timeout = named(&self.timeouts, target.timeout.as_ref());
+        let retry = named(&self.retries, target.retry.as_ref());
+        let breaker = named(&self.breakers, target.circuit_breaker.as_ref());
+        for (kind, name, is_there) in [
+            ("timeout", &target.timeout, timeout.is_some()),
+            ("retry", &target.retry, retry.is_some()),
+            (
+                "circuit breaker",
+                &target.circuit_breaker,
+                breaker.is_some(),
+            ),
+        ] {
+            if let (Some(name), false) = (name, is_there) {
+                let message = format!("there is no {kind} {name:?}");
+                let help = "define it in spec.policies";
+                errors.push(document.error(Code::UnknownName, key, message, help));
+            }
+        }
+        let circuits = target.circuit_breaker_cache_size.filter(|size| *size > 0);
+        Policy {
+            timeout: timeout.copied(),
+            retry: retry.cloned(),
+            breakers: breaker.map(|(template, _)| {
+                let template = Arc::clone(template);
+                Arc::new(Breakers::new(template, circuits.unwrap_or(CIRCUITS)))
+            }),
+        }
+    }
+
     /// Returns the policy of a target that is not named, by the names that Dapr has for such: the first of `levels` for
     /// which there is one, or one for everything.
     fn default_of(&self, levels: &[&str]) -> Policy {
@@ -147,107 +213,40 @@ impl Resiliency {
     /// Reads one `Resiliency` document into the whole.
     pub(super) fn add(&mut self, document: &Document) -> Result<(), Vec<Diagnostic>> {
         let raw: Raw = document.read_as().map_err(|error| vec![error])?;
-        let mut errors = Vec::new();
-        let mut timeouts = HashMap::new();
-        for (name, text) in &raw.spec.policies.timeouts {
-            let key = format!("spec.policies.timeouts.{name}");
-            match parse_duration(text) {
-                Ok(timeout) => drop(timeouts.insert(name.clone(), timeout)),
-                Err(error) => errors.push(document.locate(Diagnostic::from(error).at(Place::of_key(key)))),
-            }
-        }
-        let mut retries = HashMap::new();
-        for (name, retry) in &raw.spec.policies.retries {
-            match retry.retry() {
-                Ok(retry) => drop(retries.insert(name.clone(), retry)),
-                Err(mistake) => {
-                    let key = format!("spec.policies.retries.{name}");
-                    errors.push(document.locate(mistake.at(Place::of_key(key))));
-                }
-            }
-        }
-        let mut breakers = HashMap::new();
-        for (name, breaker) in &raw.spec.policies.circuit_breakers {
-            match breaker.template(name) {
-                Ok(template) => {
-                    let template = Arc::new(template);
-                    let default = Arc::new(Breakers::new(Arc::clone(&template), CIRCUITS));
-                    breakers.insert(name.clone(), (template, default));
-                }
-                Err((key, mistake)) => {
-                    let key = format!("spec.policies.circuitBreakers.{name}.{key}");
-                    errors.push(document.locate(mistake.at(Place::of_key(key))));
-                }
-            }
-        }
-        let mut policy = |key: String, named: &RawTarget| {
-            let mut missing = |kind: &str, name: &Option<String>, found: bool| {
-                if let (Some(name), false) = (name, found) {
-                    let message = format!("there is no {kind} {name:?}");
-                    let help = "define it in spec.policies";
-                    errors.push(document.error(Code::UnknownName, &key, message, help));
-                }
-            };
-            let timeout = named
-                .timeout
-                .as_ref()
-                .and_then(|name| timeouts.get(name))
-                .copied();
-            missing("timeout", &named.timeout, timeout.is_some());
-            let retry = named
-                .retry
-                .as_ref()
-                .and_then(|name| retries.get(name))
-                .cloned();
-            missing("retry", &named.retry, retry.is_some());
-            let breaker = named
-                .circuit_breaker
-                .as_ref()
-                .and_then(|name| breakers.get(name));
-            missing("circuit breaker", &named.circuit_breaker, breaker.is_some());
-            let circuits = named.circuit_breaker_cache_size.filter(|size| *size > 0);
-            Policy {
-                timeout,
-                retry,
-                breakers: breaker.map(|(template, _)| {
-                    let template = Arc::clone(template);
-                    Arc::new(Breakers::new(template, circuits.unwrap_or(CIRCUITS)))
-                }),
-            }
+        let (named, mut errors) = Named::read(document, &raw.spec.policies);
+        let mut policies = |targets: Vec<(&String, String, &RawTarget)>| -> HashMap<String, Policy> {
+            let policies = targets.into_iter().map(|(name, key, target)| {
+                let policy = named.policy(document, &key, target, &mut errors);
+                (name.clone(), policy)
+            });
+            policies.collect()
         };
-        let mut set = Set {
-            scopes: Scopes(raw.scopes),
-            apps: HashMap::new(),
-            inbound: HashMap::new(),
-            outbound: HashMap::new(),
-            named: Named::default(),
-        };
-        for (name, target) in &raw.spec.targets.apps {
-            set.apps.insert(
-                name.clone(),
-                policy(format!("spec.targets.apps.{name}"), target),
-            );
-        }
-        for (name, target) in &raw.spec.targets.components {
-            let key = format!("spec.targets.components.{name}");
-            set.inbound.insert(
-                name.clone(),
-                policy(format!("{key}.inbound"), &target.inbound),
-            );
-            set.outbound.insert(
-                name.clone(),
-                policy(format!("{key}.outbound"), &target.outbound),
-            );
-        }
+        let apps = raw.spec.targets.apps.iter();
+        let apps = apps.map(|(name, target)| (name, format!("spec.targets.apps.{name}"), target));
+        let components = || raw.spec.targets.components.iter();
+        let inbound = components().map(|(name, target)| {
+            let key = format!("spec.targets.components.{name}.inbound");
+            (name, key, &target.inbound)
+        });
+        let outbound = components().map(|(name, target)| {
+            let key = format!("spec.targets.components.{name}.outbound");
+            (name, key, &target.outbound)
+        });
+        let (apps, inbound, outbound) = (
+            policies(apps.collect()),
+            policies(inbound.collect()),
+            policies(outbound.collect()),
+        );
         if !errors.is_empty() {
             return Err(errors);
         }
-        set.named = Named {
-            timeouts,
-            retries,
-            breakers,
-        };
-        self.sets.push(set);
+        self.sets.push(Set {
+            scopes: Scopes(raw.scopes),
+            apps,
+            inbound,
+            outbound,
+            named,
+        });
         Ok(())
     }
 }
