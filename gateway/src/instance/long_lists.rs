@@ -37,6 +37,32 @@ fn some<T: Lift>(store: &mut StoreContextMut<'_, HostState>, list: &WasmList<T>)
         .collect()
 }
 
+/// Links what takes lists of fields, by the trait that wasmtime-wasi-http has for each world.
+macro_rules! link_fields {
+    ($linker:ident, $interface:literal, $fields:ident) => {{
+        let mut types = $linker.instance($interface)?;
+        types.func_wrap(
+            "[static]fields.from-list",
+            |mut store: StoreContextMut<'_, HostState>, (all,): (WasmList<(String, Vec<u8>)>,)| {
+                let all = some(&mut store, &all)?;
+                let made = $fields::from_list(&mut store.data_mut().http(), all);
+                let made = made.map(Ok).or_else(|error| error.downcast().map(Err))?;
+                Ok((made,))
+            },
+        )?;
+        types.func_wrap(
+            "[method]fields.set",
+            |mut store: StoreContextMut<'_, HostState>,
+             (fields, name, all): (Resource<FieldMap>, String, WasmList<Vec<u8>>)| {
+                let all = some(&mut store, &all)?;
+                let set = $fields::set(&mut store.data_mut().http(), fields, name, all);
+                let set = set.map(Ok).or_else(|error| error.downcast().map(Err))?;
+                Ok((set,))
+            },
+        )?;
+    }};
+}
+
 /// Puts functions into a linker that has `wasi:io` and `wasi:http`.
 ///
 /// # Errors
@@ -57,52 +83,9 @@ pub(super) fn link(linker: &mut Linker<HostState>, world: World) -> wasmtime::Re
             })
         },
     )?;
-    let mut types = linker.instance("wasi:http/types@0.2.12")?;
-    types.func_wrap(
-        "[static]fields.from-list",
-        |mut store: StoreContextMut<'_, HostState>, (all,): (WasmList<(String, Vec<u8>)>,)| {
-            let all = some(&mut store, &all)?;
-            let made = Fields::from_list(&mut store.data_mut().http(), all);
-            let made = made.map(Ok).or_else(|error| error.downcast().map(Err))?;
-            Ok((made,))
-        },
-    )?;
-    types.func_wrap(
-        "[method]fields.set",
-        |mut store: StoreContextMut<'_, HostState>,
-         (fields, name, all): (Resource<FieldMap>, String, WasmList<Vec<u8>>)| {
-            let all = some(&mut store, &all)?;
-            let set = Fields::set(&mut store.data_mut().http(), fields, name, all);
-            let set = set.map(Ok).or_else(|error| error.downcast().map(Err))?;
-            Ok((set,))
-        },
-    )?;
+    link_fields!(linker, "wasi:http/types@0.2.12", Fields);
     if world == World::Service {
-        link_new(linker)?;
+        link_fields!(linker, "wasi:http/types@0.3.0", NewFields);
     }
     Ok(())
-}
-
-/// The same of WASI 0.3.
-fn link_new(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
-    let mut types = linker.instance("wasi:http/types@0.3.0")?;
-    types.func_wrap(
-        "[static]fields.from-list",
-        |mut store: StoreContextMut<'_, HostState>, (all,): (WasmList<(String, Vec<u8>)>,)| {
-            let all = some(&mut store, &all)?;
-            let made = NewFields::from_list(&mut store.data_mut().http(), all);
-            let made = made.map(Ok).or_else(|error| error.downcast().map(Err))?;
-            Ok((made,))
-        },
-    )?;
-    types.func_wrap(
-        "[method]fields.set",
-        |mut store: StoreContextMut<'_, HostState>,
-         (fields, name, all): (Resource<FieldMap>, String, WasmList<Vec<u8>>)| {
-            let all = some(&mut store, &all)?;
-            let set = NewFields::set(&mut store.data_mut().http(), fields, name, all);
-            let set = set.map(Ok).or_else(|error| error.downcast().map(Err))?;
-            Ok((set,))
-        },
-    )
 }
