@@ -1,15 +1,13 @@
 //! What an app may keep that outlives its requests: counted exactly, refused in words, and given back.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+mod events;
+mod sizes;
 
 use serde_json::{Value, json};
 use wasmgate_dapr::{Dapr, Grants, Quota, Quotas, Settings};
 
 use crate::{
-    harness::{Answer, Apps, Kind, UNAVAILABLE, World, add_components, answer, app_id, eventually, start},
+    harness::{Apps, Kind, UNAVAILABLE, World, add_components, answer, app_id, eventually, start},
     parked::ONE_TRY,
 };
 
@@ -57,30 +55,6 @@ async fn used(dapr: &Dapr, app: &str, quota: &str) -> u64 {
         .iter()
         .find(|of| of.app_id == app && of.quota == quota);
     found.map_or(0, |of| of.used)
-}
-
-fn subscription(topic: &str, dead_letters: Option<&str>) -> Value {
-    json!([{"pubsubname": "pubsub", "topic": topic, "route": "/t", "deadLetterTopic": dead_letters}])
-}
-
-/// `app` takes events of `topic` once `open` is set, and is not there before.
-fn takes_later(apps: &Apps, app: &str, topic: &str) -> Arc<AtomicBool> {
-    let open = Arc::new(AtomicBool::new(false));
-    let is_open = open.clone();
-    apps.subscribe(app, subscription(topic, None), move |_| {
-        match is_open.load(Ordering::SeqCst) {
-            true => answer(200, ""),
-            false => answer(UNAVAILABLE.as_u16(), ""),
-        }
-    });
-    open
-}
-
-async fn publish(world: &World, topic: &str, bytes: usize) -> Answer {
-    let body = json!("x".repeat(bytes)).to_string();
-    world
-        .call("POST", &format!("/v1.0/publish/pubsub/{topic}"), body)
-        .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -194,199 +168,6 @@ spec: {type: state.sqlite, version: v1, metadata: [{name: keyPrefix, value: none
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_queue_refuses_the_publisher_and_loses_nothing_that_was_acknowledged() {
-    let apps = Apps::default();
-    let open = takes_later(&apps, "kitchen", "orders");
-    let quotas = only(|quotas| quotas.queue.items = 3);
-    let world = world(apps, quotas, &[]).await;
-    for _ in 0..3 {
-        assert_eq!(publish(&world, "orders", 1).await.status, 204);
-    }
-    let refused = publish(&world, "orders", 1).await;
-    refused.fails(507, CODE);
-    assert_eq!(refused.header("retry-after"), "1");
-    let told = refused.json()["message"].to_string();
-    assert!(
-        !told.contains("kitchen"),
-        "whose queue it is, is not the publisher's to know: {told}"
-    );
-    let bulk = json!([{"entryId": "1", "event": 1, "contentType": "application/json"}]);
-    let bulk = world.call("POST", "/v1.0/publish/bulk/pubsub/orders", bulk.to_string());
-    bulk.await.fails(507, CODE);
-    // What nobody of them takes is published as ever.
-    assert_eq!(publish(&world, "other", 1).await.status, 204);
-    open.store(true, Ordering::SeqCst);
-    world.apps.wait("kitchen", "/t", 3).await;
-    eventually("there is room again", || async {
-        publish(&world, "orders", 1).await.status == 204
-    })
-    .await;
-    let refusals = world.dapr().usage().await;
-    eventually("the account is empty", || async {
-        used(world.dapr(), "kitchen", "queue").await == 0 && used(world.dapr(), "shop", "published").await == 0
-    })
-    .await;
-    let refusal = refusals
-        .iter()
-        .find(|of| (of.app_id.as_str(), of.quota) == ("kitchen", "queue_events"));
-    assert!(refusal.unwrap().refused >= 2, "{refusals:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_publisher_pays_for_each_subscriber_that_has_not_taken_its_event() {
-    let apps = Apps::default();
-    let opens: Vec<_> = ["kitchen", "bar"]
-        .map(|app| takes_later(&apps, app, "orders"))
-        .into();
-    let quotas = only(|quotas| quotas.published.items = 3);
-    let world = world(apps, quotas, &[]).await;
-    assert_eq!(publish(&world, "orders", 1).await.status, 204);
-    let refused = publish(&world, "orders", 1).await;
-    refused.fails(507, CODE);
-    assert!(
-        refused.json()["message"]
-            .to_string()
-            .contains("published_events = 3")
-    );
-    // Another publisher is not concerned.
-    let all = Grants::all();
-    let other = world.call_as("post", &all, "POST", "/v1.0/publish/pubsub/orders", "1");
-    assert_eq!(other.await.status, 204);
-    for open in opens {
-        open.store(true, Ordering::SeqCst);
-    }
-    eventually("there is room again", || async {
-        publish(&world, "orders", 1).await.status == 204
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_outbox_counts_and_takes_its_transaction_with_it() {
-    const OUTBOX: &str = "
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: statestore}
-spec:
-  type: state.sqlite
-  version: v1
-  metadata:
-    - {name: outboxPublishPubsub, value: pubsub}
-    - {name: outboxPublishTopic, value: orders}
----
-apiVersion: dapr.io/v1alpha1
-kind: Component
-metadata: {name: pubsub}
-spec: {type: pubsub.in-memory, version: v1}
-";
-    let apps = Apps::default();
-    takes_later(&apps, "kitchen", "orders");
-    let quotas = only(|quotas| quotas.queue.items = 1);
-    let world = world(apps, quotas, &[("all.yaml", OUTBOX)]).await;
-    let transact = |key: &str| {
-        let operations = json!([{"operation": "upsert", "request": {"key": key, "value": 1}}]);
-        let body = json!({"operations": operations}).to_string();
-        let world = &world;
-        async move {
-            world
-                .call("POST", "/v1.0/state/statestore/transaction", body)
-                .await
-        }
-    };
-    assert_eq!(transact("a").await.status, 204);
-    transact("b").await.fails(507, CODE);
-    assert_eq!(
-        world
-            .call("GET", "/v1.0/state/statestore/b", "")
-            .await
-            .status,
-        204
-    );
-    assert_eq!(used(world.dapr(), "shop", "state_items").await, 1);
-    assert_eq!(used(world.dapr(), "shop", "published_events").await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_parked_event_counts_for_its_subscriber_alone_until_an_operator_takes_it_away() {
-    let apps = Apps::default();
-    apps.subscribe("kitchen", subscription("orders", None), |_| answer(500, ""));
-    let world = world(apps, only(|_| {}), &[("all.yaml", ONE_TRY)]).await;
-    assert_eq!(publish(&world, "orders", 10).await.status, 204);
-    let dapr = world.dapr();
-    eventually("it is parked", || async {
-        !dapr.parked(Default::default(), 1).await.unwrap().is_empty()
-    })
-    .await;
-    assert_eq!(used(dapr, "kitchen", "queue_events").await, 1);
-    assert_eq!(used(dapr, "shop", "published_events").await, 0);
-    assert_eq!(dapr.drop_parked(Default::default()).await.unwrap(), 1);
-    assert_eq!(dapr.usage().await, []);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_full_queue_of_dead_letters_does_not_take_is_parked() {
-    let apps = Apps::default();
-    apps.subscribe("kitchen", subscription("orders", Some("dead")), |_| {
-        answer(500, "")
-    });
-    let open = takes_later(&apps, "post", "dead");
-    let quotas = only(|quotas| quotas.queue.items = 1);
-    let world = world(apps, quotas, &[("all.yaml", ONE_TRY)]).await;
-    let dapr = world.dapr();
-    assert_eq!(publish(&world, "orders", 1).await.status, 204);
-    eventually("it is a dead letter", || async {
-        used(dapr, "post", "queue_events").await == 1
-    })
-    .await;
-    assert_eq!(used(dapr, "kitchen", "queue_events").await, 0);
-    assert_eq!(used(dapr, "kitchen", "published_events").await, 1);
-    assert_eq!(publish(&world, "orders", 1).await.status, 204);
-    let parked = async || dapr.parked(Default::default(), 9).await.unwrap();
-    eventually("the second one is parked", || async {
-        parked().await.len() == 1
-    })
-    .await;
-    assert_eq!(parked().await[0].package, "kitchen");
-    assert_eq!(used(dapr, "kitchen", "queue_events").await, 1);
-    // Once there is room, it goes the same way.
-    open.store(true, Ordering::SeqCst);
-    world.apps.wait("post", "/t", 1).await;
-    eventually("the first one is gone", || async {
-        used(dapr, "post", "queue_events").await == 0
-    })
-    .await;
-    assert_eq!(dapr.release_parked(Default::default()).await.unwrap(), 1);
-    world.apps.wait("post", "/t", 2).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dead_letters_without_a_reader_count_for_who_dropped_them() {
-    let apps = Apps::default();
-    apps.subscribe("kitchen", subscription("orders", Some("dead")), |_| {
-        answer(500, "")
-    });
-    let quotas = only(|quotas| quotas.published.items = 1);
-    let world = world(apps, quotas, &[("all.yaml", ONE_TRY)]).await;
-    let dapr = world.dapr();
-    for _ in 0..2 {
-        eventually("it is published", || async {
-            publish(&world, "orders", 1).await.status == 204
-        })
-        .await;
-    }
-    let stuck = async || dapr.parked(Default::default(), 9).await.unwrap();
-    eventually("both are stuck", || async { stuck().await.len() == 2 }).await;
-    let mut owners: Vec<_> = stuck()
-        .await
-        .into_iter()
-        .map(|parked| parked.package)
-        .collect();
-    owners.sort();
-    assert_eq!(owners, ["", "kitchen"], "the second one found no room");
-    assert_eq!(used(dapr, "kitchen", "published_events").await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_and_locks_are_limited_and_given_back() {
     let apps = Apps::default();
     apps.set("shop", |_| answer(404, ""));
@@ -422,16 +203,8 @@ async fn jobs_and_locks_are_limited_and_given_back() {
     assert_eq!(world.call("POST", lock, claim("b")).await.status, 200);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn subscriptions_beyond_the_quota_are_left_out() {
-    let apps = Apps::default();
-    let topics: Value = (0..5)
-        .map(|n| json!({"pubsubname": "pubsub", "topic": n.to_string(), "route": "/t"}))
-        .collect();
-    apps.subscribe("kitchen", topics, |_| answer(200, ""));
-    let quotas = only(|quotas| quotas.subscriptions = 2);
-    let world = world(apps, quotas, &[]).await;
-    assert_eq!(world.dapr().all_queues().await.len(), 2);
+fn subscription(topic: &str, dead_letters: Option<&str>) -> Value {
+    json!([{"pubsubname": "pubsub", "topic": topic, "route": "/t", "deadLetterTopic": dead_letters}])
 }
 
 /// Counts what is in the database, row by row, as the accounts should have it.
@@ -575,73 +348,4 @@ async fn an_app_has_its_own_quotas_before_those_of_all() {
             assert_eq!(answer.status(), expected, "{app} {n}");
         }
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_save_is_read_item_by_item_and_a_mistake_in_the_last_one_saves_none() {
-    let world = World::in_process(Apps::default()).await;
-    let items = |last: &str| {
-        let items = (0..5000).map(|n| format!("{{\"key\":\"{n}\",\"value\":{n}}},"));
-        format!(" [{}{last}] ", items.collect::<String>())
-    };
-    let wrong = items(r#"{"key":"","value":1}"#);
-    world
-        .call("POST", STATE, wrong)
-        .await
-        .fails(400, "ERR_MALFORMED_REQUEST");
-    assert_eq!(world.dapr().usage().await, []);
-    let right = items(r#"{"KEY":"last","value":1}"#);
-    assert_eq!(world.call("POST", STATE, right).await.status, 204);
-    assert_eq!(used(world.dapr(), "shop", "state_items").await, 5001);
-    let found = world.call("GET", "/v1.0/state/statestore/last", "").await;
-    assert_eq!(found.json(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_answer_is_longer_than_what_may_be_put_together_in_memory() {
-    let world = World::in_process(Apps::default()).await;
-    for n in 0..12 {
-        let saved = world
-            .call("POST", STATE, save(&n.to_string(), 3 << 20))
-            .await;
-        assert_eq!(saved.status, 204);
-    }
-    // The same key a thousand times over is as long as a thousand keys.
-    let keys = json!({"keys": vec!["1"; 1000]}).to_string();
-    let path = format!("{STATE}/bulk");
-    world
-        .call("POST", &path, keys)
-        .await
-        .fails(413, "ERR_STATE_BULK_GET");
-    let query = "/v1.0-alpha1/state/statestore/query";
-    let first = world.call("POST", query, "{}").await.json();
-    let token = first["token"].as_str().unwrap().to_owned();
-    let next = json!({"page": {"token": token}}).to_string();
-    let second = world.call("POST", query, next).await.json();
-    let count = |page: &Value| page["results"].as_array().unwrap().len();
-    assert_eq!((count(&first), count(&first) + count(&second)), (10, 12));
-    assert_eq!(second["token"], Value::Null);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bulk_whose_events_grow_beyond_their_bytes_is_refused_whole() {
-    let apps = Apps::default();
-    takes_later(&apps, "kitchen", "orders");
-    let world = World::in_process(apps).await;
-    let entries: Value = (0..9000)
-        .map(|n| json!({"entryId": n.to_string(), "event": 1, "contentType": "application/json"}))
-        .collect();
-    // The call's metadata is each event's.
-    let path = format!(
-        "/v1.0/publish/bulk/pubsub/orders?metadata.m={}",
-        "x".repeat(4000)
-    );
-    let refused = world.call("POST", &path, entries.to_string()).await;
-    refused.fails(413, "ERR_BODY_TOO_LARGE");
-    let small = "/v1.0/publish/bulk/pubsub/orders";
-    assert_eq!(
-        world.call("POST", small, entries.to_string()).await.status,
-        204
-    );
-    assert_eq!(used(world.dapr(), "kitchen", "queue_events").await, 9000);
 }

@@ -1,25 +1,22 @@
-//! The client of a sidecar: fan-out, names, and sidecars that misbehave.
+//! The client of a sidecar: fan-out, names, and starts.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
+mod grants;
+mod strange;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use http::Request;
 use serde_json::json;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
-};
+use tokio::net::TcpListener;
 use wasmgate_dapr::{
     Body, Globs, Grants,
     sidecar::{Callback, Sidecar, SidecarSettings, Topology},
 };
 
-use crate::harness::{Answer, Apps, Kind, World, add_components, answer, app_id, eventually, whole};
+use crate::harness::{Apps, Kind, World, add_components, answer, app_id, eventually, whole};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_packages_on_one_topic_both_get_the_event_and_only_the_failing_one_again() {
@@ -169,111 +166,9 @@ async fn a_package_hosted_here_is_invoked_in_process() {
         .fails(500, "ERR_DIRECT_INVOKE");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lists_show_only_what_is_granted() {
-    let world = World::with(Kind::Relayed, Apps::default(), |settings| {
-        settings
-            .environment
-            .insert("HIDDEN".to_owned(), "x".to_owned());
-    })
-    .await;
-    let grants = Grants {
-        secrets: Globs::new(["secretstore/GREETING"]).unwrap(),
-        ..Grants::none()
-    };
-    let seen = world
-        .relayed_as("shop", &grants, "GET", "/v1.0/secrets/secretstore/bulk")
-        .await;
-    assert_eq!(seen.json(), json!({"GREETING": {"GREETING": "hello"}}));
-    let denied = world
-        .relayed_as("shop", &grants, "GET", "/v1.0/state/statestore/k")
-        .await;
-    assert_eq!(
-        (denied.status, denied.json()["grant"].as_str()),
-        (403, Some(r#"state = ["statestore"]"#))
-    );
-}
-
-/// A sidecar that answers every request with these bytes and closes, or never answers.
-async fn strange(reply: Option<&'static str>) -> Sidecar {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap())
-        .parse()
-        .unwrap();
-    tokio::spawn(async move {
-        let mut kept = Vec::new();
-        while let Ok((mut connection, _)) = listener.accept().await {
-            let mut request = [0; 1024];
-            let _ = connection.read(&mut request).await;
-            match reply {
-                Some(reply) => drop(connection.write_all(reply.as_bytes()).await),
-                None => kept.push(connection),
-            }
-        }
-    });
-    let settings = SidecarSettings {
-        answer_timeout: Duration::from_millis(200),
-        ..SidecarSettings::new(endpoint)
-    };
-    Sidecar::start(settings, Arc::new(Apps::default()), [])
-}
-
 async fn get(sidecar: &Sidecar, path: &str) -> http::Response<Body> {
     let request = Request::get(path).body(Body::empty()).unwrap();
     sidecar.call(&app_id("shop"), &Grants::all(), request).await
-}
-
-#[tokio::test]
-async fn a_sidecar_that_answers_500_is_heard() {
-    let reply = "HTTP/1.1 500 Oops\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno";
-    let answer: Answer = whole(get(&strange(Some(reply)).await, "/v1.0/state/s/k").await).await;
-    assert_eq!((answer.status, &answer.body[..]), (500, &b"no"[..]));
-}
-
-#[tokio::test]
-async fn a_sidecar_that_hangs_is_a_504() {
-    let answer = whole(get(&strange(None).await, "/v1.0/state/s/k").await).await;
-    answer.fails(504, "ERR_SIDECAR_TIMEOUT");
-}
-
-#[tokio::test]
-async fn an_answer_that_breaks_off_is_an_error_and_never_a_short_success() {
-    let reply = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{";
-    let sidecar = strange(Some(reply)).await;
-    let streamed = get(&sidecar, "/v1.0/state/s/k").await.into_body();
-    assert!(http_body_util::BodyExt::collect(streamed).await.is_err());
-    let answer = whole(get(&sidecar, "/v1.0/secrets/s/bulk").await).await;
-    answer.fails(502, "ERR_SIDECAR_ANSWER");
-}
-
-#[tokio::test]
-async fn a_sidecar_that_is_late_is_waited_for() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    drop(listener);
-    let endpoint = format!("http://{address}").parse().unwrap();
-    let sidecar = Sidecar::start(
-        SidecarSettings::new(endpoint),
-        Arc::new(Apps::default()),
-        [],
-    );
-    let answer = whole(get(&sidecar, "/v1.0/state/s/k").await).await;
-    answer.fails(503, "ERR_SIDECAR_UNAVAILABLE");
-    assert_eq!(answer.header("retry-after"), "1");
-    assert!(!*sidecar.readiness().borrow());
-
-    let listener = TcpListener::bind(address).await.unwrap();
-    let router = axum::Router::new().fallback(|| async { http::StatusCode::NO_CONTENT });
-    let server = tokio::spawn(async move { axum::serve(listener, router).await });
-    let mut ready = sidecar.readiness();
-    ready.wait_for(|ready| *ready).await.unwrap();
-    assert_eq!(get(&sidecar, "/v1.0/state/s/k").await.status(), 204);
-    server.abort();
-    eventually("it is seen to be gone", || async {
-        // A kept connection may still answer; a new health check finds nobody in the end.
-        !*sidecar.readiness().borrow() || get(&sidecar, "/v1.0/healthz").await.status() == 204
-    })
-    .await;
 }
 
 #[tokio::test]
@@ -370,7 +265,7 @@ spec: {pubsubname: pubsub, topic: t, routes: {default: /b/orders}}
 struct Late {
     metadata: AtomicUsize,
     published: AtomicUsize,
-    subscribed: std::sync::atomic::AtomicBool,
+    subscribed: AtomicBool,
 }
 
 async fn late() -> (Arc<Late>, Sidecar, tokio::task::JoinHandle<()>) {
@@ -463,85 +358,4 @@ async fn a_start_and_events_wait_until_the_sidecar_has_subscribed_and_a_lost_one
     })
     .await;
     assert!(sidecar.state().ready);
-}
-
-#[tokio::test]
-async fn a_package_may_neither_subscribe_nor_send_dead_letters_where_it_has_no_grant() {
-    let apps = Apps::default();
-    let list = json!([
-        {"pubsubname": "p", "topic": "mine", "route": "/m", "deadLetterTopic": "others"},
-        {"pubsubname": "p", "topic": "others", "route": "/o"},
-    ]);
-    apps.subscribe("a", list, |_| answer(200, ""));
-    let grants = Grants {
-        subscribe: Globs::new(["p/mine"]).unwrap(),
-        ..Grants::none()
-    };
-    let grants = Grants {
-        jobs: true,
-        ..grants
-    };
-    let settings = SidecarSettings::new("http://127.0.0.1:1".parse().unwrap());
-    let sidecar = Sidecar::start(settings, Arc::new(apps), [(app_id("a"), grants)]);
-    let request = Request::get("/dapr/subscribe").body(Body::empty()).unwrap();
-    let Callback::Answered(told) = sidecar.callback(request).await else {
-        panic!("not answered")
-    };
-    let told = whole(told).await.json();
-    assert_eq!(told.as_array().unwrap().len(), 1, "{told}");
-    assert_eq!(
-        (&told[0]["topic"], told[0].get("deadLetterTopic")),
-        (&json!("mine"), None)
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_an_operator_declares_needs_no_grant_and_what_a_package_asks_for_itself_does() {
-    let apps = Apps::default();
-    let list = json!([{"pubsubname": "p", "topic": "own", "route": "/own"}]);
-    for app in ["absent", "empty", "other", "no-table"] {
-        apps.subscribe(app, list.clone(), |_| answer(200, ""));
-    }
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let router = axum::Router::new().fallback(|| async {
-        let listed = [("t", "/x"), ("granted", "/y"), ("own", "/own")]
-            .map(|(topic, path)| json!({"pubsubname": "p", "topic": topic, "rules": [{"path": path}]}));
-        answer(200, json!({ "subscriptions": listed }))
-    });
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let grants = |text| serde_json::from_str::<Grants>(text).unwrap();
-    let named = [
-        (app_id("absent"), grants("{}")),
-        (app_id("empty"), grants(r#"{"subscribe":[]}"#)),
-        (app_id("other"), grants(r#"{"subscribe":["p/granted"]}"#)),
-        (app_id("no-table"), Grants::none()),
-    ];
-    let settings = SidecarSettings::new(endpoint.parse().unwrap());
-    let sidecar = Sidecar::start(settings, Arc::new(apps.clone()), named);
-    let call = |request: http::request::Builder, body: String| {
-        let request = request.body(Body::from(body)).unwrap();
-        async {
-            match sidecar.callback(request).await {
-                Callback::Answered(answer) => whole(answer).await,
-                Callback::Invocation(request) => panic!("{request:?}"),
-            }
-        }
-    };
-    let asked = call(Request::get("/dapr/subscribe"), String::new()).await;
-    assert_eq!(asked.json(), json!([]));
-
-    let send = |path: &'static str, topic: &'static str| {
-        let event = json!({"id": topic, "source": "s", "pubsubname": "p", "topic": topic});
-        let request = Request::post(path).header("content-type", "application/cloudevents+json");
-        call(request, event.to_string())
-    };
-    let counts = |path: &str| ["absent", "empty", "other", "no-table"].map(|app| apps.count(app, path));
-    assert_eq!(send("/x", "t").await.json()["status"], "SUCCESS");
-    assert_eq!(counts("/x"), [1, 1, 1, 0]);
-    assert_eq!(send("/y", "granted").await.json()["status"], "SUCCESS");
-    assert_eq!(counts("/y"), [0, 0, 1, 0]);
-
-    call(Request::options("/tick"), String::new()).await;
-    assert_eq!(counts("/tick"), [1, 1, 1, 0], "asked for an input binding");
 }
