@@ -2,13 +2,11 @@
 
 use std::net::SocketAddr;
 
-use bytes::Bytes;
 use http::Request;
-use http_body::Frame;
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::harness::{Builder, RawConnection, Reply, Signal, TestGateway, channel, full, send_to, until, within};
+use crate::harness::{Builder, RawConnection, Reply, Signal, TestGateway, full, send_to, until};
 
 /// An address where no sidecar is.
 const NOBODY: &str = "http://127.0.0.1:1";
@@ -142,14 +140,7 @@ async fn events_are_taken_as_long_as_public_requests_are_being_finished() {
         .guest_as("taker", "traps_on_deliveries", &taking("orders"))
         .start();
     let port = gateway.dapr_address().await;
-    let (sender, body) = channel();
-    let request = gateway
-        .request("POST", "/reads-the-whole-body")
-        .body(body)
-        .unwrap();
-    let mut connection = gateway.http1().await;
-    let held = tokio::spawn(async move { connection.send_request(request).await });
-    gateway.wait_for_in_flight("reads-the-whole-body", 1).await;
+    let held = gateway.hold().await;
     // A sidecar keeps its connection: it is not told that it ends before there is nothing left to deliver for.
     let mut kept = RawConnection::to(port).await;
     for is_ending in [false, true] {
@@ -175,10 +166,7 @@ async fn events_are_taken_as_long_as_public_requests_are_being_finished() {
         .sum("wasmgate_guest_traps_total", &[("package", "taker")]);
     assert_eq!(traps, 2.0);
 
-    sender.send(Frame::data(Bytes::from("abc"))).await.unwrap();
-    drop(sender);
-    let response = within("the held request", held).await.unwrap().unwrap();
-    assert_eq!(Reply::of(response).await.unwrap().text(), "3");
+    held.finish().await;
     assert_eq!(kept.rest().await, "");
     assert_eq!(gateway.ended().await.code(), Some(0));
 }

@@ -2,13 +2,11 @@
 
 use std::net::SocketAddr;
 
-use bytes::Bytes;
-use http_body::Frame;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
-use crate::harness::{Event, Reply, Signal, TestGateway, channel, empty, until, within};
+use crate::harness::{Event, Reply, Signal, TestGateway, empty, until, within};
 
 /// A gateway that would wait for ever for a guest that never ends.
 fn patient() -> TestGateway {
@@ -58,14 +56,7 @@ async fn idle_connections_do_not_hold_up_the_end() {
 #[tokio::test]
 async fn what_is_in_flight_is_finished_before_the_end() {
     let mut gateway = patient();
-    let (sender, body) = channel();
-    let request = gateway
-        .request("POST", "/reads-the-whole-body")
-        .body(body)
-        .unwrap();
-    let mut connection = gateway.http1().await;
-    let held = tokio::spawn(async move { connection.send_request(request).await });
-    gateway.wait_for_in_flight("reads-the-whole-body", 1).await;
+    let held = gateway.hold().await;
 
     gateway.signal(Signal::Terminate);
     draining(&gateway).await;
@@ -75,10 +66,7 @@ async fn what_is_in_flight_is_finished_before_the_end() {
         "it drains, it is not dead"
     );
 
-    sender.send(Frame::data(Bytes::from("abc"))).await.unwrap();
-    drop(sender);
-    let response = within("the held request", held).await.unwrap().unwrap();
-    assert_eq!(Reply::of(response).await.unwrap().text(), "3");
+    held.finish().await;
     assert_eq!(gateway.ended().await.code(), Some(0));
 }
 

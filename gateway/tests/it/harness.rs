@@ -5,6 +5,7 @@ mod certificates;
 mod client;
 mod dapr;
 mod guests;
+mod held;
 mod log;
 mod metrics;
 mod process;

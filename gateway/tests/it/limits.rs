@@ -16,14 +16,7 @@ async fn more_than_the_concurrency_is_overloaded_until_a_slot_is_free() {
         .guest("hello")
         .start();
     // Held open by its own client: the slot is taken until the test says otherwise.
-    let (sender, body) = channel();
-    let request = gateway
-        .request("POST", "/reads-the-whole-body")
-        .body(body)
-        .unwrap();
-    let mut connection = gateway.http1().await;
-    let held = tokio::spawn(async move { connection.send_request(request).await });
-    gateway.wait_for_in_flight("reads-the-whole-body", 1).await;
+    let held = gateway.hold().await;
 
     let refused = gateway.post("/reads-the-whole-body", "x").await;
     refused.assert_error(503, "overloaded");
@@ -40,10 +33,7 @@ async fn more_than_the_concurrency_is_overloaded_until_a_slot_is_free() {
         "another package has its own slots"
     );
 
-    sender.send(Frame::data(Bytes::from("abc"))).await.unwrap();
-    drop(sender);
-    let response = within("the held request", held).await.unwrap().unwrap();
-    assert_eq!(Reply::of(response).await.unwrap().text(), "3");
+    held.finish().await;
     gateway.wait_for_in_flight("reads-the-whole-body", 0).await;
     assert_eq!(gateway.post("/reads-the-whole-body", "x").await.text(), "1");
     let labels = [
@@ -272,24 +262,6 @@ fn one_at_a_time(queue: &str) -> TestGateway {
         .start()
 }
 
-/// Takes the only instance until the sender is dropped.
-async fn hold(
-    gateway: &TestGateway,
-) -> (
-    tokio::sync::mpsc::Sender<Frame<Bytes>>,
-    tokio::task::JoinHandle<hyper::Result<http::Response<hyper::body::Incoming>>>,
-) {
-    let (sender, body) = channel();
-    let request = gateway
-        .request("POST", "/reads-the-whole-body")
-        .body(body)
-        .unwrap();
-    let mut connection = gateway.http1().await;
-    let held = tokio::spawn(async move { connection.send_request(request).await });
-    gateway.wait_for_in_flight("reads-the-whole-body", 1).await;
-    (sender, held)
-}
-
 async fn waiting(gateway: &TestGateway, count: f64) {
     until("requests that wait", || async {
         let metrics = gateway.metrics().await;
@@ -310,7 +282,7 @@ async fn queued(gateway: &TestGateway, result: &str) -> f64 {
 #[tokio::test]
 async fn a_request_waits_for_an_instance_and_one_more_than_may_wait_is_refused() {
     let gateway = one_at_a_time("queue = 1, queue_timeout = \"1m\"");
-    let (sender, _held) = hold(&gateway).await;
+    let held = gateway.hold().await;
     let mut raw = gateway.raw().await;
     raw.send("POST /reads-the-whole-body HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nab")
         .await;
@@ -319,7 +291,7 @@ async fn a_request_waits_for_an_instance_and_one_more_than_may_wait_is_refused()
         .post("/reads-the-whole-body", "x")
         .await
         .assert_error(503, "queue-full");
-    drop(sender);
+    held.finish().await;
     assert_eq!(raw.response().await.status(), 200);
     waiting(&gateway, 0.0).await;
     assert_eq!(queued(&gateway, "admitted").await, 1.0);
@@ -330,7 +302,7 @@ async fn a_request_waits_for_an_instance_and_one_more_than_may_wait_is_refused()
 #[tokio::test]
 async fn a_request_that_waits_for_too_long_is_refused() {
     let gateway = one_at_a_time("queue = 5, queue_timeout = \"50ms\"");
-    let (_sender, _held) = hold(&gateway).await;
+    let _held = gateway.hold().await;
     gateway
         .post("/reads-the-whole-body", "x")
         .await
@@ -342,7 +314,7 @@ async fn a_request_that_waits_for_too_long_is_refused() {
 #[tokio::test]
 async fn a_client_that_goes_away_leaves_the_queue() {
     let gateway = one_at_a_time("queue = 1, queue_timeout = \"1m\"");
-    let (_sender, _held) = hold(&gateway).await;
+    let _held = gateway.hold().await;
     for gone in 1..=3 {
         let mut raw = gateway.raw().await;
         raw.send("GET /reads-the-whole-body HTTP/1.1\r\nhost: x\r\n\r\n")
@@ -357,7 +329,7 @@ async fn a_client_that_goes_away_leaves_the_queue() {
 #[tokio::test]
 async fn what_waits_when_the_gateway_ends_is_answered_before_the_end() {
     let mut gateway = one_at_a_time("queue = 1, queue_timeout = \"1m\"");
-    let (sender, held) = hold(&gateway).await;
+    let held = gateway.hold().await;
     let mut raw = gateway.raw().await;
     raw.send("GET /reads-the-whole-body HTTP/1.1\r\nhost: x\r\n\r\n")
         .await;
@@ -367,15 +339,7 @@ async fn what_waits_when_the_gateway_ends_is_answered_before_the_end() {
         gateway.admin_get("/readyz").await.status == 503
     })
     .await;
-    drop(sender);
-    assert_eq!(
-        within("the held request", held)
-            .await
-            .unwrap()
-            .unwrap()
-            .status(),
-        200
-    );
+    held.finish().await;
     assert_eq!(raw.response().await.status(), 200);
     assert_eq!(gateway.ended().await.code(), Some(0));
 }

@@ -7,17 +7,46 @@ use http_body_util::BodyExt as _;
 
 use crate::harness::{Reply, TestGateway, channel, empty, within};
 
-const MIB: usize = 1024 * 1024;
+pub(crate) const MIB: usize = 1024 * 1024;
 
 /// Memory that the gateway may take beyond what it had before a large transfer: guest memory,
 /// buffers and allocator slack, but nowhere near the body's size.
-const HEADROOM: u64 = 32 * MIB as u64;
+pub(crate) const HEADROOM: u64 = 32 * MIB as u64;
 
 fn echo() -> TestGateway {
     TestGateway::builder()
         .limits("request_body = \"1GiB\"")
         .guest("echo")
         .start()
+}
+
+/// Sends 64 MiB to what echoes them, reads them as they come back, and looks at the gateway's memory meanwhile.
+pub(crate) async fn stays_small(gateway: &TestGateway, echo: &str) {
+    gateway.post(echo, vec![0; MIB]).await;
+    let before = gateway.resident_bytes();
+    let (sender, body) = channel();
+    let pump = tokio::spawn(async move {
+        let chunk = Bytes::from(vec![b'e'; 64 * 1024]);
+        for _ in 0..64 * MIB / chunk.len() {
+            sender.send(Frame::data(chunk.clone())).await.unwrap();
+        }
+    });
+    let request = gateway.request("POST", echo).body(body).unwrap();
+    let mut body = gateway.start_request(request).await.unwrap().into_body();
+    let (mut received, mut looked_at) = (0, 0);
+    while let Some(frame) = within("the echo", body.frame()).await {
+        received += frame.unwrap().into_data().unwrap().len();
+        if received - looked_at > MIB {
+            looked_at = received;
+            let grown = gateway.resident_bytes().saturating_sub(before);
+            assert!(
+                grown < HEADROOM,
+                "{echo}: {grown} bytes more after {received}"
+            );
+        }
+    }
+    assert_eq!(received, 64 * MIB);
+    within("the sender", pump).await.unwrap();
 }
 
 #[tokio::test]
@@ -76,31 +105,7 @@ async fn an_empty_body_is_an_empty_body() {
 #[tokio::test]
 async fn a_large_echo_read_slowly_stays_small_in_the_gateway() {
     let gateway = echo();
-    gateway.post("/echo", vec![0; MIB]).await;
-    let before = gateway.resident_bytes();
-    let (sender, body) = channel();
-    let pump = tokio::spawn(async move {
-        let chunk = Bytes::from(vec![b'e'; 64 * 1024]);
-        for _ in 0..64 * MIB / chunk.len() {
-            sender.send(Frame::data(chunk.clone())).await.unwrap();
-        }
-    });
-    let request = gateway.request("POST", "/echo").body(body).unwrap();
-    let mut body = gateway.start_request(request).await.unwrap().into_body();
-    let (mut received, mut looked_at) = (0, 0);
-    while let Some(frame) = within("the echo", body.frame()).await {
-        received += frame.unwrap().into_data().unwrap().len();
-        if received - looked_at > MIB {
-            looked_at = received;
-            let grown = gateway.resident_bytes().saturating_sub(before);
-            assert!(
-                grown < HEADROOM,
-                "{grown} bytes more after {received} of the body"
-            );
-        }
-    }
-    assert_eq!(received, 64 * MIB);
-    within("the sender", pump).await.unwrap();
+    stays_small(&gateway, "/echo").await;
 }
 
 #[tokio::test]

@@ -6,12 +6,10 @@ use http_body::Frame;
 use http_body_util::BodyExt as _;
 
 use super::{assert_unharmed, beside_hello};
-use crate::harness::{Reply, channel, empty, is_broken, within};
-
-const MIB: usize = 1 << 20;
-
-/// Memory that the gateway may take beyond what it had before a large transfer.
-const HEADROOM: u64 = 32 * MIB as u64;
+use crate::{
+    harness::{Reply, channel, empty, is_broken, within},
+    streaming::{HEADROOM, MIB, stays_small},
+};
 
 /// Fields that say where a request goes, who sends it and from where, and that no trailers may have.
 const FOR_A_HEAD: [&str; 9] = [
@@ -92,31 +90,7 @@ async fn trailers_go_both_ways_and_those_of_one_connection_do_not() {
 async fn a_large_echo_read_slowly_stays_small_in_the_gateway() {
     let gateway = beside_hello("request_body = \"1GiB\"\ntimeout = \"60s\"", "").start();
     for way in WAYS {
-        gateway.post(way, vec![0; MIB]).await;
-        let before = gateway.resident_bytes();
-        let (sender, body) = channel();
-        let pump = tokio::spawn(async move {
-            let chunk = Bytes::from(vec![b'e'; 64 * 1024]);
-            for _ in 0..64 * MIB / chunk.len() {
-                sender.send(Frame::data(chunk.clone())).await.unwrap();
-            }
-        });
-        let request = gateway.request("POST", way).body(body).unwrap();
-        let mut body = gateway.start_request(request).await.unwrap().into_body();
-        let (mut received, mut looked_at) = (0, 0);
-        while let Some(frame) = within("the echo", body.frame()).await {
-            received += frame.unwrap().into_data().unwrap().len();
-            if received - looked_at > MIB {
-                looked_at = received;
-                let grown = gateway.resident_bytes().saturating_sub(before);
-                assert!(
-                    grown < HEADROOM,
-                    "{way}: {grown} bytes more after {received}"
-                );
-            }
-        }
-        assert_eq!(received, 64 * MIB);
-        within("the sender", pump).await.unwrap();
+        stays_small(&gateway, way).await;
     }
 }
 
