@@ -66,12 +66,17 @@ fn topic(text: &str) -> Result<Glob, Diagnostic> {
     match text.split_once('/') {
         Some((pubsub, topic)) if !pubsub.is_empty() && !topic.is_empty() => Ok(glob),
         _ => {
-            let pubsub = text.trim_matches('/');
-            let pubsub = if pubsub.is_empty() { "*" } else { pubsub };
+            let half = text.trim_matches('/');
+            let help = match half {
+                "" | "*" => "write pubsub and topic: \"pubsub/orders\", or \"*/*\" for all".to_owned(),
+                half => format!(
+                    "write pubsub and topic: \"pubsub/{half}\" if it is a topic, \"{half}/*\" if it is a pubsub"
+                ),
+            };
             Err(Diagnostic::new(
                 Code::InvalidValue,
                 format!("{text:?} names no topic"),
-                format!("write pubsub and topic: \"{pubsub}/orders\", or \"{pubsub}/*\" for all its topics"),
+                help,
             ))
         }
     }

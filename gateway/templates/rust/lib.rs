@@ -25,7 +25,7 @@ struct Welcome {
     greeting: String,
 }
 
-/// Takes and gives JSON; a body that does not fit is answered with 400 and the reason.
+/// Takes and gives JSON; a body that is none, or does not fit, is answered with the reason (400, 415, 422).
 async fn welcome(mut request: Request) -> Result<Json<Welcome>, Error> {
     let visitor: Visitor = request.json().await?;
     let greeting = format!("Welcome, {}!", visitor.name);

@@ -17,6 +17,16 @@ fn a_package_name_is_a_dns_label() {
 }
 
 #[test]
+fn half_of_a_topics_name_is_told_with_the_other_half() {
+    let told = help(&format!("{HELLO}dapr = {{ publish = [\"orders\"] }}"));
+    assert!(
+        told.contains("\"pubsub/orders\"") && told.contains("\"orders/*\""),
+        "{told}"
+    );
+    assert!(help(&format!("{HELLO}dapr = {{ subscribe = [\"*\"] }}")).contains("\"*/*\""));
+}
+
+#[test]
 fn a_source_is_a_file_that_is_there_and_not_empty() {
     let folder = Folder::new();
     fs::write(folder.0.path().join("empty.wasm"), b"").unwrap();
