@@ -53,7 +53,11 @@ class Services:
             subprocess.run(prepare, check=True, capture_output=True, cwd="/")
             # Everybody here is a pod of the test.
             (data / "pg_hba.conf").write_text("host all all 0.0.0.0/0 trust\n")
-        self.node.start("postgres", *as_user, programs / "postgres", "-D", data, "-h", ADDRESS, "-k", "", "-p", "5432")
+        # Shared memory in its folder: in /dev/shm it would stay there when it is killed.
+        shared = ("-c", "dynamic_shared_memory_type=mmap")
+        self.node.start(
+            "postgres", *as_user, programs / "postgres", "-D", data, "-h", ADDRESS, "-k", "", "-p", "5432", *shared
+        )
 
     def answers(self, name: str) -> bool:
         """Whether it does what it is there for: it may listen while it still reads its data."""

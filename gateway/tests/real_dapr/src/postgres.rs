@@ -38,6 +38,8 @@ impl Postgres {
         server.user(user);
         server.arguments(["-D", &folder, "-p", &PORT.to_string()]);
         server.arguments(["-h", &place.address().to_string(), "-k", ""]);
+        // In its folder: in /dev/shm a megabyte would stay there of each that is killed.
+        server.arguments(["-c", "dynamic_shared_memory_type=mmap"]);
         let mut postgres = Self {
             program: server,
             place,
