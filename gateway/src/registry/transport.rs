@@ -165,9 +165,17 @@ impl<'a> Transport<'a> {
         Ok(to)
     }
 
-    /// Refuses an address where plain HTTP is spoken, unless that is allowed there, or it is the one we come from.
+    /// Refuses an address where plain HTTP is spoken, unless that is allowed there, or it is the one we come from; and one
+    /// of this machine that a registry elsewhere names, unless the configuration names it too: what listens here is
+    /// nobody's to ask from outside.
     pub(super) fn check_scheme(&self, host: &str, from: &Uri, to: &Uri) -> Result<(), RegistryError> {
         let other = host_of(to);
+        if is_loopback(&other) && !is_loopback(&host_of(from)) && self.config.host(&other).is_none() {
+            return Err(odd(
+                host,
+                format!("it leads to {other}, which is this machine"),
+            ));
+        }
         let is_allowed = match to.scheme_str() {
             Some("https") => true,
             Some("http") => origin(from) == origin(to) || self.is_plain(&other, is_loopback(&other)),
@@ -268,5 +276,46 @@ pub(super) fn odd(host: &str, what: String) -> RegistryError {
     RegistryError::Odd {
         host: host.to_owned(),
         what,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RegistryHost;
+
+    #[test]
+    fn a_registry_elsewhere_leads_to_nothing_of_this_machine() {
+        let mut config = RegistryConfig::default();
+        let leads = |config: &RegistryConfig, from: &str, to: &str| {
+            let transport = Transport::new(config, Patience::default());
+            let (from, to): (Uri, Uri) = (from.parse().unwrap(), to.parse().unwrap());
+            transport
+                .check_scheme("registry", &from, &to)
+                .map_err(|error| error.to_string())
+        };
+        let elsewhere = "https://registry.example.com/v2/";
+        for here in [
+            "http://127.0.0.1:9090/metrics",
+            "https://127.8.0.1/",
+            "http://[::1]:5000/",
+            "https://LOCALHOST/",
+        ] {
+            let told = leads(&config, elsewhere, here).unwrap_err();
+            assert!(told.contains("which is this machine"), "{told}");
+            assert_eq!(
+                leads(&config, "http://localhost:5000/v2/", here),
+                Ok(()),
+                "{here}"
+            );
+        }
+        assert_eq!(
+            leads(&config, elsewhere, "https://storage.example.com/x"),
+            Ok(())
+        );
+        config
+            .hosts
+            .insert("127.0.0.1:9000".to_owned(), RegistryHost::default());
+        assert_eq!(leads(&config, elsewhere, "http://127.0.0.1:9000/x"), Ok(()));
     }
 }
