@@ -18,6 +18,9 @@ ORDERS_S = 150
 # Seconds of load before and after something happens.
 AROUND_S = 3
 
+# Answers in a row by which the Service leads to nobody who is gone.
+ANSWERS = 10
+
 
 class Shop:
     """The namespace, asked and changed by kubectl."""
@@ -96,7 +99,15 @@ class Load:
         """Keeps the clients at work for so long."""
         time.sleep(seconds)
 
+    def leads(self) -> bool:
+        """Whether the Service leads to pods that answer: the node's rules may be those of a moment ago."""
+        ask = ("curl", "-s", "-m", "2", "-o", "/dev/null", "-w", "%{http_code}", f"{self.shop.url()}{self.page}")
+        command = self.shop.node.inside(*ask)
+        answers = (subprocess.run(command, capture_output=True, text=True, check=False) for _ in range(ANSWERS))
+        return all(each.stdout == "200" for each in answers)
+
     def __enter__(self) -> "Load":
+        self.shop.node.until("a Service that leads to its pods", self.leads)
         self.process = subprocess.Popen(
             [*self.command, str(self.rate), self.page], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use super::{
     credentials::{self, Credential},
-    error::{NOBODY, RegistryError},
+    error::{ANYBODY, RegistryError},
     transport::{Ask, Transport, host_of, odd},
 };
 use crate::config::{Reference, RegistryConfig, Secret};
@@ -91,7 +91,7 @@ impl Grants {
     pub(super) fn who(&self, config: &RegistryConfig, reference: &Reference) -> String {
         match self.credential(config, reference) {
             Ok(Some(credential)) => credential.user(),
-            _ => NOBODY.to_owned(),
+            _ => ANYBODY.to_owned(),
         }
     }
 
@@ -219,7 +219,7 @@ async fn token(
             host,
             status: answer.status().as_u16(),
             detail: ": it gives no token".to_owned(),
-            who: credential.map_or_else(|| NOBODY.to_owned(), Credential::user),
+            who: credential.map_or_else(|| ANYBODY.to_owned(), Credential::user),
             what: scope.verb(),
             repository: reference.repository().to_owned(),
         });

@@ -28,7 +28,7 @@ pub enum RegistryError {
         after: Option<Duration>,
     },
     /// The registry wants to know who asks, or does not like the answer.
-    #[error("the registry {host} lets {who} not {what} {repository} ({status}{detail})")]
+    #[error("the registry {host} does not let {who} {what} {repository} ({status}{detail})")]
     Refused {
         /// The host that was called.
         host: String,
@@ -36,7 +36,7 @@ pub enum RegistryError {
         status: u16,
         /// Its reason, after a colon.
         detail: String,
-        /// The user, or nobody.
+        /// The user, or anybody.
         who: String,
         /// What was tried.
         what: &'static str,
@@ -188,7 +188,7 @@ impl RegistryError {
                  plain HTTP is spoken on this machine alone, or with insecure = true"
             }
             Self::Busy { .. } => "try again later",
-            Self::Refused { who, .. } if who == NOBODY => {
+            Self::Refused { who, .. } if who == ANYBODY => {
                 "log in with `docker login`, or name a file of credentials in [registry.host.\"HOST\"]"
             }
             Self::Refused { .. } => "give that user the right, or correct the credentials",
@@ -213,7 +213,7 @@ impl RegistryError {
 }
 
 /// Whoever has no credentials.
-pub(super) const NOBODY: &str = "nobody without credentials";
+pub(super) const ANYBODY: &str = "anybody without credentials";
 
 impl From<RegistryError> for Diagnostic {
     fn from(error: RegistryError) -> Self {

@@ -32,7 +32,7 @@ async fn a_registry_with_a_password_is_asked_with_dockers_or_a_pull_secrets() {
     let told = text(&refused.stderr);
     assert_eq!(refused.status.code(), Some(77), "{told}");
     assert!(
-        told.contains("nobody without credentials") && told.contains("docker login"),
+        told.contains("does not let anybody without credentials push to") && told.contains("docker login"),
         "{told}"
     );
     std::fs::write(&docker, config(&host, "reader", "wrong")).unwrap();
