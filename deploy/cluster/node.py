@@ -19,6 +19,9 @@ from .remains import CGROUPS
 # The servers in the order of their start; `down` goes the other way.
 ETCD = "http://127.0.0.1:2379"
 
+# The ports of clients on the node: Dapr's scheduler listens above them, all others below.
+CLIENTS = "33000 49999"
+
 # A start on a busy machine; what takes longer hangs.
 PATIENCE_S = 300
 
@@ -141,6 +144,8 @@ class Node:
             "sysctl -qw net.ipv4.ip_forward=1",
         ):
             subprocess.run(self.inside(*line.split()), check=True)
+        # No client's port is one on which a server is to listen later.
+        subprocess.run(self.inside("sysctl", "-qw", f"net.ipv4.ip_local_port_range={CLIENTS}"), check=True)
 
     def control_groups(self) -> None:
         """A group for the pods, in each hierarchy of version 1, or in the one of version 2."""

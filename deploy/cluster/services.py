@@ -34,6 +34,12 @@ class Services:
             "--etcd-client-listen-address", ADDRESS, "--etcd-client-port", "2389",
             "--etcd-initial-cluster", f"{ID}=http://{ADDRESS}:2390", "--healthz-port", "0", "--enable-metrics=false",
         )
+        self.node.until("Dapr's scheduler", self.schedules)
+
+    def schedules(self) -> bool:
+        """Whether the scheduler listens: sidecars that cannot reach it never get ready."""
+        command = self.node.inside("bash", "-c", f"exec 3<>/dev/tcp/{SCHEDULER.replace(':', '/')}")
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
     def redis(self) -> None:
         self.node.start(
