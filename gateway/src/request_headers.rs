@@ -26,6 +26,16 @@ const FORWARDED_ALL: &str = "x-forwarded-";
 const REAL_IP: &str = "x-real-ip";
 pub(crate) const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
+/// What begins so is said by us alone or by trusted proxies. Programs that have headers as variables, as CGI and WSGI do,
+/// read a name with `_` for `-` as the same.
+const OURS: [&str; 5] = [
+    FORWARDED_ALL,
+    REAL_IP,
+    "x-request-id",
+    DAPR_HEADERS,
+    "wasmgate-",
+];
+
 /// The headers by which the building blocks vouch for a call begin so; nobody outside may set them.
 const DAPR_HEADERS: &str = "dapr-";
 
@@ -166,6 +176,7 @@ pub(crate) fn stamp(headers: &mut HeaderMap, id: &RequestId, peer: &Peer, prefix
     // The fields that are always for one hop never reach a guest.
     remove_connection_options(headers);
     join_cookies(headers);
+    remove_lookalikes(headers);
     headers.insert(REQUEST_ID, id.header().clone());
     ensure_traceparent(headers);
     stamp_forwarded(headers, peer);
@@ -215,6 +226,27 @@ pub(crate) fn clean_trailers(trailers: &mut HeaderMap) {
     trailers.remove(REQUEST_ID);
     remove_dapr_headers(trailers);
     remove_forwarded(trailers);
+    remove_lookalikes(trailers);
+}
+
+/// Takes out the names that differ from ours by `_` for `-` alone.
+fn remove_lookalikes(headers: &mut HeaderMap) {
+    let begins = |name: &str, ours: &str| {
+        let mut bytes = name.bytes();
+        ours.bytes().all(|our| {
+            bytes
+                .next()
+                .is_some_and(|byte| byte == our || (our == b'-' && byte == b'_'))
+        })
+    };
+    let is_alike = |name: &&HeaderName| {
+        let name = name.as_str();
+        name.contains('_') && OURS.iter().any(|ours| begins(name, ours))
+    };
+    let alike: Vec<_> = headers.keys().filter(is_alike).cloned().collect();
+    for name in alike {
+        headers.remove(name);
+    }
 }
 
 /// What was told of a request with its head, for whoever is behind a middleware.

@@ -72,12 +72,14 @@ pub fn is_traceparent(value: &[u8]) -> bool {
     version_fits && nonzero(trace) && nonzero(parent) && flags.is_some()
 }
 
-/// Passes a well-formed `traceparent` on. Starts a trace where there is none, and then drops `tracestate`, which
-/// belongs to the trace that was not understood.
+/// Passes a well-formed `traceparent` on. Starts a trace where there is none or more than one (section 3.2.1), and then
+/// drops `tracestate`, which belongs to the trace that was not understood.
 pub fn ensure_traceparent(headers: &mut HeaderMap) {
-    let known = headers
-        .get(TRACEPARENT)
-        .is_some_and(|value| is_traceparent(value.as_bytes()));
+    let mut given = headers.get_all(TRACEPARENT).iter();
+    let known = given
+        .next()
+        .is_some_and(|value| is_traceparent(value.as_bytes()))
+        && given.next().is_none();
     if !known {
         headers.insert(TRACEPARENT, TraceParent::random().to_header());
         headers.remove(TRACESTATE);
@@ -89,6 +91,18 @@ mod tests {
     use super::*;
 
     const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[test]
+    fn of_two_traces_neither_passes() {
+        let mut headers = HeaderMap::new();
+        headers.append(TRACEPARENT, HeaderValue::from_static(GOOD));
+        headers.append(TRACEPARENT, HeaderValue::from_static(GOOD));
+        headers.append(TRACESTATE, HeaderValue::from_static("a=b"));
+        ensure_traceparent(&mut headers);
+        let now: Vec<_> = headers.get_all(TRACEPARENT).iter().collect();
+        assert!(now.len() == 1 && now[0] != GOOD, "{now:?}");
+        assert!(!headers.contains_key(TRACESTATE));
+    }
 
     #[test]
     fn a_well_formed_trace_passes_and_a_broken_one_is_replaced_with_its_state() {

@@ -28,6 +28,28 @@ fn cookies_that_come_one_by_one_are_one_field() {
 }
 
 #[test]
+fn a_name_that_differs_from_ours_by_an_underscore_does_not_pass_even_from_a_trusted_proxy() {
+    let said = [
+        "x_forwarded_for",
+        "x-forwarded_for",
+        "x_forwarded_proto",
+        "x_real_ip",
+        "x_request_id",
+        "dapr_caller_app_id",
+        "dapr-caller_app-id",
+        "wasmgate_depth",
+    ];
+    for is_trusted in [false, true] {
+        let pairs: Vec<_> = said.map(|name| (name, "forged")).to_vec();
+        let headers = stamped_by(&pairs, is_trusted);
+        let forged = headers.iter().find(|(_, value)| *value == "forged");
+        assert_eq!(forged, None);
+    }
+    assert_eq!(stamped(&[("x_forward", "1")])["x_forward"], "1");
+    assert_eq!(stamped(&[("my_header", "1")])["my_header"], "1");
+}
+
+#[test]
 fn a_sane_request_id_is_kept_and_another_is_replaced() {
     assert_eq!(
         stamped(&[("x-request-id", "abc-1")])["x-request-id"],
