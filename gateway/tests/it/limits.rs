@@ -343,3 +343,54 @@ async fn what_waits_when_the_gateway_ends_is_answered_before_the_end() {
     assert_eq!(raw.response().await.status(), 200);
     assert_eq!(gateway.ended().await.code(), Some(0));
 }
+
+/// What each of them waits for is held by the one who waits for it.
+#[tokio::test]
+async fn packages_that_wait_for_each_other_in_a_circle_are_answered_in_the_time_of_a_queue() {
+    const ONE: &str =
+        "limits = { concurrency = 1, queue_timeout = \"300ms\", timeout = \"60s\" }\ndapr = { invoke = [\"*\"] }";
+    let gateway = TestGateway::builder()
+        .dapr("mode = \"embedded\"\ndata = \"data\"")
+        .guest_as("ping", "calls_dapr", ONE)
+        .guest_as("pong", "calls_dapr", ONE)
+        .guest("hello")
+        .start();
+    gateway.ready().await;
+    let circle = || {
+        let request = gateway
+            .request("GET", "/ping")
+            .header("x-call", "/v1.0/invoke/pong/method/pong")
+            .header("x-send-x-call", "/v1.0/invoke/ping/method/ping")
+            .header("x-send-x-send-x-call", "/v1.0/healthz");
+        gateway.send(request.body(empty()).unwrap())
+    };
+    let start = std::time::Instant::now();
+    let circles = futures_util::future::join_all((0..8).map(|_| circle()));
+    let others = async {
+        for _ in 0..50 {
+            assert_eq!(gateway.get("/hello").await.status, 200);
+        }
+    };
+    let (circles, ()) = tokio::join!(circles, others);
+    for reply in &circles {
+        assert!(
+            [500, 503].contains(&reply.status.as_u16()),
+            "{} {}",
+            reply.status,
+            reply.text()
+        );
+    }
+    assert!(
+        start.elapsed().as_secs() < 30,
+        "long before their time is up"
+    );
+    gateway.wait_for_in_flight("ping", 0).await;
+    gateway.wait_for_in_flight("pong", 0).await;
+    let straight = gateway
+        .request("GET", "/ping")
+        .header("x-call", "/v1.0/healthz");
+    assert_eq!(
+        gateway.send(straight.body(empty()).unwrap()).await.status,
+        204
+    );
+}

@@ -76,6 +76,7 @@ mod outbound_tls;
 mod packages;
 mod parked;
 mod ports;
+mod promises;
 mod rate_limits;
 mod readiness;
 mod registries;

@@ -21,6 +21,7 @@ crate::scenarios!(
     a_failed_transaction_applies_nothing,
     a_transaction_upserts_and_deletes,
     keys_and_bodies_that_make_no_sense_are_refused,
+    a_key_that_no_path_can_name_is_kept_for_those_who_name_it_in_a_body,
     names_of_members_are_read_without_regard_to_case_and_the_last_counts,
     sixty_four_writers_count_exactly,
 );
@@ -260,6 +261,53 @@ async fn keys_and_bodies_that_make_no_sense_are_refused(world: &World) {
         .fails(500, "ERR_STATE_SAVE");
     let none = world.call("POST", &format!("{STORE}/bulk"), "{}").await;
     assert_eq!((none.status, none.json()), (200, json!([])));
+}
+
+/// As a sidecar has it, which cleans such a path and is somewhere else.
+async fn a_key_that_no_path_can_name_is_kept_for_those_who_name_it_in_a_body(world: &World) {
+    let keys = [".", "..", "a/../b", "n\0l"];
+    let items: Vec<_> = keys
+        .iter()
+        .map(|key| json!({"key": key, "value": *key}))
+        .collect();
+    let saved = world.call("POST", STORE, json!(items).to_string()).await;
+    assert_eq!(saved.status, 204);
+    let found = async || {
+        let path = format!("{STORE}/bulk");
+        let found = world.call("POST", &path, json!({"keys": keys}).to_string());
+        let found = found.await.json();
+        let mut data: Vec<_> = found
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| (entry["key"].clone(), entry["data"].clone()))
+            .collect();
+        data.sort_by_key(|(key, _)| key.to_string());
+        data
+    };
+    let mut expected: Vec<_> = keys.iter().map(|key| (json!(key), json!(key))).collect();
+    expected.sort_by_key(|(key, _)| key.to_string());
+    assert_eq!(found().await, expected);
+    for path in ["%2E", "%2e%2e", "a%2F..%2Fb", "n%00l"] {
+        for method in ["GET", "DELETE"] {
+            let answer = world.call(method, &format!("{STORE}/{path}"), "").await;
+            assert_eq!(answer.status, 400, "{method} {path}");
+            assert!(
+                String::from_utf8_lossy(&answer.body).contains("no `.`, `..` or NUL"),
+                "{path}"
+            );
+        }
+    }
+    assert_eq!(found().await, expected, "nothing was deleted");
+    let deletes: Vec<_> = keys
+        .iter()
+        .map(|key| json!({"operation": "delete", "request": {"key": key}}))
+        .collect();
+    let transaction = json!({"operations": deletes}).to_string();
+    let path = format!("{STORE}/transaction");
+    let deleted = world.call("POST", &path, transaction);
+    assert_eq!(deleted.await.status, 204);
+    assert!(found().await.iter().all(|(_, data)| data.is_null()));
 }
 
 async fn sixty_four_writers_count_exactly(world: &World) {
