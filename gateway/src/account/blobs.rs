@@ -31,6 +31,10 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 /// The longest name of a file, in bytes: what most file systems take, less what stands before a part's.
 const MAX_NAME: usize = 240;
 
+/// Counted of each object beside its bytes, empty ones too: about what a file takes of a disk, of whose files there is an
+/// end as well.
+const OBJECT_BYTES: u64 = 4 << 10;
+
 /// A package's containers that were used, by their names.
 #[derive(Default)]
 pub(crate) struct Blobs(Mutex<BTreeMap<String, Arc<Container>>>);
@@ -86,7 +90,7 @@ impl Container {
             if is_part && age.is_some_and(|age| age > LEFT_OVER) {
                 dir.remove_file(&name)?;
             } else if found.is_file() {
-                used = used.saturating_add(found.len());
+                used = used.saturating_add(cost(found.len()));
             }
         }
         Ok(Self {
@@ -110,14 +114,16 @@ impl Container {
         Ok(made.into_std())
     }
 
-    /// Begins an object.
+    /// Begins an object, if there is room.
     pub(crate) fn part(self: &Arc<Self>) -> io::Result<Part> {
         let name = format!("{PART}{}", uuid::Uuid::new_v4().simple());
+        self.reserve(OBJECT_BYTES)?;
+        let file = self.dir.create(&name);
         Ok(Part {
+            file: file.inspect_err(|_| self.give_back(OBJECT_BYTES))?,
             home: Arc::clone(self),
-            file: self.dir.create(&name)?,
             name,
-            bytes: 0,
+            bytes: OBJECT_BYTES,
         })
     }
 
@@ -145,7 +151,7 @@ impl Container {
         match self.dir.metadata(&name) {
             Ok(found) => {
                 self.dir.remove_file(&name)?;
-                self.give_back(found.len());
+                self.give_back(cost(found.len()));
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -169,13 +175,17 @@ impl Container {
         Ok(names)
     }
 
-    fn reserve(&self, bytes: u64) -> bool {
+    fn reserve(&self, bytes: u64) -> io::Result<()> {
         let used = self.used.fetch_add(bytes, Ordering::Relaxed);
-        let is_room = used.saturating_add(bytes) <= self.limit;
-        if !is_room {
-            self.give_back(bytes);
+        if used.saturating_add(bytes) <= self.limit {
+            return Ok(());
         }
-        is_room
+        self.give_back(bytes);
+        let Self { name, limit, .. } = self;
+        Err(io::Error::new(
+            io::ErrorKind::StorageFull,
+            format!("the container {name:?} is full: it may hold {limit} bytes, with {OBJECT_BYTES} for each object"),
+        ))
     }
 
     fn give_back(&self, bytes: u64) {
@@ -187,13 +197,7 @@ impl Part {
     /// Writes on, if there is room.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let length = bytes.len() as u64;
-        if !self.home.reserve(length) {
-            let Container { name, limit, .. } = &*self.home;
-            return Err(io::Error::new(
-                io::ErrorKind::StorageFull,
-                format!("the container {name:?} is full: it may hold {limit} bytes"),
-            ));
-        }
+        self.home.reserve(length)?;
         self.bytes += length;
         io::Write::write_all(&mut self.file, bytes)
     }
@@ -203,14 +207,11 @@ impl Part {
         let name = file_name(object)?;
         self.file.sync_all()?;
         let is_home = std::ptr::eq(&raw const *self.home, to);
-        if !is_home && !to.reserve(self.bytes) {
-            return Err(io::Error::new(
-                io::ErrorKind::StorageFull,
-                format!("the container {:?} is full", to.name),
-            ));
+        if !is_home {
+            to.reserve(self.bytes)?;
         }
         let _changing = to.changing.lock();
-        let before = to.dir.metadata(&name).map_or(0, |found| found.len());
+        let before = to.dir.metadata(&name).map_or(0, |found| cost(found.len()));
         let renamed = self.home.dir.rename(&self.name, &to.dir, &name);
         match renamed {
             Ok(()) => {
@@ -237,6 +238,11 @@ impl Drop for Part {
         let _ = self.home.dir.remove_file(&self.name);
         self.home.give_back(self.bytes);
     }
+}
+
+/// What an object of this length counts.
+fn cost(length: u64) -> u64 {
+    length.saturating_add(OBJECT_BYTES)
 }
 
 /// The name of the file of an object.
@@ -301,20 +307,37 @@ mod tests {
     #[test]
     fn what_is_kept_and_what_is_being_written_counts_and_comes_back() {
         let folder = tempfile::tempdir().unwrap();
-        let blobs = container(&folder, 10);
+        let size = 2 * OBJECT_BYTES + 10;
+        let blobs = container(&folder, size);
         write(&blobs, "a", b"12345").unwrap();
         write(&blobs, "a", b"12345").unwrap();
         let mut part = blobs.part().unwrap();
         part.write(b"12345").unwrap();
         assert!(part.write(b"1").is_err());
-        assert!(write(&blobs, "b", b"1").is_err());
+        assert!(blobs.part().is_err());
         drop(part);
         write(&blobs, "b", b"1").unwrap();
-        assert_eq!(blobs.used.load(Ordering::Relaxed), 6);
-        assert_eq!(container(&folder, 10).used.load(Ordering::Relaxed), 6);
+        let used = |blobs: &Container| blobs.used.load(Ordering::Relaxed);
+        assert_eq!(used(&blobs), 2 * OBJECT_BYTES + 6);
+        assert_eq!(used(&container(&folder, size)), 2 * OBJECT_BYTES + 6);
         assert_eq!(blobs.objects(10).unwrap(), ["a", "b"]);
         blobs.remove("a").unwrap();
         blobs.remove("a").unwrap();
-        assert_eq!(blobs.used.load(Ordering::Relaxed), 1);
+        assert_eq!(used(&blobs), OBJECT_BYTES + 1);
+    }
+
+    #[test]
+    fn empty_objects_count_too_and_are_no_way_to_all_files_of_a_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = container(&folder, 10 * OBJECT_BYTES);
+        let written = (0..100).take_while(|number| write(&blobs, &number.to_string(), b"").is_ok());
+        assert_eq!(written.count(), 10);
+        // What is there may be written anew, when there is room for what comes in its place.
+        blobs.remove("0").unwrap();
+        write(&blobs, "1", b"").unwrap();
+        assert_eq!(
+            container(&folder, 0).used.load(Ordering::Relaxed),
+            9 * OBJECT_BYTES
+        );
     }
 }

@@ -9,7 +9,7 @@ fn keeper(lines: &str) -> Builder {
 }
 
 const GRANTED: &str =
-    r#"blobstore = { images = { folder = "uploads/images", size = "4MiB" }, other = { folder = "uploads/other" } }"#;
+    r#"blobstore = { images = { folder = "uploads/images", size = "4104KiB" }, other = { folder = "uploads/other" } }"#;
 
 async fn ask(gateway: &TestGateway, query: &str, body: impl Into<bytes::Bytes>) -> Reply {
     gateway.post(&format!("/keeper?{query}"), body).await
@@ -70,6 +70,7 @@ async fn an_object_is_written_read_in_part_and_whole_copied_moved_and_deleted() 
 async fn what_is_large_streams_in_and_out_and_no_more_than_may_be_is_kept() {
     let lines = format!("{GRANTED}\nlimits = {{ memory = \"8MiB\", request_body = \"64MiB\" }}");
     let gateway = keeper(&lines).start();
+    // With four kilobytes for each of two objects there is room for four megabytes.
     let large: Vec<u8> = (0..3 << 20).map(|at: u32| (at % 251) as u8).collect();
     for _ in 0..3 {
         // An object in the place of another does not count twice.
