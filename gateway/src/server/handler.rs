@@ -12,6 +12,7 @@ use hyper::{body::Incoming, service::service_fn, upgrade::OnUpgrade};
 
 use super::{
     answer::Answer,
+    date,
     drain::Drain,
     exchange::Exchange,
     limits::Limits,
@@ -89,6 +90,7 @@ impl<S: Service> Handler<S> {
             upload::settle(&self.exchange, is_whole).await;
         }
         let mut response = response.map(|body| Answer::new(body, Arc::clone(&self.exchange)));
+        date::fit(response.headers_mut());
         let is_last =
             self.drain.is_stopping() || self.exchange.is_unread() || is_http10 && is_close_delimited(&response);
         if !is_http2 && is_last {

@@ -4,6 +4,7 @@ mod accept;
 mod answer;
 mod closing;
 mod connection;
+mod date;
 mod drain;
 mod exchange;
 mod frames;
