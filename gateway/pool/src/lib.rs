@@ -38,6 +38,8 @@
 //! - Limit what one store may use: a [`wasmtime::ResourceLimiter`] for the sum of its memories and
 //!   tables. The pool's limits count slots.
 //! - Call [`Pool::trim`] now and then.
+//! - Count an instance as one that goes on until its memory is clean ([`unfinished`]): one of many megabytes is made so
+//!   by another thread, after its store is gone.
 //! - Give guests enough initial memory: one that grows costs two system calls more.
 //! - Set epochs, fuel and the size of stacks as needed; they are independent of the pool. Without
 //!   WASI 0.3, `Config::concurrency_support(false)` saves a third of a short call.
@@ -57,6 +59,7 @@ compile_error!(
 mod error;
 mod fork;
 mod image;
+mod later;
 mod memory;
 mod metrics;
 mod pagemap;
@@ -73,6 +76,7 @@ mod tests;
 
 pub use error::{Error, Exhausted, Refusal};
 pub use image::{Image, ImageOf, Images, Missed};
+pub use later::{Unfinished, unfinished};
 pub use metrics::{Events, Fallbacks, Metrics, Refusals, Usage};
 pub use pool::Pool;
 pub use selftest::ResetMethod;

@@ -56,6 +56,8 @@ pub struct Events {
     pub shrunk: u64,
     /// Returned and made clean.
     pub resets: u64,
+    /// Of those, large ones: made clean by a thread of their own.
+    pub later: u64,
     /// Pages zeroed, or overwritten with their image, in place.
     pub pages_zeroed: u64,
     /// Returns whose pages beyond the budget went back to the kernel: a system call and page faults.
@@ -114,6 +116,7 @@ impl AddAssign for Events {
         self.leaked += other.leaked;
         self.shrunk += other.shrunk;
         self.resets += other.resets;
+        self.later += other.later;
         self.pages_zeroed += other.pages_zeroed;
         self.over_budget += other.over_budget;
         self.unneeded += other.unneeded;

@@ -18,6 +18,13 @@ const PAGES_TO_A_LOOK: usize = 7;
 /// Looks from which on they are believed: half a megabyte of pages at the least.
 const LOOKS_TO_BELIEVE: usize = 16;
 
+/// Bytes that a worker restores or gives back of one memory before it goes on: less than half a millisecond, and more
+/// than most requests write to. What is more is done by a thread of its own ([`crate::later`]).
+pub(crate) const AT_ONCE: usize = 4 << 20;
+
+/// Bytes that go back to the kernel by one call: meanwhile nobody else can change what is mapped.
+const BACK_AT_ONCE: usize = 4 << 20;
+
 /// Bytes compared at a time.
 const ZEROS: [u8; 4096] = [0; 4096];
 
@@ -64,6 +71,22 @@ pub(crate) struct Outcome {
     pub(crate) fallback: Option<Fallback>,
 }
 
+/// A reset under way.
+#[derive(Debug, Default)]
+pub(crate) struct Begun {
+    outcome: Outcome,
+    look: Look,
+    /// Everything below is known to be as it was at first.
+    clean_to: usize,
+}
+
+impl Begun {
+    /// What was done, once all is.
+    pub(crate) fn done(self) -> Outcome {
+        self.outcome
+    }
+}
+
 /// The reason why everything left went back to the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fallback {
@@ -95,29 +118,48 @@ impl Reset {
     /// # Errors
     /// The region's contents are unknown then: it must not be used again.
     pub(crate) fn reset(&self, region: &mut Region, floor: usize, image: Option<&Image>) -> io::Result<Outcome> {
+        let mut begun = Begun::default();
+        self.go_on(region, floor, image, &mut begun, usize::MAX)?;
+        Ok(begun.done())
+    }
+
+    /// Goes on with a reset until it is done, or about `at_once` bytes were restored or given back. Returns whether it
+    /// is done; the region is as good as dirty until then.
+    ///
+    /// # Errors
+    /// The region's contents are unknown then: it must not be used again.
+    pub(crate) fn go_on(
+        &self,
+        region: &mut Region,
+        floor: usize,
+        image: Option<&Image>,
+        begun: &mut Begun,
+        at_once: usize,
+    ) -> io::Result<bool> {
         #[cfg(test)]
         if self.switched_off {
-            return Ok(Outcome::default());
+            return Ok(true);
         }
         let end = region.accessible();
-        let mut outcome = Outcome::default();
         if end == 0 {
-            return Ok(outcome);
+            return Ok(true);
         }
         if let Finder::Blind = self.finder {
-            region.decommit(0..end)?;
-            return Ok(outcome);
+            return give_back(region, 0..end, at_once);
         }
-        // Everything below is known to be as it was at first.
-        let mut clean_to = 0;
+        let Begun {
+            outcome,
+            look,
+            clean_to,
+        } = begun;
         let mut failure = None;
-        let mut look = Look::default();
+        let (mut left, mut is_paused) = (at_once, false);
         let base = region.base() as usize;
         let mapping = image.map_or(Mapping::Anonymous, |_| Mapping::File);
-        let scanned = self.find(base..base + end, mapping, |found| {
+        let scanned = self.find(base + *clean_to..base + end, mapping, |found| {
             let (start, found_end) = (found.start - base, found.end - base);
             let room = self.keep_resident_bytes - outcome.kept_below - outcome.kept_above;
-            let restore_to = found_end.min(start.saturating_add(room));
+            let restore_to = found_end.min(start.saturating_add(room.min(left)));
             let range = start..restore_to;
             let restored = look
                 .at(region, range.clone(), image, self.page_bytes)
@@ -126,27 +168,39 @@ impl Reset {
                 failure = Some(error);
                 return Visit::Stop;
             }
+            left -= range.len();
             outcome.keep(range, floor, self.page_bytes);
-            clean_to = restore_to;
+            *clean_to = restore_to;
             if restore_to == found_end {
                 return Visit::Continue;
             }
-            outcome.over_budget = true;
+            is_paused = left == 0;
+            outcome.over_budget = !is_paused;
             Visit::Stop
         });
         if let Some(error) = failure {
             return Err(error);
         }
+        if is_paused {
+            return Ok(false);
+        }
         outcome.fallback = scanned.err();
         if outcome.over_budget || outcome.fallback.is_some() {
-            region.decommit(clean_to..end)?;
+            // A fork has no other thread that could go on.
+            let at_once = match outcome.fallback {
+                Some(Fallback::Forked) => usize::MAX,
+                _ => at_once,
+            };
+            if !give_back(region, *clean_to..end, at_once)? {
+                return Ok(false);
+            }
         }
         if look.says_unneeded() {
             region.decommit(0..end)?;
             (outcome.kept_below, outcome.kept_above) = (0, 0);
             outcome.unneeded = true;
         }
-        Ok(outcome)
+        Ok(true)
     }
 
     /// Visits the ranges of addresses inside `range` that may hold data, lowest first.
@@ -167,6 +221,17 @@ impl Reset {
     }
 }
 
+/// Gives a range back to the kernel if it is not too long for now; returns whether it was.
+fn give_back(region: &mut Region, range: Range<usize>, at_once: usize) -> io::Result<bool> {
+    if range.len() > at_once {
+        return Ok(false);
+    }
+    for start in range.clone().step_by(BACK_AT_ONCE) {
+        region.decommit(start..range.end.min(start.saturating_add(BACK_AT_ONCE)))?;
+    }
+    Ok(true)
+}
+
 /// Writes the first contents over `range` of a region.
 fn restore(region: &mut Region, range: Range<usize>, image: Option<&Image>) -> io::Result<()> {
     let contents = image.map_or(&[] as &[u8], Image::contents);
@@ -180,7 +245,7 @@ fn restore(region: &mut Region, range: Range<usize>, image: Option<&Image>) -> i
 
 /// Looks at a few of the pages that are found: those that are as they were at first are kept for nothing, and restoring
 /// them at every reset costs more than the faults of who needs them next.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Look {
     pages: usize,
     unchanged: usize,

@@ -8,7 +8,7 @@ use crate::{
     image::Image,
     metrics::{Events, Usage},
     region::Region,
-    reset::{Fallback, Outcome, Reset},
+    reset::{AT_ONCE, Begun, Fallback, Outcome, Reset},
     slots::{Contents, Key, Shared},
 };
 
@@ -85,7 +85,7 @@ impl Drop for Lease {
         // SAFETY: the slot is initialised from `new` on and taken only here; nothing touches
         // `self.slot` afterwards.
         let slot = unsafe { ManuallyDrop::take(&mut self.slot) };
-        self.home.give_back(slot, self.key);
+        Shard::give_back(&self.home, slot, self.key);
     }
 }
 
@@ -148,9 +148,30 @@ impl Shard {
         usage.events += state.events;
     }
 
-    fn give_back(&self, mut slot: Slot, key: Key) {
+    /// Takes a region back; what takes longer than a moment is left to another thread.
+    fn give_back(this: &Arc<Self>, mut slot: Slot, key: Key) {
         let grown = slot.region.accessible() > key.bytes;
-        let cleaned = slot.clean(key, &self.shared.reset);
+        let mut begun = Begun::default();
+        match slot.clean(key, &this.shared.reset, &mut begun, AT_ONCE) {
+            Ok(None) => {
+                let home = Arc::clone(this);
+                this.shared.later.put(move || home.finish(slot, key, begun));
+            }
+            Ok(Some(outcome)) => this.keep(slot, key, grown, Ok(outcome)),
+            Err(error) => this.keep(slot, key, grown, Err(error)),
+        }
+    }
+
+    /// Goes on to take a region back, to the end.
+    pub(crate) fn finish(&self, mut slot: Slot, key: Key, mut begun: Begun) {
+        self.count(|events| events.later += 1);
+        let grown = slot.region.accessible() > key.bytes;
+        let cleaned = slot.clean(key, &self.shared.reset, &mut begun, usize::MAX);
+        self.keep(slot, key, grown, cleaned.map(Option::unwrap_or_default));
+    }
+
+    /// Keeps a region that was made clean for the next instance, if there are not too many and it was.
+    fn keep(&self, slot: Slot, key: Key, grown: bool, cleaned: io::Result<Outcome>) {
         let spare = {
             let mut state = self.state.lock();
             state.events.shrunk += u64::from(grown);
@@ -240,17 +261,27 @@ impl Slot {
         self.kept_bytes + self.tail_kept_bytes
     }
 
-    /// Puts the first contents back, if the next holder may expect that, and takes back what it grew.
-    fn clean(&mut self, key: Key, reset: &Reset) -> io::Result<Outcome> {
+    /// Puts the first contents back, if the next holder may expect that, and takes back what it grew. `None` if there
+    /// is more to do than `at_once`; what was done is in `begun`.
+    fn clean(&mut self, key: Key, reset: &Reset, begun: &mut Begun, at_once: usize) -> io::Result<Option<Outcome>> {
         if key.contents == Contents::Any {
             // Who asks for more than most pays with a call: what is seldom used is not kept by idle stacks.
             if let Some(seldom @ 1..) = key.bytes.checked_sub(STACK_KEPT_BYTES) {
                 self.region.decommit(0..seldom)?;
             }
-            return Ok(Outcome::default());
+            return Ok(Some(Outcome::default()));
         }
         let grown_to = self.region.accessible();
-        let outcome = reset.reset(&mut self.region, key.bytes, self.image.as_deref())?;
+        if !reset.go_on(
+            &mut self.region,
+            key.bytes,
+            self.image.as_deref(),
+            begun,
+            at_once,
+        )? {
+            return Ok(None);
+        }
+        let outcome = std::mem::take(begun).done();
         self.kept_bytes = outcome.kept_below;
         if grown_to > key.bytes {
             self.region.set_accessible(key.bytes)?;
@@ -261,7 +292,7 @@ impl Slot {
                 self.tail_end = 0;
             }
         }
-        Ok(outcome)
+        Ok(Some(outcome))
     }
 
     /// A reset that reached as far as any before it has seen all that is kept there; a shorter one

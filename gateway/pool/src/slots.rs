@@ -17,6 +17,7 @@ use std::{
 use crate::{
     error::{Exhausted, Refusal},
     image::Image,
+    later::Later,
     metrics::Usage,
     region::Region,
     reset::Reset,
@@ -36,6 +37,8 @@ pub(crate) struct Slots {
 pub(crate) struct Shared {
     pub(crate) kind: Kind,
     pub(crate) reset: Arc<Reset>,
+    /// Who makes large regions clean.
+    pub(crate) later: Later,
     pub(crate) max_warm_per_worker: usize,
     pub(crate) max_warm_bytes_per_worker: usize,
     limit: usize,
@@ -82,6 +85,7 @@ impl Slots {
         let shared = Arc::new(Shared {
             kind,
             reset,
+            later: Later::default(),
             max_warm_per_worker: settings.max_warm_per_worker,
             max_warm_bytes_per_worker: settings.max_warm_bytes_per_worker,
             limit,

@@ -36,7 +36,7 @@ pub(crate) use images::ImagedMemory;
 pub(crate) use machine::{fingerprint, processor, target};
 pub(crate) use of_each::OfEach;
 use pool::Pooled;
-pub(crate) use pool::{Images, open_images};
+pub(crate) use pool::{Images, keep_until_clean, open_images};
 pub(crate) use share::{Slots, shares};
 pub(crate) use stack::StackSize;
 pub use world::World;

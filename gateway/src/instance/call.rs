@@ -218,8 +218,8 @@ impl Guest {
             Answer::new(&request),
             loaded.globals,
         );
-        let mut running = Running::new(store::make(loaded.handler.engine(), state), permit);
-        let store = &mut running.store;
+        let mut running = Running::new(permit);
+        let store = running.begin(store::make(loaded.handler.engine(), state));
         let ended = {
             let work = pin!(async {
                 store::queue_up(store).await;

@@ -14,9 +14,9 @@ use crate::{account::Kept, machine_memory::PackageMemory};
 /// The cost of a table element to the host, in bytes: a pointer.
 const TABLE_ELEMENT_BYTES: usize = 8;
 
-/// The elements to which a table may grow, in a call that nobody else has a turn in: larger than any program's, and
-/// moved in a millisecond or two. One may begin larger.
-const MOST_GROWN_ELEMENTS: usize = 1_000_000;
+/// The elements that a table may have: more than any program's, and filled or moved as it grows in a millisecond or
+/// two, in which nobody else has a turn. Wasmtime's own pool has room for as many.
+const MOST_ELEMENTS: usize = 1_000_000;
 
 /// The bytes that the host holds for any instance and does not count: the request, its answer and a few calls of its
 /// own, so that a guest which uses its memory up to the limit can still answer.
@@ -27,12 +27,12 @@ const UNCOUNTED: usize = 256 << 10;
 const MOST_OF_A_CALL: usize = holdings::FIELDS_BYTES + holdings::RESOURCE_BYTES;
 
 /// The most resources of one instance: the time to look through them stays below a millisecond or two.
-pub(super) const MOST_RESOURCES: u32 = 100_000;
+const MOST_RESOURCES: u32 = 100_000;
 
-/// So many are dropped at once: they take no longer than a turn.
+/// So many are dropped by a worker: they take no longer than a turn.
 const FEW: usize = 1_000;
 
-/// So many bytes of them are dropped at once, which may be a hundred thousand values of fields.
+/// So many bytes of them, which may be a hundred thousand values of fields, and so many of tables.
 const FEW_BYTES: usize = 4 << 20;
 
 /// The calls of the host that leave few, whatever they were; nearly all requests have no more.
@@ -52,6 +52,8 @@ pub(super) struct Memory {
     pub(super) kept: Option<Kept>,
     /// Memories, tables and globals, in bytes.
     own: usize,
+    /// The tables alone.
+    tables: usize,
     /// The bytes that the tables hold beyond what is not counted, as last seen.
     held: usize,
     /// What wasmtime keeps of a guest of WASI 0.3, as last seen: its tasks, calls, streams, futures and sets of them.
@@ -61,12 +63,24 @@ pub(super) struct Memory {
     /// The most that may come before it is looked at again.
     until_look: usize,
     limit: usize,
-    of_package: Arc<PackageMemory>,
-    /// Of the memory of all instances, in bytes.
-    reserved: usize,
+    reserved: Reserved,
     is_crowded: bool,
     is_refused: bool,
     is_exceeded: bool,
+}
+
+/// What an instance has of the memory of all instances; it goes back when this goes.
+pub(super) struct Reserved {
+    of_package: Arc<PackageMemory>,
+    bytes: usize,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.of_package.give_back(self.bytes);
+        }
+    }
 }
 
 /// An instance for which the host holds more than it may have.
@@ -92,6 +106,7 @@ impl Memory {
             table,
             kept: None,
             own: number(globals),
+            tables: 0,
             held: 0,
             concurrent: 0,
             unseen: 0,
@@ -99,8 +114,10 @@ impl Memory {
                 .saturating_add(UNCOUNTED)
                 .saturating_sub(number(globals)),
             limit: number(limit),
-            of_package,
-            reserved: 0,
+            reserved: Reserved {
+                of_package,
+                bytes: 0,
+            },
             is_crowded: false,
             is_refused: false,
             is_exceeded: false,
@@ -138,15 +155,32 @@ impl Memory {
         }
     }
 
-    /// Takes the resources out if they are too much to be dropped at once. Costs no look at them where a guest has made
-    /// few calls.
-    pub(super) fn take_many(&mut self) -> Option<ResourceTable> {
+    /// Returns whether it takes longer than a moment to drop all that is held. Costs no look at the resources where a
+    /// guest has made few calls.
+    pub(super) fn is_much(&mut self) -> bool {
+        if self.tables > FEW_BYTES || self.concurrent > FEW {
+            return true;
+        }
         if self.held == 0 && self.unseen <= FEW_CALLS * MOST_OF_A_CALL {
-            return None;
+            return false;
         }
         let (resources, bytes) = holdings::all(&mut self.table);
-        let is_much = resources > FEW || bytes > FEW_BYTES;
-        is_much.then(|| std::mem::take(&mut self.table))
+        resources > FEW || bytes > FEW_BYTES
+    }
+
+    /// Memories, tables and globals, in bytes.
+    pub(super) fn own(&self) -> usize {
+        self.own
+    }
+
+    /// Takes out what is reserved, so that it can be kept for longer than this.
+    pub(super) fn take_reserved(&mut self) -> Option<Reserved> {
+        let bytes = std::mem::take(&mut self.reserved.bytes);
+        let of_package = || Arc::clone(&self.reserved.of_package);
+        (bytes > 0).then(|| Reserved {
+            of_package: of_package(),
+            bytes,
+        })
     }
 
     /// Notes what the calls to come may leave before the table is looked at.
@@ -219,24 +253,17 @@ impl Memory {
 
     /// Reserves what is more than every instance may take, in steps, so that few instances touch what all share.
     fn reserve(&mut self, wanted: usize) -> bool {
-        let beyond = wanted.saturating_sub(UNRESERVED.saturating_add(self.reserved));
+        let reserved = &mut self.reserved;
+        let beyond = wanted.saturating_sub(UNRESERVED.saturating_add(reserved.bytes));
         if beyond == 0 {
             return true;
         }
         let more = beyond.next_multiple_of(RESERVED_AT_ONCE);
-        let is_reserved = self.of_package.reserve(more);
+        let is_reserved = reserved.of_package.reserve(more);
         if is_reserved {
-            self.reserved = self.reserved.saturating_add(more);
+            reserved.bytes = reserved.bytes.saturating_add(more);
         }
         is_reserved
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        if self.reserved > 0 {
-            self.of_package.give_back(self.reserved);
-        }
     }
 }
 
@@ -253,11 +280,17 @@ impl ResourceLimiter for Memory {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        if current > 0 && desired > MOST_GROWN_ELEMENTS {
+        if desired > MOST_ELEMENTS {
             return Ok(false);
         }
         let bytes = |elements: usize| elements.saturating_mul(TABLE_ELEMENT_BYTES);
-        Ok(self.grow(bytes(current), bytes(desired)))
+        let (current, desired) = (bytes(current), bytes(desired));
+        let grows = self.grow(current, desired);
+        if grows {
+            let more = desired.saturating_sub(current);
+            self.tables = self.tables.saturating_add(more);
+        }
+        Ok(grows)
     }
 }
 
@@ -333,20 +366,16 @@ mod tests {
     }
 
     #[test]
-    fn a_table_begins_with_any_size_and_grows_to_a_million() {
+    fn a_table_has_a_million_elements_at_most() {
         let mut memory = limited(1 << 30, 0);
-        assert!(memory.table_growing(0, 2_000_000, None).unwrap());
-        assert!(memory.table_growing(1, MOST_GROWN_ELEMENTS, None).unwrap());
-        assert!(
-            !memory
-                .table_growing(1, MOST_GROWN_ELEMENTS + 1, None)
-                .unwrap()
-        );
+        assert!(!memory.table_growing(0, MOST_ELEMENTS + 1, None).unwrap());
+        assert!(memory.table_growing(1, MOST_ELEMENTS, None).unwrap());
+        assert!(!memory.table_growing(1, MOST_ELEMENTS + 1, None).unwrap());
         assert!(!memory.refused());
     }
 
     #[test]
-    fn many_resources_and_large_ones_are_taken_out_and_others_are_not() {
+    fn many_resources_and_large_ones_are_much_to_drop_and_others_are_not() {
         let filled = |calls: usize, kept: usize| {
             let mut memory = limited(1 << 30, 0);
             for call in 0..calls {
@@ -358,10 +387,9 @@ mod tests {
             }
             memory
         };
-        assert!(filled(FEW_CALLS, 1).take_many().is_none());
-        assert!(filled(2 * FEW, FEW).take_many().is_none());
-        let many = filled(2 * FEW, FEW + 1).take_many();
-        assert_eq!(many.unwrap().iter_mut().count(), FEW + 1);
+        assert!(!filled(FEW_CALLS, 1).is_much());
+        assert!(!filled(2 * FEW, FEW).is_much());
+        assert!(filled(2 * FEW, FEW + 1).is_much());
 
         let mut large = filled(2 * FEW_CALLS, 0);
         for _ in 0..=FEW_BYTES / holdings::FIELDS_BYTES {
@@ -375,7 +403,34 @@ mod tests {
             };
             large.table.push(request).unwrap();
         }
-        assert!(large.take_many().is_some());
+        assert!(large.is_much());
+    }
+
+    #[test]
+    fn large_tables_and_many_streams_are_much_to_drop() {
+        let mut memory = limited(1 << 30, 0);
+        let few = FEW_BYTES / TABLE_ELEMENT_BYTES;
+        assert!(memory.table_growing(0, few, None).unwrap() && !memory.is_much());
+        assert!(memory.table_growing(few, few + 1, None).unwrap() && memory.is_much());
+        let mut memory = limited(1 << 30, 0);
+        memory.keeps(FEW);
+        assert!(!memory.is_much());
+        memory.keeps(FEW + 1);
+        assert!(memory.is_much());
+    }
+
+    #[test]
+    fn what_is_reserved_can_be_kept_for_longer() {
+        let all = MachineMemory::new(8 << 20);
+        let package = Arc::new(PackageMemory::new(Arc::clone(&all)));
+        let mut memory = Memory::new(1 << 30, 0, Arc::clone(&package));
+        assert!(memory.take_reserved().is_none());
+        assert!(memory.memory_growing(0, 4 << 20, None).unwrap());
+        let reserved = memory.take_reserved();
+        drop(memory);
+        assert_eq!(all.reserved(), 2 << 20);
+        drop(reserved);
+        assert_eq!(all.reserved(), 0);
     }
 
     #[test]

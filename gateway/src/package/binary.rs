@@ -13,6 +13,8 @@ pub(super) const COMPONENT: u8 = 4;
 
 /// Sections of a module, in the order in which they have to be: that of their numbers, but for the number of data
 /// segments, which stands before the code.
+pub(super) const TYPE: u8 = 1;
+pub(super) const FUNCTION: u8 = 3;
 pub(super) const MEMORY: u8 = 5;
 pub(super) const GLOBAL: u8 = 6;
 pub(super) const EXPORT: u8 = 7;

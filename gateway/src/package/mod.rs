@@ -17,6 +17,7 @@ mod imports;
 mod inventory;
 mod lease;
 mod loader;
+mod pieces;
 mod recompile;
 mod shipped;
 mod snapshot;

@@ -8,6 +8,7 @@ use super::{
     PackageError,
     cache::CompiledCode,
     image::{ImagePlan, Imaged},
+    pieces,
     survey::Survey,
 };
 use crate::{
@@ -21,7 +22,12 @@ fn made_for(id: EngineId, compiled: &[u8]) -> Result<CodeFor, String> {
     Ok(CodeFor {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         target: target(),
-        engine: format!("{} {} {fingerprint}", id.kind.name(), id.world.name()),
+        engine: format!(
+            "{} {} {fingerprint} {}",
+            id.kind.name(),
+            id.world.name(),
+            pieces::KEY
+        ),
         features: processor().into_iter().map(str::to_owned).collect(),
         compiled: Sha256::digest(compiled).into(),
     })

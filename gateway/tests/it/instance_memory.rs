@@ -108,3 +108,48 @@ async fn no_instance_begins_while_the_process_is_too_large() {
     })
     .await;
 }
+
+/// The names of a process's threads.
+fn threads(pid: u32) -> Vec<String> {
+    let all = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    all.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok())
+        .map(|name| name.trim().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn what_a_large_instance_leaves_is_dropped_by_threads_for_that_and_counts_until_it_is_gone() {
+    let gateway = TestGateway::builder()
+        .guest_with(
+            "torments",
+            "limits = { memory = \"64MiB\", timeout = \"60s\", concurrency = 2, queue_timeout = \"60s\" }",
+        )
+        .guest("hello")
+        .start();
+    let has = |name: &str| threads(gateway.pid()).iter().any(|thread| thread == name);
+    assert_eq!(gateway.get("/hello").await.status, 200);
+    assert!(!has("ends") && !has("pool-reset"));
+    for _ in 0..4 {
+        // They hold all that they have when they are ended.
+        let all = (0..4).map(|_| gateway.get("/torments?do=fields&n=200000&bytes=1024"));
+        for reply in join_all(all).await {
+            reply.assert_error(502, "memory-limit");
+        }
+    }
+    assert!(has("ends"), "{:?}", threads(gateway.pid()));
+    for _ in 0..4 {
+        let all = (0..4).map(|_| gateway.get("/torments?do=fill-once&n=40000000"));
+        for reply in join_all(all).await {
+            assert_eq!(reply.status, 200, "{}", reply.text());
+        }
+    }
+    assert!(has("pool-reset"), "{:?}", threads(gateway.pid()));
+    gateway.wait_for_in_flight("torments", 0).await;
+    until("all is given back", || async {
+        let metrics = gateway.metrics().await;
+        let reserved = metrics.sum("wasmgate_memory_bytes", &[("state", "reserved")]);
+        let live = metrics.sum("wasmgate_pool_slots", &[("state", "live")]);
+        reserved + live == 0.0
+    })
+    .await;
+}

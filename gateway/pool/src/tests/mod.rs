@@ -4,6 +4,7 @@
 mod canary;
 mod images;
 mod isolation;
+mod later;
 mod limits;
 mod reset;
 mod stacks;

@@ -45,6 +45,7 @@ fn usage(families: &mut Families, kind: &str, usage: &Usage) {
         ("leaked", events.leaked),
         ("shrunk", events.shrunk),
         ("reset", events.resets),
+        ("later", events.later),
         ("pages_zeroed", events.pages_zeroed),
         ("over_budget", events.over_budget),
         ("unneeded", events.unneeded),

@@ -51,6 +51,13 @@ pub(crate) fn open_images(file: &File, mut at: u64, of: &[ImagedMemory], memorie
     Ok(Images::new(images, memories))
 }
 
+/// Keeps a value until the memories are clean that this thread has returned since it last asked.
+pub(crate) fn keep_until_clean(value: impl Send + 'static) {
+    if let Some(unfinished) = wasmgate_pool::unfinished() {
+        unfinished.keep(value);
+    }
+}
+
 /// The pool, which the engines for all worlds share.
 pub(super) struct Pooled {
     pool: Pool,

@@ -11,7 +11,10 @@ use std::{
 use rustix::process::{Resource, Rlimit, getppid, setrlimit};
 
 use super::{super::snapshot, BROKEN, COMMAND, NO_SNAPSHOT, Task, WRONG};
-use crate::{engine, package::adapt};
+use crate::{
+    engine,
+    package::{adapt, pieces},
+};
 
 /// The work of one compiler.
 struct Work {
@@ -78,7 +81,7 @@ impl Work {
                 self.threads().map_err(|error| broken(&error))?;
                 let engine = engine::for_compiling(id).map_err(|error| (BROKEN, format!("{error:#}")))?;
                 engine
-                    .precompile_component(&source)
+                    .precompile_component(&pieces::in_pieces(&source))
                     .map_err(|error| (WRONG, format!("{error:#}")))?
             }
             Task::StartUp(limits) => {

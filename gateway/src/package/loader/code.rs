@@ -15,7 +15,7 @@ use super::{
         check,
         compiler::{Compiler, Task},
         image::Imaged,
-        shipped,
+        pieces, shipped,
     },
     Loader,
     load::map_made,
@@ -109,7 +109,7 @@ impl Loader {
     /// Compiles a component in this process.
     fn compile_here(&self, work: Work<'_>) -> Result<CompiledCode, PackageError> {
         let Work { id, source, .. } = work;
-        let component = Component::new(self.engine(id, source)?, work.compiled());
+        let component = Component::new(self.engine(id, source)?, pieces::in_pieces(work.compiled()));
         let component = component.map_err(|error| check::uncompiled(&error, source))?;
         self.metrics.compilations.inc();
         self.check(id, &component, source)?;

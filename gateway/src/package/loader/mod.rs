@@ -23,6 +23,7 @@ use super::{
     compiler::{CompileLimits, Compiler},
     image::ImagePlan,
     lease::Lease,
+    pieces,
     recompile::Recompilation,
     shipped,
 };
@@ -188,7 +189,7 @@ fn invalid(error: &BinaryReaderError, source: &Path) -> PackageError {
 /// Tells code apart that is not the other's: of engines that cannot load each other's, with images and without.
 fn key(engine: &Engine, images: &ImagePlan) -> String {
     let kind = if images.is_empty() { "" } else { "-image" };
-    format!("{}{kind}", compatibility(engine))
+    format!("{}{kind}-{}", compatibility(engine), pieces::KEY)
 }
 
 /// Tells engines apart that cannot load each other's code.

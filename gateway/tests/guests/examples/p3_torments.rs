@@ -67,11 +67,11 @@ async fn handle(request: Request) -> Answer {
             wait_for(number(&target, "ms", 0) * 1_000_000).await;
             Ok(answer(200, "awake"))
         }
-        other => misbehave(other, &target).await,
+        other => misbehave(other, &target, request).await,
     }
 }
 
-async fn misbehave(how: &str, target: &str) -> Answer {
+async fn misbehave(how: &str, target: &str, request: Request) -> Answer {
     match how {
         "spin" => spin(),
         "yield" => loop {
@@ -93,6 +93,12 @@ async fn misbehave(how: &str, target: &str) -> Answer {
         )),
         "exit" => exit_with(number(target, "code", 0)),
         "hoard" => hoard(target).await,
+        "ring" => ring(target).await,
+        "keeps-body" => {
+            let (contents, trailers) = taken(request);
+            forget((contents, trailers));
+            Ok(answer(200, "kept"))
+        }
         other => after_the_head(other, target),
     }
 }
@@ -134,6 +140,11 @@ fn after_the_head(how: &str, target: &str) -> Answer {
             "leaves-open" => {
                 body.write(b"a part").await;
                 forget(body);
+            }
+            // Its body has an end, and its trailers are waited for.
+            "leaves-trailers-open" => {
+                body.write(b"a part").await;
+                body.end_without_trailers();
             }
             "breaks-off" => {
                 body.write(b"a part").await;
@@ -432,6 +443,27 @@ async fn hoard(target: &str) -> Answer {
         _ => {}
     }
     Ok(answer(200, "kept"))
+}
+
+/// Makes `?count=` pipes, each of which reads what the one before writes, and with `?token=` bytes to go round for ever.
+async fn ring(target: &str) -> Answer {
+    let count = usize::try_from(number(target, "count", 2)).unwrap_or_default();
+    let token = usize::try_from(number(target, "token", 0)).unwrap_or_default();
+    let (mut writers, mut readers): (Vec<_>, Vec<_>) = (0..count).map(|_| wit_stream::new::<u8>()).unzip();
+    // The last writes to the first.
+    readers.rotate_left(1);
+    let mut bytes = vec![7; token];
+    for (mut writer, mut reader) in writers.drain(..).zip(readers.drain(..)) {
+        let first = std::mem::take(&mut bytes);
+        spawn_local(async move {
+            writer.write_all(first).await;
+            while let Some(bytes) = chunk(&mut reader).await {
+                writer.write_all(bytes).await;
+            }
+        });
+    }
+    wait_for(u64::MAX).await;
+    Ok(answer(200, "after the end of the world"))
 }
 
 #[allow(clippy::panic, reason = "that is what it is asked to do")]

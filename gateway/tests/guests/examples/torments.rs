@@ -60,6 +60,7 @@ fn handle(request: IncomingRequest, out: ResponseOutparam) {
                 black_box(&mut all).fill(byte);
             });
         }
+        "fill-once" => drop(black_box(vec![1_u8; n as usize])),
         "wake-often" => repeat(u64::MAX, || {
             monotonic_clock::subscribe_duration(1000).block();
         }),

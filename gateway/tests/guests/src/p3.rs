@@ -52,6 +52,11 @@ impl Writing {
         self.stream.write_all(bytes.to_vec()).await.is_empty()
     }
 
+    /// Ends the contents, and never says that there are no trailers.
+    pub fn end_without_trailers(self) {
+        std::mem::forget(self.end);
+    }
+
     /// Ends the body.
     pub async fn finish(self, end: End) {
         let Self { stream, end: to } = self;

@@ -70,6 +70,12 @@ fn get(name: &'static str, does: &'static str, attackers: usize, target: &str) -
     Case::new(name, does, attackers, Attack::Request(request.into_bytes()))
 }
 
+fn post(name: &'static str, does: &'static str, attackers: usize, target: &str, length: usize) -> Case {
+    let head = format!("POST /{target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+    let request = [head.into_bytes(), vec![b'x'; length]].concat();
+    Case::new(name, does, attackers, Attack::Request(request))
+}
+
 /// A call of the Dapr API by a package.
 fn call(name: &'static str, does: &'static str, attackers: usize, call: &str, body: &str) -> Case {
     let (method, path) = call.split_once(' ').unwrap_or(("GET", call));
@@ -222,6 +228,12 @@ fn services() -> Vec<Case> {
         get("p3-spins-after", "spins in the middle of its answer", 4, "p3-torments/spins-after").gets(&["200 cut", "504"]),
         get("p3-leaves-open", "ends without the end of its answer", 8, "p3-torments/leaves-open").gets(&["200 cut", "502"]),
         get("p3-works-on", "answers and spins", 4, "p3-torments/works-on").gets(&["200", "503"]),
+        get("p3-ring", "has a byte go round in 100 pipes", 4, "p3-torments/ring?count=100&token=1").gets(&["504"]),
+        get("p3-large-ring", "has a megabyte go round in 2 pipes", 4, "p3-torments/ring?count=2&token=1000000").gets(&["504"]),
+        get("p3-dead-ring", "has 2,000 pipes in which nothing goes round", 4, "p3-torments/ring?count=2000").gets(&["502", "504"]),
+        get("p3-no-trailers", "never says that it has no trailers", 8, "p3-torments/leaves-trailers-open")
+            .gets(&["200 cut", "502", "504"]),
+        post("p3-keeps-body", "keeps its request's body and reads none", 8, "p3-torments/keeps-body", 900_000).gets(&["200"]),
         get("p3-writes", "writes without end", 4, "p3-torments/writes-without-end").gets(&["200", "504"]),
     ];
     all.extend(hoards);
