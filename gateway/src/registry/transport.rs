@@ -165,9 +165,9 @@ impl<'a> Transport<'a> {
         Ok(to)
     }
 
-    /// Refuses an address where plain HTTP is spoken, unless that is allowed there, or it is the one we come from; and one
-    /// of this machine that a registry elsewhere names, unless the configuration names it too: what listens here is
-    /// nobody's to ask from outside.
+    /// Refuses an address where plain HTTP is spoken, unless that is allowed there, or it is the one we come from; and
+    /// one of this machine that a registry elsewhere names, unless the configuration names it too: what listens here
+    /// is nobody's to ask from outside.
     pub(super) fn check_scheme(&self, host: &str, from: &Uri, to: &Uri) -> Result<(), RegistryError> {
         let other = host_of(to);
         if is_loopback(&other) && !is_loopback(&host_of(from)) && self.config.host(&other).is_none() {
