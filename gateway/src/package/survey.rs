@@ -1,12 +1,18 @@
 //! A component as far as it can be told without compiling it: its imports and exports, and the memory that an instance
 //! begins with.
 
+mod start;
+#[cfg(test)]
+mod tests;
+
 use wasmparser::{
     BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, DataKind,
     Encoding, Instance, Parser, Payload,
 };
 
 use super::imports::Imports;
+pub(super) use start::Start;
+use start::at;
 
 /// The cost of a table element to the host, in bytes: a pointer.
 const TABLE_ELEMENT_BYTES: u64 = 8;
@@ -34,29 +40,6 @@ pub(super) struct Survey {
     counted: Vec<usize>,
     /// The largest module in every respect.
     largest: Start,
-}
-
-/// The size of an instance before any of its code has run.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Start {
-    /// Bytes of its memories and tables.
-    pub(super) memory: u64,
-    /// Bytes of its globals.
-    pub(super) globals: u64,
-    /// Instances of core modules.
-    pub(super) core_instances: u64,
-    /// Instances of components in it that have code.
-    pub(super) components: u64,
-    /// Memories of its own.
-    pub(super) memories: u64,
-    /// Tables of its own.
-    pub(super) tables: u64,
-    /// Functions, with those that its modules import.
-    pub(super) functions: u64,
-    /// Instances of the modules that are counted.
-    pub(super) counted: u64,
-    /// A component that came as a value is in it, of which nothing is known.
-    pub(super) is_unknown: bool,
 }
 
 /// A component or module whose end has not been read.
@@ -281,147 +264,5 @@ impl Open {
             }),
             _ => {}
         }
-    }
-}
-
-impl Start {
-    fn add(&mut self, other: Self) {
-        *self = self.with(other, u64::saturating_add);
-    }
-
-    fn max(self, other: Self) -> Self {
-        self.with(other, u64::max)
-    }
-
-    fn with(self, other: Self, join: fn(u64, u64) -> u64) -> Self {
-        Self {
-            memory: join(self.memory, other.memory),
-            globals: join(self.globals, other.globals),
-            core_instances: join(self.core_instances, other.core_instances),
-            components: join(self.components, other.components),
-            memories: join(self.memories, other.memories),
-            tables: join(self.tables, other.tables),
-            functions: join(self.functions, other.functions),
-            counted: join(self.counted, other.counted),
-            is_unknown: self.is_unknown || other.is_unknown,
-        }
-    }
-}
-
-fn at(known: &[Start], index: u32) -> Start {
-    usize::try_from(index)
-        .ok()
-        .and_then(|index| known.get(index))
-        .copied()
-        .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn survey(text: &str) -> Survey {
-        Survey::parse(&wat::parse_str(text).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn the_names_of_the_outermost_component_are_told() {
-        let survey = survey(
-            r#"(component
-                (import "a:b/c@0.2.0" (instance))
-                (component (import "not:this/one" (instance)))
-                (instance $i) (export "d:e/f@1.0.0" (instance $i)))"#,
-        );
-        assert_eq!(survey.imports, ["a:b/c@0.2.0"]);
-        assert_eq!(survey.exports, ["d:e/f@1.0.0"]);
-        assert!(!survey.has_code);
-    }
-
-    #[test]
-    fn memory_counts_as_often_as_it_is_instantiated_and_no_more() {
-        let survey = survey(
-            r#"(component
-                (core module $unused (memory 1000))
-                (core module $two (memory 2) (table 100 funcref) (data (i32.const 0) "abc") (data "passive"))
-                (component $inner
-                    (core module $one (memory 1))
-                    (core instance (instantiate $one)))
-                (core instance (instantiate $two))
-                (core instance (instantiate $two))
-                (instance (instantiate $inner)))"#,
-        );
-        assert_eq!(survey.start.memory, (2 * 2 + 1) * 65_536 + 2 * 100 * 8);
-        assert_eq!(survey.start.core_instances, 3);
-        assert_eq!(survey.start.components, 1);
-        assert_eq!(survey.start.memories, 3);
-        assert_eq!(survey.start.tables, 2);
-        assert_eq!(survey.active_data, 3);
-        assert!(survey.has_code);
-    }
-
-    #[test]
-    fn a_module_counts_as_itself_under_another_name_and_as_the_largest_when_it_comes_as_a_value() {
-        let outer = survey(
-            r#"(component $all
-                (core module $m (memory 0) (memory 0) (global i64 (i64.const 1)))
-                (component $inner
-                    (alias outer $all $m (core module $m))
-                    (core instance (instantiate $m)))
-                (instance (instantiate $inner))
-                (instance (instantiate $inner)))"#,
-        );
-        assert_eq!(outer.start.memories, 4);
-        assert_eq!(outer.start.globals, 2 * GLOBAL_BYTES);
-        let value = survey(
-            r#"(component
-                (component $inner
-                    (import "m" (core module $m))
-                    (core instance (instantiate $m)))
-                (core module $m (memory 0) (memory 0))
-                (instance (instantiate $inner (with "m" (core module $m)))))"#,
-        );
-        assert_eq!(value.start.memories, 2);
-        assert!(!value.start.is_unknown);
-    }
-
-    #[test]
-    fn what_a_component_that_comes_as_a_value_holds_is_not_known() {
-        let survey = survey(
-            r#"(component
-                (component $inner
-                    (import "c" (component $c))
-                    (instance (instantiate $c)))
-                (component $c)
-                (instance (instantiate $inner (with "c" (component $c)))))"#,
-        );
-        assert!(survey.start.is_unknown);
-    }
-
-    #[test]
-    fn an_interface_of_which_only_types_are_named_needs_nothing_of_the_host() {
-        let component = r#"(component
-            (import "a:types/only@0.3.0" (instance $types
-                (type $code (enum "one" "two"))
-                (export "code" (type (eq $code)))))
-            (alias export $types "code" (type $code))
-            (import "a:types/alias@0.3.0" (instance
-                (alias outer 1 $code (type $code))
-                (export "code" (type (eq $code)))))
-            (import "a:resource/type@0.3.0" (instance (export "thing" (type (sub resource)))))
-            (import "a:function/too@0.3.0" (instance
-                (export "code" (type (eq $code)))
-                (export "run" (func))))
-            (import "nothing" (instance))
-            (import "just-a-type" (type (eq $code)))
-            (import "a-resource" (type (sub resource)))
-            (import "run" (func)))"#;
-        let survey = Survey::parse(&wat::parse_str(component).unwrap()).unwrap();
-        let needed = [
-            "a:resource/type@0.3.0",
-            "a:function/too@0.3.0",
-            "a-resource",
-            "run",
-        ];
-        assert_eq!(survey.imports, needed);
     }
 }

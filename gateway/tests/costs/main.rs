@@ -1,7 +1,7 @@
 //! The costs of one request in things that do not depend on the machine: allocations, page faults, system calls and
 //! instructions, for hello in WASI 0.2 and 0.3, for reading a key of a state store, and for a package behind a snapshot
-//! of its start-up, which takes milliseconds; and for hello in other languages, of which `loadtest/build-languages` makes
-//! the components.
+//! of its start-up, which takes milliseconds; and for hello in other languages, of which `loadtest/build-languages`
+//! makes the components.
 //!
 //! The figures on record are in `recorded.toml`. A measure that grew beyond its tolerance fails the test by name; set
 //! `RECORD_COSTS=1` to put today's figures on record. System calls need `strace` and instructions `valgrind`; where a

@@ -20,8 +20,8 @@ impl Shape {
     /// Reads a module.
     ///
     /// # Errors
-    /// When it could change what cannot be kept: tables, references, and which segments were dropped; or would keep what
-    /// must not be: the seeds of Go's runtime.
+    /// When it could change what cannot be kept: tables, references, and which segments were dropped; or would keep
+    /// what must not be: the seeds of Go's runtime.
     pub(super) fn read(module: &[u8]) -> Result<Self, NoSnapshot> {
         let mut shape = Self::default();
         let (mut memories, mut globals) = (0, 0);

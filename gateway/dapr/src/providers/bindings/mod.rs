@@ -60,7 +60,8 @@ pub(crate) enum BindingKind {
 }
 
 impl Binding {
-    /// A binding of Dapr's type `bindings.{kind}`; relative paths start at `folder`, and what is in `own` is for no app.
+    /// A binding of Dapr's type `bindings.{kind}`; relative paths start at `folder`, and what is in `own` is
+    /// for no app.
     pub(crate) fn new(
         kind: &str,
         metadata: &HashMap<String, String>,
