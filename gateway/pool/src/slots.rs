@@ -111,7 +111,7 @@ impl Slots {
         self.take_or(key, |slots, key| Ok(slots.create(key)?.into()))
     }
 
-    fn take_or(&self, key: Key, create: impl FnOnce(&Shared, Key) -> io::Result<Slot>) -> Result<Lease, Refusal> {
+    fn take_or(&self, key: Key, create: impl Fn(&Shared, Key) -> io::Result<Slot>) -> Result<Lease, Refusal> {
         let mut others = self.order();
         let Some(home) = others.next() else {
             return Err(self.shared.exhausted());
@@ -126,15 +126,27 @@ impl Slots {
             });
             return Ok(Lease::new(slot, key, home.clone()));
         }
-        while !self.shared.admit() {
-            if !std::iter::once(home)
+        let evict = || {
+            std::iter::once(home)
                 .chain(others.clone())
                 .any(|shard| shard.evict())
-            {
+        };
+        while !self.shared.admit() {
+            if !evict() {
                 return Err(self.shared.exhausted());
             }
         }
-        let slot = create(&self.shared, key).inspect_err(|_| self.shared.forget())?;
+        let slot = loop {
+            match create(&self.shared, key) {
+                Ok(slot) => break slot,
+                // The kernel may have room for it in the place of one of another size, which is idle.
+                Err(_) if evict() => {}
+                Err(error) => {
+                    self.shared.forget();
+                    return Err(error.into());
+                }
+            }
+        };
         home.count(|events| events.created += 1);
         Ok(Lease::new(slot, key, home.clone()))
     }
