@@ -13,8 +13,8 @@
 //! # fn main() {}
 //! ```
 //!
-//! Every request runs in a fresh instance: nothing is kept between two, and the router is built
-//! again for each, which costs less than a microsecond. A handler that never waits starts no
+//! Every request runs in a fresh instance: nothing is kept between two, and the router is built again for each, which
+//! costs less than a microsecond. (In WASI 0.3 an operator may have one instance answer several, by `reuse`.) A handler that never waits starts no
 //! executor; one that does waits in the host, so nothing spins.
 //!
 //! The same code compiles natively, where [`testing`] calls it from plain `cargo test`:
@@ -27,10 +27,17 @@
 //! let reply = testing::call(&app(), Request::get("/hello"));
 //! assert_eq!((reply.status().as_u16(), reply.text()), (200, "Hello from Wasmgate!\n"));
 //! ```
-
 //!
-//! Features, all on by default, and none of them of any cost to a component that does not use it: `dapr` (the building
-//! blocks), `testing` (native tests), `anyhow` (handlers that return `anyhow::Result`).
+//! # Features
+//!
+//! | feature | default | what it has |
+//! |---|---|---|
+//! | `dapr` | on | [`dapr`]: Dapr's building blocks, and deliveries from them |
+//! | `testing` | on | [`testing`]: calls of a router, and stand-ins for what is outside, from `cargo test` |
+//! | `anyhow` | on | handlers that return `anyhow::Result` |
+//! | `wasip3` | off | components of WASI 0.3 in place of 0.2, of the same source: a choice for a whole build |
+//!
+//! None of them costs a component that does not use it anything.
 #![cfg_attr(
     not(all(feature = "dapr", feature = "testing")),
     allow(

@@ -109,7 +109,7 @@ impl Keep for () {
 impl Keep for Router {
     #[cfg(target_family = "wasm")]
     fn keep(self) {
-        KEPT.set(Some(Box::leak(Box::new(self))));
+        keep(self);
     }
 
     #[cfg(not(target_family = "wasm"))]
@@ -118,11 +118,19 @@ impl Keep for Router {
 
 #[cfg(target_family = "wasm")]
 thread_local! {
-    /// The router that start-up has built.
+    /// The router of this instance, once it is built.
     static KEPT: Cell<Option<&'static Router>> = const { Cell::new(None) };
 }
 
-/// The router that start-up has built, if it has.
+/// Keeps a router for every request of the instance.
+#[cfg(target_family = "wasm")]
+pub(crate) fn keep(router: Router) -> &'static Router {
+    let kept = Box::leak(Box::new(router));
+    KEPT.set(Some(kept));
+    kept
+}
+
+/// The router that start-up, or the request before, has built, if there is one.
 #[cfg(target_family = "wasm")]
 pub(crate) fn kept() -> Option<&'static Router> {
     KEPT.get()

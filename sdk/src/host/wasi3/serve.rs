@@ -26,10 +26,9 @@ use crate::{
 pub async fn serve(app: fn() -> Router, request: WasiRequest) -> Result<WasiResponse, ErrorCode> {
     let request = Incoming::request(request);
     let to_head = *request.method() == Method::HEAD;
-    let answer = match start_up::kept() {
-        Some(app) => app.dispatch(request),
-        None => app().dispatch(request),
-    };
+    // An instance may answer several requests, and a router leaves names behind when it goes.
+    let app = start_up::kept().unwrap_or_else(|| start_up::keep(app()));
+    let answer = app.dispatch(request);
     let response = match answer.0 {
         AnswerKind::Ready(response) => response,
         AnswerKind::Future(future) => future.await,
