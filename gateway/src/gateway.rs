@@ -25,7 +25,7 @@ use crate::{
     config::Kind,
     egress::{self, Client},
     error::Failure,
-    instance::{GuestBody, Mount, RouteTimer},
+    instance::{GuestBody, Mount, Reuse, RouteTimer},
     machine_memory::MachineMemory,
     metrics::{Metrics, RouteMetrics},
     package::{LoadedPackages, Loader, Package},
@@ -138,9 +138,20 @@ impl Gateway {
         self.routes.routes()
     }
 
-    /// Gives memory of idle slots back.
+    /// Gives memory of idle slots back, and ends instances that nobody asks for.
     pub(crate) fn trim(&self) {
+        self.reuses().for_each(Reuse::trim);
         self.dispatch.shared.loader.engines().trim();
+    }
+
+    /// Keeps no instance for another request from now on.
+    pub(crate) fn keep_no_instances(&self) {
+        self.reuses().for_each(Reuse::close);
+    }
+
+    fn reuses(&self) -> impl Iterator<Item = &Reuse> {
+        let packages = self.packages().iter();
+        packages.filter_map(|package| package.reuse.as_deref())
     }
 
     /// Says whose requests are cut at the end; what is said once is not said again.

@@ -14,8 +14,8 @@
 //! ```
 //!
 //! Every request runs in a fresh instance: nothing is kept between two, and the router is built again for each, which
-//! costs less than a microsecond. (In WASI 0.3 an operator may have one instance answer several, by `reuse`.) A handler that never waits starts no
-//! executor; one that does waits in the host, so nothing spins.
+//! costs less than a microsecond. (In WASI 0.3 an operator may have one instance answer several, by `reuse`.) A handler
+//! that never waits starts no executor; one that does waits in the host, so nothing spins.
 //!
 //! The same code compiles natively, where [`testing`] calls it from plain `cargo test`:
 //!

@@ -14,9 +14,10 @@ use crate::config::Mount;
 
 /// A package's folders.
 #[derive(Default)]
-pub(crate) struct Files(ArcSwapOption<Opened>);
+pub(crate) struct Files(ArcSwapOption<OpenFolders>);
 
-struct Opened {
+/// Folders as they were when they were opened.
+pub(crate) struct OpenFolders {
     /// The folders by device and number, in the order of the configuration; none for what is not there.
     seen: Vec<Option<(u64, u64)>>,
     filesystem: WasiFilesystemCtx,
@@ -24,19 +25,17 @@ struct Opened {
 
 impl Files {
     /// The folders as they are there now, to be read and nothing else. Looking costs a call of the system for each.
-    pub(crate) fn now(&self, mounts: &[Mount]) -> WasiFilesystemCtx {
+    pub(crate) fn now(&self, mounts: &[Mount]) -> Arc<OpenFolders> {
         let seen: Vec<_> = mounts.iter().map(|mount| identity(&mount.folder)).collect();
         if let Some(opened) = &*self.0.load()
             && opened.seen == seen
         {
-            return opened.filesystem.clone();
+            return Arc::clone(opened);
         }
         let filesystem = open(mounts);
-        self.0.store(Some(Arc::new(Opened {
-            seen,
-            filesystem: filesystem.clone(),
-        })));
-        filesystem
+        let opened = Arc::new(OpenFolders { seen, filesystem });
+        self.0.store(Some(Arc::clone(&opened)));
+        opened
     }
 }
 
@@ -57,9 +56,9 @@ fn open(mounts: &[Mount]) -> WasiFilesystemCtx {
 }
 
 /// Puts folders into the context of a guest.
-pub(crate) fn with_files(context: WasiCtx, files: WasiFilesystemCtx) -> WasiCtx {
+pub(crate) fn with_files(context: WasiCtx, files: &OpenFolders) -> WasiCtx {
     let mut bare = Bare::of(context);
-    *bare.filesystem().ctx = files;
+    *bare.filesystem().ctx = files.filesystem.clone();
     bare.context
 }
 

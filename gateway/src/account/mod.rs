@@ -23,7 +23,7 @@ use crate::{
 use log_budget::LogBudget;
 
 pub(crate) use blobs::{Blobs, Container, Part};
-pub(crate) use files::{Files, with_files};
+pub(crate) use files::{Files, OpenFolders, with_files};
 pub(crate) use kept::{Charge, Kept};
 
 /// Names that one package may have looked up at once, of all that are: names that its guests choose, under a wildcard,

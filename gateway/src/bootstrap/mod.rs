@@ -242,6 +242,7 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
     // With what it builds.
     drop(watching.inspect(JoinHandle::abort));
     tracing::info!("draining: no new connections are taken");
+    gateway.load().keep_no_instances();
     let drained = tokio::time::timeout(server.drain_timeout, drain(workers, deliveries));
     // The workers keep to the time-out themselves; this one is for all together.
     let ended = tokio::select! {

@@ -62,6 +62,8 @@ pub struct PackageConfig {
     pub snapshot: bool,
     /// A program's arguments behind its name.
     pub args: Vec<String>,
+    /// The requests that one instance may answer, one after the other.
+    pub reuse: usize,
     /// The guest's environment, in the order of names.
     pub env: Vec<(String, String)>,
     /// The origins that the guest may send requests to.
@@ -175,7 +177,7 @@ impl fmt::Display for PackageName {
 }
 
 /// The keys of `[package.NAME]`.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "source",
     "kind",
     "next",
@@ -186,6 +188,7 @@ const KEYS: [&str; 20] = [
     "engine",
     "snapshot",
     "args",
+    "reuse",
     "env",
     "outbound",
     "tls",
@@ -221,6 +224,7 @@ impl PackageConfig {
             engine,
             snapshot,
             args,
+            reuse,
             env,
             outbound,
             tls,
@@ -242,6 +246,7 @@ impl PackageConfig {
             && *engine == other.engine
             && *snapshot == other.snapshot
             && *args == other.args
+            && *reuse == other.reuse
             && *env == other.env
             && *outbound == other.outbound
             && *tls == other.tls
@@ -315,6 +320,7 @@ impl PackageConfig {
         let rate_limit = rate_limit::read(section);
         let grants = grants::read(section, quotas);
         let snapshot = section.flag("snapshot").unwrap_or(false);
+        let reuse = reuse(section, kind);
         let keyvalue = keyvalue::read(section);
         let config = config_store::read(section);
         let files = files::read(section, own);
@@ -334,6 +340,7 @@ impl PackageConfig {
             engine,
             snapshot,
             args,
+            reuse,
             env,
             outbound,
             tls,
@@ -377,6 +384,22 @@ fn engine(text: &str) -> Result<Option<EngineKind>, Diagnostic> {
             format!("write {}", one_of(&[AUTO_ENGINE, "pool", "copy-on-write"])),
         )),
     }
+}
+
+/// The most requests of one instance: by then its start has long stopped to matter, and what it leaks has not.
+const MOST_REUSE: usize = 100_000;
+
+fn reuse(package: &Section<'_>, kind: Kind) -> usize {
+    let reuse = package.count("reuse", 1..=MOST_REUSE).unwrap_or(1);
+    if reuse > 1 && kind == Kind::Cgi {
+        let wrong = Diagnostic::new(
+            Code::Conflict,
+            "a program of CGI runs once from its start to its end, and answers one request",
+            "remove `reuse`, which is for components of `wasi:http/service@0.3`",
+        );
+        package.refuse_key("reuse", wrong);
+    }
+    reuse
 }
 
 /// Unless `strict`, a file that is not there or cannot be read is the package's matter, and no mistake here.

@@ -27,6 +27,8 @@ pub(crate) struct Life(Arc<Lived>);
 struct Lived {
     is_over: AtomicBool,
     passing: AtomicUsize,
+    /// A body that was given was asked for its size.
+    was_asked: AtomicBool,
 }
 
 impl Life {
@@ -47,6 +49,14 @@ impl Life {
             body,
             life: self.clone(),
         }
+    }
+
+    /// Returns whether a body is one that the guest was given, which it passes on as it came. A guest's own has no
+    /// other within it, and asks none for its size.
+    pub(crate) fn passes(&self, body: &WasiBody) -> bool {
+        self.0.was_asked.store(false, Ordering::Relaxed);
+        let _ = body.size_hint();
+        self.0.was_asked.load(Ordering::Relaxed)
     }
 
     /// A body that the guest writes, or passes on: whole only if it has ended in the guest's life.
@@ -91,6 +101,7 @@ where
     }
 
     fn size_hint(&self) -> SizeHint {
+        self.life.0.was_asked.store(true, Ordering::Relaxed);
         self.body.size_hint()
     }
 }
@@ -142,6 +153,16 @@ mod tests {
             cut.frame().await,
             Some(Err(Error::ConnectionTerminated))
         ));
+    }
+
+    #[test]
+    fn what_is_passed_on_is_told_from_what_the_guest_makes() {
+        let life = Life::default();
+        let body = || Full::new(Bytes::from_static(b"abc")).map_err(|never| match never {});
+        let passed = life.passing(body().boxed_unsync()).boxed_unsync();
+        assert!(life.passes(&passed));
+        assert!(!life.passes(&body().boxed_unsync()));
+        assert!(!Life::default().passes(&passed), "another guest's");
     }
 
     #[tokio::test]

@@ -39,7 +39,7 @@ pub(crate) use client::Client;
 pub(crate) use dapr::broken;
 pub(crate) use dapr::{DAPR_ENDPOINT, DaprDoor};
 pub(crate) use life::Life;
-pub(crate) use next::{Handling, NextDoor, NextHandler};
+pub(crate) use next::{Handling, NextDoor, NextHandler, Own};
 pub(crate) use settings::{Prepared, Settings};
 
 /// One guest's door to the outside.

@@ -1,16 +1,38 @@
 //! The handler behind a middleware, as that calls it: another package, in an instance of its own.
+//!
+//! A middleware that writes a body anew often keeps the fields of the one that came, and with them its length. So a
+//! length that came, beside a body that did not, is dropped; one that the guest set itself is held to.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
 
+use bytes::Bytes;
 use http::{
-    HeaderName, Request, Response,
+    HeaderMap, HeaderName, HeaderValue, Request, Response, header,
     uri::{Authority, PathAndQuery, Scheme},
 };
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use wasmtime_wasi_http::{Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks, p3};
+use parking_lot::Mutex;
+use wasmtime_wasi_http::{Error, FieldMap, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpHooks, p3};
 
 use super::{CALL_BYTES, Life, SendIo, Sending, is_forbidden, nothing_left};
-use crate::{account::Kept, unsent::CHUNK};
+use crate::{
+    account::{Account, Kept},
+    request_headers::RequestId,
+    unsent::CHUNK,
+};
+
+/// The lengths of answers that are remembered; a middleware that calls more often passes on one of the last.
+const ANSWERS: usize = 8;
 
 /// An answer on its way: each failure is one, too.
 pub(crate) type Handling = Pin<Box<dyn Future<Output = Response<WasiBody>> + Send>>;
@@ -31,18 +53,97 @@ pub(crate) struct NextDoor {
     chunk: usize,
     /// The instance's life.
     life: Life,
+    /// The middleware, and the name of its request.
+    whose: (Arc<Account>, RequestId),
+    lengths: Arc<Lengths>,
+    /// The length that the next request is said to have.
+    said: Option<HeaderValue>,
+}
+
+/// The lengths of bodies that a middleware was given.
+#[derive(Debug, Default)]
+struct Lengths {
+    of_request: Option<HeaderValue>,
+    of_answers: Mutex<VecDeque<HeaderValue>>,
+}
+
+/// The request that an instance of a middleware is at.
+pub(crate) struct Own {
+    /// The host that it asks.
+    pub(crate) authority: Option<Authority>,
+    /// Its length, if it says one.
+    pub(crate) length: Option<HeaderValue>,
+    /// Its package.
+    pub(crate) account: Arc<Account>,
+    /// Its name in the log.
+    pub(crate) id: RequestId,
 }
 
 impl NextDoor {
-    /// A door for the instance whose life this is, and whose own request asks this host.
-    pub(crate) fn new(handler: Arc<dyn NextHandler>, authority: Option<Authority>, kept: Kept, life: Life) -> Self {
+    /// A door for the instance whose life this is, and which is at this request of its own.
+    pub(crate) fn new(handler: Arc<dyn NextHandler>, own: Own, kept: Kept, life: Life) -> Self {
+        let Own {
+            authority,
+            length,
+            account,
+            id,
+        } = own;
+        let lengths = Lengths {
+            of_request: length,
+            of_answers: Mutex::default(),
+        };
         Self {
             handler,
             authority,
             kept,
             chunk: CHUNK,
             life,
+            whose: (account, id),
+            lengths: Arc::new(lengths),
+            said: None,
         }
+    }
+
+    /// Takes the length that a request says it has, before wasmtime holds the guest to it.
+    pub(crate) fn take_length(&mut self, request: &mut p3::Request) {
+        self.said = None;
+        if request.headers.get(header::CONTENT_LENGTH).is_none() {
+            return;
+        }
+        let mut headers = HeaderMap::from(std::mem::take(&mut request.headers));
+        self.said = headers.remove(header::CONTENT_LENGTH);
+        request.headers = FieldMap::new_immutable(self, headers);
+    }
+
+    /// Returns whether a length that the guest says its response has is that of another one, which came from behind.
+    pub(crate) fn is_anothers(&self, length: &HeaderValue, body: &WasiBody) -> bool {
+        self.lengths.of_answers.lock().contains(length) && !self.life.passes(body)
+    }
+
+    /// Has a request say its length, if that is its own, and be as long as it says.
+    fn measure(&mut self, request: Request<WasiBody>) -> (Request<WasiBody>, Option<Arc<AtomicBool>>) {
+        let Some(said) = self.said.take() else {
+            return (request, None);
+        };
+        let is_anothers = self.lengths.of_request.as_ref() == Some(&said) && !self.life.passes(request.body());
+        let length = said.to_str().ok().and_then(|said| said.parse().ok());
+        let (Some(length), false) = (length, is_anothers) else {
+            return (request, None);
+        };
+        let is_wrong = Arc::<AtomicBool>::default();
+        let (mut parts, body) = request.into_parts();
+        parts.headers.insert(header::CONTENT_LENGTH, said);
+        let body = Measured {
+            body,
+            length,
+            sent: 0,
+            is_wrong: Arc::clone(&is_wrong),
+            whose: self.whose.clone(),
+        };
+        (
+            Request::from_parts(parts, body.boxed_unsync()),
+            Some(is_wrong),
+        )
     }
 
     /// Says of a request where it goes, as far as the guest did not: a handler needs none of it, and a host does.
@@ -78,15 +179,82 @@ impl WasiHttpHooks for NextDoor {
     fn send_request(&mut self, request: Request<WasiBody>, _: Option<RequestOptions>, _: SendIo) -> Sending {
         // The call counts as the instance's memory until there is an answer: no resource stands for it.
         let charge = self.kept.charge(CALL_BYTES);
-        let life = self.life.clone();
+        let (life, lengths) = (self.life.clone(), Arc::clone(&self.lengths));
+        let (request, is_wrong) = self.measure(request);
         let handling = self.handler.handle(request.map(|body| life.written(body)));
         Box::new(async move {
             let _until_answered = charge.map_err(|error| Error::InternalError(Some(error.to_string())))?;
             let response = handling.await;
+            if is_wrong.is_some_and(|is_wrong| is_wrong.load(Ordering::Relaxed)) {
+                return Err(Error::HttpRequestBodySize(None));
+            }
+            lengths.note(response.headers().get(header::CONTENT_LENGTH));
             Ok((
                 response.map(|body| life.passing(body).boxed_unsync()),
                 nothing_left(),
             ))
         })
+    }
+}
+
+impl Lengths {
+    fn note(&self, length: Option<&HeaderValue>) {
+        let Some(length) = length else { return };
+        let mut of_answers = self.of_answers.lock();
+        if of_answers.len() >= ANSWERS {
+            of_answers.pop_front();
+        }
+        of_answers.push_back(length.clone());
+    }
+}
+
+/// A body that is as long as its request says, or has no good end.
+struct Measured {
+    body: WasiBody,
+    length: u64,
+    sent: u64,
+    is_wrong: Arc<AtomicBool>,
+    /// Whose it is.
+    whose: (Arc<Account>, RequestId),
+}
+
+impl Measured {
+    fn wrong(&self) -> Error {
+        if !self.is_wrong.swap(true, Ordering::Relaxed) {
+            let ((account, id), length, sent) = (&self.whose, self.length, self.sent);
+            if account.may_log() {
+                tracing::warn!(package = %account.name(), request_id = id.as_str(), length, sent,
+                    "the middleware's request to `next` is not as long as its content-length says");
+            }
+        }
+        Error::HttpRequestBodySize(Some(self.sent))
+    }
+}
+
+impl Body for Measured {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let bytes = |frame: &Frame<Bytes>| frame.data_ref().map_or(0, Bytes::len);
+        match &frame {
+            Some(Ok(frame)) => self.sent = self.sent.saturating_add(bytes(frame) as u64),
+            Some(Err(_)) => return Poll::Ready(frame),
+            None if self.sent < self.length => return Poll::Ready(Some(Err(self.wrong()))),
+            None => {}
+        }
+        if self.sent > self.length {
+            return Poll::Ready(Some(Err(self.wrong())));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.sent == self.length && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length.saturating_sub(self.sent))
     }
 }

@@ -91,6 +91,7 @@ impl Dispatch {
         let call = Call {
             account: Arc::clone(account),
             loaded,
+            reuse: package.reuse.clone(),
             permit,
             egress: Egress::new(
                 Arc::clone(account),

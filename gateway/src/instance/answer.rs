@@ -68,7 +68,7 @@ fn trim(value: &mut HeaderValue) {
 pub(super) type Head = Result<Response<WasiBody>, ErrorCode>;
 
 /// The guest's answer, as far as the host has seen.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Answer {
     /// The request was HEAD.
     pub(super) is_head: bool,

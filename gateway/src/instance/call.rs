@@ -22,6 +22,7 @@ use super::{
     remains::Running,
     request_body::{Progress, RequestBody},
     response_body::{GuestBody, GuestTask, RouteTimer},
+    reuse::{Lasting, Reuse},
     script::{BadOutput, ZeroByte},
     service::{self, LeftOpen, SetError},
     store::{self, NoInstance, is_success},
@@ -42,6 +43,8 @@ pub(crate) struct Call {
     pub account: Arc<Account>,
     /// Its code, loaded.
     pub loaded: Arc<Loaded>,
+    /// Its instances that may answer several requests, if they may.
+    pub reuse: Option<Arc<Reuse>>,
     /// The slot it runs in.
     pub permit: Permit,
     /// The door for its own requests to others.
@@ -68,6 +71,7 @@ where
     let Call {
         account,
         loaded,
+        reuse,
         permit,
         egress,
         next,
@@ -94,7 +98,11 @@ where
         stream: stream.clone(),
     };
     // In a box, as Tokio moves a task about before it runs and after it has ended.
-    let mut task = GuestTask::new(tokio::spawn(Box::pin(guest.drive(request, answer))));
+    let task = match reuse {
+        None => tokio::spawn(Box::pin(guest.drive(request, answer))),
+        Some(reuse) => tokio::spawn(Box::pin(guest.drive_again(reuse, request, answer))),
+    };
+    let mut task = GuestTask::new(task);
     let answered = answered(head, &mut task, &progress, &label);
     let response = match limits.first_byte {
         None => answered.await,
@@ -262,21 +270,102 @@ impl Guest {
             });
             in_time(&account, stream.as_deref(), work).await
         };
-        let failure = match ended {
-            Ok(Ok(())) => return Ok(()),
-            // What ends with 0 has done what it was to do; whether that was an answer is seen where one is waited for.
-            Ok(Err(error)) if is_success(&error) && !store.data_mut().has_unfinished_body() => {
-                return Ok(());
-            }
-            Ok(Err(error)) => classify(&error, store.data()),
-            // Whoever was waited for when the time was up is the one that was late.
-            Err(Late::Replaced) => (Failure::Replaced, None),
-            Err(Late::Deadline) if progress.is_awaited() => (Failure::RequestTimeout, None),
-            Err(Late::Deadline) => (Failure::Deadline, None),
-        };
-        let (failure, error) = failure;
-        Err(label.failed(failure, error.as_deref().unwrap_or_default()))
+        outcome(ended, store.data_mut(), &progress, &label)
     }
+
+    /// The same by an instance that may have answered before, and may answer again.
+    async fn drive_again<B>(
+        self,
+        reuse: Arc<Reuse>,
+        request: Request<RequestBody<B>>,
+        answer: oneshot::Sender<Head>,
+    ) -> Result<(), Failure>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Error>,
+    {
+        let loaded = Arc::clone(&self.loaded);
+        let Handler::Service(code) = &loaded.handler else {
+            return self.drive(request, answer).await;
+        };
+        let Self {
+            account,
+            loaded: _,
+            permit,
+            egress,
+            next,
+            request_id,
+            progress,
+            stream,
+        } = self;
+        let label = Label {
+            account: Arc::clone(&account),
+            request_id: request_id.clone(),
+        };
+        let state = HostState::new(
+            Arc::clone(&account),
+            egress,
+            request_id,
+            Answer::new(&request),
+            loaded.globals,
+        );
+        let fresh = |state, permit| {
+            let mut running = Running::new(permit);
+            running.begin(store::make(code.engine(), state));
+            running
+        };
+        let mut instance = reuse.take(state, permit, fresh);
+        let Lasting {
+            running,
+            service,
+            kept_at_first,
+            ..
+        } = &mut instance;
+        let Some(store) = running.store() else {
+            return Err(Failure::GuestNoResponse);
+        };
+        let ended = {
+            let work = pin!(async {
+                store::queue_up(store).await;
+                if service.is_none() {
+                    let made_of = (code, loaded.images.as_ref());
+                    *service = Some(service::instantiate(store, &account, made_of).await?);
+                    *kept_at_first = store.concurrent_state_table_size();
+                }
+                match service {
+                    Some(service) => service::call(store, service, next, request, answer).await,
+                    None => Ok(()),
+                }
+            });
+            in_time(&account, stream.as_deref(), work).await
+        };
+        let is_whole = matches!(ended, Ok(Ok(()))) && progress.refusal().is_none();
+        let outcome = outcome(ended, store.data_mut(), &progress, &label);
+        if is_whole {
+            reuse.put(instance);
+        }
+        outcome
+    }
+}
+
+/// What became of a guest.
+fn outcome(
+    ended: Result<wasmtime::Result<()>, Late>,
+    state: &mut HostState,
+    progress: &Progress,
+    label: &Label,
+) -> Result<(), Failure> {
+    let (failure, error) = match ended {
+        Ok(Ok(())) => return Ok(()),
+        // What ends with 0 has done what it was to do; whether that was an answer is seen where one is waited for.
+        Ok(Err(error)) if is_success(&error) && !state.has_unfinished_body() => return Ok(()),
+        Ok(Err(error)) => classify(&error, state),
+        // Whoever was waited for when the time was up is the one that was late.
+        Err(Late::Replaced) => (Failure::Replaced, None),
+        Err(Late::Deadline) if progress.is_awaited() => (Failure::RequestTimeout, None),
+        Err(Late::Deadline) => (Failure::Deadline, None),
+    };
+    Err(label.failed(failure, error.as_deref().unwrap_or_default()))
 }
 
 /// wasmtime's words for an instance that has as many handles (100,000) as its store keeps; they have no type.

@@ -17,7 +17,7 @@ use super::{
     host::HostState,
     request_body::RequestBody,
     script::{Output, Script},
-    store::{instantiated, is_success},
+    store::{instantiated, is_success, make_way},
 };
 use crate::{account::Account, egress::Life, engine::Images};
 
@@ -39,7 +39,18 @@ where
     let output = furnish(store.data_mut(), account, request, answer)?;
     let program = {
         let instantiating = pin!(command.instantiate_async(&mut *store));
-        instantiated(account, images, instantiating).await?
+        instantiated(account, images, instantiating).await
+    };
+    let program = match program {
+        Ok(program) => program,
+        Err(error) => {
+            Box::pin(async {
+                make_way(account, error).await?;
+                let again = pin!(command.instantiate_async(&mut *store));
+                instantiated(account, images, again).await
+            })
+            .await?
+        }
     };
     let ran = program.wasi_cli_run().call_run(&mut *store).await;
     ended(ran, &output)
@@ -64,7 +75,18 @@ where
     let output = furnish(store.data_mut(), account, request, answer)?;
     let program = {
         let instantiating = pin!(command.instantiate_async(&mut *store));
-        instantiated(account, images, instantiating).await?
+        instantiated(account, images, instantiating).await
+    };
+    let program = match program {
+        Ok(program) => program,
+        Err(error) => {
+            Box::pin(async {
+                make_way(account, error).await?;
+                let again = pin!(command.instantiate_async(&mut *store));
+                instantiated(account, images, again).await
+            })
+            .await?
+        }
     };
     // Dropped before the store is, however this ends.
     let end = End(Life::default());

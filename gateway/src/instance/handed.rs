@@ -35,6 +35,8 @@ struct Stage {
     /// What came and was not read.
     ahead: VecDeque<Part>,
     has_ended: bool,
+    /// Its end was no good one.
+    is_broken: bool,
     /// Who reads.
     reader: Option<Waker>,
     /// Who waits for the end.
@@ -55,6 +57,11 @@ impl Handed {
     /// Returns whether the body has come to an end, good or bad.
     pub(super) fn has_ended(&self) -> bool {
         self.0.lock().has_ended
+    }
+
+    /// Returns whether it has come to an end that was no good one.
+    pub(super) fn is_broken(&self) -> bool {
+        self.0.lock().is_broken
     }
 
     /// Takes what is there by now, and returns whether that was the rest.
@@ -115,6 +122,7 @@ impl Stage {
         let part = self.counted(part);
         if !matches!(part, Some(Ok(_))) {
             self.has_ended = true;
+            self.is_broken = part.is_some();
             self.body = None;
             if let Some(waiting) = self.waiting.take() {
                 waiting.wake();
@@ -123,12 +131,15 @@ impl Stage {
         Poll::Ready(part)
     }
 
-    /// The same, or an error in place of an end that comes too soon: wasmtime-wasi-http has room for its own only where
-    /// all that was written has been read.
+    /// The same, or an error in place of an end that comes too soon or too late: wasmtime-wasi-http has room for its
+    /// own only where all that was written has been read, and none for a middleware's.
     fn counted(&mut self, part: Option<Part>) -> Option<Part> {
         let bytes = |frame: &Frame<Bytes>| frame.data_ref().map_or(0, Bytes::len);
         match (&part, &mut self.left) {
-            (Some(Ok(frame)), Some(left)) => *left = left.saturating_sub(bytes(frame) as u64),
+            (Some(Ok(frame)), Some(left)) => match left.checked_sub(bytes(frame) as u64) {
+                Some(less) => *left = less,
+                None => return Some(Err(Error::HttpResponseBodySize(None))),
+            },
             (None, Some(left @ 1..)) => return Some(Err(Error::HttpResponseBodySize(Some(*left)))),
             _ => {}
         }

@@ -3,6 +3,7 @@
 use std::any::{Any, TypeId};
 
 use wasmtime::component::ResourceTable;
+use wasmtime_wasi::p2::bindings::filesystem::types::Descriptor;
 use wasmtime_wasi_http::{
     FieldMap,
     p2::{
@@ -10,6 +11,11 @@ use wasmtime_wasi_http::{
         types::{HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse},
     },
     p3,
+};
+
+use wasmtime_wasi_io::{
+    poll::DynPollable,
+    streams::{DynInputStream, DynOutputStream},
 };
 
 use crate::egress::CALL_BYTES;
@@ -37,6 +43,19 @@ pub(super) fn all(table: &mut ResourceTable) -> (usize, usize) {
     sizes.fold((0, 0_usize), |(count, bytes), size| {
         (count + 1, bytes.saturating_add(size))
     })
+}
+
+/// Returns whether all resources are of the kinds that libraries open once and keep: standard streams, what waits for
+/// them, and folders. A stream of a body has the body beside it, and what is read ahead of a file is kept as bytes.
+pub(super) fn are_lasting(table: &mut ResourceTable) -> bool {
+    table.iter_mut().all(|resource| is_lasting(resource))
+}
+
+fn is_lasting(resource: &(dyn Any + Send)) -> bool {
+    resource.is::<DynInputStream>()
+        || resource.is::<DynOutputStream>()
+        || resource.is::<DynPollable>()
+        || resource.is::<Descriptor>()
 }
 
 fn size(resource: &(dyn Any + Send)) -> usize {

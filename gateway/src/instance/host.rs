@@ -3,16 +3,17 @@
 
 use std::sync::{Arc, atomic::AtomicUsize};
 
-use http::uri::Authority;
+use http::{HeaderValue, uri::Authority};
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p3};
+use wasmtime_wasi_http::{WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpView, p3};
 use wasmtime_wasi_io::IoView;
 
 use super::{
     answer::Answer,
     budget::RequestBudget,
     file_places::OpenFiles,
+    handed::Handed,
     holdings::FIELDS_BYTES,
     memory::Memory,
     output::{GuestOutput, LogLevel, Stream},
@@ -20,8 +21,8 @@ use super::{
     turns,
 };
 use crate::{
-    account::{Account, Kept, with_files},
-    egress::{self, DaprDoor, Egress, Life, NextDoor, NextHandler},
+    account::{Account, Kept, OpenFolders, with_files},
+    egress::{self, DaprDoor, Egress, Life, NextDoor, NextHandler, Own},
     request_headers::RequestId,
 };
 
@@ -48,6 +49,14 @@ pub(crate) struct HostState {
     egress: Egress,
     /// The door to the handler behind a middleware.
     next: Option<Box<NextDoor>>,
+    /// What its WASI context has of a request, where it may go on with another.
+    lasting: Option<Box<Lasting>>,
+}
+
+/// The parts of a WASI context that are turned to each request of an instance that answers several.
+struct Lasting {
+    outputs: [GuestOutput; 2],
+    folders: Option<Arc<OpenFolders>>,
 }
 
 impl HostState {
@@ -79,20 +88,108 @@ impl HostState {
             has_given_way: false,
             egress,
             next: None,
+            lasting: None,
         }
     }
 
-    /// Opens the door to the handler behind a middleware, for as long as it lives.
-    pub(super) fn open_next(&mut self, handler: Arc<dyn NextHandler>, authority: Option<Authority>, life: Life) {
+    /// Takes on the state of another request, which has used nothing yet. The instance keeps what is its own: its
+    /// memory, the resources that last, and its WASI context.
+    pub(super) fn turn_to(&mut self, request: Self) {
+        let Self {
+            memory: _,
+            answer,
+            account,
+            request_id,
+            wasi: _,
+            script,
+            log_budget: _,
+            open_files: _,
+            host_files: _,
+            http,
+            has_written,
+            has_given_way,
+            egress,
+            next,
+            lasting: _,
+        } = request;
+        let budget = self.lasting.as_ref().map(|lasting| {
+            let budget = Arc::default();
+            for output in &lasting.outputs {
+                output.turn_to(&request_id, &budget);
+            }
+            budget
+        });
+        self.log_budget = budget;
+        (self.answer, self.account, self.request_id) = (answer, account, request_id);
+        (self.script, self.http) = (script, http);
+        (self.has_written, self.has_given_way) = (has_written, has_given_way);
+        (self.egress, self.next) = (egress, next);
+        self.memory.renew();
+    }
+
+    /// Returns whether the answer has a body that came to no good end.
+    pub(super) fn has_broken_body(&self) -> bool {
+        let handed = self.answer.handed.as_ref();
+        handed.is_some_and(Handed::is_broken)
+    }
+
+    /// Ends what belongs to the request that was answered, and returns whether nothing of it is left.
+    pub(super) fn rest(&mut self) -> bool {
+        for output in self.lasting.iter().flat_map(|lasting| &lasting.outputs) {
+            output.end();
+        }
+        (self.answer, self.next) = (Answer::default(), None);
+        self.memory.holds_nothing_of_a_request()
+    }
+
+    /// Returns whether the folders that the guest reads are the ones of now.
+    pub(super) fn has_folders_of_now(&self) -> bool {
+        let known = self
+            .lasting
+            .as_ref()
+            .and_then(|lasting| lasting.folders.as_ref());
+        known.is_none_or(|known| {
+            let now = self.account.files.now(&self.account.config.files);
+            Arc::ptr_eq(known, &now)
+        })
+    }
+
+    /// Opens the door to the handler behind a middleware, for as long as it lives; its own request asks this host, and
+    /// says this length.
+    pub(super) fn open_next(
+        &mut self,
+        handler: Arc<dyn NextHandler>,
+        (authority, length): (Option<Authority>, Option<HeaderValue>),
+        life: Life,
+    ) {
+        let own = Own {
+            authority,
+            length,
+            account: Arc::clone(&self.account),
+            id: self.request_id.clone(),
+        };
         let kept = self.kept();
-        self.next = Some(Box::new(NextDoor::new(handler, authority, kept, life)));
+        self.next = Some(Box::new(NextDoor::new(handler, own, kept, life)));
     }
 
     /// Says of a request for that handler where it goes, as far as the guest did not.
     pub(super) fn complete_next(&mut self, request: &Resource<p3::Request>) {
-        if let (Some(next), Ok(request)) = (&self.next, self.memory.table.get_mut(request)) {
+        if let (Some(next), Ok(request)) = (&mut self.next, self.memory.table.get_mut(request)) {
             next.complete(request);
+            next.take_length(request);
         }
+    }
+
+    /// Returns whether a handler is behind it.
+    pub(super) fn has_next(&self) -> bool {
+        self.next.is_some()
+    }
+
+    /// Returns whether a length that the guest says its response has is that of an answer from behind, and not its
+    /// body's.
+    pub(super) fn is_anothers(&self, length: &HeaderValue, body: &WasiBody) -> bool {
+        let next = self.next.as_ref();
+        next.is_some_and(|next| next.is_anothers(length, body))
     }
 
     /// What sends requests to that handler.
@@ -171,38 +268,45 @@ impl HostState {
 /// meanwhile.
 const RANDOM_BYTES: u64 = 1 << 20;
 
-/// The WASI context of one guest. What is closed is closed by not being named: there are no arguments, no files but
-/// the package's `files`, and no addresses to reach.
+/// The WASI context of one guest, with the parts of it that are turned to each of its requests, if it may have several.
+/// What is closed is closed by not being named: there are no arguments, no files but the package's `files`, and no
+/// addresses to reach.
 fn context(
     account: &Arc<Account>,
     request_id: &RequestId,
     budget: &Arc<RequestBudget>,
     script: Option<&Script>,
-) -> WasiCtx {
+) -> (WasiCtx, Option<Box<Lasting>>) {
     let output = |stream| {
         let (account, budget) = (Arc::clone(account), Arc::clone(budget));
         GuestOutput::new(account, request_id.clone(), stream, budget)
     };
+    let (stdout, stderr) = (output(Stream::Stdout), output(Stream::Stderr));
+    let may_last = account.config.reuse > 1;
+    let outputs = may_last.then(|| [stdout.clone(), stderr.clone()]);
     let mut wasi = WasiCtx::builder();
     if !account.config.grants.is_none() {
         wasi.env("APP_ID", account.name().as_str())
             .env("DAPR_HTTP_ENDPOINT", egress::DAPR_ENDPOINT);
     }
     wasi.envs(&account.config.env)
-        .stdout(output(Stream::Stdout))
-        .stderr(output(Stream::Stderr))
+        .stdout(stdout)
+        .stderr(stderr)
         .allow_tcp(false)
         .allow_udp(false)
         .max_random_size(RANDOM_BYTES);
     if let Some(script) = script {
         script.furnish(account, &mut wasi);
     }
-    let wasi = wasi.build();
-    if account.config.files.is_empty() {
-        wasi
-    } else {
-        with_files(wasi, account.files.now(&account.config.files))
+    let mut wasi = wasi.build();
+    let mut folders = None;
+    if !account.config.files.is_empty() {
+        let now = account.files.now(&account.config.files);
+        wasi = with_files(wasi, &now);
+        folders = Some(now);
     }
+    let lasting = outputs.map(|outputs| Box::new(Lasting { outputs, folders }));
+    (wasi, lasting)
 }
 
 impl WasiView for HostState {
@@ -215,12 +319,15 @@ impl WasiView for HostState {
             memory,
             script,
             log_budget,
+            lasting,
             ..
         } = self;
         WasiCtxView {
             ctx: wasi.get_or_insert_with(|| {
                 let budget = log_budget.get_or_insert_default();
-                context(account, request_id, budget, script.as_deref())
+                let (context, parts) = context(account, request_id, budget, script.as_deref());
+                *lasting = parts;
+                context
             }),
             table: &mut memory.table,
         }

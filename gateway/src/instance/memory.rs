@@ -155,6 +155,17 @@ impl Memory {
         }
     }
 
+    /// Goes on with another request: what was kept of bodies was the last one's.
+    pub(super) fn renew(&mut self) {
+        self.kept = None;
+        self.look();
+    }
+
+    /// Returns whether the host keeps nothing for the instance but resources that last beyond a request.
+    pub(super) fn holds_nothing_of_a_request(&mut self) -> bool {
+        self.kept() == 0 && holdings::are_lasting(&mut self.table)
+    }
+
     /// Returns whether it takes longer than a moment to drop all that is held. Costs no look at the resources where a
     /// guest has made few calls.
     pub(super) fn is_much(&mut self) -> bool {

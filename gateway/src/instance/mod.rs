@@ -1,4 +1,4 @@
-//! One request in one fresh instance: its state, its limits, its deadline, its body.
+//! One request in one fresh instance, unless its package reuses them: its state, its limits, its deadline, its body.
 
 mod answer;
 mod backtrace;
@@ -26,6 +26,7 @@ mod proxy;
 mod remains;
 mod request_body;
 mod response_body;
+mod reuse;
 mod script;
 mod service;
 mod store;
@@ -39,6 +40,7 @@ pub(crate) use loaded::{Handler, Loaded};
 pub(crate) use output::LogLevel;
 pub(crate) use request_body::RequestBody;
 pub(crate) use response_body::{BodyError, GuestBody, RouteTimer};
+pub(crate) use reuse::Reuse;
 pub(crate) use script::Mount;
 
 use wasmtime::component::Linker;

@@ -101,6 +101,18 @@ impl GuestOutput {
         })))
     }
 
+    /// Ends what was printed for a request: what has no end of a line is a line, too.
+    pub(super) fn end(&self) {
+        self.0.lock().end();
+    }
+
+    /// Prints for another request from now on.
+    pub(super) fn turn_to(&self, request_id: &RequestId, budget: &Arc<RequestBudget>) {
+        let mut lines = self.0.lock();
+        lines.request_id = request_id.clone();
+        lines.budget = Arc::clone(budget);
+    }
+
     /// Takes a text that is whole: what has no end of a line is a line, too.
     pub(super) fn print(self, text: &str) {
         self.0.lock().write(text.as_bytes());
@@ -142,6 +154,13 @@ impl Lines {
             tracing::warn!(package = %self.account.name(), request_id = self.request_id.as_str(), lines,
                 "guests of the package print too much; lines are dropped");
         }
+    }
+
+    fn end(&mut self) {
+        if !self.line.is_empty() {
+            self.emit();
+        }
+        self.tell_dropped();
     }
 
     fn emit(&mut self) {
@@ -195,10 +214,7 @@ fn lines_in(bytes: &[u8]) -> u64 {
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        if !self.line.is_empty() {
-            self.emit();
-        }
-        self.tell_dropped();
+        self.end();
     }
 }
 

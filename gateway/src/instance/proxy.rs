@@ -12,7 +12,12 @@ use wasmtime_wasi_http::{
     p2::bindings::{ProxyPre, http::types::Scheme},
 };
 
-use super::{answer::Head, host::HostState, request_body::RequestBody, store::instantiated};
+use super::{
+    answer::Head,
+    host::HostState,
+    request_body::RequestBody,
+    store::{instantiated, make_way},
+};
 use crate::{account::Account, engine::Images, request_headers};
 
 /// Makes an instance and calls it.
@@ -32,7 +37,18 @@ where
 {
     let instance = {
         let instantiating = pin!(proxy.instantiate_async(&mut *store));
-        instantiated(account, images, instantiating).await?
+        instantiated(account, images, instantiating).await
+    };
+    let instance = match instance {
+        Ok(instance) => instance,
+        Err(error) => {
+            Box::pin(async {
+                make_way(account, error).await?;
+                let again = pin!(proxy.instantiate_async(&mut *store));
+                instantiated(account, images, again).await
+            })
+            .await?
+        }
     };
     let mut http = store.data_mut().http();
     let scheme = if request_headers::is_https(request.headers()) {

@@ -43,6 +43,21 @@ impl Running {
     pub(super) fn begin(&mut self, store: Store<HostState>) -> &mut Store<HostState> {
         self.store.insert(store)
     }
+
+    /// Its store, once it has begun.
+    pub(super) fn store(&mut self) -> Option<&mut Store<HostState>> {
+        self.store.as_mut()
+    }
+
+    /// Goes on by another permit.
+    pub(super) fn go_on(&mut self, permit: Permit) {
+        self.permit = Some(permit);
+    }
+
+    /// Does nothing for a while, for which others may have the permit.
+    pub(super) fn rest(&mut self) -> Option<Permit> {
+        self.permit.take()
+    }
 }
 
 impl Drop for Running {

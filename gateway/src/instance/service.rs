@@ -5,7 +5,7 @@ use std::{
     future::{Future as _, poll_fn},
     pin::pin,
     sync::Arc,
-    task::Context,
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -20,7 +20,10 @@ use tokio::sync::oneshot;
 use wasmtime::{Store, component::Access};
 use wasmtime_wasi_http::{
     Error, FieldMap, WasiBody, WasiHttpView as _,
-    p3::{self, bindings::ServicePre},
+    p3::{
+        self,
+        bindings::{Service, ServicePre},
+    },
 };
 
 use super::{
@@ -29,7 +32,7 @@ use super::{
     handed::Handed,
     host::HostState,
     request_body::RequestBody,
-    store::{instantiated, is_success},
+    store::{instantiated, is_success, make_way},
 };
 use crate::{
     account::Account,
@@ -56,7 +59,7 @@ pub(super) struct LeftOpen;
 pub(super) async fn handle<B>(
     store: &mut Store<HostState>,
     account: &Account,
-    (service, images): (&ServicePre<HostState>, Option<&Arc<Images>>),
+    made_of: (&ServicePre<HostState>, Option<&Arc<Images>>),
     next: Option<Arc<dyn NextHandler>>,
     request: Request<RequestBody<B>>,
     answer: oneshot::Sender<Head>,
@@ -65,18 +68,60 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Error>,
 {
+    let instance = instantiate(store, account, made_of).await?;
+    call(store, &instance, next, request, answer).await
+}
+
+/// Makes an instance.
+///
+/// # Errors
+/// When none can be made.
+pub(super) async fn instantiate(
+    store: &mut Store<HostState>,
+    account: &Account,
+    (service, images): (&ServicePre<HostState>, Option<&Arc<Images>>),
+) -> wasmtime::Result<Service> {
     concurrent::watch(store);
     let instance = {
         let instantiating = pin!(service.instantiate_async(&mut *store));
-        instantiated(account, images, instantiating).await?
+        instantiated(account, images, instantiating).await
     };
+    match instance {
+        Ok(instance) => Ok(instance),
+        Err(error) => {
+            Box::pin(async {
+                make_way(account, error).await?;
+                let again = pin!(service.instantiate_async(&mut *store));
+                instantiated(account, images, again).await
+            })
+            .await
+        }
+    }
+}
+
+/// Calls an instance, and lets its tasks come to their end.
+///
+/// # Errors
+/// Whatever ended the guest.
+pub(super) async fn call<B>(
+    store: &mut Store<HostState>,
+    instance: &Service,
+    next: Option<Arc<dyn NextHandler>>,
+    request: Request<RequestBody<B>>,
+    answer: oneshot::Sender<Head>,
+) -> wasmtime::Result<()>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Error>,
+{
     let (life, handed) = (Life::default(), Handed::default());
     // Dropped before the store is, however this ends.
     let end = End { life, handed };
     let state = store.data_mut();
     state.tie_to(end.life.clone());
     if let Some(next) = next {
-        state.open_next(next, authority(&request), end.life.clone());
+        let length = request.headers().get(header::CONTENT_LENGTH).cloned();
+        state.open_next(next, (authority(&request), length), end.life.clone());
     }
     state.bound_writes(concurrent::REQUEST_CHUNK);
     state.answer.handed = Some(end.handed.clone());
@@ -91,7 +136,15 @@ where
             let response = accessor.with(|store| hand_over(store, response, &end.handed))?;
             head.lock().response = Some(response);
             poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
-            let is_whole = end.handed.gather();
+            let mut is_whole = end.handed.gather();
+            head.lock().is_last = true;
+            for _ in 0..HOST_TURNS {
+                if is_whole {
+                    break;
+                }
+                give_way().await;
+                is_whole = end.handed.gather();
+            }
             head.lock().send();
             if !is_whole && end.life.is_passing() {
                 end.handed.ended().await;
@@ -121,12 +174,31 @@ where
     }
 }
 
+/// Turns that the host has after the guest's last task: the trailers of a body that came, which the guest ends its own
+/// with, are carried by the host in one or two.
+const HOST_TURNS: u32 = 3;
+
+/// Lets what the host does for the guest have a turn.
+async fn give_way() {
+    let mut has_given_way = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_given_way, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// A head that waits while the guest goes on: most have written their whole body by the second time that they rest, and
 /// it goes out with its length then.
 struct HeldHead {
     answer: Option<oneshot::Sender<Head>>,
     response: Option<Response<WasiBody>>,
     has_rested: bool,
+    /// Nothing more comes of the guest: it is sent when that is seen to be an end, or none.
+    is_last: bool,
 }
 
 impl HeldHead {
@@ -135,12 +207,13 @@ impl HeldHead {
             answer: Some(answer),
             response: None,
             has_rested: false,
+            is_last: false,
         }
     }
 
     /// The guest rests, or waits for something.
     fn wait(&mut self, cx: &mut Context<'_>) {
-        if self.response.is_none() {
+        if self.response.is_none() || self.is_last {
             return;
         }
         if self.has_rested {
@@ -219,7 +292,9 @@ fn hand_over(
     state.bound_writes(chunk);
     // The length of a response without content is that of another response, and the guest is not held to it.
     let is_without = state.answer.is_head || content::is_forbidden_by(response.status);
-    let length = if is_without {
+    let has_next = state.has_next();
+    // Neither is a middleware held to that of an answer from behind, which it wrote anew.
+    let length = if is_without || has_next {
         take_length(state, &mut response)
     } else {
         None
@@ -228,9 +303,14 @@ fn hand_over(
     let sending = async { received.await.unwrap_or(Err(Error::ConnectionTerminated)) };
     let (mut head, body) = response.into_http(&mut store, sending)?.into_parts();
     store.data_mut().bound_writes(concurrent::REQUEST_CHUNK);
-    let expected = content_length(&head.headers);
-    head.headers
-        .extend(length.map(|length| (header::CONTENT_LENGTH, length)));
+    let mut expected = content_length(&head.headers);
+    let state = store.data_mut();
+    if let Some(length) = length.filter(|length| is_without || !state.is_anothers(length, &body)) {
+        head.headers.insert(header::CONTENT_LENGTH, length);
+        if !is_without {
+            expected = content_length(&head.headers);
+        }
+    }
     let body = handed.put(body, expected, sent).boxed_unsync();
     Ok(Response::from_parts(head, body))
 }

@@ -2,7 +2,8 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Instant};
 
-use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
+use tokio::task::yield_now;
+use wasmtime::{Engine, Store, StoreContextMut, Trap, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 use super::{host::HostState, turns};
@@ -36,6 +37,11 @@ pub(super) fn make(engine: &Engine, state: HostState) -> Store<HostState> {
     // The callback holds nothing, or it would cost every request an allocation.
     store.epoch_deadline_callback(|mut store| at_tick(&mut store));
     store
+}
+
+/// Has a guest begin its turns anew, with another request.
+pub(super) fn renew(store: &mut Store<HostState>) {
+    store.set_epoch_deadline(EPOCHS_TO_FIRST_YIELD);
 }
 
 /// Stops a guest that has too much, and lets the others have their turn if it has computed for long. The epoch also
@@ -78,6 +84,19 @@ pub(super) async fn instantiated<I>(
     let took = started.elapsed().as_secs_f64();
     account.metrics().instantiation.observe(took);
     Ok(instance)
+}
+
+/// Has instances that wait for other requests make room for one that could not be made.
+///
+/// # Errors
+/// The same one where that would not help.
+pub(super) async fn make_way(account: &Account, error: wasmtime::Error) -> wasmtime::Result<()> {
+    if !error.is::<NoInstance>() || error.is::<Trap>() || !account.memory.make_way() {
+        return Err(error);
+    }
+    // They go as soon as the worker's other tasks have a turn.
+    yield_now().await;
+    Ok(())
 }
 
 /// Returns whether a guest called `exit` with 0.

@@ -10,6 +10,7 @@ mod measure;
 #[cfg(not(target_os = "linux"))]
 #[path = "measure_elsewhere.rs"]
 mod measure;
+mod spare;
 
 use std::{
     io,
@@ -30,6 +31,8 @@ use crate::metrics::{Family, description};
 
 use measure::Measure;
 pub(crate) use measure::total;
+pub(crate) use spare::Spare;
+use spare::Spares;
 
 /// The time between two measures: in it a page of memory is touched for a hundred megabytes at the most, which is less
 /// than the reserve that the limit leaves.
@@ -51,6 +54,7 @@ pub(crate) struct MachineMemory {
     reserved: AtomicUsize,
     used: AtomicUsize,
     is_short: AtomicBool,
+    spares: Spares,
 }
 
 impl MachineMemory {
@@ -61,6 +65,7 @@ impl MachineMemory {
             reserved: AtomicUsize::new(0),
             used: AtomicUsize::new(0),
             is_short: AtomicBool::new(false),
+            spares: Spares::default(),
         })
     }
 
@@ -91,6 +96,9 @@ impl MachineMemory {
     fn note(&self, used: usize) {
         self.used.store(used, Ordering::Relaxed);
         let is_short = used > self.limit;
+        if is_short {
+            self.spares.give_up();
+        }
         if self.is_short.load(Ordering::Relaxed) != is_short {
             self.is_short.store(is_short, Ordering::Relaxed);
             let limit = self.limit;
@@ -179,8 +187,22 @@ impl PackageMemory {
         self.all.is_short.load(Ordering::Relaxed)
     }
 
+    /// Has somebody give up what it keeps for later whenever memory or slots are short, for as long as it is there.
+    pub(crate) fn may_give_up(&self, spare: Weak<dyn Spare>) {
+        self.all.spares.add(spare);
+    }
+
+    /// Has what is kept for later go, of all packages, and returns whether there was any.
+    pub(crate) fn make_way(&self) -> bool {
+        self.all.spares.give_up()
+    }
+
     /// Reserves so many bytes, if neither the package nor all together have too many then.
     pub(crate) fn reserve(&self, bytes: usize) -> bool {
+        self.try_reserve(bytes) || (self.make_way() && self.try_reserve(bytes))
+    }
+
+    fn try_reserve(&self, bytes: usize) -> bool {
         let (most, of) = SHARE;
         if !add(&self.reserved, bytes, self.all.limit / of * most) {
             return false;
@@ -231,6 +253,36 @@ mod tests {
         assert!(package.is_short());
         all.note(400);
         assert!(!package.is_short());
+    }
+
+    #[derive(Debug)]
+    struct Kept(PackageMemory);
+
+    impl Spare for Kept {
+        fn give_up(&self) -> bool {
+            let kept = self.0.reserved.load(Ordering::Relaxed);
+            self.0.give_back(kept);
+            kept > 0
+        }
+    }
+
+    #[test]
+    fn what_is_kept_for_later_goes_when_it_is_needed_now() {
+        let all = MachineMemory::new(400);
+        let (busy, idle) = (
+            PackageMemory::new(Arc::clone(&all)),
+            Arc::new(Kept(PackageMemory::new(Arc::clone(&all)))),
+        );
+        assert!(idle.0.reserve(300) && !busy.reserve(200));
+        let weak: Weak<Kept> = Arc::downgrade(&idle);
+        busy.may_give_up(weak);
+        assert!(busy.reserve(200));
+        assert_eq!(all.reserved(), 200);
+        assert!(idle.0.reserve(100));
+        all.note(401);
+        assert_eq!(all.reserved(), 200, "also when the process is too large");
+        drop(idle);
+        assert!(!busy.reserve(300));
     }
 
     #[test]

@@ -25,7 +25,7 @@ use few::Few;
 use package::Families;
 
 pub(crate) use family::{Family, description};
-pub(crate) use package::PackageMetrics;
+pub(crate) use package::{InstanceEnd, PackageMetrics};
 pub(crate) use route::RouteMetrics;
 
 /// Upper bounds in seconds, from an instance that answers at once to one that meets the default time-out: from 1 ms to
@@ -368,6 +368,21 @@ impl Maker<'_> {
                 "wasmgate_guest_output_dropped_lines_total",
                 "Lines that guests printed beyond what they may, and that are not in the log",
                 &["package"],
+            )?,
+            reused: self.counters(
+                "wasmgate_instances_reused_total",
+                "Requests answered by an instance that had answered others (`reuse`)",
+                &["package"],
+            )?,
+            idle: self.gauges(
+                "wasmgate_instances_idle",
+                "Instances that have answered and wait for another request (`reuse`)",
+                &["package"],
+            )?,
+            ended: self.counters(
+                "wasmgate_reused_instances_ended_total",
+                "Instances of packages with `reuse` that answer no more, by the reason",
+                &["package", "reason"],
             )?,
         })
     }

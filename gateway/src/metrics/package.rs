@@ -3,7 +3,7 @@
 use std::{sync::OnceLock, time::Instant};
 
 use http::StatusCode;
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use wasmgate_dapr::{DeliveryKind, DeliveryResult, OperationName};
 
 use super::few::Few;
@@ -31,6 +31,9 @@ pub(super) struct Families {
     pub(super) block_duration: HistogramVec,
     pub(super) deliveries: IntCounterVec,
     pub(super) output_dropped: IntCounterVec,
+    pub(super) reused: IntCounterVec,
+    pub(super) idle: IntGaugeVec,
+    pub(super) ended: IntCounterVec,
 }
 
 /// The handles of one package.
@@ -50,6 +53,70 @@ pub(crate) struct PackageMetrics {
     outbound: OnceLock<Box<CallMetrics>>,
     /// By the operation's index.
     blocks: [OnceLock<Box<CallMetrics>>; OperationName::COUNT],
+    reuse: OnceLock<Box<ReuseMetrics>>,
+}
+
+/// The handles of a package whose instances may answer several requests.
+#[derive(Debug)]
+pub(crate) struct ReuseMetrics {
+    /// Requests answered by an instance that had answered before.
+    pub reused: IntCounter,
+    /// Instances that wait for a request.
+    pub idle: IntGauge,
+    ended: [IntCounter; InstanceEnd::ALL.len()],
+}
+
+/// Why an instance that may answer several requests answers no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InstanceEnd {
+    /// It trapped, was late, lost its client, or did not answer.
+    Failed,
+    /// It left tasks, streams or resources of its request behind.
+    Left,
+    /// It was refused memory.
+    Memory,
+    /// It has answered as many as it may.
+    Used,
+    /// Nobody asked for it.
+    Idle,
+    /// Its memory or its slots were needed.
+    Needed,
+    /// Its package's code, configuration or folders are others now, or the gateway ends.
+    Replaced,
+}
+
+impl InstanceEnd {
+    const ALL: [Self; 7] = [
+        Self::Failed,
+        Self::Left,
+        Self::Memory,
+        Self::Used,
+        Self::Idle,
+        Self::Needed,
+        Self::Replaced,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Left => "left-something",
+            Self::Memory => "memory",
+            Self::Used => "used-up",
+            Self::Idle => "idle",
+            Self::Needed => "needed",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+impl ReuseMetrics {
+    /// Counts an instance that answers no more.
+    pub(crate) fn ended(&self, end: InstanceEnd) {
+        let at = InstanceEnd::ALL.iter().position(|known| *known == end);
+        if let Some(counter) = at.and_then(|at| self.ended.get(at)) {
+            counter.inc();
+        }
+    }
 }
 
 /// The handles of one kind of call.
@@ -71,7 +138,21 @@ impl PackageMetrics {
             refusals: Few::new(),
             outbound: OnceLock::new(),
             blocks: [const { OnceLock::new() }; OperationName::COUNT],
+            reuse: OnceLock::new(),
         }
+    }
+
+    /// The handles for instances that may answer several requests.
+    pub(crate) fn reuse(&self) -> &ReuseMetrics {
+        self.reuse.get_or_init(|| {
+            let name = self.name.as_str();
+            let ended = |end: InstanceEnd| self.families.ended.with_label_values(&[name, end.name()]);
+            Box::new(ReuseMetrics {
+                reused: self.families.reused.with_label_values(&[name]),
+                idle: self.families.idle.with_label_values(&[name]),
+                ended: InstanceEnd::ALL.map(ended),
+            })
+        })
     }
 
     /// Counts a request that the gateway refused before an instance was made, or a call that an instance may not make.

@@ -5,6 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use wasmgate_common::{Code, Diagnostic, NotPrivate};
 
 use super::snapshot::Why;
+use crate::engine::World;
 
 /// A package that cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +111,14 @@ pub enum PackageError {
     NoMiddleware {
         /// The file named by `source`.
         path: PathBuf,
+    },
+    /// Its instances are to answer several requests, and cannot.
+    #[error("{} is a component of {world}, and `reuse` is for those of wasi:http/service@0.3", path.display())]
+    NotReusable {
+        /// The file named by `source`.
+        path: PathBuf,
+        /// Its world.
+        world: World,
     },
     /// The component is made for Spin's own interfaces.
     #[error("{} is made for Spin: it names {name}", path.display())]
@@ -275,6 +284,7 @@ impl PackageError {
             | Self::TwoWorlds { .. }
             | Self::Middleware { .. }
             | Self::NoMiddleware { .. }
+            | Self::NotReusable { .. }
             | Self::Spin { .. }
             | Self::Command { .. }
             | Self::NoCommand { .. }
@@ -320,6 +330,9 @@ impl PackageError {
             }
             Self::NoMiddleware { .. } => {
                 "remove `next`: a component of `wasi:http/middleware@0.3` passes requests on, and no other"
+            }
+            Self::NotReusable { .. } => {
+                "remove `reuse`: an instance of WASI 0.2 has ended when its handler returns; or build the component for WASI 0.3"
             }
             Self::TwoWorlds { .. } => {
                 "build it for one of them: `wasi:http/proxy@0.2` exports `wasi:http/incoming-handler` and imports WASI 0.2 alone; `wasi:http/service@0.3` exports `wasi:http/handler`, and may import 0.2 beside 0.3"

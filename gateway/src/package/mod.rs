@@ -32,7 +32,11 @@ use std::sync::{
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 
-use crate::{account::Account, config::PackageName, instance::Loaded};
+use crate::{
+    account::Account,
+    config::PackageName,
+    instance::{Loaded, Reuse},
+};
 
 pub(crate) use batch::Batch;
 pub(crate) use compiler::CompileLimits;
@@ -48,6 +52,8 @@ pub(crate) struct Package {
     pub account: Arc<Account>,
     /// Its compiled code and the engine for it; none where its component is not fit to be served.
     pub registered: Option<Registered>,
+    /// Its instances that may answer several requests, if they may.
+    pub reuse: Option<Arc<Reuse>>,
     loaded: ArcSwapOption<Loaded>,
     loading: Mutex<()>,
     unavailable: Mutex<Option<String>>,
@@ -68,8 +74,10 @@ impl Package {
     }
 
     fn with(account: Account, registered: Option<Registered>, unavailable: Option<String>) -> Self {
+        let account = Arc::new(account);
         Self {
-            account: Arc::new(account),
+            reuse: (account.config.reuse > 1).then(|| Reuse::new(&account)),
+            account,
             registered,
             loaded: ArcSwapOption::empty(),
             loading: Mutex::new(()),
@@ -163,6 +171,9 @@ impl Package {
     /// Lets its code go, and whatever is loaded for it after this.
     fn retire(&self) {
         self.is_retired.store(true, Ordering::Relaxed);
+        if let Some(reuse) = &self.reuse {
+            reuse.close();
+        }
         self.unload();
     }
 
@@ -173,5 +184,8 @@ impl Package {
     /// Lets its code go as soon as the last instance has ended.
     fn unload(&self) {
         self.loaded.store(None);
+        if let Some(reuse) = &self.reuse {
+            reuse.forget();
+        }
     }
 }

@@ -50,6 +50,15 @@ pub(super) fn of(survey: &Survey, kind: Kind, has_next: bool, path: &Path) -> Re
     }
 }
 
+/// Refuses a component whose instances cannot answer more than one request.
+pub(super) fn reused(world: World, path: &Path) -> Result<(), PackageError> {
+    if world == World::Service {
+        return Ok(());
+    }
+    let path = path.to_owned();
+    Err(PackageError::NotReusable { path, world })
+}
+
 /// The handler that a component imports, if it does.
 fn middleware(survey: &Survey) -> Option<&str> {
     find(&survey.imports, is_service)

@@ -8,6 +8,8 @@ mod doors;
 mod images;
 mod limits;
 mod middleware;
+mod reuse;
+mod rewritten;
 mod world;
 
 use crate::harness::{Builder, TestGateway, guest};

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     config::{Kind, PackageConfig, Reference, Sha256Digest, Source},
-    engine::{Choice, EngineId, Engines, OfEach, Slots},
+    engine::{Choice, EngineId, Engines, OfEach, Slots, World},
     instance::HostState,
     interfaces,
     metrics::Metrics,
@@ -90,7 +90,9 @@ impl Registered {
     /// Returns whether a package calls it in the way that it was registered for.
     fn is_for(&self, package: &PackageConfig) -> bool {
         let is_program = self.choice.world.is_program();
-        is_program == (package.kind == Kind::Cgi) && self.is_middleware == package.next.is_some()
+        is_program == (package.kind == Kind::Cgi)
+            && self.is_middleware == package.next.is_some()
+            && (package.reuse == 1 || self.choice.world == World::Service)
     }
 
     /// The reference it was pulled by, and the digest that this had; `None` for a file.

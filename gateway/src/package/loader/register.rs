@@ -187,6 +187,9 @@ impl Loader {
         };
         let survey = read(&bytes, source)?;
         let world = world::of(&survey, package.kind, package.next.is_some(), source)?;
+        if package.reuse > 1 {
+            world::reused(world, source)?;
+        }
         check::imports(&survey.imports, source)?;
         check::start(&survey.start, package.limits.memory, source)?;
         Ok(Component {

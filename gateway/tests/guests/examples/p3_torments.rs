@@ -4,7 +4,10 @@
 use std::{
     hint::black_box,
     mem::forget,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use wasip3::{
@@ -27,6 +30,9 @@ serve_p3!(handle);
 type Answer = Result<Response, ErrorCode>;
 
 static CALLS: AtomicU32 = AtomicU32::new(0);
+
+/// What the last request had to say.
+static REMEMBERED: Mutex<Option<String>> = Mutex::new(None);
 
 async fn handle(request: Request) -> Answer {
     let target = target(&request);
@@ -61,6 +67,16 @@ async fn handle(request: Request) -> Answer {
             200,
             &(CALLS.fetch_add(1, Ordering::Relaxed) + 1).to_string(),
         )),
+        "remember" => Ok(answer(200, &remember(&target))),
+        "grow" => {
+            forget(black_box(Vec::<u8>::with_capacity(
+                usize::try_from(number(&target, "mib", 1) << 20).unwrap_or_default(),
+            )));
+            wait_for(number(&target, "ms", 0) * 1_000_000).await;
+            Ok(answer(200, "grown"))
+        }
+        "count-after" => Ok(count_after(number(&target, "ms", 0))),
+        "leave-unread" => Ok(leave_unread(request)),
         "bytes" => Ok(bytes(number(&target, "count", 0))),
         "print" => print(&target).await,
         "sleep" => {
@@ -69,6 +85,34 @@ async fn handle(request: Request) -> Answer {
         }
         other => misbehave(other, &target, request).await,
     }
+}
+
+/// Keeps `?word=`, and answers the one that was kept before.
+fn remember(target: &str) -> String {
+    let word = wasmgate_test_guests::parameter(target, "word").map(str::to_owned);
+    let before = match REMEMBERED.lock() {
+        Ok(mut remembered) => std::mem::replace(&mut *remembered, word),
+        Err(_) => None,
+    };
+    before.unwrap_or_else(|| "nothing".to_owned())
+}
+
+/// Answers at once, and counts `?ms=` milliseconds after its answer.
+fn count_after(ms: u64) -> Response {
+    let (response, mut body) = respond(200, &[]);
+    spawn_local(async move {
+        body.write(b"later").await;
+        body.finish(Ok(None)).await;
+        wait_for(ms * 1_000_000).await;
+        CALLS.fetch_add(1, Ordering::Relaxed);
+    });
+    response
+}
+
+/// Answers, and keeps the request's body without reading it.
+fn leave_unread(request: Request) -> Response {
+    forget(taken(request));
+    answer(200, "unread")
 }
 
 async fn misbehave(how: &str, target: &str, request: Request) -> Answer {

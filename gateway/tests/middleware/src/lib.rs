@@ -33,6 +33,13 @@ const TIMES: &str = "x-test-times";
 /// Asks for a request that tells nothing but its path.
 const BARE: &str = "x-test-bare";
 
+/// Asks that both bodies be written anew, with so many bytes more at their end, and all fields be kept.
+const LONGER: &str = "x-test-longer";
+
+/// Says the length of either body that is written anew.
+const LENGTH: &str = "x-test-length";
+const ANSWER_LENGTH: &str = "x-test-answer-length";
+
 struct Middleware;
 
 export!(Middleware);
@@ -60,23 +67,60 @@ impl Guest for Middleware {
             // To its end.
             while body.next().await.is_some() {}
         }
+        let longer = said(LONGER).and_then(|longer| longer.parse().ok());
+        let (length, answer_length) = (said(LENGTH), said(ANSWER_LENGTH));
         let passed = match said(BARE) {
             Some(_) => bare(&path),
-            None => passed_on(request, fields, &path),
+            None => passed_on(request, fields, &path, Anew { longer, length }),
         };
         let response = handler::handle(passed).await?;
-        Ok(passed_back(response))
+        let length = answer_length;
+        Ok(passed_back(response, Anew { longer, length }))
     }
 }
 
-fn passed_on(request: Request, mut fields: Vec<(String, Vec<u8>)>, path: &str) -> Request {
+/// How a body is written anew, if it is.
+struct Anew {
+    longer: Option<usize>,
+    length: Option<String>,
+}
+
+type Body = (
+    wit_bindgen::StreamReader<u8>,
+    wit_bindgen::FutureReader<Result<Option<Fields>, ErrorCode>>,
+);
+
+impl Anew {
+    fn head(&self, fields: &mut Vec<(String, Vec<u8>)>) {
+        if let Some(length) = &self.length {
+            fields.retain(|(name, _)| name != "content-length");
+            fields.push(("content-length".to_owned(), length.clone().into_bytes()));
+        }
+    }
+
+    fn body(&self, (body, trailers): Body) -> Body {
+        let Some(longer) = self.longer else {
+            return (body, trailers);
+        };
+        let (mut writer, reader) = wit_stream::new();
+        wit_bindgen::spawn_local(async move {
+            let mut all = body.collect().await;
+            all.resize(all.len() + longer, b'!');
+            writer.write_all(all).await;
+        });
+        (reader, trailers)
+    }
+}
+
+fn passed_on(request: Request, mut fields: Vec<(String, Vec<u8>)>, path: &str, anew: Anew) -> Request {
     let (method, scheme, authority) = (
         request.get_method(),
         request.get_scheme(),
         request.get_authority(),
     );
     fields.push(("x-passed".to_owned(), b"on".to_vec()));
-    let (body, trailers) = Request::consume_body(request, done());
+    anew.head(&mut fields);
+    let (body, trailers) = anew.body(Request::consume_body(request, done()));
     let (passed, _done) = Request::new(
         Fields::from_list(&fields).unwrap(),
         Some(body),
@@ -96,11 +140,12 @@ fn bare(path: &str) -> Request {
     bare
 }
 
-fn passed_back(response: Response) -> Response {
+fn passed_back(response: Response, anew: Anew) -> Response {
     let mut fields = response.get_headers().copy_all();
     fields.push(("x-passed".to_owned(), b"back".to_vec()));
     let status = response.get_status_code();
-    let (body, trailers) = Response::consume_body(response, done());
+    anew.head(&mut fields);
+    let (body, trailers) = anew.body(Response::consume_body(response, done()));
     let (passed, _done) = Response::new(Fields::from_list(&fields).unwrap(), Some(body), trailers);
     passed.set_status_code(status).unwrap();
     passed
