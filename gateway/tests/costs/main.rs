@@ -136,7 +136,7 @@ listen = "127.0.0.1:0"
 admin = "127.0.0.1:0"
 workers = 1
 compile_memory = "6GiB"
-compile_timeout = "10min"
+compile_timeout = "10m"
 cache = "{cache}"
 {packages}"#,
         cache = Path::new(env!("CARGO_TARGET_TMPDIR"))
