@@ -26,8 +26,8 @@ const FORWARDED_ALL: &str = "x-forwarded-";
 const REAL_IP: &str = "x-real-ip";
 pub(crate) const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
-/// What begins so is said by us alone or by trusted proxies. Programs that have headers as variables, as CGI and WSGI do,
-/// read a name with `_` for `-` as the same.
+/// What begins so is said by us alone or by trusted proxies. Programs that have headers as variables, as CGI and WSGI
+/// do, read a name with `_` for `-` as the same.
 const OURS: [&str; 5] = [
     FORWARDED_ALL,
     REAL_IP,

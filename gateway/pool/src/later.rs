@@ -1,8 +1,8 @@
 //! Large memories that were returned: they are made clean on a thread of their own.
 //!
-//! To zero some megabytes and to give a hundred back takes many milliseconds, in which a worker would serve nobody. So it
-//! does as much of it as takes a moment, which is all for most memories, and leaves the rest to this thread, to which
-//! the scheduler prefers the workers.
+//! To zero some megabytes and to give a hundred back takes many milliseconds, in which a worker would serve nobody. So
+//! it does as much of it as takes a moment, which is all for most memories, and leaves the rest to this thread, to
+//! which the scheduler prefers the workers.
 //!
 //! Nothing bounds what may wait here but the embedder: [`unfinished`] lets it count an instance as one that goes on.
 
@@ -85,8 +85,8 @@ impl Unfinished {
     }
 }
 
-/// The memories that this thread has returned since it last asked, by dropping stores, and that are not clean yet; `None`
-/// if all are, as after most instances.
+/// The memories that this thread has returned since it last asked, by dropping stores, and that are not clean yet;
+/// `None` if all are, as after most instances.
 pub fn unfinished() -> Option<Unfinished> {
     RETURNED
         .try_with(|returned| returned.take())

@@ -31,8 +31,8 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 /// The longest name of a file, in bytes: what most file systems take, less what stands before a part's.
 const MAX_NAME: usize = 240;
 
-/// Counted of each object beside its bytes, empty ones too: about what a file takes of a disk, of whose files there is an
-/// end as well.
+/// Counted of each object beside its bytes, empty ones too: about what a file takes of a disk, of whose files there is
+/// an end as well.
 const OBJECT_BYTES: u64 = 4 << 10;
 
 /// A package's containers that were used, by their names.

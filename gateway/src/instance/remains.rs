@@ -1,6 +1,6 @@
-//! The end of an instance. A guest may hold tens of thousands of resources, streams or tasks, and many megabytes: a worker
-//! that dropped all that would serve nobody meanwhile. So what takes longer than a moment is dropped on a thread of its
-//! own, and the instance counts until it is gone.
+//! The end of an instance. A guest may hold tens of thousands of resources, streams or tasks, and many megabytes: a
+//! worker that dropped all that would serve nobody meanwhile. So what takes longer than a moment is dropped on a thread
+//! of its own, and the instance counts until it is gone.
 
 use std::{
     sync::{

@@ -1,7 +1,7 @@
 //! `date` after the clock was set back.
 //!
-//! hyper writes that field, and keeps what it has written until a later second comes: after the clock was set back by an
-//! hour, it would say the same future time for an hour. So answers have a field of our own meanwhile.
+//! hyper writes that field, and keeps what it has written until a later second comes: after the clock was set back by
+//! an hour, it would say the same future time for an hour. So answers have a field of our own meanwhile.
 
 use std::{
     cell::Cell,

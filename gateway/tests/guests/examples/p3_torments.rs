@@ -489,7 +489,8 @@ async fn hoard(target: &str) -> Answer {
     Ok(answer(200, "kept"))
 }
 
-/// Makes `?count=` pipes, each of which reads what the one before writes, and with `?token=` bytes to go round for ever.
+/// Makes `?count=` pipes, each of which reads what the one before writes, and with `?token=` bytes to go round for
+/// ever.
 async fn ring(target: &str) -> Answer {
     let count = usize::try_from(number(target, "count", 2)).unwrap_or_default();
     let token = usize::try_from(number(target, "token", 0)).unwrap_or_default();
