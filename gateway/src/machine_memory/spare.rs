@@ -30,6 +30,10 @@ impl Spares {
     pub(super) fn give_up(&self) -> bool {
         // Not under the lock: who ends may look here.
         let all: Vec<Arc<dyn Spare>> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
-        all.iter().fold(false, |any, spare| spare.give_up() || any)
+        let mut is_any = false;
+        for spare in all {
+            is_any |= spare.give_up();
+        }
+        is_any
     }
 }
