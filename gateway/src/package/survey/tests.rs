@@ -8,8 +8,9 @@ fn survey(text: &str) -> Survey {
 fn the_names_of_the_outermost_component_are_told() {
     let survey = survey(
         r#"(component
-            (import "a:b/c@0.2.0" (instance))
-            (component (import "not:this/one" (instance)))
+            (import "a:b/c@0.2.0" (instance (export "f" (func))))
+            (import "with:nothing/in-it" (instance))
+            (component (import "not:this/one" (instance (export "f" (func)))))
             (instance $i) (export "d:e/f@1.0.0" (instance $i)))"#,
     );
     assert_eq!(survey.imports, ["a:b/c@0.2.0"]);
