@@ -118,7 +118,7 @@ fn each_other_kind_of_wasm_is_refused_as_what_it_is() {
             ["a component of WASI 0.4.0", "wasi:http/proxy@0.2"],
         ),
         (
-            r#"(component (import "wasi:http/types@0.3.0-rc-2026-01-06" (instance)))"#.to_owned(),
+            r#"(component (import "wasi:http/types@0.3.0-rc-2026-01-06" (instance (export "f" (func)))))"#.to_owned(),
             [
                 "0.3.0-rc-2026-01-06, a draft of WASI",
                 "wasi:http/types@0.3.0",
@@ -146,7 +146,7 @@ fn each_other_kind_of_wasm_is_refused_as_what_it_is() {
         ),
         (
             format!(
-                r#"(component {code}(import "wasi:http/client@0.3.0" (instance)) {})"#,
+                r#"(component {code}(import "wasi:http/client@0.3.0" (instance (export "f" (func)))) {})"#,
                 instance("wasi:http/incoming-handler@0.2.6")
             ),
             [
@@ -167,7 +167,7 @@ fn each_other_kind_of_wasm_is_refused_as_what_it_is() {
         ),
         (
             format!(
-                r#"(component (import "fermyon:spin/key-value@2.0.0" (instance)) {})"#,
+                r#"(component (import "fermyon:spin/key-value@2.0.0" (instance (export "f" (func)))) {})"#,
                 instance("wasi:http/incoming-handler@0.2.0")
             ),
             ["made for Spin", "fermyon:spin/key-value@2.0.0"],

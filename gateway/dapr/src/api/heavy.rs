@@ -20,14 +20,37 @@ use crate::{
 /// Heavy calls of one app at a time. There is one writer, so more of them would not be faster; and what one of them
 /// takes at most (a few times a body, or an answer that is put together) times this is well below what an app may take
 /// anyway.
-const AT_A_TIME: usize = 8;
+const AT_A_TIME: usize = 2;
+
+/// Heavy calls of all apps at a time: each has a thread, and a runtime has some hundred of those, which look-ups of names
+/// and files need too.
+const OF_ALL: usize = 128;
 
 /// Bodies above this many bytes make a call heavy.
 const LARGE: usize = 64 * 1024;
 
-/// The places of heavy calls, by app.
-#[derive(Debug, Default)]
-pub(crate) struct Heavy(Mutex<HashMap<AppId, Arc<Semaphore>>>);
+/// The places of heavy calls.
+#[derive(Debug)]
+pub(crate) struct Heavy {
+    of_apps: Mutex<HashMap<AppId, Arc<Semaphore>>>,
+    of_all: Arc<Semaphore>,
+}
+
+/// A place for one of them.
+#[derive(Debug)]
+pub(super) struct Place {
+    _of_app: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
+impl Default for Heavy {
+    fn default() -> Self {
+        Self {
+            of_apps: Mutex::default(),
+            of_all: Arc::new(Semaphore::new(OF_ALL)),
+        }
+    }
+}
 
 /// Returns whether `operation` reads a whole body, and is over without waiting for another app or a server.
 pub(super) fn is_bounded(operation: &Operation) -> bool {
@@ -58,7 +81,7 @@ pub(super) async fn apart(call: impl Future<Output = ApiResult> + Send + 'static
 
 impl Heavy {
     /// Waits for a place for a call of `app` with a body of so many bytes, if it is heavy.
-    pub(super) async fn place(&self, app: &AppId, operation: &Operation, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    pub(super) async fn place(&self, app: &AppId, operation: &Operation, bytes: usize) -> Option<Place> {
         use Operation as Op;
         // What these answer or make of their bodies may be larger by far.
         let grows = matches!(
@@ -69,13 +92,17 @@ impl Heavy {
             return None;
         }
         let places = {
-            let mut places = self.0.lock();
+            let mut places = self.of_apps.lock();
             let of = places
                 .entry(app.clone())
                 .or_insert_with(|| Arc::new(Semaphore::new(AT_A_TIME)));
             Arc::clone(of)
         };
-        places.acquire_owned().await.ok()
+        // Whoever waits for one of all has few beside it in that queue, so each app's turn comes.
+        Some(Place {
+            _of_app: places.acquire_owned().await.ok()?,
+            _of_all: Arc::clone(&self.of_all).acquire_owned().await.ok()?,
+        })
     }
 }
 

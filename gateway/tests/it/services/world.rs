@@ -86,7 +86,7 @@ fn check_names_the_world_and_what_is_not_a_service() {
     for (text, words) in [
         (
             format!(
-                r#"(component (import "wasi:http/handler@0.3.0" (instance)) {})"#,
+                r#"(component (import "wasi:http/handler@0.3.0" (instance (export "f" (func)))) {})"#,
                 instance("wasi:http/handler@0.3.0")
             ),
             ["is a middleware", "wac plug"],
