@@ -1,13 +1,15 @@
 //! Calls that take much memory and time while they are answered: each app has so many at a time, on threads of their
 //! own, and the others wait.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
-    task::spawn_blocking,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +36,7 @@ const LARGE: usize = 64 * 1024;
 pub(crate) struct Heavy {
     of_apps: Mutex<HashMap<AppId, Arc<Semaphore>>>,
     of_all: Arc<Semaphore>,
+    threads: OnceLock<Handle>,
 }
 
 /// A place for one of them.
@@ -48,6 +51,7 @@ impl Default for Heavy {
         Self {
             of_apps: Mutex::default(),
             of_all: Arc::new(Semaphore::new(OF_ALL)),
+            threads: OnceLock::new(),
         }
     }
 }
@@ -66,20 +70,27 @@ pub(super) fn is_bounded(operation: &Operation) -> bool {
     )
 }
 
-/// Does a heavy call on a thread of its own: it computes for tens of milliseconds in one piece, for which no other
-/// request waits there. Given up, it ends where it next waits.
-pub(super) async fn apart(call: impl Future<Output = ApiResult> + Send + 'static) -> ApiResult {
-    let given_up = CancellationToken::new();
-    let _guard = given_up.clone().drop_guard();
-    let runtime = Handle::current();
-    let work = move || runtime.block_on(given_up.run_until_cancelled_owned(call));
-    match spawn_blocking(work).await {
-        Ok(Some(answer)) => answer,
-        Ok(None) | Err(_) => Err(ApiError::new(500, "ERR_INTERNAL", "the call was given up")),
-    }
-}
-
 impl Heavy {
+    /// Has the threads be those of the Tokio runtime it is called in: of one for all, as each keeps much of the memory
+    /// that it had.
+    pub(crate) fn start(&self) {
+        self.threads.get_or_init(Handle::current);
+    }
+
+    /// Does a heavy call on a thread of its own: it computes for tens of milliseconds in one piece, for which no other
+    /// request waits there. Given up, it ends where it next waits.
+    pub(super) async fn apart(&self, call: impl Future<Output = ApiResult> + Send + 'static) -> ApiResult {
+        let given_up = CancellationToken::new();
+        let _guard = given_up.clone().drop_guard();
+        let runtime = Handle::current();
+        let threads = self.threads.get().unwrap_or(&runtime).clone();
+        let work = move || runtime.block_on(given_up.run_until_cancelled_owned(call));
+        match threads.spawn_blocking(work).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) | Err(_) => Err(ApiError::new(500, "ERR_INTERNAL", "the call was given up")),
+        }
+    }
+
     /// Waits for a place for a call of `app` with a body of so many bytes, if it is heavy.
     pub(super) async fn place(&self, app: &AppId, operation: &Operation, bytes: usize) -> Option<Place> {
         use Operation as Op;
@@ -116,13 +127,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_on_a_thread_of_its_own_holds_up_nobody() {
+        let heavy = Heavy::default();
         let (tell, told) = mpsc::channel();
         let work = async move {
             let told = told.recv_timeout(Duration::from_secs(20));
             Err(ApiError::malformed(format!("{}", told.is_ok())))
         };
         let others = async move { tell.send(()).unwrap() };
-        let (answer, ()) = tokio::join!(apart(work), others);
+        let (answer, ()) = tokio::join!(heavy.apart(work), others);
         assert_eq!(answer.unwrap_err().message(), "true");
     }
 
@@ -135,7 +147,7 @@ mod tests {
             begin.send(()).unwrap();
             pending().await
         };
-        let call = tokio::spawn(apart(work));
+        let call = tokio::spawn(async move { Heavy::default().apart(work).await });
         begun.await.unwrap();
         call.abort();
         assert!(freed.await.is_err());

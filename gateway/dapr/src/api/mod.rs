@@ -103,12 +103,12 @@ async fn route(api: &Arc<Api>, caller: &AppId, grants: &Grants, request: ApiRequ
         let place = api.heavy.place(caller, &operation, whole.len()).await;
         body = Body::from(whole);
         if let Some(place) = place {
-            let (api, caller, grants) = (Arc::clone(api), caller.clone(), grants.clone());
+            let (own, caller, grants) = (Arc::clone(api), caller.clone(), grants.clone());
             let work = async move {
                 // Held until there is an answer.
                 let _place = place;
                 let call = &Call {
-                    api: &api,
+                    api: &own,
                     caller: &caller,
                     grants: &grants,
                     parts: &parts,
@@ -116,7 +116,7 @@ async fn route(api: &Arc<Api>, caller: &AppId, grants: &Grants, request: ApiRequ
                 perform_guarded(call, &operation, body).await
             };
             // Few calls are heavy, so the others are no larger for it.
-            return Box::pin(heavy::apart(work)).await;
+            return Box::pin(api.heavy.apart(work)).await;
         }
     }
     let call = &Call {

@@ -161,6 +161,7 @@ impl Dapr {
             return;
         }
         self.0.background.start();
+        self.0.api.heavy.start();
         start::begin(&self.0).await;
     }
 
