@@ -24,8 +24,8 @@ use crate::{
 /// anyway.
 const AT_A_TIME: usize = 2;
 
-/// Heavy calls of all apps at a time: each has a thread, and a runtime has some hundred of those, which look-ups of names
-/// and files need too.
+/// Heavy calls of all apps at a time: each has a thread, and a runtime has some hundred of those, which look-ups of
+/// names and files need too.
 const OF_ALL: usize = 128;
 
 /// Bodies above this many bytes make a call heavy.
