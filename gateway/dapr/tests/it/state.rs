@@ -265,7 +265,11 @@ async fn keys_and_bodies_that_make_no_sense_are_refused(world: &World) {
 
 /// As a sidecar has it, which cleans such a path and is somewhere else.
 async fn a_key_that_no_path_can_name_is_kept_for_those_who_name_it_in_a_body(world: &World) {
-    let keys = [".", "..", "a/../b", "n\0l"];
+    let mut keys = vec![".", "..", "a/../b"];
+    // PostgreSQL has no text with NUL.
+    if !world.is_beside_dapr() {
+        keys.push("n\0l");
+    }
     let items: Vec<_> = keys
         .iter()
         .map(|key| json!({"key": key, "value": *key}))
