@@ -4,14 +4,15 @@
 //! it does as much of it as takes a moment, which is all for most memories, and leaves the rest to this thread, to
 //! which the scheduler prefers the workers.
 //!
-//! Nothing bounds what may wait here but the embedder: [`unfinished`] lets it count an instance as one that goes on.
+//! Few may wait here, and whoever returns another meanwhile makes it clean at once: otherwise what many instances leave
+//! would fill the machine's memory. [`unfinished`] lets the embedder count an instance as one that goes on.
 
 use std::{
     any::Any,
     cell::RefCell,
     sync::{
         Arc, OnceLock,
-        mpsc::{Sender, channel},
+        mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread,
 };
@@ -20,6 +21,9 @@ use parking_lot::Mutex;
 
 /// How much this thread yields to others (setpriority(2)): it gets about a tenth of a core that others want.
 const NICE: i32 = 10;
+
+/// Memories that may wait for this thread: some hundred megabytes, as most guests are limited.
+const MOST_WAITING: usize = 4;
 
 thread_local! {
     /// What is kept for the regions that this thread has returned and that are not clean yet.
@@ -44,10 +48,10 @@ impl Work {
 
 /// The way to the thread, which starts with the first region and ends with the pool.
 #[derive(Debug, Default)]
-pub(crate) struct Later(OnceLock<Option<Sender<Work>>>);
+pub(crate) struct Later(OnceLock<Option<SyncSender<Work>>>);
 
 impl Later {
-    /// Has a region that this thread returned made clean, here if there is no other thread.
+    /// Has a region that this thread returned made clean, here if there is no other thread or too many wait for it.
     pub(crate) fn put(&self, make_clean: impl FnOnce() + Send + 'static) {
         let held = RETURNED.try_with(|returned| Arc::clone(returned.borrow_mut().get_or_insert_default()));
         let work = Work {
@@ -55,7 +59,10 @@ impl Later {
             _held: held.ok(),
         };
         let left = match self.0.get_or_init(start) {
-            Some(sender) => sender.send(work).err().map(|unsent| unsent.0),
+            Some(sender) => match sender.try_send(work) {
+                Ok(()) => None,
+                Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) => Some(work),
+            },
             None => Some(work),
         };
         if let Some(work) = left {
@@ -64,8 +71,8 @@ impl Later {
     }
 }
 
-fn start() -> Option<Sender<Work>> {
-    let (sender, works) = channel::<Work>();
+fn start() -> Option<SyncSender<Work>> {
+    let (sender, works) = sync_channel::<Work>(MOST_WAITING);
     let thread = thread::Builder::new().name("pool-reset".to_owned());
     let started = thread.spawn(move || {
         // Of this thread alone, on Linux. Without it workers are kept waiting a little longer.

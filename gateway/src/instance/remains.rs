@@ -1,11 +1,12 @@
 //! The end of an instance. A guest may hold tens of thousands of resources, streams or tasks, and many megabytes: a
 //! worker that dropped all that would serve nobody meanwhile. So what takes longer than a moment is dropped on a thread
-//! of its own, and the instance counts until it is gone.
+//! of its own, and the instance counts until it is gone. Few may wait for that, and the worker drops what is more:
+//! otherwise what many instances leave would fill the machine's memory.
 
 use std::{
     sync::{
         OnceLock,
-        mpsc::{Sender, channel},
+        mpsc::{SyncSender, TrySendError, sync_channel},
     },
     thread,
 };
@@ -23,6 +24,9 @@ const SMALL_MEMORY: usize = 64 << 20;
 /// How much the thread yields to workers (setpriority(2)): it gets about a tenth of a core that they want.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
+
+/// Instances that may wait for the thread.
+const MOST_WAITING: usize = 4;
 
 /// A store at work, and the slot that it runs in, which is free when all that it held is gone.
 pub(super) struct Running {
@@ -101,11 +105,15 @@ impl Ending {
     }
 }
 
-/// Drops it on the thread for that, or here if there is none; what it drops may belong to its worker's event queue.
+/// Drops it on the thread for that, or here if there is none or too many wait for it; what it drops may belong to its
+/// worker's event queue.
 fn end_apart(ending: Ending, worker: Handle) {
-    static ENDS: OnceLock<Option<Sender<(Ending, Handle)>>> = OnceLock::new();
+    static ENDS: OnceLock<Option<SyncSender<(Ending, Handle)>>> = OnceLock::new();
     let left = match ENDS.get_or_init(start) {
-        Some(ends) => ends.send((ending, worker)).err().map(|unsent| unsent.0),
+        Some(ends) => match ends.try_send((ending, worker)) {
+            Ok(()) => None,
+            Err(TrySendError::Full(left) | TrySendError::Disconnected(left)) => Some(left),
+        },
         None => Some((ending, worker)),
     };
     if let Some((ending, _)) = left {
@@ -113,8 +121,8 @@ fn end_apart(ending: Ending, worker: Handle) {
     }
 }
 
-fn start() -> Option<Sender<(Ending, Handle)>> {
-    let (ends, all) = channel::<(Ending, Handle)>();
+fn start() -> Option<SyncSender<(Ending, Handle)>> {
+    let (ends, all) = sync_channel::<(Ending, Handle)>(MOST_WAITING);
     let thread = thread::Builder::new().name("ends".to_owned());
     let started = thread.spawn(move || {
         // Of this thread alone. Without it workers are kept waiting a little longer.

@@ -100,10 +100,6 @@ pub fn all() -> Vec<Case> {
     all
 }
 
-/// What all instances of a package may have: those that have ended count until what they leave is gone, for which there
-/// are threads that workers are preferred to.
-const OF_ALL_INSTANCES: u64 = 3 << 30;
-
 /// Components that do their harm before or without a line of Rust.
 ///
 /// # Errors
@@ -111,11 +107,8 @@ const OF_ALL_INSTANCES: u64 = 3 << 30;
 pub fn shapes() -> Result<Vec<Case>> {
     let all = shapes::hostile_at_work()?.into_iter();
     Ok(all
-        .map(|(name, does, _)| {
-            get(name, does, 8, name)
-                .height(OF_ALL_INSTANCES)
-                .gets(&["502"])
-        })
+        // What is allowed to each of eight, twice while a table grows.
+        .map(|(name, does, _)| get(name, does, 8, name).height(768 << 20).gets(&["502"]))
         .collect())
 }
 
@@ -224,7 +217,7 @@ fn services() -> Vec<Case> {
         ("p3-timers", "waits for ever more often", "hoard?what=timers"),
         ("p3-bodies", "makes responses without end", "hoard?what=bodies"),
     ];
-    let hoards = hoards.map(|(name, does, what)| get(name, does, 4, &format!("p3-torments/{what}")).height(OF_ALL_INSTANCES).gets(&["502", "504"]));
+    let hoards = hoards.map(|(name, does, what)| get(name, does, 4, &format!("p3-torments/{what}")).gets(&["502", "504"]));
     let mut all = vec![
         get("p3-spins", "spins", 4, "p3-torments/spin").gets(&["504"]),
         get("p3-yields", "gives way without end", 4, "p3-torments/yield").gets(&["504"]),
