@@ -26,7 +26,7 @@ const SMALL_MEMORY: usize = 64 << 20;
 const NICE: i32 = 10;
 
 /// Instances that may wait for the thread.
-const MOST_WAITING: usize = 4;
+const MOST_WAITING: usize = 2;
 
 /// A store at work, and the slot that it runs in, which is free when all that it held is gone.
 pub(super) struct Running {
