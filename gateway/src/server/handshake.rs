@@ -52,9 +52,9 @@ impl Handshake {
         agreed
     }
 
-    /// Returns whether others wait for this to be over: who is only to be refused is not worth their time.
-    pub(super) fn is_wanted(&self) -> bool {
-        self.of.turns.is_busy()
+    /// Returns whether others wait for their turns: who is only to be refused is not worth their time.
+    pub(super) fn are_waited_for(&self) -> bool {
+        self.of.turns.are_waited_for()
     }
 
     /// Counts it as ended so.

@@ -59,9 +59,9 @@ impl Turns {
         }
     }
 
-    /// Returns whether somebody has a turn.
-    pub(super) fn is_busy(&self) -> bool {
-        self.0.lock().is_taken
+    /// Returns whether somebody waits for a turn, beside whoever has it.
+    pub(super) fn are_waited_for(&self) -> bool {
+        !self.0.lock().ring.is_empty()
     }
 
     async fn take(self: &Arc<Self>, client: IpAddr) -> Turn {
@@ -191,7 +191,23 @@ mod tests {
             one.await.unwrap();
         }
         assert_eq!(notes.lock().len(), 103);
-        assert!(!turns.is_busy());
+        assert!(!turns.0.lock().is_taken);
+    }
+
+    #[tokio::test]
+    async fn turns_are_waited_for_only_while_somebody_beside_whoever_has_one_wants_one() {
+        let turns = Arc::new(Turns::default());
+        let first = turns.take(client(1)).await;
+        assert!(!turns.are_waited_for());
+        let other = tokio::spawn({
+            let turns = Arc::clone(&turns);
+            async move { turns.run(client(2), ready(())).await }
+        });
+        yield_now().await;
+        assert!(turns.are_waited_for());
+        drop(first);
+        other.await.unwrap();
+        assert!(!turns.are_waited_for());
     }
 
     #[tokio::test]
@@ -212,6 +228,6 @@ mod tests {
         turns.run(client(1), ready(())).await;
         gone[0].abort();
         turns.run(client(0), ready(())).await;
-        assert!(!turns.is_busy());
+        assert!(!turns.0.lock().is_taken);
     }
 }

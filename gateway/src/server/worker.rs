@@ -90,7 +90,7 @@ impl Worker {
             let tls = handshakes.as_ref().map(|all| all.with(peer.ip()));
             let Ok(seat) = self.seats.take(peer.ip()) else {
                 self.gateway.load().refused(Failure::Overloaded.reason());
-                if refusals.len() < REFUSALS && tls.as_ref().is_none_or(|tls| !tls.is_wanted()) {
+                if refusals.len() < REFUSALS && tls.as_ref().is_none_or(|tls| !tls.are_waited_for()) {
                     refusals.spawn(refuse(stream, tls));
                 }
                 return;
