@@ -1,8 +1,8 @@
-//! The floors of both crates: modules import downwards, and no two stand on each other.
+//! The layers of both crates: there are no import cycles, and modules import only from layers below.
 //!
-//! Read are the paths that begin at `crate`, `super` or `self`, in `use` and elsewhere. A module and those within it
-//! may name each other; apart from that there is no circle between files, nor between the rooms (folders) that they are
-//! in. The rooms of the gateway stand on the floors that ARCHITECTURE.md has them on.
+//! What is examined are the paths that begin with `crate`, `super` or `self`, in `use` and elsewhere. A module and its
+//! submodules may import each other; apart from that there is no cycle between files, nor between folders. The layers
+//! of the gateway are those of ARCHITECTURE.md.
 
 mod sources;
 
@@ -11,54 +11,54 @@ use std::{collections::BTreeMap, fs, path::Path};
 use sources::Sources;
 
 #[test]
-fn no_circle_of_imports_is_in_the_dapr_crate() {
+fn no_import_cycle_is_in_the_dapr_crate() {
     let sources = Sources::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("dapr/src"));
     assert_eq!(sources.circles(), Vec::<String>::new());
 }
 
 #[test]
-fn no_circle_of_imports_is_in_the_gateway() {
+fn no_import_cycle_is_in_the_gateway() {
     let sources = Sources::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     assert_eq!(sources.circles(), Vec::<String>::new());
 }
 
 #[test]
-fn each_room_of_the_gateway_names_only_rooms_on_floors_below_its_own() {
+fn each_module_of_the_gateway_imports_only_from_layers_below_its_own() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let map = fs::read_to_string(root.join("../ARCHITECTURE.md")).unwrap();
-    let floors = floors(&map);
+    let layers = layers(&map);
     let sources = Sources::read(&root.join("src"));
     for (from, named) in sources.edges(1) {
         for to in named {
-            let (above, below) = (floor(&floors, from), floor(&floors, to));
+            let (above, below) = (layer(&layers, from), layer(&layers, to));
             assert!(
                 above < below,
-                "{from:?} names {to:?}, which is not on a floor below it"
+                "{from:?} imports {to:?}, which is not in a layer below it"
             );
         }
     }
 }
 
-/// The floor of each room in ARCHITECTURE.md, counted from the roof.
-fn floors(map: &str) -> BTreeMap<&str, usize> {
-    let block = map.split("## Floors").nth(1).unwrap();
+/// The layer of each module in ARCHITECTURE.md, counted from the top.
+fn layers(map: &str) -> BTreeMap<&str, usize> {
+    let block = map.split("## Layers").nth(1).unwrap();
     let lines = block.split("```").nth(1).unwrap().lines().enumerate();
     lines
-        .flat_map(|(floor, line)| {
-            let rooms = line.split("  ").next().unwrap_or_default().split(" · ");
-            rooms.map(move |room| (room.trim(), floor))
+        .flat_map(|(layer, line)| {
+            let modules = line.split("  ").next().unwrap_or_default().split(" · ");
+            modules.map(move |module| (module.trim(), layer))
         })
         .collect()
 }
 
-/// That of a module's room; the root of the crate only names what it consists of.
-fn floor(floors: &BTreeMap<&str, usize>, module: &[String]) -> usize {
-    let Some(room) = module.first() else {
+/// That of a file; the crate's root only declares its modules.
+fn layer(layers: &BTreeMap<&str, usize>, module: &[String]) -> usize {
+    let Some(top) = module.first() else {
         return 0;
     };
-    *floors
-        .get(room.as_str())
-        .unwrap_or_else(|| panic!("{room} is on no floor of ARCHITECTURE.md"))
+    *layers
+        .get(top.as_str())
+        .unwrap_or_else(|| panic!("{top} is in no layer of ARCHITECTURE.md"))
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_circle_is_found_however_it_is_imported() {
         let circles = Sources::new(files).circles();
         assert_eq!(circles, ["jobs -> store -> jobs"], "{store}");
     }
-    // Between rooms, though no two files name each other.
+    // Between folders, though no two files import each other.
     let files = [
         jobs,
         ("jobs/run.rs", ""),

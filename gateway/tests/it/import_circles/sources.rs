@@ -62,7 +62,7 @@ impl Sources {
         self.0.insert(module, lines.collect::<Vec<_>>().join("\n"));
     }
 
-    /// Every circle, at the level of rooms first.
+    /// Every cycle, between folders first.
     pub(super) fn circles(&self) -> Vec<String> {
         let deepest = self.0.keys().map(Vec::len).max().unwrap_or_default();
         let mut found = Vec::new();
