@@ -1,7 +1,7 @@
-//! The addresses that stay closed, whatever name led to them.
+//! The IP addresses that are closed to guests, whatever name resolves to them.
 //!
-//! A public name can be made to resolve to an address inside (DNS rebinding), so the check is on the address that
-//! is about to be connected to, after resolution.
+//! A public name can be made to resolve to an internal address (DNS rebinding), so the check is on the address that is
+//! about to be connected to, after resolution.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

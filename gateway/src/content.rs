@@ -1,4 +1,4 @@
-//! Responses that have no content, and the heads of those that had some all the same.
+//! Responses that must not have content, and their heads.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 

@@ -1,7 +1,7 @@
-//! Every way a request can fail before or inside a guest, and what the client is told.
+//! Every way in which a request can fail before or inside a guest, and what the client is told.
 //!
-//! A client sees a problem document (RFC 9457) with the reason and the request's identity, never a guest's
-//! backtrace, a path or a host name of ours: those go to the log under the same request id.
+//! A client gets a problem document (RFC 9457) with the reason and the request id, never a guest's backtrace, a path or
+//! an internal host name: those go to the log under the same request id.
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;

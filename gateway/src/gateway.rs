@@ -1,4 +1,4 @@
-//! The spine: route, admit, run, respond.
+//! The main path of a request: route, admit, run, respond.
 
 mod current;
 mod dispatch;

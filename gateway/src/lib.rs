@@ -1,8 +1,8 @@
-//! Wasmgate: HTTP routes to Wasm components, a fresh instance for every request.
+//! Wasmgate: routes HTTP requests to Wasm components, with a fresh instance for every request.
 //!
-//! The path of a request, in the order of these modules: a worker in [`server`] accepts it, [`gateway`] finds its
-//! route, admits it and runs it in [`instance`], whose requests to others pass [`egress`]. [`bootstrap`] puts it all
-//! together from a checked [`config`].
+//! The path of a request: a worker in [`server`] accepts it; [`gateway`] finds its route, admits it and runs it in
+//! [`instance`]; outgoing requests of guests go through [`egress`]. [`bootstrap`] builds all of it from a checked
+//! [`config`].
 
 #[cfg(not(all(unix, target_pointer_width = "64")))]
 compile_error!(

@@ -1,5 +1,4 @@
-//! The log's way out: a bounded queue and a thread of its own, so that nobody who writes a line ever waits for whoever
-//! reads the log.
+//! The log's output: a bounded queue and a writer thread, so that logging never waits for whoever reads the log.
 
 use std::{
     io::{self, Write},

@@ -1,4 +1,4 @@
-//! `wasmgate`: arguments, logging, exit codes; what a command does is in `cli/`.
+//! `wasmgate`: arguments, logging, exit codes; the commands are in `cli/`.
 
 mod cli;
 

@@ -1,7 +1,7 @@
-//! Rate limits: how many requests a client, a key or everybody may send in a time, and who has to wait.
+//! Rate limits: how many requests a client, a key or all together may send in a period.
 //!
-//! The counting is governor's (the generic cell rate algorithm, ITU-T I.371); the buckets are ours, since their number
-//! must not grow with what strangers send.
+//! The algorithm is governor's (generic cell rate algorithm, ITU-T I.371). The buckets are our own, since their number
+//! must not grow with what clients send.
 
 use std::{
     hash::{BuildHasher as _, RandomState},

@@ -1,5 +1,4 @@
-//! The headers that the gateway gives a request on its way: `x-request-id`, W3C trace context and the `x-forwarded-*`
-//! headers.
+//! Headers that the gateway adds to a request: `x-request-id`, W3C trace context and `x-forwarded-*`.
 
 #[cfg(test)]
 mod tests;

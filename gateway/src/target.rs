@@ -1,5 +1,4 @@
-//! The target of a request: its host and path in every form that HTTP allows, and the part of it that the guest will
-//! see.
+//! The target of a request: its host and path in every form that HTTP allows, and the part that the guest sees.
 
 use http::{
     HeaderValue, Request, Uri, Version,

@@ -1,8 +1,7 @@
-//! Bytes of answers that are made and not sent: what slow readers make the process hold, of one HTTP/2 connection and
-//! of all connections together.
+//! Response bytes that are buffered for slow clients, of one HTTP/2 connection and of all connections together.
 //!
-//! A guest that ends leaves its answer behind. The more is waiting already, the less a guest may write ahead of its
-//! reader; it waits then, and with it what it was given.
+//! A guest that ends leaves its response behind. The more is buffered already, the less a guest may write ahead of its
+//! client; beyond that it waits, with all its resources.
 
 use std::sync::{
     Arc,

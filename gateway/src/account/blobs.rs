@@ -1,7 +1,7 @@
-//! The containers of a package's blobs: folders in which each object is a file, and how full they are.
+//! The containers of a package's blobs: folders in which each object is a file, and how much they hold.
 //!
-//! A file is written beside the objects and renamed when it is whole, so that nobody reads half an object, and one that
-//! is being read stays as it is. An object's name is no path: what is not plain in it is percent-encoded.
+//! An object is written to a temporary file and renamed when it is complete, so that nobody reads half an object and
+//! readers of the old one are not disturbed. An object's name is not a path: unsafe characters are percent-encoded.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,5 @@
-//! The folders that a package's guests may read. They are opened once for all its instances, and anew when another
-//! folder stands in their place: a release is often swapped in by its name.
+//! The folders that a package's guests may read. They are opened once for all instances, and reopened when another
+//! folder has taken their place: releases are often swapped in by renaming.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, sync::Arc};
 

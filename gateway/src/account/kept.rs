@@ -1,5 +1,5 @@
-//! Bytes that the host keeps for one instance outside of its memory: parts of bodies that were written and not sent,
-//! and answers that were not read.
+//! Bytes that the host holds for one instance outside of its linear memory: body parts that were written and not sent,
+//! and responses that were not read.
 
 use std::sync::{
     Arc,

@@ -1,4 +1,4 @@
-//! The lines that a package may put into the log.
+//! The budget of log lines of a package.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},

@@ -1,5 +1,5 @@
-//! The account of a package: what its instances may use (configuration, grants, permits, lines of the log), and what
-//! they have used (metrics). It knows nothing of code, so that instances and what they call stand on it.
+//! The account of a package: what its instances may use (configuration, grants, permits, log lines) and what they have
+//! used (metrics). It does not depend on code, so that instances and what they call can depend on it.
 
 mod blobs;
 mod files;

@@ -1,5 +1,5 @@
-//! The short queue in front of a package that has as many instances as it may: a burst waits a moment and is answered,
-//! and what would wait in vain is refused.
+//! The short queue in front of a package that has its maximum of instances: it absorbs bursts, and refuses requests
+//! that would wait in vain.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! The other end of the admin listener: what `wasmgate parked` calls.
+//! The client of the admin listener, used by `wasmgate parked` and others.
 
 use std::{io, time::Duration};
 

@@ -1,5 +1,4 @@
-//! The admin listener: health, metrics, what is served, and what an operator does, on an address of its own that is
-//! never public.
+//! The admin listener: health, metrics, status and operator calls, on an address of its own that must not be public.
 
 pub mod client;
 mod guard;

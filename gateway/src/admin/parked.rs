@@ -1,5 +1,4 @@
-//! Queues, and events that nothing will deliver by itself: `GET /queues`, `GET /parked`, `POST /parked/release` and
-//! `POST /parked/drop`.
+//! Queues and undeliverable events: `GET /queues`, `GET /parked`, `POST /parked/release` and `POST /parked/drop`.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! `/readyz`: whether requests should be sent here, and what stands in the way or is amiss.
+//! `/readyz`: whether to send requests here, the reasons why not, and other problems.
 
 use axum::{
     Json,

@@ -1,4 +1,4 @@
-//! `POST /reload` and what is told of reloads: by `/readyz`, by `/status` and by metrics.
+//! `POST /reload`, and the state of reloads for `/readyz`, `/status` and metrics.
 
 use std::{
     net::SocketAddr,

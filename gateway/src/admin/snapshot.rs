@@ -1,4 +1,4 @@
-//! Metrics that are not recorded but taken when they are asked for: queues, packages, readiness.
+//! Metrics that are computed when they are scraped: queues, packages, readiness.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! `/status`: what is served, and what became of the last reload.
+//! `/status`: what is served, and the result of the last reload.
 
 use axum::{Json, extract::State};
 use serde::Serialize;

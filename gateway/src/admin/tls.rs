@@ -1,4 +1,4 @@
-//! What is told of the public listener's certificate: by `/readyz`, by `/status` and by metrics.
+//! The state of the public listener's certificate for `/readyz`, `/status` and metrics.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

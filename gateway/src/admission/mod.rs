@@ -1,4 +1,4 @@
-//! Who may come in: permits of instances and of requests to outside, and who waits for one.
+//! Admission control: permits for instances and for outgoing requests, and their queues.
 
 mod permits;
 

@@ -1,5 +1,4 @@
-//! Permits: how many instances of one package may live at once, how many requests may be under way to outside, and who
-//! waits for one when all are taken.
+//! Permits: a semaphore with a queue, which counts a package's live instances or the outgoing requests in flight.
 
 use std::{
     collections::VecDeque,

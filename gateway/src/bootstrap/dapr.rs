@@ -1,4 +1,4 @@
-//! From `[dapr]` and the packages' grants to building blocks.
+//! Builds the building blocks from `[dapr]` and the packages' grants.
 
 use wasmgate_common::Diagnostic;
 use wasmgate_dapr::{

@@ -1,4 +1,4 @@
-//! From a checked configuration to a gateway that can handle requests.
+//! Builds a gateway that can handle requests from a checked configuration.
 
 use std::sync::Arc;
 

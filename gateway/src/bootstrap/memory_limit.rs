@@ -1,4 +1,4 @@
-//! The memory that the system lets this process have.
+//! The memory limit that the system sets for this process.
 
 use std::fs;
 

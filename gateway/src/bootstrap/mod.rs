@@ -1,4 +1,4 @@
-//! From a checked configuration to a gateway that serves, and to its orderly end.
+//! Start and shutdown: from a checked configuration to a serving gateway, and to its orderly end.
 
 mod dapr;
 mod load;

@@ -1,5 +1,5 @@
-//! Compiled code of components that were replaced. The last few of each package stay, for who goes back to one of them;
-//! the others leave the cache, or whoever saves all day long would fill the disk.
+//! Compiled code of replaced components. The last few of each package are kept for rollbacks; the others are removed
+//! from the cache, which would otherwise grow with every save.
 
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -1,4 +1,4 @@
-//! What is being compiled, for whoever waits for it: large components take minutes.
+//! Progress of compilations: large components take minutes.
 
 use std::{
     collections::BTreeMap,

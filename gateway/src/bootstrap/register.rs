@@ -1,5 +1,5 @@
-//! Packages registered together: all that can be told of them without compiling is told before anything is compiled,
-//! which takes a large component minutes.
+//! Registers packages together: everything that can be reported without compiling is reported before anything is
+//! compiled, which takes minutes for large components.
 
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 use wasmgate_common::{Code, Diagnostic};

@@ -1,5 +1,5 @@
-//! Another configuration in a running gateway: read, checked, compiled and put together beside the one that serves, and
-//! swapped for it in one step; or everything stays as it is.
+//! Reload: reads, checks, compiles and builds the next gateway beside the serving one and swaps it in with one step, or
+//! changes nothing.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! Compiled code for a registry.
+//! Compiles code to push to a registry.
 
 use std::path::Path;
 

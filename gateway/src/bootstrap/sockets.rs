@@ -1,4 +1,4 @@
-//! The sockets of a gateway, taken before anything else is done: a second gateway is told so at once.
+//! The sockets of a gateway, bound before anything else is done: a second gateway fails at once.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! The cache, as an operator sees it: what lies in it, and for whom.
+//! The cache as an operator sees it: its entries, and who uses them.
 
 use std::{collections::BTreeSet, sync::Arc};
 

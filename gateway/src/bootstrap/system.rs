@@ -1,4 +1,4 @@
-//! Descriptors and signals, which the process asks of the system.
+//! Descriptor limits and signals of the process.
 
 use std::{fs::File, io};
 

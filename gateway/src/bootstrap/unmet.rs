@@ -1,4 +1,4 @@
-//! Grants that stand for nothing, and routes that nobody reaches: most often a name with a slip of the pen.
+//! Grants that match nothing, and routes that are never reached: most often misspelled names.
 
 use wasmgate_dapr::{Dapr, Outline, Settings};
 

@@ -1,4 +1,4 @@
-//! The wait for data that another gateway still holds: one that drains, on a machine or a volume that both have.
+//! Waits for data that another gateway still holds: one that drains, on this machine or on a shared volume.
 
 use std::{
     thread,

@@ -1,4 +1,4 @@
-//! Builds that failed, each with what to do about it.
+//! Failures of builds, each with its remedy.
 
 use std::{path::PathBuf, time::Duration};
 

@@ -1,7 +1,6 @@
-//! Build commands of packages: run by a shell, in parallel where they are independent, and what became of them.
+//! The packages' build commands: run by a shell, in parallel where they are independent, with their results.
 //!
-//! Only the command line builds, and only what it was given: a configuration that a running gateway is told to read
-//! again never runs anything.
+//! Only the command line builds, and only what it was given: a reload never runs a command.
 
 mod failure;
 mod process;

@@ -1,4 +1,4 @@
-//! One run of a command by a shell: in a process group of its own, so that it ends with all that it has started.
+//! One run of a command by a shell, in a process group of its own, so that it can be ended with all its children.
 
 use std::{
     env,

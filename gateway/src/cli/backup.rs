@@ -1,4 +1,4 @@
-//! `wasmgate backup` and `wasmgate restore`: what the embedded building blocks keep, as one file.
+//! `wasmgate backup` and `wasmgate restore`: the embedded building blocks' data as one file.
 
 use std::{
     fs::{self, File as Opened},

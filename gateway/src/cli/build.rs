@@ -1,4 +1,4 @@
-//! `wasmgate build`: packages from their sources, by the commands that the configuration has for them.
+//! `wasmgate build`: runs the packages' build commands.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! `wasmgate cache`: what lies in the cache, and the removal of what nobody uses.
+//! `wasmgate cache`: lists the cache, and removes unused entries.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! `wasmgate check`: every mistake, without listening.
+//! `wasmgate check`: reports every mistake, without listening.
 
 use std::process::ExitCode;
 

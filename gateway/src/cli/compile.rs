@@ -1,4 +1,4 @@
-//! `wasmgate compile`: code for the cache directory, before a start.
+//! `wasmgate compile`: compiles into the cache directory, ahead of a start.
 
 use std::process::ExitCode;
 

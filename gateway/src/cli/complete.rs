@@ -1,4 +1,4 @@
-//! `wasmgate completions`: what a shell needs to complete arguments.
+//! `wasmgate completions`: shell completions.
 
 use std::process::ExitCode;
 

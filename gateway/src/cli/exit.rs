@@ -1,4 +1,4 @@
-//! The ends of a command that failed, each with its code.
+//! Failures of a command, each with its exit code.
 
 use wasmgate::{admin::client::CallError, bootstrap::StartError, registry::RegistryError};
 

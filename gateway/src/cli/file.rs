@@ -1,4 +1,4 @@
-//! The configuration that a command is about.
+//! The configuration file of a command.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! `wasmgate man`: the manual page, one for all commands.
+//! `wasmgate man`: one manual page for all commands.
 
 use std::{io, process::ExitCode};
 

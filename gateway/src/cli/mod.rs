@@ -1,4 +1,4 @@
-//! The commands, a file each; here is what they share.
+//! The commands, one file each, and what they share.
 
 mod backup;
 mod build;

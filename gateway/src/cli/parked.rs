@@ -1,4 +1,4 @@
-//! `wasmgate parked`: what an operator does about events that nothing will deliver by itself.
+//! `wasmgate parked`: lists, redelivers and drops undeliverable events.
 
 use std::{
     ops::RangeInclusive,

@@ -1,4 +1,4 @@
-//! `wasmgate routes`: the table of routes.
+//! `wasmgate routes`: prints the route table.
 
 use std::process::ExitCode;
 

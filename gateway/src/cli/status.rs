@@ -1,4 +1,4 @@
-//! `wasmgate status` and `wasmgate reload`: what a running gateway serves, and to serve its configuration anew.
+//! `wasmgate status` and `wasmgate reload`: shows what a running gateway serves, and reloads its configuration.
 
 use std::{
     process::ExitCode,

@@ -1,4 +1,4 @@
-//! `[package.NAME.build]`: how a package's component is made of its sources, on a developer's machine.
+//! `[package.NAME.build]`: how a component is built from its sources, on a developer's machine.
 
 use std::{
     ops::RangeInclusive,

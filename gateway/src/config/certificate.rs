@@ -1,4 +1,4 @@
-//! Certificates and keys in PEM files, and what is wrong with them in words.
+//! Certificates and keys in PEM files, and messages about what is wrong with them.
 
 use std::{io::ErrorKind, path::Path};
 

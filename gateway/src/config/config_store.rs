@@ -1,4 +1,4 @@
-//! A package's `config`: the configuration store whose items its guests read by `wasi:config`, beside their `env`.
+//! A package's `config`: the configuration store that its guests read with `wasi:config`, in addition to their `env`.
 
 use wasmgate_common::{Code, Diagnostic};
 use wasmgate_dapr::{Glob, Globs, Grants};

@@ -1,4 +1,4 @@
-//! `[dapr]`: where the building blocks are.
+//! `[dapr]`: the building blocks' mode and settings.
 
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,7 @@
-//! The text of a configuration as one tree: files laid over each other, with variables filled in.
+//! The text of a configuration as one tree: files merged over each other, with variables filled in.
 //!
-//! Every value keeps its place: the offsets of a later file follow those of the one before, so that [`Lines`] of all of
-//! them tell which file a value is from.
+//! Every value keeps its position: the offsets of a later file follow those of the one before, so that [`Lines`] can
+//! tell which file a value is from.
 //!
 //! [`Lines`]: super::lines::Lines
 

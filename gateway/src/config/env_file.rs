@@ -1,4 +1,4 @@
-//! Files of variables: lines of `NAME=VALUE`, as `docker run --env-file` and most tools of the kind read them.
+//! Files of variables: lines of `NAME=VALUE`, as in `docker run --env-file` and similar tools.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The process environment: read here and nowhere else, once.
+//! The process environment: read here, once, and nowhere else.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `${NAME}` in texts: variables of the environment, or given on the command line.
+//! Replaces `${NAME}` in texts by variables of the environment or of the command line.
 
 use wasmgate_common::{Code, Diagnostic};
 

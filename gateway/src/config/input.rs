@@ -1,4 +1,4 @@
-//! What a configuration is read from: a file, files laid over it, and variables.
+//! The input of a configuration: a file, files merged over it, and variables.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! A package's `keyvalue`: the buckets of `wasi:keyvalue` that its guests may open, and the state stores they are in.
+//! A package's `keyvalue`: the buckets of `wasi:keyvalue` that its guests may open, and their state stores.
 
 use std::collections::BTreeMap;
 

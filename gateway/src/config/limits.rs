@@ -1,4 +1,4 @@
-//! `[limits]` and a package's `limits`: what one instance and one package may use.
+//! `[limits]` and a package's `limits`: limits of an instance and of a package.
 
 use std::{ops::RangeInclusive, time::Duration};
 

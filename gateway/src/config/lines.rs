@@ -1,4 +1,4 @@
-//! Lines and columns of byte offsets.
+//! Converts byte offsets to lines and columns.
 
 use wasmgate_common::Position;
 

@@ -1,4 +1,4 @@
-//! No two listeners on one port.
+//! Checks that no two listeners use the same port.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 

@@ -1,4 +1,4 @@
-//! `[log]`: what the log has.
+//! `[log]`: what is logged.
 
 use wasmgate_common::{Code, Diagnostic};
 

@@ -1,10 +1,9 @@
-//! `wasmgate.toml`: read whole, checked whole, every mistake reported at once.
+//! `wasmgate.toml`: parsed and checked as a whole, with all mistakes reported at once.
 //!
-//! The text becomes a tree of values that know their places; each section reads its own keys from it
-//! into a checked type and notes what is wrong; if anything was noted there is no [`Config`] but
-//! [`Rejected`]. What a [`Config`] says is right in itself and files that it names exist, but for those that a build
-//! command makes; whether they are components is found out by whoever loads them, and reported with
-//! [`Config::diagnostics`].
+//! The text becomes a tree of values with positions. Each section reads its keys into a checked type and notes
+//! mistakes; with any mistake the result is [`Rejected`] instead of a [`Config`]. A [`Config`] is consistent, and the
+//! files that it names exist, except for those that a build command makes. Whether they are valid components is checked
+//! when they are loaded, and reported with [`Config::diagnostics`].
 
 mod blobstore;
 mod build;

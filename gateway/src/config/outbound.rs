@@ -1,4 +1,4 @@
-//! Outgoing requests by the environment: the proxies they go through, and the authorities they trust.
+//! Settings of outgoing requests from the environment: proxies and root certificates.
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;

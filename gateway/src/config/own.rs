@@ -1,4 +1,4 @@
-//! The folder of a configuration, and what of this machine is no folder for its guests.
+//! The folder of a configuration, and the folders of this machine that guests must not get.
 
 use std::path::Path;
 

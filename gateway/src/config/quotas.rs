@@ -1,4 +1,4 @@
-//! Quotas: how much a package may keep in the embedded building blocks.
+//! Quotas: how much a package may store in the embedded building blocks.
 
 use wasmgate_dapr::{Quota, Quotas};
 

@@ -1,4 +1,4 @@
-//! `rate_limit`: of a route or of a package.
+//! `rate_limit` of a route or a package.
 
 use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 

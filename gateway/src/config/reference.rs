@@ -1,5 +1,5 @@
-//! `oci://registry/name:tag` and `oci://registry/name@sha256:…`: where a registry keeps a component, or with
-//! `#app/hello.wasm` an image that has one.
+//! References to components in registries: `oci://registry/name:tag` and `oci://registry/name@sha256:…`, with
+//! `#app/hello.wasm` for a file in an image.
 
 use std::{fmt, net::IpAddr};
 

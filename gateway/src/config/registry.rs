@@ -1,4 +1,4 @@
-//! `[registry]`: how components are fetched from registries.
+//! `[registry]`: how components are pulled from registries.
 
 use std::{
     collections::BTreeMap,

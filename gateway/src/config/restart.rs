@@ -1,5 +1,4 @@
-//! What a running gateway keeps of its first configuration: keys that ask for another listener, another thread or
-//! another file to be held.
+//! Keys that a running gateway cannot change, because they need another listener, thread or open file.
 
 use super::{Config, DaprConfig, Server};
 

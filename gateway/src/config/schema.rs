@@ -1,8 +1,7 @@
-//! The JSON Schema of `wasmgate.toml`, for editors: what the readers look for while they read a file that has every
-//! key.
+//! The JSON Schema of `wasmgate.toml`, for editors: recorded while the readers read a file that has every key.
 //!
-//! No key can be read and not be in it, as long as that file has every key; a test holds it to that. What a text has to
-//! be beyond a text is for `wasmgate check`.
+//! As long as that file is complete, which a test checks, no key can be missing. Formats within strings are left to
+//! `wasmgate check`.
 
 use std::{collections::BTreeMap, path::Path};
 

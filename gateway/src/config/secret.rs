@@ -1,4 +1,4 @@
-//! Values of the environment that are not for everyone's eyes.
+//! Values of the environment that must not be shown.
 
 use std::{collections::BTreeMap, fmt};
 

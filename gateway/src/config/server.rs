@@ -1,4 +1,4 @@
-//! `[server]`: where the gateway listens and how it treats connections.
+//! `[server]`: listeners, and limits of connections.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},

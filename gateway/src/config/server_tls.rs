@@ -1,4 +1,4 @@
-//! `[server.tls]`: what the public listener shows to clients, and whom it asks for.
+//! `[server.tls]`: the certificate of the public listener, and client certificates.
 
 use std::{
     fmt,

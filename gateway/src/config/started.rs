@@ -1,4 +1,4 @@
-//! What a guest is started with: variables, and a program's arguments.
+//! A guest's environment, and a program's arguments.
 
 use wasmgate_common::{Code, Diagnostic};
 

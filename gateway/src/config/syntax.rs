@@ -1,4 +1,4 @@
-//! What is wrong with a text that is no TOML, in words for people.
+//! Messages for text that is not TOML.
 
 use wasmgate_common::{Code, Diagnostic};
 

@@ -1,4 +1,4 @@
-//! The route table for people.
+//! The route table as text.
 
 use super::Config;
 

@@ -1,5 +1,4 @@
-//! `[package.NAME.tls]`: the authorities that a package's outgoing requests trust besides the usual ones, and the
-//! client certificate that they show.
+//! `[package.NAME.tls]`: additional root certificates of a package's outgoing requests, and their client certificate.
 
 use std::{path::Path, sync::Arc};
 

@@ -1,7 +1,6 @@
-//! The life of a certificate, as it is written in it (RFC 5280, 4.1).
+//! The validity period of a certificate (RFC 5280, 4.1).
 //!
-//! Kept by hand: rustls checks it and does not tell it, and libraries for all of X.509 are larger than what they would
-//! be here for, two dates.
+//! Our own: rustls checks it and does not expose it, and an X.509 library would be large for two dates.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,5 @@
-//! The channel by which the building blocks reach packages: as an instance of their own, with no route and no socket.
+//! `AppChannel`: how the building blocks call packages, each call in an instance of its own, without a route or a
+//! socket.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Events, jobs, bindings and invocations into packages, on a runtime of their own beside the workers, so that a flood
-//! of events takes turns with requests instead of standing in front of them.
+//! Events, jobs, bindings and invocations into packages, on a runtime of their own, so that a flood of events takes
+//! turns with requests instead of blocking them.
 
 mod channel;
 

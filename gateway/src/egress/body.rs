@@ -1,4 +1,4 @@
-//! The bodies of an outgoing request: its own, as whole as it is by now, and its response's, within the guest's time.
+//! The bodies of an outgoing request and of its response, within the guest's time-outs.
 
 use std::{
     future::{Future as _, poll_fn},

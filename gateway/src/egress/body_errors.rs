@@ -1,7 +1,7 @@
-//! The errors that a guest sees of a body that broke off.
+//! The errors that a guest sees when a body breaks off.
 //!
-//! `wasi:http/types.http-error-code` of wasmtime-wasi-http looks for an error of another type than its bodies end in,
-//! and finds none.
+//! wasmtime-wasi-http's `wasi:http/types.http-error-code` looks for another error type than the one its bodies end
+//! with, and finds none.
 
 use wasmtime::{
     StoreContextMut,

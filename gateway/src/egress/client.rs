@@ -1,4 +1,4 @@
-//! The client that guests' requests go out on: connections are pooled and shared by all instances of a worker.
+//! The HTTP client of guests' requests, with a connection pool that all instances of a worker share.
 
 use std::{
     sync::{

@@ -1,4 +1,4 @@
-//! From a destination to a connection that speaks HTTP: addresses, TCP, a proxy's tunnel, TLS, and the version.
+//! Connects to a destination: addresses, TCP, a proxy's tunnel, TLS, and the HTTP version.
 
 use std::{
     net::SocketAddr,

@@ -1,4 +1,4 @@
-//! Requests of guests to outside, counted by result and timed to the head of their answer.
+//! Metrics of outgoing requests: by result, and the time to the response's head.
 
 use std::{future::Future, pin::Pin};
 

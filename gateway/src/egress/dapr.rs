@@ -1,4 +1,4 @@
-//! The Dapr door: a guest's calls of the Dapr API, which the gateway answers itself.
+//! Guests' calls of the Dapr API, which the gateway answers itself.
 
 use std::sync::Arc;
 

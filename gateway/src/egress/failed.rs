@@ -1,4 +1,4 @@
-//! Failures of guests' requests, in the words that WASI has for them, and in those for the log.
+//! Failures of outgoing requests, as error codes of WASI and as messages for the log.
 
 use std::{error::Error as StdError, fmt::Write as _, io};
 

@@ -1,9 +1,9 @@
-//! The life of a guest of WASI 0.3, as bodies see it that the host carries past its code: a request's body that the
-//! guest hands on, and the bodies of its own requests and of their answers.
+//! The lifetime of a WASI 0.3 guest, for bodies that the host carries on its behalf: a request's body that the guest
+//! forwards, and the bodies of its own requests and their responses.
 //!
-//! wasmtime-wasi-http takes such a body out of the instance where a guest only passes it on, and ends a body that a
-//! guest was writing when it died as if it were complete. Here none of them goes on without the guest, and what was cut
-//! off never looks whole.
+//! wasmtime-wasi-http takes a body that a guest only forwards out of the instance, and ends a body that a guest was
+//! writing when it died as if it were complete. Here no body outlives its guest, and a truncated body never looks
+//! complete.
 
 use std::{
     pin::Pin,

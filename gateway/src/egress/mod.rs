@@ -1,4 +1,4 @@
-//! The way of guests to the outside, which is closed unless its package's `outbound` names the origin.
+//! Outgoing requests of guests, denied unless the package's `outbound` names the origin.
 
 mod body;
 mod body_errors;

@@ -1,7 +1,7 @@
-//! The handler behind a middleware, as that calls it: another package, in an instance of its own.
+//! The handler behind a middleware, as the middleware calls it: another package, in an instance of its own.
 //!
-//! A middleware that writes a body anew often keeps the fields of the one that came, and with them its length. So a
-//! length that came, beside a body that did not, is dropped; one that the guest set itself is held to.
+//! A middleware that rewrites a body often copies the fields of the original, with its length. So a `content-length`
+//! that was received, with a body that was not, is dropped; one that the guest set itself is enforced.
 
 use std::{
     collections::VecDeque,

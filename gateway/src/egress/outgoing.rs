@@ -1,4 +1,4 @@
-//! One request of a guest on its way: whose it is, where it goes, and what became of it.
+//! One outgoing request of a guest: its owner, destination and result.
 
 use std::{fmt, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Connections that wait for another request.
+//! Idle connections.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! From a name to the addresses that may be connected to.
+//! Resolves a name to the addresses that may be connected to.
 
 use std::{net::SocketAddr, sync::Arc};
 

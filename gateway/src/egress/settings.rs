@@ -1,4 +1,4 @@
-//! The settings that all outgoing requests share: authorities, proxies, and how many requests there may be.
+//! Settings that all outgoing requests share: root certificates, proxies, and the limit on their number.
 
 use std::{collections::HashMap, sync::Arc};
 

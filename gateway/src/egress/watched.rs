@@ -1,4 +1,4 @@
-//! A stream that knows whether an answer has begun, and that ends when no answer can be expected of it.
+//! A stream that knows whether a response has begun, and ends when none can be expected any more.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! The choice of the engine for a component.
+//! Chooses the engine for a component.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The engines' own figures, taken when they are looked at: slots and memory of the pool and of the copy-on-write
+//! Metrics of the engines, computed when they are scraped: slots and memory of the pool and of the copy-on-write
 //! engine, under the same names.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The ticker, at whose ticks a running guest can be made to yield.
+//! The epoch ticker: at its ticks a running guest can be made to yield.
 
 use std::{
     sync::{

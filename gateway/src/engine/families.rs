@@ -1,4 +1,4 @@
-//! The families of metrics in which the engines show themselves.
+//! The metric families of the engines.
 
 use prometheus::proto::MetricFamily;
 

@@ -1,4 +1,4 @@
-//! Memories that begin with an image instead of having their data copied.
+//! Memories that are initialized by mapping an image instead of copying data.
 
 /// A memory that has an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What compiled code is for: the system, the processor, and how the engines compile.
+//! The target of compiled code: system, processor, and compiler settings.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 

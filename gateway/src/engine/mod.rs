@@ -1,9 +1,9 @@
-//! The wasmtime engines: how guests are compiled, where their memory comes from, and how a guest that does not give
-//! way is interrupted.
+//! The wasmtime engines: how guests are compiled, which allocator their memory comes from, and how they are
+//! interrupted.
 //!
-//! There are two kinds, and a package runs in the one that its component suits: [`EngineKind`] says which and why. Of
-//! each kind there is one for each [`World`]: concurrent calls into an instance, which WASI 0.3 needs, would cost the
-//! requests of WASI 0.2 a third more.
+//! There are two kinds, and a package runs in the one that suits its component: [`EngineKind`] says which and why. Each
+//! kind has one engine per [`World`]: concurrent calls into an instance, which WASI 0.3 needs, would make requests of
+//! WASI 0.2 cost a third more.
 
 mod choice;
 mod collector;

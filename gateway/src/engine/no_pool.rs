@@ -1,4 +1,5 @@
-//! The place of `wasmgate-pool` on systems that it does not know: every package runs in an engine of the other kind.
+//! A stub in place of `wasmgate-pool` on systems that it does not support: all packages run in the other kind of
+//! engine.
 
 use std::{convert::Infallible, fs::File, io, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Something that there is once for each engine, made when it is first needed.
+//! A value per engine, created on first use.
 
 use std::sync::OnceLock;
 

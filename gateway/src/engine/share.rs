@@ -1,4 +1,4 @@
-//! The share of an engine's slots that one package may hold: never the last of them while others need some.
+//! The share of an engine's slots that one package may hold: never the last ones while other packages need some.
 
 /// The part of the slots of a kind that one package may have at most, where there are not enough for all: the others
 /// have a quarter at the least.

@@ -1,4 +1,4 @@
-//! The world that a component is made for: which version of WASI calls it, and how.
+//! The world of a component: which version of WASI it exports, and how it is called.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The gateway that serves now: replaced whole by a reload, and asked for by each request.
+//! The gateway that serves now: replaced by a reload, and loaded by each request.
 
 use std::sync::{Arc, Weak};
 

@@ -1,4 +1,4 @@
-//! The running of packages, however a request came to them: by a route, from the building blocks, or by a middleware.
+//! Runs packages, however a request arrived: by a route, from the building blocks, or from a middleware.
 
 use std::sync::Arc;
 

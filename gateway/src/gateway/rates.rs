@@ -1,4 +1,4 @@
-//! The limits on the rates of routes and packages, each the same one as before a reload where its configuration is.
+//! The rate limiters of routes and packages; a reload keeps those whose configuration did not change.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The answer of a guest: the head that may be sent on, and what the host notes of the body.
+//! The response of a guest: its head, and what the host tracks about its body.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What the log has of a trap: why, and the package's own functions on the way to it.
+//! What is logged of a trap: the reason, and the package's own functions in the backtrace.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! The lines that one request may put into the log.
+//! The budget of log lines of one request.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,4 +1,4 @@
-//! Running one request: a fresh instance under one deadline, on the worker that owns the connection.
+//! Runs one request: a fresh instance under one deadline, on the worker that owns the connection.
 
 use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
 

@@ -1,4 +1,4 @@
-//! A program, run once from its start to its end: what it prints is its answer.
+//! Runs a program (CGI) from start to exit; its standard output is the response.
 
 use std::{future::poll_fn, pin::pin, sync::Arc};
 

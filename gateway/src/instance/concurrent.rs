@@ -1,5 +1,5 @@
-//! What guests of WASI 0.3 have in common: tasks that go on side by side, and what wasmtime keeps for them, which no
-//! limit of its own bounds.
+//! What WASI 0.3 guests have in common: concurrent tasks, and the memory that wasmtime uses for them, which it does not
+//! limit itself.
 
 use std::{
     future::{Future, poll_fn},

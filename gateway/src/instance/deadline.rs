@@ -1,4 +1,4 @@
-//! The end of an instance's time: its deadline, or that of a package which another configuration has replaced.
+//! The end of an instance's time: its deadline, or that of a package which a reload has replaced.
 
 use std::{
     future::{Future, poll_fn},

@@ -1,5 +1,4 @@
-//! Places for the files that are open for guests: so many for one instance, and for all a part of what the process may
-//! have.
+//! Limits on open files of guests: per instance, and for all a part of the process' descriptors.
 
 use std::sync::{
     Arc, OnceLock,

@@ -1,4 +1,4 @@
-//! The stream by which a guest reads a file: what it reads ahead counts as the guest's memory.
+//! The stream from which a guest reads a file: what is read ahead counts as the guest's memory.
 
 use bytes::Bytes;
 use wasmtime_wasi_io::{

@@ -1,7 +1,7 @@
-//! The body of a response of WASI 0.3, between the guest that makes it and whoever reads it.
+//! The body of a WASI 0.3 response, between the guest that writes it and whoever reads it.
 //!
-//! wasmtime-wasi-http ends such a body when its instance goes, whether it was complete or not. So what the guest has
-//! written by its end is taken before, and who reads on learns then whether that was all.
+//! wasmtime-wasi-http ends such a body when its instance is dropped, whether it was complete or not. So what the guest
+//! has written by its end is collected first, and a reader learns whether that was all.
 
 use std::{
     collections::VecDeque,

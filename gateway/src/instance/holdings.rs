@@ -1,4 +1,4 @@
-//! The size of what the host holds in one instance's table of resources.
+//! The size of what the host holds in one instance's resource table.
 
 use std::any::{Any, TypeId};
 

@@ -1,5 +1,4 @@
-//! The world as one guest sees it: an environment from the configuration, clocks, randomness, a log, the
-//! requests it may send, and nothing else.
+//! The state of one guest's store: environment, clocks, random numbers, log, and the requests that it may send.
 
 use std::sync::{Arc, atomic::AtomicUsize};
 

@@ -1,5 +1,5 @@
-//! The stream by which a guest writes a body that may never be sent: what it writes counts as its memory until it is
-//! gone.
+//! The stream to which a guest writes a body that may never be sent: what is written counts as the guest's memory until
+//! it is consumed.
 
 use bytes::Bytes;
 use wasmtime_wasi_io::{

@@ -1,4 +1,4 @@
-//! The request and the package that the log and the metrics speak of.
+//! The request and package that log lines and metrics refer to.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Code that instances are made of.
+//! Loaded code, of which instances are made.
 
 use std::sync::Arc;
 

@@ -1,6 +1,5 @@
-//! Lists that a guest hands over: of what it polls, and of fields. They are read as far as something can come of them;
-//! a few million bytes of small items would hold a worker for tens of milliseconds, and nobody else has a turn in a
-//! call of the host.
+//! Lists that a guest passes to the host: pollables and fields. They are read only up to what can be valid; millions of
+//! small items would block a worker for tens of milliseconds, since a host call is not interrupted.
 
 use wasmtime::{
     AsContextMut as _, StoreContextMut,

@@ -1,8 +1,8 @@
-//! The memory of one instance: its linear memories, tables and globals, and what the host holds for it (resources,
-//! header fields, bodies) together stay below one limit.
+//! The memory limit of one instance: its linear memories, tables and globals, and what the host holds for it
+//! (resources, header fields, bodies).
 //!
-//! What the host holds is not counted call by call: each call can add so much at the most, and when that could matter
-//! the table of resources is looked through. A request of the usual kind ends before the first look.
+//! What the host holds is not counted call by call: each call can add a bounded amount, and the resource table is only
+//! measured when that could matter. A usual request ends before the first measurement.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! One request in one fresh instance, unless its package reuses them: its state, its limits, its deadline, its body.
+//! Runs one request in a fresh instance (or in a reused one): its store, limits, deadline and bodies.
 
 mod answer;
 mod backtrace;

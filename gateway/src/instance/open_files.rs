@@ -1,4 +1,4 @@
-//! Files of the folders that a package may read: how many a guest has open, and what is read ahead of them.
+//! Access to the folders that a package may read: limits on a guest's open files and on read-ahead.
 
 use std::any::Any;
 

@@ -1,5 +1,5 @@
-//! The bodies that the host gives a guest to write, where wasmtime's own would refuse what HTTP allows or keep what
-//! nobody counts.
+//! The bodies that the host gives a guest to write, where wasmtime's own would refuse what HTTP allows, or buffer
+//! without counting.
 
 use wasmtime::{
     StoreContextMut,

@@ -1,5 +1,5 @@
-//! The output of a guest: each line of its stdout and stderr becomes an event in the gateway's log, under the
-//! package and the request.
+//! The output of a guest: each line of its stdout and stderr becomes an event in the gateway's log, with package and
+//! request id.
 
 use std::{
     io,

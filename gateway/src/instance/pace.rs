@@ -1,5 +1,4 @@
-//! The pace of a response that may go on for as long as its parts come: a guest that lets its reader wait for the next
-//! one for too long is stopped.
+//! The idle time-out of a streaming response: a guest that lets its reader wait too long for the next part is stopped.
 
 use std::{
     future::Future as _,

@@ -1,4 +1,4 @@
-//! A guest of WASI 0.2: its handler is called once, answers meanwhile, and has ended when it returns.
+//! Calls a WASI 0.2 guest: its handler is called once, may respond meanwhile, and ends when it returns.
 
 use std::{pin::pin, sync::Arc};
 

@@ -1,7 +1,7 @@
-//! The end of an instance. A guest may hold tens of thousands of resources, streams or tasks, and many megabytes: a
-//! worker that dropped all that would serve nobody meanwhile. So what takes longer than a moment is dropped on a thread
-//! of its own, and the instance counts until it is gone. Few may wait for that, and the worker drops what is more:
-//! otherwise what many instances leave would fill the machine's memory.
+//! Drops instances. A guest may hold tens of thousands of resources, streams or tasks, and many megabytes; dropping all
+//! that would block a worker. So large instances are dropped on a separate thread, and count until they are gone. The
+//! queue for it is short, and when it is full the worker drops the instance itself: otherwise ended instances could
+//! fill the memory.
 
 use std::{
     sync::{

@@ -1,5 +1,5 @@
-//! The request's body on its way to the guest: counted against the package's limit, and watched, so that a
-//! client that is too slow is told apart from a guest that is.
+//! The request's body on its way to the guest: counted against the package's limit, and observed, so that a slow client
+//! can be told from a slow guest.
 
 use std::{
     pin::Pin,

@@ -1,5 +1,5 @@
-//! The response's body: what the guest has already finished goes out as a whole with its length; the rest drives
-//! the guest as the client reads.
+//! The response's body: what the guest has already finished is sent as a whole with its length; otherwise reading the
+//! body drives the guest.
 
 use std::{
     collections::VecDeque,

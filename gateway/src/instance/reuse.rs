@@ -1,8 +1,8 @@
-//! Instances that answer several requests, one after the other, where an operator asks for it (`reuse`).
+//! Instances that answer several requests, one after the other (`reuse`).
 //!
-//! Never two at once: a trap, a deadline or the memory's limit ends an instance, and would end both; and what the host
-//! counts, grants and logs is a request's, which it could not tell apart. Whatever is not certain to be over when a
-//! request has been answered ends its instance, so that the next one finds memory that was written to, and no more.
+//! Never two at once: a trap, a deadline or the memory limit ends an instance, and would end both; and counters, grants
+//! and log lines belong to one request. If anything might still be going on when a request has been answered, the
+//! instance ends; so the next request finds modified memory and nothing else.
 
 use std::{
     fmt, mem,

@@ -1,5 +1,5 @@
-//! A guest of WASI 0.3: its handler is called once in its instance and answers by what it returns. The instance lives
-//! until the last of its tasks has ended, which may write the body, send requests, or work on.
+//! Calls a WASI 0.3 guest: its handler returns the response, and the instance lives until its last task has ended,
+//! which may write the body, send requests, or work on.
 
 use std::{
     future::{Future as _, poll_fn},

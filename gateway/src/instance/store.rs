@@ -1,4 +1,4 @@
-//! The store of one request: how much a call may hand over, and what happens at each tick of the epoch.
+//! The store of one request: how it is made, its limits, instantiation, and what happens at each epoch tick.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Instant};
 

@@ -1,12 +1,12 @@
-//! Turns of guests that compute for long: one at a time on each worker, and packages in rotation.
+//! Turns of guests that compute for long: one at a time on each worker, packages in rotation.
 //!
-//! A guest that gives way comes back after a few rounds of the worker's queue. Were there many of them, each round
-//! would hold a turn of each, and a neighbour's short request would wait for all of them, however fair the queue is. So
-//! they wait here, and one of them has its turn between two rounds of everything else.
+//! A guest that yields is polled again after a few rounds of the worker's queue. With many such guests, each round
+//! would contain a turn of each, and a neighbour's short request would wait for all of them, however fair the queue is.
+//! So they queue here, and one of them runs between two rounds of everything else.
 //!
-//! A guest's first turn is not waited for, since nobody knows yet what it will do. Clients who start guests that
-//! compute for long, and leave, would take a worker by first turns alone; so a package has only so many of them a
-//! second.
+//! A guest's first turn does not queue, since nobody knows yet how long it will take. Clients that start long
+//! computations and disconnect could occupy a worker with first turns alone; so a package has a limited number of them
+//! per second.
 
 use std::{
     cell::Cell,

@@ -1,4 +1,4 @@
-//! The body of a response that has no content: whatever the guest writes is read for its sake and goes nowhere.
+//! The body of a response that must not have content: what the guest writes is read and discarded.
 
 use std::{
     pin::Pin,

@@ -1,4 +1,4 @@
-//! Answers of the building blocks, as the interfaces read them.
+//! Responses of the building blocks, as the interfaces read them.
 
 use http::Response;
 use http_body_util::BodyExt as _;

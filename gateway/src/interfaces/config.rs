@@ -1,7 +1,7 @@
 //! `wasi:config`: the variables of a package's `env`, and the items of the configuration store that its `config` names.
 //!
-//! One interface under several names: `runtime` was called `store` later, and what its error is called is no part of
-//! its type.
+//! It is one interface under several names: `runtime` was renamed to `store`, and an error's name is not part of its
+//! type.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Functions that take a guest's handle before anything else, as most of these interfaces' do.
+//! Functions whose first parameter is a handle, as in most of these interfaces.
 
 use wasmtime::{
     StoreContextMut,

@@ -1,5 +1,5 @@
-//! Interfaces that other people's components import beside `wasi:http` and WASI itself: proposals whose drafts are
-//! about. Each is linked for the components that import it, so that the others cost what they did.
+//! Interfaces that components may import in addition to `wasi:http` and WASI itself: proposals in draft versions. Each
+//! is linked only for the components that import it, so that others pay nothing.
 
 mod answer;
 mod blobstore;

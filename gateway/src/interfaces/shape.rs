@@ -1,4 +1,4 @@
-//! The shape in which a component imports an interface: a draft may be changed under its name.
+//! The types with which a component imports an interface: drafts change without changing their names.
 
 use wasmtime::component::{
     Component,

@@ -1,4 +1,4 @@
-//! How large this process is, and the machine: Linux tells both in files.
+//! The memory of this process and of the machine, read from `/proc` on Linux.
 
 use std::{
     fs::{self, File},

@@ -1,4 +1,4 @@
-//! How large this process is, and the machine, where no files tell it.
+//! The memory of this process and of the machine on other systems.
 
 use std::io;
 

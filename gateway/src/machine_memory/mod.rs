@@ -1,9 +1,9 @@
 //! The memory of all instances together: refused before the kernel kills the process, and never all of it to one
 //! package.
 //!
-//! Two things are looked at. What an instance takes beyond what every instance takes is reserved before it is given, of
-//! a limit for all and of a share for its package. And the process is measured all the time, since not everything is an
-//! instance's: while it is too large, no new instance begins.
+//! There are two mechanisms. What an instance takes beyond the common minimum is reserved first, from a limit for all
+//! and a share of its package. And the size of the process is measured continuously, since not all memory belongs to
+//! instances: while it is too large, no new instance starts.
 
 #[cfg(target_os = "linux")]
 mod measure;

@@ -1,4 +1,4 @@
-//! What is kept for requests to come, and goes when it is needed now.
+//! Resources that are kept for future requests and given up when they are needed now.
 
 use std::{
     fmt,

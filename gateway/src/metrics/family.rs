@@ -1,4 +1,4 @@
-//! Metrics that are not recorded but taken when they are looked at.
+//! Metrics that are computed when they are scraped.
 
 use prometheus::{
     core::Desc,

@@ -1,4 +1,4 @@
-//! Counters and timers of one package, and of the calls that its instances make.
+//! Metrics of one package, and of the calls that its instances make.
 
 use std::{sync::OnceLock, time::Instant};
 

@@ -1,4 +1,4 @@
-//! The process as the kernel sees it, under the names that Prometheus' own clients use.
+//! Process metrics, under the names that Prometheus' client libraries use.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Counters and timers of one route.
+//! Metrics of one route.
 
 use http::StatusCode;
 use prometheus::{Histogram, IntCounterVec};

@@ -1,4 +1,4 @@
-//! Programs of WASI 0.1: core modules, which a released adapter makes components of WASI 0.2.
+//! Adapts WASI 0.1 programs: wasmtime's released adapter turns core modules into components of WASI 0.2.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! The components of programs of WASI 0.1: made apart, as code is, and kept beside it, so that each is made once.
+//! Cache of adapted WASI 0.1 programs, beside compiled code.
 
 use std::{
     fs::File,

@@ -1,4 +1,4 @@
-//! Packages that are registered together: those that are made of the same component are looked at once.
+//! Registers packages together: those with the same component share the work.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Modules and components as their bytes are: sections, each with a number and a length.
+//! The binary format of modules and components: sections, each with an id and a length.
 
 use std::ops::Range;
 

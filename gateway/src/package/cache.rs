@@ -1,8 +1,8 @@
 //! Compiled code on disk, so that a second start compiles nothing.
 //!
-//! A file is named for the digest of its source and for the engine that compiled it, is written whole or not at all,
-//! and ends with a seal: the digest of that name and the code together. Loading compiled code is trusting it like our
-//! own binary, so the directory belongs to us alone, and a file whose seal does not fit is as good as absent.
+//! A file is named by the digests of its source and of the engine that compiled it, is written atomically, and ends
+//! with a seal: the digest of that name and the code together. Loading compiled code means trusting it like our own
+//! binary, so only the owner may access the directory, and a file with a wrong seal is treated as absent.
 
 use std::{
     fs,

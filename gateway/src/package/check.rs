@@ -1,4 +1,4 @@
-//! The demands on a component before it is compiled or served, told apart so that each mistake has its help.
+//! Checks of a component before it is compiled or served, each with its own message and remedy.
 
 use std::path::{Path, PathBuf};
 

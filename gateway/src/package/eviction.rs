@@ -1,8 +1,8 @@
-//! The loaded packages: the ones in use stay, the others make room.
+//! The loaded packages, and the eviction of unused ones.
 //!
-//! A loaded component costs heap, about three mappings and a descriptor, of which a process has a limited number, so
-//! no more than a budget's worth is loaded. Beyond it the package that was not used for longest goes, found by the
-//! clock algorithm: a request only sets a flag, and nothing is sorted.
+//! A loaded component costs heap, about three mappings and a descriptor, which are limited per process, so there is a
+//! budget for each. Beyond it the least recently used packages are unloaded, approximated by the clock algorithm: a
+//! request only sets a flag, and nothing is sorted.
 
 use std::{collections::VecDeque, fs, sync::Arc};
 

@@ -1,5 +1,5 @@
-//! The imports of a component that a host has to provide something for: not those that only name types of an interface,
-//! as bindings leave behind that are made for a world and used in a part.
+//! The imports of a component that a host must implement: not those that only name types of an interface, as bindings
+//! for partly used worlds leave behind.
 
 use wasmparser::{
     BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentOuterAliasKind, ComponentType, ComponentTypeRef,

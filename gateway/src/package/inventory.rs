@@ -1,4 +1,4 @@
-//! What lies in the cache, who uses it, and the removal of what nobody does.
+//! The cache's entries, who uses them, and the removal of unused ones.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

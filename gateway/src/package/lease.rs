@@ -1,7 +1,7 @@
-//! Leases: which files of the cache a running gateway uses, so that whoever tidies up beside it leaves these alone.
+//! Leases: which cache files a running gateway uses, so that pruning leaves them alone.
 //!
-//! Who looks for code, or makes some, holds the door open for others of its kind, and who tidies up shuts it. The files
-//! that a gateway goes on using stand in one of its own, which it has locked for as long as it lives.
+//! Whoever looks for code or creates some takes a shared lock, and pruning an exclusive one. Each gateway lists the
+//! files that it uses in a file of its own, which it keeps locked for as long as it lives.
 
 use std::{
     collections::BTreeSet,

@@ -1,7 +1,7 @@
-//! Packages: from a file named in the configuration to code that is ready to be instantiated.
+//! Packages: from a configured source to code that is ready to be instantiated.
 //!
-//! A package is registered once, at start: that is where its component is compiled, and refused if it cannot run
-//! here. It is loaded when a request first asks for it, which only maps what registration left on disk.
+//! A package is registered once, at start: its component is compiled then, and refused if it cannot run here. It is
+//! loaded on the first request for it, which only maps what registration left on disk.
 
 mod adapt;
 mod adapted;

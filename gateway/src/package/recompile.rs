@@ -1,5 +1,4 @@
-//! Recompilation of lost code beside the requests: on one of the threads for it, one
-//! package after the other.
+//! Recompiles lost code in background threads, one package after the other on each.
 
 use std::{
     collections::VecDeque,

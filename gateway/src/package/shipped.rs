@@ -1,4 +1,4 @@
-//! Compiled code that goes with a component through a registry: made here for others, or by others for here.
+//! Compiled code in registries: made here for others, or by others for this gateway.
 
 use std::{fs, fs::File, path::Path};
 

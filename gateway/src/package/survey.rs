@@ -1,5 +1,4 @@
-//! A component as far as it can be told without compiling it: its imports and exports, and the memory that an instance
-//! begins with.
+//! What can be learned of a component without compiling it: its imports and exports, and an instance's initial memory.
 
 mod start;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a component is made for, told by the names of its imports and exports before anything is compiled.
+//! Determines a component's world from the names of its imports and exports, before anything is compiled.
 
 use std::path::Path;
 

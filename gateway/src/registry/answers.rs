@@ -1,4 +1,4 @@
-//! What a registry answers, read to a bound of bytes and of time.
+//! Reads a registry's responses within limits of size and time.
 
 use std::time::{Duration, SystemTime};
 

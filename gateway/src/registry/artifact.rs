@@ -1,4 +1,4 @@
-//! A component, or a program of WASI 0.1, as an artifact: CNCF's "Wasm OCI artifact layout", which `wkg` and other
+//! A component, or a WASI 0.1 program, as an OCI artifact: CNCF's "Wasm OCI artifact layout", which `wkg` and other
 //! hosts read and write.
 
 use std::time::SystemTime;

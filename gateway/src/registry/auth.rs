@@ -1,7 +1,7 @@
-//! The rights of one pull or push: what a registry asks for (RFC 7235), and what it is given.
+//! Authentication of a pull or push (RFC 7235).
 //!
-//! A registry that wants a token names who gives it (the token authentication of distribution); credentials go there by
-//! TLS alone, or where the registry itself is allowed plain HTTP.
+//! A registry that requires a token names its token service; credentials are sent there over TLS only, unless the
+//! registry itself may use plain HTTP.
 
 use std::{
     collections::HashMap,

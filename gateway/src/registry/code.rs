@@ -1,8 +1,8 @@
-//! Compiled code beside a component: a manifest of its own, which the component's manifest names by its digest.
+//! Compiled code beside a component: a manifest of its own, which the component's manifest references by digest.
 //!
-//! So a component's artifact stays what everybody reads, one layer, and whoever signs or pins its manifest does so with
-//! the code too: nothing else than what the pusher compiled can be reached from there. Code is native and has all
-//! rights of the gateway's process, so that it is never looked at unless one of the two was done.
+//! The component's artifact stays the single layer that every tool reads, and a signature or pinned digest of its
+//! manifest covers the code: only what the pusher compiled can be reached from it. The code is native and runs with all
+//! rights of the gateway, so it is ignored unless one of the two is present.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,5 +1,4 @@
-//! Connections to registries: directly or through the proxies of the environment, with TLS or, where that is allowed,
-//! without.
+//! Connections to registries: direct or through proxies of the environment, with TLS or, where allowed, without.
 
 use std::{
     future::Future,

@@ -1,4 +1,4 @@
-//! Credentials as Docker keeps them: a file of `auths`, helpers that are asked, or a helper that keeps all.
+//! Credentials in Docker's format: a file with `auths`, credential helpers, or a credentials store.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! Blobs from a registry to the store: in one piece or, when the way there breaks, in several.
+//! Downloads blobs into the store, and resumes broken downloads.
 
 use std::{
     io::{Seek as _, Write as _},

@@ -1,4 +1,4 @@
-//! Ways in which a registry does not give what is asked of it.
+//! Ways in which a registry fails to provide what is asked of it.
 
 use std::{io, path::PathBuf, time::Duration};
 

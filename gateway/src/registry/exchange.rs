@@ -1,4 +1,4 @@
-//! What is asked of a registry, with the rights that it asks for.
+//! Requests to a registry, with the authentication that it requires.
 
 use std::collections::HashMap;
 

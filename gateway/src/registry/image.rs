@@ -1,5 +1,5 @@
-//! Ordinary images: a component that is a file in their layers. Nothing else of an image is looked at; a configuration
-//! that lies beside the component says nothing here, where grants are the operator's.
+//! Container images: a component that is a file in their layers. Nothing else in an image is read; a configuration
+//! beside the component has no effect, since grants are the operator's.
 
 use std::{
     fs::File,

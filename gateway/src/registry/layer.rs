@@ -1,8 +1,8 @@
-//! One file in the layers of an ordinary image, from the uppermost down (OCI image specification, "Image Layer
-//! Filesystem Changeset").
+//! Finds one file in the layers of an image, from the top down (OCI image specification, "Image Layer Filesystem
+//! Changeset").
 //!
-//! Nothing is unpacked: entries are read one after the other, and the only one whose contents are kept is the one that
-//! was asked for. So no name in an archive is ever a path here, and a link leads nowhere.
+//! Nothing is unpacked: entries are read one after the other, and only the contents of the requested one are kept. So
+//! no name in an archive is ever used as a path, and links are not followed.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! From a reference to a manifest: from the store where it cannot have changed, otherwise from the registry.
+//! Resolves a reference to a manifest: from the store if it cannot have changed, otherwise from the registry.
 
 use std::{future::Future, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Manifests: which blob of what a reference names is the component.
+//! Manifests: which blob is the component.
 
 #[cfg(test)]
 mod tests;

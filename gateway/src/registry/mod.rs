@@ -1,7 +1,7 @@
-//! Registries: components that are pulled before they are registered, and pushed from the command line.
+//! Registries: components are pulled before they are registered, and pushed from the command line.
 //!
-//! Kept by hand on the client that the gateway has: every body is bounded and every credential goes to one host, by
-//! TLS, which clients of registries as libraries do not hold to; and no second client of HTTP is linked.
+//! Our own client, on the HTTP client that the gateway has: every body is bounded and every credential goes to one
+//! host, over TLS, which the available libraries do not guarantee; and no second HTTP client is linked.
 
 mod answers;
 mod artifact;

@@ -1,4 +1,4 @@
-//! The time that registries have: whatever one does, a start or a reload waits no longer for it than this.
+//! The time that registries have: a start or reload waits no longer, whatever they do.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Components from registries to the store: what each reference leads to, then every component once.
+//! Pulls components into the store: resolves each reference, then downloads every component once.
 
 use std::collections::{BTreeMap, BTreeSet};
 

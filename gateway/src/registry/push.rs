@@ -1,4 +1,4 @@
-//! A component from a file to a registry.
+//! Pushes a component from a file to a registry.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! Another try after a pause, for what may pass by itself.
+//! Retries transient failures after a pause.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Signatures as cosign makes them with a key: beside a manifest, at the tag `sha256-DIGEST.sig`, a list of small
-//! documents ("simple signing") that name its digest, each with a signature of ECDSA on P-256 over SHA-256.
+//! Signatures by cosign with a key: beside a manifest, at the tag `sha256-DIGEST.sig`, a list of small documents
+//! ("simple signing") that name its digest, each with an ECDSA signature (P-256, SHA-256).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls::SignatureScheme;

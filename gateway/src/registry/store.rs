@@ -1,9 +1,9 @@
-//! What was pulled, on disk: blobs by their digests, and the digests that tags had.
+//! What was pulled, on disk: blobs by digest, and the digests of tags.
 //!
-//! A blob is written whole or not at all, and counts only if its bytes have its digest when they are read; so any
-//! number of gateways may share the folder, and nobody needs to trust it more than the registry. It is closed to other
-//! users all the same, since a tag's digest is believed while its registry does not answer, and the digest of the
-//! component that an image was found to have.
+//! A blob is written atomically, and is valid only if its bytes match its digest when they are read. So any number of
+//! gateways may share the folder, and it needs no more trust than the registry. It is closed to other users anyway,
+//! since the digest of a tag is trusted while its registry does not answer, and so is the digest of the component that
+//! was found in an image.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! One request and its answer: connections, redirections, and bounds on all of it.
+//! One request and its response: connections, redirects, and limits on all of it.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What of the store a reference needs: to be served again while its registry does not answer.
+//! Which blobs a reference needs to be served again while its registry does not answer.
 
 use std::{collections::BTreeSet, fs};
 

@@ -1,4 +1,4 @@
-//! The two forms of a line.
+//! The two formats of a line.
 
 use std::{
     cell::RefCell,

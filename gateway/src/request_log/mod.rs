@@ -1,7 +1,7 @@
-//! A line for each request: for people on a terminal, as JSON with the names of OpenTelemetry otherwise.
+//! The access log: a line for each request, as text on a terminal, otherwise as JSON with OpenTelemetry's names.
 //!
-//! The lines go into the log's queue as they are and not by way of `tracing`, which would take several times as long
-//! for each. Where none is wanted, a request costs one look at a number.
+//! Lines go directly into the log's queue, since `tracing` would take several times as long for each. A request that is
+//! not logged costs one atomic load.
 
 mod format;
 mod mode;

@@ -1,4 +1,4 @@
-//! Which requests have a line.
+//! Which requests are logged.
 
 use std::cell::Cell;
 

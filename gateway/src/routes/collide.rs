@@ -1,4 +1,4 @@
-//! Routes that would answer the same requests.
+//! Detects routes that match the same requests.
 
 use std::collections::HashMap;
 

@@ -1,14 +1,14 @@
-//! Host, path and method to the route that answers.
+//! Finds the route for host, path and method.
 //!
-//! A route matches when its host, its path and its methods all match. Of the routes that match, the
-//! most specific wins: an exact host before `*.suffix` (the longest suffix first) before no host;
-//! then, segment by segment from the left, static text before `{param}` before `{*rest}`. A more
-//! specific route that does not take the method gives way to a less specific one that does.
+//! A route matches when its host, its path and its methods all match. Of the matching routes the most specific wins: an
+//! exact host before `*.suffix` (the longest suffix first) before no host; then, segment by segment from the left,
+//! static text before `{param}` before `{*rest}`. A more specific route that does not have the method gives way to a
+//! less specific one that does.
 //!
 //! Paths are compared in the form that [`CleanPath`] describes.
 //!
-//! Kept by hand: routers such as matchit know paths alone. Here a host comes before the path, a method sends the search
-//! on to the next route that fits, and two routes that collide are told at the start by both their places.
+//! Our own: routers such as matchit match paths only. Here the host comes first, a wrong method falls through to the
+//! next matching route, and conflicting routes are reported at the start with both positions.
 
 mod collide;
 mod host;

@@ -1,4 +1,4 @@
-//! One route, and the answers of a look-up.
+//! One route, and the results of a lookup.
 
 use http::{HeaderValue, Method};
 

@@ -1,4 +1,4 @@
-//! Taking connections from a listening socket, to its orderly end.
+//! Accepts connections from a listening socket, until it is closed in an orderly way.
 
 use std::{future::Future, pin::pin, time::Duration};
 

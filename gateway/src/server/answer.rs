@@ -1,4 +1,4 @@
-//! The body of an answer on its way to the connection: it tells the connection of its end, and counts what waits.
+//! The body of a response on its way to the connection: it signals its end, and counts the bytes that wait.
 
 use std::{
     pin::Pin,

@@ -1,4 +1,4 @@
-//! The end of a connection that we end: what was answered arrives, although the client may still be sending.
+//! Closes a connection so that the last response arrives, although the client may still be sending.
 
 use std::{
     fmt::Write as _,

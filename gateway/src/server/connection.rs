@@ -1,4 +1,4 @@
-//! One connection: HTTP/1.1, or HTTP/2 for clients that open with its preface.
+//! One connection: HTTP/1.1, or HTTP/2 if the client opens with its preface.
 
 use std::{
     future::{Future, poll_fn},

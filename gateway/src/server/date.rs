@@ -1,7 +1,7 @@
-//! `date` after the clock was set back.
+//! The `date` field after the clock was set back.
 //!
-//! hyper writes that field, and keeps what it has written until a later second comes: after the clock was set back by
-//! an hour, it would say the same future time for an hour. So answers have a field of our own meanwhile.
+//! hyper caches the field until a later second: after the clock was set back by an hour, it would send the same future
+//! time for an hour. Meanwhile responses get a field of ours.
 
 use std::{
     cell::Cell,

@@ -1,4 +1,4 @@
-//! The orderly end: what has begun to arrive is answered, and only what is quiet is closed.
+//! The drain: requests that have begun to arrive are answered, and only idle connections are closed.
 
 use std::{
     future::Future,

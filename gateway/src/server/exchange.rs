@@ -1,4 +1,5 @@
-//! The state of one connection, as its service and its bytes tell it: hyper does not.
+//! The state of one connection's current request and response, which hyper does not expose: observed from its service
+//! and its bytes.
 
 use std::sync::{
     Arc,

@@ -1,8 +1,8 @@
-//! The frames of one HTTP/2 connection as they pass, and the account of those that serve no request.
+//! Accounts for the frames of one HTTP/2 connection that serve no request.
 //!
-//! A frame of 9 bytes costs its sender nothing and us a look at the least. Who asks for something pays for the frames
-//! that go with it; who sends the others alone runs out of credit, and is told to calm down (RFC 9113, 10.5). h2 has
-//! bounds of its own on header blocks, and on streams that are reset before they are taken or because of an error.
+//! A frame of 9 bytes costs its sender nothing, and us at least a look. Requests earn credit for the frames that belong
+//! to them; a client that sends only others runs out of credit and gets ENHANCE_YOUR_CALM (RFC 9113, 10.5). h2 has its
+//! own limits on header blocks, and on streams that are reset early or because of an error.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! One request of a connection: what is refused before it is served, and what its answer says of the connection.
+//! One request of a connection: what is refused before it is served, and what the response says about the connection.
 
 use std::{convert::Infallible, sync::Arc};
 

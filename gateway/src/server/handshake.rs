@@ -1,4 +1,4 @@
-//! The handshakes of a worker's clients: each within its turns, its bytes and its time.
+//! TLS handshakes of a worker's clients, each limited in turns, bytes and time.
 
 use std::{io, net::IpAddr, sync::Arc, time::Instant};
 

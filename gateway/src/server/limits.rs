@@ -1,4 +1,4 @@
-//! Limits of a connection: the size of a request's head and its time, and the time of a write.
+//! Limits of a connection: size and time of a request's head, and time of a write.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Listening sockets: the public ones, one a worker on one address, and those of the gateway's own listeners.
+//! Listening sockets: one per worker on the public address, and those of the gateway's own listeners.
 
 use std::{
     io,

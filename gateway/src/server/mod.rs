@@ -1,4 +1,4 @@
-//! Listeners, one worker per core, and the orderly end of both.
+//! Listeners, one worker per core, and their orderly end.
 
 mod accept;
 mod answer;

@@ -1,5 +1,5 @@
-//! Where records of TLS begin and end in the bytes that come (RFC 8446, 5.1): the library does not tell whether it
-//! waits for the rest of one.
+//! TLS record boundaries in the received bytes (RFC 8446, 5.1): rustls does not tell whether it waits for the rest of a
+//! record.
 
 /// The bytes before a record's content: its type, a version, and the content's length.
 const HEADER: usize = 5;

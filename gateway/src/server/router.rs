@@ -1,4 +1,4 @@
-//! Listeners of the gateway's own: the admin listener, and the one of `[dapr] listen`.
+//! The gateway's own listeners: admin, and `[dapr] listen`.
 
 use std::{io, net::TcpListener as StdListener};
 

@@ -1,5 +1,5 @@
-//! The places for connections: in all, and of one client, so that idle ones can take neither the descriptors that
-//! everything else needs nor the places of others.
+//! Limits on connections, in total and per client, so that idle connections take neither the descriptors that
+//! everything else needs nor the places of other clients.
 
 use std::{
     net::IpAddr,

@@ -1,4 +1,4 @@
-//! The services behind a connection: the packages' routes, or a listener of the gateway's own.
+//! The service behind a connection: the packages' routes, or one of the gateway's own listeners.
 
 use std::{convert::Infallible, future::Future, net::SocketAddr};
 

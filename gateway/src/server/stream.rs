@@ -1,4 +1,4 @@
-//! The stream of a connection: TCP as it is, or TLS over it.
+//! The stream of a connection: plain TCP, or TLS.
 
 use std::{
     io::{self, IoSlice},

@@ -1,7 +1,7 @@
-//! The streams of one HTTP/2 connection, watched for readers that read nothing.
+//! Detects clients of an HTTP/2 connection that do not read their streams.
 //!
-//! A client enlarges the window of each stream as it reads. hyper waits for that without a limit, and keeps what it
-//! waits with; so each answer counts what it has handed over and what of it is gone.
+//! A client enlarges a stream's window as it reads. hyper waits for that without a limit and keeps the data; so each
+//! response counts what it has handed over and how much of that has left.
 
 use std::sync::{
     Arc, OnceLock,

@@ -1,4 +1,4 @@
-//! TLS of the public listener: what is shown to clients, the handshake with each, and the files it comes from.
+//! TLS of the public listener: the certificate, handshakes, and reloading of the files.
 
 use std::{
     io,

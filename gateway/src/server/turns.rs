@@ -1,5 +1,5 @@
-//! The turns of a worker's clients at what takes its time, such as handshakes: each client has one after all others
-//! have had theirs, and after a while those who have nothing of the kind to do come first.
+//! Fair turns for a worker's clients at expensive work such as handshakes: round-robin by client, and after a while
+//! clients without such work go first.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},

@@ -1,4 +1,4 @@
-//! A request's body on its way from the connection, and what becomes of it when nobody wants the rest.
+//! A request's body on its way from the connection, and what happens when nobody wants the rest.
 
 use std::{
     pin::Pin,

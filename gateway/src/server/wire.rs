@@ -1,7 +1,7 @@
 //! The bytes of one connection between hyper and the socket.
 //!
-//! It tells the connection's [`Exchange`] what passes, keeps back what hyper answers of itself, which is no problem
-//! document, and gives the socket back in place of closing it.
+//! It reports what passes to the connection's [`Exchange`], holds back responses that hyper generates itself, which are
+//! not problem documents, and returns the socket instead of closing it.
 
 use std::{
     future::Future as _,

@@ -1,4 +1,4 @@
-//! A worker: one thread, one event queue, its own listener and its own connections, from accept to drain.
+//! A worker: one thread with its own event loop, listener and connections, from accept to drain.
 
 use std::{
     io,

@@ -1,5 +1,4 @@
-//! The builds of a gateway that watches sources: one at a time in each folder, and one more for what is saved
-//! meanwhile.
+//! The builds of a gateway that watches sources: one at a time per folder, and one more for changes saved meanwhile.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

@@ -1,4 +1,4 @@
-//! Looks at what the system does not watch.
+//! Polls what the system does not watch.
 
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The folders that are watched: by what the system tells or, where it tells nothing, by looking at them.
+//! The watched folders: by notifications of the system or, where there are none, by polling.
 
 use std::{
     collections::{BTreeSet, HashMap},

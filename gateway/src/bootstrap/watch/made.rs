@@ -1,4 +1,4 @@
-//! The components that build commands make, as they were when they were last looked at.
+//! The components that build commands produce, as last seen.
 
 use std::{
     collections::HashMap,

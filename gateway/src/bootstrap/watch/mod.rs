@@ -1,5 +1,5 @@
-//! `up --watch`: a build whenever sources have changed, and a reload whenever a file of the configuration, a component
-//! or a component file has.
+//! `up --watch`: builds when sources change, and reloads when a file of the configuration, a component or a component
+//! file changes.
 
 mod builds;
 mod by_hand;

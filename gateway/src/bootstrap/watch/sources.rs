@@ -1,4 +1,4 @@
-//! The sources of packages that have a build command, as they were when they were last looked at.
+//! The sources of packages with a build command, as last seen.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},

@@ -1,4 +1,4 @@
-//! The marks by which a file is told from what was there before.
+//! File metadata by which a changed file is recognized.
 
 use std::{
     fs::{self, Metadata},

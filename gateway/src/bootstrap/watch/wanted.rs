@@ -1,4 +1,4 @@
-//! The files whose changes count, and the folders that are watched for them.
+//! Which files to react to, and which folders to watch for them.
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -1,5 +1,5 @@
-//! `wasmgate componentize`: a component of a core module, for tools that make modules of WASI 0.1 and no components,
-//! such as Go's and C's compilers.
+//! `wasmgate componentize`: turns a WASI 0.1 core module into a component, for toolchains that do not produce
+//! components, such as Go's and C's.
 
 mod room;
 

@@ -1,9 +1,9 @@
-//! Room for the adapter in the module's own memory.
+//! Reserves memory for the adapter within the module's own data.
 //!
-//! The adapter between WASI 0.1 and 0.2 takes its memory from the module's allocator, or else grows the memory and
-//! takes the new pages. A module whose heap grows in one piece, as Go's does, takes these for its own. So it may keep
-//! room for the adapter among its data, which begins with a line that is looked for here; the adapter's allocator is
-//! added to it.
+//! The adapter from WASI 0.1 to 0.2 allocates with the module's allocator, or else grows the memory and uses the new
+//! pages. A module whose heap grows contiguously, as Go's does, would take these pages for its own. Such a module can
+//! reserve space for the adapter among its data, marked by a line that is searched for here; an allocator over that
+//! space is added to the module.
 
 use wasmparser::{BinaryReader, BinaryReaderError, DataKind, ExternalKind, Operator, Parser, Payload, TypeRef};
 

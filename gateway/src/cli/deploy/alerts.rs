@@ -1,5 +1,5 @@
-//! When somebody is to be told. A test asks a running gateway for every metric and value that is named here, and
-//! another has promtool try each alert.
+//! Alert rules. One test queries a running gateway for every metric and label value that is named here, and another has
+//! promtool evaluate each alert.
 
 /// One alert.
 pub(super) struct Alert {

@@ -1,5 +1,5 @@
-//! What is around the pods: the way to them, what they read and keep, and how many they are. What the components of
-//! deploy/ say too is the same there.
+//! The objects around the pods: Service, ingress, configuration, volumes, autoscaling. What the components of deploy/
+//! render too is the same there.
 
 use serde_json::{Value, json};
 

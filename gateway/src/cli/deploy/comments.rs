@@ -1,4 +1,4 @@
-//! What a rendering says to whoever reads it: why an object or a line of it is as it is.
+//! Comments in rendered manifests: why an object or a line is as it is.
 
 /// The longest line of a comment, in characters, with what stands before it.
 const WIDTH: usize = 120;

@@ -1,4 +1,4 @@
-//! The texts of a configuration as one that can be written again; variables stay what they are.
+//! A configuration as a tree that can be written again; variables are left unresolved.
 
 use std::{collections::BTreeSet, fs};
 

@@ -1,4 +1,4 @@
-//! Folders that packages write into: on the pod's volume, if it has one.
+//! Folders that packages write to: on the pod's volume, if it has one.
 
 use std::path::{Component, Path};
 

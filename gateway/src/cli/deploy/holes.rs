@@ -1,5 +1,5 @@
-//! An object as YAML, with places that are filled in the text: those that a chart's values fill, and words that readers
-//! of YAML 1.1 would not take for text. Each is a mark in the object.
+//! Objects as YAML with placeholders: for chart values, and for strings that YAML 1.1 parsers would not read as
+//! strings. A placeholder is a marker in the object.
 
 use serde_json::Value;
 

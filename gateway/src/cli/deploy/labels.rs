@@ -1,4 +1,4 @@
-//! What all objects are known by.
+//! The labels of all objects.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! `wasmgate deploy`: the objects by which a cluster runs a project.
+//! `wasmgate deploy`: renders the Kubernetes objects of a project.
 
 mod alerts;
 mod around;

@@ -1,5 +1,5 @@
-//! What Prometheus' operator reads: a Service of the metrics, a ServiceMonitor that finds it, and alert rules. What
-//! deploy/monitoring says too is the same there.
+//! Objects for the Prometheus operator: a Service for the metrics, a ServiceMonitor and alert rules. What
+//! deploy/monitoring has too is the same there.
 
 use serde_json::{Value, json};
 

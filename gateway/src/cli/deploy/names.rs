@@ -1,4 +1,4 @@
-//! Words that Kubernetes takes, refused where it would refuse them.
+//! Validation of names as Kubernetes does it.
 
 /// The longest name of an application: a StatefulSet's label of its revisions is the name and eleven characters, and a
 /// label has 63 at most (Kubernetes, "Labels and Selectors").

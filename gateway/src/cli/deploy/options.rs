@@ -1,4 +1,4 @@
-//! What is asked of a rendering beside the project.
+//! The options of a rendering.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! Where the objects go: standard output, or a file each.
+//! Writes the objects to standard output, or to one file each.
 
 use std::{
     fs,

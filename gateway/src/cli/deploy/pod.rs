@@ -1,4 +1,5 @@
-//! The pods, and what makes them. deploy/base and deploy/overlays/dapr are renderings: a test says when they are old.
+//! The pods and their Deployment or StatefulSet. A test compares deploy/base and deploy/overlays/dapr with what is
+//! rendered.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! A project as pods are to have it.
+//! A project, with its configuration rewritten for pods.
 
 use std::{collections::BTreeMap, fs, path::Path};
 

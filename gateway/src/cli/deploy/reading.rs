@@ -1,4 +1,4 @@
-//! What a configuration names that a pod has elsewhere or not at all.
+//! Paths in a configuration that are elsewhere in a pod, or not there at all.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

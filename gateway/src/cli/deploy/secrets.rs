@@ -1,4 +1,4 @@
-//! What must not be written where whoever may see a namespace's ConfigMaps reads it, and what no pod has.
+//! Finds secrets that must not be written to a ConfigMap, and files that no pod has.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The Dapr sidecar that an injector puts into the pods.
+//! Annotations for the injected Dapr sidecar.
 
 use serde_json::{Value, json};
 

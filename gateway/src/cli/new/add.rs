@@ -1,4 +1,4 @@
-//! `wasmgate add`: a package in a project that is there.
+//! `wasmgate add`: adds a package to an existing project.
 
 use std::{
     fs::{self, OpenOptions},

@@ -1,4 +1,4 @@
-//! Writing what is new, and nothing over what is there.
+//! Writes new files, and never overwrites existing ones.
 
 use std::{
     fs::{self, File},

@@ -1,4 +1,4 @@
-//! `wasmgate new` and `wasmgate add`: packages of one's own, from templates.
+//! `wasmgate new` and `wasmgate add`: new packages from templates.
 
 mod add;
 mod files;

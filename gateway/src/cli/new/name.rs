@@ -1,4 +1,4 @@
-//! Names of new packages: what the gateway takes, and what Cargo does.
+//! Names of new packages, valid for both the gateway and Cargo.
 
 use wasmgate::config::PackageName;
 

@@ -1,4 +1,4 @@
-//! Where a new package finds the SDK on this machine.
+//! Finds the SDK on this machine for a new package.
 
 use std::{
     fs,

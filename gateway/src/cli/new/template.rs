@@ -1,4 +1,4 @@
-//! The templates: what there is to begin with, and what each is made of.
+//! The templates, and the files of each.
 
 use clap::ValueEnum;
 

@@ -1,4 +1,4 @@
-//! The templates' files, compiled in, with places to fill.
+//! The templates' files, compiled in, with placeholders.
 
 /// The path of a file in a package's folder, and its text.
 pub(super) type File = (&'static str, &'static str);

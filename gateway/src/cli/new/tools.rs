@@ -1,4 +1,4 @@
-//! What a template needs of this machine.
+//! The tools that a template needs on this machine.
 
 use std::{env, os::unix::fs::PermissionsExt as _, path::Path};
 

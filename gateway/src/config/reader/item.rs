@@ -1,4 +1,4 @@
-//! A value, and where it is written.
+//! A value with its position.
 
 use std::ops::Range;
 

@@ -1,11 +1,10 @@
 //! Reads a table key by key and notes every mistake instead of stopping at the first.
 //!
-//! Each getter gives `None` both for a key that is absent and for one that is wrong; a wrong one is
-//! noted. The caller goes on with a default, and the notes decide in the end whether there is a
-//! configuration at all.
+//! Each getter returns `None` both for an absent key and for a wrong one, and notes the latter. The caller continues
+//! with a default; if there are notes in the end, there is no configuration.
 //!
-//! Kept by hand beside `toml`, which reads the text and knows the places: its way by serde ends at the first mistake,
-//! and an operator is to see all of them in one run, each with its line and what to write instead.
+//! Our own, on top of `toml`'s parser with positions: deserializing with serde stops at the first mistake, and an
+//! operator should see all of them in one run, each with its line and remedy.
 
 mod item;
 mod notes;

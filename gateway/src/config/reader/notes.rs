@@ -1,4 +1,4 @@
-//! The notes on a configuration: what is wrong in it, and where.
+//! The mistakes of a configuration, with their positions.
 
 use std::{
     cell::{Cell, RefCell},

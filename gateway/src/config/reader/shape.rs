@@ -1,4 +1,4 @@
-//! What the readers look for, as they tell it while they read: the shape of a configuration.
+//! Records what keys and types the readers look for: the schema of a configuration.
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 

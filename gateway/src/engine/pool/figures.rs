@@ -1,4 +1,4 @@
-//! The pool's own figures.
+//! Metrics of the pool.
 
 use wasmgate_pool::{Refusals, Usage};
 

@@ -1,4 +1,4 @@
-//! The engines for most packages: memories and stacks from `wasmgate-pool`, which knows Linux alone.
+//! The engines of most packages: memories and stacks come from `wasmgate-pool`, which supports only Linux.
 
 mod figures;
 

@@ -1,4 +1,4 @@
-//! The variables that tell a program of its request (RFC 3875, 4.1), and those that WAGI and web servers have besides.
+//! The CGI variables of a request (RFC 3875, 4.1), and those that WAGI and web servers add.
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -1,4 +1,4 @@
-//! The header lines that a program's output begins with (RFC 3875, 6).
+//! The header lines at the start of a program's output (RFC 3875, 6).
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, response::Parts};
 

@@ -1,5 +1,5 @@
-//! A program's world as the Common Gateway Interface has it (RFC 3875): its variables tell it of its request, it reads
-//! the body from its standard input, and what it prints is the response: header lines, an empty line, and the body.
+//! The Common Gateway Interface (RFC 3875): variables describe the request, the body is standard input, and standard
+//! output is the response: header lines, an empty line, and the body.
 
 mod environment;
 mod head;

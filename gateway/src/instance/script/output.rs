@@ -1,4 +1,4 @@
-//! A program's standard output: a head, and then a body that is read as it is printed.
+//! A program's standard output: a head, and then a body that streams as it is printed.
 
 use std::{
     future::poll_fn,

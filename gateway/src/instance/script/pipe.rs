@@ -1,5 +1,5 @@
-//! The body of a response between the program that prints it and whoever reads it: so many bytes at a time, and an end
-//! that is told from a break.
+//! The body of a response between the program that prints it and whoever reads it: a bounded buffer, whose end is told
+//! from an abort.
 
 use std::{
     pin::Pin,

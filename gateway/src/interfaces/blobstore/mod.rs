@@ -1,5 +1,5 @@
-//! `wasi:blobstore` on folders of this machine: a container is a folder that the package's `blobstore` names, and an
-//! object a file in it.
+//! `wasi:blobstore` on folders of this machine: a container is a folder named in the package's `blobstore`, an object
+//! is a file in it.
 
 mod container;
 mod store;

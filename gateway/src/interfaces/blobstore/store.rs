@@ -1,5 +1,4 @@
-//! `wasi:blobstore/blobstore`: containers by their names. Which there are is in the package's table: guests make none
-//! and remove none.
+//! `wasi:blobstore/blobstore`: containers by name. They are configured: guests can neither create nor remove them.
 
 use std::io::Read as _;
 

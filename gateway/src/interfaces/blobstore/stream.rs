@@ -1,4 +1,4 @@
-//! The streams of values: a part at a time, on threads where it holds up no other guest.
+//! The streams of values: read and written in parts, on threads where they block no other guest.
 
 use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
 

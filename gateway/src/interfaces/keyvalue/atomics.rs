@@ -1,4 +1,4 @@
-//! `wasi:keyvalue/atomics`: counters, and in 0.2.0-draft2 compare and swap. Both stand on the ETags of the state store.
+//! `wasi:keyvalue/atomics`: counters, and in 0.2.0-draft2 compare-and-swap, based on the ETags of the state store.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A bucket: a package's keys of a state store, by calls of the Dapr API under the package's own name.
+//! A bucket: the package's keys in a state store, accessed by calls of the Dapr API in the package's name.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
-//! `wasi:keyvalue` on the state stores of the building blocks: what a package may open is in its `keyvalue`, and every
-//! operation is a call of the Dapr API under the package's name, with its quotas, its metrics and its trace.
+//! `wasi:keyvalue` on the state stores of the building blocks: a package's `keyvalue` has the buckets that it may open,
+//! and every operation is a call of the Dapr API in the package's name, with its quotas, metrics and trace.
 //!
-//! Two versions are about, with other types in some places: 0.2.0-draft (wasmtime's, wasmCloud's) and 0.2.0-draft2
-//! (Spin's, and the proposal's own).
+//! Two versions are in use, with different types in some places: 0.2.0-draft (wasmtime, wasmCloud) and 0.2.0-draft2
+//! (Spin, and the proposal itself).
 
 mod atomics;
 mod batch;

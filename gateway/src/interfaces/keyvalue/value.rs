@@ -1,16 +1,16 @@
-//! Values of `wasi:keyvalue`, which are bytes, in a state store of Dapr's, which keeps JSON.
+//! Values of `wasi:keyvalue`, which are bytes, in a Dapr state store, which holds JSON.
 //!
-//! Bytes come back as they were, and what other clients of the store see is readable where it can be:
+//! Bytes come back unchanged, and other clients of the store can read them where possible:
 //!
-//! | bytes | kept as |
+//! | bytes | stored as |
 //! |---|---|
-//! | JSON but a text or `null`: an object, a list, a number | that JSON |
+//! | JSON, except a text or `null`: an object, a list, a number | that JSON |
 //! | other text | a JSON text |
 //! | anything else | a JSON text: `data:application/octet-stream;base64,…` (RFC 2397) |
 //!
-//! The other way round a text that another client of the store saved is read without its quotation marks. Beside a
-//! sidecar, which reads JSON and writes it anew, as its stores may, JSON that one of them would write otherwise is kept
-//! as a text: any object or list.
+//! In the other direction, a text that another client of the store saved is read without its quotation marks. A sidecar
+//! parses JSON and formats it again, as its stores may; so beside a sidecar JSON that one of them would format
+//! differently is stored as a text: any object or list.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, value::RawValue};

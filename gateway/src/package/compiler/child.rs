@@ -1,4 +1,4 @@
-//! What a compiler's process does: it takes limits upon itself, makes code of what it reads, and writes that.
+//! The compiler process: sets its own resource limits, compiles what it reads, and writes the code.
 
 use std::{
     ffi::OsString,

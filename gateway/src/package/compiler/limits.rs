@@ -1,4 +1,4 @@
-//! What compilers may take.
+//! Limits of compiler processes.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! The compiler, as a process of its own for each component: what takes too long or too much memory ends alone, and so
-//! does what breaks the compiler.
+//! The compiler, as a separate process for each component: one that takes too long, takes too much memory or crashes
+//! ends alone.
 //!
-//! The process is our own binary. It gets the component as its input and writes the code to its output, both files
-//! without a name in the cache's folder, so that one that is killed leaves nothing behind.
+//! The process is our own binary. It reads the component from standard input and writes the code to standard output,
+//! both unlinked files in the cache's folder, so that a killed process leaves nothing behind.
 
 mod child;
 mod limits;

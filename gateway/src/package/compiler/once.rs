@@ -1,4 +1,4 @@
-//! One compilation of what several packages are made of.
+//! Compiles a component once for all packages that use it.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! What a compiler's process is to do.
+//! The task of a compiler process.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! The data of a component's memories, taken out of its modules: instances map it instead of having it copied.
+//! Images: data of a component's memories, taken out of its modules, so that instances map it instead of copying it.
 //!
-//! A data segment that is copied when an instance begins is part of the memory's first contents if its place is a
-//! constant. Such segments become the memory's image, and go, or stay empty where an instruction names them by index.
+//! An active data segment at a constant address is part of the memory's initial contents. Such segments become the
+//! memory's image and are removed, or left empty where an instruction refers to them by index.
 
 mod taken;
 #[cfg(test)]

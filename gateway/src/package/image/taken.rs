@@ -1,4 +1,4 @@
-//! The data that a component begins with, taken out of it.
+//! Extracts a component's initial data.
 
 use std::{collections::BTreeMap, ops::Range};
 

@@ -1,4 +1,4 @@
-//! Components without some of their data.
+//! Writes a component without some of its data.
 
 use std::collections::BTreeMap;
 

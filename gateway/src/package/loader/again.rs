@@ -1,4 +1,4 @@
-//! Lost code, compiled again beside the requests.
+//! Recompiles lost code beside the requests.
 
 use std::sync::Arc;
 

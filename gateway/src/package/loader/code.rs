@@ -1,4 +1,4 @@
-//! From a component to its compiled code on disk.
+//! Compiles a component, or finds its code on disk.
 
 use std::{
     fs::File,

@@ -1,4 +1,4 @@
-//! Which files of the cache packages use.
+//! Records which cache files packages use.
 
 use std::{collections::BTreeSet, path::Path};
 

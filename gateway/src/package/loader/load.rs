@@ -1,4 +1,4 @@
-//! From compiled code on disk to something that can be instantiated.
+//! Loads compiled code from disk, ready to be instantiated.
 
 use std::{fs::File, os::fd::AsRawFd as _};
 

@@ -1,4 +1,4 @@
-//! From bytes to compiled code to something that can be instantiated.
+//! The loader: from a component's bytes to compiled code, to something that can be instantiated.
 
 mod again;
 mod code;

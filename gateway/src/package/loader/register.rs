@@ -1,4 +1,4 @@
-//! From a package's source to its compiled code: what can be told of it at once, and what takes a compiler.
+//! Registers a package's source: first what can be checked at once, then what needs the compiler.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Components as their start-up leaves them, kept beside compiled code.
+//! Snapshots of components after their start-up, cached beside compiled code.
 
 use std::{io::Seek as _, path::Path};
 

@@ -1,4 +1,4 @@
-//! The instructions that move many bytes or elements, and the functions that do the same a piece at a time.
+//! The bulk memory and table instructions, and generated functions that do the same piece by piece.
 
 use wasmparser::{AbstractHeapType, HeapType, Operator, RefType, UnpackedIndex};
 

@@ -1,9 +1,9 @@
-//! Instructions that move many bytes, in pieces.
+//! Splits bulk memory instructions.
 //!
-//! `memory.fill` and its kin are one call of wasmtime's, in which a guest cannot be interrupted: a hundred megabytes of
-//! them hold a worker for tens of milliseconds. So they are made calls of functions that are added to the module and do
-//! the same a piece at a time, between which the epoch is looked at. They check the bounds of all of it first, so that
-//! nothing is written by what traps. What is known to be short stays as it is.
+//! `memory.fill` and its kin are one call into wasmtime, during which a guest cannot be interrupted: a hundred
+//! megabytes block a worker for tens of milliseconds. So they are replaced by calls of functions that are added to the
+//! module and do the same in pieces, with an epoch check between pieces. These functions check the bounds of the whole
+//! operation first, so that nothing is written if it traps. Operations that are known to be short are left alone.
 
 mod bulk;
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What a start-up finds outside of its component: nothing. That it looked is noted, and what it prints before it dies
-//! is read, since that is mostly the reason.
+//! The imports of a start-up: none of them works. A call is recorded, and output before a trap is read, since it
+//! usually has the reason.
 
 use wasmtime::{Caller, Memory, ResourceLimiter, Val};
 

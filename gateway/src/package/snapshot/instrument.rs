@@ -1,4 +1,4 @@
-//! Modules whose state can be read: they export their memories and the globals that change.
+//! Instruments modules so that their state can be read: exports their memories and mutable globals.
 
 use wasmparser::{BinaryReader, BinaryReaderError};
 

@@ -1,12 +1,12 @@
-//! Snapshots: a component as its own start-up leaves it, so that no instance has to do that again.
+//! Snapshots: components in the state that their own start-up leaves, so that instances need not run it.
 //!
-//! What [wizer] does, for components: the modules are instantiated as the component says, its exported [`INITIALIZER`]
-//! is called, and what memories and globals hold then becomes what they begin with. Nothing outside of the component
-//! may be asked meanwhile, since all instances would share the answer: a seed, a time, a handle that nobody knows.
+//! This does what [wizer] does, for components: the modules are instantiated as the component specifies, its exported
+//! [`INITIALIZER`] is called, and the contents of memories and globals become their initial values. Nothing outside of
+//! the component may be called meanwhile, since all instances would share the answer: a seed, a time, a handle.
 //!
-//! Modules run here without the component around them, so that each import that is called is known by its name, and
-//! what memories and globals hold can be read. A copy of wizer's own way, which adds a module to the component that
-//! tells this by its exports, would say of a failure only that there was one.
+//! The modules run here without the component around them, so that each imported function that is called is known by
+//! its name, and memories and globals can be read directly. wizer's own method adds a module to the component that
+//! exposes these by exports, and could report only that something failed.
 //!
 //! [wizer]: https://docs.wasmtime.dev/cli-options.html#wizer
 

@@ -1,4 +1,4 @@
-//! Writing modules that begin with a state.
+//! Writes modules with a given initial state.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Running a start-up, and reading what it leaves.
+//! Runs a start-up, and reads the resulting state.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! A module as far as its state is concerned, and whether that can be kept at all.
+//! Scans a module for its state, and for what rules out a snapshot.
 
 use wasmparser::{MemoryType, Operator, Parser, Payload, TypeRef, ValType};
 

@@ -1,4 +1,4 @@
-//! How the modules of a component are put together: which are instantiated, in which order, and with what.
+//! How the modules of a component are linked: which are instantiated, in which order, with which imports.
 
 use std::{collections::BTreeSet, ops::Range, rc::Rc};
 

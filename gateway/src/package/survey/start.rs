@@ -1,4 +1,4 @@
-//! What an instance begins with.
+//! What an instance starts with.
 
 /// The size of an instance before any of its code has run.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

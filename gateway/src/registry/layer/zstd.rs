@@ -1,5 +1,5 @@
-//! Layers packed by Zstandard (RFC 8878): one frame behind the other, and frames between them that are to be skipped,
-//! as builders write them whose layers can be read in pieces.
+//! Layers compressed with Zstandard (RFC 8878): consecutive frames, and skippable frames between them, as builders
+//! write for seekable layers.
 
 use std::io::{self, BufRead as _, BufReader, Read};
 

@@ -1,4 +1,4 @@
-//! Which places of which object the values fill.
+//! Which fields of which objects are filled by chart values.
 
 use serde_json::Value;
 

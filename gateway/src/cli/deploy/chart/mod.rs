@@ -1,5 +1,5 @@
-//! A project as a Helm chart. Its templates are the objects that `--kubernetes` renders, with marks in the places that
-//! values fill, so that there is one source of both.
+//! Renders a project as a Helm chart. Its templates are the objects that `--kubernetes` renders, with placeholders for
+//! values, so that both have one source.
 
 mod fill;
 mod schema;

@@ -1,4 +1,4 @@
-//! The schema of a chart's values, by which Helm refuses others: what Kubernetes would not take, and what is missing.
+//! The JSON schema of a chart's values, with which Helm rejects what is missing or what Kubernetes would not accept.
 
 use serde_json::{Map, Value, json};
 

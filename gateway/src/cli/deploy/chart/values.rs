@@ -1,4 +1,4 @@
-//! What a chart takes from whoever installs it: the values, and what they are unless said.
+//! The values of a chart, and their defaults.
 
 use serde_json::{Map, Value, json};
 
