@@ -21,7 +21,7 @@ const STANDARD: &str = "-";
 pub(crate) struct Backup {
     #[command(flatten)]
     file: File,
-    /// Write the copy here, to a file that is not there yet; `-` for standard output
+    /// The file to write, which must not exist; `-` for standard output
     #[arg(long, value_name = "PATH", default_value = STANDARD)]
     to: PathBuf,
 }
@@ -31,10 +31,10 @@ pub(crate) struct Backup {
 pub(crate) struct Restore {
     #[command(flatten)]
     file: File,
-    /// Take the copy from here; `-` for standard input
+    /// The backup; `-` for standard input
     #[arg(long, value_name = "PATH", default_value = STANDARD)]
     from: PathBuf,
-    /// The folder of the data, where the configuration that names it, or what that needs, is elsewhere
+    /// The data folder, if the configuration that names it is not available
     #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "with"])]
     data: Option<PathBuf>,
 }

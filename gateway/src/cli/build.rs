@@ -23,7 +23,7 @@ use super::{Exit, file::More, print};
 /// Its arguments.
 #[derive(Args)]
 pub(crate) struct Build {
-    /// The packages; all that have a build command unless said
+    /// The packages to build [default: all that have a build command]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// The configuration

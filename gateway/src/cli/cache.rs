@@ -17,9 +17,9 @@ use super::{Exit, File, counted, print};
 /// Its commands.
 #[derive(Subcommand)]
 pub(crate) enum Cache {
-    /// List what lies in it: compiled code and what was pulled from registries, and the packages that use it
+    /// List its entries, compiled code and pulled components, and the packages that use them
     List(List),
-    /// Remove what neither a package nor a running gateway uses
+    /// Remove entries that neither a package nor a running gateway uses
     Prune(Of),
 }
 
@@ -28,7 +28,7 @@ pub(crate) enum Cache {
 pub(crate) struct Of {
     #[command(flatten)]
     file: File,
-    /// Another configuration with the same cache, whose packages count too
+    /// Another configuration with the same cache; its packages count too
     #[arg(long, value_name = "FILE")]
     also: Vec<PathBuf>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Of {
 pub(crate) struct List {
     #[command(flatten)]
     of: Of,
-    /// Print it in JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }

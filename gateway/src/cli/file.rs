@@ -26,13 +26,13 @@ pub(crate) struct File {
 /// What is laid over a configuration, and what its variables stand for.
 #[derive(Args)]
 pub(crate) struct More {
-    /// Lay this configuration over it: tables are joined key by key, any other value is replaced
+    /// Merge this configuration over it: tables are merged key by key, any other value is replaced
     #[arg(long, value_name = "FILE")]
     with: Vec<PathBuf>,
-    /// Fill ${NAME} in the configuration from lines of NAME=VALUE in this file
+    /// Set variables ${NAME} of the configuration from lines NAME=VALUE in this file
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
-    /// Fill ${NAME} in the configuration; no package gets the variable by this
+    /// Set a variable ${NAME} of the configuration; packages do not see it
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
 }

@@ -32,7 +32,7 @@ use clap::{
 pub(crate) use exit::{Exit, USAGE};
 use file::File;
 
-/// A serverless HTTP platform: HTTP routes to Wasm components, a fresh instance for every request.
+/// A serverless HTTP gateway for WebAssembly components, with a fresh instance for every request.
 #[derive(Parser)]
 #[command(version, propagate_version = true)]
 pub(crate) struct Arguments {
@@ -42,51 +42,51 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make a folder with a configuration and a package
+    /// Create a project: a folder with a configuration and a package
     New(new::New),
-    /// Add a package to a configuration
+    /// Add a package to a project
     Add(new::Add),
-    /// Build packages by the commands that the configuration has for them, and check what they made
+    /// Run the packages' build commands and check the components
     Build(build::Build),
     /// Serve the routes of a configuration
     Up(up::Up),
     /// Check a configuration and its packages without listening
     Check(check::Check),
-    /// Compile every package into the cache directory, so that a start compiles nothing
+    /// Compile all packages into the cache directory, so that a start compiles nothing
     Compile(compile::Compile),
-    /// Make a component of a core module of WASI 0.1, as Go's and C's compilers make them
+    /// Turn a WASI 0.1 core module, as Go and C compilers produce, into a component
     Componentize(componentize::Componentize),
-    /// Look after the cache of compiled code and of what was pulled from registries
+    /// Manage the cache of compiled code and pulled components
     #[command(subcommand)]
     Cache(cache::Cache),
-    /// Put a component into a registry
+    /// Push a component to a registry
     Push(push::Push),
-    /// Get a component from a registry
+    /// Pull a component from a registry
     Pull(push::Pull),
-    /// Render what runs a project in a cluster
+    /// Render Kubernetes manifests or a Helm chart for a project
     Deploy(Box<deploy::Deploy>),
-    /// Print the table of routes
+    /// Print the route table
     Routes(routes::Routes),
-    /// Handle events of a running gateway that nothing will deliver by itself
+    /// Manage undeliverable events of a running gateway
     #[command(subcommand)]
     Parked(parked::Parked),
-    /// Show what a running gateway serves, and what became of its last reload
+    /// Show what a running gateway serves, and the result of its last reload
     Status(status::Status),
-    /// Have a running gateway read its configuration again, as SIGHUP does
+    /// Reload the configuration of a running gateway, as SIGHUP does
     Reload(status::Status),
-    /// Write a copy of the embedded building blocks' data, consistent also while a gateway serves them
+    /// Back up the embedded building blocks' data, also while a gateway serves it
     Backup(backup::Backup),
-    /// Put such a copy in the place of the data, while no gateway serves them
+    /// Restore a backup, while no gateway serves the data
     Restore(backup::Restore),
-    /// Print the JSON Schema of the configuration, which editors complete and check it by
+    /// Print the JSON Schema of the configuration, for editors
     Schema,
-    /// Print what a shell needs to complete this command's arguments
+    /// Print shell completions
     Completions(complete::Completions),
     /// Print the manual page
     Man,
 }
 
-/// Words that other tools have for what a command here does.
+/// Names that other tools use for these commands.
 const ELSEWHERE: [(&str, &str); 16] = [
     ("bundle", "build"),
     ("clean", "cache prune"),
@@ -110,7 +110,7 @@ impl Arguments {
     /// Reads the command line.
     ///
     /// # Errors
-    /// When it is none, or asks for help alone.
+    /// When it is invalid, or asks only for help.
     pub(crate) fn read() -> Result<Self, clap::Error> {
         Self::try_parse().map_err(|mut error| {
             let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
@@ -126,10 +126,10 @@ impl Arguments {
 }
 
 impl Command {
-    /// Does what was asked for.
+    /// Runs the command.
     ///
     /// # Errors
-    /// With what to say and the code to exit with.
+    /// With a message and an exit code.
     pub(crate) fn run(self) -> Result<ExitCode, Exit> {
         match self {
             Self::New(new) => new.run(),

@@ -22,11 +22,11 @@ use super::{Exit, print};
 /// The commands.
 #[derive(Subcommand)]
 pub(crate) enum Parked {
-    /// List events whose retries are used up, and dead letters that nobody subscribes to
+    /// List events whose retries are used up, and dead letters without a subscriber
     List {
         #[command(flatten)]
         which: Which,
-        /// List this many at most
+        /// The maximum number to list
         #[arg(long, value_name = "COUNT", default_value_t = 100)]
         limit: usize,
     },
@@ -35,32 +35,32 @@ pub(crate) enum Parked {
         #[command(flatten)]
         which: Which,
     },
-    /// Remove parked events for good
+    /// Delete parked events
     Drop {
         #[command(flatten)]
         which: Which,
-        /// Drop every one of them
+        /// Drop all of them
         #[arg(long)]
         all: bool,
     },
 }
 
-/// The choice of events; what is not given means any.
+/// Filters; one that is not given matches any event.
 #[derive(Args)]
 pub(crate) struct Which {
-    /// Of this subscribing package
+    /// Only events for this subscribing package
     #[arg(long)]
     package: Option<String>,
-    /// Of this pub/sub component
+    /// Only events of this pub/sub component
     #[arg(long)]
     pubsub: Option<String>,
-    /// Of this topic
+    /// Only events of this topic
     #[arg(long)]
     topic: Option<String>,
     /// The one event with this number in the list
     #[arg(long)]
     id: Option<i64>,
-    /// The gateway's admin listener; from another machine, with WASMGATE_ADMIN_TOKEN in the environment
+    /// The gateway's admin listener; on another machine it needs WASMGATE_ADMIN_TOKEN in the environment
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     admin: String,
 }

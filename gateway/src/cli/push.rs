@@ -18,13 +18,13 @@ use super::{Exit, print};
 /// How the registry is called.
 #[derive(Args)]
 struct Way {
-    /// Read credentials from this file, in the form of Docker's config.json, instead of Docker's own
+    /// Read credentials from this file, in the format of Docker's config.json, instead of Docker's own
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
-    /// Trust the certificate authorities in this file besides the usual ones
+    /// Trust the root certificates in this file, in addition to the usual ones
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Speak plain HTTP with the registry, as with one on this machine
+    /// Use plain HTTP; the default for registries on this machine
     #[arg(long)]
     insecure: bool,
 }
@@ -32,17 +32,17 @@ struct Way {
 /// The arguments of `push`.
 #[derive(Args)]
 pub(crate) struct Push {
-    /// The component, or program of WASI 0.1
+    /// The component, or a WASI 0.1 program
     file: PathBuf,
-    /// Where it goes: registry.example.com/team/name:tag
+    /// The destination: registry.example.com/team/name:tag
     reference: String,
-    /// Write this into the manifest
+    /// Add this to the manifest
     #[arg(long, value_name = "NAME=VALUE", value_parser = annotation)]
     annotation: Vec<(String, String)>,
-    /// Push compiled code with it, for machines like this one and gateways of this version that are told `compiled`
+    /// Also push compiled code, for packages with `compiled = true` on gateways of this version and machines like this
     #[arg(long)]
     compiled: bool,
-    /// Name compiled code that was pushed before, as for machines of another kind: the digest that was printed then
+    /// Also reference compiled code that was pushed before, as for other machines: the digest that was printed then
     #[arg(long, value_name = "DIGEST", value_parser = digest)]
     code: Vec<Sha256Digest>,
     #[command(flatten)]
@@ -52,12 +52,12 @@ pub(crate) struct Push {
 /// The arguments of `pull`.
 #[derive(Args)]
 pub(crate) struct Pull {
-    /// Where it is: registry.example.com/team/name:tag, or @sha256:DIGEST
+    /// The source: registry.example.com/team/name:tag, or @sha256:DIGEST
     reference: String,
-    /// Write it here, over what is there; unless said, NAME.wasm that is not there yet
+    /// Write to this file, overwriting it [default: NAME.wasm, if that does not exist]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Refuse it unless this key of cosign's signed it
+    /// Refuse the component unless it is signed with this cosign key
     #[arg(long, value_name = "FILE")]
     verify: Option<PathBuf>,
     #[command(flatten)]

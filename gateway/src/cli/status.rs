@@ -17,10 +17,10 @@ use super::{Exit, counted, print};
 /// The arguments of both.
 #[derive(Args)]
 pub(crate) struct Status {
-    /// The gateway's admin listener; from another machine, with WASMGATE_ADMIN_TOKEN in the environment
+    /// The gateway's admin listener; on another machine it needs WASMGATE_ADMIN_TOKEN in the environment
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
     admin: String,
-    /// Print the gateway's answer in JSON
+    /// Print the gateway's JSON answer
     #[arg(long)]
     json: bool,
 }

@@ -25,12 +25,12 @@ pub(crate) struct Up {
     /// Serve metrics and health here instead of `[server] admin`
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     admin: Option<SocketAddr>,
-    /// Build every package that has a build command first; otherwise only those that are not built yet are
+    /// Build all packages that have a build command first; by default only those that are not built yet
     #[arg(long)]
     build: bool,
-    /// Build first, and serve each change as soon as it is saved: sources are built, and the configuration, its
-    /// components and component files taken as they are. The system tells of changes; with `poll` all files are looked
-    /// at once a second, for folders of which it tells nothing, such as shared ones of a virtual machine
+    /// Build first, and serve each change as soon as it is saved: changed sources are built; changes of the
+    /// configuration, components and component files are reloaded. With `poll` all files are checked once a second, for
+    /// folders without change notifications, such as shared folders of a virtual machine
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "events")]
     watch: Option<How>,
 }

@@ -36,9 +36,9 @@ const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 /// Its arguments.
 #[derive(Args)]
 pub(crate) struct Componentize {
-    /// A core module of WASI 0.1 that exports `wasi:http/incoming-handler@0.2.10#handle`, or one with its world inside
+    /// A WASI 0.1 core module that exports `wasi:http/incoming-handler@0.2.10#handle`, or has its world embedded
     module: PathBuf,
-    /// The component's file
+    /// The component to write
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
 }
