@@ -39,20 +39,20 @@ pub(crate) use current::{Current, WeakCurrent};
 use dispatch::Dispatch;
 use rates::Rates;
 
-/// The body that a client gets: a guest's as it comes, or a problem document.
+/// The body of a response: a guest's stream, or a problem document.
 pub type ResponseBody = Either<GuestBody, Full<Bytes>>;
 
-/// Everything requests share under one configuration; nothing in it changes while they run.
+/// Everything that requests share under one configuration; it is immutable while they run.
 pub struct Gateway {
     routes: RouteTable,
-    /// By the route's index; made when a route is first asked for.
+    /// By the route's index; created on first use.
     route_metrics: Vec<OnceLock<Arc<RouteMetrics>>>,
     rates: Rates,
     dispatch: Arc<Dispatch>,
     is_cut: AtomicBool,
 }
 
-/// What the gateways of one process share, each with a configuration of its own.
+/// What successive gateways of one process share; each has its own configuration.
 #[derive(Clone)]
 pub(crate) struct Shared {
     /// Compiles and loads code.
@@ -61,11 +61,11 @@ pub(crate) struct Shared {
     pub(crate) loaded_packages: Arc<LoadedPackages>,
     /// The building blocks, if any package uses them.
     pub(crate) building_blocks: Option<BuildingBlocks>,
-    /// The ways of guests' requests.
+    /// Settings of guests' outgoing requests.
     pub(crate) outbound: egress::Settings,
     /// The memory of all instances.
     pub(crate) memory: Arc<MachineMemory>,
-    /// Everything that is counted.
+    /// All metrics.
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -73,15 +73,15 @@ pub(crate) struct Shared {
 #[derive(Clone)]
 pub struct ConnectionInfo {
     pub(crate) peer: Peer,
-    /// The client of the thread that owns the connection, for the requests of guests.
+    /// The HTTP client of the connection's worker, for requests of guests.
     pub(crate) client: Client,
-    /// True for a sidecar, whose word `dapr-*` headers are.
+    /// True for a sidecar, whose `dapr-*` headers are trusted.
     pub(crate) is_sidecar: bool,
 }
 
 impl Gateway {
-    /// A gateway for these routes, whose package indices point into `packages`; what was counted `before` at limits
-    /// that are as they were counts on.
+    /// A gateway for these routes, whose package indices point into `packages`. Rate limiters of `before` are kept
+    /// where the limits did not change.
     pub(crate) fn new(routes: Vec<Route>, packages: Vec<Arc<Package>>, shared: Shared, before: Option<&Self>) -> Self {
         let route_metrics = routes.iter().map(|_| OnceLock::new()).collect();
         let rates = Rates::new(&routes, &packages, before);
@@ -94,7 +94,7 @@ impl Gateway {
         }
     }
 
-    /// A connection from `peer` whose guests' requests go out by a client of its own.
+    /// A connection from `peer`, with an HTTP client of its own for guests' requests.
     pub fn connection(&self, peer: IpAddr) -> ConnectionInfo {
         ConnectionInfo {
             peer: peer.into(),
@@ -103,7 +103,7 @@ impl Gateway {
         }
     }
 
-    /// A client for the requests of guests, with connections of its own.
+    /// An HTTP client for guests' requests, with a connection pool of its own.
     pub(crate) fn client(&self) -> Client {
         Client::new(self.dispatch.shared.outbound.clone())
     }
@@ -118,7 +118,7 @@ impl Gateway {
         &self.dispatch.packages
     }
 
-    /// The package that is this app.
+    /// The package with this app-id.
     pub(crate) fn package(&self, app: &AppId) -> Option<&Arc<Package>> {
         self.dispatch.package(app)
     }
@@ -128,7 +128,7 @@ impl Gateway {
         &self.dispatch.shared.loaded_packages
     }
 
-    /// What it shares with the one that takes its place.
+    /// What it shares with its successor.
     pub(crate) fn shared(&self) -> &Shared {
         &self.dispatch.shared
     }
@@ -138,13 +138,13 @@ impl Gateway {
         self.routes.routes()
     }
 
-    /// Gives memory of idle slots back, and ends instances that nobody asks for.
+    /// Returns memory of idle slots to the system, and ends idle instances.
     pub(crate) fn trim(&self) {
         self.reuses().for_each(Reuse::trim);
         self.dispatch.shared.loader.engines().trim();
     }
 
-    /// Keeps no instance for another request from now on.
+    /// Disables reuse of instances from now on.
     pub(crate) fn keep_no_instances(&self) {
         self.reuses().for_each(Reuse::close);
     }
@@ -154,7 +154,7 @@ impl Gateway {
         packages.filter_map(|package| package.reuse.as_deref())
     }
 
-    /// Says whose requests are cut at the end; what is said once is not said again.
+    /// Logs whose requests are cut at shutdown, once.
     pub(crate) fn warn_of_cut_requests(&self) {
         if self.is_cut.swap(true, Ordering::AcqRel) {
             return;
@@ -201,7 +201,7 @@ impl Gateway {
         self.dispatch.shared.metrics.unrouted(reason);
     }
 
-    /// Counts connections and streams that were ended because of what their client did.
+    /// Counts connections and streams that were closed because of their client.
     pub(crate) fn cut(&self, reason: &'static str, count: u64) {
         self.dispatch
             .shared
@@ -235,7 +235,7 @@ impl Gateway {
             request_headers::remove_dapr_headers(request.headers_mut());
         }
         let config = &package.account.config;
-        // What a middleware passes on may come to one.
+        // A middleware may pass the request on to a CGI program.
         if (config.kind == Kind::Cgi || config.next.is_some())
             && let Some(route) = self.routes.routes().get(index)
         {
@@ -266,7 +266,7 @@ impl Gateway {
         answered
     }
 
-    /// Counts a request at the limits of its route and its package.
+    /// Applies the rate limits of the route and the package.
     fn admit_rate(&self, route: usize, package: &Package, headers: &HeaderMap, peer: &Peer) -> Result<(), Failure> {
         let of = self.routes.routes().get(route).map(Route::package);
         self.rates.check(route, of, headers, peer).map_err(|wait| {
@@ -276,7 +276,7 @@ impl Gateway {
         })
     }
 
-    /// Finds the route that takes this request. The request's path becomes the one that the guest is to see.
+    /// Finds the route of this request, and replaces the request's path by the one that the guest sees.
     fn find<B>(&self, request: &mut Request<B>) -> Result<(usize, &Arc<Package>, Option<HeaderValue>), Failure> {
         let target = Target::from_request(request)?;
         let path = target.path();
@@ -299,7 +299,7 @@ impl Gateway {
         Ok((index, package, prefix))
     }
 
-    /// Returns whether a path of a package is for the building blocks alone.
+    /// Returns whether a path of a package is reserved for the building blocks.
     pub(crate) fn is_internal(&self, account: &Account, path: &str) -> bool {
         self.dispatch.is_internal(account, path)
     }
@@ -317,7 +317,7 @@ impl Gateway {
         })))
     }
 
-    /// Runs a package on a request, however it came.
+    /// Runs a package on a request, however it arrived.
     pub(crate) async fn dispatch<B>(
         &self,
         package: &Arc<Package>,

@@ -6,24 +6,24 @@ use arc_swap::{ArcSwap, Guard};
 
 use super::Gateway;
 
-/// The gateway of now. Cloning copies a pointer.
+/// The gateway that serves now. Cloning copies a pointer.
 #[derive(Clone)]
 pub(crate) struct Current(Arc<Both>);
 
-/// The gateway of now, for who must not keep it alive.
+/// A weak reference to the gateway that serves now.
 #[derive(Clone)]
 pub(crate) struct WeakCurrent(Weak<Both>);
 
 struct Both {
-    /// What requests from outside get.
+    /// Serves requests from outside.
     serving: ArcSwap<Gateway>,
-    /// What the building blocks call: first with the next one, which is asked there for its subscriptions before it is
-    /// served.
+    /// Called by the building blocks. During a reload it is the next gateway, which has to report its subscriptions
+    /// before it serves.
     called: ArcSwap<Gateway>,
 }
 
 impl Current {
-    /// The first one.
+    /// Starts with the first gateway.
     pub(crate) fn new(gateway: Arc<Gateway>) -> Self {
         Self(Arc::new(Both {
             serving: ArcSwap::new(Arc::clone(&gateway)),
@@ -31,7 +31,7 @@ impl Current {
         }))
     }
 
-    /// The gateway for a request, which stays as it is as long as that is asked for.
+    /// The gateway for a request; it does not change while the guard is held.
     pub(crate) fn load(&self) -> Guard<Arc<Gateway>> {
         self.0.serving.load()
     }
@@ -41,24 +41,24 @@ impl Current {
         self.0.called.load_full()
     }
 
-    /// Has the building blocks call another one.
+    /// Makes the building blocks call another gateway.
     pub(crate) fn call(&self, next: Arc<Gateway>) {
         self.0.called.store(next);
     }
 
-    /// Serves another one from the next request on, and answers with the one before.
+    /// Serves another gateway from the next request on, and returns the previous one.
     pub(crate) fn serve(&self, next: Arc<Gateway>) -> Arc<Gateway> {
         self.0.serving.swap(next)
     }
 
-    /// The same without keeping it alive.
+    /// A weak reference to it.
     pub(crate) fn downgrade(&self) -> WeakCurrent {
         WeakCurrent(Arc::downgrade(&self.0))
     }
 }
 
 impl WeakCurrent {
-    /// The gateway for a call of the building blocks, unless the end has come.
+    /// The gateway for a call of the building blocks; `None` after shutdown.
     pub(crate) fn load_called(&self) -> Option<Arc<Gateway>> {
         Some(self.0.upgrade()?.called.load_full())
     }

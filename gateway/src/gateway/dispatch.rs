@@ -24,12 +24,12 @@ use crate::{
 pub(super) struct Dispatch {
     /// In the order of the configuration.
     pub(super) packages: Vec<Arc<Package>>,
-    /// What they share with those of other configurations.
+    /// What gateways of other configurations share.
     pub(super) shared: Shared,
 }
 
 impl Dispatch {
-    /// The package that is this app.
+    /// The package with this app-id.
     pub(super) fn package(&self, app: &AppId) -> Option<&Arc<Package>> {
         let found = self
             .packages
@@ -37,7 +37,7 @@ impl Dispatch {
         self.packages.get(found.ok()?)
     }
 
-    /// Returns whether a path of a package is for the building blocks alone.
+    /// Returns whether a path of a package is reserved for the building blocks.
     pub(super) fn is_internal(&self, account: &Account, path: &str) -> bool {
         match &self.shared.building_blocks {
             Some(blocks) if !account.config.grants.is_none() => blocks.is_internal(account.name().app_id(), path),
@@ -45,7 +45,7 @@ impl Dispatch {
         }
     }
 
-    /// Runs a package on a request, so deep in a chain of invocations.
+    /// Runs a package on a request, at this depth in a chain of invocations.
     pub(super) async fn run<B>(
         self: &Arc<Self>,
         package: &Arc<Package>,
@@ -108,7 +108,7 @@ impl Dispatch {
         instance::run(call, Request::from_parts(parts, body)).await
     }
 
-    /// The package behind a middleware, made something to call.
+    /// The package behind a middleware, as a handler.
     fn next(&self, account: &Account, make: impl FnOnce(Arc<Package>) -> Next) -> Option<Arc<dyn NextHandler>> {
         let next = account.config.next.as_ref()?;
         let package = self.package(next.app_id())?;
@@ -116,22 +116,22 @@ impl Dispatch {
     }
 }
 
-/// A package that answers what another passes on of one request.
+/// A package that handles what a middleware passes on, for one request.
 #[derive(Clone)]
 struct Next {
     /// The package.
     package: Arc<Package>,
     /// What runs it.
     dispatch: Arc<Dispatch>,
-    /// The request's name in the log.
+    /// The request id.
     id: RequestId,
     /// For the requests of its guest.
     client: Client,
-    /// What is told to programs of CGI.
+    /// For CGI programs.
     mount: Option<Mount>,
-    /// What was told to the middleware.
+    /// The headers that the gateway gave the middleware.
     told: Told,
-    /// How deep the request is in a chain of invocations.
+    /// The request's depth in a chain of invocations.
     depth: InvocationDepth,
 }
 
@@ -190,7 +190,7 @@ fn whole(document: Bytes) -> WasiBody {
         .boxed_unsync()
 }
 
-/// The middleware learns that a body broke off, and no more.
+/// The middleware learns only that a body broke off.
 fn broken(error: BodyError) -> Error {
     match error {
         BodyError::Guest(_) => Error::HttpResponseIncomplete,

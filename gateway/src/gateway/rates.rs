@@ -18,11 +18,11 @@ pub(super) struct Rates {
     of_packages: Vec<Option<Arc<RateLimit>>>,
 }
 
-/// By which a limit is known again: its route, its package, and what it says.
+/// Identifies a limit across reloads: its route, its package and its configuration.
 type Identity = (String, String, RateLimitConfig);
 
 impl Rates {
-    /// What was counted `before` at limits that are as they were counts on.
+    /// Rate limiters of `before` are kept where the limits did not change.
     pub(super) fn new(routes: &[Route], packages: &[Arc<Package>], before: Option<&Gateway>) -> Self {
         let known = before.map(known).unwrap_or_default();
         let limit = |identity: Option<Identity>| {
@@ -42,10 +42,10 @@ impl Rates {
         }
     }
 
-    /// Counts a request at both limits.
+    /// Applies both limits to a request.
     ///
     /// # Errors
-    /// When it is beyond one of them; for how long it would have to wait.
+    /// When it exceeds one of them; the error is the time to wait.
     pub(super) fn check(
         &self,
         route: usize,
@@ -62,7 +62,7 @@ impl Rates {
     }
 }
 
-/// The limits of a gateway.
+/// The limiters of a gateway, by identity.
 fn known(gateway: &Gateway) -> HashMap<Identity, Arc<RateLimit>> {
     let routes = gateway.routes().iter().zip(&gateway.rates.of_routes);
     let routes = routes.map(|(route, limit)| (of_route(route, gateway.packages()), limit));

@@ -11,16 +11,15 @@ use crate::{
     unsent::{self, Held, Unsent},
 };
 
-/// The most bytes of the fields of a response's head, names and values: what proxies and clients take at most (most
-/// take 8 to 64 KiB).
+/// The maximum size of a response's header fields, names and values (most proxies and clients take 8 to 64 KiB).
 pub(super) const RESPONSE_HEAD: usize = 64 * 1024;
 
-/// Refuses the head of a guest's response that cannot be sent on, and fits its values to what can.
+/// Validates the head of a guest's response and normalizes its values.
 ///
 /// # Errors
-/// With what is wrong, for the log.
+/// When it cannot be sent; the reason is for the log.
 pub(super) fn fit(head: &mut Parts) -> Result<(), String> {
-    // 1xx is no answer but an announcement of one, and nothing above 599 has a meaning (RFC 9110, 15).
+    // 1xx is interim, and nothing above 599 is defined (RFC 9110, 15).
     if !(200..600).contains(&head.status.as_u16()) {
         return Err(format!(
             "{} is no status of a response",
@@ -42,15 +41,15 @@ pub(super) fn fit(head: &mut Parts) -> Result<(), String> {
     Ok(())
 }
 
-/// Fits the trailers of a guest's response to what can be sent: what only a head may have, a client may take for a
-/// second head and refuse all of the response.
+/// Removes fields from a guest's trailers that are allowed only in a head: a client might take them for a second head
+/// and refuse the response.
 pub(super) fn fit_trailers(trailers: &mut HeaderMap) {
     keep_trailers(trailers);
     trailers.values_mut().for_each(trim);
 }
 
-/// Takes away the blanks around a value: they are none of it (RFC 9110, 5.5), and strict clients of HTTP/2 refuse a
-/// message that has them (RFC 9113, 8.2.1).
+/// Trims white space around a value: it is not part of it (RFC 9110, 5.5), and strict HTTP/2 clients refuse a message
+/// with it (RFC 9113, 8.2.1).
 fn trim(value: &mut HeaderValue) {
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let bytes = value.as_bytes();
@@ -64,26 +63,26 @@ fn trim(value: &mut HeaderValue) {
     }
 }
 
-/// What a guest answers: a response, or an error in its place.
+/// A guest's result: a response, or an error.
 pub(super) type Head = Result<Response<WasiBody>, ErrorCode>;
 
-/// The guest's answer, as far as the host has seen.
+/// The state of a guest's response.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     /// The request was HEAD.
     pub(super) is_head: bool,
-    /// The table's name for the body that a guest of WASI 0.2 writes.
+    /// The handle of the body that a WASI 0.2 guest writes.
     pub(super) body: Option<u32>,
-    /// The body that a guest of WASI 0.3 has handed over.
+    /// The body that a WASI 0.3 guest has returned.
     pub(super) handed: Option<Handed>,
-    /// What waits on the connection, if several answers may.
+    /// The bytes buffered on an HTTP/2 connection.
     unsent: Option<Arc<Unsent>>,
-    /// What it may write ahead counts there until it has ended.
+    /// What the guest may write ahead is counted there until the response has ended.
     granted: Option<Held>,
 }
 
 impl Answer {
-    /// To this request.
+    /// For this request.
     pub(super) fn new<B>(request: &Request<B>) -> Self {
         Self {
             is_head: request.method() == Method::HEAD,
@@ -94,7 +93,7 @@ impl Answer {
         }
     }
 
-    /// The bytes that the guest may write at once, in view of what waits for slow readers already.
+    /// The number of bytes that the guest may write at once, given what is buffered for slow clients already.
     pub(super) fn chunk(&mut self) -> usize {
         let Some(unsent) = &self.unsent else {
             return unsent::chunk();

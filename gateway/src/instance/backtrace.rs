@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use rustc_demangle::demangle;
 use wasmtime::WasmBacktrace;
 
-/// The most functions that are named: what is further out is the same for every request.
+/// The maximum number of functions; outer frames are the same for every request.
 const FUNCTIONS: usize = 10;
 
-/// Wasmtime's words for a stack that is used up.
+/// wasmtime's message for stack exhaustion.
 const STACK_IS_USED_UP: &str = "call stack exhausted";
 
-/// How the names of functions begin that every panic and every request pass: they tell nothing about this one.
+/// Prefixes of functions that are on the path of every panic and every request.
 const OF_THE_LANGUAGE: [&str; 14] = [
     "std::",
     "core::",
@@ -29,13 +29,13 @@ const OF_THE_LANGUAGE: [&str; 14] = [
     "<&T as ",
 ];
 
-/// The cause, and a line for each function, the innermost first.
+/// The cause, and a line per function, innermost first.
 pub(super) fn readable(error: &wasmtime::Error) -> String {
     let Some(trace) = error.downcast_ref::<WasmBacktrace>() else {
         return format!("{error:#}");
     };
     let names = trace.frames().iter().map(|frame| frame.func_name());
-    // `{:#}` leaves out what the compiler adds to tell apart equal names.
+    // `{:#}` omits the hash suffix.
     let names = names.map(|name| name.map(|name| format!("{:#}", demangle(name))));
     told(&error.root_cause().to_string(), &names.collect::<Vec<_>>())
 }

@@ -2,33 +2,33 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The most that one request may put into the log, in bytes, so that a guest that prints in a loop is seen and does not
-/// fill the disk.
+/// The maximum that one request may log, in bytes: enough to see a guest that prints in a loop, without filling the
+/// disk.
 const REQUEST_BYTES: usize = 1 << 20;
 
-/// The cost of a line in that budget besides its text: a worker makes a thousand lines in some milliseconds, and its
-/// other requests wait no longer.
+/// The fixed cost of a line, besides its text: a worker formats a thousand lines in a few milliseconds, and its other
+/// requests should not wait longer.
 const REQUEST_LINE_BYTES: usize = 1 << 10;
 
-/// The rest of what one request may put into the log: its two streams together.
+/// What one request may still log, on both streams together.
 #[derive(Debug, Default)]
 pub(super) struct RequestBudget(AtomicUsize);
 
 impl RequestBudget {
-    /// Takes a line of so many bytes from the budget, if there is room for it.
+    /// Takes a line of this size from the budget, if it is sufficient.
     pub(super) fn admits(&self, line: usize) -> bool {
         let cost = line.saturating_add(REQUEST_LINE_BYTES);
         self.0.fetch_add(cost, Ordering::Relaxed) < REQUEST_BYTES
     }
 
-    /// Returns whether nothing more may go into the log.
+    /// Returns whether the budget is used up.
     pub(super) fn is_spent(&self) -> bool {
         self.0.load(Ordering::Relaxed) >= REQUEST_BYTES
     }
 }
 
-/// The most bytes that a text may become in the log, where JSON writes control characters as six bytes and what is not
-/// UTF-8 as a character of three.
+/// The maximum size of a text in the log, where JSON escapes control characters with six bytes and invalid UTF-8
+/// becomes a character of three.
 pub(super) fn in_log(text: &[u8]) -> usize {
     let byte = |byte: &u8| match byte {
         b' '..=b'~' => 1,

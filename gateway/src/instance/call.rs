@@ -37,32 +37,32 @@ use crate::{
     request_headers::RequestId,
 };
 
-/// Everything one request needs besides the request itself.
+/// Everything that a request needs besides the request itself.
 pub(crate) struct Call {
     /// The package.
     pub account: Arc<Account>,
-    /// Its code, loaded.
+    /// Its loaded code.
     pub loaded: Arc<Loaded>,
-    /// Its instances that may answer several requests, if they may.
+    /// Its reusable instances, if it has `reuse`.
     pub reuse: Option<Arc<Reuse>>,
-    /// The slot it runs in.
+    /// The permit for the instance.
     pub permit: Permit,
-    /// The door for its own requests to others.
+    /// For its outgoing requests.
     pub egress: Egress,
     /// The handler behind it, if it is a middleware.
     pub next: Option<Arc<dyn NextHandler>>,
-    /// Its name in the log.
+    /// For the log.
     pub request_id: RequestId,
-    /// Observes how long it took; none for requests that came by no route.
+    /// Observes the duration; `None` for requests without a route.
     pub timer: Option<RouteTimer>,
 }
 
-/// Runs the guest until it has a response's head, and gives its body a life of its own.
+/// Runs the guest until it has a response's head; the body goes on by itself.
 ///
 /// Dropping the future, or the body it returns, stops the guest.
 ///
 /// # Errors
-/// Whatever kept the guest from answering.
+/// When the guest did not answer.
 pub(crate) async fn run<B>(call: Call, request: Request<RequestBody<B>>) -> Result<Response<GuestBody>, Failure>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -97,7 +97,7 @@ where
         progress: progress.clone(),
         stream: stream.clone(),
     };
-    // In a box, as Tokio moves a task about before it runs and after it has ended.
+    // Boxed: Tokio moves a task before it runs and after it has ended.
     let task = match reuse {
         None => tokio::spawn(Box::pin(guest.drive(request, answer))),
         Some(reuse) => tokio::spawn(Box::pin(guest.drive_again(reuse, request, answer))),
@@ -132,7 +132,7 @@ where
         None => Poll::Ready(Err(Failure::GuestNoResponse)),
     });
     let body = body.await?;
-    // Nothing has gone out yet.
+    // Nothing has been sent yet.
     if let Some(refusal) = progress.refusal() {
         return Err(refusal);
     }
@@ -171,7 +171,7 @@ async fn answered(
     }
 }
 
-/// Whoever was waited for when the time for the head was up is the one that was late.
+/// The failure when the head is late: the client's if the guest was waiting for its body, otherwise the guest's.
 fn late_head(progress: &Progress) -> Failure {
     if progress.is_awaited() {
         Failure::RequestTimeout
@@ -180,7 +180,7 @@ fn late_head(progress: &Progress) -> Failure {
     }
 }
 
-/// Returns whether a head says that there is more than an empty body.
+/// Returns whether a head announces a body that is not empty.
 fn announces_content(headers: &HeaderMap) -> bool {
     headers
         .get(header::CONTENT_LENGTH)
@@ -199,7 +199,7 @@ struct Guest {
 }
 
 impl Guest {
-    /// Instantiates and calls the guest, and says what became of it.
+    /// Instantiates and calls the guest.
     async fn drive<B>(self, request: Request<RequestBody<B>>, answer: oneshot::Sender<Head>) -> Result<(), Failure>
     where
         B: Body<Data = Bytes> + Send + Unpin + 'static,
@@ -234,7 +234,7 @@ impl Guest {
                 let images = loaded.images.as_ref();
                 match &loaded.handler {
                     Handler::Proxy(proxy) => proxy::handle(store, &account, (proxy, images), request, answer).await,
-                    // Apart, so that the others' task does not have to be as large.
+                    // Boxed, so that the task of a WASI 0.2 guest does not have to be as large.
                     Handler::Service(service) => {
                         Box::pin(service::handle(
                             store,
@@ -273,7 +273,7 @@ impl Guest {
         outcome(ended, store.data_mut(), &progress, &label)
     }
 
-    /// The same by an instance that may have answered before, and may answer again.
+    /// Does the same with a reusable instance.
     async fn drive_again<B>(
         self,
         reuse: Arc<Reuse>,
@@ -348,7 +348,7 @@ impl Guest {
     }
 }
 
-/// What became of a guest.
+/// The result of a guest.
 fn outcome(
     ended: Result<wasmtime::Result<()>, Late>,
     state: &mut HostState,
@@ -357,10 +357,10 @@ fn outcome(
 ) -> Result<(), Failure> {
     let (failure, error) = match ended {
         Ok(Ok(())) => return Ok(()),
-        // What ends with 0 has done what it was to do; whether that was an answer is seen where one is waited for.
+        // Exiting with 0 is success; whether there was a response is checked where one is awaited.
         Ok(Err(error)) if is_success(&error) && !state.has_unfinished_body() => return Ok(()),
         Ok(Err(error)) => classify(&error, state),
-        // Whoever was waited for when the time was up is the one that was late.
+        // If the guest was waiting for the client's body, the client was late.
         Err(Late::Replaced) => (Failure::Replaced, None),
         Err(Late::Deadline) if progress.is_awaited() => (Failure::RequestTimeout, None),
         Err(Late::Deadline) => (Failure::Deadline, None),
@@ -368,10 +368,10 @@ fn outcome(
     Err(label.failed(failure, error.as_deref().unwrap_or_default()))
 }
 
-/// wasmtime's words for an instance that has as many handles (100,000) as its store keeps; they have no type.
+/// wasmtime's message when an instance has the maximum of handles (100,000); the error has no type.
 const TOO_MANY_HANDLES: &str = "store handle limit exceeded";
 
-/// Turns a guest's error into the failure that the client sees and the text for the log.
+/// Maps a guest's error to the failure that the client sees and a message for the log.
 fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<String>) {
     let detail = Some(backtrace::readable(error));
     if let Some(exceeded) = state.memory.exceeded() {
@@ -405,7 +405,7 @@ fn classify(error: &wasmtime::Error, state: &HostState) -> (Failure, Option<Stri
             Some(format!("the guest exited with {code}")),
         );
     }
-    // Within the package's own limit, what an instance can lack is a free slot of the pool.
+    // Within the package's own limit, what an instance can lack is a free slot in the pool.
     if error.is::<NoInstance>() && !error.is::<Trap>() {
         return (Failure::Overloaded, detail);
     }

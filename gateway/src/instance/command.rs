@@ -21,10 +21,10 @@ use super::{
 };
 use crate::{account::Account, egress::Life, engine::Images};
 
-/// Makes an instance, runs it from its start to its end, and takes what it prints for its answer.
+/// Instantiates the program, runs it to its end, and answers with its output.
 ///
 /// # Errors
-/// Whatever ended the program, or what is wrong with its output.
+/// When the program fails, or its output is not a valid response.
 pub(super) async fn handle<B>(
     store: &mut Store<HostState>,
     account: &Account,
@@ -56,10 +56,10 @@ where
     ended(ran, &output)
 }
 
-/// The same for a program of WASI 0.3, which has ended when its last task has.
+/// The same for a WASI 0.3 program, which has ended when its last task has.
 ///
 /// # Errors
-/// Whatever ended the program, or what is wrong with its output.
+/// When the program fails, or its output is not a valid response.
 pub(super) async fn handle_of_03<B>(
     store: &mut Store<HostState>,
     account: &Account,
@@ -88,7 +88,7 @@ where
             .await?
         }
     };
-    // Dropped before the store is, however this ends.
+    // Dropped before the store, on every path.
     let end = End(Life::default());
     let state = store.data_mut();
     state.tie_to(end.0.clone());
@@ -104,7 +104,7 @@ where
     ended(running.await.flatten(), &output)
 }
 
-/// The end of a program: no body of its requests goes on without it.
+/// Ends the bodies of the program's requests when it is dropped.
 struct End(Life);
 
 impl Drop for End {
@@ -113,7 +113,7 @@ impl Drop for End {
     }
 }
 
-/// Gives a program what it is started with, and returns where it prints.
+/// Sets up a program's environment and standard streams, and returns its output.
 fn furnish<B>(
     state: &mut HostState,
     account: &Account,
@@ -131,7 +131,7 @@ where
     Ok(output)
 }
 
-/// Only its end tells whether what a program has printed is all.
+/// Completes the output: only a successful exit makes it complete.
 fn ended(ran: wasmtime::Result<Result<(), ()>>, output: &Output) -> wasmtime::Result<()> {
     match ran {
         Ok(Ok(())) => {}

@@ -12,15 +12,15 @@ use wasmtime::{AsContextMut as _, Store, StoreContextMut, component::Accessor};
 
 use super::{host::HostState, store::at_tick};
 
-/// What a guest may write of a request's body at once: nobody counts what waits in a channel of wasmtime's, and there
-/// is one for each request under way.
+/// How much of an outgoing request's body a guest may write at once: what waits in wasmtime's channel is not counted,
+/// and there is one for each request in flight.
 pub(super) const REQUEST_CHUNK: usize = 64 << 10;
 
-/// The time after which an instance's tasks and streams are counted again: as many as a guest can make in it take
-/// about a megabyte, and counting them takes a small part of it.
+/// The interval at which an instance's tasks and streams are counted: within it a guest can create about a megabyte of
+/// them, and counting takes a small part of it.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// Has what is kept for a guest counted at each tick.
+/// Counts wasmtime's bookkeeping for the guest at each epoch tick.
 pub(super) fn watch(store: &mut Store<HostState>) {
     store.epoch_deadline_callback(|mut store| {
         count(&mut store);
@@ -28,10 +28,10 @@ pub(super) fn watch(store: &mut Store<HostState>) {
     });
 }
 
-/// Does work of a guest, and counts what is kept for it while it waits.
+/// Runs a guest's work, and counts wasmtime's bookkeeping for it while it waits.
 ///
 /// # Errors
-/// Those of the work, and one that stops a guest that has too much.
+/// Those of the work, or when the guest exceeds its memory limit.
 pub(super) async fn watched<T>(
     accessor: &Accessor<HostState>,
     work: impl Future<Output = wasmtime::Result<T>>,
@@ -45,7 +45,7 @@ pub(super) async fn watched<T>(
     .await
 }
 
-/// Stops a guest that has too much while it waits, when the last look is some time ago.
+/// Stops a waiting guest that exceeds its limit, if the last check was some time ago.
 fn look(accessor: &Accessor<HostState>, seen: &mut Instant) -> wasmtime::Result<()> {
     let now = Instant::now();
     if now.duration_since(*seen) < LOOK_EVERY {
@@ -62,7 +62,7 @@ fn look(accessor: &Accessor<HostState>, seen: &mut Instant) -> wasmtime::Result<
     })
 }
 
-/// Counts what wasmtime keeps for the instance.
+/// Counts what wasmtime holds for the instance.
 fn count(store: &mut StoreContextMut<'_, HostState>) {
     let kept = store.concurrent_state_table_size();
     store.data_mut().memory.keeps(kept);

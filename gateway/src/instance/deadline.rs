@@ -16,12 +16,12 @@ use crate::account::Account;
 pub(super) enum Late {
     /// Its deadline has passed.
     Deadline,
-    /// Its package was replaced, and what was in flight has had its time.
+    /// Its package was replaced, and the time for requests in flight is over.
     Replaced,
 }
 
-/// Runs `work` until its time is up. Work that never waits costs neither a timer nor a lock; it stays where it is, or
-/// the task would have two places for it.
+/// Runs `work` until its time is up. Work that never waits costs neither a timer nor a lock. It is pinned by the
+/// caller: passed by value, the request's future would hold it twice.
 pub(super) async fn in_time<T>(
     account: &Account,
     stream: Option<&Stream>,
@@ -43,12 +43,12 @@ pub(super) async fn in_time<T>(
 async fn deadline(limit: Duration, stream: Option<&Stream>) {
     match stream {
         None => sleep(limit).await,
-        // On the heap, so that those who have none are no larger for it.
+        // Boxed, so that requests without `idle` have smaller futures.
         Some(stream) => Box::pin(stream.deadline(limit)).await,
     }
 }
 
-/// A response that may go on for as long as its parts come: the deadline is off between its beginning and its end.
+/// A streaming response: the deadline is suspended between its beginning and its end.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     begun: Notify,
@@ -56,17 +56,17 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Its head is here. What was said before anybody waits for it is heard by who comes.
+    /// The head has been sent. A notification without a waiter is stored.
     pub(super) fn begin(&self) {
         self.begun.notify_one();
     }
 
-    /// Its body has ended. Said once, so that what is done after it has one deadline and no other.
+    /// Its body has ended. Notified once, so that work after it has one deadline.
     pub(super) fn end(&self) {
         self.ended.notify_one();
     }
 
-    /// Returns when the time until the beginning or the time after the end is up.
+    /// Completes when the time until the beginning, or the time after the end, is up.
     async fn deadline(&self, limit: Duration) {
         tokio::select! {
             biased;

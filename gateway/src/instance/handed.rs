@@ -17,35 +17,35 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// What a guest can have written and nobody have read: a part that waits in a channel, trailers, and the end.
+/// The maximum number of parts that a guest has written and nobody has read: one in a channel, trailers, and the end.
 const PARTS_AHEAD: usize = 3;
 
 type Part = Result<Frame<Bytes>, Error>;
 
-/// A body that was handed over. Cloning shares it.
+/// A body that the guest has returned. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Handed(Arc<Mutex<Stage>>);
 
 #[derive(Debug, Default)]
 struct Stage {
-    /// As long as more may come of it.
+    /// `None` when it has ended.
     body: Option<WasiBody>,
-    /// The bytes that are to come by what its head says.
+    /// The remaining bytes, by its `content-length`.
     left: Option<u64>,
-    /// What came and was not read.
+    /// Parts that were received and not read.
     ahead: VecDeque<Part>,
     has_ended: bool,
-    /// Its end was no good one.
+    /// It was aborted.
     is_broken: bool,
-    /// Who reads.
+    /// The reader's waker.
     reader: Option<Waker>,
-    /// Who waits for the end.
+    /// Waits for the end.
     waiting: Option<Waker>,
 }
 
 impl Handed {
-    /// Puts a body there, of so many bytes if its head says that, for one to read it. `sent` learns whether it was read
-    /// to its end.
+    /// Sets the body, with the length from its head, and returns it for reading. `sent` learns whether it was read to
+    /// its end.
     pub(super) fn put(&self, body: WasiBody, length: Option<u64>, sent: oneshot::Sender<Result<(), Error>>) -> Reading {
         let mut stage = self.0.lock();
         (stage.body, stage.left) = (Some(body), length);
@@ -54,24 +54,24 @@ impl Handed {
         Reading { handed, sent }
     }
 
-    /// Returns whether the body has come to an end, good or bad.
+    /// Returns whether the body has ended, complete or not.
     pub(super) fn has_ended(&self) -> bool {
         self.0.lock().has_ended
     }
 
-    /// Returns whether it has come to an end that was no good one.
+    /// Returns whether it was aborted.
     pub(super) fn is_broken(&self) -> bool {
         self.0.lock().is_broken
     }
 
-    /// Takes what is there by now, and returns whether that was the rest.
+    /// Collects what is available, and returns whether that is the rest.
     pub(super) fn gather(&self) -> bool {
         let mut stage = self.0.lock();
         stage.gather();
         stage.has_ended
     }
 
-    /// Waits until the body has come to its end, as its reader reads.
+    /// Waits until its reader has read it to the end.
     pub(super) async fn ended(&self) {
         poll_fn(|cx| {
             let mut stage = self.0.lock();
@@ -84,7 +84,7 @@ impl Handed {
         .await;
     }
 
-    /// Lets nothing more come: what is there can still be read.
+    /// Ends the source: what was collected can still be read.
     pub(super) fn close(&self) {
         let mut stage = self.0.lock();
         stage.gather();
@@ -105,7 +105,7 @@ impl Stage {
                 Poll::Ready(None) | Poll::Pending => break,
             }
         }
-        // It waits for the body, of which there is no more, or for what is here now.
+        // It waits for a body that has ended, or for what is available now.
         if let Some(reader) = self
             .reader
             .take_if(|_| self.has_ended || !self.ahead.is_empty())
@@ -131,8 +131,8 @@ impl Stage {
         Poll::Ready(part)
     }
 
-    /// The same, or an error in place of an end that comes too soon or too late: wasmtime-wasi-http has room for its
-    /// own only where all that was written has been read, and none for a middleware's.
+    /// Checks the length, and returns an error in place of an end that comes too early or too late: wasmtime-wasi-http
+    /// reports its own only where everything was read, and none for a middleware.
     fn counted(&mut self, part: Option<Part>) -> Option<Part> {
         let bytes = |frame: &Frame<Bytes>| frame.data_ref().map_or(0, Bytes::len);
         match (&part, &mut self.left) {
@@ -177,7 +177,7 @@ impl Body for Reading {
         if part.is_none()
             && let Some(sent) = self.sent.take()
         {
-            // A guest that does not ask is none the worse.
+            // The guest may not have asked.
             let _ = sent.send(Ok(()));
         }
         Poll::Ready(part)

@@ -25,34 +25,34 @@ use crate::{
     request_headers::RequestId,
 };
 
-/// The state of one store, owned by one request.
+/// The state of a store, owned by one request.
 pub(crate) struct HostState {
     pub(super) memory: Memory,
     pub(super) answer: Answer,
     account: Arc<Account>,
     request_id: RequestId,
-    /// Made when the guest first asks for something of it: most never do, and making it takes a dozen allocations.
+    /// Created on first use: most guests never use it, and creating it takes a dozen allocations.
     wasi: Option<WasiCtx>,
-    /// What a program of CGI is started with.
+    /// The environment of a CGI program.
     pub(super) script: Option<Box<Script>>,
-    /// What the request may still put into the log; made with the first of it.
+    /// The log budget of the request; created on first use.
     log_budget: Option<Arc<RequestBudget>>,
     pub(super) open_files: OpenFiles,
-    /// Files that the host has open for it; made with the first.
+    /// The number of files that the host has open for it; created on first use.
     pub(super) host_files: Option<Arc<AtomicUsize>>,
     http: WasiHttpCtx,
-    /// A body was given to the guest to write.
+    /// The guest has obtained a body to write.
     pub(super) has_written: bool,
-    /// The guest has computed for so long that it had to let others go first.
+    /// The guest has computed for so long that it had to yield.
     pub(super) has_given_way: bool,
     egress: Egress,
-    /// The door to the handler behind a middleware.
+    /// The handler behind a middleware.
     next: Option<Box<NextDoor>>,
-    /// What its WASI context has of a request, where it may go on with another.
+    /// The parts of its WASI context that belong to a request, if it may be reused.
     lasting: Option<Box<Lasting>>,
 }
 
-/// The parts of a WASI context that are turned to each request of an instance that answers several.
+/// The parts of a WASI context that are switched to each request of a reused instance.
 struct Lasting {
     outputs: [GuestOutput; 2],
     folders: Option<Arc<OpenFolders>>,
@@ -91,8 +91,8 @@ impl HostState {
         }
     }
 
-    /// Takes on the state of another request, which has used nothing yet. The instance keeps what is its own: its
-    /// memory, the resources that last, and its WASI context.
+    /// Switches to the fresh state of another request. The instance keeps its own state: its memory, long-lived
+    /// resources, and its WASI context.
     pub(super) fn turn_to(&mut self, request: Self) {
         let Self {
             memory: _,
@@ -126,13 +126,13 @@ impl HostState {
         self.memory.renew();
     }
 
-    /// Returns whether the answer has a body that came to no good end.
+    /// Returns whether the response's body was aborted.
     pub(super) fn has_broken_body(&self) -> bool {
         let handed = self.answer.handed.as_ref();
         handed.is_some_and(Handed::is_broken)
     }
 
-    /// Ends what belongs to the request that was answered, and returns whether nothing of it is left.
+    /// Drops the state of the request that was answered, and returns whether nothing of it is left.
     pub(super) fn rest(&mut self) -> bool {
         for output in self.lasting.iter().flat_map(|lasting| &lasting.outputs) {
             output.end();
@@ -141,7 +141,7 @@ impl HostState {
         self.memory.holds_nothing_of_a_request()
     }
 
-    /// Returns whether the folders that the guest reads are the ones of now.
+    /// Returns whether the folders that the guest reads are current.
     pub(super) fn has_folders_of_now(&self) -> bool {
         let known = self
             .lasting
@@ -153,8 +153,8 @@ impl HostState {
         })
     }
 
-    /// Opens the door to the handler behind a middleware, for as long as it lives; its own request asks this host, and
-    /// says this length.
+    /// Connects the handler behind a middleware, for as long as the guest lives; `authority` and `length` are those of
+    /// the middleware's own request.
     pub(super) fn open_next(
         &mut self,
         handler: Arc<dyn NextHandler>,
@@ -171,7 +171,7 @@ impl HostState {
         self.next = Some(Box::new(NextDoor::new(handler, own, kept, life)));
     }
 
-    /// Says of a request for that handler where it goes, as far as the guest did not.
+    /// Fills in the destination of a request to that handler, as far as the guest did not.
     pub(super) fn complete_next(&mut self, request: &Resource<p3::Request>) {
         if let (Some(next), Ok(request)) = (&mut self.next, self.memory.table.get_mut(request)) {
             next.complete(request);
@@ -179,19 +179,19 @@ impl HostState {
         }
     }
 
-    /// Returns whether a handler is behind it.
+    /// Returns whether this is a middleware.
     pub(super) fn has_next(&self) -> bool {
         self.next.is_some()
     }
 
-    /// Returns whether a length that the guest says its response has is that of an answer from behind, and not its
-    /// body's.
+    /// Returns whether the `content-length` of the guest's response is that of the response behind it, and not of its
+    /// own body.
     pub(super) fn is_anothers(&self, length: &HeaderValue, body: &WasiBody) -> bool {
         let next = self.next.as_ref();
         next.is_some_and(|next| next.is_anothers(length, body))
     }
 
-    /// What sends requests to that handler.
+    /// The view through which requests to that handler are sent.
     pub(super) fn next_http(&mut self) -> WasiHttpCtxView<'_> {
         self.called();
         WasiHttpCtxView {
@@ -199,13 +199,13 @@ impl HostState {
             table: &mut self.memory.table,
             hooks: match &mut self.next {
                 Some(next) => &mut **next,
-                // No component that imports it is served without one.
+                // A component that imports it is only served with `next`.
                 None => &mut self.egress,
             },
         }
     }
 
-    /// Bounds what the guest may write at once of a body.
+    /// Limits how much of a body the guest may write at once.
     pub(super) fn bound_writes(&mut self, bytes: usize) {
         self.egress.bound_writes(bytes);
         if let Some(next) = &mut self.next {
@@ -213,18 +213,18 @@ impl HostState {
         }
     }
 
-    /// Lets no body go on without the guest, whose life this is.
+    /// Ties bodies to the guest's lifetime.
     pub(super) fn tie_to(&mut self, life: Life) {
         self.egress.tie_to(life);
     }
 
-    /// The count of what is kept of bodies.
+    /// The counter of buffered body bytes.
     pub(crate) fn kept(&mut self) -> Kept {
         let kept = self.egress.kept().clone();
         self.memory.kept.get_or_insert(kept).clone()
     }
 
-    /// Puts what the guest says into the log, a line an event, within what its request and its package may put there.
+    /// Logs a guest's message, one event per line, within the budgets of the request and the package.
     pub(crate) fn log(&mut self, level: LogLevel, context: &str, message: &str) {
         if !level.is_shown() {
             return;
@@ -239,12 +239,12 @@ impl HostState {
         &self.account
     }
 
-    /// The request's name in the log.
+    /// The request id.
     pub(crate) fn request_id(&self) -> &RequestId {
         &self.request_id
     }
 
-    /// The way to the building blocks for what is done for the guest.
+    /// Access to the building blocks on behalf of the guest.
     pub(crate) fn dapr_door(&self) -> DaprDoor {
         self.egress.dapr_door()
     }
@@ -257,19 +257,18 @@ impl HostState {
         self.memory.called();
     }
 
-    /// Returns a number that is the package's alone as long as it is there.
+    /// Returns a number that identifies the package as long as it exists.
     pub(super) fn package(&self) -> usize {
         turns::package(&self.account)
     }
 }
 
-/// The most random bytes of one call: its worker makes them in a millisecond or two, and nobody else has a turn
-/// meanwhile.
+/// The maximum of random bytes per call: generating them takes a millisecond or two, during which the worker does
+/// nothing else.
 const RANDOM_BYTES: u64 = 1 << 20;
 
-/// The WASI context of one guest, with the parts of it that are turned to each of its requests, if it may have several.
-/// What is closed is closed by not being named: there are no arguments, no files but the package's `files`, and no
-/// addresses to reach.
+/// The WASI context of one guest, with the parts that are switched at each request if it may be reused. Everything that
+/// is not configured here is closed: there are no arguments, no files but the package's `files`, and no network.
 fn context(
     account: &Arc<Account>,
     request_id: &RequestId,

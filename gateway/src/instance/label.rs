@@ -12,14 +12,14 @@ pub(super) struct Label {
 }
 
 impl Label {
-    /// Counts and logs that the guest has failed; `error` is what is known beyond the reason.
+    /// Counts and logs a guest's failure; `error` has details beyond the reason.
     pub(super) fn failed(&self, failure: Failure, error: &str) -> Failure {
         match failure {
             Failure::Deadline | Failure::FirstByteTimeout | Failure::IdleTimeout | Failure::RequestTimeout => {
                 self.account.metrics().timeouts.inc()
             }
             Failure::GuestTrap | Failure::MemoryLimit => self.account.metrics().traps.inc(),
-            // It did nothing wrong.
+            // The guest did nothing wrong.
             Failure::Replaced => self.account.metrics().refused(failure.reason()),
             _ => {}
         }

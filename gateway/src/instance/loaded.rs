@@ -11,30 +11,30 @@ use crate::engine::Images;
 
 /// A component ready to be instantiated.
 pub(crate) struct Loaded {
-    /// Its imports are resolved; an instance costs microseconds.
+    /// Its imports are resolved; instantiating takes microseconds.
     pub handler: Handler,
-    /// The first contents of its memories, where they are mapped.
+    /// The initial contents of its memories, if they are mapped.
     pub images: Option<Arc<Images>>,
     /// The length of its compiled code, in bytes.
     pub bytes: usize,
-    /// Bytes of an instance's globals, which count as its memory.
+    /// The size of an instance's globals, which count as its memory.
     pub globals: u64,
 }
 
-/// The handler of a component, by the world that it is made for.
+/// A component's handler, by its world.
 pub(crate) enum Handler {
-    /// Of WASI 0.2.
+    /// WASI 0.2.
     Proxy(ProxyPre<HostState>),
-    /// Of WASI 0.3.
+    /// WASI 0.3.
     Service(ServicePre<HostState>),
-    /// A program, run as CGI has it.
+    /// A program (CGI).
     Command(CommandPre<HostState>),
-    /// One of WASI 0.3.
+    /// A WASI 0.3 program (CGI).
     CommandOf03(p3::bindings::CommandPre<HostState>),
 }
 
 impl Handler {
-    /// The engine that it was compiled by.
+    /// The engine that it was compiled for.
     pub(super) fn engine(&self) -> &Engine {
         match self {
             Self::Proxy(proxy) => proxy.engine(),

@@ -14,29 +14,28 @@ use wasmtime_wasi_io::{IoView as _, bindings::wasi::io::poll::Host as _, poll::D
 use super::{holdings::FIELDS_BYTES, host::HostState};
 use crate::engine::World;
 
-/// The most things that a guest polls at once: ten times what programs for `select` may, and it takes a worker a few
-/// milliseconds.
+/// The maximum of pollables per call: ten times what `select` allows, and a few milliseconds of a worker.
 const MOST_POLLED: usize = 10_000;
 
-/// The bytes that the shortest field counts with, as wasmtime-wasi-http has it.
+/// The size of the shortest field, as wasmtime-wasi-http counts it.
 const SHORTEST_VALUE: usize = size_of::<http::HeaderValue>();
 
-/// The most values that fit into a set of fields.
+/// The maximum of values that fit into a set of fields.
 const MOST_VALUES: usize = FIELDS_BYTES / SHORTEST_VALUE;
 
-/// A guest that polls more at once than it may.
+/// A guest polls too many things at once.
 #[derive(Debug, thiserror::Error)]
 #[error("it polls {0} things at once, and may {MOST_POLLED}")]
 struct TooMany(usize);
 
-/// The first items of a list: one more than fits, so that too many are told as what they are.
+/// The first items of a list: one more than fits, so that too many are reported as such.
 fn some<T: Lift>(store: &mut StoreContextMut<'_, HostState>, list: &WasmList<T>) -> wasmtime::Result<Vec<T>> {
     list.iter(store.as_context_mut())?
         .take(MOST_VALUES + 1)
         .collect()
 }
 
-/// Links what takes lists of fields, by the trait that wasmtime-wasi-http has for each world.
+/// Links functions that take lists of fields, with wasmtime-wasi-http's trait for each WASI version.
 macro_rules! link_fields {
     ($linker:ident, $interface:literal, $fields:ident) => {{
         let mut types = $linker.instance($interface)?;
@@ -62,10 +61,10 @@ macro_rules! link_fields {
     }};
 }
 
-/// Puts functions into a linker that has `wasi:io` and `wasi:http`.
+/// Replaces functions in a linker that has `wasi:io` and `wasi:http`.
 ///
 /// # Errors
-/// When the linker does not take it.
+/// When the linker refuses a function.
 pub(super) fn link(linker: &mut Linker<HostState>, world: World) -> wasmtime::Result<()> {
     let mut poll = linker.instance("wasi:io/poll@0.2.12")?;
     poll.func_wrap_async(

@@ -14,53 +14,54 @@ use crate::{account::Kept, machine_memory::PackageMemory};
 /// The cost of a table element to the host, in bytes: a pointer.
 const TABLE_ELEMENT_BYTES: usize = 8;
 
-/// The elements that a table may have: more than any program's, and filled or moved as it grows in a millisecond or
-/// two, in which nobody else has a turn. Wasmtime's own pool has room for as many.
+/// The maximum of elements of a table: more than any program needs; filling or moving them takes a millisecond or two,
+/// during which the worker does nothing else. wasmtime's own pool has the same limit.
 const MOST_ELEMENTS: usize = 1_000_000;
 
-/// The bytes that the host holds for any instance and does not count: the request, its answer and a few calls of its
-/// own, so that a guest which uses its memory up to the limit can still answer.
+/// The bytes that the host may hold for an instance without counting: the request, its response and a few host calls,
+/// so that a guest which uses its memory up to the limit can still respond.
 const UNCOUNTED: usize = 256 << 10;
 
-/// The most that one call of the host can leave there, in bytes: a full set of fields
-/// (`WasiHttpCtx::set_field_size_limit`) and what is around it.
+/// The maximum that one host call can leave in the table, in bytes: a full set of fields
+/// (`WasiHttpCtx::set_field_size_limit`) and its overhead.
 const MOST_OF_A_CALL: usize = holdings::FIELDS_BYTES + holdings::RESOURCE_BYTES;
 
-/// The most resources of one instance: the time to look through them stays below a millisecond or two.
+/// The maximum number of resources of one instance: measuring them takes no more than a millisecond or two.
 const MOST_RESOURCES: u32 = 100_000;
 
-/// So many are dropped by a worker: they take no longer than a turn.
+/// Up to this many resources are dropped by the worker: it takes no longer than a guest's turn.
 const FEW: usize = 1_000;
 
-/// So many bytes of them, which may be a hundred thousand values of fields, and so many of tables.
+/// The same in bytes (which may be a hundred thousand values of fields), and in bytes of tables.
 const FEW_BYTES: usize = 4 << 20;
 
-/// The calls of the host that leave few, whatever they were; nearly all requests have no more.
+/// After this many host calls, whatever they were, there can only be few; nearly all requests make no more.
 const FEW_CALLS: usize = 32;
 
-/// Memory that an instance has without reserving it, in bytes: what most need, of which they touch a part.
+/// Memory that an instance has without a reservation, in bytes: what most need, of which they touch a part.
 const UNRESERVED: usize = 2 << 20;
 
-/// Reserved at a time, in bytes.
+/// The step of reservations, in bytes.
 const RESERVED_AT_ONCE: usize = 1 << 20;
 
-/// Adds up what an instance has and refuses what goes beyond its limit.
+/// Adds up an instance's memory, and refuses what exceeds its limit.
 pub(super) struct Memory {
     /// The instance's resources.
     pub(super) table: ResourceTable,
-    /// The bytes of bodies that are kept for it, if any were.
+    /// The counter of buffered body bytes, if there were any.
     pub(super) kept: Option<Kept>,
     /// Memories, tables and globals, in bytes.
     own: usize,
     /// The tables alone.
     tables: usize,
-    /// The bytes that the tables hold beyond what is not counted, as last seen.
+    /// The bytes held in the resource table beyond the uncounted ones, as last measured.
     held: usize,
-    /// What wasmtime keeps of a guest of WASI 0.3, as last seen: its tasks, calls, streams, futures and sets of them.
+    /// The number of wasmtime's entries for a WASI 0.3 guest, as last counted: tasks, calls, streams, futures and sets
+    /// of them.
     concurrent: usize,
-    /// The most that may have come to the table since.
+    /// An upper bound of what has come to the table since.
     unseen: usize,
-    /// The most that may come before it is looked at again.
+    /// What may come before it is measured again.
     until_look: usize,
     limit: usize,
     reserved: Reserved,
@@ -69,7 +70,7 @@ pub(super) struct Memory {
     is_exceeded: bool,
 }
 
-/// What an instance has of the memory of all instances; it goes back when this goes.
+/// An instance's reservation of the memory of all instances; dropping it releases it.
 pub(super) struct Reserved {
     of_package: Arc<PackageMemory>,
     bytes: usize,
@@ -83,7 +84,7 @@ impl Drop for Reserved {
     }
 }
 
-/// An instance for which the host holds more than it may have.
+/// The host holds more for an instance than its limit allows.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "it has {own} bytes of memory and the host holds {held} for it in resources and fields and {kept} in bodies; `limits.memory` is {limit}"
@@ -96,8 +97,7 @@ pub(super) struct Exceeded {
 }
 
 impl Memory {
-    /// A limit in bytes, of which the globals are taken; what does not fit into the address space is as good as
-    /// unlimited.
+    /// A limit in bytes, from which the globals are subtracted; one beyond the address space is unlimited.
     pub(super) fn new(limit: u64, globals: u64, of_package: Arc<PackageMemory>) -> Self {
         let number = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         let mut table = ResourceTable::new();
@@ -124,17 +124,17 @@ impl Memory {
         }
     }
 
-    /// Returns whether the instance was ever refused what it asked for.
+    /// Returns whether the instance was ever refused memory.
     pub(super) fn refused(&self) -> bool {
         self.is_refused || self.kept.as_ref().is_some_and(Kept::is_exceeded)
     }
 
-    /// Returns whether it was refused what it may have, since all instances together have too much.
+    /// Returns whether it was refused memory within its own limit because all instances together have too much.
     pub(super) fn is_crowded(&self) -> bool {
         self.is_crowded
     }
 
-    /// Notes a call of the host, before it is served: it may leave something in the table.
+    /// Notes a host call, before it is executed: it may leave something in the table.
     #[inline]
     pub(super) fn called(&mut self) {
         self.unseen += MOST_OF_A_CALL;
@@ -143,7 +143,7 @@ impl Memory {
         }
     }
 
-    /// Notes how many tasks, calls, streams and the like wasmtime keeps for the instance, each in a place of a table.
+    /// Notes the number of wasmtime's entries for the instance.
     pub(super) fn keeps(&mut self, concurrent: usize) {
         let more = concurrent.saturating_sub(self.concurrent);
         self.concurrent = concurrent;
@@ -155,19 +155,19 @@ impl Memory {
         }
     }
 
-    /// Goes on with another request: what was kept of bodies was the last one's.
+    /// Prepares for another request: buffered bodies belonged to the last one.
     pub(super) fn renew(&mut self) {
         self.kept = None;
         self.look();
     }
 
-    /// Returns whether the host keeps nothing for the instance but resources that last beyond a request.
+    /// Returns whether the host holds nothing for the instance but long-lived resources.
     pub(super) fn holds_nothing_of_a_request(&mut self) -> bool {
         self.kept() == 0 && holdings::are_lasting(&mut self.table)
     }
 
-    /// Returns whether it takes longer than a moment to drop all that is held. Costs no look at the resources where a
-    /// guest has made few calls.
+    /// Returns whether dropping the instance takes long. Does not measure the resources of a guest that has made few
+    /// calls.
     pub(super) fn is_much(&mut self) -> bool {
         if self.tables > FEW_BYTES || self.concurrent > FEW {
             return true;
@@ -184,7 +184,7 @@ impl Memory {
         self.own
     }
 
-    /// Takes out what is reserved, so that it can be kept for longer than this.
+    /// Takes the reservation, so that it can outlive the instance.
     pub(super) fn take_reserved(&mut self) -> Option<Reserved> {
         let bytes = std::mem::take(&mut self.reserved.bytes);
         let of_package = || Arc::clone(&self.reserved.of_package);
@@ -194,13 +194,13 @@ impl Memory {
         })
     }
 
-    /// Notes what the calls to come may leave before the table is looked at.
+    /// Computes what further calls may leave before the table is measured.
     fn plan(&mut self) {
         let all = self.limit.saturating_add(UNCOUNTED);
         self.until_look = all.saturating_sub(self.own.saturating_add(self.held));
     }
 
-    /// Says what is too much, if the host holds too much: the instance is to end.
+    /// The excess, if the host holds too much: the instance has to end.
     pub(super) fn exceeded(&self) -> Option<Exceeded> {
         let is_exceeded = self.is_exceeded || self.kept.as_ref().is_some_and(Kept::is_exceeded);
         is_exceeded.then(|| Exceeded {
@@ -215,8 +215,8 @@ impl Memory {
         self.kept.as_ref().map_or(0, Kept::bytes)
     }
 
-    /// Looks through the table. When there is too much in it nothing more comes in, until the guest is stopped at its
-    /// next tick.
+    /// Measures the table. If it exceeds the limit, further growth is refused until the guest is stopped at its next
+    /// tick.
     fn look(&mut self) {
         if self.is_exceeded {
             self.unseen = 0;
@@ -262,7 +262,7 @@ impl Memory {
         true
     }
 
-    /// Reserves what is more than every instance may take, in steps, so that few instances touch what all share.
+    /// Reserves what exceeds the unreserved part, in steps, so that few instances touch the shared counters.
     fn reserve(&mut self, wanted: usize) -> bool {
         let reserved = &mut self.reserved;
         let beyond = wanted.saturating_sub(UNRESERVED.saturating_add(reserved.bytes));
@@ -280,7 +280,7 @@ impl Memory {
 
 impl ResourceLimiter for Memory {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        // What the guest's own maximum forbids is not this limit's refusal.
+        // A growth beyond the guest's own maximum fails by itself.
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }

@@ -47,10 +47,10 @@ use wasmtime::component::Linker;
 
 use crate::engine::World;
 
-/// Puts into a linker that has `wasi:http` and WASI what is done otherwise here, and what is behind a middleware.
+/// Replaces functions in a linker that has `wasi:http` and WASI by ours, and adds the handler behind a middleware.
 ///
 /// # Errors
-/// When the linker does not take it.
+/// When the linker refuses a function.
 pub(crate) fn link(linker: &mut Linker<HostState>, world: World) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let linked = outgoing_response::link(linker)

@@ -11,14 +11,13 @@ use wasmtime_wasi_http::{
 
 use super::host::HostState;
 
-/// The interface, in the version that wasmtime offers the others of 0.3 in; it serves all of 0.3.
+/// The interface, in the version of wasmtime's other 0.3 interfaces; it serves all of 0.3.
 const HANDLER: &str = "wasi:http/handler@0.3.0";
 
-/// Puts it into the linker. A request goes to the handler behind in the same way as one to outside goes there, by
-/// another door.
+/// Adds it to the linker. A request to the handler is sent like an outgoing one, with other hooks.
 ///
 /// # Errors
-/// When the linker does not take it.
+/// When the linker refuses a function.
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     linker.instance(HANDLER)?.func_wrap_concurrent(
         "handle",

@@ -18,11 +18,11 @@ use wasmtime_wasi_io::streams::DynOutputStream;
 use super::{host::HostState, kept_stream::KeptStream};
 use crate::content;
 
-/// The interface whose function is replaced, in the version that wasmtime offers; it serves all of 0.2.
+/// The interface whose functions are replaced, in wasmtime's version; it serves all of 0.2.
 const TYPES: &str = "wasi:http/types@0.2.12";
 
 impl HostState {
-    /// Returns whether the guest has left a body that it took without its end.
+    /// Returns whether the guest took a body and did not finish it.
     pub(super) fn has_unfinished_body(&mut self) -> bool {
         if let Some(handed) = &self.answer.handed {
             return !handed.has_ended();
@@ -34,8 +34,8 @@ impl HostState {
         self.http().table.get(&body).is_ok()
     }
 
-    /// Gives the guest the body of a response, as wasmtime does; but the `content-length` of a response that has no
-    /// content is that of another response, so that a guest which writes none of it has done nothing wrong.
+    /// Returns the body of a response, as wasmtime does. But the `content-length` of a response without content
+    /// describes another response, so a guest may write nothing.
     fn body(
         &mut self,
         response: Resource<HostOutgoingResponse>,
@@ -60,8 +60,8 @@ impl HostState {
         Ok(made)
     }
 
-    /// Gives the guest the stream to write a body, as wasmtime does. What it writes is counted but for the first body,
-    /// which is nearly always the only one: there is no more in it at a time than two parts of a megabyte.
+    /// Returns the stream for writing a body, as wasmtime does. What is written is counted except for the first body,
+    /// usually the only one: it never holds more than two parts of a megabyte.
     fn write(&mut self, body: Resource<HostOutgoingBody>) -> wasmtime::Result<Result<Resource<DynOutputStream>, ()>> {
         if !std::mem::replace(&mut self.has_written, true) {
             return self.http().write(body);
@@ -76,10 +76,10 @@ impl HostState {
     }
 }
 
-/// Puts what is particular to responses into the linker, which has `wasi:http` already.
+/// Replaces these functions in a linker that has `wasi:http`.
 ///
 /// # Errors
-/// When the linker does not take it, such as one that lets nothing be put in the place of another.
+/// When the linker refuses a function, such as one that does not allow shadowing.
 pub(super) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     let mut types = linker.instance(TYPES)?;
     types.func_wrap(

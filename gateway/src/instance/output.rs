@@ -19,16 +19,16 @@ use wasmtime_wasi::{
 use super::budget::{RequestBudget, in_log};
 use crate::{account::Account, request_headers::RequestId};
 
-/// A longer line is cut into events of this size, so that a guest cannot make the gateway hold its output.
+/// A longer line is split into events of this size, so that a guest cannot make the gateway buffer its output.
 const MAX_LINE_BYTES: usize = 8 << 10;
 
-/// The most that a guest may write at once: wasmtime hands it over whole.
+/// The maximum that a guest may write at once: wasmtime passes it on as a whole.
 const MAX_WRITE_BYTES: usize = 1 << 20;
 
-/// The most bytes of a context that are in the log.
+/// The maximum of bytes of a context in the log.
 const MAX_CONTEXT_BYTES: usize = 256;
 
-/// One of the two streams, or a line that the guest gave to the log itself.
+/// One of the two streams, or a message by `wasi:logging`.
 #[derive(Debug, Clone)]
 pub(super) enum Stream {
     Stdout,
@@ -36,7 +36,7 @@ pub(super) enum Stream {
     Logged { level: LogLevel, context: String },
 }
 
-/// The weight of a line that a guest gives to the log, in the words of `wasi:logging`.
+/// A level of `wasi:logging`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogLevel {
     Trace,
@@ -44,12 +44,12 @@ pub(crate) enum LogLevel {
     Info,
     Warn,
     Error,
-    /// What makes the application end; to the log, an error of which this is said.
+    /// Logged as an error that is marked as critical.
     Critical,
 }
 
 impl LogLevel {
-    /// Returns whether lines of this weight are in the log at all: what is not there costs nothing of what may be.
+    /// Returns whether this level is enabled: disabled lines use no budget.
     pub(super) fn is_shown(self) -> bool {
         match self {
             Self::Trace => tracing::enabled!(target: "guest", tracing::Level::TRACE),
@@ -62,7 +62,7 @@ impl LogLevel {
 }
 
 impl Stream {
-    /// The lines of one call.
+    /// The lines of one message.
     pub(super) fn logged(level: LogLevel, context: &str) -> Self {
         let mut end = context.len().min(MAX_CONTEXT_BYTES);
         while !context.is_char_boundary(end) {
@@ -101,19 +101,19 @@ impl GuestOutput {
         })))
     }
 
-    /// Ends what was printed for a request: what has no end of a line is a line, too.
+    /// Ends the output of a request: an unterminated line is a line too.
     pub(super) fn end(&self) {
         self.0.lock().end();
     }
 
-    /// Prints for another request from now on.
+    /// Switches to another request.
     pub(super) fn turn_to(&self, request_id: &RequestId, budget: &Arc<RequestBudget>) {
         let mut lines = self.0.lock();
         lines.request_id = request_id.clone();
         lines.budget = Arc::clone(budget);
     }
 
-    /// Takes a text that is whole: what has no end of a line is a line, too.
+    /// Logs a complete text: an unterminated line is a line too.
     pub(super) fn print(self, text: &str) {
         self.0.lock().write(text.as_bytes());
     }
@@ -124,7 +124,7 @@ impl Lines {
         let mut left = bytes;
         while !left.is_empty() {
             if self.budget.is_spent() {
-                // What cannot be in the log any more is not looked at line by line.
+                // Without a budget there is no need to split lines.
                 self.line.clear();
                 return self.drop_lines(lines_in(left));
             }
@@ -148,7 +148,7 @@ impl Lines {
         self.account.log.dropped(lines);
     }
 
-    /// Says how much is not in the log, in one line for all requests of the package.
+    /// Logs how much was dropped, in one line for all requests of the package.
     fn tell_dropped(&self) {
         if let Some(lines) = self.account.log.take_unreported() {
             tracing::warn!(package = %self.account.name(), request_id = self.request_id.as_str(), lines,
@@ -169,9 +169,9 @@ impl Lines {
         let text = String::from_utf8_lossy(&self.line);
         let text = text.trim_end_matches(['\n', '\r']);
         if text.is_empty() {
-            // A blank line says nothing.
+            // Blank lines are not logged.
         } else if of_request && self.account.log.admits(bytes) {
-            // All else that moves a terminal's cursor is escaped by who writes the log.
+            // The log's formatter escapes all other control characters.
             match text.contains('\r') {
                 true => self.tell(&text.replace('\r', "\\r")),
                 false => self.tell(text),
@@ -206,7 +206,7 @@ impl Lines {
     }
 }
 
-/// The lines in what is not empty, of which the last one may have no end.
+/// Counts the lines of a text that is not empty; the last one may be unterminated.
 fn lines_in(bytes: &[u8]) -> u64 {
     let ends = bytes.iter().filter(|byte| **byte == b'\n').count();
     ends as u64 + u64::from(!bytes.ends_with(b"\n"))
@@ -261,7 +261,7 @@ impl OutputStream for GuestOutput {
 
 impl AsyncWrite for GuestOutput {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        // A stream of WASI 0.3 hands over all that the guest has in its memory.
+        // A WASI 0.3 stream passes everything that the guest offers.
         let bytes = bytes.get(..MAX_WRITE_BYTES).unwrap_or(bytes);
         self.0.lock().write(bytes);
         Poll::Ready(Ok(bytes.len()))

@@ -13,18 +13,18 @@ use tokio::time::{Sleep, sleep};
 use super::{deadline::Stream, label::Label, request_body::Progress};
 use crate::error::Failure;
 
-/// The pace of one response; it begins with the head, and ends with the body when it is dropped.
+/// The idle time-out of one response, from its head until its body is dropped.
 pub(super) struct Pace {
-    /// The time that the next part may take, from when it is asked for.
+    /// The time for the next part, from when it is awaited.
     limit: Duration,
-    /// Runs while somebody waits: what is not asked for is not late.
+    /// Runs while the reader waits.
     pause: Option<Pin<Box<Sleep>>>,
     stream: Arc<Stream>,
     progress: Progress,
 }
 
 impl Pace {
-    /// Begins with the head of a response; `progress` is the request's.
+    /// Starts with the head of a response; `progress` is the request body's.
     pub(super) fn begin(limit: Duration, stream: Arc<Stream>, progress: Progress) -> Self {
         stream.begin();
         Self {
@@ -35,12 +35,12 @@ impl Pace {
         }
     }
 
-    /// The next part is here.
+    /// The next part has arrived.
     pub(super) fn kept(&mut self) {
         self.pause = None;
     }
 
-    /// The next part is waited for: is ready with the failure of who was waited for too long.
+    /// The next part is awaited: ready with a failure when that takes too long.
     pub(super) fn poll_late(&mut self, label: &Label, cx: &mut Context<'_>) -> Poll<Failure> {
         let limit = self.limit;
         let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(limit)));

@@ -20,10 +20,10 @@ use super::{
 };
 use crate::{account::Account, engine::Images, request_headers};
 
-/// Makes an instance and calls it.
+/// Instantiates the component and calls it.
 ///
 /// # Errors
-/// Whatever ended the guest.
+/// When the guest fails.
 pub(super) async fn handle<B>(
     store: &mut Store<HostState>,
     account: &Account,

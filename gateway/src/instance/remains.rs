@@ -17,25 +17,25 @@ use wasmtime::Store;
 use super::host::HostState;
 use crate::{admission::Permit, engine};
 
-/// Memory of an instance whose slot is wasmtime's, in bytes, that a worker gives back to the kernel: a few milliseconds
-/// if all of it was written to. What `wasmgate-pool` takes back it cleans in pieces of its own.
+/// The size of memory in wasmtime's own pool that a worker returns to the kernel itself: a few milliseconds if all of
+/// it was written. `wasmgate-pool` cleans its memory in pieces.
 const SMALL_MEMORY: usize = 64 << 20;
 
-/// How much the thread yields to workers (setpriority(2)): it gets about a tenth of a core that they want.
+/// The thread's nice value (setpriority(2)): it gets about a tenth of a core that workers need.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 
-/// Instances that may wait for the thread.
+/// The length of the thread's queue.
 const MOST_WAITING: usize = 2;
 
-/// A store at work, and the slot that it runs in, which is free when all that it held is gone.
+/// A store and its permit, which is released when all that the store held is gone.
 pub(super) struct Running {
     store: Option<Store<HostState>>,
     permit: Option<Permit>,
 }
 
 impl Running {
-    /// An instance that is to begin in this slot.
+    /// An instance that is yet to begin, with its permit.
     pub(super) fn new(permit: Permit) -> Self {
         Self {
             store: None,
@@ -48,17 +48,17 @@ impl Running {
         self.store.insert(store)
     }
 
-    /// Its store, once it has begun.
+    /// Its store, once it has one.
     pub(super) fn store(&mut self) -> Option<&mut Store<HostState>> {
         self.store.as_mut()
     }
 
-    /// Goes on by another permit.
+    /// Continues with another permit.
     pub(super) fn go_on(&mut self, permit: Permit) {
         self.permit = Some(permit);
     }
 
-    /// Does nothing for a while, for which others may have the permit.
+    /// Releases the permit for as long as it is idle.
     pub(super) fn rest(&mut self) -> Option<Permit> {
         self.permit.take()
     }
@@ -73,7 +73,7 @@ impl Drop for Running {
             store,
             permit: self.permit.take(),
         };
-        // While a worker ends, nobody waits for it.
+        // During the shutdown of a worker there is nobody to delay.
         match Handle::try_current() {
             Ok(worker) if ending.is_much() => end_apart(ending, worker),
             _ => ending.end(),
@@ -88,7 +88,7 @@ struct Ending {
 }
 
 impl Ending {
-    /// Returns whether it takes longer than a moment to drop it.
+    /// Returns whether dropping it takes long.
     fn is_much(&mut self) -> bool {
         let memory = &mut self.store.data_mut().memory;
         if memory.is_much() {
@@ -105,8 +105,8 @@ impl Ending {
     }
 }
 
-/// Drops it on the thread for that, or here if there is none or too many wait for it; what it drops may belong to its
-/// worker's event queue.
+/// Drops it on the separate thread, or here if there is none or its queue is full. What is dropped may belong to the
+/// worker's event loop.
 fn end_apart(ending: Ending, worker: Handle) {
     static ENDS: OnceLock<Option<SyncSender<(Ending, Handle)>>> = OnceLock::new();
     let left = match ENDS.get_or_init(start) {
@@ -125,7 +125,7 @@ fn start() -> Option<SyncSender<(Ending, Handle)>> {
     let (ends, all) = sync_channel::<(Ending, Handle)>(MOST_WAITING);
     let thread = thread::Builder::new().name("ends".to_owned());
     let started = thread.spawn(move || {
-        // Of this thread alone. Without it workers are kept waiting a little longer.
+        // Only for this thread. If it fails, workers wait a little longer.
         #[cfg(target_os = "linux")]
         let _ = rustix::process::setpriority_process(None, NICE);
         for (ending, worker) in all {

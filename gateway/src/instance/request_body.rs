@@ -32,8 +32,7 @@ impl Progress {
         self.0.load(Ordering::Relaxed) == AWAITED
     }
 
-    /// Why the request is not to be answered by the guest: the client sent more than the package takes, or what is no
-    /// body, whatever the guest made of that.
+    /// Why the guest's response must not be sent: the client sent more than the package accepts, or an invalid body.
     pub(super) fn refusal(&self) -> Option<Failure> {
         match self.0.load(Ordering::Relaxed) {
             TOO_LARGE => Some(Failure::BodyTooLarge),
@@ -47,7 +46,7 @@ impl Progress {
     }
 }
 
-/// A body that may not be longer than its limit.
+/// A body with a limit on its length.
 pub(crate) struct RequestBody<B> {
     inner: B,
     left: u64,
@@ -56,7 +55,7 @@ pub(crate) struct RequestBody<B> {
 }
 
 impl<B: Body> RequestBody<B> {
-    /// Takes up to `limit` bytes of `inner`; `None` when it says from the start that it has more.
+    /// Limits `inner` to `limit` bytes; `None` if it announces more.
     pub(crate) fn new(inner: B, limit: u64) -> Option<Self> {
         if inner.size_hint().lower() > limit {
             return None;

@@ -18,18 +18,18 @@ use wasmtime_wasi_http::WasiBody;
 use super::{answer::fit_trailers, label::Label, pace::Pace};
 use crate::{error::Failure, metrics::RouteMetrics, request_log::RequestLine};
 
-/// A body that ended before its end: the connection is cut, since the head is already with the client.
+/// A body that was aborted: the connection is cut, since the head has been sent.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// The guest failed after its head.
     #[error("the guest failed after its head: {}", .0.reason())]
     Guest(Failure),
-    /// The guest's own body broke off.
+    /// The guest's body broke off.
     #[error("the guest's body broke off: {0}")]
     Broken(#[from] wasmtime_wasi_http::Error),
 }
 
-/// Observes a request's duration when the response is over, however it ends.
+/// Observes a request's duration when it is dropped, at the end of the response.
 #[derive(Debug)]
 pub(crate) struct RouteTimer {
     metrics: std::sync::Arc<RouteMetrics>,
@@ -54,7 +54,7 @@ impl Drop for RouteTimer {
     }
 }
 
-/// A guest at work; dropping it stops the guest.
+/// A running guest; dropping it stops the guest.
 #[derive(Debug)]
 pub(super) struct GuestTask(Option<JoinHandle<Result<(), Failure>>>);
 
@@ -71,8 +71,8 @@ impl GuestTask {
         }
     }
 
-    /// The guest's failure if it has ended with one. A guest that is still at work behind a finished response is
-    /// let go: its deadline ends it.
+    /// The guest's failure, if it has ended with one. A guest that still runs after a finished response is detached:
+    /// its deadline ends it.
     pub(super) fn failure(&mut self, cx: &mut Context<'_>) -> Option<Failure> {
         let task = self.0.as_mut()?;
         let outcome = Pin::new(task).poll(cx);
@@ -83,7 +83,7 @@ impl GuestTask {
         }
     }
 
-    /// Lets a guest that has finished its response go: its deadline ends it.
+    /// Detaches a guest that has finished its response: its deadline ends it.
     pub(super) fn detach(mut self) {
         self.0 = None;
     }
@@ -104,33 +104,33 @@ fn flatten(joined: Result<Result<(), Failure>, tokio::task::JoinError>) -> Resul
     })
 }
 
-/// The log's word on a body that was given up, or is longer or shorter than its head says.
+/// The log message for a body that was aborted or has the wrong length.
 fn broken(error: &wasmtime_wasi_http::Error) -> String {
     format!("its body ended in an error: {error}")
 }
 
 /// A guest's response body.
 pub struct GuestBody {
-    /// Frames that were ready when the head was.
+    /// Frames that were ready together with the head.
     ready: VecDeque<Frame<Bytes>>,
-    /// The rest of the body, with the guest that makes it.
+    /// The rest of the body, with the guest that writes it.
     rest: Option<Rest>,
     _timer: Option<RouteTimer>,
-    /// Its line in the log, which is written when it is over.
+    /// Its line in the access log, written at the end.
     line: Option<Box<RequestLine>>,
 }
 
-/// A body in the making.
+/// A body that is still being written.
 struct Rest {
     body: WasiBody,
     task: GuestTask,
     label: Label,
-    /// That of a body that may go on for longer than its guest's `timeout`.
+    /// The idle time-out, if the package has one.
     pace: Option<Box<Pace>>,
 }
 
 impl GuestBody {
-    /// No body, and no guest behind it.
+    /// An empty body without a guest.
     pub(super) fn none() -> Self {
         Self {
             ready: VecDeque::new(),
@@ -140,7 +140,7 @@ impl GuestBody {
         }
     }
 
-    /// Takes what the guest has written so far; if that is all, its length is known.
+    /// Collects what the guest has written so far; if that is all, the length is known.
     pub(super) fn gather(
         mut body: WasiBody,
         mut task: GuestTask,
@@ -154,7 +154,7 @@ impl GuestBody {
             match Pin::new(&mut body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => ready.push_back(frame),
                 Poll::Pending => break,
-                // Not a byte has gone out: the client can still be told.
+                // Nothing has been sent yet, so this can still become an error response.
                 Poll::Ready(Some(Err(error))) => {
                     return Err(task
                         .failure(cx)
@@ -186,7 +186,7 @@ impl GuestBody {
         })
     }
 
-    /// Lets the request's line be written when the body is over.
+    /// Writes the request's log line when the body ends.
     pub(crate) fn with_line(mut self, line: Option<Box<RequestLine>>, status: StatusCode) -> Self {
         self.line = line;
         if let Some(line) = &mut self.line {
@@ -214,7 +214,7 @@ impl GuestBody {
                     return Poll::Pending;
                 };
                 let late = ready!(pace.poll_late(label, cx));
-                // The guest is stopped.
+                // Stops the guest.
                 self.rest = None;
                 Poll::Ready(Some(Err(BodyError::Guest(late))))
             }
@@ -231,7 +231,7 @@ impl GuestBody {
                     error.into()
                 }
             }))),
-            // The store of a guest that died closes its body as an orderly end would: ask the guest.
+            // The store of a guest that died ends its body as if it were complete: check the guest.
             Poll::Ready(None) => {
                 let failure = task.failure(cx);
                 self.rest = None;
@@ -285,7 +285,7 @@ impl Body for GuestBody {
             .sum();
         let mut hint = SizeHint::new();
         hint.set_lower(known);
-        // Trailers go only with a chunked body.
+        // Trailers require a chunked body.
         if self.rest.is_none() && self.ready.iter().all(Frame::is_data) {
             hint.set_exact(known);
         }

@@ -18,14 +18,13 @@ use wasmtime_wasi_http::p3::bindings::Service;
 use super::{host::HostState, remains::Running, store};
 use crate::{account::Account, admission::Permit, machine_memory::Spare, metrics::InstanceEnd};
 
-/// An instance that waits for so long is not needed any more: the time between two requests of a package that has any
-/// use of it.
+/// An instance that has been idle for this long is not needed any more.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// The instances of one package that may answer more than one request.
+/// The reusable instances of one package.
 ///
-/// One that waits has no permit, and still counts as one: whoever has a permit takes it before another is made, so that
-/// those at work and those that wait are never more than there are permits.
+/// An idle one has no permit, but a request with a permit takes an idle one before creating another; so running and
+/// idle instances together never exceed the number of permits.
 pub(crate) struct Reuse {
     account: Arc<Account>,
     waiting: Mutex<Waiting>,
@@ -33,9 +32,9 @@ pub(crate) struct Reuse {
 
 #[derive(Default)]
 struct Waiting {
-    /// In the order in which they began to wait.
+    /// In the order in which they became idle.
     instances: Vec<Idle>,
-    /// Rises when the package's code is let go: instances of before do not come back.
+    /// Incremented when the package's code is replaced: older instances are not taken back.
     round: u64,
     is_closed: bool,
 }
@@ -43,26 +42,26 @@ struct Waiting {
 struct Idle {
     instance: Lasting,
     since: Instant,
-    /// Its last request's thread, whose caches have its memory.
+    /// The thread of its last request, whose caches have its memory.
     home: ThreadId,
 }
 
-/// An instance that may answer more than one request.
+/// A reusable instance.
 pub(super) struct Lasting {
     pub(super) running: Running,
-    /// None until it is made.
+    /// `None` until it is instantiated.
     pub(super) service: Option<Service>,
-    /// What wasmtime keeps of tasks and streams for one that has answered nothing.
+    /// The number of wasmtime's entries for an instance without requests.
     pub(super) kept_at_first: usize,
     answered: usize,
     round: u64,
     account: Arc<Account>,
-    /// Why it ends, if it is dropped now.
+    /// The reason for its end, if it is dropped now.
     end: InstanceEnd,
 }
 
 impl Reuse {
-    /// For the instances of this package, of which there are none yet.
+    /// No instances yet, for this package.
     pub(crate) fn new(account: &Arc<Account>) -> Arc<Self> {
         let reuse = Arc::new(Self {
             account: Arc::clone(account),
@@ -73,7 +72,7 @@ impl Reuse {
         reuse
     }
 
-    /// An instance for a request: one that waits, or one that is still to be made in what `fresh` makes of the request.
+    /// An instance for a request: an idle one, or a new one in the store that `fresh` makes.
     pub(super) fn take(
         &self,
         state: HostState,
@@ -115,14 +114,15 @@ impl Reuse {
         Some(idle.instance)
     }
 
-    /// Takes an instance back that has answered a request and all of whose tasks have ended, unless that was its last.
+    /// Takes back an instance that has answered a request and whose tasks have all ended, unless that was its last
+    /// request.
     pub(super) fn put(&self, mut instance: Lasting) {
         instance.answered += 1;
         if let Some(end) = instance.last(self.account.config.reuse) {
             instance.end = end;
             return;
         }
-        // Given back when others can have the instance, and not before.
+        // Released only when others can take the instance.
         let permit = instance.running.rest();
         let mut waiting = self.waiting.lock();
         if waiting.is_closed || waiting.round != instance.round {
@@ -140,7 +140,7 @@ impl Reuse {
         drop(permit);
     }
 
-    /// Ends those that have waited for long.
+    /// Ends instances that have been idle for long.
     pub(crate) fn trim(&self) {
         let mut waiting = self.waiting.lock();
         let instances = &mut waiting.instances;
@@ -151,7 +151,7 @@ impl Reuse {
         self.end(old, InstanceEnd::Idle);
     }
 
-    /// Ends all that wait, and those that were begun before when they have answered.
+    /// Ends all idle instances, and running ones after their request.
     pub(crate) fn forget(&self) {
         let mut waiting = self.waiting.lock();
         waiting.round += 1;
@@ -160,7 +160,7 @@ impl Reuse {
         self.end(all, InstanceEnd::Replaced);
     }
 
-    /// The same, and lets none wait from now on.
+    /// The same, and keeps none from now on.
     pub(crate) fn close(&self) {
         self.waiting.lock().is_closed = true;
         self.forget();
@@ -178,7 +178,7 @@ impl Reuse {
             self.account.metrics().reuse().idle.dec();
         }
         match Handle::try_current() {
-            // This may be a guest's own stack, where no other instance can go.
+            // This may run on a guest's stack, where another store cannot be dropped.
             Ok(worker) => drop(worker.spawn(async move { drop(instances) })),
             Err(_) => drop(instances),
         }
@@ -186,7 +186,7 @@ impl Reuse {
 }
 
 impl Lasting {
-    /// Why this answer was its last, if it was.
+    /// Why this request was its last, if it was.
     fn last(&mut self, most: usize) -> Option<InstanceEnd> {
         let Some(store) = self.running.store() else {
             return Some(InstanceEnd::Failed);
@@ -210,7 +210,7 @@ impl Lasting {
 
 impl Drop for Lasting {
     fn drop(&mut self) {
-        // One that was never made has not ended.
+        // One that was never instantiated does not count.
         if self.service.is_some() {
             self.account.metrics().reuse().ended(self.end);
         }

@@ -42,20 +42,20 @@ use crate::{
     request_headers,
 };
 
-/// A guest that answered with an error.
+/// The guest returned an error.
 #[derive(Debug, thiserror::Error)]
 #[error("it set an error: {0:?}")]
 pub(super) struct SetError(p3::bindings::http::types::ErrorCode);
 
-/// A guest whose tasks have all ended, and the body of whose response has not.
+/// The guest's tasks have all ended, but its response's body has not.
 #[derive(Debug, thiserror::Error)]
 #[error("it left its body without an end")]
 pub(super) struct LeftOpen;
 
-/// Makes an instance, calls it, and lets its tasks come to their end.
+/// Instantiates the component, calls it, and runs its tasks to their end.
 ///
 /// # Errors
-/// Whatever ended the guest.
+/// When the guest fails.
 pub(super) async fn handle<B>(
     store: &mut Store<HostState>,
     account: &Account,
@@ -72,10 +72,10 @@ where
     call(store, &instance, next, request, answer).await
 }
 
-/// Makes an instance.
+/// Instantiates the component.
 ///
 /// # Errors
-/// When none can be made.
+/// When no instance can be made.
 pub(super) async fn instantiate(
     store: &mut Store<HostState>,
     account: &Account,
@@ -99,10 +99,10 @@ pub(super) async fn instantiate(
     }
 }
 
-/// Calls an instance, and lets its tasks come to their end.
+/// Calls an instance, and runs its tasks to their end.
 ///
 /// # Errors
-/// Whatever ended the guest.
+/// When the guest fails.
 pub(super) async fn call<B>(
     store: &mut Store<HostState>,
     instance: &Service,
@@ -115,7 +115,7 @@ where
     B::Error: Into<Error>,
 {
     let (life, handed) = (Life::default(), Handed::default());
-    // Dropped before the store is, however this ends.
+    // Dropped before the store, on every path.
     let end = End { life, handed };
     let state = store.data_mut();
     state.tie_to(end.life.clone());
@@ -161,7 +161,7 @@ where
         ended
     });
     if let Err(error) = ended.await.flatten() {
-        // Who has written the whole answer may end in any way.
+        // After a complete response the guest may exit.
         if is_success(&error) && end.handed.gather() {
             head.lock().send();
         }
@@ -174,11 +174,11 @@ where
     }
 }
 
-/// Turns that the host has after the guest's last task: the trailers of a body that came, which the guest ends its own
-/// with, are carried by the host in one or two.
+/// Polls of the host's work after the guest's last task: the trailers of a received body, which the guest forwards,
+/// take one or two.
 const HOST_TURNS: u32 = 3;
 
-/// Lets what the host does for the guest have a turn.
+/// Yields once to the host's work for the guest.
 async fn give_way() {
     let mut has_given_way = false;
     poll_fn(|cx| {
@@ -191,13 +191,13 @@ async fn give_way() {
     .await;
 }
 
-/// A head that waits while the guest goes on: most have written their whole body by the second time that they rest, and
-/// it goes out with its length then.
+/// Holds back a head while the guest goes on: most guests have written their whole body when they become idle for the
+/// second time, and it is sent with its length then.
 struct HeldHead {
     answer: Option<oneshot::Sender<Head>>,
     response: Option<Response<WasiBody>>,
     has_rested: bool,
-    /// Nothing more comes of the guest: it is sent when that is seen to be an end, or none.
+    /// The guest's tasks have ended: the head is sent when the body's end has been checked.
     is_last: bool,
 }
 
@@ -211,7 +211,7 @@ impl HeldHead {
         }
     }
 
-    /// The guest rests, or waits for something.
+    /// Called when the guest is idle.
     fn wait(&mut self, cx: &mut Context<'_>) {
         if self.response.is_none() || self.is_last {
             return;
@@ -227,13 +227,13 @@ impl HeldHead {
         if let Some(response) = self.response.take()
             && let Some(answer) = self.answer.take()
         {
-            // Whoever does not wait for it any more stops the guest.
+            // If nobody waits any more, the guest is stopped.
             let _ = answer.send(Ok(response));
         }
     }
 }
 
-/// The end of a guest: no body goes on without it.
+/// Ends the guest's bodies when it is dropped.
 struct End {
     life: Life,
     handed: Handed,
@@ -273,7 +273,7 @@ where
     request
 }
 
-/// The host that a request asks.
+/// The authority of a request.
 fn authority<B>(request: &Request<B>) -> Option<Authority> {
     request.uri().authority().cloned().or_else(|| {
         let host = request.headers().get(header::HOST)?;
@@ -281,7 +281,7 @@ fn authority<B>(request: &Request<B>) -> Option<Authority> {
     })
 }
 
-/// Takes the guest's response; the guest goes on to write its body.
+/// Takes the guest's response, while the guest continues to write its body.
 fn hand_over(
     mut store: Access<'_, HostState>,
     mut response: p3::Response,
@@ -290,10 +290,10 @@ fn hand_over(
     let state = store.data_mut();
     let chunk = state.answer.chunk();
     state.bound_writes(chunk);
-    // The length of a response without content is that of another response, and the guest is not held to it.
+    // The length of a response without content describes another response, and the guest is not held to it.
     let is_without = state.answer.is_head || content::is_forbidden_by(response.status);
     let has_next = state.has_next();
-    // Neither is a middleware held to that of an answer from behind, which it wrote anew.
+    // Nor is a middleware held to the length of the response behind it, whose body it replaced.
     let length = if is_without || has_next {
         take_length(state, &mut response)
     } else {

@@ -9,14 +9,15 @@ use wasmtime_wasi::I32Exit;
 use super::{host::HostState, turns};
 use crate::{account::Account, engine::Images};
 
-/// Ticks until a guest yields for the first time: not the very next one, which may be due at once, so that a guest
-/// of a few microseconds is never interrupted.
+/// Epoch ticks until a guest yields for the first time: not the very next one, which may be due at once, so that a
+/// guest of a few microseconds is never interrupted.
 const EPOCHS_TO_FIRST_YIELD: u64 = 2;
 
-/// Ticks between a long-running guest's turns.
+/// Epoch ticks between a long-running guest's turns.
 const EPOCHS_BETWEEN_YIELDS: u64 = 1;
 
-/// Waits if a new guest of the package has to wait for its turn, which is then as long as that of others that waited.
+/// Waits for a turn if the package's new guests have to; the first turn is then as short as those of others that
+/// waited.
 pub(super) async fn queue_up(store: &mut Store<HostState>) {
     if turns::queue_up(store.data().package()).await {
         store.set_epoch_deadline(EPOCHS_BETWEEN_YIELDS);
@@ -24,31 +25,32 @@ pub(super) async fn queue_up(store: &mut Store<HostState>) {
     }
 }
 
-/// The most bytes that a guest may hand to the host in one call: they are copied before anybody looks at them. The
+/// The maximum of bytes that a guest may pass to the host in one call: they are copied before they are checked. The
 /// largest honest call is a write of a megabyte.
 const BYTES_OF_A_CALL: usize = 8 << 20;
 
-/// Makes a store that keeps its guest within its memory and lets others have their turns.
+/// Creates a store with the memory limit and epoch interruption.
 pub(super) fn make(engine: &Engine, state: HostState) -> Store<HostState> {
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(BYTES_OF_A_CALL);
     store.set_epoch_deadline(EPOCHS_TO_FIRST_YIELD);
-    // The callback holds nothing, or it would cost every request an allocation.
+    // The callback captures nothing: otherwise it would cost every request an allocation.
     store.epoch_deadline_callback(|mut store| at_tick(&mut store));
     store
 }
 
-/// Has a guest begin its turns anew, with another request.
+/// Resets a guest's turns, for another request.
 pub(super) fn renew(store: &mut Store<HostState>) {
     store.set_epoch_deadline(EPOCHS_TO_FIRST_YIELD);
 }
 
-/// Stops a guest that has too much, and lets the others have their turn if it has computed for long. The epoch also
-/// goes on while a guest waits, so that most that do would be taken for such at the next tick, and all turns be short.
+/// Called at an epoch tick: stops a guest that exceeds its memory limit, and yields if it has computed for long. The
+/// epoch also advances while a guest waits; without this check most guests that wait would count as long-running at the
+/// next tick.
 ///
-/// Tokio's own yield lets the worker look at its sockets and timers before it comes back to this guest; wasmtime's
-/// would be polled again at once, and a lone spinning guest would starve the connections.
+/// Yielding through Tokio lets the worker handle sockets and timers before it returns to this guest. wasmtime's own
+/// yield would be polled again at once, and a single spinning guest would starve the connections.
 pub(super) fn at_tick(store: &mut StoreContextMut<'_, HostState>) -> wasmtime::Result<UpdateDeadline> {
     if let Some(exceeded) = store.data().memory.exceeded() {
         return Err(exceeded.into());
@@ -62,7 +64,7 @@ pub(super) fn at_tick(store: &mut StoreContextMut<'_, HostState>) -> wasmtime::R
     Ok(UpdateDeadline::YieldCustom(EPOCHS_BETWEEN_YIELDS, turn))
 }
 
-/// Marks an error that came before the guest ran.
+/// Marks an error that occurred before the guest ran.
 #[derive(Debug, thiserror::Error)]
 #[error("no instance could be made")]
 pub(super) struct NoInstance;
@@ -94,7 +96,7 @@ pub(super) async fn make_way(account: &Account, error: wasmtime::Error) -> wasmt
     if !error.is::<NoInstance>() || error.is::<Trap>() || !account.memory.make_way() {
         return Err(error);
     }
-    // They go as soon as the worker's other tasks have a turn.
+    // They end as soon as the worker's other tasks run.
     yield_now().await;
     Ok(())
 }

@@ -25,34 +25,34 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::{account::Account, engine};
 
-/// Rounds of the worker's queue that pass between two turns: what becomes due during a turn wakes a connection, which
-/// starts a guest in the first round and answers in the second. With one, a neighbour's request would wait for another
-/// whole turn between its arrival and its start.
+/// Rounds of the worker's task queue between two turns: an event during a turn wakes a connection, which starts a guest
+/// in the first round and responds in the second. With one round a neighbour's request would wait for another whole
+/// turn between its arrival and its start.
 const ROUNDS_TO_OTHERS: u32 = 2;
 
-/// Guests of one package that wait for a turn on one worker before a new one has to wait for its first, which is as
-/// long as theirs: a package that answers briefly beside a few long computations is not slowed by them.
+/// Guests of one package that wait for a turn on one worker before a new one has to queue for its first, short turn: a
+/// package with many short and a few long requests is not slowed down by the latter.
 const CROWD: usize = 8;
 
 thread_local! {
     static HERE: Arc<Here> = Arc::default();
 
-    /// When this worker began what it does now, as [`engine::ticked`] tells the time.
+    /// When this worker began its current work, by [`engine::ticked`].
     static BEGAN: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// Notes that this worker begins to run a guest, or goes on with one that has waited.
+/// Notes that this worker starts or resumes a guest.
 pub(super) fn begin() {
     BEGAN.set(engine::ticked());
 }
 
-/// Returns whether the guest that runs here computes for long, rather than having waited for something until a moment
-/// ago: the epoch goes on meanwhile.
+/// Returns whether the running guest computes for long, rather than having been waiting until a moment ago (the epoch
+/// advances meanwhile).
 pub(super) fn computes(has_given_way: bool) -> bool {
     lasts(engine::ticked().saturating_sub(BEGAN.get()), has_given_way)
 }
 
-/// One that has given way before has to do so at the first tick of its turn.
+/// A guest that has yielded before yields at the first tick of its turn.
 fn lasts(turn: Duration, has_given_way: bool) -> bool {
     if has_given_way {
         !turn.is_zero()
@@ -61,20 +61,20 @@ fn lasts(turn: Duration, has_given_way: bool) -> bool {
     }
 }
 
-/// First turns that one package's guests may use up on one worker before a new guest has to wait for its own, and how
-/// many it gets back each second: they are about a fifth of the worker's time.
+/// The number of first turns that one package's guests may use up on one worker before a new guest has to queue, and
+/// that it gets back each second: about a fifth of the worker's time.
 const FIRST_TURNS: u32 = 8;
 
-/// After this long a package has one more of its [`FIRST_TURNS`].
+/// The time after which a package gets back one of its [`FIRST_TURNS`].
 const FIRST_TURN_BACK: Duration = Duration::from_millis(125);
 
-/// A number that is the package's alone as long as its account is there.
+/// A number that identifies the package as long as its account exists.
 pub(super) fn package(account: &Arc<Account>) -> usize {
     Arc::as_ptr(account).addr()
 }
 
-/// Waits for the next turn of a package's guest on this worker. A package is told apart by any number of its own; a
-/// guest that gives way for the first time has used up its first turn.
+/// Waits for the next turn of a package's guest on this worker. `package` is any number that identifies it; a guest
+/// that yields for the first time has used up its first turn.
 pub(super) fn give_way(package: usize, is_first: bool) -> Turn {
     let here = HERE.with(Arc::clone);
     engine::share_workers();
@@ -90,7 +90,7 @@ pub(super) fn give_way(package: usize, is_first: bool) -> Turn {
 }
 
 /// Waits for a turn if a [`CROWD`] of the package's guests waits on this worker, or its guests have used up their
-/// [`FIRST_TURNS`]: a new one goes behind them. Costs no more than a look otherwise. Returns whether it waited.
+/// [`FIRST_TURNS`]: a new one queues behind them. Otherwise it costs an atomic load. Returns whether it waited.
 pub(super) async fn queue_up(package: usize) -> bool {
     let must_wait = HERE.with(|here| here.is_crowded(package) || here.has_spent(package, Instant::now));
     if must_wait {
@@ -99,15 +99,15 @@ pub(super) async fn queue_up(package: usize) -> bool {
     must_wait
 }
 
-/// One worker.
+/// The state of one worker.
 #[derive(Debug, Default)]
 struct Here {
-    /// Those who wait, of all packages: with few of them nobody takes the lock.
+    /// The number of waiting guests of all packages: with few of them no lock is taken.
     waiting: AtomicUsize,
     turns: Mutex<Turns>,
-    /// The number of those in `spent`: with none nobody takes the lock.
+    /// The length of `spent`: if it is zero, no lock is taken.
     spenders: AtomicUsize,
-    /// Packages whose guests have used up first turns, each with the time when it has all of them back.
+    /// Packages whose guests have used up first turns, each with the time at which it will have all of them back.
     spent: Mutex<Vec<(usize, Instant)>>,
 }
 
@@ -139,7 +139,7 @@ impl Here {
             .any(|(known, whole)| *known == package && *whole > left)
     }
 
-    /// Who has used up first turns by now; whoever has all of them back is forgotten, so that nobody looks here again.
+    /// The packages that have used up first turns; those that have all of them back are removed.
     fn spent_at(&self, now: Instant) -> MutexGuard<'_, Vec<(usize, Instant)>> {
         let mut spent = self.spent.lock();
         spent.retain(|(_, whole)| *whole > now);
@@ -148,15 +148,15 @@ impl Here {
     }
 }
 
-/// A guest that waits: its ticket, and its task's waker once it has been polled.
+/// A waiting guest: its ticket, and its task's waker once it has been polled.
 type Guest = (u64, Option<Waker>);
 
-/// Those who wait on one worker.
+/// The guests that wait on one worker.
 #[derive(Debug, Default)]
 struct Turns {
-    /// Whose turn is next; it lets the rounds pass.
+    /// The guest whose turn is next; it waits for the rounds to pass.
     next: Option<u64>,
-    /// Packages in rotation, each with its guests in the order of their coming.
+    /// Packages in rotation, each with its guests in order of arrival.
     packages: VecDeque<(usize, VecDeque<Guest>)>,
     issued: u64,
 }
@@ -184,7 +184,7 @@ impl Turns {
         ticket
     }
 
-    /// Chooses who is next, if nobody is: the first guest of the first package, which goes to the end of the rotation.
+    /// If no guest is next, chooses the first guest of the first package, which moves to the end of the rotation.
     fn choose(&mut self) {
         if self.next.is_some() {
             return;
@@ -216,7 +216,7 @@ impl Turns {
         }
     }
 
-    /// Returns whether a ticket is next, and keeps its waker if it is not.
+    /// Returns whether a ticket is next, and stores its waker if it is not.
     fn is_next(&mut self, package: usize, ticket: u64, waker: &Waker) -> bool {
         if self.next == Some(ticket) {
             return true;
@@ -233,7 +233,7 @@ impl Turns {
     }
 }
 
-/// A wait for a turn; dropped, it makes room for the next.
+/// The wait for a turn, and the turn; dropping it passes the turn on.
 pub(super) struct Turn {
     here: Arc<Here>,
     package: usize,
@@ -260,7 +260,7 @@ impl Future for Turn {
         }
         if self.rounds < ROUNDS_TO_OTHERS {
             self.rounds += 1;
-            // Tokio's own yield comes after sockets and timers; a plain wake would come before them.
+            // Tokio polls a yielded task after sockets and timers; a plain wake would be polled before them.
             let mut round = std::pin::pin!(tokio::task::yield_now());
             return round.as_mut().poll(cx);
         }

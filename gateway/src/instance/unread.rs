@@ -12,10 +12,10 @@ use wasmtime_wasi_http::WasiBody;
 use super::response_body::GuestTask;
 use crate::error::Failure;
 
-/// The most bytes of it that a guest may write before it is stopped: as many as a request's body has by default.
+/// The maximum of bytes that a guest may write before it is stopped: the default limit of a request's body.
 const MAX_UNREAD_BYTES: u64 = 8 << 20;
 
-/// A body that nobody gets, and the guest that makes it.
+/// A discarded body, and the guest that writes it.
 pub(super) struct Unread {
     body: WasiBody,
     task: GuestTask,
@@ -33,16 +33,16 @@ impl Unread {
         }
     }
 
-    /// Passes over what the guest has written so far, and says how much it was if that is all of it and not nothing.
+    /// Discards what the guest has written so far, and returns its length if that is all of it and not empty.
     ///
     /// # Errors
-    /// When the guest has failed already: its client can still be told.
+    /// When the guest has failed already, which can still become an error response.
     pub(super) fn skip(&mut self, cx: &mut Context<'_>) -> Result<Option<u64>, Failure> {
         loop {
             match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Pending => return Ok(None),
                 Poll::Ready(Some(Ok(frame))) => self.count(frame.data_ref().map(|data| data.len())),
-                // An end that the body's own head does not fit is no matter here.
+                // A wrong length does not matter here.
                 Poll::Ready(Some(Err(_)) | None) => {
                     self.ended = true;
                     let length = Some(self.bytes).filter(|bytes| *bytes > 0);
@@ -52,7 +52,7 @@ impl Unread {
         }
     }
 
-    /// Lets the guest go on as if its client read the rest, within its deadline and a limit.
+    /// Lets the guest continue as if its client read the rest, within its deadline and a limit.
     pub(super) fn leave(mut self) {
         if self.ended {
             return;

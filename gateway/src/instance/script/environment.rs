@@ -7,32 +7,32 @@ use percent_encoding::percent_decode_str;
 
 use crate::{account::Account, egress, request_headers};
 
-/// What is told of a request besides itself: where the program is mounted, and who asks. An extension of the request.
+/// What a CGI program is told besides the request: its mount point and the client. A request extension.
 #[derive(Debug, Clone)]
 pub(crate) struct Mount {
-    /// The static segments in front of the route's path, such as `/cgi`, which are the program's own.
+    /// The static prefix of the route's path, such as `/cgi`.
     pub name: String,
-    /// The route as it was configured.
+    /// The route's path as configured.
     pub route: String,
     /// The address of the client.
     pub client: IpAddr,
 }
 
-/// A request that no variable can tell of.
+/// A request that cannot be represented in variables.
 #[derive(Debug, thiserror::Error)]
 #[error("its path has a zero byte, which no variable can have")]
 pub(in crate::instance) struct ZeroByte;
 
-/// Fields that have variables of their own.
+/// Fields with dedicated variables.
 static OWN: [HeaderName; 2] = [header::CONTENT_LENGTH, header::CONTENT_TYPE];
 
-/// The field whose variable many libraries take for the proxy of their own requests.
+/// The field whose variable (`HTTP_PROXY`) many libraries use as the proxy of their own requests.
 const PROXY: &str = "proxy";
 
-/// The variables of a request, less those that the package's own configuration sets.
+/// The variables of a request, except those that the package's configuration sets.
 ///
 /// # Errors
-/// When the path cannot be told.
+/// When the path contains a zero byte.
 pub(super) fn variables(parts: &Parts, account: &Account) -> Result<Vec<(String, String)>, ZeroByte> {
     let mut variables = of_request(parts)?;
     variables.extend(of_fields(&parts.headers));
@@ -47,7 +47,7 @@ fn of_request(parts: &Parts) -> Result<Vec<(String, String)>, ZeroByte> {
     let prefix = prefix.map(lossy).unwrap_or_default();
     let name = mount.map_or("", |mount| mount.name.as_str());
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
-    // What was taken off the path before is a part of the program's own segments.
+    // A stripped prefix is part of the mount point.
     let shown = name.strip_prefix(prefix.as_str()).unwrap_or(name);
     let info = path.strip_prefix(shown).unwrap_or(path);
     let mut target = format!("{prefix}{path}");
@@ -92,7 +92,7 @@ fn of_request(parts: &Parts) -> Result<Vec<(String, String)>, ZeroByte> {
     Ok(owned.collect())
 }
 
-/// The server's name and port as the client has them.
+/// The server's name and port, as in the client's request.
 fn server(authority: &str, is_https: bool) -> (String, String) {
     let parsed = authority.parse::<Authority>().ok();
     let host = parsed
@@ -104,8 +104,8 @@ fn server(authority: &str, is_https: bool) -> (String, String) {
     (host, port.unwrap_or(usual).to_string())
 }
 
-/// A variable for each field. A name with other characters than letters, digits and hyphens has none: `x_user` would be
-/// taken for `x-user`.
+/// A variable for each field. Names with characters other than letters, digits and hyphens are skipped: `x_user` would
+/// be taken for `x-user`.
 fn of_fields(headers: &HeaderMap) -> impl Iterator<Item = (String, String)> {
     let is_told = |name: &&HeaderName| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
@@ -124,7 +124,7 @@ fn lossy(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
-/// A path without its percent-encoding; what is not UTF-8 becomes a character that says so.
+/// A path without its percent-encoding; invalid UTF-8 becomes replacement characters.
 fn decoded(path: &str) -> Result<String, ZeroByte> {
     let path = percent_decode_str(path).decode_utf8_lossy().into_owned();
     if path.contains('\0') {

@@ -5,13 +5,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, res
 use super::super::answer::RESPONSE_HEAD;
 use crate::egress;
 
-/// The most of a line that is shown in the log.
+/// The maximum of a line that is logged.
 const SHOWN_BYTES: usize = 100;
 
-/// The field that is no field of HTTP but a word to the gateway.
+/// The CGI field that sets the status.
 const STATUS: HeaderName = HeaderName::from_static("status");
 
-/// The fields of which there may be one each (RFC 3875, 6.3).
+/// Fields that may appear once (RFC 3875, 6.3).
 static SINGLE: [HeaderName; 4] = [
     STATUS,
     header::CONTENT_LENGTH,
@@ -19,58 +19,58 @@ static SINGLE: [HeaderName; 4] = [
     header::LOCATION,
 ];
 
-/// An output that is no response.
+/// Why an output is not a response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(in crate::instance) enum BadOutput {
-    /// There is none.
+    /// It is empty.
     #[error(
         "it printed nothing: the output of a program of `kind = \"cgi\"` begins with header lines such as `Content-Type: text/plain`, and an empty line after them"
     )]
     Nothing,
-    /// A line is no header line.
+    /// A line is not a header line.
     #[error(
         "it printed {0}, which is no header line: print lines such as `Content-Type: text/plain`, and an empty line after them, before the body"
     )]
     NoField(String),
-    /// The first line is that of a whole response of HTTP.
+    /// It starts with a status line of HTTP.
     #[error("it printed {0}: print `Status: 200` in place of that line")]
     StatusLine(String),
-    /// There is no end of header lines.
+    /// The header lines do not end.
     #[error("its output ended before the empty line that its header lines end with")]
     NoEnd,
-    /// There are too many bytes of them.
+    /// They are too large.
     #[error(
         "its header lines have more than {} bytes, or no empty line after them",
         RESPONSE_HEAD
     )]
     TooLong,
-    /// Characters that no field may have.
+    /// A value has characters that are not allowed.
     #[error("the value of `{0}` has characters that no header may have")]
     Value(HeaderName),
-    /// A field that may be there once.
+    /// A field appears twice that may appear once.
     #[error("it printed `{0}` twice")]
     Twice(HeaderName),
-    /// A field that is the gateway's business.
+    /// A field that only the gateway may set.
     #[error("it printed `Transfer-Encoding`: how a body is sent is the gateway's business")]
     Coded,
-    /// A status that is none.
+    /// An invalid status.
     #[error("`Status` is {0}, and begins with no number of three digits")]
     Status(String),
-    /// A length that is none.
+    /// An invalid length.
     #[error("`Content-Length` is {0}, and is no number")]
     Length(String),
-    /// None of the fields of which one must be there.
+    /// None of the required fields is present.
     #[error("it printed none of `Content-Type`, `Status` and `Location`")]
     NoOwnField,
-    /// A redirect within the gateway.
+    /// A local redirect.
     #[error(
         "it asks for the local redirect {0}, which is not done here: print `Status: 302` besides, and its client follows it"
     )]
     LocalRedirect(String),
-    /// A body whose type is not said.
+    /// A body without a type.
     #[error("it printed a body and no `Content-Type`")]
     NoType,
-    /// A body that is longer than its head says.
+    /// A body that is longer than its length.
     #[error("its body is longer than its `Content-Length`")]
     TooMuch,
     /// A body that is shorter.
@@ -78,29 +78,29 @@ pub(in crate::instance) enum BadOutput {
     TooLittle(u64),
 }
 
-/// Header lines on their way.
+/// Parses header lines as they come.
 #[derive(Debug, Default)]
 pub(super) struct HeadReader {
-    /// The line that has no end yet.
+    /// The incomplete line.
     line: Vec<u8>,
-    /// What was read before it.
+    /// The bytes before it.
     bytes: usize,
     headers: HeaderMap,
 }
 
-/// A head that is whole.
+/// A complete head.
 #[derive(Debug)]
 pub(super) struct ScriptHead {
     pub(super) parts: Parts,
-    /// The length of the body, if it is said.
+    /// The length of the body, if given.
     pub(super) length: Option<u64>,
 }
 
 impl HeadReader {
-    /// Reads on, and returns the head with what comes after it, if that is all of it.
+    /// Parses more output, and returns the head with what follows it, once it is complete.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is invalid.
     pub(super) fn read<'a>(&mut self, mut output: &'a [u8]) -> Result<Option<(ScriptHead, &'a [u8])>, BadOutput> {
         while let Some(at) = output.iter().position(|byte| *byte == b'\n') {
             let (line, rest) = output.split_at(at.saturating_add(1));
@@ -119,7 +119,7 @@ impl HeadReader {
         Ok(None)
     }
 
-    /// What is wrong with an output that ends here.
+    /// The error for an output that ends here.
     pub(super) fn unended(&self) -> BadOutput {
         if self.bytes == 0 && self.line.is_empty() {
             BadOutput::Nothing
@@ -155,7 +155,7 @@ impl HeadReader {
         if SINGLE.contains(&name) && self.headers.contains_key(&name) {
             return Err(BadOutput::Twice(name));
         }
-        // What is said of the connection is not the program's to say, and does no harm.
+        // Connection-specific fields are ignored.
         if !egress::is_forbidden(&name) {
             self.headers.append(name, value);
         }
@@ -201,7 +201,7 @@ fn length(said: &HeaderValue) -> Result<u64, BadOutput> {
     length.ok_or_else(|| BadOutput::Length(shown(said.as_bytes())))
 }
 
-/// A line for the log, in quotes and cut.
+/// A line for the log, quoted and truncated.
 fn shown(line: &[u8]) -> String {
     let (line, is_cut) = match line.get(..SHOWN_BYTES) {
         Some(begin) if line.len() > SHOWN_BYTES => (begin, true),

@@ -18,16 +18,16 @@ use wasmtime_wasi::{
 };
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// An input; clones read from the same body, in turns.
+/// Standard input; clones read from the same body.
 #[derive(Clone)]
 pub(super) struct Input(Arc<Mutex<Source>>);
 
 struct Source {
-    /// None after its end.
+    /// `None` after its end.
     body: Option<WasiBody>,
-    /// What has come and was not read.
+    /// Received and not yet read.
     part: Bytes,
-    /// The break of the body, which the program is told once.
+    /// The error of a broken body, which is returned once.
     broken: Option<Error>,
 }
 
@@ -42,7 +42,7 @@ impl Input {
 }
 
 impl Source {
-    /// Waits until there is something to read: bytes, a break, or the end.
+    /// Waits until there is something to read: bytes, an error, or the end.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.part.is_empty() && self.broken.is_none() {
             let Some(body) = &mut self.body else {
@@ -50,7 +50,7 @@ impl Source {
             };
             match ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Ok(frame)) => {
-                    // Trailers have no place in a program's input.
+                    // Trailers are ignored.
                     self.part = frame.into_data().unwrap_or_default();
                 }
                 Some(Err(error)) => (self.body, self.broken) = (None, Some(error)),
@@ -60,7 +60,7 @@ impl Source {
         Poll::Ready(())
     }
 
-    /// Bytes that have come; none at the end.
+    /// Received bytes; empty at the end.
     fn take(&mut self, most: usize) -> Result<Bytes, Error> {
         match self.broken.take() {
             Some(error) => Err(error),

@@ -30,7 +30,7 @@ impl Script {
     /// For a request with this body.
     ///
     /// # Errors
-    /// When no variable can tell of it.
+    /// When it cannot be represented in variables.
     pub(super) fn new(parts: &Parts, body: WasiBody, output: Output, account: &Account) -> Result<Self, ZeroByte> {
         Ok(Self {
             variables: environment::variables(parts, account)?,
@@ -39,8 +39,8 @@ impl Script {
         })
     }
 
-    /// Puts it into the program's world. There are no arguments but the program's name and what its package says: what
-    /// a client writes in a query is none (RFC 3875, 4.4 allows that).
+    /// Sets up the program's WASI context. The only arguments are the program's name and those of its package: a
+    /// client's query is never passed as arguments (RFC 3875, 4.4 allows that).
     pub(super) fn furnish(&self, account: &Account, wasi: &mut WasiCtxBuilder) {
         wasi.arg(account.name().as_str())
             .args(&account.config.args)

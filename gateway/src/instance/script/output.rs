@@ -25,35 +25,35 @@ use super::{
 };
 use crate::content;
 
-/// The most that a program may print at once before its head is whole: what comes after it in the same piece goes into
-/// the body whether there is room or not.
+/// The maximum that a program may print at once before its head is complete: the rest of that write goes into the body,
+/// whatever its capacity.
 const HEAD_PART_BYTES: usize = 16 << 10;
 
-/// An output; clones print to the same response.
+/// Standard output; clones write to the same response.
 #[derive(Clone)]
 pub(in crate::instance) struct Output(Arc<Mutex<Printed>>);
 
 struct Printed {
     stage: Stage,
     answer: Option<oneshot::Sender<Head>>,
-    /// The bytes of the body that may wait to be read.
+    /// The capacity of the body's buffer.
     room: usize,
     is_head: bool,
 }
 
 enum Stage {
-    /// Its header lines are not all there.
+    /// The head is incomplete.
     Head(HeadReader),
-    /// They are, without a type: there may be no body.
+    /// The head is complete, without a type: no body may follow.
     Untyped(Box<Parts>),
-    /// Its body, of which so many bytes are to come if its head says that.
+    /// The body, with its remaining length if the head has one.
     Body(Inlet, Option<u64>),
-    /// It was no response, for this reason, which is told once.
+    /// Not a valid response; the error is returned once.
     Bad(Option<BadOutput>),
 }
 
 impl Output {
-    /// An output whose head goes to `answer`, and of whose body so many bytes may wait to be read.
+    /// An output whose head goes to `answer`, with `room` bytes of buffer for its body.
     pub(in crate::instance) fn new(answer: oneshot::Sender<Head>, room: usize, is_head: bool) -> Self {
         Self(Arc::new(Mutex::new(Printed {
             stage: Stage::Head(HeadReader::default()),
@@ -66,7 +66,7 @@ impl Output {
     /// Ends the response.
     ///
     /// # Errors
-    /// When it is none, or not whole.
+    /// When it is invalid or incomplete.
     pub(in crate::instance) fn finish(&self) -> Result<(), BadOutput> {
         self.0.lock().finish()
     }
@@ -76,7 +76,7 @@ impl Printed {
     fn print(&mut self, output: &[u8]) -> Result<(), BadOutput> {
         let printed = self.try_print(output);
         if let Err(error) = &printed {
-            // What was sent of it breaks off.
+            // A response that has begun is aborted.
             self.stage = Stage::Bad(Some(error.clone()));
         }
         printed
@@ -107,9 +107,9 @@ impl Printed {
         }
     }
 
-    /// Sends a head, unless it is good for a response without a body alone.
+    /// Sends the head, unless it is valid only without a body.
     fn begin(&mut self, ScriptHead { parts, length }: ScriptHead) {
-        // What a response without content says of its content is said of another response.
+        // The fields of a response without content describe another response.
         let is_without = self.is_head || content::is_forbidden_by(parts.status);
         if is_without || parts.headers.contains_key(header::CONTENT_TYPE) {
             self.send(parts, length.filter(|_| !is_without));
@@ -122,7 +122,7 @@ impl Printed {
         let (inlet, outlet): (Inlet, Outlet) = pipe();
         self.stage = Stage::Body(inlet, length);
         if let Some(answer) = self.answer.take() {
-            // Whoever does not wait for it any more stops the guest.
+            // If nobody waits any more, the guest is stopped.
             let _ = answer.send(Ok(Response::from_parts(parts, outlet.boxed_unsync())));
         }
     }
@@ -139,12 +139,12 @@ impl Printed {
                 inlet.finish();
                 Ok(())
             }
-            // One of WASI 0.2 has met it where it printed; for one of 0.3 that is a failed write like any other.
+            // A WASI 0.2 program trapped when it printed; for WASI 0.3 it is a failed write like any other.
             Stage::Bad(error) => error.map_or(Ok(()), Err),
         }
     }
 
-    /// The bytes that may be printed now; `None` where nobody takes them any more.
+    /// The bytes that may be printed now; `None` if nobody reads them.
     fn room(&self) -> Option<usize> {
         match &self.stage {
             Stage::Head(_) | Stage::Untyped(_) => Some(HEAD_PART_BYTES),

@@ -12,17 +12,17 @@ use http_body::{Body, Frame};
 use parking_lot::Mutex;
 use wasmtime_wasi_http::Error;
 
-/// The end that is written to. Without a word about its end the body breaks off where it goes.
+/// The writing end. If it is dropped without `finish`, the body is aborted.
 pub(super) struct Inlet(Arc<Mutex<State>>);
 
-/// The end that is read.
+/// The reading end.
 pub(super) struct Outlet(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     waiting: BytesMut,
     end: End,
-    /// Nobody reads any more.
+    /// The reading end was dropped.
     is_left: bool,
     reader: Option<Waker>,
     writers: Vec<Waker>,
@@ -36,27 +36,27 @@ enum End {
     Cut,
 }
 
-/// A pipe.
+/// Creates a pipe.
 pub(super) fn pipe() -> (Inlet, Outlet) {
     let state = Arc::<Mutex<State>>::default();
     (Inlet(Arc::clone(&state)), Outlet(state))
 }
 
 impl Inlet {
-    /// Adds bytes behind those that wait.
+    /// Appends bytes.
     pub(super) fn write(&self, bytes: &[u8]) {
         let mut state = self.0.lock();
         state.waiting.extend_from_slice(bytes);
         state.wake_reader();
     }
 
-    /// The number of bytes that wait; `None` if nobody reads them any more.
+    /// The number of buffered bytes; `None` if nobody reads them.
     pub(super) fn waiting(&self) -> Option<usize> {
         let state = self.0.lock();
         (!state.is_left).then_some(state.waiting.len())
     }
 
-    /// Has whoever writes called when something of what waits was read.
+    /// Wakes the writer when something was read.
     pub(super) fn wake_when_read(&self, waker: &Waker) {
         let mut state = self.0.lock();
         if !state.writers.iter().any(|known| known.will_wake(waker)) {
@@ -64,7 +64,7 @@ impl Inlet {
         }
     }
 
-    /// Ends the body: this is all of it.
+    /// Ends a complete body.
     pub(super) fn finish(&self) {
         self.end(End::Whole);
     }
