@@ -11,8 +11,8 @@ use tokio::{
 /// and trying in a loop would only keep it from closing.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Takes connections until `end`, and for the time of `grace` those of clients that have not yet heard of it; then
-/// closes the socket, with nobody left in the kernel's queue: closing it resets them. Returns when `end` came.
+/// Accepts connections until `end`, and during `grace` those of clients that have not noticed it yet; then closes the
+/// socket once the kernel's queue is empty: closing it resets what is queued. Returns when `end` came.
 pub(super) async fn accept_until_closed(
     listener: TcpListener,
     end: impl Future<Output = ()>,
@@ -42,7 +42,7 @@ async fn accept_until(listener: &TcpListener, end: impl Future<Output = ()>, acc
     }
 }
 
-/// Takes what the kernel still holds, as the kernel and not as the event queue knows it, and closes the socket.
+/// Accepts what the kernel still holds, asking the kernel and not the event loop, and closes the socket.
 fn close(listener: TcpListener, accept: impl Fn(TcpStream)) {
     let Ok(listener) = listener.into_std() else {
         return;

@@ -12,20 +12,20 @@ use http_body::{Body, Frame, SizeHint};
 use super::{exchange::Exchange, streams::Sent};
 use crate::unsent::Held;
 
-/// The bytes that are handed over at once. Over HTTP/1.1 more would only wait in another place; over HTTP/2 it is one
-/// frame, so that what the library keeps of a stream is hardly more than its window.
+/// The maximum size of a piece. Over HTTP/1.1 more would only be buffered elsewhere; over HTTP/2 a piece is one frame,
+/// so the library buffers hardly more than a stream's window.
 const PIECE: usize = 64 << 10;
 const HTTP2_PIECE: usize = 16 << 10;
 
-/// The body of an answer.
+/// The body of a response.
 pub(super) struct Answer<B> {
     body: B,
     exchange: Arc<Exchange>,
-    /// What was taken from the body and not handed over.
+    /// Bytes taken from the body and not yet passed on.
     rest: Bytes,
-    /// The count of what is not handed over; none for what is too small to count.
+    /// Counts what is not passed on yet; `None` for small bodies.
     held: Option<Held>,
-    /// The answer's stream, over HTTP/2.
+    /// The response's stream, over HTTP/2.
     stream: Option<Arc<Sent>>,
 }
 
@@ -34,7 +34,7 @@ impl<B: Body> Answer<B> {
         let stream = Sent::current();
         let ready = body.size_hint().lower();
         let ready = usize::try_from(ready).unwrap_or(usize::MAX);
-        // A length that is only announced counts for what can be there of it.
+        // Of an announced length only what can be buffered counts.
         let held = (ready > PIECE).then(|| exchange.unsent.hold(ready.min(MOST_READY)));
         Self {
             body,
@@ -46,11 +46,11 @@ impl<B: Body> Answer<B> {
     }
 }
 
-/// The most bytes of a body that are there before it is sent: what a guest may write ahead, in two parts.
+/// The maximum of a body that is buffered before it is sent: what a guest may write ahead, in two parts.
 const MOST_READY: usize = 2 * crate::unsent::CHUNK;
 
 impl<B: Body<Data = Bytes>> Answer<B> {
-    /// Hands over a piece of the rest.
+    /// Takes a piece off the rest.
     fn piece(&mut self) -> Frame<Bytes> {
         let most = if self.stream.is_some() {
             HTTP2_PIECE
@@ -73,7 +73,7 @@ impl<B: Body<Data = Bytes>> Answer<B> {
     }
 }
 
-/// Bytes that count until the last of them is gone.
+/// Bytes that are counted until the last reference to them is dropped.
 struct Counted {
     bytes: Bytes,
     _held: Held,

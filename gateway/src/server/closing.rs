@@ -16,33 +16,33 @@ use tokio::{
 
 use super::stream::Stream;
 
-/// The time for which a client may go on sending after our end. A socket that is closed while bytes come in resets the
-/// connection, and what the client has not read by then is lost (RFC 9112, 9.6); so we read on until it has seen the
-/// answer.
+/// How long a client may keep sending after we closed our side. Closing a socket with unread bytes resets the
+/// connection, and the client loses what it has not read yet (RFC 9112, 9.6); so we read until it has seen the
+/// response.
 pub(super) const LINGER_TIME: Duration = Duration::from_secs(10);
 
-/// The time for which it may be silent meanwhile without closing its side.
+/// How long it may be silent meanwhile without closing its side.
 pub(super) const LINGER_PAUSE: Duration = Duration::from_secs(2);
 
-/// The bytes that it may send meanwhile: more than most uploads that come to an early answer.
+/// How much it may send meanwhile: more than most uploads that get an early response.
 pub(super) const LINGER_BYTES: u64 = 256 << 20;
 
-/// The time and the bytes for which a client is read on that has sent too much already.
+/// How long and how much a client is read that has already sent too much.
 const DISMISS_TIME: Duration = Duration::from_secs(1);
 const DISMISS_BYTES: u64 = 16 << 20;
 
-/// The bytes that are read at once.
+/// The size of the read buffer.
 const LINGER_BUFFER: usize = 16 << 10;
 
-/// Closes our side and reads on until the client closes its own, or a limit is reached.
+/// Closes our side, and reads until the client closes its own or a limit is reached.
 pub(super) async fn linger(mut stream: Stream) {
     if close(&mut stream).await {
         let _ = timeout(LINGER_TIME, swallow(stream.tcp_mut(), LINGER_BYTES)).await;
     }
 }
 
-/// Closes our side, which over TLS takes a last record: whoever reads nothing keeps it from going out. What comes from
-/// now on is of no interest, and so over TLS it is not even decrypted.
+/// Closes our side, which over TLS sends a last record: a client that does not read can block it. What arrives from now
+/// on is discarded, and over TLS not even decrypted.
 async fn close(stream: &mut Stream) -> bool {
     matches!(timeout(LINGER_PAUSE, stream.shutdown()).await, Ok(Ok(())))
 }
@@ -57,8 +57,8 @@ async fn swallow(stream: &mut TcpStream, mut left: u64) {
     }
 }
 
-/// Says a last word to a client that sends without end, and reads for a moment what is on its way: whoever only has a
-/// mistake in it sees the word.
+/// Sends a last message to a client that floods, and reads for a moment what is in flight, so that a client with a mere
+/// bug can see the message.
 pub(super) async fn dismiss(stream: &mut Stream, goodbye: &[u8]) {
     let said = timeout(LINGER_PAUSE, stream.write_all(goodbye)).await;
     if matches!(said, Ok(Ok(()))) && close(stream).await {
@@ -66,12 +66,12 @@ pub(super) async fn dismiss(stream: &mut Stream, goodbye: &[u8]) {
     }
 }
 
-/// Ends a connection so that the client cannot take what it has for all of it.
+/// Resets a connection, so that the client cannot take a truncated response for a complete one.
 pub(super) fn reset(stream: &Stream) {
     let _ = SockRef::from(stream.tcp()).set_linger(Some(Duration::ZERO));
 }
 
-/// Returns whether bytes have come that nobody has read.
+/// Returns whether there are unread bytes.
 pub(super) fn has_unread(stream: &TcpStream) -> bool {
     let mut byte = [std::mem::MaybeUninit::uninit()];
     SockRef::from(stream)
@@ -79,7 +79,7 @@ pub(super) fn has_unread(stream: &TcpStream) -> bool {
         .is_ok_and(|bytes| bytes > 0)
 }
 
-/// Writes a whole answer by hand where no request could be understood, and says that it is the last one.
+/// Writes a complete response where no request could be parsed, with `connection: close`.
 pub(super) async fn answer(stream: &mut Stream, response: Response<Bytes>) {
     let (head, body) = response.into_parts();
     let reason = head.status.canonical_reason().unwrap_or_default();

@@ -39,44 +39,45 @@ use crate::{
 /// same letters.
 const PREFACE: [u8; 6] = *b"PRI * ";
 
-/// The time between two looks at a preface of which less has come.
+/// The pause between two checks of an incomplete preface.
 const PREFACE_PAUSE: Duration = Duration::from_millis(5);
 
-/// The bytes that an HTTP/2 client sends at least before its first request: the preface and an empty SETTINGS frame.
+/// The minimum that an HTTP/2 client sends before its first request: the preface and an empty SETTINGS frame.
 const GREETING_BYTES: u32 = 24 + 9;
 
-/// Requests at once on one HTTP/2 connection: what browsers and proxies expect at least (RFC 9113, 6.5.2).
+/// The maximum of concurrent streams of one HTTP/2 connection: what browsers and proxies expect at least (RFC 9113,
+/// 6.5.2).
 const HTTP2_STREAMS: u32 = 200;
 
 /// Without an answer to a ping for this long, an HTTP/2 client is gone.
 const HTTP2_PING: Duration = Duration::from_secs(20);
 
-/// The bytes that the library keeps for a stream beside its window: a frame goes out while the next one is made.
+/// What the library buffers for a stream besides its window: one frame is sent while the next one is made.
 const HTTP2_SEND_BUFFER: usize = 64 << 10;
 
 /// The header fields that hyper keeps on its stack; a higher limit costs allocations for every request.
 const FIELDS_ON_STACK: usize = 100;
 
-/// A connection and how it is to be treated.
+/// A connection's settings.
 pub(super) struct Connection<S> {
     pub(super) service: S,
     pub(super) limits: Limits,
     pub(super) drain: Drain,
-    /// There if the client must speak TLS.
+    /// `Some` if the client must use TLS.
     pub(super) tls: Option<Handshake>,
 }
 
 impl<S: Service> Connection<S> {
-    /// Serves it to its end.
+    /// Serves the connection until it ends.
     pub(super) async fn serve(self, stream: TcpStream) {
-        // A small answer is one write already; waiting for more to send would only delay it.
+        // A small response is one write already; Nagle's algorithm would only delay it.
         let _ = stream.set_nodelay(true);
         let opened = match &self.tls {
             None => self
                 .unless_silent(&stream, opens_with_preface(&stream))
                 .await
                 .map(|is_http2| (Stream::Tcp(stream), is_http2)),
-            // Elsewhere, so that a connection without it is no larger.
+            // Boxed, so that connections without TLS are no larger.
             Some(tls) => Box::pin(self.open_tls(tls, stream)).await,
         };
         match opened {
@@ -86,7 +87,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// What the first bytes tell, unless the client says nothing at all.
+    /// Inspects the first bytes; `None` if the client stays silent.
     async fn unless_silent<T>(&self, stream: &TcpStream, peeked: impl Future<Output = io::Result<T>>) -> Option<T> {
         let peeked = tokio::time::timeout(self.limits.time, peeked);
         let silent = async {
@@ -103,7 +104,7 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Agrees on TLS with a client, within the time that it has for a head; returns whether it speaks HTTP/2.
+    /// Performs the TLS handshake, within the time-out for a head; returns whether the client negotiated HTTP/2.
     async fn open_tls(&self, tls: &Handshake, stream: TcpStream) -> Option<(Stream, bool)> {
         let deadline = Instant::now().checked_add(self.limits.time)?;
         let first = self.unless_silent(&stream, first_byte(&stream)).await;
@@ -120,7 +121,7 @@ impl<S: Service> Connection<S> {
                 Ok(Ok(opened)) => ("done", Some(opened)),
                 Ok(Err((error, stream))) => {
                     tracing::debug!(%error, "a client and we did not agree on TLS");
-                    // What was sent of the reason is lost if what came meanwhile is not read.
+                    // Unread bytes would reset the connection, and the alert would be lost.
                     closing::dismiss(&mut Stream::Tcp(stream), &[]).await;
                     ("failed", None)
                 }
@@ -157,7 +158,7 @@ impl<S: Service> Connection<S> {
                 return;
             };
             match ended {
-                // Something has come after all.
+                // Something has arrived after all.
                 None if !read.is_empty() || returned.has_taken() || closing::has_unread(returned.tcp()) => {
                     stream = returned;
                 }
@@ -199,7 +200,7 @@ impl<S: Service> Connection<S> {
         };
         self.service.cut(why.reason(), 1);
         match why {
-            // The kernel would go on offering it what it has.
+            // Otherwise the kernel would keep retransmitting what it has.
             Cut::SlowReader => closing::reset(&stream),
             Cut::Flood => closing::dismiss(&mut stream, &exchange.goodbye()).await,
         }
@@ -286,7 +287,7 @@ impl<S: Service> Connection<S> {
     }
 }
 
-/// Polls a connection, each time as one turn: the others on its worker have theirs in between.
+/// Polls a connection in turns: the others on its worker run in between.
 async fn in_turns<C: Future>(mut connection: Pin<&mut C>, exchange: &Exchange) -> C::Output {
     poll_fn(|cx| {
         exchange.begin_turn();
@@ -295,7 +296,7 @@ async fn in_turns<C: Future>(mut connection: Pin<&mut C>, exchange: &Exchange) -
     .await
 }
 
-/// Returns the answer to a request that hyper did not understand, or that did not come in time.
+/// The response to a request that hyper could not parse, or that timed out.
 fn misunderstood(exchange: &Exchange, error: &hyper::Error) -> Option<Failure> {
     match exchange.refused() {
         Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => Some(Failure::RequestHeadTooLarge),
@@ -306,7 +307,7 @@ fn misunderstood(exchange: &Exchange, error: &hyper::Error) -> Option<Failure> {
     }
 }
 
-/// Looks at the first bytes without taking them.
+/// Peeks at the first bytes.
 ///
 /// Kept by hand: hyper-util's `auto` waits for them without a timer, so that a client that says nothing keeps its
 /// connection (hyper #3756, #3962), and it can tell neither a silent client nor a draining one.
@@ -324,7 +325,7 @@ async fn opens_with_preface(stream: &TcpStream) -> io::Result<bool> {
     }
 }
 
-/// The first byte, without taking it.
+/// Peeks at the first byte.
 async fn first_byte(stream: &TcpStream) -> io::Result<u8> {
     let mut first = [0];
     match (stream.peek(&mut first).await?, first) {

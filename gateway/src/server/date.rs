@@ -14,16 +14,16 @@ use http::{
 };
 
 thread_local! {
-    /// The latest second that this worker has seen, since 1970: hyper's, or one before it.
+    /// The latest second (Unix time) that this worker has seen: hyper's, or one before it.
     static LATEST: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Gives an answer a `date` of its own if the clock was set back, unless it has one.
+/// Sets `date` if the clock was set back and the response has none.
 pub(super) fn fit(headers: &mut HeaderMap) {
     LATEST.with(|latest| fit_at(headers, now(), latest));
 }
 
-/// The second, since 1970; on Linux without looking at more of the clock than that.
+/// The Unix time; on Linux from the coarse clock.
 fn now() -> u64 {
     #[cfg(target_os = "linux")]
     let second = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse).tv_sec;

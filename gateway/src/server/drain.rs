@@ -15,40 +15,40 @@ use tokio_util::sync::CancellationToken;
 
 use super::exchange::Exchange;
 
-/// The time for which connections are still taken after the signal, and for which one must be quiet to be closed: what
-/// a request that was on its way when the signal came needs to arrive, and no restart is noticeably longer for it.
+/// How long connections are still accepted after the signal, and how long one must be idle to be closed: enough for a
+/// request that was in flight when the signal came, and not noticeable in a restart.
 pub(super) const GRACE: Duration = Duration::from_millis(100);
 
-/// Tells connections that the gateway ends.
+/// The signal to connections that the gateway shuts down.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Drain(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// The token's word for those who ask at every request.
+    /// The token's state, for checks at every request.
     is_stopping: AtomicBool,
     token: CancellationToken,
 }
 
 impl Drain {
-    /// Begins the end.
+    /// Starts the drain.
     pub(super) fn begin(&self) {
         self.0.is_stopping.store(true, Ordering::Release);
         self.0.token.cancel();
     }
 
-    /// Begins the end when it is dropped, unless it is disarmed: where a part of the workers cannot start, the others
-    /// end.
+    /// A guard that starts the drain when it is dropped, unless it is disarmed: if a part of the workers cannot start,
+    /// the others end.
     pub(super) fn guard(&self) -> Guard {
         Guard(Some(self.clone()))
     }
 
-    /// Returns whether the end has begun.
+    /// Returns whether the drain has started.
     pub(super) fn is_stopping(&self) -> bool {
         self.0.is_stopping.load(Ordering::Acquire)
     }
 
-    /// Waits until the end begins.
+    /// Waits until the drain starts.
     pub(super) fn stopping(&self) -> impl Future<Output = ()> + Send + use<> {
         let token = self.0.token.clone();
         Armed {
@@ -58,7 +58,7 @@ impl Drain {
         }
     }
 
-    /// Waits until the end has begun and a connection has been quiet for a while.
+    /// Waits until the drain has started and the connection has been idle for a while.
     pub(super) async fn quiet(&self, exchange: &Exchange) {
         self.stopping().await;
         loop {
@@ -71,11 +71,11 @@ impl Drain {
     }
 }
 
-/// Begins the end when it is dropped.
+/// Starts the drain when it is dropped.
 pub(super) struct Guard(Option<Drain>);
 
 impl Guard {
-    /// Lets things go on.
+    /// Disarms the guard.
     pub(super) fn disarm(mut self) {
         self.0 = None;
     }
@@ -89,7 +89,7 @@ impl Drop for Guard {
     }
 }
 
-/// Asks the token once: the task it is polled in is the one that it wakes, and a connection polls this at every turn.
+/// Polls the token only once: the polling task stays the same, and a connection polls this at every turn.
 struct Armed<F> {
     drain: Drain,
     inner: Pin<Box<F>>,

@@ -6,32 +6,32 @@
 
 use std::time::Instant;
 
-/// The bytes before a frame's payload (RFC 9113, 4.1).
+/// The size of a frame header (RFC 9113, 4.1).
 const HEAD: usize = 9;
 
-/// The preface of a client, before its first frame (RFC 9113, 3.4).
+/// The size of the client's preface (RFC 9113, 3.4).
 const PREFACE: usize = 24;
 
-/// The most credit, and that of a new connection: frames that any client may send in a burst, such as settings,
-/// priorities and windows for hundreds of streams at once.
+/// The maximum and initial credit: frames that any client may send in a burst, such as settings, priorities and window
+/// updates for hundreds of streams.
 const MOST: i64 = 10_000;
 
-/// The credit that comes with time, in frames a second: pings and windows of a connection that is otherwise quiet.
+/// Credit earned by time, in frames per second: pings and window updates of an otherwise idle connection.
 const PER_SECOND: i64 = 200;
 
-/// What a new stream adds: the frames that a client may send around a request.
+/// Credit earned by a new stream: the frames that belong to a request.
 const STREAM: i64 = 20;
 
-/// What ending a stream early takes: more than the stream has added, since an instance may have begun.
+/// The cost of resetting a stream: more than the stream has earned, since an instance may have started.
 const RESET: i64 = 50;
 
-/// What settings take: each of them is answered, and may change every stream's window.
+/// The cost of a SETTINGS frame: it is acknowledged, and may change the window of every stream.
 const SETTINGS: i64 = 10;
 
-/// Data that is worth its frame; of less each frame takes one until a guest has taken it.
+/// The size from which a DATA frame is free; smaller ones cost one until a guest has read them.
 const WORTH: usize = 64;
 
-/// Bytes that we send for which a client may send a frame: windows, and pings by which it measures.
+/// Credit for bytes that we send: one frame for this many, for window updates and pings.
 const SENT: i64 = 256;
 
 /// Types of frames, and flags (RFC 9113, 6).
@@ -46,21 +46,21 @@ const PADDED: u8 = 8;
 /// The code of the error (RFC 9113, 7).
 const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// The frames of a connection.
+/// The accounting of a connection's frames.
 #[derive(Debug)]
 pub(super) struct Frames {
     incoming: Cursor,
     outgoing: Cursor,
     preface: usize,
     credit: i64,
-    /// Bytes sent that have not made credit.
+    /// Bytes sent that have not earned credit yet.
     sent: i64,
     refilled: Instant,
     last_stream: u32,
 }
 
 impl Frames {
-    /// Of a new connection.
+    /// For a new connection.
     pub(super) fn new() -> Self {
         Self {
             incoming: Cursor::default(),
@@ -73,7 +73,7 @@ impl Frames {
         }
     }
 
-    /// Takes note of bytes that came. Returns the number of frames that began in them.
+    /// Accounts for received bytes. Returns the number of frames that began in them.
     pub(super) fn read(&mut self, mut bytes: &[u8]) -> u32 {
         let preface = self.preface.min(bytes.len());
         self.preface = self.preface.saturating_sub(preface);
@@ -100,7 +100,7 @@ impl Frames {
         }
     }
 
-    /// Takes note of bytes that went out.
+    /// Accounts for sent bytes.
     pub(super) fn wrote(&mut self, mut bytes: &[u8]) {
         self.sent = self
             .sent
@@ -110,7 +110,7 @@ impl Frames {
         while self.outgoing.next(&mut bytes).is_some() {}
     }
 
-    /// Adds credit for what was worth it after all.
+    /// Refunds credit for data that was read after all.
     pub(super) fn earn(&mut self, frames: i64) {
         self.credit = self.credit.saturating_add(frames).min(MOST);
     }
@@ -126,7 +126,7 @@ impl Frames {
         self.credit <= 0
     }
 
-    /// The last frame to such a client, if nothing else is under way to it.
+    /// The last frame to such a client (GOAWAY), unless another frame is partly sent.
     pub(super) fn goodbye(&self) -> Option<Vec<u8>> {
         if !self.outgoing.is_between() {
             return None;
@@ -138,28 +138,28 @@ impl Frames {
     }
 }
 
-/// What the head of a frame says.
+/// A parsed frame header.
 #[derive(Debug)]
 struct Head {
     kind: u8,
     flags: u8,
     stream: u32,
-    /// Its payload without padding.
+    /// The payload's size without padding.
     data: usize,
 }
 
-/// A place in a sequence of frames.
+/// A position in a sequence of frames.
 #[derive(Debug, Default)]
 struct Cursor {
-    /// The head, and for padded data the length of the padding.
+    /// The frame header, and for padded data the padding length.
     head: [u8; HEAD + 1],
     have: usize,
-    /// Bytes of the payload that are to come.
+    /// The remaining bytes of the payload.
     payload: usize,
 }
 
 impl Cursor {
-    /// Goes on to the end of the next head, if it is in these bytes.
+    /// Advances to the end of the next header, if these bytes contain it.
     fn next(&mut self, bytes: &mut &[u8]) -> Option<Head> {
         let skipped = self.payload.min(bytes.len());
         self.payload = self.payload.saturating_sub(skipped);

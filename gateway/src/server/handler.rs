@@ -34,7 +34,7 @@ pub(super) struct Handler<S> {
     pub(super) exchange: Arc<Exchange>,
 }
 
-/// A connection's service as hyper wants it.
+/// A connection's service, as hyper's trait.
 pub(super) trait Answering<S: Service>:
     hyper::service::Service<Request<Incoming>, Response = Answered<S>, Error = Infallible, Future: Send> + Send + Unpin
 {
@@ -47,11 +47,11 @@ impl<S: Service, T> Answering<S> for T where
 {
 }
 
-/// An answer as it goes out.
+/// An outgoing response.
 type Answered<S> = Response<Answer<<S as Service>::Body>>;
 
 impl<S: Service> Handler<S> {
-    /// As hyper calls it.
+    /// The service for hyper.
     pub(super) fn into_service(self) -> impl Answering<S> {
         let handler = Arc::new(self);
         service_fn(move |request: Request<Incoming>| {
@@ -71,14 +71,14 @@ impl<S: Service> Handler<S> {
                 self.service.refused(&failure);
                 let id = RequestId::from_headers(request.headers());
                 let is_head = request.method() == Method::HEAD;
-                // The body is given up as any other is.
+                // The body is handled like any other abandoned one.
                 drop(Upload::wrap(request, &self.exchange));
                 document(&failure, is_head, &id).map(S::document)
             }
             None => {
                 let mut request = Upload::wrap(request, &self.exchange);
                 if is_http2 {
-                    // What its streams make wait together; over HTTP/1 there is one at a time.
+                    // The bytes buffered for all its streams; HTTP/1 has one at a time.
                     let waiting = Arc::clone(&self.exchange.unsent);
                     request.extensions_mut().insert(waiting);
                 }
@@ -96,7 +96,7 @@ impl<S: Service> Handler<S> {
         if !is_http2 && is_last {
             response.headers_mut().insert(CONNECTION, CLOSE);
             if is_http10 {
-                // hyper would add `keep-alive` to an answer of 1.1 that it turns into one of 1.0.
+                // hyper would add `keep-alive` when it converts a 1.1 response to 1.0.
                 *response.version_mut() = Version::HTTP_10;
             }
         }
@@ -111,7 +111,7 @@ impl<S: Service> Handler<S> {
             return (!self.limits.admit(request)).then_some(Failure::RequestHeadTooLarge);
         }
         if request.method() == Method::CONNECT {
-            // What follows is meant for the tunnel: none of it is a request to us.
+            // What follows is meant for the tunnel, and is not a request.
             self.exchange.leave_unread();
             return Some(Failure::NotImplemented);
         }
@@ -125,13 +125,13 @@ impl<S: Service> Handler<S> {
     }
 }
 
-/// Returns whether only the end of the connection can end an answer to an HTTP/1.0 client, which hyper keeps telling
+/// Returns whether a response to an HTTP/1.0 client can only end with the connection, although hyper answers
 /// `keep-alive`.
 fn is_close_delimited<B: Body>(response: &Response<B>) -> bool {
     response.body().size_hint().exact().is_none() && !response.headers().contains_key(CONTENT_LENGTH)
 }
 
-/// A document about a request that did not reach what is served.
+/// A problem document for a request that was refused here.
 pub(super) fn document(failure: &Failure, is_head: bool, id: &RequestId) -> Response<Bytes> {
     let mut response = failure.answer(is_head, id.as_str());
     response
@@ -140,9 +140,9 @@ pub(super) fn document(failure: &Failure, is_head: bool, id: &RequestId) -> Resp
     response
 }
 
-/// Returns whether a body came through more than one `chunked` (RFC 9112, 6.1). hyper looks at the last coding alone: a
-/// guest would get the others' bytes as the body, and a proxy that reads the list in another way would see another end
-/// of it.
+/// Returns whether a body has transfer codings other than one `chunked` (RFC 9112, 6.1). hyper checks only the last
+/// coding: a guest would get the other codings' bytes as the body, and a proxy that parses the list differently would
+/// find another end of it.
 fn has_foreign_coding<B: Body>(request: &Request<B>) -> bool {
     // Every other body has a length, and most requests have none.
     if request.body().size_hint().exact().is_some() {
@@ -155,8 +155,8 @@ fn has_foreign_coding<B: Body>(request: &Request<B>) -> bool {
         || codings.next().is_some()
 }
 
-/// Returns whether a request cannot be answered in HTTP (RFC 6455, 4.1). Every other protocol is an offer, and a server
-/// that does not take it answers as if it were not there (RFC 9110, 7.8).
+/// Returns whether a request asks for a WebSocket (RFC 6455, 4.1), which cannot be answered in HTTP. Other upgrades are
+/// offers, which a server may ignore (RFC 9110, 7.8).
 fn wants_websocket<B>(request: &Request<B>) -> bool {
     request.method() == Method::GET
         && has_token(request.headers(), &CONNECTION, "upgrade")

@@ -7,14 +7,14 @@ use tokio::net::TcpStream;
 use super::{stream::Stream, tls::Tls, turns::Turns};
 use crate::address::client_network;
 
-/// The TLS that the clients of one worker are to agree upon with us.
+/// Performs the TLS handshakes of one worker's clients.
 #[derive(Clone)]
 pub(super) struct Handshakes {
     tls: Arc<Tls>,
     turns: Arc<Turns>,
 }
 
-/// That with one client.
+/// The handshake with one client.
 pub(super) struct Handshake {
     of: Handshakes,
     client: IpAddr,
@@ -28,7 +28,7 @@ impl Handshakes {
         }
     }
 
-    /// The one with the client at `address`.
+    /// The handshake with the client at `address`.
     pub(super) fn with(&self, address: IpAddr) -> Handshake {
         Handshake {
             of: self.clone(),
@@ -38,10 +38,10 @@ impl Handshakes {
 }
 
 impl Handshake {
-    /// Agrees on TLS with the client; answers with whether it speaks HTTP/2.
+    /// Performs the handshake; returns whether the client negotiated HTTP/2.
     ///
     /// # Errors
-    /// With what went wrong, and the connection, on which the reason has been sent if the client can be told.
+    /// When it fails; with the connection, on which an alert has been sent if possible.
     pub(super) async fn agree(&self, stream: TcpStream) -> Result<(Stream, bool), (io::Error, TcpStream)> {
         let Handshakes { tls, turns } = &self.of;
         let (begin, _under_way) = (Instant::now(), tls.begin());
@@ -52,12 +52,12 @@ impl Handshake {
         agreed
     }
 
-    /// Returns whether others wait for their turns: who is only to be refused is not worth their time.
+    /// Returns whether others wait for their turns: a client that would only be refused should not delay them.
     pub(super) fn are_waited_for(&self) -> bool {
         self.of.turns.are_waited_for()
     }
 
-    /// Counts it as ended so.
+    /// Counts its result.
     pub(super) fn count(&self, result: &'static str) {
         self.of.tls.count(result);
     }

@@ -6,27 +6,27 @@ use http::Request;
 
 use crate::config::Server as ServerConfig;
 
-/// The bytes that HTTP/1.1 writes around a field: a colon, a space and the end of the line. HTTP/2 has nothing of the
-/// kind; a head that fits in one version fits in the other.
+/// The overhead of a field in HTTP/1.1: a colon, a space and the line end. HTTP/2 has none, but is counted with it, so
+/// that a head which fits in one version fits in the other.
 const FIELD_BYTES: usize = ": \r\n".len();
 
-/// The bytes that HTTP/2 counts for a field beyond its own (RFC 9113, 6.5.2).
+/// The overhead of a field as HTTP/2 counts it (RFC 9113, 6.5.2).
 const HTTP2_FIELD_BYTES: usize = 32;
 
-/// The factor by which an HTTP/2 head may exceed the limit and is read to its end, so that its sender gets a document.
-/// One that is larger still, the library refuses with a bare 431.
+/// The factor by which an HTTP/2 head may exceed the limit and is still read, so that its sender gets a problem
+/// document. Beyond it the library sends a bare 431.
 const HTTP2_EXCESS: usize = 4;
 
 /// Limits of a connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// The time that a client may take over a request's head.
+    /// The time-out for a request's head.
     pub(super) time: Duration,
-    /// The most bytes of it.
+    /// The maximum size of the head.
     pub(super) bytes: usize,
-    /// The most fields of it.
+    /// The maximum number of fields.
     pub(super) fields: usize,
-    /// The time for which what is sent may stand still.
+    /// The time for which a write may make no progress.
     pub(super) write: Duration,
 }
 
@@ -40,14 +40,14 @@ impl Limits {
         }
     }
 
-    /// The limit as HTTP/2 counts.
+    /// The limit as HTTP/2 counts it.
     pub(super) fn http2_list(&self) -> u32 {
         let fields = self.fields.saturating_mul(HTTP2_FIELD_BYTES);
         let list = self.bytes.saturating_add(fields);
         u32::try_from(list.saturating_mul(HTTP2_EXCESS)).unwrap_or(u32::MAX)
     }
 
-    /// Returns whether a head keeps to them; HTTP/1.1's is checked while it is read.
+    /// Returns whether a head is within the limits; HTTP/1.1 heads are checked while they are read.
     pub(super) fn admit<B>(&self, request: &Request<B>) -> bool {
         let headers = request.headers();
         let target = request.uri().path_and_query();

@@ -9,15 +9,16 @@ use wasmgate_common::{Code, Diagnostic};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Connections the kernel holds for a worker that is busy: what a burst brings within a few epoch ticks.
+/// Connections that the kernel queues while a worker is busy: a burst within a few epoch ticks.
 const BACKLOG: i32 = 4096;
 
-/// The bytes beyond what is under way that the kernel takes for a client: megabytes otherwise, and a reader that reads
-/// slowly would for minutes look as one that reads nothing.
+/// How much unsent data the kernel accepts for a client (TCP_NOTSENT_LOWAT): by default megabytes, with which a slow
+/// reader would look for minutes like one that reads nothing.
 #[cfg(target_os = "linux")]
 const UNSENT_IN_KERNEL: u32 = 64 << 10;
 
-/// Whether sockets that share a port share its connections too, as on Linux. Elsewhere one of them may get all.
+/// Whether the kernel distributes connections among sockets that share a port, as on Linux. Elsewhere one of them may
+/// get all.
 const HAS_QUEUES: bool = cfg!(target_os = "linux");
 
 /// Listening sockets; connections wait in the kernel until a worker takes them.
@@ -25,24 +26,24 @@ const HAS_QUEUES: bool = cfg!(target_os = "linux");
 pub(crate) struct Listeners {
     /// One for each worker.
     pub(super) sockets: Vec<TcpListener>,
-    /// The address of all of them, with the port that was really given.
+    /// Their address, with the actual port.
     pub address: SocketAddr,
 }
 
 impl Listeners {
-    /// Takes `address` for `count` workers; port 0 is one port for all of them.
+    /// Binds `address` for `count` workers; with port 0 they share one port.
     ///
     /// # Errors
     /// When the address is taken, is not ours, or needs a privilege.
     pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<Self> {
-        // Sockets that share a port share it with any other process of the same user too: one that does not
-        // share finds out first whether the address is free.
+        // SO_REUSEPORT also shares the port with other processes of the user, so a socket without it checks first
+        // whether the address is free.
         drop(listening(address, false)?);
         let first = listening(address, HAS_QUEUES)?;
         Self::more(first, count, HAS_QUEUES)
     }
 
-    /// Sockets for the other workers: with a queue of their own, or all on the first one's.
+    /// Sockets for the other workers: with their own queues, or clones of the first.
     fn more(first: TcpListener, count: usize, has_queues: bool) -> io::Result<Self> {
         let address = first.local_addr()?;
         let mut sockets = Vec::with_capacity(count);
@@ -57,7 +58,7 @@ impl Listeners {
     }
 }
 
-/// Takes `address` for a listener of the gateway's own.
+/// Binds `address` for one of the gateway's own listeners.
 ///
 /// # Errors
 /// When the address is taken, is not ours, or needs a privilege.
@@ -65,7 +66,7 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     listening(address, false)
 }
 
-/// Tells why an address cannot be listened on, with help.
+/// The diagnostic for an address that cannot be bound.
 pub(crate) fn diagnose(address: SocketAddr, error: &io::Error) -> Diagnostic {
     let help = match error.kind() {
         io::ErrorKind::AddrInUse => "stop the process that has it, or choose another port",
@@ -92,7 +93,7 @@ fn listening(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(shared)?;
-    // Connections have it from their listener. Where the kernel does not know it, more waits in its buffers.
+    // Accepted connections inherit it. Without support the kernel buffers more.
     #[cfg(target_os = "linux")]
     let _ = socket.set_tcp_notsent_lowat(UNSENT_IN_KERNEL);
     socket.set_nonblocking(true)?;

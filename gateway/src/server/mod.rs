@@ -39,17 +39,17 @@ pub(crate) use listener::{Listeners, diagnose, listen};
 pub(crate) use router::RouterServer;
 pub(crate) use tls::Tls;
 
-/// The workers, serving.
+/// The running workers.
 pub(crate) struct Workers {
     threads: Vec<JoinHandle<Finished>>,
     drain: Drain,
 }
 
 impl Workers {
-    /// Starts one worker for each socket, whose clients must speak TLS if there is any.
+    /// Starts one worker per socket, with TLS if given.
     ///
     /// # Errors
-    /// When the system gives a worker no thread, no event queue or no descriptor. Those that have started end then.
+    /// When a worker cannot get a thread, an event loop or a descriptor. Workers that have started end then.
     pub(crate) fn start(
         listeners: Listeners,
         config: &ServerConfig,
@@ -79,7 +79,7 @@ impl Workers {
             .collect::<Result<Vec<_>, _>>()?;
         drop(starting);
         for _ in &threads {
-            // One that ends without a word has panicked.
+            // A worker that ends without a result has panicked.
             let ended = || io::Error::other("a worker ended while it started");
             started.recv().map_err(|_| ended())??;
         }
@@ -87,8 +87,8 @@ impl Workers {
         Ok(Self { threads, drain })
     }
 
-    /// Stops accepting, lets what is in flight finish for up to the drain time-out, and waits for the end. Says whether
-    /// nothing was cut.
+    /// Stops accepting, waits for requests in flight up to the drain time-out, and for the workers' end. Returns
+    /// whether nothing was cut.
     pub(crate) async fn drain(self) -> bool {
         self.drain.begin();
         let joined = tokio::task::spawn_blocking(move || {

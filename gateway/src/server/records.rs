@@ -1,21 +1,21 @@
 //! TLS record boundaries in the received bytes (RFC 8446, 5.1): rustls does not tell whether it waits for the rest of a
 //! record.
 
-/// The bytes before a record's content: its type, a version, and the content's length.
+/// The size of a record header: type, version and length.
 const HEADER: usize = 5;
 
-/// A reader of records' headers.
+/// Tracks record boundaries.
 #[derive(Debug, Default)]
 pub(super) struct Records {
-    /// The bytes of a header that came, and its length as far as that came.
+    /// The received bytes of a header, and the length as far as it was received.
     header: usize,
     length: usize,
-    /// The bytes of the content that are still to come.
+    /// The remaining bytes of the content.
     left: usize,
 }
 
 impl Records {
-    /// Takes bytes as they come.
+    /// Accounts for received bytes.
     pub(super) fn read(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.left > 0 {

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::config::Server as ServerConfig;
 
-/// A router that is served under the limits of the public listener. One that is dropped without a drain is served until
-/// its runtime ends.
+/// Serves a router under the limits of the public listener. If it is dropped without a drain, it serves until its
+/// runtime ends.
 #[derive(Debug)]
 pub(crate) struct RouterServer {
     drain: Drain,
@@ -29,10 +29,10 @@ pub(crate) struct RouterServer {
 }
 
 impl RouterServer {
-    /// Serves `router` on the Tokio runtime that it is called in.
+    /// Serves `router` on the current Tokio runtime.
     ///
     /// # Errors
-    /// When the system does not let the runtime watch the socket.
+    /// When the socket cannot be registered with the event loop.
     pub(crate) fn start(listener: StdListener, router: Router, config: &ServerConfig) -> io::Result<Self> {
         let listener = TcpListener::from_std(listener)?;
         let (drain, closing) = (Drain::default(), CancellationToken::new());
@@ -51,13 +51,13 @@ impl RouterServer {
         })
     }
 
-    /// Tells every client from now on that its answer is the last one on its connection, and closes connections that
-    /// are quiet. New ones are taken: what drains elsewhere may still cause requests.
+    /// Sends `connection: close` with every response from now on, and closes idle connections. New ones are accepted:
+    /// what drains elsewhere may still cause requests.
     pub(crate) fn begin_drain(&self) {
         self.drain.begin();
     }
 
-    /// Stops accepting, and waits until every request that has begun to arrive is answered, however long that takes.
+    /// Stops accepting, and waits until every request that has begun to arrive is answered, without a time-out.
     pub(crate) async fn drain(self) {
         self.drain.begin();
         self.closing.cancel();

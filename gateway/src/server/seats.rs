@@ -15,42 +15,42 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::{address::client_network, config::Server as ServerConfig};
 
-/// The places for connections of one listener, shared by all of its workers.
+/// The connection limits of one listener, shared by all its workers.
 #[derive(Debug)]
 pub(super) struct Seats {
-    /// The key by which there may be more; empty where there is none.
+    /// The configuration key that raises the limit; empty if there is none.
     key: &'static str,
     most: usize,
     most_of_one: usize,
     /// Behind a proxy all clients look like one.
     proxies: Arc<[IpNet]>,
     taken: AtomicUsize,
-    /// Places taken, by client. Workers that accept from different clients hardly ever meet in one shard.
+    /// Connections by client. The map is sharded, so workers that accept from different clients rarely contend.
     by_client: DashMap<IpAddr, usize>,
-    /// True if the operator has been told since there was room.
+    /// Whether a warning was logged since the limit was last reached.
     is_warned: AtomicBool,
 }
 
-/// The one that has no place left.
+/// The limit that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Full {
-    /// The gateway.
+    /// That of the listener.
     Gateway,
-    /// One client.
+    /// That of one client.
     Client,
 }
 
-/// The part of the descriptors that connections of a listener of the gateway's own may have, and the least and the most
-/// of them: a sidecar keeps some for each delivery under way.
+/// The fraction of descriptors for connections of one of the gateway's own listeners, with its minimum and maximum: a
+/// sidecar has a connection for each delivery in flight.
 const OWN_PART: u64 = 32;
 const OWN: (u64, u64) = (64, 4096);
 
-/// The most connections unless configured: hardly any machine that has descriptors for more has the memory for them.
+/// The maximum of the default: hardly any machine with descriptors for more has the memory for them.
 const MOST: u64 = 100_000;
 
 impl Seats {
-    /// The places that the configuration asks for. Without a word of it they are three eighths of the descriptors: half
-    /// of them may go to loaded packages, and the rest is for what guests call, the admin listener and files.
+    /// The configured limits. The default is three eighths of the descriptors: half of them may go to loaded packages,
+    /// and the rest is for outgoing requests, the admin listener and files.
     pub(super) fn from_config(config: &ServerConfig) -> Arc<Self> {
         let descriptors = descriptors();
         let most = config
@@ -64,14 +64,14 @@ impl Seats {
         )
     }
 
-    /// The places of a listener of the gateway's own, half of them for one client.
+    /// The limits of one of the gateway's own listeners, half of it for one client.
     pub(super) fn of_own_listener() -> Arc<Self> {
         let most = (descriptors() / OWN_PART).clamp(OWN.0, OWN.1);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         Self::new("", (most, most.div_ceil(2)), Arc::from([]))
     }
 
-    /// So many places in all, and for each client.
+    /// With these limits in total and per client.
     fn new(key: &'static str, (most, most_of_one): (usize, usize), proxies: Arc<[IpNet]>) -> Arc<Self> {
         Arc::new(Self {
             key,
@@ -84,17 +84,17 @@ impl Seats {
         })
     }
 
-    /// The proxies that are trusted, if the address is one of them.
+    /// The trusted proxies, if the address is one of them.
     pub(super) fn proxies_with(&self, address: IpAddr) -> Option<Arc<[IpNet]>> {
         let address = address.to_canonical();
         let is_proxy = self.proxies.iter().any(|range| range.contains(&address));
         is_proxy.then(|| Arc::clone(&self.proxies))
     }
 
-    /// A place for a connection from `address`.
+    /// Takes a place for a connection from `address`.
     ///
     /// # Errors
-    /// When there is none.
+    /// When a limit is reached.
     pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Result<Seat, Full> {
         let client = client_network(address);
         let more = |taken: usize| (taken < self.most).then_some(taken.saturating_add(1));
@@ -127,22 +127,22 @@ impl Seats {
         })
     }
 
-    /// Gives a place back.
+    /// Releases a place.
     fn free(&self) {
         let taken = self.taken.fetch_sub(1, Ordering::Relaxed).saturating_sub(1);
-        // Half of the places free again is an end of what was told of.
+        // The next warning is due after half of the places were free again.
         if taken <= self.most / 2 {
             self.is_warned.store(false, Ordering::Relaxed);
         }
     }
 }
 
-/// The descriptors that this process may have.
+/// The limit on descriptors of this process.
 fn descriptors() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// A place; dropping it frees it.
+/// A connection's place; dropping it releases it.
 #[derive(Debug)]
 pub(super) struct Seat {
     seats: Arc<Seats>,

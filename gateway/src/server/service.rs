@@ -18,31 +18,31 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Answers requests.
 pub(super) trait Service: Clone + Send + Sync + 'static {
-    /// The body of an answer.
+    /// The body of a response.
     type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
 
     /// Answers a request.
     fn answer(&self, request: Request<Upload>) -> impl Future<Output = Response<Self::Body>> + Send;
 
-    /// Puts a document of ours into an answer's body.
+    /// Makes a response body of a problem document.
     fn document(body: Bytes) -> Self::Body;
 
-    /// Counts a request that was not even understood.
+    /// Counts a request that was refused before it reached the service.
     fn refused(&self, failure: &Failure) {
         self.refused_by(failure.reason());
     }
 
-    /// The same by the reason alone.
+    /// The same, by its reason.
     fn refused_by(&self, reason: &'static str);
 
-    /// Counts connections and streams that were ended because of their client.
+    /// Counts connections and streams that were cut because of their client.
     fn cut(&self, reason: &'static str, count: u64);
 }
 
-/// The routes of packages.
+/// The packages' routes.
 #[derive(Clone)]
 pub(super) struct Routes {
-    /// Asked anew by each request: a connection may outlive a configuration.
+    /// Loaded by each request: a connection may outlive a configuration.
     pub(super) gateway: Current,
     pub(super) info: ConnectionInfo,
 }
@@ -68,7 +68,7 @@ impl Service for Routes {
     }
 }
 
-/// A listener of the gateway's own.
+/// One of the gateway's own listeners.
 #[derive(Clone)]
 pub(super) struct RouterService {
     pub(super) router: Router,

@@ -14,28 +14,27 @@ use tokio_rustls::server::TlsStream;
 
 use super::records::Records;
 
-/// The bytes that wait in TLS for a client that reads slowly: two records, so that the next one is ready when the
-/// kernel takes more.
+/// The write buffer of TLS: two records, so that the next one is ready when the kernel accepts more.
 const UNSENT: usize = 32 << 10;
 
-/// The stream of a connection. That of TLS is large and lies elsewhere: one of TCP is no larger for it.
+/// The stream of a connection. TLS state is large and boxed, so that TCP connections are no larger.
 pub(super) enum Stream {
     Tcp(TcpStream),
     Tls(Box<TlsStream<Socket>>),
 }
 
-/// What TLS reads and writes: TCP, with an eye on what comes.
+/// The TCP socket below TLS, which counts received bytes.
 pub(super) struct Socket {
     tcp: TcpStream,
     records: Records,
-    /// Bytes that came since this was last asked.
+    /// Bytes received since the last query.
     came: usize,
-    /// Bytes that may still come before TLS is agreed upon.
+    /// Bytes that may still be received before the handshake has ended.
     left: usize,
 }
 
 impl Socket {
-    /// Before the handshake, in which so many bytes may come.
+    /// For a handshake that may receive `most` bytes.
     pub(super) fn new(tcp: TcpStream, most: usize) -> Self {
         Self {
             tcp,
@@ -45,14 +44,14 @@ impl Socket {
         }
     }
 
-    /// TCP again, for who could not agree on TLS.
+    /// Returns the TCP stream, after a failed handshake.
     pub(super) fn into_tcp(self) -> TcpStream {
         self.tcp
     }
 }
 
 impl Stream {
-    /// Over TLS that was agreed upon.
+    /// A stream after the TLS handshake.
     pub(super) fn secured(mut tls: TlsStream<Socket>) -> Self {
         let (socket, session) = tls.get_mut();
         session.set_buffer_limit(Some(UNSENT));
@@ -60,7 +59,7 @@ impl Stream {
         Self::Tls(Box::new(tls))
     }
 
-    /// The socket below.
+    /// The underlying TCP stream.
     pub(super) fn tcp(&self) -> &TcpStream {
         match self {
             Self::Tcp(tcp) => tcp,
@@ -68,7 +67,7 @@ impl Stream {
         }
     }
 
-    /// The same, to read what is of no interest any more.
+    /// The underlying TCP stream, to discard what is received.
     pub(super) fn tcp_mut(&mut self) -> &mut TcpStream {
         match self {
             Self::Tcp(tcp) => tcp,
@@ -76,7 +75,7 @@ impl Stream {
         }
     }
 
-    /// The number of bytes that came from the network since this was last asked, if it is another one than was read.
+    /// The number of bytes received from the network since the last call, if it differs from the bytes read (TLS).
     pub(super) fn came(&mut self) -> usize {
         match self {
             Self::Tcp(_) => 0,
@@ -84,7 +83,7 @@ impl Stream {
         }
     }
 
-    /// Returns whether a part of a record is here that is of no use before the rest has come.
+    /// Returns whether an incomplete record has been received.
     pub(super) fn has_part(&self) -> bool {
         match self {
             Self::Tcp(_) => false,
@@ -92,7 +91,7 @@ impl Stream {
         }
     }
 
-    /// Returns whether TLS has taken bytes for HTTP that nobody has read, or the beginning of some.
+    /// Returns whether TLS holds unread data, or an incomplete record of it.
     pub(super) fn has_taken(&mut self) -> bool {
         let Self::Tls(tls) = self else { return false };
         let (socket, session) = tls.get_mut();
@@ -107,7 +106,7 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buffer),
-            // It bounds itself what is of no use to HTTP: records with nothing in them, alerts, new keys.
+            // rustls itself limits records without data: empty ones, alerts, key updates.
             Self::Tls(tls) => Pin::new(&mut **tls).poll_read(cx, buffer),
         }
     }
@@ -138,7 +137,7 @@ impl AsyncWrite for Stream {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            // It has no buffer of ours.
+            // TCP has no buffer to flush.
             Self::Tcp(_) => Poll::Ready(Ok(())),
             Self::Tls(tls) => Pin::new(&mut **tls).poll_flush(cx),
         }

@@ -15,10 +15,10 @@ use tokio::task::AbortHandle;
 
 use crate::unsent::{Held, Unsent};
 
-/// The looks at a stream within the time that it may stand still.
+/// The number of checks within the time for which a stream may make no progress.
 pub(super) const LOOKS: u32 = 4;
 
-/// The number of streams on the list before those that have ended are first taken off it.
+/// The length of the list at which ended streams are first removed.
 const LIST: usize = 256;
 
 tokio::task_local! {
@@ -31,7 +31,7 @@ pub(super) struct Streams(Arc<Mutex<List>>);
 
 struct List {
     streams: Vec<Arc<Sent>>,
-    /// The length at which it is gone through.
+    /// The length at which ended streams are removed.
     full: usize,
 }
 
@@ -44,12 +44,12 @@ impl Default for List {
     }
 }
 
-/// What was found of streams that stand still.
+/// Streams that were found to make no progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stalled {
-    /// The number of those that were ended alone.
+    /// The number of streams that were reset.
     pub(super) ended: u64,
-    /// The end of one has been handed over already: only with its connection can it be ended.
+    /// A stream whose end was passed on already can only be ended with its connection.
     pub(super) connection: bool,
 }
 
@@ -71,8 +71,8 @@ where
 }
 
 impl Streams {
-    /// Looks at every stream, and ends those of which nothing has gone out for [`LOOKS`] looks. Dropping a stream
-    /// before its end resets it (`CANCEL`), and h2 lets go of what it has of it.
+    /// Checks every stream, and ends those that made no progress for [`LOOKS`] checks. Dropping a stream before its end
+    /// resets it (`CANCEL`), and h2 drops its buffers.
     pub(super) fn look(&self) -> Stalled {
         let mut stalled = Stalled {
             ended: 0,
@@ -96,26 +96,26 @@ impl Streams {
     }
 }
 
-/// What a stream has handed over.
+/// The progress of a stream.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
-    /// Pieces that have not gone out.
+    /// Pieces that have not been sent.
     waiting: AtomicU32,
-    /// Pieces that were handed over or have gone out: while the number is the same, the stream stands still.
+    /// Counts pieces passed on and sent: while it is unchanged, the stream makes no progress.
     moves: AtomicU32,
-    /// The number at the last look, and the looks at which it was that.
+    /// The count at the last check, and the number of checks at which it was unchanged.
     seen: AtomicU32,
     looks: AtomicU32,
     task: OnceLock<AbortHandle>,
 }
 
 impl Sent {
-    /// Of the stream whose task this is; none over HTTP/1.
+    /// The one of the current task's stream; `None` over HTTP/1.
     pub(super) fn current() -> Option<Arc<Self>> {
         STREAM.try_with(Arc::clone).ok()
     }
 
-    /// The same bytes, counted until the last of them has gone out.
+    /// The same bytes, counted until the last of them has been sent.
     pub(super) fn count(self: &Arc<Self>, bytes: Bytes, unsent: &Arc<Unsent>) -> Bytes {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.moves.fetch_add(1, Ordering::Relaxed);

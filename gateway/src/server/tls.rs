@@ -26,34 +26,34 @@ use crate::{
     metrics::Metrics,
 };
 
-/// What is spoken over TLS, the first one first (RFC 7301).
+/// The ALPN protocols, in order of preference (RFC 7301).
 const HTTP2: &[u8] = b"h2";
 const HTTP11: &[u8] = b"http/1.1";
 
-/// The first byte of whatever a TLS client sends first (RFC 8446, 5.1).
+/// The first byte of a TLS client's first record (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 22;
 
-/// The bytes that a client may send until TLS is agreed upon: its first message, with keys of several kinds and what
-/// resumes a session. TLS keeps them until a message is whole.
+/// The maximum that a client may send in a handshake: its first message, with several key shares and a session ticket.
+/// TLS buffers messages until they are complete.
 const HANDSHAKE_BYTES: usize = 16 << 10;
 
-/// The bytes that its certificates may take besides, where it is asked for them.
+/// The additional maximum for client certificates.
 const CLIENT_CERTIFICATE_BYTES: usize = 64 << 10;
 
-/// The time between two looks at the files: a renewed certificate need not be shown sooner.
+/// The interval at which the files are checked.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// The TLS of a listener, shared by all workers. Each connection keeps what was shown to it.
+/// The TLS configuration of a listener, shared by all workers. A connection keeps the one that it started with.
 pub(crate) struct Tls {
     current: ArcSwap<Shown>,
     state: Mutex<State>,
     metrics: Arc<Metrics>,
 }
 
-/// What a client meets.
+/// The current configuration.
 struct Shown {
     config: Arc<ServerConfig>,
-    /// The bytes that a handshake may take.
+    /// The maximum size of a handshake.
     most: usize,
 }
 
@@ -61,31 +61,31 @@ struct State {
     served: ServerTls,
     since: SystemTime,
     stamps: Stamps,
-    /// The reason for which what is in the files now is not shown.
+    /// Why the current files are not used, if so.
     refused: Option<String>,
-    /// Changes of the files that were served, and that could not be.
+    /// Changes of the files that were applied, and that were refused.
     changes: (u64, u64),
 }
 
-/// What an operator may want to know.
+/// The certificate's status, for operators.
 pub(crate) struct CertificateStatus {
-    /// The file of the certificate.
+    /// The certificate file.
     pub(crate) file: String,
-    /// The end of its life.
+    /// Its expiry.
     pub(crate) not_after: SystemTime,
-    /// When it was first shown.
+    /// When it was first used.
     pub(crate) since: SystemTime,
-    /// The reason for which what is in the files now is not shown.
+    /// Why the current files are not used, if so.
     pub(crate) refused: Option<String>,
-    /// Changes of the files that were served, and that could not be.
+    /// Changes of the files that were applied, and that were refused.
     pub(crate) changes: (u64, u64),
 }
 
 impl Tls {
-    /// Shows what was read.
+    /// With the certificate that was read.
     ///
     /// # Errors
-    /// When the library refuses it, or the system has no random numbers.
+    /// When rustls refuses it, or the system has no random numbers.
     pub(crate) fn new(served: &ServerTls, metrics: &Arc<Metrics>) -> Result<Arc<Self>, rustls::Error> {
         Ok(Arc::new(Self {
             current: ArcSwap::from_pointee(Shown::new(served)?),
@@ -100,10 +100,10 @@ impl Tls {
         }))
     }
 
-    /// Shows something else from the next connection on.
+    /// Uses another certificate from the next connection on.
     ///
     /// # Errors
-    /// When the library refuses it; nothing changes then.
+    /// When rustls refuses it; nothing changes then.
     pub(crate) fn turn_to(&self, next: ServerTls) -> Result<(), rustls::Error> {
         let current = Arc::new(Shown::new(&next)?);
         let mut state = self.state.lock();
@@ -124,8 +124,8 @@ impl Tls {
         Ok(())
     }
 
-    /// Looks at the files again and again, however they are changed (written in place, renamed, the folder of a link
-    /// swapped), and shows what is in them when it is right.
+    /// Checks the files periodically, however they are changed (written in place, renamed, a swapped symbolic link),
+    /// and uses valid ones.
     pub(crate) async fn follow(self: Arc<Self>) {
         let mut looks = interval(LOOK_AGAIN);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -134,14 +134,14 @@ impl Tls {
             looks.tick().await;
             let tls = Arc::clone(&self);
             let before = std::mem::take(&mut failed);
-            // Files may lie on a disk that is slow.
+            // Reading may block on a slow disk.
             let looked = tokio::task::spawn_blocking(move || tls.look(before)).await;
             failed = looked.unwrap_or_default();
         }
     }
 
-    /// Looks once. What cannot be shown is given back, and is told when it is still so at the next look: the files are
-    /// written one after the other.
+    /// Checks once. An invalid pair is returned, and reported only if it is still invalid at the next check: the files
+    /// are written one after the other.
     fn look(&self, failed: Option<Stamps>) -> Option<Stamps> {
         let (served, known) = {
             let state = self.state.lock();
@@ -168,7 +168,7 @@ impl Tls {
         None
     }
 
-    /// What is shown now.
+    /// The current status.
     pub(crate) fn status(&self) -> CertificateStatus {
         let state = self.state.lock();
         CertificateStatus {
@@ -180,10 +180,10 @@ impl Tls {
         }
     }
 
-    /// Agrees on TLS with a client; answers with whether it speaks HTTP/2.
+    /// Performs the handshake with a client; returns whether it negotiated HTTP/2.
     ///
     /// # Errors
-    /// With what went wrong, and the connection, on which the reason has been sent if the client can be told.
+    /// When it fails; with the connection, on which an alert has been sent if possible.
     pub(super) async fn accept(&self, stream: TcpStream) -> Result<(Stream, bool), (io::Error, TcpStream)> {
         let (config, most) = {
             let shown = self.current.load();
@@ -196,24 +196,24 @@ impl Tls {
         Ok((Stream::secured(tls), is_http2))
     }
 
-    /// Counts a handshake that is under way, until the guard is dropped.
+    /// Counts a handshake in progress, until the guard is dropped.
     pub(super) fn begin(&self) -> UnderWay<'_> {
         self.metrics.handshakes_under_way.inc();
         UnderWay(&self.metrics)
     }
 
-    /// Notes the time that a handshake took from the client's first byte on.
+    /// Observes a handshake's duration, from the client's first byte.
     pub(super) fn took(&self, time: Duration) {
         self.metrics.handshake_time.observe(time.as_secs_f64());
     }
 
-    /// Counts a handshake that ended so.
+    /// Counts a handshake's result.
     pub(super) fn count(&self, result: &'static str) {
         self.metrics.handshake(result);
     }
 }
 
-/// A handshake that is under way.
+/// A handshake in progress.
 pub(super) struct UnderWay<'a>(&'a Metrics);
 
 impl Drop for UnderWay<'_> {
@@ -252,8 +252,8 @@ fn server_config(tls: &ServerTls) -> Result<Arc<ServerConfig>, rustls::Error> {
     let identity = SingleCertAndKey::from(CertifiedKey::clone(&tls.identity));
     let mut config = builder.with_cert_resolver(Arc::new(identity));
     config.alpn_protocols = vec![HTTP2.to_vec(), HTTP11.to_vec()];
-    // Clients keep what resumes a session: whoever comes again costs no signature, and us no memory. Made anew with
-    // each certificate, so that nobody resumes what other authorities let in.
+    // Session tickets: a returning client costs no signature, and us no memory. Created anew with each certificate, so
+    // that nobody resumes a session that other authorities authenticated.
     config.ticketer = rustls::crypto::ring::Ticketer::new()?;
     Ok(Arc::new(config))
 }

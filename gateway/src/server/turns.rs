@@ -16,8 +16,8 @@ use tokio::{
     task::yield_now,
 };
 
-/// The time that turns may take before the worker looks at its sockets again: one signature of a large RSA key, or a
-/// dozen of ECDSA. A request on an open connection waits so long at most, however many handshakes there are.
+/// The time for turns before the worker polls its sockets again: one signature of a large RSA key, or a dozen of ECDSA.
+/// A request on an open connection waits no longer, however many handshakes there are.
 const SLICE: Duration = Duration::from_millis(1);
 
 /// The turns of one worker.
@@ -27,18 +27,18 @@ pub(super) struct Turns(Mutex<State>);
 #[derive(Default)]
 struct State {
     is_taken: bool,
-    /// The clients for whom something waits, the next one first.
+    /// The clients with waiting work, in order.
     ring: VecDeque<IpAddr>,
     waiting: HashMap<IpAddr, VecDeque<oneshot::Sender<Turn>>>,
-    /// The time that was taken since the sockets were looked at.
+    /// The time used since the sockets were polled.
     spent: Duration,
 }
 
-/// A turn; dropping it gives it to the next one.
+/// A turn; dropping it passes it on.
 struct Turn(Option<Arc<Turns>>);
 
 impl Turns {
-    /// Does `work` for a client, in turns: it has one whenever something has come for it.
+    /// Runs `work` for a client, in turns: it gets one whenever it can make progress.
     pub(super) async fn run<F: Future>(self: &Arc<Self>, client: IpAddr, work: F) -> F::Output {
         let bell = Arc::new(Bell(Notify::new()));
         let waker = Waker::from(Arc::clone(&bell));
@@ -48,7 +48,7 @@ impl Turns {
             let begin = Instant::now();
             let polled = work.as_mut().poll(&mut Context::from_waker(&waker));
             if self.spend(begin.elapsed()) {
-                // It is woken only after the worker has looked at all of its sockets.
+                // It resumes only after the worker has polled all its sockets.
                 yield_now().await;
             }
             drop(turn);
@@ -59,7 +59,7 @@ impl Turns {
         }
     }
 
-    /// Returns whether somebody waits for a turn, beside whoever has it.
+    /// Returns whether anybody waits for a turn.
     pub(super) fn are_waited_for(&self) -> bool {
         !self.0.lock().ring.is_empty()
     }
@@ -72,11 +72,11 @@ impl Turns {
             }
             state.wait(client)
         };
-        // Whoever has the turn gives it to all who wait.
+        // The holder passes the turn on to all who wait.
         given.await.unwrap_or(Turn(None))
     }
 
-    /// Adds what a turn took; returns whether others are to have theirs.
+    /// Adds the time of a turn; returns whether the slice is used up.
     fn spend(&self, time: Duration) -> bool {
         let mut state = self.0.lock();
         state.spent = state.spent.saturating_add(time);
@@ -131,14 +131,14 @@ impl Drop for Turn {
                 turn.0 = None;
                 return;
             };
-            // Those who have gone meanwhile give it back.
+            // A client that has gone meanwhile returns it.
             let Err(back) = next.send(turn) else { return };
             turn = back;
         }
     }
 }
 
-/// Wakes who waits for a turn's work.
+/// Wakes the waiting work.
 struct Bell(Notify);
 
 impl Wake for Bell {

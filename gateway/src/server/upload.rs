@@ -19,20 +19,19 @@ use super::{
     exchange::Exchange,
 };
 
-/// The bytes that are read of a body that nobody wants, so that the connection can serve another request: what Go's
-/// server reads.
+/// How much of an unwanted body is read so that the connection can serve another request: as much as Go's server reads.
 const DRAIN_BYTES: u64 = 256 << 10;
 
-/// The time that this may take: beyond it another connection is cheaper.
+/// The time-out for that: beyond it a new connection is cheaper.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// The time in which the rest of an upload that nobody reads is looked for before its answer goes out: what was sent
-/// together with the head is here in less, and an answer is hardly later for it.
+/// How long to wait for the rest of an unread upload before its response is sent: what was sent together with the head
+/// arrives in less, and a response is hardly delayed.
 const SETTLE_TIME: Duration = Duration::from_millis(20);
 
-/// The body of a request; dropped before its end, it is read to its end if that is near.
+/// The body of a request. If it is dropped before its end, a short rest is read.
 pub(super) struct Upload {
-    /// Taken when the rest is to be read without its owner.
+    /// Taken when the rest is read without its owner.
     body: Option<Incoming>,
     exchange: Arc<Exchange>,
     rest: Rest,
@@ -40,12 +39,12 @@ pub(super) struct Upload {
     request: u32,
 }
 
-/// The worth of the rest of a body once its owner is gone.
+/// What happens to the rest of a body when its owner is gone.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
     /// It is read within the budget.
     Drained,
-    /// It is left: the client waits for our word before it sends it (RFC 9110, 10.1.1).
+    /// It is not read: the client waits for `100 Continue` (RFC 9110, 10.1.1).
     Expected,
     /// It is read as long as a closed connection would be: HTTP/2 ends the stream alone, with a reset (RFC 9113, 8.1),
     /// and not every client takes the answer from a stream that is reset while it sends.
@@ -55,7 +54,7 @@ enum Rest {
 }
 
 impl Upload {
-    /// Puts the body of a request under these rules.
+    /// Wraps the body of a request.
     pub(super) fn wrap(request: Request<Incoming>, exchange: &Arc<Exchange>) -> Request<Self> {
         let mut number = 0;
         let rest = if request.body().is_end_stream() {
@@ -78,7 +77,7 @@ impl Upload {
         })
     }
 
-    /// It has been read to its end, or broke off.
+    /// It was read to its end, or was aborted.
     fn end(&mut self) {
         if self.rest != Rest::Ended && self.rest != Rest::Lingering {
             self.exchange.let_go(self.request);
@@ -87,9 +86,9 @@ impl Upload {
     }
 }
 
-/// Decides, now that there is an answer that is `whole` or not, what becomes of an upload that was not read to its end:
-/// the connection goes on if its rest is here or near, and otherwise the answer is to say that it ends. A rest of
-/// unknown length is looked for before the answer goes out: after it, it would be too late to say so.
+/// Decides, once there is a response (complete if `whole`), what happens to an upload that was not read to its end: the
+/// connection is kept if the rest has arrived or is short, and otherwise the response has `connection: close`. The rest
+/// of a body of unknown length is awaited before the response is sent: afterwards it would be too late for that header.
 pub(super) async fn settle(exchange: &Arc<Exchange>, whole: bool) {
     if exchange.is_settled() {
         return;
@@ -99,7 +98,8 @@ pub(super) async fn settle(exchange: &Arc<Exchange>, whole: bool) {
         let _ = timeout(SETTLE_TIME, exchange.until_let_go()).await;
     }
     match exchange.answered() {
-        // Nobody is likely to read it any more, or our word is this answer: whether the body comes is up to the client.
+        // Nobody will read it any more, or this response stands for `100 Continue`: whether the body is sent is up to
+        // the client.
         (None, true) if whole || exchange.is_expected() => exchange.leave_unread(),
         (None, _) => {}
         (Some(body), _) if body.size_hint().upper().is_some() => {
@@ -137,7 +137,7 @@ impl Drop for Upload {
 }
 
 fn spawn_drain(body: Incoming, (time, bytes): (Duration, u64), exchange: &Arc<Exchange>) {
-    // At the end of a worker what is left of its connections is dropped when nothing can be started any more.
+    // When a worker ends, its connections are dropped after its runtime can spawn tasks.
     if let Ok(runtime) = Handle::try_current() {
         let exchange = Arc::clone(exchange);
         runtime.spawn(timeout(
@@ -147,7 +147,7 @@ fn spawn_drain(body: Incoming, (time, bytes): (Duration, u64), exchange: &Arc<Ex
     }
 }
 
-/// Reads a body; says whether to its end.
+/// Reads a body; returns whether to its end.
 async fn drain(mut body: Incoming, most: u64, exchange: &Exchange) -> bool {
     let mut bytes = 0_u64;
     loop {
@@ -180,12 +180,12 @@ impl Body for Upload {
         match &frame {
             Poll::Ready(None) => self.end(),
             Poll::Ready(Some(Err(_))) => {
-                // Where it would end, and the next request begin, nobody knows.
+                // Without its end the start of the next request is unknown.
                 self.exchange.leave_unread();
                 self.end();
             }
             Poll::Ready(Some(Ok(_))) if self.is_end_stream() => self.end(),
-            // Whoever has asked for the body has told the client to send it.
+            // Polling the body makes hyper send `100 Continue`.
             Poll::Ready(Some(Ok(_))) | Poll::Pending if self.rest == Rest::Expected => {
                 self.rest = Rest::Drained;
                 self.exchange.ask();

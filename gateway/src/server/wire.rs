@@ -25,28 +25,28 @@ use super::{
 };
 
 pub(super) struct Wire {
-    /// There until it is given back.
+    /// `Some` until it is returned.
     stream: Option<Stream>,
     exchange: Arc<Exchange>,
-    /// Bytes that have been read before.
+    /// Bytes that were read ahead.
     read: Bytes,
     is_closed: bool,
     limits: Limits,
-    /// Those of HTTP/2.
+    /// The frame accounting of HTTP/2.
     frames: Option<Frames>,
     stall: Stall,
 }
 
-/// What is sent, standing still.
+/// A write that makes no progress.
 #[derive(Default)]
 struct Stall {
-    /// Made when it first does; most clients read faster than we write.
+    /// Created on first use; most clients read faster than we write.
     timer: Option<Pin<Box<Sleep>>>,
     is_still: bool,
 }
 
 impl Wire {
-    /// Of a stream from which these bytes have been `read` already.
+    /// For a stream from which `read` was read ahead.
     pub(super) fn new(stream: Stream, exchange: Arc<Exchange>, read: Bytes, limits: Limits) -> Self {
         Self {
             stream: Some(stream),
@@ -59,17 +59,17 @@ impl Wire {
         }
     }
 
-    /// Of an HTTP/2 connection.
+    /// For an HTTP/2 connection.
     pub(super) fn multiplexed(stream: Stream, exchange: Arc<Exchange>, limits: Limits) -> Self {
         let mut wire = Self::new(stream, exchange, Bytes::new(), limits);
         wire.frames = Some(Frames::new());
         wire
     }
 
-    /// Takes note of bytes that came, and refuses to go on with a client that only keeps us busy.
+    /// Accounts for received bytes, and fails if the client floods.
     fn came(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.exchange.read(bytes.len());
-        // Over TLS a byte may cost what a record costs.
+        // Over TLS a byte may cost a record.
         let cost = self
             .stream
             .as_mut()
@@ -100,7 +100,7 @@ impl Wire {
         ))
     }
 
-    /// Takes note of what became of a write, and gives up a client that takes nothing for too long.
+    /// Accounts for a write, and fails if the client has read nothing for too long.
     fn wrote<T>(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if wrote.is_ready() {
             self.stall.is_still = false;
@@ -148,7 +148,7 @@ impl AsyncRead for Wire {
             return Poll::Ready(self.came(&bytes));
         }
         if self.exchange.is_turn_over() {
-            // Its waker is called only after the worker has looked at all of its sockets.
+            // Its waker runs only after the worker has polled all its sockets.
             return pin!(tokio::task::yield_now()).poll(cx).map(Ok);
         }
         let before = buffer.filled().len();

@@ -32,7 +32,7 @@ use crate::{
     request_headers::{Peer, RequestId},
 };
 
-/// The number of connections without a place that are answered at once; the others are only closed.
+/// How many connections beyond the limit get a response at once; the others are just closed.
 const REFUSALS: usize = 64;
 
 pub(super) struct Worker {
@@ -40,22 +40,21 @@ pub(super) struct Worker {
     pub(super) gateway: Current,
     pub(super) drain: Drain,
     pub(super) seats: Arc<Seats>,
-    /// There if clients must speak TLS.
+    /// `Some` if clients must use TLS.
     pub(super) tls: Option<Arc<Tls>>,
 }
 
 /// The end of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Finished {
-    /// With everything answered.
+    /// Everything was answered.
     Whole,
-    /// With connections that it cut, or before it could serve any.
+    /// It cut connections, or could not serve.
     Cut,
 }
 
 impl Worker {
-    /// Serves until it is told to stop and what is in flight has ended or the drain time-out has passed. Whether it
-    /// can serve at all is told first.
+    /// Serves until the drain has ended or timed out. Reports first whether it can serve at all.
     pub(super) fn run(self, listener: StdListener, started: &Sender<io::Result<()>>) -> Finished {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -134,13 +133,13 @@ impl Worker {
     }
 }
 
-/// Answers a connection that there is no place for, whatever it asks.
+/// Answers a connection beyond the limit, whatever it requests.
 async fn refuse(stream: TcpStream, tls: Option<Handshake>) {
     let mut stream = match tls {
         None => Stream::Tcp(stream),
         Some(tls) => match timeout(closing::LINGER_PAUSE, tls.agree(stream)).await {
             Ok(Ok((stream, false))) => stream,
-            // What could be told over HTTP/2 is not worth a connection of it.
+            // An HTTP/2 connection is not worth setting up for a refusal.
             _ => return,
         },
     };
@@ -149,7 +148,7 @@ async fn refuse(stream: TcpStream, tls: Option<Handshake>) {
     closing::linger(stream).await;
 }
 
-/// Whoever started the worker may have given up on all of them already.
+/// The starter may have given up on all workers already.
 fn report(started: &Sender<io::Result<()>>, outcome: io::Result<()>) {
     let _ = started.send(outcome);
 }
