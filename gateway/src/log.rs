@@ -11,28 +11,26 @@ use std::{
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The bytes that may wait to be written: some ten thousand lines, which a reader that is alive takes in a fraction of
-/// a second. What comes when it is full is dropped and counted.
+/// The size of the queue: some ten thousand lines, which a live reader takes in a fraction of a second. Beyond it lines
+/// are dropped and counted.
 const MAX_WAITING: usize = 4 << 20;
 
-/// The pause after each write, in which lines gather: who writes one wakes the thread no more often than that, which
-/// costs more than the line.
+/// The pause after each write, in which lines are batched: waking the thread costs more than a line.
 const GATHER: Duration = Duration::from_millis(5);
 
-/// The time for which the end waits for the last lines to be taken: a reader that has stopped does not keep the process
-/// from ending.
+/// How long shutdown waits for the last lines: a reader that has stopped does not keep the process from exiting.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// Lines of this process that are not in its log.
+/// The number of dropped lines of this process.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Lines that were dropped because whoever reads the log was too slow.
+/// The number of lines that were dropped because the log's reader was too slow.
 #[must_use]
 pub fn dropped_lines() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 
-/// The way that lines of the log take. Cloning copies a pointer.
+/// The log's output. Cloning copies a pointer.
 #[derive(Clone)]
 pub struct Log(Arc<Queue>);
 
@@ -45,17 +43,17 @@ struct Queue {
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
-    /// Lines dropped since the last word about it.
+    /// Lines dropped since the last report.
     dropped: u64,
     closed: bool,
     written: bool,
 }
 
 impl Log {
-    /// A log that a thread of its own writes to `out`.
+    /// Starts a thread that writes the log to `out`.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the thread cannot be started.
     pub fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
         Self::bounded(out, MAX_WAITING)
     }
@@ -73,7 +71,7 @@ impl Log {
         Ok(Self(queue))
     }
 
-    /// Waits until everything is written, but not for a reader that has stopped; later lines are lost.
+    /// Waits until everything is written, unless the reader has stopped; later lines are lost.
     pub fn close(&self) {
         let mut state = self.0.lock();
         state.closed = true;
@@ -107,7 +105,7 @@ impl Queue {
         }
     }
 
-    /// Writes what comes, until the log is closed and all is written.
+    /// Writes lines until the log is closed and all are written.
     fn write_all_to(&self, mut out: impl Write) {
         let mut lines = Vec::new();
         loop {
@@ -126,7 +124,7 @@ impl Queue {
             let dropped = std::mem::take(&mut state.dropped);
             let is_last = state.closed;
             drop(state);
-            // A log that nobody can read any more is no reason to end.
+            // A closed log must not end the gateway.
             let _ = out.write_all(&lines).and_then(|()| out.flush());
             if dropped > 0 {
                 tracing::warn!(
@@ -141,7 +139,7 @@ impl Queue {
     }
 }
 
-/// One line, or several, of one event.
+/// One or several lines of one event.
 impl Write for &Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.push(line);

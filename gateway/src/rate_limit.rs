@@ -23,30 +23,30 @@ use parking_lot::Mutex;
 
 use crate::address;
 
-/// The longest that the requests of a burst may have taken to be earned: nobody waits for the difference.
+/// The maximum period in which a burst is replenished: in practice nobody sees the difference.
 const LONGEST_BURST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// The most buckets of one limit, of some hundred bytes each. Whoever comes when all are taken shares one with all
-/// others who do: a flood of keys is held to the rate of one, and those who have a bucket keep theirs.
+/// The maximum of buckets of one limit, of some hundred bytes each. When all are taken, further keys share one bucket:
+/// a flood of keys is limited to the rate of one, and existing keys keep their buckets.
 const MOST_BUCKETS: usize = 100_000;
 
-/// The number of requests after which buckets that are full again are forgotten.
+/// The number of requests after which full buckets are removed.
 const REQUESTS_BETWEEN_SWEEPS: usize = 4096;
 
 /// A rate limit as it is configured.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RateLimitConfig {
-    /// The number of requests in `per`, on the long run.
+    /// The number of requests per `per`, on average.
     pub requests: NonZeroU32,
-    /// The time that `requests` are counted over.
+    /// The period.
     pub per: Duration,
-    /// The number of requests that may come at once.
+    /// The burst size.
     pub burst: NonZeroU32,
-    /// Whose requests are counted together.
+    /// Which requests are counted together.
     pub by: RateLimitBy,
 }
 
-/// The requests that are counted together.
+/// Which requests are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RateLimitBy {
     /// Those of one client address (IPv6: one /64).
@@ -57,13 +57,13 @@ pub enum RateLimitBy {
     All,
 }
 
-/// A rate limit at work.
+/// A rate limiter.
 #[derive(Debug)]
 pub struct RateLimit {
     by: RateLimitBy,
     limiter: RateLimiter<Key, Buckets, DefaultClock>,
     clock: DefaultClock,
-    /// Keyed at random, so that nobody finds two values with one hash.
+    /// Randomly keyed, so that nobody can construct collisions.
     hasher: RandomState,
     requests: AtomicUsize,
 }
@@ -77,11 +77,11 @@ enum Key {
 }
 
 impl RateLimit {
-    /// A limit of which nothing is used.
+    /// A limiter with full buckets.
     pub fn new(config: &RateLimitConfig) -> Self {
         let clock = DefaultClock::default();
         let interval = config.per / config.requests.get();
-        // A period of nothing would be no limit; the configuration has none.
+        // The configuration has no zero period.
         let quota = Quota::with_period(interval).unwrap_or_else(|| Quota::per_second(config.requests));
         // `governor` counts the time of a whole burst in nanoseconds, and 500 years of them do not fit.
         let most = LONGEST_BURST.as_nanos() / interval.as_nanos().max(1);
@@ -96,10 +96,10 @@ impl RateLimit {
         }
     }
 
-    /// Counts a request.
+    /// Takes a request from its bucket.
     ///
     /// # Errors
-    /// When it is one too many, with the time after which the next one passes.
+    /// When the limit is exceeded; with the time until the next request is admitted.
     pub fn check(&self, client: IpAddr, headers: &HeaderMap) -> Result<(), Duration> {
         if self
             .requests
@@ -128,9 +128,9 @@ impl RateLimit {
 #[derive(Debug, Default)]
 struct Buckets {
     by_key: DashMap<Key, Nanos>,
-    /// Counted beside, since asking a map of shards locks each.
+    /// Counted separately, since the length of a sharded map locks each shard.
     made: AtomicUsize,
-    /// Of those who found no place.
+    /// The bucket of keys without one.
     shared: Mutex<Option<Nanos>>,
 }
 
@@ -152,7 +152,7 @@ impl StateStore for Buckets {
             *shared = Some(state);
             return Ok(measured);
         }
-        // Somebody else may have made it meanwhile.
+        // Another thread may have created it meanwhile.
         let entry = self.by_key.entry(key.clone());
         let (measured, state) = match &entry {
             dashmap::Entry::Occupied(bucket) => measure(Some(*bucket.get()))?,

@@ -15,34 +15,34 @@ use prometheus::{
 
 use crate::metrics::{Family, description};
 
-/// What a guest may write ahead while little waits: wasmtime's own measure. Nearly every answer is shorter, and leaves
-/// its guest at once.
+/// What a guest may write ahead while little is buffered: wasmtime's default. Nearly every response is shorter, so its
+/// guest can end at once.
 pub(crate) const CHUNK: usize = 1 << 20;
 
-/// What it may write ahead while much waits.
+/// What it may write ahead while much is buffered.
 const SMALL_CHUNK: usize = 64 << 10;
 
-/// What it may write ahead while too much waits: one frame of HTTP/2.
+/// What it may write ahead while too much is buffered: one HTTP/2 frame.
 const SMALLEST_CHUNK: usize = 16 << 10;
 
-/// Much, and too much, of all connections: a small part of the memory of any machine that serves so many at once.
+/// "Much" and "too much" for all connections: a small part of the memory of any machine that serves so many.
 const OF_ALL: (usize, usize) = (64 << 20, 128 << 20);
 
-/// Much, and too much, of one HTTP/2 connection: more than a client can take in a round trip.
+/// "Much" and "too much" for one HTTP/2 connection: more than a client can receive in a round trip.
 const OF_ONE: (usize, usize) = (8 << 20, 16 << 20);
 
-/// The parts of a body that exist at once: one that is being sent, and one that waits for it.
+/// The parts of a body that exist at once: one that is being sent, and the next.
 const PARTS: usize = 2;
 
-/// Of all connections of the process, whatever gateway serves them.
+/// Of all connections of the process, across reloads.
 static ALL: AtomicUsize = AtomicUsize::new(0);
 
-/// The count of one connection.
+/// The counter of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Unsent(AtomicUsize);
 
 impl Unsent {
-    /// Counts bytes that wait.
+    /// Counts buffered bytes.
     pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Held {
         let mut held = Held {
             of: Arc::clone(self),
@@ -53,7 +53,7 @@ impl Unsent {
         held
     }
 
-    /// The bytes that a guest may write at once, and the word for them until it has ended.
+    /// The number of bytes that a guest may write at once, counted until the guard is dropped.
     pub(crate) fn grant(self: &Arc<Self>) -> (usize, Held) {
         let bytes = chunk().min(steps(self.0.load(Ordering::Relaxed), OF_ONE));
         let mut held = Held {
@@ -66,7 +66,7 @@ impl Unsent {
     }
 }
 
-/// The bytes that a guest may write at once, in view of what waits on all connections.
+/// The number of bytes that a guest may write at once, given what is buffered on all connections.
 pub(crate) fn chunk() -> usize {
     steps(ALL.load(Ordering::Relaxed), OF_ALL)
 }
@@ -79,7 +79,7 @@ fn steps(waiting: usize, (much, too_much): (usize, usize)) -> usize {
     }
 }
 
-/// Bytes that count until it is dropped.
+/// Counted bytes; dropping it releases them.
 #[derive(Debug)]
 pub(crate) struct Held {
     of: Arc<Unsent>,
@@ -88,7 +88,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Counts another number from now on.
+    /// Changes the number.
     pub(crate) fn set(&mut self, bytes: usize) {
         for count in [Some(&self.of.0), self.in_all.then_some(&ALL)]
             .into_iter()
@@ -110,7 +110,7 @@ impl Drop for Held {
     }
 }
 
-/// Shows it on `/metrics`.
+/// Exposes it on `/metrics`.
 pub(crate) struct UnsentCollector(Desc);
 
 impl UnsentCollector {

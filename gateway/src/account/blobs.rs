@@ -19,23 +19,23 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use crate::config;
 
-/// Stands before the name of a file that is not whole; no object's file begins so.
+/// The prefix of a temporary file's name; no object's file name starts with it.
 const PART: &str = ".part-";
 
-/// The age at which a part that was left over by a process that is gone is removed.
+/// The age at which a temporary file is removed as left over by another process.
 const LEFT_OVER: Duration = Duration::from_hours(24);
 
-/// What is written as it is in the name of a file.
+/// The characters that are not percent-encoded in file names.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
-/// The longest name of a file, in bytes: what most file systems take, less what stands before a part's.
+/// The maximum length of a file name: what most file systems allow, less the prefix of temporary files.
 const MAX_NAME: usize = 240;
 
-/// Counted of each object beside its bytes, empty ones too: about what a file takes of a disk, of whose files there is
-/// an end as well.
+/// The overhead that is counted for each object, empty ones too: about the size of a disk block; the number of files is
+/// limited as well.
 const OBJECT_BYTES: u64 = 4 << 10;
 
-/// A package's containers that were used, by their names.
+/// A package's open containers, by name.
 #[derive(Default)]
 pub(crate) struct Blobs(Mutex<BTreeMap<String, Arc<Container>>>);
 
@@ -45,11 +45,11 @@ pub(crate) struct Container {
     dir: Dir,
     limit: u64,
     used: AtomicU64,
-    /// Held while objects come and go.
+    /// Held while objects are added or removed.
     changing: Mutex<()>,
 }
 
-/// An object that is being written. What was written of it counts, until it is an object or is dropped.
+/// An object that is being written. Its bytes count until it becomes an object or is dropped.
 pub(crate) struct Part {
     home: Arc<Container>,
     name: String,
@@ -58,7 +58,7 @@ pub(crate) struct Part {
 }
 
 impl Blobs {
-    /// The container of this name, opened if it was not: that waits for the disk.
+    /// The container of this name, opened on first use. Blocks on the disk.
     ///
     /// # Errors
     /// When its folder cannot be made or read.
@@ -67,7 +67,7 @@ impl Blobs {
             return Ok(Arc::clone(open));
         }
         let opened = Arc::new(Container::open(name, granted)?);
-        // Of two that were opened at once one stays, so that all count on it.
+        // If two threads opened it at once, one instance wins, so that all share its count.
         let mut all = self.0.lock();
         Ok(Arc::clone(all.entry(name.to_owned()).or_insert(opened)))
     }
@@ -114,7 +114,7 @@ impl Container {
         Ok(made.into_std())
     }
 
-    /// Begins an object, if there is room.
+    /// Begins an object, if the container is not full.
     pub(crate) fn part(self: &Arc<Self>) -> io::Result<Part> {
         let name = format!("{PART}{}", uuid::Uuid::new_v4().simple());
         self.reserve(OBJECT_BYTES)?;
@@ -159,7 +159,7 @@ impl Container {
         }
     }
 
-    /// The names of up to so many objects, in order.
+    /// The names of up to `most` objects, in order.
     pub(crate) fn objects(&self, most: usize) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in self.dir.entries()? {
@@ -194,7 +194,7 @@ impl Container {
 }
 
 impl Part {
-    /// Writes on, if there is room.
+    /// Appends, if the container is not full.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let length = bytes.len() as u64;
         self.home.reserve(length)?;
@@ -202,7 +202,7 @@ impl Part {
         io::Write::write_all(&mut self.file, bytes)
     }
 
-    /// Makes it an object, in the place of one of the same name; it is on disk then.
+    /// Makes it an object, replacing one of the same name, and syncs it to disk.
     pub(crate) fn finish(mut self, to: &Container, object: &str) -> io::Result<()> {
         let name = file_name(object)?;
         self.file.sync_all()?;
@@ -217,7 +217,7 @@ impl Part {
             Ok(()) => {
                 to.give_back(before);
                 if is_home {
-                    // It stays counted, as an object.
+                    // It is still counted, as an object.
                     self.bytes = 0;
                 }
                 Ok(())
@@ -234,18 +234,18 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // Gone already if it was renamed.
+        // Fails if it was renamed.
         let _ = self.home.dir.remove_file(&self.name);
         self.home.give_back(self.bytes);
     }
 }
 
-/// What an object of this length counts.
+/// The counted size of an object of this length.
 fn cost(length: u64) -> u64 {
     length.saturating_add(OBJECT_BYTES)
 }
 
-/// The name of the file of an object.
+/// The file name of an object.
 fn file_name(object: &str) -> io::Result<String> {
     let mut name = utf8_percent_encode(object, ENCODED).to_string();
     if name.starts_with('.') {
@@ -258,7 +258,7 @@ fn file_name(object: &str) -> io::Result<String> {
     Ok(name)
 }
 
-/// The object that a file is, if it is one.
+/// The name of the object in a file, if it is one.
 fn object_name(file: &str) -> Option<String> {
     let object = percent_decode_str(file).decode_utf8().ok()?;
     let is_its_own = file_name(&object).is_ok_and(|name| name == file);

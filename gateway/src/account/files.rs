@@ -16,15 +16,15 @@ use crate::config::Mount;
 #[derive(Default)]
 pub(crate) struct Files(ArcSwapOption<OpenFolders>);
 
-/// Folders as they were when they were opened.
+/// Open folders.
 pub(crate) struct OpenFolders {
-    /// The folders by device and number, in the order of the configuration; none for what is not there.
+    /// Device and inode of the folders, in the order of the configuration; `None` for missing ones.
     seen: Vec<Option<(u64, u64)>>,
     filesystem: WasiFilesystemCtx,
 }
 
 impl Files {
-    /// The folders as they are there now, to be read and nothing else. Looking costs a call of the system for each.
+    /// The current folders, read-only. Checking them costs a system call for each.
     pub(crate) fn now(&self, mounts: &[Mount]) -> Arc<OpenFolders> {
         let seen: Vec<_> = mounts.iter().map(|mount| identity(&mount.folder)).collect();
         if let Some(opened) = &*self.0.load()
@@ -44,7 +44,7 @@ fn identity(folder: &Path) -> Option<(u64, u64)> {
     Some((found.dev(), found.ino()))
 }
 
-/// Opens what is there; a guest does not see what is not.
+/// Opens the existing folders; a guest does not see missing ones.
 fn open(mounts: &[Mount]) -> WasiFilesystemCtx {
     let mut builder = WasiCtxBuilder::new();
     for Mount { guest, folder } in mounts {
@@ -55,14 +55,14 @@ fn open(mounts: &[Mount]) -> WasiFilesystemCtx {
     Bare::of(builder.build()).filesystem().ctx.clone()
 }
 
-/// Puts folders into the context of a guest.
+/// Adds the folders to a guest's WASI context.
 pub(crate) fn with_files(context: WasiCtx, files: &OpenFolders) -> WasiCtx {
     let mut bare = Bare::of(context);
     *bare.filesystem().ctx = files.filesystem.clone();
     bare.context
 }
 
-/// A context by itself: its folders are reached by way of a view alone.
+/// A context alone: its folders are accessible only through a view.
 struct Bare {
     context: WasiCtx,
     table: ResourceTable,

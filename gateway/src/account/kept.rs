@@ -8,7 +8,7 @@ use std::sync::{
 
 use bytes::Bytes;
 
-/// The bytes kept for one instance, against what else it has: together they stay below its limit. Cloning shares it.
+/// The buffered bytes of one instance: together with its memory they stay below its limit. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept(Arc<Counted>);
 
@@ -20,7 +20,7 @@ struct Counted {
     is_exceeded: AtomicBool,
 }
 
-/// More than the instance may have.
+/// The limit is exceeded.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the host would keep {bytes} bytes of its bodies, beside {others} of memory and resources; `limits.memory` is {limit}"
@@ -32,7 +32,7 @@ pub(crate) struct Exceeded {
 }
 
 impl Kept {
-    /// Nothing kept, for an instance that may have so many bytes.
+    /// An empty count, with the instance's limit.
     pub(crate) fn new(limit: usize) -> Self {
         Self(Arc::new(Counted {
             bytes: AtomicUsize::new(0),
@@ -42,29 +42,29 @@ impl Kept {
         }))
     }
 
-    /// The bytes that are kept.
+    /// The number of buffered bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
-    /// Notes what the instance has besides.
+    /// Sets what else the instance uses.
     pub(crate) fn set_others(&self, bytes: usize) {
         self.0.others.store(bytes, Ordering::Relaxed);
     }
 
-    /// Returns whether something was refused.
+    /// Returns whether a charge was refused.
     pub(crate) fn is_exceeded(&self) -> bool {
         self.0.is_exceeded.load(Ordering::Relaxed)
     }
 
-    /// Counts so many bytes until the charge is dropped.
+    /// Counts bytes until the charge is dropped.
     pub(crate) fn charge(&self, bytes: usize) -> Result<Charge, Exceeded> {
         let of = &*self.0;
         let kept = of
             .bytes
             .fetch_add(bytes, Ordering::Relaxed)
             .saturating_add(bytes);
-        // Gives back what it took when it is dropped.
+        // Releases the bytes if it is dropped below.
         let charge = Charge {
             bytes,
             of: Arc::clone(&self.0),
@@ -81,7 +81,7 @@ impl Kept {
         })
     }
 
-    /// The same bytes, counted until the last of them is dropped.
+    /// The same bytes, counted until the last reference is dropped.
     pub(crate) fn keep(&self, bytes: Bytes) -> Result<Bytes, Exceeded> {
         let charge = self.charge(bytes.len())?;
         Ok(Bytes::from_owner(Counting {
@@ -91,7 +91,7 @@ impl Kept {
     }
 }
 
-/// Bytes that count until it is dropped.
+/// Counted bytes; dropping it releases them.
 #[derive(Debug)]
 pub(crate) struct Charge {
     bytes: usize,

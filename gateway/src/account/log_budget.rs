@@ -7,22 +7,22 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// The bytes that a line takes in the log besides its text: time, package, request and the names of all fields.
+/// The overhead of a line in the log: time, package, request and field names.
 const LINE_BYTES: usize = 256;
 
-/// The bytes that one package may put into the log at once, and in a second: enough for every request of a busy package
-/// to print a few lines, and a small part of what a log can take.
+/// The burst of a package's log and its rate per second: enough for a few lines per request of a busy package, and a
+/// small part of the log's capacity.
 const PACKAGE_BURST_BYTES: f64 = (4 << 20) as f64;
 const PACKAGE_BYTES_A_SECOND: f64 = (1 << 20) as f64;
 
 /// The time between two reports of dropped lines.
 const REPORT_AGAIN: Duration = Duration::from_secs(1);
 
-/// The part of the log that a package may still fill.
+/// The log budget of a package.
 #[derive(Debug)]
 pub(crate) struct LogBudget {
     bucket: Mutex<Bucket>,
-    /// Lines dropped since the last word about it.
+    /// Lines dropped since the last report.
     unreported: AtomicU64,
 }
 
@@ -34,7 +34,7 @@ struct Bucket {
 }
 
 impl LogBudget {
-    /// A budget of which nothing is used.
+    /// A full budget.
     pub(crate) fn new() -> Self {
         Self {
             bucket: Mutex::new(Bucket {
@@ -46,7 +46,7 @@ impl LogBudget {
         }
     }
 
-    /// Returns whether a line of so many bytes in the log may go there now.
+    /// Takes a line of this size from the budget, if it is sufficient.
     pub(crate) fn admits(&self, line: usize) -> bool {
         let mut bucket = self.bucket.lock();
         bucket.fill(Instant::now());
@@ -58,12 +58,12 @@ impl LogBudget {
         enough
     }
 
-    /// Notes lines that did not go into the log.
+    /// Counts lines that were not logged.
     pub(crate) fn dropped(&self, lines: u64) {
         self.unreported.fetch_add(lines, Ordering::Relaxed);
     }
 
-    /// Takes the number of dropped lines that are to be reported now: not too often, and none twice.
+    /// Takes the number of dropped lines to report, if a report is due.
     pub(crate) fn take_unreported(&self) -> Option<u64> {
         if self.unreported.load(Ordering::Relaxed) == 0 {
             return None;

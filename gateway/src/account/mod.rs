@@ -26,8 +26,8 @@ pub(crate) use blobs::{Blobs, Container, Part};
 pub(crate) use files::{Files, OpenFolders, with_files};
 pub(crate) use kept::{Charge, Kept};
 
-/// Names that one package may have looked up at once, of all that are: names that its guests choose, under a wildcard,
-/// may have servers that are silent, and other packages' names are looked up beside them.
+/// How many concurrent lookups one package may have: under a wildcard guests choose names, whose servers may be silent,
+/// and other packages' lookups must not wait for them.
 const LOOKUPS: usize = 16;
 
 /// A package as its instances know it.
@@ -38,11 +38,11 @@ pub(crate) struct Account {
     pub memory: Arc<PackageMemory>,
     /// The permits of its instances.
     pub admission: Permits,
-    /// The permits of requests that its instances have under way to other origins.
+    /// The permits for outgoing requests in flight.
     pub outbound: Permits,
-    /// The permits for looking names up for them.
+    /// The permits for name lookups.
     pub lookups: Arc<Semaphore>,
-    /// The part of the log that its guests may still fill.
+    /// Its log budget.
     pub log: Arc<LogBudget>,
     /// The folders that its guests may read.
     pub files: Files,
@@ -54,7 +54,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// An account of which nothing is used, for up to so many `instances` at once, whose memory is a part of `memory`.
+    /// A new account for up to `instances` instances at once, whose memory is a part of `memory`.
     pub(crate) fn new(
         config: PackageConfig,
         instances: usize,
@@ -76,7 +76,7 @@ impl Account {
         }
     }
 
-    /// The account of the same package under another configuration: what is taken stays taken.
+    /// The account of the same package under another configuration; permits and reservations are shared.
     pub(crate) fn successor(&self, config: PackageConfig) -> Self {
         Self {
             memory: Arc::clone(&self.memory),
@@ -93,23 +93,22 @@ impl Account {
         }
     }
 
-    /// Has the limits of this account hold from now on, also for the instances of accounts before it; it may have so
-    /// many `instances`.
+    /// Applies the limits of this account, also to instances of its predecessors, with up to `instances` instances.
     pub(crate) fn hold_limits(&self, instances: usize) {
         self.admission.set_limit(instances);
         self.outbound
             .set_limit(self.config.limits.outbound_concurrency);
     }
 
-    /// Ends the instances that still run on this account.
+    /// Stops the instances that still run on this account.
     pub(crate) fn cut(&self) {
         self.is_cut.store(true, Ordering::Release);
         self.cut.notify_waiters();
     }
 
-    /// Returns when they are to end.
+    /// Waits until they have to stop.
     pub(crate) async fn until_cut(&self) {
-        // Made before the look: no word is missed between the two.
+        // Created before the check, so that no notification is missed.
         let cut = self.cut.notified();
         if !self.is_cut.load(Ordering::Acquire) {
             cut.await;
@@ -121,8 +120,8 @@ impl Account {
         &self.config.name
     }
 
-    /// Returns whether the log takes a line of the gateway's own about what a guest did: one that does it in a loop has
-    /// no more room there than one that prints.
+    /// Takes a log line of the gateway about a guest's behavior from the package's budget: a guest that misbehaves in a
+    /// loop must not flood the log either.
     pub(crate) fn may_log(&self) -> bool {
         let may = self.log.admits(0);
         if !may {
@@ -132,7 +131,7 @@ impl Account {
         may
     }
 
-    /// The package's metrics; made when first asked for, so that a package nobody asks for costs little.
+    /// The package's metrics; created on first use, so that an unused package costs little.
     pub(crate) fn metrics(&self) -> &PackageMetrics {
         let (all, own) = &self.metrics;
         own.get_or_init(|| all.package(self.name().as_str(), &self.admission))

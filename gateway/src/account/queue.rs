@@ -8,14 +8,13 @@ use http::request::Parts;
 use super::Account;
 use crate::{admission::Permit, error::Failure};
 
-/// A request that waits, besides the text of its head, in bytes: its task, its connection's buffers and the places of
-/// its fields.
+/// The memory of a waiting request besides the text of its head: its task, its connection's buffers and its header map.
 const WAITING_BYTES: usize = 16 << 10;
 
-/// Waits for a permit of the package, behind those who wait already. Dropping the future leaves the queue.
+/// Waits for a permit of the package, first come, first served. Dropping the future leaves the queue.
 ///
 /// # Errors
-/// When nobody may wait, when as many wait as may, or when it has waited for as long as it may.
+/// When the queue is disabled or full, or the wait times out.
 pub(crate) async fn wait(account: &Account, request: &Parts) -> Result<Permit, Failure> {
     let limits = account.config.limits;
     if limits.queue == 0 {
@@ -44,7 +43,7 @@ fn size(request: &Parts) -> usize {
     WAITING_BYTES + text
 }
 
-/// Memory of the package that its waiting requests take.
+/// Memory of the package that is reserved for its waiting requests.
 struct Reserved<'a> {
     account: &'a Account,
     bytes: usize,
@@ -63,7 +62,7 @@ impl Drop for Reserved<'_> {
     }
 }
 
-/// Counts what became of a wait, and observes how long it took, however it ends.
+/// Counts the result of a wait and observes its duration when it is dropped.
 struct Wait<'a> {
     account: &'a Account,
     started: Instant,
@@ -75,7 +74,7 @@ impl<'a> Wait<'a> {
         Self {
             account,
             started: Instant::now(),
-            // Unless another word is said: the client has gone.
+            // Unless it is set, the client has disconnected.
             result: "cancelled",
         }
     }

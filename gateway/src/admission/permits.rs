@@ -13,14 +13,14 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// A count of permits that does not exceed its limit. Cloning shares it.
+/// A limited number of permits. Clones share it.
 ///
-/// A counter, so that a free permit costs no lock; the queue beside it is looked at only while somebody waits.
+/// An atomic counter, so that taking a free permit needs no lock; the queue is only locked while somebody waits.
 #[derive(Debug, Clone)]
 pub(crate) struct Permits(Arc<Counted>);
 
-/// Both counters are read and written in one order that all threads see (`SeqCst`): whoever gives a permit back sees
-/// the one who waits, or the one who waits sees the permit.
+/// Both counters are accessed sequentially consistent (`SeqCst`): either whoever releases a permit sees the waiter, or
+/// the waiter sees the permit.
 #[derive(Debug)]
 struct Counted {
     taken: AtomicUsize,
@@ -29,7 +29,7 @@ struct Counted {
     queue: Mutex<Queue>,
 }
 
-/// Those who wait, in the order of their coming: tickets, which only rise, and their tasks.
+/// The waiting tasks in order of arrival, with their increasing tickets.
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<(u64, Waker)>,
@@ -47,7 +47,7 @@ impl Permits {
         }))
     }
 
-    /// Takes a permit, or `None` when all are taken or somebody waits for one already.
+    /// Takes a permit; `None` if all are taken or others wait.
     pub(crate) fn take(&self) -> Option<Permit> {
         if self.waiting() > 0 {
             return None;
@@ -65,8 +65,8 @@ impl Permits {
         Some(Permit(self.clone()))
     }
 
-    /// Waits for a permit behind those who wait already; `None` when they are as many as may wait. Dropping the future
-    /// leaves the queue.
+    /// Waits for a permit, first come, first served; `None` if `most` wait already. Dropping the future leaves the
+    /// queue.
     pub(crate) fn wait(&self, most: usize) -> Option<Waiting> {
         let counted = &*self.0;
         let room = |now: usize| (now < most).then_some(now + 1);
@@ -80,12 +80,12 @@ impl Permits {
         })
     }
 
-    /// The number of those that are taken.
+    /// The number of taken permits.
     pub(crate) fn taken(&self) -> usize {
         self.0.taken.load(Ordering::Relaxed)
     }
 
-    /// The number of those who wait for one.
+    /// The number of waiting tasks.
     pub(crate) fn waiting(&self) -> usize {
         self.0.waiting.load(Ordering::SeqCst)
     }
@@ -95,14 +95,14 @@ impl Permits {
         self.0.limit.load(Ordering::Relaxed)
     }
 
-    /// Allows so many from now on; those that are taken stay.
+    /// Sets the limit; taken permits stay valid.
     pub(crate) fn set_limit(&self, limit: usize) {
         self.0.limit.store(limit, Ordering::SeqCst);
         self.0.queue.lock().wake_first();
     }
 }
 
-/// The right to run one instance or to have one request under way; dropping it gives it back.
+/// The right to run one instance or to have one request in flight; dropping it releases it.
 #[derive(Debug)]
 pub(crate) struct Permit(Permits);
 
@@ -123,7 +123,7 @@ impl Queue {
         }
     }
 
-    /// The place of a ticket.
+    /// The position of a ticket.
     fn place(&self, ticket: u64) -> Option<usize> {
         self.waiting
             .binary_search_by_key(&ticket, |(ticket, _)| *ticket)
@@ -131,11 +131,11 @@ impl Queue {
     }
 }
 
-/// A wait for a permit.
+/// The future of a permit.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     permits: Permits,
-    /// From the first poll on.
+    /// `Some` from the first poll on.
     ticket: Option<u64>,
 }
 
@@ -157,7 +157,7 @@ impl Future for Waiting {
         };
         let is_first = queue.place(ticket) == Some(0);
         match is_first.then(|| permits.take_now()).flatten() {
-            // Being dropped next, the wait leaves the queue and calls the one behind it, for whom there may be a permit
+            // When it is dropped, the wait leaves the queue and wakes the next one, for which there may be a permit
             // too.
             Some(permit) => Poll::Ready(permit),
             None => {

@@ -17,20 +17,19 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::{failed::Failed, outgoing::Outgoing};
 
-/// The most bytes of a request's body that are waited for nowhere but here: a body that has ended within them has a
-/// length, and can be sent again.
+/// How much of a request's body is collected first: a body that ends within it has a length, and can be sent again.
 const WHOLE_BYTES: usize = 64 << 10;
 
 /// A request's body.
 pub(super) enum Sending {
-    /// All of it is here.
+    /// It is complete.
     Whole(Bytes),
-    /// The guest is still at it.
+    /// The guest is still writing it.
     Streamed(WasiBody),
 }
 
 impl Sending {
-    /// Takes what the guest has written by now.
+    /// Collects what the guest has written so far.
     pub(super) async fn gather(mut body: WasiBody) -> Self {
         if body.is_end_stream() {
             return Self::Whole(Bytes::new());
@@ -70,7 +69,7 @@ impl Sending {
         Self::Whole(joined.freeze())
     }
 
-    /// As something to send, with what is to live as long.
+    /// The body to send; it keeps `outgoing` alive.
     pub(super) fn body(self, outgoing: &Arc<Outgoing>) -> WasiBody {
         match self {
             Self::Whole(bytes) => Full::new(bytes)
@@ -85,7 +84,7 @@ impl Sending {
     }
 }
 
-/// A body whose beginning was taken already.
+/// A body whose beginning was collected already.
 struct Begun {
     taken: std::vec::IntoIter<Result<Frame<Bytes>, Error>>,
     rest: WasiBody,
@@ -103,7 +102,7 @@ impl Body for Begun {
     }
 }
 
-/// A body that holds its request's permits: a connection is taken until both bodies have ended.
+/// A body that holds its request's permits: the connection is in use until both bodies have ended.
 struct Held {
     body: WasiBody,
     _outgoing: Arc<Outgoing>,
@@ -126,19 +125,19 @@ impl Body for Held {
     }
 }
 
-/// A response's body whose bytes may not be further apart than the guest allows.
+/// A response's body with the guest's time-out between bytes.
 pub(super) struct Paced {
     body: Incoming,
     outgoing: Arc<Outgoing>,
-    /// The time that the next bytes may take, from when they are asked for.
+    /// The time-out for the next bytes, from when they are awaited.
     limit: Option<Duration>,
-    /// The same once the first ones are here.
+    /// The time-out after the first ones.
     between: Option<Duration>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Paced {
-    /// `first` is what is left of the time for the first byte.
+    /// `first` is the rest of the time-out for the first byte.
     pub(super) fn new(
         body: Incoming,
         outgoing: Arc<Outgoing>,
@@ -160,7 +159,7 @@ impl Body for Paced {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        // A body that always has another frame would keep its reader from giving way.
+        // Without it, a body that always has another frame would never yield.
         let turn = ready!(poll_proceed(cx));
         if let Poll::Ready(frame) = pin!(&mut self.body).poll_frame(cx) {
             turn.made_progress();

@@ -15,10 +15,10 @@ use wasmtime_wasi_io::IoView;
 
 use super::failed::Failed;
 
-/// The interface by the name that wasmtime-wasi-http links it under.
+/// The interface, with wasmtime-wasi-http's version.
 const TYPES: &str = "wasi:http/types@0.2.12";
 
-/// Links the function that finds them, in place of the one that is there.
+/// Replaces the function that returns them.
 ///
 /// # Errors
 /// When shadowing is not allowed.
@@ -34,7 +34,7 @@ pub(crate) fn add_to_linker<T: IoView + 'static>(linker: &mut Linker<T>) -> wasm
     )
 }
 
-/// The code of an error that a body can end in.
+/// The error code of a body's error.
 fn code_of(error: &Error) -> Option<ErrorCode> {
     Some(match error {
         Error::Hyper(error) => {

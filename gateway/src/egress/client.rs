@@ -23,7 +23,7 @@ use super::{
 };
 use crate::admission::Permits;
 
-/// The time that a connection may take in all, from its name's addresses to TLS, unless the guest says otherwise.
+/// The default time-out for connecting, from name resolution to TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A worker's client; clones share its connections.
@@ -35,10 +35,10 @@ struct Shared {
     idle: Idle,
 }
 
-/// A request without an answer.
+/// A request that failed.
 struct Unanswered {
     failed: Failed,
-    /// The request, when nothing of it was sent.
+    /// The request, if nothing of it was sent.
     unsent: Option<Request<WasiBody>>,
 }
 
@@ -49,7 +49,7 @@ impl Client {
         Self(Arc::new(Shared { settings, idle }))
     }
 
-    /// The permits of all requests.
+    /// The permits of all outgoing requests.
     pub(super) fn permits(&self) -> &Permits {
         self.0.settings.permits()
     }
@@ -73,7 +73,7 @@ impl Client {
         Ok(response.map(|body| Paced::new(body, outgoing, first, between).boxed_unsync()))
     }
 
-    /// The response, and how long its head took from when there was a connection.
+    /// The response, and the time of its head from when there was a connection.
     async fn try_to_send(
         &self,
         request: Request<WasiBody>,
@@ -81,7 +81,7 @@ impl Client {
         outgoing: &Arc<Outgoing>,
     ) -> Result<(Response<Incoming>, Duration), Failed> {
         let (mut parts, body) = request.into_parts();
-        // The client writes the host itself, in the form that the protocol version wants.
+        // The client writes the host itself, in the form of the HTTP version.
         parts.headers.remove(header::HOST);
         parts.uri = outgoing.to.uri(&parts.uri)?;
         let body = Sending::gather(body).await;
@@ -107,7 +107,7 @@ impl Client {
             Err(unanswered) if is_reused && unanswered.is_for_lack_of_a_connection() => unanswered,
             Err(unanswered) => return Err(unanswered.failed),
         };
-        // The other side closed the connection while it was idle, which says nothing of this request.
+        // The peer closed the idle connection, which has nothing to do with this request.
         let again = again.map(|(parts, bytes)| Request::from_parts(parts, Sending::Whole(bytes).body(outgoing)));
         let Some(request) = unanswered.unsent.or(again) else {
             return Err(unanswered.failed);
@@ -155,7 +155,7 @@ impl Client {
         }
     }
 
-    /// Sends on a connection, which is kept for others if it is good for another request.
+    /// Sends on a connection, and returns that to the pool if it is reusable.
     async fn exchange(
         &self,
         mut connection: Connection,
@@ -195,7 +195,7 @@ impl Client {
         if connection.is_open() {
             return idle.put(key, connection);
         }
-        // It is ready again when the response's body has been read.
+        // It is reusable when the response's body has been read.
         tokio::spawn(async move {
             if let Some(connection) = connection.ready().await {
                 idle.put(key, connection);
@@ -244,7 +244,7 @@ impl Connection {
         }
     }
 
-    /// Returns whether the other end has said anything since the last request was sent.
+    /// Returns whether anything was received since the last request was sent.
     fn has_received(&self) -> bool {
         match self {
             Self::Http1 { watch, .. } => watch.has_received(),
@@ -260,12 +260,12 @@ impl Connection {
         }
     }
 
-    /// Returns whether it takes many requests at once.
+    /// Returns whether it multiplexes requests.
     pub(super) fn is_shared(&self) -> bool {
         matches!(self, Self::Http2(_))
     }
 
-    /// Itself once more, if it takes many requests at once.
+    /// A clone, if it multiplexes requests.
     pub(super) fn share(&self) -> Option<Self> {
         match self {
             Self::Http1 { .. } => None,
@@ -273,7 +273,7 @@ impl Connection {
         }
     }
 
-    /// Waits until it can take another request, which it may never.
+    /// Waits until it can take another request; `None` if it never will.
     async fn ready(mut self) -> Option<Self> {
         match &mut self {
             Self::Http1 { sender, .. } => sender.ready().await.ok()?,
@@ -283,7 +283,7 @@ impl Connection {
     }
 }
 
-/// Returns whether an absent body has to be said (RFC 9110, 8.6).
+/// Returns whether an empty body needs `content-length: 0` (RFC 9110, 8.6).
 fn expects_a_body(method: &Method) -> bool {
     [Method::POST, Method::PUT, Method::PATCH].contains(method)
 }

@@ -34,29 +34,28 @@ use super::{
     watched::{Watch, Watched},
 };
 
-/// The time that one address has before the next one is tried beside it (RFC 8305, section 8).
+/// The delay after which the next address is tried in parallel (RFC 8305, section 8).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
-/// The most bytes of a response's head, and what is read at once of its body.
+/// The maximum size of a response's head, and of a read of its body.
 const HEAD_BYTES: usize = 128 << 10;
 
-/// The most header fields of a response: several times what servers send.
+/// The maximum number of header fields of a response: several times what servers send.
 const MAX_HEADERS: usize = 512;
 
-/// The time after which a shared connection with requests under way is asked whether it is alive, and the time for the
-/// answer.
+/// The interval and time-out of pings on an HTTP/2 connection with requests in flight.
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 
 /// A connection that is ready for a request.
 pub(super) enum Connection {
-    /// For one request after the other.
+    /// HTTP/1.1: one request after the other.
     Http1 {
         sender: http1::SendRequest<WasiBody>,
         watch: Arc<Watch>,
-        /// The other end is a proxy, which wants the whole URI, and these credentials if there are any.
+        /// The peer is a proxy, which needs the absolute URI, and the credentials if any.
         proxy: Option<Option<HeaderValue>>,
     },
-    /// For many at once.
+    /// HTTP/2: concurrent requests.
     Http2(http2::SendRequest<WasiBody>),
 }
 
@@ -64,7 +63,7 @@ pub(super) enum Connection {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Connects to a destination. `resolving` says whether it still waits for the name.
+/// Connects to a destination. `resolving` is true while the name is being resolved.
 pub(super) async fn connect(
     to: &Destination,
     ways: &Ways,
@@ -93,7 +92,7 @@ pub(super) async fn connect(
     }
 }
 
-/// Tries one address after the other, the next one a little later beside those that have not answered.
+/// Tries one address after the other, each a little later and in parallel ("happy eyeballs").
 async fn tcp(addresses: &[SocketAddr]) -> Result<TcpStream, Failed> {
     let mut waiting = addresses.iter();
     let mut attempts = FuturesUnordered::new();
@@ -111,7 +110,7 @@ async fn tcp(addresses: &[SocketAddr]) -> Result<TcpStream, Failed> {
         };
         match tokio::time::timeout(pause, attempts.next()).await {
             Ok(Some(Ok(stream))) => {
-                // What fails here is only an optimisation.
+                // It is only an optimization.
                 let _ = stream.set_nodelay(true);
                 return Ok(stream);
             }
@@ -147,7 +146,7 @@ async fn over_tls(
         .map_err(|error| Failed::from_error(&error, Error::TlsProtocolError))
 }
 
-/// Starts the version of HTTP that both sides chose.
+/// Starts the negotiated HTTP version.
 async fn speak(stream: tokio_rustls::client::TlsStream<Box<dyn Stream>>) -> Result<Connection, Failed> {
     let (_, session) = stream.get_ref();
     if session.alpn_protocol() == Some(b"h2") {
@@ -166,7 +165,7 @@ async fn http1(stream: Box<dyn Stream>, proxy: Option<Option<HeaderValue>>) -> R
         .handshake(stream)
         .await
         .map_err(|error| Failed::from_error(&error, Error::HttpProtocolError))?;
-    // Its errors reach whoever waits for an answer.
+    // Its errors are returned by the pending request.
     tokio::spawn(connection);
     sender
         .ready()
@@ -203,7 +202,7 @@ async fn to_proxy(
 ) -> Result<Box<dyn Stream>, Failed> {
     let https = proxy.uri().scheme() == Some(&http::uri::Scheme::HTTPS);
     let (host, port) = address_of(proxy.uri(), https);
-    // The operator chose the proxy: no address is closed to it.
+    // The operator chose the proxy: none of its addresses is closed.
     let addresses = ways.resolver().any(host, port, lookups).await?;
     resolving.store(false, Ordering::Relaxed);
     let stream = tcp(&addresses).await?;

@@ -7,7 +7,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::account::Account;
 
-/// Sends a request outside by way of `sending`, which stays where it is: it is large.
+/// Counts and times `sending`, which is pinned by the caller because it is large.
 pub(super) async fn outbound(
     account: &Account,
     sending: Pin<&mut impl Future<Output = Result<Response<WasiBody>, Error>>>,
@@ -21,7 +21,7 @@ pub(super) async fn outbound(
     answer
 }
 
-/// Names what went wrong in one of a few words.
+/// The metric label of an error.
 fn word(error: &Error) -> &'static str {
     match error {
         Error::HttpRequestDenied | Error::DestinationIpProhibited => "refused",

@@ -12,7 +12,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 
 use crate::account::{Account, Kept};
 
-/// The place of the Dapr API for guests, as Dapr's own SDKs expect it.
+/// The endpoint of the Dapr API for guests, as Dapr's SDKs expect it.
 pub(crate) const DAPR_ENDPOINT: &str = "http://localhost:3500";
 
 /// The authorities that mean [`DAPR_ENDPOINT`].
@@ -24,7 +24,7 @@ pub(super) fn is_dapr(uri: &Uri) -> bool {
         .is_some_and(|authority| AUTHORITIES.contains(&authority.as_str()))
 }
 
-/// Lets a guest's call go on with the trace of the request that caused it, unless the guest says otherwise.
+/// Propagates the trace context of the guest's request to its call, unless the guest set its own.
 pub(super) fn continue_trace<B>(request: &mut Request<B>, trace: Option<&HeaderValue>) {
     if let Some(trace) = trace {
         request
@@ -34,14 +34,14 @@ pub(super) fn continue_trace<B>(request: &mut Request<B>, trace: Option<&HeaderV
     }
 }
 
-/// Bodies up to this many bytes are not counted: what a call takes anyway.
+/// Bodies up to this size are not counted: a call takes as much anyway.
 const SMALL: u64 = 16 << 10;
 
-/// Answers a call of the Dapr API, counted by its result and timed to the head of its answer. What the host keeps of
-/// its bodies is `kept` for the instance: of the request until there is an answer, and of the answer until it is read.
+/// Answers a call of the Dapr API, with metrics. The buffered bodies are charged to `kept`: the request's until there
+/// is a response, and the response's until it is read.
 ///
 /// # Errors
-/// When that is more than the instance may have.
+/// When that exceeds the instance's limit.
 pub(super) async fn call(
     account: &Account,
     building_blocks: Option<&BuildingBlocks>,
@@ -56,7 +56,7 @@ pub(super) async fn call(
     )
 }
 
-/// Calls the Dapr API for a package, counted and timed.
+/// Calls the Dapr API for a package, with metrics.
 async fn answered(
     account: &Account,
     building_blocks: Option<&BuildingBlocks>,
@@ -77,7 +77,7 @@ async fn answered(
     response
 }
 
-/// The same door for what the gateway itself does for a guest, by grants of its own. Cloning copies pointers.
+/// Calls of the Dapr API that the gateway makes on behalf of a guest, with separate grants. Cloning copies pointers.
 #[derive(Clone)]
 pub(crate) struct DaprDoor {
     pub(super) account: Arc<Account>,
@@ -91,14 +91,13 @@ impl DaprDoor {
         &self.account
     }
 
-    /// Returns whether the building blocks keep what is saved as it was written: those of a sidecar read and write JSON
-    /// anew.
+    /// Returns whether the building blocks store values verbatim: a sidecar's stores reformat JSON.
     pub(crate) fn is_verbatim(&self) -> bool {
         let blocks = self.building_blocks.as_ref();
         blocks.is_some_and(|blocks| blocks.embedded().is_some())
     }
 
-    /// Answers one call of the Dapr API, which may use what `grants` say; every failure is an answer.
+    /// Answers one call of the Dapr API with these grants; failures are responses too.
     pub(crate) async fn call(&self, grants: &Grants, mut request: Request<Body>) -> Response<Body> {
         continue_trace(&mut request, self.trace.as_ref());
         answered(
@@ -110,10 +109,10 @@ impl DaprDoor {
         .await
     }
 
-    /// Lists keys of a state store, as [`BuildingBlocks::state_keys`] tells.
+    /// Lists keys of a state store, see [`BuildingBlocks::state_keys`].
     ///
     /// # Errors
-    /// With the answer that a call would have.
+    /// With the response that a call would have.
     pub(crate) async fn state_keys(
         &self,
         grants: &Grants,
@@ -141,12 +140,12 @@ impl DaprDoor {
     }
 }
 
-/// The body of a call: its parts count until the call has ended, since most calls gather them before they begin.
+/// The body of a call: its parts are charged until the call has ended, since most calls collect them first.
 fn gathered(body: WasiBody, kept: &Kept) -> Body {
     let (kept, mut charges) = (kept.clone(), Vec::new());
     let counted = body.inspect_frame(move |frame| {
         let bytes = frame.data_ref().map_or(0, Bytes::len);
-        // Who is refused is stopped at its next tick.
+        // A guest whose charge is refused is stopped at its next tick.
         charges.extend(kept.charge(bytes).ok().filter(|_| bytes > 0));
     });
     Body::new(counted)
@@ -169,7 +168,7 @@ fn to_guest(response: Response<Body>, kept: &Kept) -> Result<Response<WasiBody>,
     }))
 }
 
-/// The error that a guest sees of a body that broke off.
+/// The error that a guest sees when a body breaks off.
 pub(crate) fn broken(error: axum::Error) -> Error {
     Error::InternalError(Some(error.to_string()))
 }

@@ -5,19 +5,19 @@ use std::{error::Error as StdError, fmt::Write as _, io};
 use rustls::CertificateError;
 use wasmtime_wasi_http::Error;
 
-/// An upstream that sends interim responses (1xx) and no final one.
+/// The server sends interim responses (1xx) and no final one.
 #[derive(Debug, thiserror::Error)]
 #[error("the upstream sent too many interim responses")]
 pub(super) struct TooManyInterim;
 
-/// A request without an answer, or a body without its end.
+/// A failed request, or an aborted body.
 ///
 /// The codes of WASI are the proxy error types of RFC 9209, and mean what that says of them.
 #[derive(Debug)]
 pub(super) struct Failed {
     /// The error that the guest sees.
     pub(super) code: Error,
-    /// More of it for the log.
+    /// Details for the log.
     pub(super) detail: String,
 }
 
@@ -29,12 +29,12 @@ impl Failed {
         }
     }
 
-    /// Finds the code for an error in its causes; `otherwise` when none of them has one.
+    /// The code found in an error's causes, or `otherwise`.
     pub(super) fn from_error(error: &(dyn StdError + 'static), otherwise: Error) -> Self {
         let (mut code, mut detail) = (None, String::new());
         let mut cause = Some(error);
         while let Some(error) = cause {
-            // What lies deeper says more.
+            // Deeper causes are more specific.
             code = code_of(error).or(code);
             let text = explained(error).map_or_else(|| error.to_string(), str::to_owned);
             if !detail.ends_with(&text) {
@@ -46,7 +46,7 @@ impl Failed {
         Self::new(code.unwrap_or(otherwise), detail)
     }
 
-    /// The same with `HttpResponseIncomplete` for a connection that ended when part of a response was here already.
+    /// Replaces the code by `HttpResponseIncomplete` if the connection ended within a response.
     pub(super) fn after_a_part(self) -> Self {
         match self.code {
             Error::ConnectionTerminated => Self::new(Error::HttpResponseIncomplete, self.detail),
@@ -55,7 +55,7 @@ impl Failed {
     }
 }
 
-/// The name that WASI has for a code, such as `DNS-error`, for the log.
+/// WASI's name of a code, such as `DNS-error`, for the log.
 pub(super) fn name(code: &Error) -> String {
     let variant = format!("{code:?}");
     let end = variant.find(|c: char| !c.is_ascii_alphanumeric());
@@ -66,7 +66,7 @@ pub(super) fn name(code: &Error) -> String {
         }
         name.push(letter.to_ascii_lowercase());
     }
-    // WASI writes these in capitals, the first three at the start of a name only.
+    // WASI capitalizes these, the first three only at the start of a name.
     for word in ["dns-", "tls-", "http-"] {
         if let Some(rest) = name.strip_prefix(word) {
             name = format!("{}{rest}", word.to_ascii_uppercase());
@@ -75,7 +75,7 @@ pub(super) fn name(code: &Error) -> String {
     name.replace("-ip-", "-IP-").replace("-uri-", "-URI-")
 }
 
-/// Explains the refusal of a certificate where the library says it in inner names.
+/// Explains a certificate error for which rustls has only an internal name.
 fn explained(error: &(dyn StdError + 'static)) -> Option<&'static str> {
     let error = match error.downcast_ref::<io::Error>() {
         Some(error) => error.get_ref()?.downcast_ref::<rustls::Error>()?,
@@ -88,7 +88,7 @@ fn explained(error: &(dyn StdError + 'static)) -> Option<&'static str> {
         CertificateError::UnknownIssuer => {
             "invalid peer certificate: no trusted authority has signed it; name the one that has in `tls.ca` of the package"
         }
-        // The library has no code of its own for it.
+        // rustls has no variant for it.
         CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
             "invalid peer certificate: it is an authority's (basicConstraints CA:TRUE), and a server has to show one with CA:FALSE"
         }
@@ -98,7 +98,7 @@ fn explained(error: &(dyn StdError + 'static)) -> Option<&'static str> {
 
 fn code_of(error: &(dyn StdError + 'static)) -> Option<Error> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
-        // An error of TLS or of this gateway, in the dress of input and output.
+        // An error of TLS or of the gateway, wrapped in an I/O error.
         let inner = error.get_ref().and_then(|inner| code_of(inner));
         return inner.or_else(|| io_code(error));
     }
@@ -131,7 +131,7 @@ fn io_code(error: &io::Error) -> Option<Error> {
         | io::ErrorKind::NotConnected
         | io::ErrorKind::UnexpectedEof => Error::ConnectionTerminated,
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Error::DestinationIpUnroutable,
-        // No port of our own is left.
+        // No ephemeral port is left.
         io::ErrorKind::AddrNotAvailable => Error::ConnectionLimitReached,
         _ if is_out_of_descriptors(error) => Error::ConnectionLimitReached,
         _ => return None,

@@ -19,7 +19,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// One guest's life. Cloning shares it.
+/// The lifetime of one guest. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Life(Arc<Lived>);
 
@@ -27,22 +27,22 @@ pub(crate) struct Life(Arc<Lived>);
 struct Lived {
     is_over: AtomicBool,
     passing: AtomicUsize,
-    /// A body that was given was asked for its size.
+    /// Set when a received body was asked for its size.
     was_asked: AtomicBool,
 }
 
 impl Life {
-    /// Ends it: before the instance is dropped, since that closes what the guest was writing.
+    /// Ends it, before the instance is dropped, since that ends what the guest was writing.
     pub(crate) fn end(&self) {
         self.0.is_over.store(true, Ordering::Release);
     }
 
-    /// Returns whether the host still has a body that it got for the guest from elsewhere.
+    /// Returns whether the host still carries a received body for the guest.
     pub(crate) fn is_passing(&self) -> bool {
         self.0.passing.load(Ordering::Acquire) > 0
     }
 
-    /// A body from elsewhere that ends with the guest.
+    /// Wraps a received body, which ends with the guest.
     pub(crate) fn passing<B>(&self, body: B) -> Passing<B> {
         self.0.passing.fetch_add(1, Ordering::AcqRel);
         Passing {
@@ -51,15 +51,15 @@ impl Life {
         }
     }
 
-    /// Returns whether a body is one that the guest was given, which it passes on as it came. A guest's own has no
-    /// other within it, and asks none for its size.
+    /// Returns whether a body is one that the guest received and forwards unchanged. A body that the guest writes
+    /// contains no other one, and does not ask it for its size.
     pub(crate) fn passes(&self, body: &WasiBody) -> bool {
         self.0.was_asked.store(false, Ordering::Relaxed);
         let _ = body.size_hint();
         self.0.was_asked.load(Ordering::Relaxed)
     }
 
-    /// A body that the guest writes, or passes on: whole only if it has ended in the guest's life.
+    /// Wraps a body that the guest writes or forwards: it is complete only if it ends within the guest's lifetime.
     pub(super) fn written(&self, body: WasiBody) -> WasiBody {
         let life = self.clone();
         Written { body, life }.boxed_unsync()
@@ -70,7 +70,7 @@ impl Life {
     }
 }
 
-/// A body that the guest was given.
+/// A body that the guest received.
 pub(crate) struct Passing<B> {
     body: B,
     life: Life,
@@ -106,7 +106,7 @@ where
     }
 }
 
-/// A body that the guest makes.
+/// A body that the guest writes.
 struct Written {
     body: WasiBody,
     life: Life,
@@ -125,7 +125,7 @@ impl Body for Written {
     }
 
     fn is_end_stream(&self) -> bool {
-        // Whoever trusts this does not ask for the end, which is what can be false.
+        // Whoever relies on this does not poll for the end, which may be an abort.
         self.body.is_end_stream() && !self.life.is_over()
     }
 

@@ -42,22 +42,22 @@ pub(crate) use life::Life;
 pub(crate) use next::{Handling, NextDoor, NextHandler, Own};
 pub(crate) use settings::{Prepared, Settings};
 
-/// One guest's door to the outside.
+/// The outgoing requests of one guest.
 pub(crate) struct Egress {
     account: Arc<Account>,
     request_id: RequestId,
     client: Client,
     building_blocks: Option<BuildingBlocks>,
-    /// Of the request that the guest is at.
+    /// The trace context of the guest's request.
     trace: Option<HeaderValue>,
-    /// Made with the first request: most guests send none.
+    /// Created with the first request: most guests send none.
     permits: Option<Permits>,
-    /// Made with the first body that counts.
+    /// Created with the first counted body.
     kept: Option<Kept>,
     depth: InvocationDepth,
-    /// What the guest may write of a body at once.
+    /// How much of a body the guest may write at once.
     chunk: usize,
-    /// The guest's life, if it is one of WASI 0.3.
+    /// The guest's lifetime, if it is a WASI 0.3 guest.
     life: Option<Life>,
 }
 
@@ -65,13 +65,12 @@ type SendIo = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Sent = Result<(http::Response<WasiBody>, SendIo), Error>;
 type Sending = Box<dyn Future<Output = Sent> + Send>;
 
-/// A call under way: its task, the parts of the request, and the tables of the instance that know of it.
+/// The memory of a call in flight: its task, the parts of the request, and entries in the instance's tables.
 pub(crate) const CALL_BYTES: usize = 4 << 10;
 
 impl Egress {
-    /// A door for one instance of `package`, on the worker that `client` belongs to; what it sends belongs to the
-    /// request of this id and `trace`, and is so deep in a chain of
-    /// invocations.
+    /// For one instance of `package`, with the worker's `client`; its requests belong to the request with this id,
+    /// `trace` and depth in a chain of invocations.
     pub(crate) fn new(
         account: Arc<Account>,
         request_id: RequestId,
@@ -94,17 +93,17 @@ impl Egress {
         }
     }
 
-    /// Lets no body go on without the guest, whose life this is.
+    /// Ties bodies to the guest's lifetime.
     pub(crate) fn tie_to(&mut self, life: Life) {
         self.life = Some(life);
     }
 
-    /// Bounds what the guest may write at once of the bodies that it begins from now on.
+    /// Limits how much the guest may write at once of bodies that it begins from now on.
     pub(crate) fn bound_writes(&mut self, bytes: usize) {
         self.chunk = bytes;
     }
 
-    /// The way to the building blocks for what the gateway itself does for the guest.
+    /// Access to the building blocks on behalf of the guest.
     pub(crate) fn dapr_door(&self) -> DaprDoor {
         DaprDoor {
             account: Arc::clone(&self.account),
@@ -113,19 +112,19 @@ impl Egress {
         }
     }
 
-    /// The count of what the host keeps of the instance's bodies.
+    /// The counter of the instance's buffered body bytes.
     pub(crate) fn kept(&mut self) -> &Kept {
         let limit = self.account.config.limits.memory;
         self.kept
             .get_or_insert_with(|| Kept::new(usize::try_from(limit).unwrap_or(usize::MAX)))
     }
 
-    /// The same, if there was anything to count so far.
+    /// The same, if anything was counted so far.
     pub(crate) fn kept_so_far(&self) -> Option<&Kept> {
         self.kept.as_ref()
     }
 
-    /// Lets a request out, if the package may send it and has not too many under way.
+    /// Admits a request, if the package may send it and has not too many in flight.
     fn let_out(&mut self, method: &Method, uri: &http::Uri) -> Result<Arc<Outgoing>, Error> {
         let to = Destination::parse(uri).ok_or(Error::HttpRequestUriInvalid)?;
         self.allows(method, &to)?;
@@ -145,7 +144,7 @@ impl Egress {
         } else if !address::may_be_named(&to.host) {
             "the address is never open"
         } else if *method == Method::CONNECT {
-            // A tunnel's end is none of the origins, whatever the proxy's is.
+            // The destination of a tunnel would not be checked.
             "tunnels are not let out"
         } else {
             return Ok(());
@@ -190,10 +189,10 @@ impl Egress {
     }
 }
 
-/// A constant would be made anew for every header that is compared with it.
+/// A constant would be constructed for each comparison.
 static OF_ONE_CONNECTION: [HeaderName; 9] = DEFAULT_FORBIDDEN_HEADERS;
 
-/// Headers that describe one connection, and the one that is the gateway's word.
+/// Connection-specific headers, and the one that the gateway sets.
 pub(crate) fn is_forbidden(name: &HeaderName) -> bool {
     OF_ONE_CONNECTION.contains(name) || *name == ERROR_HEADER
 }
@@ -230,8 +229,8 @@ impl WasiHttpHooks for Egress {
 }
 
 impl Egress {
-    /// Sends a request of a guest of WASI 0.3. The call counts as its memory until there is an answer: no resource
-    /// stands for it.
+    /// Sends a request of a WASI 0.3 guest. The call counts as the guest's memory until there is a response, since it
+    /// has no resource.
     fn send_in(&mut self, life: Life, request: http::Request<WasiBody>, options: Option<RequestOptions>) -> Sending {
         let charge = self.kept().charge(CALL_BYTES);
         let sending = Box::into_pin(self.send(request.map(|body| life.written(body)), options));
@@ -244,7 +243,7 @@ impl Egress {
 
     fn send(&mut self, mut request: http::Request<WasiBody>, options: Option<RequestOptions>) -> Sending {
         if dapr::is_dapr(request.uri()) {
-            // Most are called from outside.
+            // Most requests come from outside.
             if self.depth != InvocationDepth::default() {
                 request.extensions_mut().insert(self.depth);
             }
@@ -268,7 +267,7 @@ impl Egress {
     }
 }
 
-/// A connection's own task is the client's, or there is no connection: nothing is left to drive.
+/// The connection is driven by a task of the client, or does not exist: there is nothing left to drive.
 fn nothing_left() -> SendIo {
     Box::new(async { Ok(()) })
 }

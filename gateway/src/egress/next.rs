@@ -31,56 +31,56 @@ use crate::{
     unsent::CHUNK,
 };
 
-/// The lengths of answers that are remembered; a middleware that calls more often passes on one of the last.
+/// How many lengths of responses are remembered; a middleware with more calls forwards one of the last.
 const ANSWERS: usize = 8;
 
-/// An answer on its way: each failure is one, too.
+/// The future of a response; failures are responses too.
 pub(crate) type Handling = Pin<Box<dyn Future<Output = Response<WasiBody>> + Send>>;
 
-/// Whoever answers the requests that a middleware passes on.
+/// A handler of the requests that a middleware passes on.
 pub(crate) trait NextHandler: Send + Sync {
-    /// Answers one. Dropping what is returned, or the body that comes of it, ends whoever is at it.
+    /// Handles one. Dropping the future, or the response's body, stops the handler.
     fn handle(&self, request: Request<WasiBody>) -> Handling;
 }
 
-/// The door of one instance to the handler behind it.
+/// One middleware instance's connection to the handler behind it.
 pub(crate) struct NextDoor {
     handler: Arc<dyn NextHandler>,
-    /// The host that the instance's own request asks.
+    /// The authority of the instance's own request.
     authority: Option<Authority>,
-    /// The count of what the host keeps for the instance.
+    /// The counter of buffered bytes for the instance.
     kept: Kept,
     chunk: usize,
-    /// The instance's life.
+    /// The instance's lifetime.
     life: Life,
-    /// The middleware, and the name of its request.
+    /// The middleware, and its request id.
     whose: (Arc<Account>, RequestId),
     lengths: Arc<Lengths>,
-    /// The length that the next request is said to have.
+    /// The `content-length` of the next request.
     said: Option<HeaderValue>,
 }
 
-/// The lengths of bodies that a middleware was given.
+/// The lengths of bodies that a middleware received.
 #[derive(Debug, Default)]
 struct Lengths {
     of_request: Option<HeaderValue>,
     of_answers: Mutex<VecDeque<HeaderValue>>,
 }
 
-/// The request that an instance of a middleware is at.
+/// The own request of a middleware instance.
 pub(crate) struct Own {
-    /// The host that it asks.
+    /// Its authority.
     pub(crate) authority: Option<Authority>,
-    /// Its length, if it says one.
+    /// Its `content-length`, if any.
     pub(crate) length: Option<HeaderValue>,
     /// Its package.
     pub(crate) account: Arc<Account>,
-    /// Its name in the log.
+    /// Its id.
     pub(crate) id: RequestId,
 }
 
 impl NextDoor {
-    /// A door for the instance whose life this is, and which is at this request of its own.
+    /// For an instance with this lifetime and own request.
     pub(crate) fn new(handler: Arc<dyn NextHandler>, own: Own, kept: Kept, life: Life) -> Self {
         let Own {
             authority,
@@ -104,7 +104,7 @@ impl NextDoor {
         }
     }
 
-    /// Takes the length that a request says it has, before wasmtime holds the guest to it.
+    /// Takes the `content-length` off a request, before wasmtime enforces it.
     pub(crate) fn take_length(&mut self, request: &mut p3::Request) {
         self.said = None;
         if request.headers.get(header::CONTENT_LENGTH).is_none() {
@@ -115,12 +115,12 @@ impl NextDoor {
         request.headers = FieldMap::new_immutable(self, headers);
     }
 
-    /// Returns whether a length that the guest says its response has is that of another one, which came from behind.
+    /// Returns whether the `content-length` of the guest's response is that of a response from behind.
     pub(crate) fn is_anothers(&self, length: &HeaderValue, body: &WasiBody) -> bool {
         self.lengths.of_answers.lock().contains(length) && !self.life.passes(body)
     }
 
-    /// Has a request say its length, if that is its own, and be as long as it says.
+    /// Restores the `content-length` of a request if it describes its own body, and enforces it.
     fn measure(&mut self, request: Request<WasiBody>) -> (Request<WasiBody>, Option<Arc<AtomicBool>>) {
         let Some(said) = self.said.take() else {
             return (request, None);
@@ -146,7 +146,7 @@ impl NextDoor {
         )
     }
 
-    /// Says of a request where it goes, as far as the guest did not: a handler needs none of it, and a host does.
+    /// Fills in a request's destination as far as the guest did not: a handler does not need it, but a host does.
     pub(crate) fn complete(&self, request: &mut p3::Request) {
         request.scheme.get_or_insert(Scheme::HTTP);
         if request.authority.is_none() {
@@ -157,7 +157,7 @@ impl NextDoor {
             .get_or_insert_with(|| PathAndQuery::from_static("/"));
     }
 
-    /// Bounds what the guest may write at once of the bodies that it begins from now on.
+    /// Limits how much the guest may write at once of bodies that it begins from now on.
     pub(crate) fn bound_writes(&mut self, bytes: usize) {
         self.chunk = bytes;
     }
@@ -177,7 +177,7 @@ impl WasiHttpHooks for NextDoor {
     }
 
     fn send_request(&mut self, request: Request<WasiBody>, _: Option<RequestOptions>, _: SendIo) -> Sending {
-        // The call counts as the instance's memory until there is an answer: no resource stands for it.
+        // The call counts as the instance's memory until there is a response, since it has no resource.
         let charge = self.kept.charge(CALL_BYTES);
         let (life, lengths) = (self.life.clone(), Arc::clone(&self.lengths));
         let (request, is_wrong) = self.measure(request);
@@ -208,13 +208,13 @@ impl Lengths {
     }
 }
 
-/// A body that is as long as its request says, or has no good end.
+/// A body with an enforced length.
 struct Measured {
     body: WasiBody,
     length: u64,
     sent: u64,
     is_wrong: Arc<AtomicBool>,
-    /// Whose it is.
+    /// The middleware, and its request id.
     whose: (Arc<Account>, RequestId),
 }
 

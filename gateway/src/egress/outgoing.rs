@@ -11,7 +11,7 @@ use wasmtime_wasi_http::Error;
 use super::failed::{self, Failed};
 use crate::{account::Account, admission::Permit, request_headers::RequestId};
 
-/// Scheme, host and port of a request, in one spelling.
+/// Scheme, host and port of a request, normalized.
 #[derive(Debug, Clone, Eq, Hash, PartialEq)]
 pub(super) struct Destination {
     pub(super) https: bool,
@@ -21,12 +21,12 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// Reads the destination of a request. Credentials before the host are no part of it.
+    /// Parses the destination of a request. Credentials before the host are ignored.
     pub(super) fn parse(uri: &Uri) -> Option<Self> {
         let https = *uri.scheme()? == Scheme::HTTPS;
         let host = uri.host().filter(|host| !host.is_empty())?;
         let authority = uri.authority().map(Authority::as_str)?;
-        // A port that is none, such as 99999, must not become the default one.
+        // An invalid port, such as 99999, must not become the default one.
         let (_, without_user) = authority.rsplit_once('@').unwrap_or(("", authority));
         let after_host = without_user.strip_prefix(host)?;
         let port = match uri.port_u16() {
@@ -56,7 +56,7 @@ impl Destination {
         }
     }
 
-    /// A resource there, by the path and query of another URI.
+    /// A URI at this destination, with the path and query of another URI.
     pub(super) fn uri(&self, of: &Uri) -> Result<Uri, Failed> {
         let path = of.path_and_query().map_or("/", PathAndQuery::as_str);
         let root = if path.starts_with('/') { "" } else { "/" };
@@ -68,7 +68,7 @@ impl Destination {
         uri.map_err(|error| Failed::new(Error::HttpRequestUriInvalid, error.to_string()))
     }
 
-    /// The host, and the port unless it is the scheme's own.
+    /// The host, and the port unless it is the scheme's default.
     pub(super) fn authority(&self) -> String {
         let default = if self.https { 443 } else { 80 };
         if self.port == default {
@@ -95,7 +95,7 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Tells the log why there was no answer, or no end of it, and gives the guest its word for that.
+    /// Logs why there was no complete response, and returns the guest's error.
     pub(super) fn failed(&self, failed: Failed) -> Error {
         let Failed { code, detail } = failed;
         if matches!(code, Error::DestinationIpProhibited) {

@@ -14,27 +14,27 @@ use crate::{
     config::PackageName,
 };
 
-/// The time for which an idle connection is kept: a little less than the 60 s after which common servers close theirs.
+/// How long an idle connection is kept: a little less than the common server time-out of 60 s.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 
-/// Idle connections kept to one host, per worker.
+/// Idle connections per host and worker.
 const IDLE_PER_HOST: usize = 64;
 
-/// The requests that a connection is good for.
+/// What a request must match to use a connection.
 #[derive(Debug, Clone, Eq, Hash, PartialEq)]
 pub(super) struct Key {
-    /// The configuration by whose rules it was made.
+    /// The generation of the configuration that it was made with.
     pub(super) generation: u64,
     pub(super) to: Destination,
-    /// The package, if it speaks TLS in a way of its own.
+    /// The package, if it has TLS settings of its own.
     pub(super) of: Option<PackageName>,
 }
 
-/// A worker's idle connections. Cloning shares them.
+/// A worker's idle connections. Clones share them.
 #[derive(Clone)]
 pub(super) struct Idle {
     parked: Arc<Mutex<Parked>>,
-    /// Of all workers: each connection is a descriptor that no request has a permit for.
+    /// Shared by all workers: an idle connection uses a descriptor without holding a request's permit.
     permits: Permits,
 }
 
@@ -57,7 +57,7 @@ impl Waiting {
 }
 
 impl Idle {
-    /// No connections yet, and no more than there are permits.
+    /// An empty pool, limited by these permits.
     pub(super) fn new(permits: Permits) -> Self {
         Self {
             parked: Arc::default(),
@@ -65,14 +65,14 @@ impl Idle {
         }
     }
 
-    /// The connection that was used last, if one is still open.
+    /// The most recently used connection, if one is still open.
     pub(super) fn take(&self, key: &Key) -> Option<Connection> {
         let mut parked = self.parked.lock();
         let waiting = parked.by_key.get_mut(key)?;
         let mut found = None;
         while let Some(last) = waiting.pop() {
             if last.is_good() {
-                // One that is shared stays for the others.
+                // A multiplexed connection stays in the pool.
                 if let Some(connection) = last.connection.share() {
                     waiting.push(Waiting {
                         since: Instant::now(),
@@ -90,7 +90,7 @@ impl Idle {
         found
     }
 
-    /// Keeps a connection for the next request, unless there are enough.
+    /// Returns a connection to the pool, unless there are enough.
     pub(super) fn put(&self, key: Key, connection: Connection) {
         let mut parked = self.parked.lock();
         let permit = self.permits.take().or_else(|| {
@@ -116,7 +116,7 @@ impl Idle {
         }
     }
 
-    /// Closes what has waited too long, until nothing waits.
+    /// Closes connections that were idle for too long, until none is left.
     async fn sweep(self) {
         loop {
             tokio::time::sleep(IDLE_TIMEOUT / 4).await;
@@ -138,10 +138,10 @@ impl Parked {
         });
     }
 
-    /// Closes what is of no use any more, and the connection that has waited longest.
+    /// Closes unusable connections, and the one that was idle longest.
     fn make_room(&mut self) {
         self.sweep();
-        // In each list the oldest is the first.
+        // Each list starts with the oldest.
         let oldest = self.by_key.values_mut();
         let oldest = oldest.min_by_key(|waiting| waiting.first().map(|first| first.since));
         if let Some(waiting) = oldest

@@ -10,14 +10,14 @@ use wasmtime_wasi_http::Error;
 use super::failed::Failed;
 use crate::address;
 
-/// Addresses that are tried of those that a name has: the system lists the best ones first.
+/// How many addresses of a name are tried: the system lists the best ones first.
 const MAX_ADDRESSES: usize = 8;
 
-/// Names looked up at once, over all workers: each takes a thread until the system's resolver gives up, and names whose
-/// servers are silent would otherwise take all threads there are.
+/// The maximum of concurrent lookups, over all workers: each blocks a thread until the system's resolver gives up, and
+/// names with silent servers would otherwise block all threads.
 const MAX_LOOKUPS: usize = 64;
 
-/// Looks names up and leaves out the addresses that stay closed.
+/// Resolves names, and drops closed addresses.
 #[derive(Debug, Clone)]
 pub(super) struct Resolver {
     open: Arc<[IpNet]>,
@@ -25,7 +25,7 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    /// A resolver to which these private ranges are open.
+    /// A resolver for which these private ranges are open.
     pub(super) fn new(open: &[IpNet]) -> Self {
         Self {
             open: open.into(),
@@ -33,7 +33,7 @@ impl Resolver {
         }
     }
 
-    /// The addresses of a host that a package listed.
+    /// The addresses of a host in a package's `outbound`.
     pub(super) async fn resolve(&self, host: &str, port: u16, of: &Arc<Semaphore>) -> Result<Vec<SocketAddr>, Failed> {
         if let Some(address) = address::literal(host) {
             return Ok(vec![SocketAddr::new(address, port)]);
@@ -50,17 +50,17 @@ impl Resolver {
         Ok(open)
     }
 
-    /// The addresses of any host, for those that the operator chose.
+    /// The addresses of a host that the operator chose.
     pub(super) async fn any(&self, host: &str, port: u16, of: &Arc<Semaphore>) -> Result<Vec<SocketAddr>, Failed> {
         if let Some(address) = address::literal(host) {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
-        // Its own first: what waits for one holds none of all.
+        // The package's own permit first, so that waiting for it holds no shared one.
         let own = Arc::clone(of).acquire_owned().await;
         let all = Arc::clone(&self.lookups).acquire_owned().await;
         let name = host.to_owned();
         let looked_up = tokio::task::spawn_blocking(move || {
-            // The thread is busy until the system's resolver is done, whether anyone still waits for it or not.
+            // The thread is busy until the system's resolver is done, whether anyone still waits or not.
             let _busy = (own, all);
             dns_lookup::lookup_host(&name).map(|found| found.take(MAX_ADDRESSES).collect::<Vec<_>>())
         });

@@ -13,13 +13,13 @@ use crate::{
     config::{Config, PackageName, TlsConfig},
 };
 
-/// The part of the process' descriptors that outgoing requests may take: the rest is for clients and code.
+/// The fraction of the process' descriptors for outgoing requests: the rest is for clients and code.
 const PART_OF_DESCRIPTORS: usize = 4;
 
-/// The part of them that idle connections may keep besides.
+/// The fraction of the process' descriptors for idle connections, in addition.
 const IDLE_PART_OF_DESCRIPTORS: usize = 8;
 
-/// The protocols offered in a TLS handshake, the best one first.
+/// The ALPN protocols, in order of preference.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// Shared by the clients of all workers. Cloning copies pointers.
@@ -30,23 +30,23 @@ pub(crate) struct Settings {
     idle: Permits,
 }
 
-/// The ways of outgoing requests as one configuration has them.
+/// The outgoing settings of one configuration.
 pub(super) struct Ways {
-    /// Rises with each configuration, so that connections made by the rules of another one are not used.
+    /// Incremented with each configuration, so that connections made under another one are not used.
     generation: u64,
     resolver: Resolver,
     proxies: Matcher,
-    /// For packages that say nothing else.
+    /// For packages without a `tls` table.
     tls: Arc<ClientConfig>,
-    /// By the names of packages with a `tls` table.
+    /// By package, for those with a `tls` table.
     own_tls: HashMap<PackageName, Arc<ClientConfig>>,
 }
 
 impl Settings {
-    /// The settings of a checked configuration, in a process that may have this many descriptors.
+    /// The settings of a checked configuration, in a process with this limit on descriptors.
     ///
     /// # Errors
-    /// When the cryptography has no usable protocol version: a mistake in how this program was built.
+    /// When the crypto provider supports no TLS version: a bug in this build.
     pub(crate) fn new(config: &Config, descriptors: usize) -> Result<Self, rustls::Error> {
         Ok(Self {
             now: Arc::new(ArcSwap::from_pointee(Ways::new(config, 0)?)),
@@ -55,7 +55,7 @@ impl Settings {
         })
     }
 
-    /// Prepares other ways for [`Settings::replace`].
+    /// Prepares other settings for [`Settings::replace`].
     ///
     /// # Errors
     /// As [`Settings::new`].
@@ -64,12 +64,12 @@ impl Settings {
         Ok(Prepared(Arc::new(Ways::new(config, generation)?)))
     }
 
-    /// Sends requests from now on by other ways; those under way stay on theirs.
+    /// Uses other settings for new requests; those in flight are not affected.
     pub(crate) fn replace(&self, prepared: Prepared) {
         self.now.store(prepared.0);
     }
 
-    /// The ways of requests that begin now.
+    /// The current settings.
     pub(super) fn now(&self) -> Arc<Ways> {
         self.now.load_full()
     }
@@ -85,7 +85,7 @@ impl Settings {
     }
 }
 
-/// Ways that are not gone yet.
+/// Prepared settings.
 pub(crate) struct Prepared(Arc<Ways>);
 
 impl Ways {
@@ -115,7 +115,7 @@ impl Ways {
         })
     }
 
-    /// The number of the configuration.
+    /// The generation of the configuration.
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
@@ -136,7 +136,7 @@ impl Ways {
     /// The proxy for a destination, if there is one.
     ///
     /// # Errors
-    /// When the destination is no URI: to go past the proxy is no answer to that.
+    /// When the destination is no URI: bypassing the proxy would be wrong.
     pub(super) fn proxy_for(&self, to: &Destination) -> Result<Option<Intercept>, Failed> {
         let uri = to.uri(&Uri::default())?;
         Ok(self.proxies.intercept(&uri))

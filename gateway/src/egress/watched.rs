@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::failed::TooManyInterim;
 
-/// Interim responses (1xx) to one request: a server that has something to say by them says it in a few.
+/// The maximum of interim responses (1xx) to one request.
 const MAX_INTERIM: usize = 64;
 
 /// The state of a watched stream.
@@ -25,13 +25,13 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Begins anew for another request.
+    /// Resets the state for another request.
     pub(super) fn begin(&self) {
         self.received.store(false, Ordering::Relaxed);
         self.interim.store(0, Ordering::Relaxed);
     }
 
-    /// Returns whether anything came since.
+    /// Returns whether anything was received since.
     pub(super) fn has_received(&self) -> bool {
         self.received.load(Ordering::Relaxed)
     }

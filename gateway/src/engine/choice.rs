@@ -11,11 +11,11 @@ const COPY_ON_WRITE_BYTES: u64 = 1 << 20;
 /// What a component is, the engine for it, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Choice {
-    /// The world that it is made for.
+    /// Its world.
     pub world: World,
     /// The engine.
     pub engine: EngineKind,
-    /// The size of its stacks, as the configuration has it.
+    /// The configured stack size.
     pub stack: StackSize,
     /// The reason, for people.
     pub reason: String,
@@ -32,16 +32,16 @@ impl Choice {
     }
 }
 
-/// What a component is weighed by.
+/// The properties of a component on which the choice depends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Weighed {
-    /// The world that it is made for.
+    /// Its world.
     pub world: World,
-    /// The size that its stacks are to have.
+    /// The configured stack size.
     pub stack: StackSize,
-    /// Bytes of data to copy for each instance.
+    /// Bytes of data that are copied for each instance.
     pub active_data: u64,
-    /// Those of them that may be mapped instead.
+    /// Of these, bytes that can be mapped instead.
     pub imaged: u64,
 }
 
@@ -57,8 +57,8 @@ impl fmt::Display for Choice {
     }
 }
 
-/// The engine for a component, unless the configuration asks for one. Where there is no pool it is always the other:
-/// what a configuration asks for serves on any system.
+/// The engine for a component, unless configured. Without `wasmgate-pool` it is always the other one, so that a
+/// configuration works on any system.
 pub(super) fn choose(of: Weighed, wanted: Option<EngineKind>, has_pool: bool) -> Choice {
     let choice = |engine, reason: String| Choice {
         world: of.world,

@@ -11,7 +11,7 @@ use prometheus::{
 use super::{Engines, families::Families};
 use crate::metrics::description;
 
-/// Shows the engines on `/metrics`.
+/// Exposes the engines on `/metrics`.
 pub(crate) struct EngineCollector {
     engines: Arc<Engines>,
     description: Desc,
@@ -21,7 +21,7 @@ impl EngineCollector {
     /// A collector for the engines of one gateway.
     ///
     /// # Errors
-    /// When a name is no metric name: a mistake in this file.
+    /// When a metric name is invalid: a bug.
     pub(crate) fn new(engines: Arc<Engines>) -> prometheus::Result<Self> {
         Ok(Self {
             engines,

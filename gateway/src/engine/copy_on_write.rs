@@ -4,33 +4,32 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 
 use super::{EngineId, EngineLimits, MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES, Slots, StackSize};
 
-/// Instances in this engine: it reserves all their address space when it is made, so it is given less than the
-/// other. Its packages take milliseconds of CPU a request, so fewer are in flight.
+/// Instances of this engine, which reserves the address space for all of them when it is created. Its packages take
+/// milliseconds of CPU per request, so fewer are in flight.
 const MAX_INSTANCES: u32 = 2_000;
 
-/// Memory of a slot that is zeroed by hand when an instance ends, instead of being given back to the kernel and
-/// faulted in again by the next.
+/// Memory of a slot that is zeroed by memset when an instance ends, instead of being returned to the kernel and faulted
+/// in again.
 const KEEP_RESIDENT_BYTES: usize = 256 << 10;
 
-/// An engine for stacks of another size than the usual one has the address space for one in so many of these.
+/// Engines with other stack sizes have address space for this fraction of the instances.
 const PART_OF_OTHER_STACKS: u32 = 8;
 
-/// Memories that there is room for with each instance: most have two, and each takes four gigabytes of addresses.
+/// Memories per instance: most have two, and each reserves four gigabytes of address space.
 const MEMORIES_PER_INSTANCE: u32 = 4;
 
-/// Tables that there is room for with each instance: an interpreter has fourteen, and each takes eight megabytes of
-/// addresses.
+/// Tables per instance: an interpreter has fourteen, and each reserves eight megabytes of address space.
 const TABLES_PER_INSTANCE: u32 = 20;
 
 /// Metadata of one instance, all its modules together: large interpreters have tens of thousands of functions. It is
-/// allocated as it is needed.
+/// allocated on demand.
 const INSTANCE_BYTES: usize = 16 << 20;
 
-/// The largest memory of a slot: all that 32-bit addresses reach, which is reserved in any case. A package's own limit
-/// is its instances'.
+/// The maximum memory of a slot: the 32-bit address space, which is reserved in any case. The package's own limit
+/// applies to its instances.
 const MEMORY_BYTES: usize = 4 << 30;
 
-/// Elements of one table: eight megabytes of addresses.
+/// Elements of one table: eight megabytes of address space.
 const TABLE_ELEMENTS: usize = 1_000_000;
 
 /// The use of the slots of one kind.
@@ -38,13 +37,13 @@ const TABLE_ELEMENTS: usize = 1_000_000;
 pub(crate) struct SlotUse {
     /// The kind of the slots.
     pub kind: &'static str,
-    /// The most there may be.
+    /// The limit.
     pub limit: usize,
-    /// In use by an instance now.
+    /// In use.
     pub live: usize,
-    /// Idle now, and ready for the next instance.
+    /// Idle, ready for the next instance.
     pub warm: usize,
-    /// Bytes that idle slots keep resident, where wasmtime tells.
+    /// Resident bytes of idle slots, if known.
     pub warm_resident_bytes: Option<usize>,
 }
 
@@ -59,7 +58,7 @@ impl SlotUse {
     }
 }
 
-/// The slots of an engine for stacks of one size.
+/// The slots of an engine with one stack size.
 #[derive(Debug, Clone, Copy)]
 struct Totals {
     instances: u32,
@@ -93,7 +92,7 @@ pub(super) fn all_slots(limits: EngineLimits, stack: StackSize) -> Slots {
     }
 }
 
-/// The use of the slots of the engines made by [`configure`], together; with none of them, of one that is not made yet.
+/// The use of the slots of all engines made by [`configure`]; without any, of one that does not exist yet.
 pub(super) fn slots(engines: &[(EngineId, &Engine)], limits: EngineLimits) -> Vec<SlotUse> {
     let mut all = None::<Vec<SlotUse>>;
     for (id, engine) in engines {
@@ -156,7 +155,7 @@ pub(super) fn configure(config: &mut Config, limits: EngineLimits, stack: StackS
     } = Totals::new(limits, stack);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        // Only counted: their memory is allocated as it is needed.
+        // Only counted: their memory is allocated on demand.
         .total_core_instances(instances.saturating_mul(MAX_CORE_INSTANCES))
         .total_memories(memories)
         .total_tables(tables)
@@ -174,8 +173,8 @@ pub(super) fn configure(config: &mut Config, limits: EngineLimits, stack: StackS
         .table_keep_resident(KEEP_RESIDENT_BYTES)
         .async_stack_keep_resident(stack.all_bytes())
         .max_unused_warm_slots(instances)
-        // The kernel's dirty-page scan as this version of wasmtime uses it misses pages that are swapped out or
-        // being moved, so a guest could read an earlier request's bytes.
+        // This version of wasmtime's use of PAGEMAP_SCAN misses pages that are swapped out or being migrated, so a
+        // guest could read an earlier request's bytes.
         .pagemap_scan(Enabled::No);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
 }

@@ -11,43 +11,42 @@ use std::{
 
 use wasmtime::Engine;
 
-/// A guest that computes alone holds its worker for at most two of these before the requests beside it are served;
-/// shorter ones cost wake-ups of an idle machine.
+/// The tick: a single long-running guest blocks its worker for at most two ticks; shorter ones would wake up an idle
+/// machine more often.
 const TICK: Duration = Duration::from_millis(10);
 
-/// The same while guests compute for long: what others wait for one's turn is then little more than what a request
-/// takes on a busy machine, and a turn is still a hundred times what it costs to let others go first.
+/// The tick while guests compute for long: others then wait little longer than a request takes on a busy machine, and a
+/// turn still costs a hundred times what a switch does.
 pub(crate) const SHORT_TICK: Duration = Duration::from_millis(1);
 
-/// How long ticks stay short after a guest has let others go first: those who come and go all the time do not make
-/// them long in between.
+/// How long ticks stay short after a guest has yielded, so that they do not alternate.
 const SHORT_FOR: Duration = Duration::from_secs(1);
 
-/// How often a guest had to let others go first, in whatever engine: all of them share the workers.
+/// How often guests had to yield, in any engine: all engines share the workers.
 static SHARED: AtomicUsize = AtomicUsize::new(0);
 
-/// Notes that a guest computes for so long that it has to let others go first: ticks are short from the next one on.
+/// Notes that a guest had to yield: ticks are short from the next one on.
 pub(crate) fn share_workers() {
     SHARED.fetch_add(1, Ordering::Relaxed);
 }
 
-/// How often that was noted.
+/// How often guests had to yield.
 pub(crate) fn shared() -> usize {
     SHARED.load(Ordering::Relaxed)
 }
 
-/// When the first ticker began.
+/// The start of the first ticker.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// The time of the last tick, of whatever engine, in nanoseconds since then.
+/// The time of the last tick of any engine, in nanoseconds since then.
 static TICKED: AtomicU64 = AtomicU64::new(0);
 
-/// The time of the last tick, since the first: a clock that costs no more than a look.
+/// The time of the last tick, since the start: a clock that costs an atomic load.
 pub(crate) fn ticked() -> Duration {
     Duration::from_nanos(TICKED.load(Ordering::Relaxed))
 }
 
-/// Advances the engine's epoch until the engine is gone.
+/// Advances the engine's epoch until the engine is dropped.
 pub(super) fn start(engine: &Engine) {
     let weak = engine.weak();
     let ticker = thread::Builder::new().name("epoch".to_owned());
@@ -56,7 +55,7 @@ pub(super) fn start(engine: &Engine) {
         while let Some(engine) = weak.upgrade() {
             let now = Instant::now();
             let since = now.saturating_duration_since(*BEGAN).as_nanos();
-            // Before guests see the tick.
+            // Stored before guests see the tick.
             TICKED.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
             engine.increment_epoch();
             drop(engine);
@@ -68,7 +67,7 @@ pub(super) fn start(engine: &Engine) {
     }
 }
 
-/// How long ticks are.
+/// Chooses the length of ticks.
 #[derive(Debug, Default)]
 struct Pace {
     shared: usize,
@@ -76,7 +75,7 @@ struct Pace {
 }
 
 impl Pace {
-    /// The time until the next tick, when guests have had to let others go first so often.
+    /// The time until the next tick; `shared` is how often guests had to yield.
     fn next(&mut self, shared: usize, now: Instant) -> Duration {
         if shared != self.shared {
             self.shared = shared;

@@ -6,25 +6,26 @@ use wasmtime::Engine;
 
 use super::{EngineId, compiling};
 
-/// The system as LLVM's triples end.
+/// The suffix of the LLVM target triple.
 const SYSTEM: &str = if cfg!(target_os = "macos") {
     "apple-darwin"
 } else {
     "unknown-linux-gnu"
 };
 
-/// The machine as LLVM's triples name it.
+/// The LLVM target triple.
 pub(crate) fn target() -> String {
     format!("{}-{SYSTEM}", std::env::consts::ARCH)
 }
 
-/// How an engine compiles, whatever its processor has: wasmtime's version, and every setting that code depends on.
+/// A fingerprint of how an engine compiles, independent of the processor: wasmtime's version, and all settings that
+/// affect code.
 ///
 /// # Errors
 /// When the engine cannot be made.
 pub(crate) fn fingerprint(id: EngineId) -> wasmtime::Result<String> {
     let mut config = compiling(id)?;
-    // With the target named, nothing is taken from this machine's processor.
+    // With an explicit target, no features of this processor are detected.
     config.target(&target())?;
     let mut hasher = DefaultHasher::new();
     Engine::new(&config)?
@@ -33,8 +34,8 @@ pub(crate) fn fingerprint(id: EngineId) -> wasmtime::Result<String> {
     Ok(format!("{:016x}", hasher.finish()))
 }
 
-/// What this processor has of what the compiler may use, in the names of Rust's detection. Wasmtime looks once more
-/// when code is loaded, by its own list: this one only spares what would be in vain.
+/// The features of this processor that the compiler may use, by their names in Rust. wasmtime checks again when code is
+/// loaded, by its own list; this one only avoids useless downloads.
 pub(crate) fn processor() -> Vec<&'static str> {
     let mut found = Vec::new();
     macro_rules! look {

@@ -7,7 +7,7 @@ use wasmtime::Config;
 
 use super::{EngineLimits, ImagedMemory, Slots, families::Families};
 
-/// Leaves an engine that only compiles as it is.
+/// Does nothing.
 #[expect(
     clippy::unnecessary_wraps,
     reason = "there is one that can fail where there is a pool"
@@ -16,10 +16,10 @@ pub(super) fn lay_out(_: &mut Config) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Images that nobody has.
+/// An uninhabited type.
 pub(crate) struct Images(Infallible);
 
-/// Says that there are none.
+/// Always fails.
 pub(crate) fn open_images(_: &File, _: u64, _: &[ImagedMemory], _: usize) -> io::Result<Images> {
     Err(io::ErrorKind::Unsupported.into())
 }
@@ -31,10 +31,10 @@ impl Images {
     }
 }
 
-/// Drops it: wasmtime's own pool has no memory that is made clean later.
+/// Drops it: wasmtime's own pool cleans memory at once.
 pub(crate) fn keep_until_clean(_: impl Send + 'static) {}
 
-/// A pool that nobody has.
+/// An uninhabited type.
 pub(super) struct Pooled(Infallible);
 
 #[expect(

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use super::{EngineId, EngineKind, StackSize, World};
 
-/// One of something for each engine.
+/// A value per engine.
 #[derive(Debug)]
 pub(crate) struct OfEach<T> {
     pool: OfWorlds<T>,
@@ -58,7 +58,7 @@ impl<T> OfEach<T> {
             EngineKind::CopyOnWrite => &self.copy_on_write,
         };
         let stacks = match id.world {
-            // What suits one of a version of WASI suits the other.
+            // Programs use the engine of their WASI version.
             World::Proxy | World::Command => &worlds.proxy,
             World::Service | World::CommandOf03 => &worlds.service,
         };
@@ -71,10 +71,10 @@ impl<T> OfEach<T> {
         }
     }
 
-    /// The one of this engine, made by `make` if there is none; of two that are made at once one stays.
+    /// The value of this engine, created by `make` on first use; if two threads create it at once, one wins.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub(crate) fn get_or_try<E>(&self, id: EngineId, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
         let place = self.place(id);
         match place.get() {
@@ -86,7 +86,7 @@ impl<T> OfEach<T> {
         }
     }
 
-    /// Those of a kind that are made, each with its engine.
+    /// The existing values of a kind, with their engines.
     pub(super) fn made(&self, kind: EngineKind) -> Vec<(EngineId, &T)> {
         EngineId::all_of(kind)
             .filter_map(|id| Some((id, self.place(id).get()?)))

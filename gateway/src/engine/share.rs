@@ -1,10 +1,10 @@
 //! The share of an engine's slots that one package may hold: never the last ones while other packages need some.
 
-/// The part of the slots of a kind that one package may have at most, where there are not enough for all: the others
-/// have a quarter at the least.
+/// The maximum fraction of the slots that one package may have, if there are not enough for all: the others have at
+/// least a quarter.
 const MOST_OF_ONE: (usize, usize) = (3, 4);
 
-/// Slots: those that an engine has, or those that one instance takes.
+/// Slots of an engine, or of one instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Slots {
     /// Linear memories.
@@ -21,8 +21,8 @@ impl Slots {
     }
 }
 
-/// The number of instances that each of an engine's packages may have at once, of the slots that one of its instances
-/// takes and the number that it wants.
+/// The maximum number of instances of each of an engine's packages, given the slots of one instance and the number that
+/// it wants.
 pub(crate) fn shares(all: Slots, packages: &[(Slots, usize)]) -> Vec<usize> {
     let wanted = |kind: fn(Slots) -> usize| {
         let each = packages

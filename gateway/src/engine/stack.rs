@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-/// The part of a stack that is for the host functions which a guest calls, in bytes.
+/// The part of a stack that is reserved for host functions, in bytes.
 const HOST_BYTES: usize = 256 << 10;
 
-/// The size of the stack that a guest's own calls may take. It is an engine's, so that there are a few to choose from.
+/// The size of a guest's stack. It is a setting of the engine, so there are only a few choices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
 pub enum StackSize {
-    /// 512 KiB, as wasmtime has it: an interpreter reads JSON that is nested a thousand deep.
+    /// 512 KiB, wasmtime's default: enough for an interpreter to parse JSON nested a thousand levels deep.
     #[default]
     #[serde(rename = "512KiB")]
     Half,
@@ -21,7 +21,7 @@ pub enum StackSize {
     /// 4 MiB.
     #[serde(rename = "4MiB")]
     Four,
-    /// 8 MiB, as the main thread of a process has it.
+    /// 8 MiB, like the main thread of a process.
     #[serde(rename = "8MiB")]
     Eight,
 }
@@ -30,7 +30,7 @@ impl StackSize {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Half, Self::One, Self::Two, Self::Four, Self::Eight];
 
-    /// The word for it in the configuration.
+    /// Its name in the configuration.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Half => "512KiB",
@@ -41,7 +41,7 @@ impl StackSize {
         }
     }
 
-    /// The bytes that a guest's own calls may take.
+    /// The size for the guest's own frames, in bytes.
     pub(super) const fn wasm_bytes(self) -> usize {
         match self {
             Self::Half => 512 << 10,
@@ -52,7 +52,7 @@ impl StackSize {
         }
     }
 
-    /// The bytes of all of it, host functions' included. They are address space until they are used.
+    /// The total size with the host's part, in bytes. It is only address space until it is used.
     pub(super) const fn all_bytes(self) -> usize {
         self.wasm_bytes() + HOST_BYTES
     }

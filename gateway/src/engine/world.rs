@@ -2,19 +2,19 @@
 
 use std::fmt;
 
-/// A world whose components are served.
+/// A supported world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 pub enum World {
     /// WASI 0.2: its handler is called once, and has ended when it returns.
     #[serde(rename = "wasi:http/proxy@0.2")]
     Proxy,
-    /// WASI 0.3: its handler is called once, and its tasks go on after it has answered.
+    /// WASI 0.3: its handler is called once, and its tasks may go on after it has returned.
     #[serde(rename = "wasi:http/service@0.3")]
     Service,
-    /// A program of WASI 0.2, or one of WASI 0.1 made into one: it runs once from its start to its end, as CGI has it.
+    /// A WASI 0.2 program, or an adapted WASI 0.1 program: it runs once per request (CGI).
     #[serde(rename = "wasi:cli/command@0.2")]
     Command,
-    /// A program of WASI 0.3, run in the same way.
+    /// A WASI 0.3 program (CGI).
     #[serde(rename = "wasi:cli/command@0.3")]
     CommandOf03,
 }
@@ -23,7 +23,7 @@ impl World {
     /// All of them.
     pub(crate) const ALL: [Self; 4] = [Self::Proxy, Self::Service, Self::Command, Self::CommandOf03];
 
-    /// The name that WASI has for it, with its version.
+    /// WASI's name for it, with its version.
     pub fn name(self) -> &'static str {
         match self {
             Self::Proxy => "wasi:http/proxy@0.2",
@@ -33,12 +33,12 @@ impl World {
         }
     }
 
-    /// Returns whether it is of WASI 0.3, whose calls go on side by side in one instance.
+    /// Returns whether it is of WASI 0.3, with concurrent calls in one instance.
     pub(crate) fn is_concurrent(self) -> bool {
         matches!(self, Self::Service | Self::CommandOf03)
     }
 
-    /// Returns whether it is a program's.
+    /// Returns whether it is a program.
     pub(crate) fn is_program(self) -> bool {
         matches!(self, Self::Command | Self::CommandOf03)
     }

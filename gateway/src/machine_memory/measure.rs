@@ -6,20 +6,20 @@ use std::{
     os::unix::fs::FileExt as _,
 };
 
-/// Measures this process, again and again.
+/// Measures this process repeatedly.
 pub(super) struct Measure(File);
 
 impl Measure {
     /// # Errors
-    /// When the kernel does not tell.
+    /// When it cannot be read.
     pub(super) fn new() -> io::Result<Self> {
         File::open("/proc/self/statm").map(Self)
     }
 
-    /// Bytes of this process that no file can give back.
+    /// The anonymous resident memory of this process, in bytes.
     ///
     /// # Errors
-    /// When the kernel does not tell.
+    /// When it cannot be read.
     pub(super) fn used(&mut self) -> io::Result<usize> {
         let mut line = [0; 128];
         let read = self.0.read_at(&mut line, 0)?;
@@ -29,7 +29,7 @@ impl Measure {
     }
 }
 
-/// The resident pages that are no file's, of a line of `/proc/PID/statm` (proc(5)): size, resident, shared, …
+/// The anonymous resident pages, from a line of `/proc/PID/statm` (proc(5)): size, resident, shared, …
 fn anonymous_pages(line: &[u8]) -> Option<usize> {
     let mut fields = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
     let resident = fields.nth(1)?.parse::<usize>().ok()?;

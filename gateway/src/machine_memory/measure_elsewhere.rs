@@ -4,7 +4,7 @@ use std::io;
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-/// Measures this process, again and again.
+/// Measures this process repeatedly.
 pub(super) struct Measure {
     system: System,
     own: Pid,
@@ -12,7 +12,7 @@ pub(super) struct Measure {
 
 impl Measure {
     /// # Errors
-    /// When the system does not tell.
+    /// When it cannot be read.
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             system: System::new(),
@@ -20,10 +20,10 @@ impl Measure {
         })
     }
 
-    /// Resident bytes of this process, those of files too.
+    /// The resident memory of this process, in bytes, including files.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When it cannot be read.
     pub(super) fn used(&mut self) -> io::Result<usize> {
         let (own, what) = ([self.own], ProcessRefreshKind::nothing().with_memory());
         self.system

@@ -34,14 +34,14 @@ pub(crate) use measure::total;
 pub(crate) use spare::Spare;
 use spare::Spares;
 
-/// The time between two measures: in it a page of memory is touched for a hundred megabytes at the most, which is less
-/// than the reserve that the limit leaves.
+/// The interval of measurements: within it at most about a hundred megabytes can be touched, which is less than the
+/// reserve that the limit leaves.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// The part of the limit that one package may reserve at most.
+/// The fraction of the limit that one package may reserve.
 const SHARE: (usize, usize) = (3, 4);
 
-/// Bytes of this process that no file can give back, now; `None` where the system does not tell.
+/// The anonymous memory of this process, in bytes; `None` if it cannot be read.
 pub(crate) fn used_now() -> Option<u64> {
     let used = Measure::new().and_then(|mut measure| measure.used());
     used.ok().and_then(|used| u64::try_from(used).ok())
@@ -58,7 +58,7 @@ pub(crate) struct MachineMemory {
 }
 
 impl MachineMemory {
-    /// All of them together may have so many bytes.
+    /// With a limit in bytes for all instances.
     pub(crate) fn new(limit: u64) -> Arc<Self> {
         Arc::new(Self {
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
@@ -69,10 +69,10 @@ impl MachineMemory {
         })
     }
 
-    /// Measures the process until nobody needs it any more.
+    /// Measures the process periodically, until this is dropped.
     ///
     /// # Errors
-    /// When the system gives no thread, or does not tell how large the process is.
+    /// When there is no thread, or the process cannot be measured.
     pub(crate) fn watch(self: &Arc<Self>) -> io::Result<()> {
         let mut measure = Measure::new()?;
         let weak = Arc::downgrade(self);
@@ -88,7 +88,7 @@ impl MachineMemory {
         self.reserved.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the process that no file can give back, as they were last measured.
+    /// The anonymous memory of the process, as last measured.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
@@ -129,7 +129,7 @@ fn watch(memory: &Weak<MachineMemory>, measure: &mut Measure) {
     }
 }
 
-/// Shows it on `/metrics`.
+/// Exposes it on `/metrics`.
 pub(crate) struct MemoryCollector {
     description: Desc,
     memory: Arc<MachineMemory>,
@@ -166,7 +166,7 @@ impl Collector for MemoryCollector {
     }
 }
 
-/// The part of it that one package has.
+/// The memory of one package.
 #[derive(Debug)]
 pub(crate) struct PackageMemory {
     all: Arc<MachineMemory>,
@@ -187,17 +187,17 @@ impl PackageMemory {
         self.all.is_short.load(Ordering::Relaxed)
     }
 
-    /// Has somebody give up what it keeps for later whenever memory or slots are short, for as long as it is there.
+    /// Registers a holder of idle resources, which are given up when memory or slots run short.
     pub(crate) fn may_give_up(&self, spare: Weak<dyn Spare>) {
         self.all.spares.add(spare);
     }
 
-    /// Has what is kept for later go, of all packages, and returns whether there was any.
+    /// Gives up the idle resources of all packages, and returns whether there were any.
     pub(crate) fn make_way(&self) -> bool {
         self.all.spares.give_up()
     }
 
-    /// Reserves so many bytes, if neither the package nor all together have too many then.
+    /// Reserves memory, if neither the package nor all together exceed their limits then.
     pub(crate) fn reserve(&self, bytes: usize) -> bool {
         self.try_reserve(bytes) || (self.make_way() && self.try_reserve(bytes))
     }
@@ -214,7 +214,7 @@ impl PackageMemory {
         is_reserved
     }
 
-    /// Gives back what was reserved.
+    /// Releases reserved memory.
     pub(crate) fn give_back(&self, bytes: usize) {
         self.reserved.fetch_sub(bytes, Ordering::Relaxed);
         self.all.reserved.fetch_sub(bytes, Ordering::Relaxed);

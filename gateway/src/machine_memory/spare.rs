@@ -7,28 +7,28 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// Somebody who keeps memory and slots that nobody uses now.
+/// A holder of idle memory and slots.
 pub(crate) trait Spare: fmt::Debug + Send + Sync {
-    /// Gives all of it up, and returns whether there was any. What of it is reserved is given back before this returns;
-    /// the rest goes as soon as this thread's other tasks have a turn.
+    /// Gives all of it up, and returns whether there was any. Reservations are released before this returns; the rest
+    /// goes as soon as this thread's other tasks run.
     fn give_up(&self) -> bool;
 }
 
-/// All who keep something.
+/// All holders.
 #[derive(Debug, Default)]
 pub(super) struct Spares(Mutex<Vec<Weak<dyn Spare>>>);
 
 impl Spares {
-    /// Adds one, for as long as it is there.
+    /// Adds a holder, for as long as it lives.
     pub(super) fn add(&self, spare: Weak<dyn Spare>) {
         let mut all = self.0.lock();
         all.retain(|spare| spare.strong_count() > 0);
         all.push(spare);
     }
 
-    /// Has all of them give up what they keep, and returns whether there was any.
+    /// Makes all of them give up what they hold, and returns whether there was any.
     pub(super) fn give_up(&self) -> bool {
-        // Not under the lock: who ends may look here.
+        // Not under the lock: dropping instances may take it.
         let all: Vec<Arc<dyn Spare>> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
         let mut is_any = false;
         for spare in all {

@@ -8,7 +8,7 @@ use super::{
 };
 
 impl Pooled {
-    /// Shows what is in use, what happened to slots, and what was refused.
+    /// Adds metrics of slots in use, events and refusals.
     pub(in super::super) fn show(&self, families: &mut Families) {
         let pool = self.pool.metrics();
         usage(families, "memory", &pool.memories);

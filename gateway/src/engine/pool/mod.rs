@@ -10,10 +10,10 @@ use wasmtime::Config;
 
 use super::{EngineLimits, ImagedMemory, MAX_INSTANCES, Slots};
 
-/// Memories of one instance: a component made of a main module and an adapter has two.
+/// Memories per instance: a component of a main module and an adapter has two.
 const MEMORIES_PER_INSTANCE: usize = 2;
 
-/// A slot is made when it is first needed, so there may be as many as any configuration asks for.
+/// Slots are created on demand, so there may be as many as a configuration asks for.
 fn make(settings: Settings) -> wasmtime::Result<Pool> {
     let instances = usize::try_from(MAX_INSTANCES).unwrap_or(usize::MAX);
     let settings = Settings {
@@ -24,17 +24,16 @@ fn make(settings: Settings) -> wasmtime::Result<Pool> {
     Ok(Pool::new(settings)?)
 }
 
-/// Has an engine that only compiles lay memories out as the pool does.
+/// Configures an engine that only compiles to use the pool's memory layout.
 ///
 /// # Errors
-/// When the machine cannot give a pool what it needs.
+/// When the machine cannot provide the pool's resources.
 pub(super) fn lay_out(config: &mut Config) -> wasmtime::Result<()> {
     make(Settings::default())?.attach(config);
     Ok(())
 }
 
-/// The images of these memories, which follow each other in `file` from the offset `at` on; each instance has so many
-/// such memories.
+/// The images of these memories, consecutive in `file` from the offset `at`; each instance has this many memories.
 ///
 /// # Errors
 /// When they cannot be mapped.
@@ -51,23 +50,23 @@ pub(crate) fn open_images(file: &File, mut at: u64, of: &[ImagedMemory], memorie
     Ok(Images::new(images, memories))
 }
 
-/// Keeps a value until the memories are clean that this thread has returned since it last asked.
+/// Keeps a value until the memories that this thread has returned since the last call are clean.
 pub(crate) fn keep_until_clean(value: impl Send + 'static) {
     if let Some(unfinished) = wasmgate_pool::unfinished() {
         unfinished.keep(value);
     }
 }
 
-/// The pool, which the engines for all worlds share.
+/// The pool, shared by the engines of all worlds.
 pub(super) struct Pooled {
     pool: Pool,
 }
 
 impl Pooled {
-    /// Makes the pool.
+    /// Creates the pool.
     ///
     /// # Errors
-    /// When the machine cannot give the pool what it needs.
+    /// When the machine cannot provide the pool's resources.
     pub(super) fn new(limits: EngineLimits) -> wasmtime::Result<Option<Self>> {
         let settings = Settings::default();
         let idle_bytes = limits.idle_bytes.min(settings.max_warm_bytes_per_worker);
@@ -78,7 +77,7 @@ impl Pooled {
         Ok(Some(Self { pool }))
     }
 
-    /// Has an engine take its memories and stacks from the pool.
+    /// Configures an engine to take its memories and stacks from the pool.
     pub(super) fn attach(&self, config: &mut Config) {
         self.pool.attach(config);
     }
@@ -93,7 +92,7 @@ impl Pooled {
         }
     }
 
-    /// Gives memory of idle slots back.
+    /// Returns memory of idle slots to the kernel.
     pub(super) fn trim(&self) {
         self.pool.trim();
     }
