@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::config::Secret;
 
-/// The time that a call may take: releasing a million events takes some seconds.
+/// The time-out of a call: releasing a million events takes some seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A gateway's admin listener.
@@ -25,7 +25,7 @@ pub struct Client {
 /// A call that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// Nobody answers there.
+    /// Nothing answers there.
     #[error("no gateway's admin listener answers at {address}: {error}; name it with --admin")]
     Unreachable {
         /// The address that was tried.
@@ -33,16 +33,16 @@ pub enum CallError {
         /// The system's error.
         error: io::Error,
     },
-    /// Somebody else answers there.
+    /// Something else answers there.
     #[error("what answers at {address} is no gateway's admin listener; name it with --admin")]
     NoGateway {
         /// The address that was tried.
         address: String,
     },
-    /// The connection or its answer broke.
+    /// The connection or the response broke off.
     #[error("the gateway's answer broke off: {0}")]
     Broken(String),
-    /// The gateway does not do it.
+    /// The gateway refuses.
     #[error("the gateway refused ({status}): {message}")]
     Refused {
         /// Its status.
@@ -53,7 +53,7 @@ pub enum CallError {
 }
 
 impl Client {
-    /// A client of the listener at `address` (host and port), which is shown `token`.
+    /// A client of the listener at `address` (host and port), which sends `token`.
     pub fn new(address: impl Into<String>, token: Option<Secret>) -> Self {
         let address: String = address.into();
         let bare = address.strip_prefix("http://").unwrap_or(&address);
@@ -63,7 +63,7 @@ impl Client {
         }
     }
 
-    /// Asks for a page in JSON.
+    /// Gets a page as JSON.
     ///
     /// # Errors
     /// When there is no gateway, or it refuses.
@@ -71,7 +71,7 @@ impl Client {
         self.call(Method::GET, target, Bytes::new()).await
     }
 
-    /// Sends an order in JSON.
+    /// Posts JSON.
     ///
     /// # Errors
     /// When there is no gateway, or it refuses.
@@ -95,7 +95,7 @@ impl Client {
             .as_ref()
             .and_then(|problem| problem.get("message")?.as_str());
         if status == StatusCode::NOT_FOUND && message.is_none() {
-            // The public listener, for one.
+            // For example the public listener.
             return Err(no_gateway());
         }
         Err(CallError::Refused {

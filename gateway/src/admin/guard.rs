@@ -23,11 +23,11 @@ use wasmgate_common::{is_loopback, is_ours, single};
 pub(super) enum Refused {
     /// It comes from another machine, and there is no token.
     NotLocal,
-    /// It carries a wrong token, or none where there is one.
+    /// The token is wrong, or missing where one is configured.
     Token,
-    /// It came by a name that is not this machine's.
+    /// The host name is not this machine's.
     Host,
-    /// A page of another origin sent it.
+    /// A web page of another origin sent it.
     Origin,
     /// It is not JSON.
     ContentType,
@@ -73,7 +73,7 @@ impl IntoResponse for Refused {
     }
 }
 
-/// Refuses a call from `peer` that may not change anything.
+/// Checks whether a call from `peer` may change something.
 pub(super) fn check(headers: &HeaderMap, uri: &Uri, peer: SocketAddr, token: Option<&Secret>) -> Result<(), Refused> {
     let trusted = has_token(headers, token)?;
     if !trusted && !is_loopback(peer.ip()) {
@@ -81,7 +81,7 @@ pub(super) fn check(headers: &HeaderMap, uri: &Uri, peer: SocketAddr, token: Opt
         return Err(missing);
     }
     let host = single(headers, header::HOST).ok_or(Refused::Host)?;
-    // Whoever has the token is no page, and may know this machine by any name.
+    // A holder of the token is no web page, and may use any name for this machine.
     let is_named = is_ours(host) && uri.authority().is_none_or(|name| is_ours(name.as_str()));
     if !trusted && !is_named {
         return Err(Refused::Host);
@@ -101,7 +101,7 @@ pub(super) fn check(headers: &HeaderMap, uri: &Uri, peer: SocketAddr, token: Opt
     Ok(())
 }
 
-/// Returns whether the right token is there; a wrong one is refused wherever it comes from.
+/// Returns whether the right token was sent; a wrong one is refused from anywhere.
 fn has_token(headers: &HeaderMap, token: Option<&Secret>) -> Result<bool, Refused> {
     if !headers.contains_key(header::AUTHORIZATION) {
         return Ok(false);

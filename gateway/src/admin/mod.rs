@@ -39,16 +39,16 @@ pub use parked::{MAX_LISTED, Order};
 use reload::Reloads;
 pub(crate) use reload::{NotReloaded, Reloaded, Wish};
 
-/// The state that the admin listener shows, from before the first package is loaded to the end of the drain.
+/// The state behind the admin listener, from before the first package is loaded to the end of the drain.
 #[derive(Clone)]
 pub(crate) struct Status(Arc<Shared>);
 
 struct Shared {
     metrics: Arc<Metrics>,
-    /// Asked of operators who do not call from this machine.
+    /// Required from operators on other machines.
     token: Option<Secret>,
     gateway: OnceLock<Current>,
-    /// What the start waits for, if it does.
+    /// What the start waits for, if anything.
     waiting: Mutex<Option<String>>,
     draining: AtomicBool,
     reloads: Reloads,
@@ -57,7 +57,7 @@ struct Shared {
 }
 
 impl Status {
-    /// Of a gateway that is not ready yet; calls from other machines that change something need `token`.
+    /// The status of a gateway that is not ready yet; calls from other machines that change something need `token`.
     pub(crate) fn new(metrics: Arc<Metrics>, token: Option<Secret>, tls: Option<Arc<Tls>>) -> Self {
         Self(Arc::new(Shared {
             metrics,
@@ -70,23 +70,23 @@ impl Status {
         }))
     }
 
-    /// From now on the start waits for somebody else, as the reason tells, or for nobody.
+    /// Sets what the start waits for, if anything.
     pub(crate) fn waiting(&self, reason: Option<String>) {
         *self.0.waiting.lock() = reason;
     }
 
     /// From now on the gateway is ready.
     pub(crate) fn serving(&self, gateway: Current) {
-        // It is said once; a reload changes what is current.
+        // Set once; a reload changes what is current.
         let _ = self.0.gateway.set(gateway);
     }
 
-    /// From now on the gateway is not ready any more.
+    /// From now on the gateway is draining.
     pub(crate) fn draining(&self) {
         self.0.draining.store(true, Ordering::Release);
     }
 
-    /// Returns whether the end has begun.
+    /// Returns whether the drain has started.
     pub(crate) fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Acquire)
     }
@@ -123,7 +123,7 @@ pub(crate) fn router(status: Status) -> Router {
         .with_state(status)
 }
 
-/// The answer to what is asked in the wrong place or the wrong way.
+/// The response to an unknown path or a wrong method.
 fn nowhere(status: StatusCode, title: &str) -> Response {
     #[derive(Serialize)]
     struct Pages {
@@ -145,7 +145,7 @@ async fn render(State(status): State<Status>) -> impl IntoResponse {
     )
 }
 
-/// One package as `/packages` shows it.
+/// A package in `/packages`.
 #[derive(Serialize)]
 struct PackageStatus {
     name: String,
@@ -155,12 +155,12 @@ struct PackageStatus {
     instances: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     unavailable: Option<String>,
-    /// Where it was pulled from, with the digest that was pulled.
+    /// Its registry reference and digest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pulled: Option<PulledStatus>,
 }
 
-/// What was pulled for a package.
+/// The registry reference of a package.
 #[derive(Serialize)]
 struct PulledStatus {
     reference: String,

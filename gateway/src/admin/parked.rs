@@ -15,13 +15,13 @@ use wasmgate_dapr::{Dapr, ParkedFilter, StoreError};
 
 use super::{Status, guard};
 
-/// Events that one call lists unless it asks for more or fewer.
+/// The default number of events in a list.
 const LISTED: usize = 100;
 
-/// Events that one call lists at most: a list is held in memory whole.
+/// The maximum number of events in a list, which is held in memory.
 pub const MAX_LISTED: usize = 10_000;
 
-/// A choice of events by an operator.
+/// An operator's selection of events.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Order {
@@ -40,7 +40,7 @@ pub struct Order {
     /// Events to list at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Says that dropping everything is meant.
+    /// Confirms that everything is to be dropped.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all: bool,
 }
@@ -133,7 +133,7 @@ fn read(status: &Status, peer: SocketAddr, uri: &Uri, headers: &HeaderMap, body:
     serde_json::from_slice(body).map_err(|error| Failed::Order(error.to_string()))
 }
 
-/// The runtime that has the queues; none if no package uses building blocks.
+/// The runtime with the queues; `None` if no package uses building blocks.
 fn queues_of(status: &Status) -> Result<Option<Dapr>, Failed> {
     if status.gateway().is_none() {
         return Err(Failed::NotYet);
@@ -147,7 +147,7 @@ fn queues_of(status: &Status) -> Result<Option<Dapr>, Failed> {
 /// A call of an operator that failed.
 pub(super) enum Failed {
     Refused(guard::Refused),
-    /// The body is no order.
+    /// The body is invalid.
     Order(String),
     NotYet,
     Sidecar,

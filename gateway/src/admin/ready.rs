@@ -11,17 +11,17 @@ use serde::Serialize;
 use super::Status;
 use crate::config::show_digest;
 
-/// Something that keeps the gateway from being ready, or that an operator should know of though it is.
+/// A condition that keeps the gateway from being ready, or that an operator should know of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Condition {
-    /// A word for it that does not change.
+    /// A stable name for it.
     pub reason: &'static str,
-    /// The package that it is about, if it is about one.
+    /// The package that it concerns, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package: Option<String>,
     /// A sentence for people.
     pub detail: String,
-    /// True if requests should go elsewhere because of it.
+    /// Whether it makes the gateway unready.
     #[serde(skip)]
     pub unready: bool,
 }
@@ -43,11 +43,11 @@ struct Readiness {
     ready: bool,
     /// The conditions that keep it from being ready.
     reasons: Vec<Condition>,
-    /// Conditions that an operator should know of besides.
+    /// Other conditions that an operator should know of.
     details: Vec<Condition>,
 }
 
-/// Answers as text, or as JSON to who asks for that.
+/// Answers as text, or as JSON if requested.
 pub(super) async fn answer(State(status): State<Status>, headers: HeaderMap) -> Response {
     let (reasons, details): (Vec<_>, Vec<_>) = conditions(&status)
         .into_iter()
@@ -70,7 +70,7 @@ pub(super) async fn answer(State(status): State<Status>, headers: HeaderMap) -> 
     }
 }
 
-/// Everything that is to be said now.
+/// All current conditions.
 pub(super) fn conditions(status: &Status) -> Vec<Condition> {
     let about_all = |reason, detail: &str| Condition {
         reason,
@@ -140,7 +140,7 @@ fn text(readiness: &Readiness) -> String {
     text
 }
 
-/// Returns whether the client would rather have JSON than anything else: probes ask for `*/*` and get text.
+/// Returns whether the client prefers JSON: probes accept `*/*` and get text.
 fn wants_json(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter();
     accepted

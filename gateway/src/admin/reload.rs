@@ -21,48 +21,47 @@ use wasmgate_common::Diagnostics;
 use super::{Status, guard, ready::Condition};
 use crate::{account::Account, gateway::Gateway, metrics::Family};
 
-/// A wish for a reload, and where to tell its end.
+/// A request for a reload, with the channel for its result.
 pub(crate) type Wish = oneshot::Sender<Result<Reloaded, NotReloaded>>;
 
 /// What a reload has changed.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Reloaded {
-    /// Packages that are new.
+    /// New packages.
     pub(crate) added: Vec<String>,
     /// Packages with another component or another configuration.
     pub(crate) changed: Vec<String>,
-    /// Packages that are gone.
+    /// Removed packages.
     pub(crate) removed: Vec<String>,
     /// Packages that are served now.
     pub(crate) packages: usize,
     /// Routes that are served now.
     pub(crate) routes: usize,
-    /// Keys that say something else than what is served, and hold from the next start on; topics that a sidecar will
-    /// know when it is started again.
+    /// Changed keys that need a restart, and topics that a sidecar will only subscribe to after its restart.
     pub(crate) needs_restart: Vec<String>,
-    /// The time from the wish to the first request that is served by it.
+    /// The time from the request for the reload until it was served.
     pub(crate) milliseconds: u64,
 }
 
-/// The reason for which everything is served as before.
+/// Why a reload changed nothing.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum NotReloaded {
     /// The configuration or its packages have mistakes.
     #[error("{0}")]
     Wrong(Diagnostics),
-    /// The machine does not give what is needed.
+    /// The machine refused a resource.
     #[error("{0}")]
     Machine(String),
     /// The gateway is starting.
     #[error("the gateway is starting and reads its configuration; try again")]
     Starting,
-    /// The gateway ends.
+    /// The gateway is draining.
     #[error("the gateway drains and will end; its next start reads the configuration")]
     Draining,
 }
 
 impl NotReloaded {
-    /// The word for it in metrics.
+    /// Its label in metrics.
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::Wrong(_) => "rejected",
@@ -97,7 +96,7 @@ impl IntoResponse for NotReloaded {
     }
 }
 
-/// The reloads of one gateway so far.
+/// The history of a gateway's reloads.
 #[derive(Default)]
 pub(super) struct Reloads {
     wishes: Mutex<Option<mpsc::UnboundedSender<Wish>>>,
@@ -105,7 +104,7 @@ pub(super) struct Reloads {
     replaced: Mutex<Replaced>,
 }
 
-/// What was replaced and is not gone yet: as long as requests are in flight on it.
+/// What was replaced and is still used by requests in flight.
 #[derive(Default)]
 struct Replaced {
     gateways: Vec<Weak<Gateway>>,
@@ -120,10 +119,10 @@ struct Last {
     error: Option<Arc<str>>,
 }
 
-/// The last reloads as `/status` tells them.
+/// The last reloads for `/status`.
 #[derive(Serialize)]
 pub(super) struct Told {
-    /// Seconds since 1970 at which the configuration that is served was taken.
+    /// The Unix time at which the current configuration was applied.
     served_since: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_try: Option<u64>,
@@ -134,13 +133,13 @@ pub(super) struct Told {
 }
 
 impl Status {
-    /// From now on wishes for a reload go there.
+    /// Sets the receiver of requests for reloads.
     pub(crate) fn take_wishes(&self, wishes: mpsc::UnboundedSender<Wish>) {
         *self.0.reloads.wishes.lock() = Some(wishes);
         self.0.reloads.last.lock().served_since = Some(SystemTime::now());
     }
 
-    /// Asks for a reload and waits for its end.
+    /// Requests a reload and waits for its result.
     pub(crate) async fn reload(&self) -> Result<Reloaded, NotReloaded> {
         if self.is_draining() {
             return Err(NotReloaded::Draining);
@@ -154,7 +153,7 @@ impl Status {
         end.await.unwrap_or(Err(NotReloaded::Draining))
     }
 
-    /// Notes that a gateway serves in place of another.
+    /// Records that a gateway was replaced by another.
     pub(crate) fn replaced(&self, before: &Arc<Gateway>, now: &Gateway) {
         let is_gone = |account: &&Arc<Account>| {
             let mut stay = now.packages().iter();
@@ -169,7 +168,7 @@ impl Status {
         replaced.gateways.push(Arc::downgrade(before));
     }
 
-    /// Notes the end of a reload.
+    /// Records the result of a reload.
     pub(crate) fn reloaded(&self, end: &Result<Reloaded, NotReloaded>) {
         let now = SystemTime::now();
         let mut last = self.0.reloads.last.lock();
@@ -188,7 +187,7 @@ impl Status {
         }
     }
 
-    /// What is to be said of the last reload.
+    /// The conditions of the last reload.
     pub(super) fn reload_conditions(&self) -> Vec<Condition> {
         let last = self.0.reloads.last.lock().clone();
         let failed = last.error.map(|error| Condition {

@@ -7,7 +7,7 @@ use wasmgate_dapr::{QueueDepth, Usage};
 use super::{Status, ready};
 use crate::metrics::Family;
 
-/// Everything as it is now.
+/// All metrics, as of now.
 pub(super) async fn take(status: &Status) -> Vec<Family> {
     let mut families = vec![ready(status), log()];
     families.extend(status.reload_metrics());
@@ -67,7 +67,7 @@ pub(super) async fn take(status: &Status) -> Vec<Family> {
     families
 }
 
-/// What packages keep and may keep; those that keep nothing have no line.
+/// Usage and limits of quotas, without packages that store nothing.
 fn quotas(usage: &[Usage]) -> [Family; 3] {
     let mut used = Family::gauge(
         "wasmgate_dapr_quota_used",
@@ -100,7 +100,7 @@ fn log() -> Family {
     .with(&[], crate::log::dropped_lines() as f64)
 }
 
-/// Depth and age of every queue: subscriptions alone make queues, so their number is bounded.
+/// Depth and age of all queues, whose number is bounded by the subscriptions.
 fn queues(queues: &[QueueDepth]) -> [Family; 2] {
     let mut depth = Family::gauge(
         "wasmgate_dapr_queued_events",

@@ -19,10 +19,10 @@ pub(super) struct Page {
     packages: Vec<PackageStatus>,
     routes: Vec<Route>,
     reload: Told,
-    /// There if clients must speak TLS.
+    /// Present if clients must use TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<tls::Told>,
-    /// All that `/readyz` tells.
+    /// All conditions of `/readyz`.
     conditions: Vec<Condition>,
 }
 

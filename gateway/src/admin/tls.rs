@@ -7,20 +7,20 @@ use serde::Serialize;
 use super::{Status, ready::Condition};
 use crate::{config::shown, metrics::Family};
 
-/// The certificate that clients are shown.
+/// The current certificate.
 #[derive(Serialize)]
 pub(super) struct Told {
     certificate: String,
-    /// In seconds since 1970, as are all times here.
+    /// A Unix time, like all times here.
     not_after: u64,
     shown_since: u64,
-    /// The reason for which what is in the files now is not shown.
+    /// Why the current files are not used, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
 }
 
 impl Status {
-    /// What is told of the certificate, if there is one.
+    /// The certificate's status, if there is one.
     pub(super) fn certificate(&self) -> Option<Told> {
         let status = self.0.tls.as_ref()?.status();
         Some(Told {
@@ -31,7 +31,7 @@ impl Status {
         })
     }
 
-    /// What an operator should know of it; none of it makes the gateway unready.
+    /// Its conditions; none makes the gateway unready.
     pub(super) fn certificate_conditions(&self) -> Vec<Condition> {
         let Some(tls) = &self.0.tls else {
             return Vec::new();
@@ -55,7 +55,7 @@ impl Status {
         refused.into_iter().chain(expired).collect()
     }
 
-    /// The metrics of it.
+    /// Its metrics.
     pub(super) fn certificate_metrics(&self) -> Vec<Family> {
         let Some(tls) = &self.0.tls else {
             return Vec::new();

@@ -9,7 +9,7 @@ use wasmgate_dapr::{
 use super::unmet::{called, unmet};
 use crate::config::{Config, DaprConfig, DaprMode};
 
-/// Opens the building blocks if the configuration has any use for them.
+/// Opens the building blocks if the configuration uses them.
 pub(super) fn open(config: &Config) -> Result<Option<BuildingBlocks>, OpenError> {
     let dapr = &config.dapr;
     if !config.uses_building_blocks() {
@@ -21,7 +21,7 @@ pub(super) fn open(config: &Config) -> Result<Option<BuildingBlocks>, OpenError>
     }))
 }
 
-/// Finds all that is wrong with the component files where nobody has a use for them yet.
+/// The mistakes in component files that nothing uses yet.
 pub(super) fn check_unused(config: &Config) -> Vec<Diagnostic> {
     let dapr = &config.dapr;
     if dapr.mode != DaprMode::Embedded || config.uses_building_blocks() {
@@ -30,7 +30,7 @@ pub(super) fn check_unused(config: &Config) -> Vec<Diagnostic> {
     Dapr::check(&embedded(dapr)).map_or_else(Vec::from, |()| Vec::new())
 }
 
-/// Finds all that is wrong with the component files, without opening the data.
+/// The mistakes in the component files, without opening the data.
 pub(super) fn check(config: &Config) -> Vec<Diagnostic> {
     let dapr = &config.dapr;
     if dapr.mode != DaprMode::Embedded || !config.uses_building_blocks() {
@@ -39,8 +39,8 @@ pub(super) fn check(config: &Config) -> Vec<Diagnostic> {
     Dapr::check(&embedded(dapr)).map_or_else(Vec::from, |()| Vec::new())
 }
 
-/// Lists what a user should know of the grants and the component files, a sentence for each: grants that open nothing,
-/// and what components do here and not beside a sidecar.
+/// Warnings about grants and component files, a sentence each: grants that match nothing, and components that behave
+/// differently beside a sidecar.
 pub(super) fn caveats(config: &Config) -> Vec<String> {
     if !config.uses_building_blocks() {
         return Vec::new();
@@ -55,8 +55,7 @@ pub(super) fn caveats(config: &Config) -> Vec<String> {
     caveats
 }
 
-/// Says of a shared sidecar that is to bring invocations of packages that it cannot find any: to Dapr all of them are
-/// one app.
+/// A warning if a shared sidecar should deliver invocations of packages: for Dapr all packages are one app.
 fn unfound(dapr: &DaprConfig) -> Option<String> {
     (!dapr.invoke_local && dapr.topology == Topology::Shared).then(|| {
         "dapr.invoke_local: a sidecar that all packages share finds none of them by its name, and each invocation of one by \
@@ -66,7 +65,7 @@ fn unfound(dapr: &DaprConfig) -> Option<String> {
     })
 }
 
-/// Logs grants that open nothing, and mistakes in component files that nobody uses yet.
+/// Logs grants that match nothing, and mistakes in component files that nothing uses yet.
 pub(super) fn warn(config: &Config) {
     for mistake in check_unused(config) {
         tracing::warn!(%mistake, "a component file is wrong, and no package has a `dapr` table yet");

@@ -19,7 +19,7 @@ use crate::{
     unsent::UnsentCollector,
 };
 
-/// Registers every package and puts the gateway together, ready to handle requests, with metrics of its own.
+/// Registers all packages and builds a gateway that can handle requests, with metrics of its own.
 ///
 /// # Errors
 /// With every package that cannot be served.
@@ -27,7 +27,7 @@ pub fn load(config: Config) -> Result<Gateway, StartError> {
     load_with(config, Arc::new(metrics()?), |_| {})
 }
 
-/// The same with metrics that are shown already; `waits` is told what the load waits for, if it does.
+/// The same with existing metrics; `waits` is called with what the load waits for, if it does.
 pub(super) fn load_with(
     config: Config,
     metrics: Arc<Metrics>,
@@ -88,11 +88,11 @@ pub(super) fn load_with(
     Ok(Gateway::new(config.routes, packages, shared, None))
 }
 
-/// Registers packages and checks the component files; a package that cannot be served, and keeps no others from it, has
-/// its reason in its place.
+/// Registers packages and checks the component files. Unless strict, a package that cannot be served is represented by
+/// its error.
 ///
 /// # Errors
-/// With all mistakes, if one of them keeps the packages from being served.
+/// With all mistakes, if one of them is fatal.
 pub(super) fn fit(
     config: &Config,
     packages: Together<'_>,
@@ -113,7 +113,7 @@ pub(super) fn fit(
     Ok(fit.collect())
 }
 
-/// Opens the building blocks if the configuration has any use for them.
+/// Opens the building blocks if the configuration uses them.
 pub(super) fn open_blocks(config: &Config) -> Result<Option<BuildingBlocks>, StartError> {
     dapr::open(config).map_err(|error| unopened(config, error))
 }
@@ -124,7 +124,7 @@ fn unopened(config: &Config, error: OpenError) -> StartError {
     StartError::Data(config.diagnostics(mistakes.collect()))
 }
 
-/// Returns whether the packages of two engines share slots: the pool is one for all, and commands run where proxies do.
+/// Returns whether two engines share slots: the pool is shared by all, and commands use the engine of proxies.
 fn shares_slots(one: EngineId, other: EngineId) -> bool {
     let is_one = one.stack == other.stack && one.world.is_concurrent() == other.world.is_concurrent();
     one.kind == other.kind && (one.kind == EngineKind::Pool || is_one)
@@ -142,8 +142,7 @@ fn shelves(registered: &[Result<Registered, String>]) -> Vec<EngineId> {
     shelves
 }
 
-/// The number of instances that each package may have at once: its `concurrency`, or less where the engine's slots do
-/// not suffice for all.
+/// The maximum number of instances of each package: its `concurrency`, or less if the engine has too few slots for all.
 pub(super) fn shares(config: &Config, registered: &[Result<Registered, String>], engines: &Engines) -> Vec<usize> {
     let concurrency = config
         .packages
@@ -175,8 +174,8 @@ pub(super) fn shares(config: &Config, registered: &[Result<Registered, String>],
     shares
 }
 
-/// One part in so many of `server.memory` may be kept by memories that no instance has: what is kept for the next
-/// request of one package is missing to those of others.
+/// The fraction of `server.memory` that idle memory slots may keep: what is kept for one package's next request is not
+/// available to others.
 const IDLE_PART: u64 = 16;
 
 pub(super) fn loader(config: &Config, metrics: &Arc<Metrics>) -> Result<Loader, StartError> {
@@ -194,8 +193,7 @@ pub(super) fn loader(config: &Config, metrics: &Arc<Metrics>) -> Result<Loader, 
             .clamp(engine::EXPECTED_INSTANCES, engine::MAX_INSTANCES),
     };
     let engines = Engines::new(limits).map_err(|error| StartError::Machine(format!("{error:#}")))?;
-    // Kept: code that is lost while the gateway serves is compiled on it too, and so are the functions of one
-    // component.
+    // Kept: lost code is compiled on it too, and so are the functions of one component.
     let threads = ThreadPoolBuilder::new()
         .thread_name(|index| format!("compile-{index}"))
         .build()

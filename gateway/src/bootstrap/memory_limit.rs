@@ -4,14 +4,12 @@ use std::fs;
 
 use crate::machine_memory;
 
-/// The part of it that stays for the kernel's buffers and for what comes between two measures, and the bounds of that
-/// part.
+/// The reserve for the kernel's buffers and for growth between two measurements: a fraction, with bounds.
 const RESERVE_PART: u64 = 10;
 const RESERVE_AT_LEAST: u64 = 64 << 20;
 const RESERVE_AT_MOST: u64 = 1 << 30;
 
-/// Returns the memory for all instances unless configured: what the control group allows, or the machine has, less a
-/// reserve.
+/// Returns the default memory for all instances: the limit of the control group or the machine, less a reserve.
 pub(super) fn memory() -> u64 {
     less_reserve(allowed().unwrap_or(u64::MAX))
 }
@@ -21,15 +19,14 @@ fn less_reserve(allowed: u64) -> u64 {
     allowed - reserve.min(allowed / 2)
 }
 
-/// The smallest of all limits: of the group and those around it, in both versions of control groups, and of the
-/// machine.
+/// The smallest limit of the control group (v1 or v2), its ancestors, and the machine.
 fn allowed() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limits = groups.lines().filter_map(folder).flat_map(limits);
     limits.chain(machine_memory::total()).min()
 }
 
-/// The folder of a line of `/proc/self/cgroup` (cgroups(7)) and the name of the limit in it, if it bounds memory.
+/// The folder of a line of `/proc/self/cgroup` (cgroups(7)) and the name of its limit file, if it limits memory.
 fn folder(line: &str) -> Option<(&'static str, &'static str, &str)> {
     let mut parts = line.splitn(3, ':');
     let (controllers, path) = (parts.nth(1)?, parts.next()?);
@@ -42,7 +39,7 @@ fn folder(line: &str) -> Option<(&'static str, &'static str, &str)> {
     }
 }
 
-/// The limits from a group upwards. In a container the group's own folder is the root, and its path leads nowhere.
+/// The limits from a group upwards. In a container the group's own folder is the root, and its path does not exist.
 fn limits((root, name, path): (&'static str, &'static str, &str)) -> Vec<u64> {
     let mut path = path.trim_matches('/');
     let mut found = Vec::new();

@@ -54,14 +54,14 @@ pub use crate::{
     },
 };
 
-/// The time for which a memory slot may be idle before its memory goes back: long enough for the next request of a
-/// package that is used at all.
+/// How long a memory slot may be idle before its memory is returned: long enough for the next request of a used
+/// package.
 const TRIM_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A start that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Packages that cannot be served and component files that cannot be used, all of them.
+    /// All mistakes in packages and component files.
     #[error("{0}")]
     Packages(Diagnostics),
     /// The cache directory cannot be used.
@@ -73,26 +73,26 @@ pub enum StartError {
     /// The building blocks' data cannot be used.
     #[error("{0}")]
     Data(Diagnostics),
-    /// The machine does not give what the gateway needs.
+    /// The machine refused a resource.
     #[error("the gateway cannot start: {0}")]
     Machine(String),
 }
 
-/// The end of serving.
+/// How serving ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// Everything in flight was finished.
     Drained,
-    /// Something in flight was cut: the drain time-out passed, or a second signal asked for an immediate end.
+    /// Requests in flight were cut, by the drain time-out or a second signal.
     Cut,
 }
 
-/// Compiles and checks every package and the component files without listening; the packages in the order of the
+/// Compiles and checks all packages and the component files without listening. Returns the packages in the order of the
 /// configuration.
 ///
 /// # Errors
-/// With every package that cannot be served, and all mistakes in component files. As long as there are some that can be
-/// told without compiling anything, nothing is compiled.
+/// With every package that cannot be served, and all mistakes in component files. Nothing is compiled while there are
+/// mistakes that can be found without compiling.
 pub fn check(config: &Config) -> Result<Vec<Registered>, StartError> {
     let loader = load::loader(config, &Arc::new(metrics()?))?;
     Together::new(config, &loader)
@@ -110,8 +110,7 @@ pub fn check_packages(config: &Config) -> Result<Vec<Registered>, StartError> {
     Together::new(config, &loader).register_all(Show::at_start())
 }
 
-/// The mistakes of a configuration, and of the packages that are right in it those that can be told without compiling
-/// them.
+/// The mistakes of a configuration, and those of its valid packages that can be found without compiling.
 pub fn all_mistakes(rejected: Rejected) -> Diagnostics {
     let Rejected {
         mut diagnostics,
@@ -125,7 +124,7 @@ pub fn all_mistakes(rejected: Rejected) -> Diagnostics {
     diagnostics
 }
 
-/// Tells what [`check`] tells without compiling anything.
+/// Like [`check`], without compiling anything.
 fn look(config: &Config) -> Result<(), StartError> {
     let loader = load::loader(config, &Arc::new(metrics()?))?;
     Together::new(config, &loader)
@@ -134,7 +133,7 @@ fn look(config: &Config) -> Result<(), StartError> {
         .look()
 }
 
-/// Lists what a user should know although it is no mistake, a sentence for each.
+/// Warnings, a sentence each.
 pub fn caveats(config: &Config) -> Vec<String> {
     let tls = config.server.tls.as_ref();
     let mut caveats = tls.map(ServerTls::caveats).unwrap_or_default();
@@ -145,23 +144,21 @@ pub fn caveats(config: &Config) -> Vec<String> {
     caveats
 }
 
-/// What the command line says besides the configuration.
+/// Options of the command line.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Overrides {
     /// The public listener's address.
     pub listen: Option<SocketAddr>,
     /// The admin listener's address.
     pub admin: Option<SocketAddr>,
-    /// Reload whenever a file changes that the configuration was read from, or names, and build packages whose sources
-    /// do.
+    /// Reload when a file of the configuration or one that it names changes, and build packages when their sources do.
     pub watch: Option<Watching>,
 }
 
-/// Serves until SIGTERM or Ctrl-C, and reads the configuration again on SIGHUP; `ready` is called once, when requests
-/// are taken.
+/// Serves until SIGTERM or Ctrl-C, and reloads on SIGHUP; `ready` is called once, when requests are accepted.
 ///
 /// # Errors
-/// When something needed is not there; nothing has been served then.
+/// When the start fails; nothing has been served then.
 pub fn up(config: Config, overrides: Overrides, ready: impl FnOnce(Addresses)) -> Result<Ended, StartError> {
     raise_descriptor_limit();
     tell_of_address_space();
@@ -171,7 +168,7 @@ pub fn up(config: Config, overrides: Overrides, ready: impl FnOnce(Addresses)) -
         .build()
         .map_err(|error| machine(&error))?;
     let ended = runtime.block_on(serve(config, overrides, ready));
-    // What a forced end leaves behind on other threads is not waited for.
+    // A forced end does not wait for other threads.
     runtime.shutdown_background();
     ended
 }
@@ -194,7 +191,7 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
     let router = admin::router(status.clone());
     RouterServer::start(sockets.admin, router, &server).map_err(|error| machine(&error))?;
 
-    // Before anything is read for good, so that no change is missed.
+    // Before the files are read, so that no change is missed.
     let watch = overrides
         .watch
         .map(|watching| watch::Watch::new(config.clone(), watching));
@@ -239,12 +236,12 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
         tokio::spawn(async move { status.reload().await });
     }
     status.draining();
-    // With what it builds.
+    // With its running builds.
     drop(watching.inspect(JoinHandle::abort));
     tracing::info!("draining: no new connections are taken");
     gateway.load().keep_no_instances();
     let drained = tokio::time::timeout(server.drain_timeout, drain(workers, deliveries));
-    // The workers keep to the time-out themselves; this one is for all together.
+    // The workers enforce the time-out themselves; this one covers everything.
     let ended = tokio::select! {
         drained = drained => drained.unwrap_or(Ended::Cut),
         () = signals.end("drains and will end; its next start reads the configuration") => Ended::Cut,
@@ -255,8 +252,8 @@ async fn serve(mut config: Config, overrides: Overrides, ready: impl FnOnce(Addr
     Ok(ended)
 }
 
-/// Ends the public listener, and meanwhile tells a sidecar that the gateway goes; both before the listener of
-/// deliveries, which what is in flight may still cause.
+/// Drains the public listener, and meanwhile lets a sidecar notice; both before the listener of deliveries, which
+/// requests in flight may still need.
 async fn drain(workers: Workers, mut deliveries: Deliveries) -> Ended {
     let (is_whole, ()) = tokio::join!(workers.drain(), deliveries.leave());
     deliveries.drain().await;
@@ -276,7 +273,7 @@ fn tls(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Arc<Tls>>, Star
         .map_err(|error| machine(&error))
 }
 
-/// Gives memory of idle slots back, so that a burst does not keep what it took.
+/// Returns memory of idle slots periodically, so that a burst does not keep it.
 async fn trim(gateway: Current) {
     let mut interval = tokio::time::interval(TRIM_INTERVAL);
     loop {
@@ -285,7 +282,7 @@ async fn trim(gateway: Current) {
     }
 }
 
-/// Looks tags up again when that is due, and has the configuration read again when one has moved.
+/// Looks tags up periodically, and reloads when one has moved.
 async fn look_for_news(gateway: Current, status: Status) {
     loop {
         let loader = Arc::clone(&gateway.load().shared().loader);
@@ -297,7 +294,7 @@ async fn look_for_news(gateway: Current, status: Status) {
             now.shared().loader.registry().has_news(served)
         });
         if looked_up.await.unwrap_or_default() {
-            // Who reads the log is told of it by the reload itself.
+            // The reload logs its own result.
             let _ = status.reload().await;
         }
     }

@@ -9,18 +9,18 @@ use std::{
 
 use crate::{config::PackageName, gateway::Gateway, package::Registered};
 
-/// The number that stays of each package.
+/// How many are kept of each package.
 const KEPT: usize = 3;
 
-/// What one gateway has replaced.
+/// The compiled code that one gateway has replaced.
 pub(super) struct Outdated {
-    /// Code that is older is somebody else's: another gateway may share the directory.
+    /// Older code may belong to another gateway that shares the directory.
     since: SystemTime,
     replaced: BTreeMap<PackageName, VecDeque<Registered>>,
 }
 
 impl Outdated {
-    /// Nothing so far; what was compiled `since` is this gateway's.
+    /// Nothing so far; code compiled `since` then is this gateway's.
     pub(super) fn new(since: SystemTime) -> Self {
         Self {
             since,
@@ -28,8 +28,8 @@ impl Outdated {
         }
     }
 
-    /// Notes that a package's code was replaced, and discards the oldest if there are too many and `serving` uses it
-    /// no more.
+    /// Records that a package's code was replaced, and removes the oldest if there are too many and `serving` does not
+    /// use it.
     pub(super) fn add(&mut self, package: &PackageName, code: Registered, serving: &Gateway) {
         let replaced = self.replaced.entry(package.clone()).or_default();
         replaced.retain(|other| other.code.path() != code.code.path());

@@ -12,29 +12,29 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::config::PackageConfig;
 
-/// The time after which a person wonders what is going on.
+/// The time after which progress is shown.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The time between two looks; a live line shows tenths of a minute at most as often.
+/// The interval of updates.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// The longest live line, which is to stay one line of a terminal.
+/// The maximum length of the progress line, so that it fits a terminal.
 const MAX_LINE: usize = 79;
 
-/// Takes a live line away.
+/// Clears the progress line.
 const CLEAR: &str = "\r\x1b[K";
 
-/// How it is told.
+/// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Show {
-    /// By a line that changes, and one for each that is done.
+    /// By a line that is updated, and one for each finished package.
     Live,
-    /// By the log, when it has taken its time and when it ends.
+    /// In the log, when it takes long and when it ends.
     Log,
 }
 
 impl Show {
-    /// What suits standard error.
+    /// What fits standard error.
     pub(super) fn at_start() -> Self {
         if io::stderr().is_terminal() {
             Self::Live
@@ -44,7 +44,7 @@ impl Show {
     }
 }
 
-/// Tells what takes longer than a second; ends with this value.
+/// Shows what takes longer than a second, until it is dropped.
 pub(super) struct Progress {
     shared: Arc<Shared>,
 }
@@ -61,7 +61,7 @@ struct Shared {
 struct AtWork {
     packages: BTreeMap<String, Work>,
     has_ended: bool,
-    /// A live line stands there.
+    /// The progress line is visible.
     is_shown: bool,
 }
 
@@ -72,7 +72,7 @@ struct Work {
 }
 
 impl Progress {
-    /// Tells of whatever begins from now on.
+    /// Starts to show progress.
     pub(super) fn new(show: Show) -> Self {
         Self::to(show, PATIENCE, write)
     }
@@ -86,14 +86,14 @@ impl Progress {
             ended: Condvar::new(),
         });
         let watched = Arc::clone(&shared);
-        // Without a thread for it nothing is told, and all is done.
+        // Without a thread nothing is shown.
         let _ = thread::Builder::new()
             .name("progress".to_owned())
             .spawn(move || watched.tell_until_ended());
         Self { shared }
     }
 
-    /// Does something for a package.
+    /// Runs work for a package.
     pub(super) fn of<T, E>(&self, package: &PackageConfig, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let name = package.name.to_string();
         let begun = Work {
@@ -138,7 +138,7 @@ impl Shared {
         }
     }
 
-    /// Tells what has been at work for long.
+    /// Shows what has been running for long.
     fn tell(&self, at_work: &mut AtWork) {
         let mut line = Vec::new();
         for (package, work) in &mut at_work.packages {
@@ -184,7 +184,7 @@ impl Shared {
         }
     }
 
-    /// Takes the live line away.
+    /// Clears the progress line.
     fn clear(&self, at_work: &mut AtWork) {
         if std::mem::take(&mut at_work.is_shown) {
             (self.write)(CLEAR);

@@ -15,23 +15,23 @@ use crate::{
     registry::{Pulled, Pulls},
 };
 
-/// The packages of a configuration, and what is to be told with their mistakes.
+/// The packages of a configuration, which are registered together.
 pub(super) struct Together<'a> {
     config: &'a Config,
     loader: &'a Loader,
-    /// The gateway whose successor is to serve them.
+    /// The current gateway, on a reload.
     now: Option<&'a Gateway>,
-    /// Each must be fit to be served; else that is for the configuration to say.
+    /// Every package must be valid, even if the configuration is not strict.
     is_strict: bool,
-    /// Mistakes in component files, told before the packages'.
+    /// Mistakes in component files, which are reported first.
     files: Vec<Diagnostic>,
 }
 
-/// A package as far as it is known: without code it is to be compiled.
+/// A package's state: `None` if it has to be compiled.
 type Looked = Result<Option<Registered>, Diagnostic>;
 
 impl<'a> Together<'a> {
-    /// Packages of which none is known, and none may be unfit.
+    /// New packages, which all must be valid.
     pub(super) fn new(config: &'a Config, loader: &'a Loader) -> Self {
         Self {
             config,
@@ -42,7 +42,7 @@ impl<'a> Together<'a> {
         }
     }
 
-    /// With packages that may be unfit if the configuration is not strict.
+    /// Allows invalid packages if the configuration is not strict.
     pub(super) fn not_strictly(self) -> Self {
         Self {
             is_strict: false,
@@ -50,8 +50,7 @@ impl<'a> Together<'a> {
         }
     }
 
-    /// The same where a gateway serves already: what is known there of a package that is configured as before still
-    /// holds, and one that is served there is not given up.
+    /// On a reload: registrations of unchanged packages are reused, and a package that is being served must stay valid.
     pub(super) fn behind(self, now: &'a Gateway) -> Self {
         Self {
             now: Some(now),
@@ -59,13 +58,13 @@ impl<'a> Together<'a> {
         }
     }
 
-    /// With the component files that they use.
+    /// Also checks the component files that they use.
     pub(super) fn with_files(self) -> Self {
         let found = dapr::check(self.config);
         self.and(found)
     }
 
-    /// With component files that nothing uses.
+    /// Also checks component files that nothing uses.
     pub(super) fn with_unused_files(self) -> Self {
         let found = dapr::check_unused(self.config);
         self.and(found)
@@ -79,22 +78,22 @@ impl<'a> Together<'a> {
         self
     }
 
-    /// Tells what can be told without compiling anything.
+    /// Checks everything that can be checked without compiling.
     ///
     /// # Errors
-    /// With all mistakes that are found, if one of them keeps the packages from being served.
+    /// With all mistakes found, if one of them is fatal.
     pub(super) fn look(self) -> Result<(), StartError> {
         let _door = self.loader.door();
         let pulls = self.loader.registry().pull(self.config);
         self.looked(&pulls, true).map(drop)
     }
 
-    /// Compiles what is not compiled yet, as many packages at once as there are cores; answers with each in the order
-    /// of the configuration.
+    /// Compiles what is not compiled yet, one package per core in parallel. Returns the packages in the order of the
+    /// configuration.
     ///
     /// # Errors
-    /// With all mistakes that can be told without compiling anything, if one of them keeps the packages from being
-    /// served: nothing is compiled then. Otherwise with those that were found by compiling, if one of them does.
+    /// With all mistakes that can be found without compiling, if one of them is fatal: nothing is compiled then.
+    /// Otherwise with those found by compiling, if one of them is.
     pub(super) fn register(self, show: Show) -> Result<Vec<Result<Registered, Diagnostic>>, StartError> {
         let _door = self.loader.door();
         let pulls = self.loader.registry().pull(self.config);
@@ -111,14 +110,14 @@ impl<'a> Together<'a> {
         Ok(each.into_iter().filter_map(Result::transpose).collect())
     }
 
-    /// As [`register`](Self::register), of packages none of which may be unfit.
+    /// Like [`register`](Self::register), if all packages must be valid.
     pub(super) fn register_all(self, show: Show) -> Result<Vec<Registered>, StartError> {
         let each = self.register(show)?;
         Ok(each.into_iter().flatten().collect())
     }
 
-    /// Looks at each without compiling it; at its code, too, if it is told `thoroughly` or others would be compiled
-    /// for nothing.
+    /// Checks each package without compiling it. Also validates its code if `thoroughly`, or if others would otherwise
+    /// be compiled in vain.
     fn looked(&self, pulls: &Pulls, thoroughly: bool) -> Result<Vec<Looked>, StartError> {
         let none = self.config.packages.iter().map(|_| Ok(None)).collect();
         let looked = self.each_uncompiled(pulls, none, |package, pulled| {
@@ -128,7 +127,7 @@ impl<'a> Together<'a> {
             })
         });
         let uncompiled = looked.iter().filter(|looked| matches!(looked, Ok(None)));
-        // One alone is told by its compiler.
+        // For a single package the compiler does that.
         if !thoroughly && uncompiled.count() < 2 && !self.is_refused(&looked) {
             return Ok(looked);
         }
@@ -146,20 +145,20 @@ impl<'a> Together<'a> {
             .find(package, package.engine, self.known(package), pulled)
     }
 
-    /// What is known of a package that is configured as before.
+    /// The registration of an unchanged package.
     fn known(&self, package: &PackageConfig) -> Option<&'a Registered> {
         let before = self.now?.package(package.name.app_id())?;
         let is_same = before.account.config.is_same(package);
         before.registered.as_ref().filter(|_| is_same)
     }
 
-    /// Returns whether a package that cannot be served keeps the others from it.
+    /// Returns whether an invalid package is fatal.
     fn stops(&self, package: &PackageConfig) -> bool {
         let before = self.now.and_then(|now| now.package(package.name.app_id()));
         self.is_strict || self.config.server.strict || before.is_some_and(|before| before.registered.is_some())
     }
 
-    /// Does something with each package that is neither compiled nor wrong, once with those that are pulled alike.
+    /// Runs work for each package that is neither compiled nor invalid, once for those with the same pulled component.
     fn each_uncompiled(
         &self,
         pulls: &Pulls,
@@ -180,13 +179,13 @@ impl<'a> Together<'a> {
         self.loader.threads().install(|| each.map(one).collect())
     }
 
-    /// Returns whether a mistake keeps the packages from being served.
+    /// Returns whether a mistake is fatal.
     fn is_refused(&self, looked: &[Looked]) -> bool {
         let mut each = self.config.packages.iter().zip(looked);
         !self.files.is_empty() || each.any(|(package, looked)| looked.is_err() && self.stops(package))
     }
 
-    /// Tells all mistakes if one of them keeps the packages from being served.
+    /// Returns all mistakes as an error if one of them is fatal.
     fn refuse(&self, looked: Vec<Looked>) -> Result<Vec<Looked>, StartError> {
         if !self.is_refused(&looked) {
             return Ok(looked);
@@ -202,7 +201,7 @@ impl<'a> Together<'a> {
     }
 }
 
-/// A package's error; the help is its build command, if that is what is missing.
+/// A package's diagnostic; the remedy is its build command, if its file is missing.
 fn mistake(package: &PackageConfig, error: PackageError) -> Diagnostic {
     let mut mistake = Diagnostic::from(error);
     if mistake.code == Code::FileMissing && package.build.is_some() {

@@ -26,7 +26,7 @@ use crate::{
     server::Tls,
 };
 
-/// Reloads one gateway, one wish after the other.
+/// Reloads a gateway, one request after the other.
 pub(super) struct Reloader {
     /// The configuration that it was started with.
     pub(super) first: Arc<Config>,
@@ -34,12 +34,12 @@ pub(super) struct Reloader {
     pub(super) redirection: Redirection,
     pub(super) status: Status,
     pub(super) tls: Option<Arc<Tls>>,
-    /// The start of the gateway.
+    /// When the gateway started.
     pub(super) started: SystemTime,
 }
 
 impl Reloader {
-    /// Serves wishes until nobody has any.
+    /// Handles requests until their senders are dropped.
     pub(super) async fn run(self, mut wishes: mpsc::UnboundedReceiver<Wish>) {
         let mut private = self.first.server.outbound_private.clone();
         let mut outdated = Outdated::new(self.started);
@@ -52,7 +52,7 @@ impl Reloader {
                     tracing::error!(%error, "the configuration was not reloaded; what was served is served still")
                 }
             }
-            // Whoever asked may be gone.
+            // The requester may be gone.
             let _ = wish.send(ended);
         }
     }
@@ -122,22 +122,22 @@ fn tell(reloaded: &Reloaded) {
     }
 }
 
-/// A gateway that is about to be served.
+/// The next gateway.
 struct Prepared {
     config: Config,
     gateway: Arc<Gateway>,
-    /// The packages that are asked for their subscriptions.
+    /// The packages that have to report their subscriptions.
     asked: BTreeSet<AppId>,
-    /// Packages that stay what they are or get another account, with those that they were.
+    /// Packages that are unchanged or get another account, with their predecessors.
     succeeded: Vec<(Arc<Package>, Arc<Package>)>,
-    /// The instances that each package may have.
+    /// The maximum number of instances of each package.
     shares: Vec<usize>,
     outbound: Option<egress::Prepared>,
     needs_restart: Vec<String>,
 }
 
 impl Prepared {
-    /// Reads the configuration and puts its gateway together beside the one of now.
+    /// Reads the configuration and builds its gateway beside the current one.
     fn new(first: &Config, now: &Gateway, private: &[ipnet::IpNet]) -> Result<Self, NotReloaded> {
         let shared = now.shared();
         let mut config = first
@@ -153,7 +153,7 @@ impl Prepared {
         if shared.building_blocks.is_none() && config.uses_building_blocks() {
             match config.dapr.mode {
                 DaprMode::Embedded => shared.building_blocks = load::open_blocks(&config).map_err(not_reloaded)?,
-                // Nothing listens for its callbacks.
+                // There is no listener for its callbacks.
                 DaprMode::Sidecar => needs_restart.push("dapr.mode".to_owned()),
             }
         }
@@ -197,7 +197,7 @@ impl Prepared {
         })
     }
 
-    /// Lets go of what the gateway before had and this one has not, now that this one serves.
+    /// Releases what only the previous gateway used, once this one serves.
     fn replace(self, before: &Gateway, untold: Vec<String>, started: Instant, patience: Duration) -> Reloaded {
         let shared = self.gateway.shared();
         request_log::choose(self.config.log.requests);
@@ -264,7 +264,7 @@ impl Prepared {
     }
 }
 
-/// Returns whether the compiled code of two packages is the same file in the same engine, or none.
+/// Returns whether two packages have the same compiled code in the same engine, or none.
 fn has_same_code(one: &Package, other: &Package) -> bool {
     let code = |package: &Package| {
         let registered = package.registered.as_ref()?;
@@ -273,7 +273,7 @@ fn has_same_code(one: &Package, other: &Package) -> bool {
     code(one) == code(other)
 }
 
-/// The package of a new configuration: the same as before if nothing of it is new.
+/// The package of a new configuration: the same object if it is unchanged.
 fn succeed(
     before: Option<&Arc<Package>>,
     config: &PackageConfig,
@@ -304,7 +304,7 @@ fn succeed(
     })
 }
 
-/// Ends the instances that still run on replaced packages when they have had their time.
+/// Stops instances that still run on replaced packages, after the time-out.
 async fn cut(accounts: Vec<Weak<Account>>, patience: Duration) {
     if accounts.is_empty() {
         return;
@@ -315,8 +315,8 @@ async fn cut(accounts: Vec<Weak<Account>>, patience: Duration) {
     }
 }
 
-/// The same as at the start, but what is known of a package that is configured as before still holds, and one that is
-/// served is not given up.
+/// As at the start, but registrations of unchanged packages are reused, and packages that are being served must stay
+/// valid.
 fn register(config: &Config, now: &Gateway) -> Result<Vec<Result<Registered, String>>, StartError> {
     let packages = Together::new(config, &now.shared().loader).behind(now);
     load::fit(config, packages, Show::Log)

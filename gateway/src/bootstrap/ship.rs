@@ -11,16 +11,16 @@ use crate::{
     registry::{Code, MAX_COMPONENT},
 };
 
-/// Compiles a component as a gateway on such a machine would, in a process with limits and with all checks.
+/// Compiles a component as a gateway on this kind of machine would, in a limited process and with all checks.
 ///
 /// # Errors
-/// When the component is not fit to be served.
+/// When the component cannot be served.
 pub fn code_of(file: &Path) -> Result<Code, StartError> {
     let component = read_file(file, MAX_COMPONENT)
         .map_err(|error| machine(&format!("{} cannot be read: {error}", file.display())))?;
     let folder = tempfile::tempdir().map_err(|error| machine(&error))?;
     let file = std::path::absolute(file).map_err(|error| machine(&error))?;
-    // A string of JSON is one of TOML. The digest holds what is compiled to what was read.
+    // JSON strings are valid in TOML. The digest ensures that what is compiled is what was read.
     let source = serde_json::to_string(&file).map_err(|error| machine(&error))?;
     let text = format!(
         "[server]\ncache = \"cache\"\n[limits]\nmemory = \"{MEMORY}\"\n[package.component]\nsource = {source}\n\
@@ -37,5 +37,5 @@ pub fn code_of(file: &Path) -> Result<Code, StartError> {
     code.map_err(|error| StartError::Packages(config.diagnostics(vec![error.into()])))
 }
 
-/// The memory that an instance may begin with: as much as any configuration could allow.
+/// The memory limit: as much as any configuration could allow.
 const MEMORY: &str = "4GiB";

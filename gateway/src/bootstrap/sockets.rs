@@ -32,11 +32,11 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// Takes every address of a configuration.
+    /// Binds all addresses of a configuration.
     pub(super) fn bind(config: &Config, overrides: &Overrides) -> Result<Self, StartError> {
         let server = &config.server;
         let own = |key, address| server::listen(address).map_err(|error| refused(config, key, address, &error));
-        // Where the address was said.
+        // Where the address was configured.
         let said = |over: Option<SocketAddr>, option, key| if over.is_some() { option } else { key };
         let listen = said(overrides.listen, "--listen", "server.listen");
         let admin = said(overrides.admin, "--admin", "server.admin");
@@ -52,7 +52,7 @@ impl Sockets {
         })
     }
 
-    /// The addresses, with the ports that were really given.
+    /// The addresses, with the actual ports.
     pub(super) fn addresses(&self) -> Result<Addresses, StartError> {
         let local = |listener: &TcpListener| listener.local_addr().map_err(|error| machine(&error));
         Ok(Addresses {

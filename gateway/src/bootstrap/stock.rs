@@ -12,8 +12,8 @@ use crate::{
     registry::MAX_COMPONENT,
 };
 
-/// Everything in the cache that the first of these configurations names, with the packages of all that use it; the
-/// largest first among the files of a kind.
+/// All entries of the first configuration's cache, with the packages of all configurations that use them; sorted by
+/// kind, the largest first.
 ///
 /// # Errors
 /// When the cache or a component cannot be read.
@@ -27,8 +27,8 @@ pub fn cached(configs: &[Config]) -> Result<Vec<Cached>, StartError> {
     Ok(package::list(&config.server.cache, &uses(configs)?))
 }
 
-/// Removes from that cache what neither a package of these configurations nor a running gateway uses. Answers with what
-/// was removed, and what stays.
+/// Removes entries that neither a package of these configurations nor a running gateway uses. Returns the removed and
+/// the remaining ones.
 ///
 /// # Errors
 /// When the cache or a component cannot be read, or a file cannot be removed.
@@ -59,7 +59,7 @@ fn uses(configs: &[Config]) -> Result<Uses, StartError> {
     Ok(uses)
 }
 
-/// Adds what a package uses, as far as it is there: one that is not built yet, or pulled, has nothing here.
+/// Adds the existing entries that a package uses: one that is not built or pulled yet has none.
 fn add(uses: &mut Uses, loader: &Loader, package: &PackageConfig) -> Result<(), PackageError> {
     let name = || BTreeSet::from([package.name.to_string()]);
     let components: Vec<String> = match &package.source {

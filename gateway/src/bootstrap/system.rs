@@ -8,11 +8,11 @@ use rustix::{
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The most that macOS lets a process ask for (setrlimit(2) there), whatever the hard limit says, which may be none.
+/// The maximum that macOS accepts (setrlimit(2) there), whatever the hard limit.
 const OPEN_MAX: u64 = 10_240;
 
-/// Takes as many descriptors as the administrator allows: connections and loaded packages need one each, and the soft
-/// limit is for programs that still use `select`.
+/// Raises the limit on descriptors to the hard limit: connections and loaded packages need one each, and the soft limit
+/// exists for programs that still use `select`.
 pub(super) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let set = |current| setrlimit(Resource::Nofile, Rlimit { current, ..limit });
@@ -22,8 +22,8 @@ pub(super) fn raise_descriptor_limit() {
     }
 }
 
-/// Tells of a limit on the address space: each instance has some gigabytes of it reserved, of which it uses hardly any,
-/// so that what seems plenty can be too little for a single one.
+/// Warns about a limit on the address space: each instance reserves gigabytes of it and uses hardly any, so a limit
+/// that seems ample can be too small for a single instance.
 pub(super) fn tell_of_address_space() {
     if let Some(bytes) = getrlimit(Resource::As).current {
         tracing::warn!(
@@ -40,20 +40,20 @@ pub(super) fn descriptors() -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// Descriptors that the kernel's table is made for at once: a packed machine's packages and connections. It takes
-/// eight bytes for each, kept as long as the process lives.
+/// The size to which the kernel's descriptor table is grown: the packages and connections of a fully used machine. It
+/// takes eight bytes for each, as long as the process lives.
 const EXPECTED_DESCRIPTORS: u64 = 65_536;
 
-/// Has the kernel's table of descriptors grow now. It doubles whenever it is full, and in a process with several
-/// threads the one that needs the next descriptor then waits some milliseconds for a grace period of all processors:
-/// that one would be a request that loads a package or opens a connection. Other kernels than Linux need not be asked.
+/// Grows the kernel's descriptor table now. It doubles whenever it is full, and in a multi-threaded process the thread
+/// that needs the next descriptor then waits some milliseconds for an RCU grace period: that would be a request that
+/// loads a package or opens a connection. Only Linux needs it.
 pub(super) fn grow_descriptor_table() {
     if !cfg!(target_os = "linux") {
         return;
     }
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let last = i32::try_from(limit.min(EXPECTED_DESCRIPTORS).saturating_sub(1)).unwrap_or(i32::MAX);
-    // The table keeps its size when the one that is high up is closed again.
+    // The table keeps its size when the high descriptor is closed.
     let grown = File::open("/dev/null").and_then(|any| {
         fcntl_dupfd_cloexec(&any, last)
             .map(drop)
@@ -75,17 +75,17 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
-    /// A file that would grow beyond `ulimit -f`: unless it is heard the system ends the process for it, and if it is,
-    /// the write fails like one on a full disk.
+    /// SIGXFSZ, for a file beyond `ulimit -f`: it would end the process; if it is handled, the write fails as on a full
+    /// disk.
     _too_long: Signal,
 }
 
-/// What a signal tells.
+/// The meaning of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
-    /// To end.
+    /// Shut down.
     End,
-    /// To read the configuration again.
+    /// Reload.
     Reload,
 }
 
@@ -107,7 +107,7 @@ impl Signals {
         }
     }
 
-    /// Waits for the one that tells to end; the others come to nothing while the gateway does what is said of it.
+    /// Waits for a shutdown signal; others are logged and ignored meanwhile.
     pub(super) async fn end(&mut self, meanwhile: &str) {
         while self.next().await != Told::End {
             tracing::warn!("nothing is reloaded by SIGHUP: the gateway {meanwhile}");

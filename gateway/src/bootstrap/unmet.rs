@@ -7,8 +7,8 @@ use crate::{
     gateway::Gateway,
 };
 
-/// A sentence for each name that stands for nothing where the building blocks are embedded: in a package's grants, or
-/// in the component files.
+/// A sentence for each name in a package's grants or in the component files that matches nothing, where the building
+/// blocks are embedded.
 pub(super) fn unmet(config: &Config, settings: &Settings) -> Vec<String> {
     let Some(outline) = Dapr::outline(settings) else {
         return Vec::new();
@@ -32,7 +32,7 @@ pub(super) fn unmet(config: &Config, settings: &Settings) -> Vec<String> {
     found
 }
 
-/// A sentence for each route whose only path is one by which the component files have its package called.
+/// A sentence for each route whose only path is reserved by the component files.
 pub(super) fn called(config: &Config, settings: &Settings) -> Vec<String> {
     let Some(outline) = Dapr::outline(settings) else {
         return Vec::new();
@@ -49,7 +49,7 @@ pub(super) fn called(config: &Config, settings: &Settings) -> Vec<String> {
     called.collect()
 }
 
-/// Logs the routes that nobody reaches now that the packages have told their subscriptions.
+/// Logs the routes that are unreachable, once the packages have reported their subscriptions.
 pub(super) fn warn_of_unreached(gateway: &Gateway) {
     for route in gateway.routes() {
         let (seen, is_whole) = route.seen();
@@ -103,7 +103,7 @@ fn of_package(package: &PackageConfig, outline: &Outline, apps: &[&str]) -> Vec<
     found
 }
 
-/// A sentence for each store that a package names for an interface beside the Dapr API, and that is not there.
+/// A sentence for each missing store that a package uses by another interface than the Dapr API.
 fn of_interfaces(package: &PackageConfig, outline: &Outline) -> Vec<String> {
     let buckets = package.keyvalue.buckets();
     let buckets = buckets.map(|(bucket, place)| {

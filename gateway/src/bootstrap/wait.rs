@@ -7,14 +7,14 @@ use std::{
 
 use wasmgate_dapr::{DataError, OpenError};
 
-/// The pause between two tries: nobody tells when the other process is gone, and a try costs some system calls.
+/// The interval of tries: there is no notification, and a try costs a few system calls.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Tries to open what another process holds until it lets go, or `patience` is over; `waits` is told when the
-/// wait begins, and that it is over.
+/// Tries to open what another process holds, up to `patience`; `waits` is called when the wait begins, and when it is
+/// over.
 ///
 /// # Errors
-/// With the last reason.
+/// With the last error.
 pub(super) fn until_free<T>(
     patience: Duration,
     waits: impl Fn(Option<String>),
