@@ -98,7 +98,7 @@ def targets(documents: list[dict], components: list[dict]) -> Iterator[str]:
 
 
 def stores(components: list[dict]) -> Iterator[str]:
-    """What packages may rely on, the store keeps: deploy/README.md, "What a store keeps of the SDK's promises"."""
+    """What packages may rely on, the store keeps: deploy/README.md, "Which stores keep the SDK's guarantees"."""
     for each in components:
         kind = (each["spec"]["type"], each["spec"]["version"])
         if kind[0].startswith("state.") and kind not in STORES:
