@@ -9,20 +9,20 @@ use wasi_preview1_component_adapter_provider::{
 use wasmparser::{BinaryReaderError, ExternalKind, Parser, Payload};
 use wit_component::ComponentEncoder;
 
-/// The function that a program begins with.
+/// The entry point of a program.
 const START: &str = "_start";
 
-/// The name of what is made by this adapter, in this version of ours.
+/// The cache key of components made with this adapter by this version of the gateway.
 pub(super) static KEY: LazyLock<String> = LazyLock::new(|| {
     let digest = hex::encode(Sha256::digest(ADAPTER));
     let digest = digest.get(..16).unwrap_or(&digest);
     format!("component-{}-{digest}", env!("CARGO_PKG_VERSION"))
 });
 
-/// Makes a component of a program.
+/// Turns a program into a component.
 ///
 /// # Errors
-/// With the reason for which it cannot be made.
+/// With the reason why it cannot be done.
 pub(super) fn component(module: &[u8]) -> Result<Vec<u8>, String> {
     let mut encoder = ComponentEncoder::default();
     let made = encoder.validate(true).module(module);
@@ -31,7 +31,7 @@ pub(super) fn component(module: &[u8]) -> Result<Vec<u8>, String> {
     component.map_err(|error| format!("{error:#}"))
 }
 
-/// Says what keeps a module from being a program of WASI 0.1, if anything does.
+/// Returns why a module is not a WASI 0.1 program, if it is not.
 ///
 /// # Errors
 /// When the bytes cannot be read as WebAssembly.

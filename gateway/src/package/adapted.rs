@@ -13,10 +13,10 @@ use super::{
     compiler::{Compiler, Task, Uncompiled},
 };
 
-/// The component that is made of a module, whose name for people is `source`.
+/// The component made from a module; `source` is its name in messages.
 ///
 /// # Errors
-/// When it is no program of WASI 0.1, or none that can be made a component.
+/// When it is not a WASI 0.1 program, or cannot be turned into a component.
 pub(super) fn component(
     cache: &CodeCache,
     compiler: &Compiler,
@@ -51,7 +51,7 @@ pub(super) fn component(
         } else {
             Some(adapt::component(module).map_err(no_program)?)
         };
-        // Somebody else may have made it, and it is in the cache by now.
+        // Another thread may have made it, and it is in the cache by now.
         if let Some(component) = made {
             cache.keep(module, key, component.as_slice())?;
             return Ok(component);
@@ -59,7 +59,7 @@ pub(super) fn component(
     }
 }
 
-/// All that is in a file.
+/// Reads a whole file.
 fn read(mut file: File) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.rewind()?;

@@ -11,11 +11,11 @@ use crate::{
     registry::Pulled,
 };
 
-/// What was found so far, of components from registries: of these alone it is known beforehand what is in them.
+/// The results so far, for components from registries: only their contents are known beforehand, by digest.
 #[derive(Default)]
 pub(crate) struct Batch(Mutex<HashMap<Key, Option<Registered>>>);
 
-/// All that what is found depends on.
+/// Everything that a result depends on.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     component: Sha256Digest,
@@ -32,11 +32,10 @@ struct Key {
 }
 
 impl Batch {
-    /// What is found of a package, which was `pulled` if it comes from a registry, if anything is; `register` finds it
-    /// out.
+    /// The result for a package (`pulled` if it comes from a registry), computed by `register` if it is not known.
     ///
     /// # Errors
-    /// With those of `register`, which are kept for nobody else.
+    /// Those of `register`, which are not shared.
     pub(crate) fn of(
         &self,
         package: &PackageConfig,
@@ -59,7 +58,7 @@ impl Batch {
             snapshot: package.snapshot,
             stack: package.limits.stack,
         };
-        // Not under the lock: others are not to wait for a compiler.
+        // Not under the lock: others must not wait for a compiler.
         let known = self.0.lock().get(&key).cloned();
         if let Some(known) = known {
             return Ok(known.map(|known| Registered {

@@ -11,8 +11,8 @@ pub(super) const PREAMBLE_BYTES: usize = 8;
 pub(super) const CORE_MODULE: u8 = 1;
 pub(super) const COMPONENT: u8 = 4;
 
-/// Sections of a module, in the order in which they have to be: that of their numbers, but for the number of data
-/// segments, which stands before the code.
+/// Sections of a module, in their required order: that of their ids, except for the number of data segments, which
+/// precedes the code.
 pub(super) const TYPE: u8 = 1;
 pub(super) const FUNCTION: u8 = 3;
 pub(super) const MEMORY: u8 = 5;
@@ -26,16 +26,16 @@ pub(super) const DATA_COUNT: u8 = 12;
 
 /// A section of a module or component.
 pub(super) struct Section {
-    /// The number of its kind.
+    /// Its id.
     pub(super) id: u8,
-    /// Where its contents are.
+    /// The range of its contents.
     pub(super) contents: Range<usize>,
 }
 
 /// The sections of a module or component at the beginning of `bytes`.
 ///
 /// # Errors
-/// When they end too early.
+/// When they are truncated.
 pub(super) fn sections(bytes: &[u8]) -> Result<Vec<Section>, BinaryReaderError> {
     let mut reader = BinaryReader::new(bytes, 0);
     reader.read_bytes(PREAMBLE_BYTES)?;
@@ -53,10 +53,10 @@ pub(super) fn sections(bytes: &[u8]) -> Result<Vec<Section>, BinaryReaderError> 
     Ok(sections)
 }
 
-/// A module or component with other contents for some of its sections.
+/// Rewrites a module or component with other contents for some of its sections.
 ///
 /// # Errors
-/// When it ends too early, and those of `change`.
+/// When it is truncated, and those of `change`.
 pub(super) fn rewrite(
     bytes: &[u8],
     mut change: impl FnMut(&Section, &[u8]) -> Result<Option<Vec<u8>>, BinaryReaderError>,
@@ -78,7 +78,7 @@ pub(super) fn push(out: &mut Vec<u8>, id: u8, contents: &[u8]) {
     out.extend_from_slice(contents);
 }
 
-/// Writes an unsigned number as WebAssembly does: seven bits a byte, the lowest first.
+/// Writes an unsigned LEB128 number.
 pub(super) fn leb128(out: &mut Vec<u8>, mut number: u64) {
     loop {
         let [low, ..] = number.to_le_bytes();
@@ -91,7 +91,7 @@ pub(super) fn leb128(out: &mut Vec<u8>, mut number: u64) {
     }
 }
 
-/// Writes a signed number as WebAssembly does: as an unsigned one, until all that is left is its sign.
+/// Writes a signed LEB128 number.
 pub(super) fn signed_leb128(out: &mut Vec<u8>, mut number: i64) {
     loop {
         let [low, ..] = number.to_le_bytes();

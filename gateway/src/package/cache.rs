@@ -16,7 +16,7 @@ use wasmgate_common::{check_private, create_private_dir};
 
 use super::PackageError;
 
-/// A SHA-256 behind the code, where wasmtime does not look.
+/// A SHA-256 after the code, which wasmtime ignores.
 const SEAL_BYTES: usize = 32;
 
 /// The directory of compiled code.
@@ -25,7 +25,7 @@ pub(super) struct CodeCache {
     directory: PathBuf,
 }
 
-/// Compiled code that was whole when it was looked at.
+/// Compiled code that was valid when it was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompiledCode {
     path: PathBuf,
@@ -37,13 +37,13 @@ pub struct CompiledCode {
 pub enum Unfit {
     /// The file is not there.
     Gone,
-    /// The file was read, and is not what was written.
+    /// The file was read, and its seal does not match.
     Damaged,
-    /// The file cannot be looked at now, which says nothing about what is in it.
+    /// The file cannot be read now, which says nothing about its contents.
     Unreadable(io::Error),
 }
 
-/// The marks by which a file is told from one that was put in its place.
+/// File metadata that identifies a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stamp {
     inode: u64,
@@ -52,10 +52,10 @@ struct Stamp {
 }
 
 impl CodeCache {
-    /// Opens `directory`, making it if need be.
+    /// Opens `directory`, creating it if necessary.
     ///
     /// # Errors
-    /// When the directory cannot be made, closed to others, or written.
+    /// When the directory cannot be created, made private, or written.
     pub(super) fn open(directory: &Path) -> Result<Self, PackageError> {
         create_private_dir(directory)?;
         tempfile::tempfile_in(directory).map_err(|error| PackageError::Cache {
@@ -67,7 +67,7 @@ impl CodeCache {
         })
     }
 
-    /// Code compiled earlier from `source` by `engine`, if it is there and whole.
+    /// Code compiled from `source` by `engine`, if it exists and is valid.
     pub(super) fn find(&self, source: &[u8], engine: &str) -> Option<CompiledCode> {
         let path = self.path(source, engine);
         if let Err(error) = check_private(&path) {
@@ -89,10 +89,10 @@ impl CodeCache {
         }
     }
 
-    /// Keeps `code`, compiled from `source` by `engine`, to its end.
+    /// Stores all of `code`, compiled from `source` by `engine`.
     ///
     /// # Errors
-    /// When it cannot be written; what was there before is still there then.
+    /// When it cannot be written; the previous file is kept then.
     pub(super) fn keep(&self, source: &[u8], engine: &str, mut code: impl Read) -> Result<CompiledCode, PackageError> {
         let path = self.path(source, engine);
         let mut write = || {
@@ -108,7 +108,7 @@ impl CodeCache {
                 file.write_all(read)?;
             }
             file.write_all(&seal.finalize())?;
-            // Not synced: a file that a crash of the machine left short has no seal that fits, and is made again.
+            // Not synced: a file that a crash left truncated has no valid seal, and is compiled again.
             file.persist(&path)?;
             CompiledCode::at(path.clone())
         };
@@ -118,12 +118,12 @@ impl CodeCache {
         })
     }
 
-    /// What is kept under `key` of the source with this digest, in hexadecimal, if it is there.
+    /// What is stored under `key` for the source with this hexadecimal digest, if it exists.
     pub(super) fn kept(&self, digest: &str, key: &str) -> Option<CompiledCode> {
         CompiledCode::at(self.directory.join(name_of(digest, key))).ok()
     }
 
-    /// Where it is kept.
+    /// Its path.
     pub(super) fn path(&self, source: &[u8], engine: &str) -> PathBuf {
         self.directory.join(name(source, engine))
     }
@@ -160,12 +160,12 @@ impl CompiledCode {
         &self.path
     }
 
-    /// The number of bytes in front of the seal.
+    /// The number of bytes before the seal.
     pub(super) fn bytes(&self) -> u64 {
         self.stamp.bytes.saturating_sub(SEAL_BYTES as u64)
     }
 
-    /// Reads what is kept.
+    /// Reads the code.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -175,11 +175,11 @@ impl CompiledCode {
         Ok(file)
     }
 
-    /// Checks that the file is fit to be loaded: still the one that was looked at, which is told without reading it,
-    /// or another one with a seal that fits, as when two gateways share a directory.
+    /// Checks that the file can be loaded: it is still the one that was checked, which is told from its metadata, or
+    /// another one with a valid seal, as when two gateways share a directory.
     ///
     /// # Errors
-    /// When it is not, or when that cannot be told now.
+    /// When it is not, or when it cannot be checked now.
     pub fn check(&self) -> Result<(), Unfit> {
         match Stamp::read(&self.path) {
             Ok(stamp) if stamp == self.stamp => Ok(()),
@@ -191,7 +191,7 @@ impl CompiledCode {
     /// Reads the file and checks its seal.
     ///
     /// # Errors
-    /// When it does not fit, or when that cannot be told now.
+    /// When it does not match, or when it cannot be checked now.
     pub fn verify(&self) -> Result<(), Unfit> {
         let file = fs::read(&self.path)?;
         match file.split_last_chunk::<SEAL_BYTES>() {
@@ -200,7 +200,7 @@ impl CompiledCode {
         }
     }
 
-    /// Takes code away that cannot be used after all, so that it is compiled again.
+    /// Removes code that cannot be used after all, so that it is compiled again.
     pub fn discard(&self) {
         if let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!(file = %self.path.display(), %error, "compiled code that cannot be used stays");
@@ -228,12 +228,12 @@ impl Stamp {
     }
 }
 
-/// The seal by which `code` belongs at `path`; the directory may be moved as a whole.
+/// The seal of `code` at `path`; it depends only on the file name, so the directory may be moved.
 fn seal(path: &Path, code: &[u8]) -> [u8; SEAL_BYTES] {
     seal_of(path).chain_update(code).finalize().into()
 }
 
-/// The beginning of that, before the code.
+/// The start of the seal's hash, before the code.
 fn seal_of(path: &Path) -> Sha256 {
     let name = path.file_name().unwrap_or_default();
     Sha256::new().chain_update(name.as_encoded_bytes())

@@ -24,7 +24,7 @@ const WASM_MAGIC: [u8; 4] = *b"\0asm";
 /// Layer 0 in the preamble's last half-word means a core module.
 const CORE_MODULE_PREAMBLE: [u8; 8] = *b"\0asm\x01\0\0\0";
 
-/// Refuses bytes that have another digest than the one that is pinned, if one is.
+/// Refuses bytes with another digest than the pinned one, if any.
 pub(super) fn digest(bytes: &[u8], pinned: Option<Sha256Digest>, path: &Path) -> Result<(), PackageError> {
     let Some(pinned) = pinned else {
         return Ok(());
@@ -49,7 +49,7 @@ pub(super) enum Form {
     Module,
 }
 
-/// Refuses bytes that are nothing of this kind, by their first eight bytes.
+/// Refuses bytes that are not of this kind, by their first eight bytes.
 pub(super) fn preamble(bytes: &[u8], kind: Kind, path: &Path) -> Result<Form, PackageError> {
     let path = path.to_owned();
     if bytes.starts_with(&COMPONENT_PREAMBLE) {
@@ -58,7 +58,7 @@ pub(super) fn preamble(bytes: &[u8], kind: Kind, path: &Path) -> Result<Form, Pa
         if kind == Kind::Cgi {
             return Ok(Form::Module);
         }
-        // The name of the module that is imported stands in the bytes as it is.
+        // The names of imported modules appear literally in the bytes.
         let names = |name: &[u8]| bytes.windows(name.len()).any(|window| window == name);
         if names(b"wasi_snapshot_preview1") || names(b"wasi_unstable") {
             Err(PackageError::Preview1 { path })
@@ -73,7 +73,7 @@ pub(super) fn preamble(bytes: &[u8], kind: Kind, path: &Path) -> Result<Form, Pa
     }
 }
 
-/// Refuses a component whose instances cannot even start, or would hold more parts than one may.
+/// Refuses a component whose instances cannot start, or have too many parts.
 pub(super) fn start(start: &Start, allowed: u64, path: &Path) -> Result<(), PackageError> {
     let path = || path.to_owned();
     if start.is_unknown {
@@ -110,7 +110,7 @@ pub(super) fn start(start: &Start, allowed: u64, path: &Path) -> Result<(), Pack
     Ok(())
 }
 
-/// Refuses a component that would take more of the pools than one may.
+/// Refuses a component that would take too much of the pools.
 pub(super) fn parts(component: &Component, path: &Path) -> Result<(), PackageError> {
     let Some(required) = component.resources_required() else {
         return Ok(());
@@ -133,15 +133,15 @@ fn within(has: u64, most: u32, what: &str, path: PathBuf) -> Result<(), PackageE
     Err(PackageError::Beyond { path, what })
 }
 
-/// Tells what is wrong with a component from what this gateway's limits forbid.
+/// Distinguishes invalid components from those that exceed the gateway's limits.
 pub(super) fn uncompiled(error: &wasmtime::Error, path: &Path) -> PackageError {
     refused(format!("{error:#}"), path)
 }
 
-/// The same by the compiler's word.
+/// The same, from the compiler's message.
 pub(super) fn refused(what: String, path: &Path) -> PackageError {
     let path = path.to_owned();
-    // Wasmtime has no type for it.
+    // wasmtime has no type for this error.
     let limits = [
         "exceeds the configured maximum",
         "exceeds the limit of",
@@ -154,7 +154,7 @@ pub(super) fn refused(what: String, path: &Path) -> PackageError {
     }
 }
 
-/// Tells why there is no code of a component.
+/// The error for a component that was not compiled.
 pub(super) fn not_compiled(why: Uncompiled, path: &Path) -> PackageError {
     let own = path.to_owned();
     match why {
@@ -168,7 +168,7 @@ pub(super) fn not_compiled(why: Uncompiled, path: &Path) -> PackageError {
     }
 }
 
-/// Tells why a start-up cannot be kept.
+/// The error for a failed snapshot.
 pub(super) fn no_snapshot(error: NoSnapshot, path: &Path) -> PackageError {
     PackageError::Snapshot {
         path: path.to_owned(),
@@ -177,7 +177,7 @@ pub(super) fn no_snapshot(error: NoSnapshot, path: &Path) -> PackageError {
     }
 }
 
-/// Refuses a component by the names of what it imports, of which nobody here provides some.
+/// Refuses a component whose imports are not all provided here, by their names.
 pub(super) fn imports(imports: &[String], path: &Path) -> Result<(), PackageError> {
     let missing: Vec<_> = imports
         .iter()
@@ -193,7 +193,7 @@ pub(super) fn imports(imports: &[String], path: &Path) -> Result<(), PackageErro
     })
 }
 
-/// Returns whether nobody here provides an interface.
+/// Returns whether an interface is not provided here.
 fn is_missing(name: &str) -> bool {
     let is_known = matches!(version(name), Some(Version::Wasi02 | Version::Wasi03));
     !is_known && !interfaces::offers(name)
@@ -206,8 +206,7 @@ fn shown_import(name: &str) -> String {
     }
 }
 
-/// Names the imports that no one here provides; `linking_error` stands in where the interface is known and only
-/// its shape does not fit.
+/// The error for missing imports; `linking_error` is used if the interface is known and only its types do not match.
 pub(super) fn missing_imports(component: &Component, path: &Path, linking_error: &wasmtime::Error) -> PackageError {
     let engine = component.engine();
     let missing = component

@@ -18,7 +18,7 @@ pub enum PackageError {
         /// The system's error.
         error: io::Error,
     },
-    /// The source is another file than the configuration means.
+    /// The source has another digest than configured.
     #[error("{} has the digest {found}, and {expected} is asked for", path.display())]
     OtherDigest {
         /// The file named by `source`.
@@ -28,7 +28,7 @@ pub enum PackageError {
         /// The digest that it should have.
         expected: String,
     },
-    /// The source is not WebAssembly at all.
+    /// The source is not WebAssembly.
     #[error("{} is not WebAssembly", path.display())]
     NotWasm {
         /// The file named by `source`.
@@ -48,36 +48,36 @@ pub enum PackageError {
         /// The compiler's error.
         error: String,
     },
-    /// The source is a program of WASI 0.1, and nobody said that it is to run as one.
+    /// The source is a WASI 0.1 program without `kind = "cgi"`.
     #[error("{} is a core module for WASI 0.1, and a component of WASI 0.2 or 0.3 is needed", path.display())]
     Preview1 {
         /// The file named by `source`.
         path: PathBuf,
     },
-    /// The source is a core module that is no program, where one is to run.
+    /// The source is a core module that is not a program, with `kind = "cgi"`.
     #[error("{} is a core module that cannot run as a program: {why}", path.display())]
     NoProgram {
         /// The file named by `source`.
         path: PathBuf,
-        /// What it lacks, or has too much.
+        /// The reason.
         why: String,
     },
-    /// The source is a component that is no program, where one is to run.
+    /// The source is a component that is not a program, with `kind = "cgi"`.
     #[error("{} exports no `wasi:cli/run@0.2.x`, which `kind = \"cgi\"` runs: {instead}", path.display())]
     NoCommand {
         /// The file named by `source`.
         path: PathBuf,
-        /// Its exports, or the want of them.
+        /// Its exports, or a note that it has none.
         instead: String,
     },
-    /// The component is of a version of WASI that is not run here.
+    /// The component is of an unsupported version of WASI.
     #[error("{} is a component of WASI {version}, and this gateway runs WASI 0.2 and 0.3: it names {name}", path.display())]
     OtherWasi {
         /// The file named by `source`.
         path: PathBuf,
         /// That version.
         version: String,
-        /// The import or export that says so.
+        /// The import or export that shows it.
         name: String,
     },
     /// The component is of a draft of WASI.
@@ -87,7 +87,7 @@ pub enum PackageError {
         path: PathBuf,
         /// That version.
         version: String,
-        /// The import or export that says so.
+        /// The import or export that shows it.
         name: String,
     },
     /// The component is half of one version of WASI and half of another.
@@ -95,10 +95,10 @@ pub enum PackageError {
     TwoWorlds {
         /// The file named by `source`.
         path: PathBuf,
-        /// By which two names.
+        /// The two names that show it.
         how: String,
     },
-    /// The component passes its requests on to another handler, which it imports.
+    /// The component is middleware, and its package has no `next`.
     #[error("{} is a middleware: it exports and imports {name}", path.display())]
     Middleware {
         /// The file named by `source`.
@@ -106,13 +106,13 @@ pub enum PackageError {
         /// The handler's name.
         name: String,
     },
-    /// The component passes no requests on, where it is to.
+    /// The component is not middleware, and its package has `next`.
     #[error("{} imports no `wasi:http/handler@0.3.x`, by which it would pass requests on to `next`", path.display())]
     NoMiddleware {
         /// The file named by `source`.
         path: PathBuf,
     },
-    /// Its instances are to answer several requests, and cannot.
+    /// The package has `reuse`, which its world does not support.
     #[error("{} is a component of {world}, and `reuse` is for those of wasi:http/service@0.3", path.display())]
     NotReusable {
         /// The file named by `source`.
@@ -125,7 +125,7 @@ pub enum PackageError {
     Spin {
         /// The file named by `source`.
         path: PathBuf,
-        /// The import or export that says so.
+        /// The import or export that shows it.
         name: String,
     },
     /// The component is a command.
@@ -133,7 +133,7 @@ pub enum PackageError {
     Command {
         /// The file named by `source`.
         path: PathBuf,
-        /// The export that says so.
+        /// The export that shows it.
         name: String,
     },
     /// The component has no HTTP handler.
@@ -141,10 +141,10 @@ pub enum PackageError {
     NoHandler {
         /// The file named by `source`.
         path: PathBuf,
-        /// Its exports, or the want of them.
+        /// Its exports, or a note that it has none.
         instead: String,
     },
-    /// An instance needs more memory at its start than it may have.
+    /// An instance needs more initial memory than allowed.
     #[error("{} needs {needed} bytes of memory at its start, and `limits.memory` allows {allowed}", path.display())]
     Memory {
         /// The file named by `source`.
@@ -154,7 +154,7 @@ pub enum PackageError {
         /// The memory it may have, in bytes.
         allowed: u64,
     },
-    /// The component is valid, and beyond what this gateway takes of one.
+    /// The component is valid, and exceeds a limit of the gateway.
     #[error("{} is beyond this gateway's limits for one component: {what}", path.display())]
     Beyond {
         /// The file named by `source`.
@@ -169,26 +169,26 @@ pub enum PackageError {
         path: PathBuf,
         /// The kind of reason.
         why: Why,
-        /// How the component shows it.
+        /// The details.
         what: String,
     },
-    /// Compiling the component takes longer than it may.
+    /// Compiling the component took too long.
     #[error("{} takes longer than {} to compile (`[server] compile_timeout`)", path.display(), humantime::format_duration(*limit))]
     CompileTime {
         /// The file named by `source`.
         path: PathBuf,
-        /// The time that it may take.
+        /// The time limit.
         limit: Duration,
     },
-    /// Compiling the component takes more memory than it may.
+    /// Compiling the component took too much memory.
     #[error("{} takes more than {} MiB of memory to compile (`[server] compile_memory`)", path.display(), limit >> 20)]
     CompileMemory {
         /// The file named by `source`.
         path: PathBuf,
-        /// The memory that it may take, in bytes.
+        /// The memory limit, in bytes.
         limit: u64,
     },
-    /// Compiling the component takes more memory than is left.
+    /// Compiling the component took more memory than was left.
     #[error("{} takes more than the {} MiB of memory to compile that are left to the gateway", path.display(), limit >> 20)]
     CompileRoom {
         /// The file named by `source`.
@@ -196,7 +196,7 @@ pub enum PackageError {
         /// The memory that was left, in bytes.
         limit: u64,
     },
-    /// The compiler broke over the component.
+    /// The compiler crashed.
     #[error("{} breaks the compiler: {error}", path.display())]
     CompilerBroken {
         /// The file named by `source`.
@@ -204,7 +204,7 @@ pub enum PackageError {
         /// How the compiler ended, and what it said.
         error: String,
     },
-    /// There is no compiler to be had.
+    /// No compiler could be started.
     #[error("{} cannot be compiled now: {error}", path.display())]
     NoCompiler {
         /// The file named by `source`.
@@ -212,7 +212,7 @@ pub enum PackageError {
         /// The error, mostly the system's.
         error: String,
     },
-    /// The component needs what the gateway does not offer.
+    /// The component has imports that are not provided.
     #[error("{} imports what this gateway does not offer: {imports}", path.display())]
     MissingImports {
         /// The file named by `source`.
@@ -231,19 +231,19 @@ pub enum PackageError {
     /// Other users could read or change the compiled code.
     #[error(transparent)]
     NotPrivate(NotPrivate),
-    /// The compiled code went away or was damaged after registration.
+    /// The compiled code was removed or damaged after registration.
     #[error("compiled code {} is lost and is compiled again", path.display())]
     CodeLost {
         /// The file in the cache directory.
         path: PathBuf,
     },
-    /// The source is not what was registered, so that lost code cannot be made again from it.
+    /// The source has changed since registration, so lost code cannot be compiled again.
     #[error("{} has changed since the start, and its compiled code was lost", path.display())]
     SourceChanged {
         /// The file named by `source`.
         path: PathBuf,
     },
-    /// The component was refused before, and is served by nobody.
+    /// The component was refused at registration.
     #[error("its component is not fit to be served")]
     Unfit,
     /// The compiled code cannot be loaded now.

@@ -14,14 +14,14 @@ use super::Package;
 /// Mappings of one loaded component: code, read-only data, and data that is relocated.
 const MAPPINGS_PER_PACKAGE: u64 = 3;
 
-/// The kernel's default limit on mappings of one process, for machines that do not tell.
+/// The kernel's default limit on mappings, used if it cannot be read.
 const DEFAULT_MAX_MAPPINGS: u64 = 65_530;
 
-/// The part of the limit on mappings that loaded components may have, in tenths; the rest is for instances' memories
-/// and stacks and for the allocator.
+/// The fraction of the limit on mappings for loaded components, in tenths; the rest is for memories, stacks and the
+/// allocator.
 const MAPPINGS_TENTHS: u64 = 3;
 
-/// The most that may be loaded at once.
+/// The limits on loaded packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Budget {
     /// Packages.
@@ -31,7 +31,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// The most that this machine's limits allow: three tenths of the mappings and half of the descriptors.
+    /// What this machine's limits allow: three tenths of the mappings and half of the descriptors.
     pub(crate) fn from_system(code_bytes: u64) -> Self {
         let mappings = read_number("/proc/sys/vm/max_map_count").unwrap_or(DEFAULT_MAX_MAPPINGS);
         let by_mappings = mappings * MAPPINGS_TENTHS / 10 / MAPPINGS_PER_PACKAGE;
@@ -63,7 +63,7 @@ struct Clock {
 }
 
 impl LoadedPackages {
-    /// Nothing is loaded yet; `evictions` counts what is unloaded to make room.
+    /// Without loaded packages; `evictions` counts evicted ones.
     pub(crate) fn new(budget: Budget, evictions: IntCounter) -> Self {
         Self {
             evictions,
@@ -75,17 +75,17 @@ impl LoadedPackages {
         }
     }
 
-    /// Takes a package that has just been loaded in, and unloads others if there are too many.
+    /// Adds a package that has just been loaded, and evicts others if there are too many.
     pub(crate) fn admit(&self, package: Arc<Package>, bytes: usize) {
         let mut clock = self.clock.lock();
-        // A late request of a replaced configuration may load it once more: it is that request's alone.
+        // A late request of a replaced configuration may load it again, only for itself.
         if package.is_retired() {
             package.unload();
             return;
         }
         clock.bytes = clock.bytes.saturating_add(bytes);
         clock.packages.push_back((package, bytes));
-        // The one that has just come is not weighed, so that a package larger than the budget is served too.
+        // The new one is never evicted, so that a package larger than the budget is served too.
         let mut turns = clock.packages.len() * 2;
         while turns > 0 && clock.packages.len() > 1 && clock.is_over() {
             turns -= 1;
@@ -108,19 +108,19 @@ impl LoadedPackages {
         (clock.packages.len(), clock.bytes)
     }
 
-    /// Allows so many bytes of code from the next package on that is loaded.
+    /// Sets the limit on code, from the next loaded package on.
     pub(crate) fn set_code_bytes(&self, code_bytes: u64) {
         self.clock.lock().budget.code_bytes = usize::try_from(code_bytes).unwrap_or(usize::MAX);
     }
 
-    /// Lets a package go that is served no more: its code goes with its last instance.
+    /// Releases a package that is not served any more: its code is dropped with its last instance.
     pub(crate) fn retire(&self, package: &Arc<Package>) {
         let mut clock = self.clock.lock();
         package.retire();
         clock.remove(package);
     }
 
-    /// Puts a package in the place of one with the same code, loaded if that was.
+    /// Replaces a package by one with the same code, which is loaded if the old one was.
     pub(crate) fn succeed(&self, before: &Arc<Package>, package: &Arc<Package>) {
         let mut clock = self.clock.lock();
         if let Some(bytes) = clock.remove(before)
@@ -138,7 +138,7 @@ impl Clock {
         self.packages.len() > self.budget.packages || self.bytes > self.budget.code_bytes
     }
 
-    /// Takes a package out, and answers how much code it has.
+    /// Removes a package, and returns the size of its code.
     fn remove(&mut self, package: &Arc<Package>) -> Option<usize> {
         let at = self
             .packages

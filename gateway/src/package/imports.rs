@@ -6,16 +6,16 @@ use wasmparser::{
     InstanceTypeDeclaration, Payload, TypeBounds,
 };
 
-/// The imports so far, while a component's own sections are read.
+/// Collects imports while a component's sections are parsed.
 #[derive(Debug, Default)]
 pub(super) struct Imports {
     names: Vec<String>,
-    /// By the index of a type: whether it is an instance's of types alone.
+    /// By type index: whether it is an instance type with only types.
     is_of_types: Vec<bool>,
 }
 
 impl Imports {
-    /// Reads a section of the outermost component.
+    /// Processes a section of the outermost component.
     ///
     /// # Errors
     /// When it is malformed.
@@ -82,8 +82,7 @@ fn is_type(alias: &ComponentAlias<'_>) -> bool {
     }
 }
 
-/// Returns whether a type is that of an instance in which there is nothing but types, none of them a resource of its
-/// own.
+/// Returns whether a type is an instance type with only types, none of them a resource.
 fn is_of_types(ty: &ComponentType<'_>) -> bool {
     let ComponentType::Instance(declarations) = ty else {
         return false;

@@ -17,51 +17,51 @@ use super::{
 /// A file of the cache.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 pub struct Cached {
-    /// Its path below the cache's directory.
+    /// Its path, relative to the cache directory.
     pub file: String,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
     /// Its size.
     pub bytes: u64,
-    /// The packages of the configurations at hand that use it.
+    /// The packages of the given configurations that use it.
     pub packages: BTreeSet<String>,
-    /// A running gateway uses it.
+    /// Whether a running gateway uses it.
     pub is_served: bool,
 }
 
-/// What a file of the cache is.
+/// The kind of a cache file.
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Compiled code.
     Code,
-    /// Something that was pulled from a registry.
+    /// A blob from a registry.
     Pulled,
-    /// The digest that a tag in a registry had.
+    /// The digest of a registry tag.
     Tag,
-    /// Something half written, of a process that has ended.
+    /// A temporary file of a process that has ended.
     Leftover,
 }
 
-/// The names of what configurations use, with the packages that do.
+/// What configurations use, by package.
 #[derive(Debug, Default)]
 pub(crate) struct Uses {
-    /// Digests in hexadecimal of what was compiled, whose code is used.
+    /// Hexadecimal digests of components whose code is used.
     pub(crate) components: BTreeMap<String, BTreeSet<String>>,
-    /// Files by their paths below the directory.
+    /// Files by relative path.
     pub(crate) files: BTreeMap<String, BTreeSet<String>>,
-    /// The beginnings of the names of our engines, behind the digest.
+    /// The engine part of the names of current code files.
     pub(crate) engines: BTreeSet<String>,
 }
 
 impl Cached {
-    /// Returns whether anybody uses it.
+    /// Returns whether it is used.
     pub fn is_used(&self) -> bool {
         self.is_served || !self.packages.is_empty()
     }
 }
 
-/// Everything in the cache; the largest first among the files of a kind.
+/// All entries of the cache, sorted by kind, the largest first.
 pub(crate) fn list(directory: &Path, uses: &Uses) -> Vec<Cached> {
     let served: BTreeSet<String> = leases(directory)
         .filter_map(|lease| lease.names)
@@ -86,10 +86,10 @@ pub(crate) fn list(directory: &Path, uses: &Uses) -> Vec<Cached> {
     all
 }
 
-/// Removes what nobody uses. Answers with what was removed, and what stays.
+/// Removes unused entries. Returns the removed and the remaining ones.
 ///
 /// # Errors
-/// When the directory is not ours, or a file cannot be removed; those before it are.
+/// When the directory is not private, or a file cannot be removed; earlier ones are removed then.
 pub(crate) fn prune(directory: &Path, uses: &Uses) -> Result<(Vec<Cached>, Vec<Cached>), PackageError> {
     create_private_dir(directory)?;
     let _door = Door::shut(directory)?;
@@ -113,7 +113,7 @@ fn remove(path: &Path) -> Result<(), PackageError> {
     }
 }
 
-/// The regular files in a folder, by their paths below the directory, with their sizes.
+/// The regular files in a folder, by relative path, with their sizes.
 fn files(directory: &Path, folder: &str) -> Vec<(String, u64)> {
     let entries = fs::read_dir(directory.join(PathBuf::from(folder)))
         .into_iter()
@@ -127,10 +127,10 @@ fn files(directory: &Path, folder: &str) -> Vec<(String, u64)> {
     files.collect()
 }
 
-/// What a file is by its name; `None` for one that is not of the cache, and stays.
+/// The kind of a file by its name; `None` for foreign files, which are left alone.
 fn kind(name: &str) -> Option<Kind> {
     let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
-    // The names that `tempfile` makes.
+    // Names made by `tempfile`.
     let random = file.strip_prefix(".tmp");
     if random.is_some_and(|random| random.len() == 6 && random.bytes().all(|byte| byte.is_ascii_alphanumeric())) {
         return Some(Kind::Leftover);
@@ -143,7 +143,7 @@ fn kind(name: &str) -> Option<Kind> {
     }
 }
 
-/// The digest and the engine in the name of compiled code.
+/// The digest and engine in the name of a code file.
 fn code(file: &str) -> Option<(&str, &str)> {
     let (digest, engine) = file.strip_suffix(".cwasm")?.split_once('-')?;
     is_digest(digest).then_some((digest, engine))
@@ -159,7 +159,7 @@ fn is_digest(text: &str) -> bool {
 impl Uses {
     /// The packages that use a file.
     fn of(&self, name: &str) -> BTreeSet<String> {
-        // Code of another version of the gateway is of no use to this one.
+        // Code of another version of the gateway is useless to this one.
         let ours = code(name).filter(|(_, engine)| self.engines.iter().any(|ours| engine.starts_with(ours)));
         let compiled = ours.and_then(|(digest, _)| self.components.get(digest));
         compiled

@@ -16,18 +16,18 @@ use wasmgate_common::{create_private_dir, open_private};
 
 use super::PackageError;
 
-/// The file whose lock is the door.
+/// The file whose lock protects the cache.
 const DOOR: &str = "door";
 
-/// The beginning of the name of a lease.
+/// The prefix of a lease's file name.
 const LEASE: &str = "lease-";
 
-/// The door of a cache, held open or shut.
+/// A lock on a cache, shared (open) or exclusive (shut).
 pub(crate) struct Door {
     _locked: File,
 }
 
-/// The lease of this process on files of one cache.
+/// This process' lease on files of one cache.
 pub(super) struct Lease {
     directory: PathBuf,
     written: Mutex<Option<Written>>,
@@ -39,18 +39,18 @@ struct Written {
     names: BTreeSet<String>,
 }
 
-/// A lease that lies in a cache.
+/// A lease file that was found in a cache.
 pub(super) struct Found {
     pub(super) path: PathBuf,
-    /// The files that its gateway uses; `None` if it has ended.
+    /// The files that its gateway uses; `None` if the gateway has ended.
     pub(super) names: Option<BTreeSet<String>>,
 }
 
 impl Door {
-    /// Holds it open; nobody removes files meanwhile.
+    /// Takes the shared lock; nobody removes files meanwhile.
     ///
     /// # Errors
-    /// When it cannot be.
+    /// When the lock cannot be taken.
     fn open(directory: &Path) -> Result<Self, PackageError> {
         Self::take(
             directory,
@@ -60,10 +60,10 @@ impl Door {
         )
     }
 
-    /// Shuts it; nobody looks for code or makes some meanwhile.
+    /// Takes the exclusive lock; nobody looks for code or creates some meanwhile.
     ///
     /// # Errors
-    /// When it cannot be.
+    /// When the lock cannot be taken.
     pub(super) fn shut(directory: &Path) -> Result<Self, PackageError> {
         Self::take(
             directory,
@@ -80,7 +80,7 @@ impl Door {
         words: &str,
     ) -> Result<Self, PackageError> {
         let path = directory.join(DOOR);
-        // It was there when the gateway began: who tidies up by hand may have taken all of it away.
+        // It existed when the gateway started: somebody may have removed the directory by hand.
         if !directory.exists() {
             create_private_dir(directory)?;
         }
@@ -99,7 +99,7 @@ impl Door {
 }
 
 impl Lease {
-    /// A lease on nothing so far.
+    /// A lease without files.
     pub(super) fn new(directory: &Path) -> Self {
         Self {
             directory: directory.to_owned(),
@@ -107,7 +107,7 @@ impl Lease {
         }
     }
 
-    /// Holds the door open. A cache on a file system that has no locks has none to hold.
+    /// Takes the shared lock; `None` on a file system without locks.
     pub(super) fn door(&self) -> Option<Door> {
         let door = Door::open(&self.directory);
         door.inspect_err(
@@ -116,12 +116,12 @@ impl Lease {
         .ok()
     }
 
-    /// Keeps files besides those so far; the door is to be open.
+    /// Adds files to the lease; the shared lock must be held.
     pub(super) fn add(&self, names: BTreeSet<String>) {
         self.hold(|held| held.union(&names).cloned().collect());
     }
 
-    /// Keeps these files and no others.
+    /// Replaces the files of the lease.
     pub(super) fn set(&self, names: BTreeSet<String>) {
         self.hold(|_| names);
     }
@@ -142,10 +142,10 @@ impl Lease {
         }
     }
 
-    /// Locked before it has its name: what has it and no lock is of a process that has ended.
+    /// Locked before it gets its name: a lease without a lock belongs to a process that has ended.
     fn begin(&self, names: BTreeSet<String>) -> io::Result<Written> {
         for Found { path, .. } in leases(&self.directory).filter(|lease| lease.names.is_none()) {
-            // Another gateway may have been faster.
+            // Another gateway may have removed it already.
             let _ = fs::remove_file(path);
         }
         let mut file = NamedTempFile::new_in(&self.directory)?;
@@ -168,7 +168,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(written) = self.written.get_mut() {
-            // It stands for nothing from now on, and others remove it too.
+            // It is obsolete from now on, and others would remove it too.
             let _ = fs::remove_file(&written.path);
         }
     }
@@ -195,9 +195,9 @@ pub(super) fn leases(directory: &Path) -> impl Iterator<Item = Found> {
 }
 
 fn read(path: PathBuf) -> Option<Found> {
-    // It may be gone.
+    // It may have been removed.
     let mut file = File::open(&path).ok()?;
-    // Where nobody can tell, it counts.
+    // If that cannot be determined, the lease counts.
     let is_over = file.try_lock().is_ok();
     let names = if is_over {
         None

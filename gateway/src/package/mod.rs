@@ -48,27 +48,27 @@ pub(crate) use loader::{Found, Loader, Registered};
 
 /// A registered package: its account, and its compiled code.
 pub(crate) struct Package {
-    /// Its account: its rights and what it has used.
+    /// Its account.
     pub account: Arc<Account>,
-    /// Its compiled code and the engine for it; none where its component is not fit to be served.
+    /// Its compiled code and engine; `None` if its component cannot be served.
     pub registered: Option<Registered>,
-    /// Its instances that may answer several requests, if they may.
+    /// Its reusable instances, if it has `reuse`.
     pub reuse: Option<Arc<Reuse>>,
     loaded: ArcSwapOption<Loaded>,
     loading: Mutex<()>,
     unavailable: Mutex<Option<String>>,
     used: AtomicBool,
-    /// It is served no more.
+    /// Set when it is not served any more.
     is_retired: AtomicBool,
 }
 
 impl Package {
-    /// A package that is registered and not loaded.
+    /// A registered package that is not loaded.
     pub(crate) fn new(account: Account, registered: Registered) -> Self {
         Self::with(account, Some(registered), None)
     }
 
-    /// A package whose component is not fit to be served, for this reason: it is never to be had.
+    /// A package whose component cannot be served, for this reason.
     pub(crate) fn unfit(account: Account, reason: String) -> Self {
         Self::with(account, None, Some(reason))
     }
@@ -92,17 +92,17 @@ impl Package {
         self.account.name()
     }
 
-    /// The code of this package, loaded on the first call; callers that come meanwhile wait for that one load.
+    /// The code of this package, loaded on the first call; concurrent callers wait for that one load.
     ///
     /// # Errors
-    /// When the compiled code on disk is gone or damaged, which is made again in the background, when the machine
-    /// does not let it be loaded now, or when there is none.
+    /// When the compiled code on disk is missing or damaged, and is compiled again in the background; when the machine
+    /// does not allow loading it now; or when there is none.
     pub(crate) fn get(
         self: &Arc<Self>,
         loader: &Arc<Loader>,
         loaded_packages: &LoadedPackages,
     ) -> Result<Arc<Loaded>, PackageError> {
-        // Read first: a flag that is set already stays in every worker's cache.
+        // Read first: an unmodified flag stays in every worker's cache.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
@@ -129,7 +129,7 @@ impl Package {
         Ok(loaded)
     }
 
-    /// The reason for which it could not be loaded when it was last asked for, if it could not.
+    /// Why it could not be loaded on the last request, if it could not.
     pub(crate) fn unavailable(&self) -> Option<String> {
         self.unavailable.lock().clone()
     }
@@ -140,7 +140,7 @@ impl Package {
         }
     }
 
-    /// Says once what keeps the package from being loaded, not for each of its requests.
+    /// Logs once why the package cannot be loaded, not for each request.
     fn failed(&self, error: &PackageError) {
         let reason = error.to_string();
         let mut unavailable = self.unavailable.lock();
@@ -155,12 +155,12 @@ impl Package {
         self.loaded.load().is_some()
     }
 
-    /// Returns whether it was asked for since this was last asked.
+    /// Returns whether it was requested since the last call.
     fn was_used(&self) -> bool {
         self.used.swap(false, Ordering::Relaxed)
     }
 
-    /// Takes the loaded code of a package that has the same; false if that is not loaded.
+    /// Takes over the loaded code of a package with the same code; false if that is not loaded.
     fn take_code(&self, before: &Self) -> bool {
         let loaded = before.loaded.load_full();
         let is_loaded = loaded.is_some();
@@ -168,7 +168,7 @@ impl Package {
         is_loaded
     }
 
-    /// Lets its code go, and whatever is loaded for it after this.
+    /// Unloads its code, and whatever is loaded for it after this.
     fn retire(&self) {
         self.is_retired.store(true, Ordering::Relaxed);
         if let Some(reuse) = &self.reuse {
@@ -181,7 +181,7 @@ impl Package {
         self.is_retired.load(Ordering::Relaxed)
     }
 
-    /// Lets its code go as soon as the last instance has ended.
+    /// Unloads its code, which is dropped with its last instance.
     fn unload(&self) {
         self.loaded.store(None);
         if let Some(reuse) = &self.reuse {

@@ -10,24 +10,24 @@ use parking_lot::Mutex;
 
 use super::Package;
 
-/// The time that a package rests whose code could not be made: compiling takes a core, and its requests ask at once
-/// again.
+/// The pause after a failed recompilation: compiling takes a core, and the package's requests would start it again at
+/// once.
 const REST: Duration = Duration::from_secs(10);
 
-/// Packages whose code is to be made.
+/// Packages whose code has to be compiled again.
 #[derive(Default)]
 pub(super) struct Recompilation(Mutex<Queue>);
 
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Arc<Package>>,
-    /// The one at work, as long as there is one.
+    /// The one that is being compiled, if any.
     at_work: Option<Arc<Package>>,
     resting: Vec<(Arc<Package>, Instant)>,
 }
 
 impl Recompilation {
-    /// Adds a package, unless it is waiting, at work or resting; calls `start` if nothing was at work.
+    /// Adds a package, unless it is waiting, being compiled or pausing; calls `start` if nothing was being compiled.
     pub(super) fn add(&self, package: &Arc<Package>, start: impl FnOnce()) {
         let mut queue = self.0.lock();
         if queue.contains(package) {
@@ -41,14 +41,14 @@ impl Recompilation {
         start();
     }
 
-    /// Takes the next package to work, if one waits.
+    /// Takes the next waiting package, if any.
     pub(super) fn next(&self) -> Option<Arc<Package>> {
         let mut queue = self.0.lock();
         queue.at_work = queue.waiting.pop_front();
         queue.at_work.clone()
     }
 
-    /// Lets a package rest whose code could not be made.
+    /// Pauses a package after a failure.
     pub(super) fn rest(&self, package: Arc<Package>) {
         self.0.lock().resting.push((package, Instant::now() + REST));
     }

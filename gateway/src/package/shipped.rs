@@ -16,7 +16,7 @@ use crate::{
     registry::{Code, CodeFor, Pulled, Registry},
 };
 
-/// What code of these bytes has to be for, so that it runs here.
+/// What code has to be compiled for so that it runs here.
 fn made_for(id: EngineId, compiled: &[u8]) -> Result<CodeFor, String> {
     let fingerprint = fingerprint(id).map_err(|error| format!("{error:#}"))?;
     Ok(CodeFor {
@@ -33,10 +33,10 @@ fn made_for(id: EngineId, compiled: &[u8]) -> Result<CodeFor, String> {
     })
 }
 
-/// The code of what was pulled, made of these bytes for such an engine; `None` if there is none.
+/// The pushed code of what was pulled, for these bytes and engine; `None` if there is none.
 ///
 /// # Errors
-/// With the reason for which that cannot be found out.
+/// With the reason why that cannot be determined.
 pub(super) fn find(
     registry: &Registry,
     pulled: &Pulled,
@@ -52,8 +52,8 @@ pub(super) fn find(
         .map_err(|error| error.to_string())
 }
 
-/// The code of a component that was just made for such an engine, to be pushed with it. The images behind it on disk
-/// are left away: they are made of the component wherever that is registered.
+/// The code of a component that was just compiled, to be pushed with it, without the images that follow it on disk:
+/// they are created wherever it is registered.
 ///
 /// # Errors
 /// When it cannot be read any more.

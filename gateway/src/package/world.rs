@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{PackageError, survey::Survey};
 use crate::{config::Kind, engine::World};
 
-/// The packages that make up WASI. Proposals have versions of their own.
+/// The packages of WASI. Proposals have versions of their own.
 pub(super) const WASI: [&str; 7] = [
     "wasi:cli/",
     "wasi:clocks/",
@@ -19,16 +19,16 @@ pub(super) const WASI: [&str; 7] = [
 /// The handler of WASI 0.2.
 const INCOMING_HANDLER: &str = "wasi:http/incoming-handler";
 
-/// The handler of WASI 0.3, which a middleware imports, too.
+/// The handler of WASI 0.3, which middleware imports too.
 const HANDLER: &str = "wasi:http/handler";
 
-/// What a program exports.
+/// The export of a program.
 const RUN: &str = "wasi:cli/run";
 
-/// The world of a component that is to be called in this way.
+/// The world of a component that is called in this way.
 ///
 /// # Errors
-/// When it is made for none that is served, or half for one and half for another.
+/// When its world is not supported, or it is a mix of two.
 pub(super) fn of(survey: &Survey, kind: Kind, has_next: bool, path: &Path) -> Result<World, PackageError> {
     foreign(survey, path)?;
     let world = match kind {
@@ -59,7 +59,7 @@ pub(super) fn reused(world: World, path: &Path) -> Result<(), PackageError> {
     Err(PackageError::NotReusable { path, world })
 }
 
-/// The handler that a component imports, if it does.
+/// The handler that a component imports, if any.
 fn middleware(survey: &Survey) -> Option<&str> {
     find(&survey.imports, is_service)
 }
@@ -68,7 +68,7 @@ fn is_service(name: &str) -> bool {
     is_of(name, HANDLER) && version(name) == Some(Version::Wasi03)
 }
 
-/// The world of a program. What is linked as a program of WASI 0.2 has the start of one beside its own of 0.3.
+/// The world of a program. Some WASI 0.3 programs also export the entry point of 0.2.
 fn command(survey: &Survey, path: &Path) -> Result<World, PackageError> {
     let run_of = |wasi| move |name: &str| is_of(name, RUN) && version(name) == Some(wasi);
     let [of_02, of_03] = [Version::Wasi02, Version::Wasi03].map(|wasi| find(&survey.exports, run_of(wasi)));
@@ -79,7 +79,7 @@ fn command(survey: &Survey, path: &Path) -> Result<World, PackageError> {
     })
 }
 
-/// The one of two worlds whose export a component has. One of WASI 0.3 may use 0.2 besides, and no other way round.
+/// The world whose export a component has. One of WASI 0.3 may import 0.2 too, but not the other way round.
 fn one_of(
     survey: &Survey,
     exports: [Option<&str>; 2],
@@ -116,7 +116,7 @@ fn with_handler(survey: &Survey, path: &Path) -> Result<World, PackageError> {
     one_of(survey, handlers, [World::Proxy, World::Service], path)?.ok_or_else(|| no_handler(survey, path))
 }
 
-/// Refuses what names interfaces of other hosts, or of versions of WASI that are not served.
+/// Refuses interfaces of other hosts and unsupported versions of WASI.
 fn foreign(survey: &Survey, path: &Path) -> Result<(), PackageError> {
     let path = || path.to_owned();
     let names = || survey.exports.iter().chain(&survey.imports);
@@ -152,7 +152,7 @@ fn foreign(survey: &Survey, path: &Path) -> Result<(), PackageError> {
     }
 }
 
-/// Says what a component without a handler is instead.
+/// The error for a component without a handler, with what it is instead.
 fn no_handler(survey: &Survey, path: &Path) -> PackageError {
     let path = path.to_owned();
     if let Some(name) = find(&survey.exports, |name| is_of(name, RUN)) {
@@ -163,7 +163,7 @@ fn no_handler(survey: &Survey, path: &Path) -> PackageError {
     PackageError::NoHandler { path, instead }
 }
 
-/// What a component has in place of the export that is looked for.
+/// What a component exports instead.
 fn instead(survey: &Survey) -> String {
     if !survey.has_code {
         "it is a description of interfaces, without code".to_owned()
@@ -184,7 +184,7 @@ fn is_of(name: &str, interface: &str) -> bool {
         .is_some_and(|version| version.is_empty() || version.starts_with('@'))
 }
 
-/// A version of WASI, by what can be done with it.
+/// A version of WASI, by support.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
     /// Any patch level of 0.2.
@@ -197,7 +197,7 @@ pub(super) enum Version {
     Other,
 }
 
-/// The version of WASI that a name is of, if it is one of WASI's.
+/// The WASI version of a name, if it is one of WASI's.
 pub(super) fn version(name: &str) -> Option<Version> {
     let (interface, version) = name.split_once('@')?;
     if !WASI.iter().any(|package| interface.starts_with(package)) {

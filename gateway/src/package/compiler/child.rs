@@ -25,9 +25,9 @@ struct Work {
     seconds: u64,
 }
 
-/// Compiles a component if the arguments, with the program's name, are those of a compiler's process, and answers with
-/// the code to exit with. To be called by the `main` of the program that
-/// [`compile_in_processes_of`](super::compile_in_processes_of) names, before it does anything else.
+/// Runs as a compiler if the arguments, including the program's name, are those of a compiler process, and returns the
+/// exit code. Must be called first in the `main` of the program that
+/// [`compile_in_processes_of`](super::compile_in_processes_of) names.
 pub fn compiler_process(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut arguments = arguments.into_iter().skip(1);
     if arguments.next()? != COMMAND {
@@ -90,37 +90,37 @@ impl Work {
                 snapshot::take(&source, &engine, limits).map_err(|error| (NO_SNAPSHOT, error.to_string()))?
             }
         };
-        // Without the buffer of standard output, which looks for the ends of lines.
+        // Bypasses the line buffer of standard output.
         let output = io::stdout().as_fd().try_clone_to_owned();
         output
             .and_then(|output| File::from(output).write_all(&made))
             .map_err(|error| broken(&error))
     }
 
-    /// Has compilers in this process take as many threads as it may.
+    /// Limits the number of compiler threads.
     fn threads(&self) -> Result<(), rayon::ThreadPoolBuildError> {
         rayon::ThreadPoolBuilder::new()
             .num_threads(self.threads)
             .build_global()
     }
 
-    /// Takes the limits upon this process, and ends with the gateway.
+    /// Sets the limits of this process, and has it killed when the gateway ends.
     fn limit(&self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
         if getppid().is_none_or(|parent| parent.as_raw_nonzero().get() != self.parent) {
             return Err(io::Error::other("the gateway is gone"));
         }
-        // Memory that it may write: what it reserves and never uses does not count, as it does in RLIMIT_AS.
+        // RLIMIT_DATA, unlike RLIMIT_AS, does not count address space that is only reserved.
         limit(Resource::Data, self.memory)?;
         limit(Resource::Fsize, self.memory)?;
         limit(Resource::Core, 0)?;
-        // Should nobody be there to see that its time is up.
+        // In case nobody is left to enforce the deadline.
         limit(
             Resource::Cpu,
             self.seconds.saturating_mul(self.threads.max(1) as u64),
         )?;
-        // Where the machine's memory is short, this process is to go before the gateway.
+        // If the machine runs out of memory, the kernel should kill this process before the gateway.
         let _ = fs::write("/proc/self/oom_score_adj", "1000");
         Ok(())
     }

@@ -4,28 +4,27 @@ use std::time::Duration;
 
 use crate::{config::Server, machine_memory};
 
-/// The memory that a compiler has at the least, however little is left: a small component takes less.
+/// The minimum memory of a compiler, however little is left: a small component takes less.
 const LEAST: u64 = 64 << 20;
 
 /// The limits of compilers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CompileLimits {
-    /// The time that one may take.
+    /// The time-out of one compiler.
     pub(super) time: Duration,
-    /// The bytes that one may take as it is configured.
+    /// The configured memory limit of one compiler, in bytes.
     pub(super) memory: u64,
-    /// The bytes that the whole gateway may take, its compilers with it: in a container the kernel ends them all
-    /// together.
+    /// The memory limit of the gateway with its compilers: in a container the kernel kills them together.
     room: u64,
-    /// Compilers at once.
+    /// The number of concurrent compilers.
     pub(super) at_once: usize,
-    /// Cores that they share.
+    /// The number of cores that they share.
     pub(super) cores: usize,
 }
 
 impl CompileLimits {
-    /// Those of a configuration on so many `cores`, with so many bytes of `memory` for the whole gateway: no more
-    /// compilers at once than fit in.
+    /// The limits of a configuration, on a machine with `cores` and `memory` for the whole gateway, which limits the
+    /// number of concurrent compilers.
     pub(crate) fn new(server: &Server, cores: usize, memory: u64) -> Self {
         let fit = memory.checked_div(server.compile_memory).unwrap_or(1);
         let fit = usize::try_from(fit).unwrap_or(usize::MAX);
@@ -38,8 +37,7 @@ impl CompileLimits {
         }
     }
 
-    /// The bytes that one that starts now may take: beside what the gateway has there must be room for it, and for as
-    /// many others as there may be.
+    /// The memory limit of a compiler that starts now: it must fit beside the gateway's memory and the other compilers.
     pub(super) fn memory_now(&self) -> u64 {
         let left = self
             .room

@@ -29,26 +29,26 @@ pub use child::compiler_process;
 pub(crate) use limits::CompileLimits;
 pub(super) use task::Task;
 
-/// The first argument of a compiler's process.
+/// The first argument of a compiler process.
 const COMMAND: &str = "compile-component";
 
-/// Its exit codes besides 0: the component is wrong (`EX_DATAERR` in sysexits.h), and the machine or the gateway is
-/// (`EX_OSERR`). What it says then is the error.
+/// Its exit codes besides 0: the component is invalid (`EX_DATAERR` in sysexits.h), or the machine or the gateway
+/// failed (`EX_OSERR`). The error is on standard error.
 const WRONG: u8 = 65;
-/// The same: its start-up is wrong (`EX_SOFTWARE`).
+/// Exit code: its start-up failed (`EX_SOFTWARE`).
 const NO_SNAPSHOT: u8 = 70;
 const BROKEN: u8 = 71;
 
-/// The most of what it says that is read: a compiler's error is a few lines.
+/// How much of its standard error is read: a compiler's error is a few lines.
 const SAID_BYTES: u64 = 64 << 10;
 
-/// The signal to who has used its time of the processor.
+/// The signal when RLIMIT_CPU is exceeded.
 const SIGXCPU: i32 = 24;
 
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// Has components compiled in processes of `program`, whose `main` hands them to [`compiler_process`]. Until this is
-/// said they are compiled in this process, without limits: a program that embeds the gateway has no such `main`.
+/// Compiles components in processes of `program` from now on, whose `main` must call [`compiler_process`]. By default
+/// they are compiled in this process, without limits: a program that embeds the gateway has no such `main`.
 pub fn compile_in_processes_of(program: PathBuf) {
     let _ = PROGRAM.set(program);
 }
@@ -56,23 +56,23 @@ pub fn compile_in_processes_of(program: PathBuf) {
 /// A component that was not compiled.
 #[derive(Clone, Debug)]
 pub(super) enum Uncompiled {
-    /// The compiler's word on the component.
+    /// The component is invalid, with the compiler's message.
     Wrong(String),
-    /// Its start-up cannot be kept.
+    /// No snapshot can be taken.
     NoSnapshot(NoSnapshot),
-    /// It took too long.
+    /// The time-out was exceeded.
     Time(Duration),
-    /// It took more than so many bytes, which are those that one may take.
+    /// The configured memory limit was exceeded.
     Memory(u64),
-    /// The same where no more are left to the gateway.
+    /// The memory that was left to the gateway was exceeded.
     Room(u64),
-    /// The compiler broke.
+    /// The compiler crashed.
     Broken(String),
-    /// There was no compiler to be had.
+    /// No compiler could be started.
     Machine(String),
 }
 
-/// Starts compilers: at most so many at once, and one for each component.
+/// Starts compilers: a limited number at once, and one per component.
 pub(super) struct Compiler {
     directory: PathBuf,
     limits: CompileLimits,
@@ -82,7 +82,7 @@ pub(super) struct Compiler {
 }
 
 impl Uncompiled {
-    /// The word for it in metrics.
+    /// Its label in metrics.
     pub(super) fn reason(&self) -> &'static str {
         match self {
             Self::Wrong(_) => "component",
@@ -96,7 +96,7 @@ impl Uncompiled {
 }
 
 impl Compiler {
-    /// A compiler whose files lie in `directory`.
+    /// A compiler with its temporary files in `directory`.
     pub(super) fn new(directory: &Path, limits: CompileLimits) -> Self {
         Self {
             directory: directory.to_owned(),
@@ -107,16 +107,16 @@ impl Compiler {
         }
     }
 
-    /// Returns whether components are compiled in processes of their own.
+    /// Returns whether components are compiled in separate processes.
     pub(super) fn is_apart() -> bool {
         PROGRAM.get().is_some()
     }
 
-    /// Does a task on a source, and has `take` make something of the file of what came of it; `None` if what goes by
-    /// the name `key` was being made by somebody else, who is done.
+    /// Runs a task on a source and passes the output file to `take`; `None` if another thread was making what `key`
+    /// names, and is done.
     ///
     /// # Errors
-    /// When nothing came of it; also when somebody else found so meanwhile.
+    /// When it fails, also in the other thread.
     pub(super) fn make<T>(
         &self,
         key: &Path,
@@ -132,11 +132,10 @@ impl Compiler {
         })
     }
 
-    /// Does other work that makes the code that goes by the name `key`; `None` if somebody else was making it, who is
-    /// done.
+    /// Runs other work that makes what `key` names; `None` if another thread was making it, and is done.
     ///
     /// # Errors
-    /// With the error of whoever did it.
+    /// With the error of the thread that did the work.
     pub(super) fn once<T>(
         &self,
         key: &Path,
@@ -145,7 +144,7 @@ impl Compiler {
         self.once.run(key, work)
     }
 
-    /// What a start-up may take where an instance may have so many bytes of memory.
+    /// The limits of a start-up, given an instance's memory limit.
     pub(super) fn start_up(&self, memory: u64) -> SnapshotLimits {
         SnapshotLimits::new(memory, self.limits.time)
     }
@@ -177,7 +176,7 @@ impl Compiler {
             .args([COMMAND, kind.as_str()])
             .args(numbers.map(|number| number.to_string()))
             .arg(world)
-            // Nothing of the gateway's is its business; mimalloc is not to take a gigabyte ahead, which would count.
+            // It needs nothing of the gateway's environment; mimalloc must not reserve a gigabyte, which would count.
             .env_clear()
             .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
             .stdin(input)
@@ -186,7 +185,7 @@ impl Compiler {
             .spawn()
     }
 
-    /// Waits for the end of a compiler, and ends it when its time is up.
+    /// Waits for a compiler, and kills it when its time is up.
     fn await_code(&self, mut child: Child, memory: u64) -> io::Result<Result<(), Uncompiled>> {
         let deadline = Instant::now() + self.limits.time;
         let said = match child.stderr.take() {
@@ -196,7 +195,7 @@ impl Compiler {
         if said.is_err() {
             let _ = child.kill();
         }
-        // Its output is closed, or it was killed: there is no more to wait for.
+        // Its output is closed, or it was killed.
         let status = child.wait()?;
         Ok(match said {
             Ok(said) => self.outcome(status, said, memory),
@@ -210,7 +209,7 @@ impl Compiler {
         if code == Some(0) {
             return Ok(());
         }
-        // Rust's own words for memory that is not to be had, and the system's.
+        // The messages of Rust and the system when memory runs out.
         let is_short = [
             "memory allocation of ",
             "annot allocate memory",
@@ -238,7 +237,7 @@ impl Compiler {
     }
 }
 
-/// The beginning of what a compiler says until it closes its output.
+/// Reads the start of a compiler's standard error until it is closed.
 fn read_until(mut output: ChildStderr, deadline: Instant) -> io::Result<String> {
     let mut said = Vec::new();
     let mut part = [0; 4096];
@@ -261,21 +260,21 @@ fn read_until(mut output: ChildStderr, deadline: Instant) -> io::Result<String> 
     }
 }
 
-/// A place among the compilers at work, with the threads that it may have.
+/// A slot for a compiler, with its number of threads.
 struct Place<'a> {
     compiler: &'a Compiler,
     threads: usize,
 }
 
 impl<'a> Place<'a> {
-    /// Waits until there is one.
+    /// Waits for a slot.
     fn take(compiler: &'a Compiler) -> Self {
         let mut at_work = compiler.at_work.lock();
         while *at_work >= compiler.limits.at_once {
             compiler.one_less.wait(&mut at_work);
         }
         *at_work += 1;
-        // A lone one has all cores; those that come later share them.
+        // A single compiler has all cores; later ones share them.
         let threads = (compiler.limits.cores / *at_work).max(1);
         Self { compiler, threads }
     }

@@ -10,15 +10,15 @@ use parking_lot::Mutex;
 
 use super::Uncompiled;
 
-/// What is being made, by its name. Whoever makes it holds the lock on how it ends.
+/// The work in progress, by key. The thread that does it holds the lock on its result.
 #[derive(Default)]
 pub(super) struct Once(Mutex<HashMap<PathBuf, Arc<Mutex<Option<Uncompiled>>>>>);
 
 impl Once {
-    /// Does `work`; or, where somebody is at it, waits for the end of that and answers `None`.
+    /// Runs `work`; or, if another thread is doing it, waits for it and returns `None`.
     ///
     /// # Errors
-    /// With the error of whoever did it.
+    /// With the error of the thread that did the work.
     pub(super) fn run<T>(
         &self,
         name: &Path,

@@ -5,25 +5,25 @@ use std::time::Duration;
 use super::super::snapshot::SnapshotLimits;
 use crate::engine::{EngineId, EngineKind, StackSize, World};
 
-/// The words for making a component of a module: what comes of it is for no engine.
+/// The arguments for adapting a module, which needs no engine.
 const ADAPT: [&str; 2] = ["adapt", "wasi:cli/command@0.2"];
 
-/// The word for running a component's start-up, before what that may take.
+/// The argument for running a start-up, before its limits.
 const START_UP: &str = "start-up";
 
 /// One task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::package) enum Task {
-    /// To compile a component for an engine.
+    /// Compile a component for an engine.
     Compile(EngineId),
-    /// To make a component of a program of WASI 0.1.
+    /// Turn a WASI 0.1 program into a component.
     Adapt,
-    /// To make a component as its start-up leaves it.
+    /// Take a snapshot of a component.
     StartUp(SnapshotLimits),
 }
 
 impl Task {
-    /// It as arguments of a process.
+    /// The task as process arguments.
     pub(super) fn words(self) -> [String; 2] {
         match self {
             Self::Compile(id) => [id.kind.name(), id.world.name()].map(str::to_owned),
@@ -35,7 +35,7 @@ impl Task {
         }
     }
 
-    /// Reads those arguments.
+    /// Parses these arguments.
     pub(super) fn read(words: [&str; 2]) -> Option<Self> {
         if words == ADAPT {
             return Some(Self::Adapt);

@@ -11,48 +11,48 @@ use super::{
 };
 use crate::engine::ImagedMemory;
 
-/// Data of one memory from which on it is made an image: less is copied faster than a slot of its own is worth.
+/// The minimum of data in a memory for an image: copying less is cheaper than dedicated slots.
 pub(super) const LEAST_BYTES: u64 = 128 << 10;
 
-/// The most that an image has of zeros between and before data: an image is written out.
+/// The maximum of zeros in an image, before and between data: they are written to disk.
 const MOST_ZEROS: u64 = 32 << 20;
 
-/// The largest image: a gigabyte of data is a mistake rather than a program.
+/// The maximum size of an image: a gigabyte of data is not a plausible program.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// Components within components that are looked into.
+/// The maximum nesting of components.
 const MOST_NESTED: usize = 16;
 
-/// Bytes of a page of a memory that says no other size.
+/// The default page size of a memory.
 const WASM_PAGE_BYTES: u64 = 1 << 16;
 
-/// A component without its data, and the data.
+/// A component whose data was extracted.
 #[derive(Debug)]
 pub(super) struct Taken {
-    /// The component without it.
+    /// The component without the data.
     pub(super) component: Vec<u8>,
-    /// The images, one for each memory that has one.
+    /// The images, one per memory that has one.
     pub(super) images: Vec<MemoryImage>,
 }
 
-/// The first contents of a memory.
+/// The initial contents of a memory.
 #[derive(Debug)]
 pub(super) struct MemoryImage {
-    /// The memory whose they are.
+    /// The memory.
     pub memory: ImagedMemory,
-    /// Where its module begins in the component that was read.
+    /// The offset of its module in the original component.
     pub module: usize,
     /// Bytes of data in them.
     pub data: u64,
-    /// The first bytes, to the end of the page of the last that is not zero by itself.
+    /// The contents up to the last page that is not zero.
     pub contents: Vec<u8>,
 }
 
 impl Taken {
-    /// Takes the data out of a component, where there is enough of it in a memory whose contents are known.
+    /// Extracts the data of a component, for memories with enough constant data.
     ///
     /// # Errors
-    /// When the bytes cannot be read as WebAssembly; the compiler will say it better.
+    /// When the bytes are not valid WebAssembly; the compiler reports it better.
     pub(super) fn out_of(component: &[u8]) -> Result<Option<Self>, BinaryReaderError> {
         let mut modules = Vec::new();
         collect(component, 0, 0, &mut modules)?;
@@ -78,7 +78,7 @@ impl Taken {
     }
 }
 
-/// Returns whether a memory is told from all others by its type: no more is known of a memory that is made.
+/// Returns whether a memory is unique by its type: nothing else is known of a memory when it is allocated.
 fn is_alone(memory: &Memory, modules: &[Module]) -> bool {
     let memories = modules.iter().flat_map(|module| &module.memories);
     memories
@@ -87,26 +87,26 @@ fn is_alone(memory: &Memory, modules: &[Module]) -> bool {
         == 1
 }
 
-/// A module, and where it begins.
+/// A module with its offset.
 struct Module {
     at: usize,
     imported: u32,
     memories: Vec<Memory>,
-    /// An instruction of its code names a data segment by its index.
+    /// An instruction refers to a data segment by its index.
     names_segments: bool,
 }
 
 /// A memory that a module defines.
 struct Memory {
     ty: MemoryType,
-    /// The places and bytes of its data, in the order in which they are copied.
+    /// The addresses and bytes of its data, in the order of copying.
     data: Vec<(u64, Range<usize>)>,
-    /// The place of some of its data is not a constant.
+    /// Some of its data has an address that is not constant.
     is_unknown: bool,
 }
 
 impl Memory {
-    /// Its image, if what it begins with is known and large enough.
+    /// Its image, if its data is constant and large enough.
     fn image(&self, module: usize, component: &[u8]) -> Option<MemoryImage> {
         let ty = &self.ty;
         if self.is_unknown || ty.memory64 || ty.shared || ty.page_size_log2.is_some() {
@@ -119,7 +119,7 @@ impl Memory {
             end = end.max(at.checked_add(length)?);
             data = data.saturating_add(length);
         }
-        // Data beyond the memory is a trap, which the module itself has to make.
+        // Data beyond the memory traps at instantiation, which must be preserved.
         if end > minimum || data < LEAST_BYTES || end > MOST_BYTES || end.saturating_sub(data) > MOST_ZEROS {
             return None;
         }
@@ -145,7 +145,7 @@ impl Memory {
     }
 }
 
-/// Reads the modules of a component that begins at `at` in all.
+/// Reads the modules of a component at offset `at`.
 fn collect(component: &[u8], at: usize, depth: usize, modules: &mut Vec<Module>) -> Result<(), BinaryReaderError> {
     for section in sections(component)? {
         let at = at + section.contents.start;
@@ -167,7 +167,7 @@ impl Module {
             memories: Vec::new(),
             names_segments: false,
         };
-        // Without that section no instruction may name a segment.
+        // Without that section no instruction may refer to a segment.
         let mut is_counted = false;
         let offset = u64::try_from(at).unwrap_or(u64::MAX);
         for payload in Parser::new(offset).parse_all(bytes) {
@@ -227,7 +227,7 @@ impl Module {
     }
 }
 
-/// Returns whether a function names a data segment by its index.
+/// Returns whether a function refers to a data segment by its index.
 fn names_segments(body: &FunctionBody<'_>) -> Result<bool, BinaryReaderError> {
     let mut operators = body.get_operators_reader()?;
     while !operators.eof() {

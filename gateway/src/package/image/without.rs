@@ -6,16 +6,16 @@ use wasmparser::{BinaryReader, BinaryReaderError, DataKind, DataSectionReader};
 
 use super::super::binary::{COMPONENT, CORE_MODULE, DATA, DATA_COUNT, leb128, rewrite, sections};
 
-/// What is taken out of a module.
+/// The data that is removed from a module.
 #[derive(Default)]
 pub(super) struct Emptied {
-    /// The memories whose data it is, by their indices.
+    /// The memories whose data is removed, by index.
     pub(super) memories: Vec<u32>,
-    /// Indices of segments have to hold.
+    /// Segment indices must stay valid.
     pub(super) keeps_places: bool,
 }
 
-/// A component that begins at `at` in all, with the data of some memories of its modules left empty.
+/// Rewrites a component at offset `at` without the data of some memories of its modules.
 pub(super) fn without(
     component: &[u8],
     at: usize,
@@ -29,7 +29,7 @@ pub(super) fn without(
                 Some(emptied) => module_without(contents, emptied).map(Some),
                 None => Ok(None),
             },
-            // Whatever holds none of these modules stays as it is, however deep it is.
+            // Sections without these modules are copied unchanged.
             COMPONENT
                 if emptied
                     .range(at..end.min(at + contents.len()))
@@ -43,7 +43,7 @@ pub(super) fn without(
     })
 }
 
-/// A module without the data of some memories.
+/// Rewrites a module without the data of some memories.
 fn module_without(module: &[u8], emptied: &Emptied) -> Result<Vec<u8>, BinaryReaderError> {
     let data = sections(module)?
         .into_iter()
@@ -66,10 +66,10 @@ fn module_without(module: &[u8], emptied: &Emptied) -> Result<Vec<u8>, BinaryRea
     })
 }
 
-/// A passive segment: data that is nowhere until somebody asks for it.
+/// The flag of a passive segment.
 const PASSIVE: u8 = 1;
 
-/// A data section without the data of some memories, and the number of its segments.
+/// Rewrites a data section without the data of some memories, and returns the number of its segments.
 ///
 /// Nothing is left of a segment, or an empty passive one if indices have to hold, which is for every instruction what
 /// an active one is once it was copied. Were it an empty active one, each instance would still copy it, and each

@@ -23,13 +23,13 @@ use super::{
 use crate::{engine::EngineId, registry::Pulled};
 
 impl Loader {
-    /// The code of a component, compiled if there is none; or what was `shipped` with it.
+    /// The code of a component: from the cache, `shipped` with it, or compiled.
     pub(super) fn code(&self, work: Work<'_>, shipped: Option<&Pulled>) -> Result<CompiledCode, PackageError> {
         if let Some(code) = self.cache.find(work.bytes, work.key) {
             self.metrics.cache_hits.inc();
             return Ok(code);
         }
-        // Observed when it goes, however that is.
+        // Observed when it is dropped.
         let _compiling = self.metrics.compilation.start_timer();
         loop {
             let made = match shipped.and_then(|pulled| self.take_shipped(pulled, work)) {
@@ -40,11 +40,11 @@ impl Loader {
             if let Some(code) = made.or_else(|| self.cache.find(work.bytes, work.key)) {
                 return Ok(code);
             }
-            // Somebody else has compiled it, and refused or lost what came of it: this package has its own try.
+            // Another thread compiled it, and refused or lost the result: try again for this package.
         }
     }
 
-    /// Compiles a component in a process of its own; `None` if another package's is the same and was just compiled.
+    /// Compiles a component in a separate process; `None` if another thread has just compiled the same one.
     fn compile_apart(&self, work: Work<'_>) -> Result<Option<CompiledCode>, PackageError> {
         let Work { id, source, .. } = work;
         let name = self.cache.path(work.bytes, work.key);
@@ -63,7 +63,7 @@ impl Loader {
         }
     }
 
-    /// Takes the compiled code that was pushed with a component, if it is for this gateway; `None` if it is to be
+    /// Uses the compiled code that was pushed with a component, if it matches this gateway; `None` if it has to be
     /// compiled here.
     fn take_shipped(&self, pulled: &Pulled, work: Work<'_>) -> Option<CompiledCode> {
         let name = self.cache.path(work.bytes, work.key);
@@ -86,13 +86,13 @@ impl Loader {
         });
         match taken {
             Ok(Some(taken)) => taken,
-            // Somebody else was at it.
+            // Another thread was doing it.
             Ok(None) => self.cache.find(work.bytes, work.key),
             Err(_) => None,
         }
     }
 
-    /// Checks code that was made of a component, and keeps it.
+    /// Checks a component's new code, and stores it.
     fn accept(&self, work: Work<'_>, mut code: File) -> Result<CompiledCode, PackageError> {
         let Work { id, source, .. } = work;
         let component = map_made(self.engine(id, source)?, &code);
@@ -122,7 +122,7 @@ impl Loader {
         self.keep(work, code.as_slice(), code.len() as u64)
     }
 
-    /// Keeps code of this length, and behind it the images of what was taken out of its source.
+    /// Stores code of this length, followed by the images of the extracted data.
     fn keep(&self, work: Work<'_>, code: impl Read, length: u64) -> Result<CompiledCode, PackageError> {
         match work.imaged {
             None => self.cache.keep(work.bytes, work.key, code),
@@ -132,7 +132,7 @@ impl Loader {
         }
     }
 
-    /// Refuses a component that takes too much, or that cannot be linked here.
+    /// Refuses a component that exceeds limits or cannot be linked.
     fn check(&self, id: EngineId, component: &Component, source: &Path) -> Result<(), PackageError> {
         check::parts(component, source)?;
         self.prepare(id, component)
@@ -145,13 +145,13 @@ impl Loader {
 #[derive(Clone, Copy)]
 pub(super) struct Work<'a> {
     pub(super) id: EngineId,
-    /// The component as it came.
+    /// The original component.
     pub(super) bytes: &'a [u8],
     /// What is compiled instead, and its images.
     pub(super) imaged: Option<&'a Imaged>,
-    /// The engine's name for its code.
+    /// The key of the engine's code.
     pub(super) key: &'a str,
-    /// The name by which people know it.
+    /// Its name in messages.
     pub(super) source: &'a Path,
 }
 

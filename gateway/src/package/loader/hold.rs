@@ -14,22 +14,22 @@ use crate::{
 };
 
 impl Loader {
-    /// Holds the cache as it is: nobody removes files from it meanwhile.
+    /// Takes the cache's shared lock: nobody removes files meanwhile.
     pub(crate) fn door(&self) -> Option<Door> {
         self.lease.door()
     }
 
-    /// Keeps the files of these packages besides those so far, for as long as this process lives.
+    /// Adds the files of these packages to the process' lease.
     pub(crate) fn hold_too<'a>(&self, registered: impl Iterator<Item = &'a Registered>) {
         self.lease.add(self.files(registered));
     }
 
-    /// Keeps the files of these packages, and no others.
+    /// Restricts the lease to the files of these packages.
     pub(crate) fn hold_only<'a>(&self, registered: impl Iterator<Item = &'a Registered>) {
         self.lease.set(self.files(registered));
     }
 
-    /// The files of the cache that packages use.
+    /// The cache files that packages use.
     fn files<'a>(&self, registered: impl Iterator<Item = &'a Registered>) -> BTreeSet<String> {
         let each = registered.flat_map(|registered| {
             let pulled = registered.pulled.as_ref();
@@ -43,8 +43,8 @@ impl Loader {
         each.collect()
     }
 
-    /// The digest, in hexadecimal, of what a package's code is compiled from, which is its component with this digest
-    /// or was made of it, and the files of what was made on the way, as far as they are there.
+    /// The hexadecimal digest of what a package's code is compiled from, which is its component or is derived from it,
+    /// and the files of intermediate results, as far as they exist.
     pub(crate) fn compiled_of(&self, package: &PackageConfig, component: String) -> (String, Vec<String>) {
         let (mut last, mut files) = (component, Vec::new());
         let adapted = (package.kind == Kind::Cgi).then_some(adapt::KEY.as_str());
@@ -60,7 +60,7 @@ impl Loader {
         (last, files)
     }
 
-    /// The beginnings of the names that our engines give to their code.
+    /// The engine parts of the names of current code files.
     pub(crate) fn keys(&self) -> Result<BTreeSet<String>, PackageError> {
         let kinds = [EngineKind::Pool, EngineKind::CopyOnWrite];
         let ids = kinds.into_iter().flat_map(|kind| {

@@ -27,8 +27,8 @@ impl Loader {
     /// Maps compiled code and resolves its imports.
     ///
     /// # Errors
-    /// When the file is gone or proven to be damaged, which is discarded then; or when it cannot be loaded now, as
-    /// without a free descriptor or mapping, which a later try may change.
+    /// When the file is missing, or proven to be damaged and removed; or when it cannot be loaded now, for example for
+    /// lack of descriptors or mappings, which may work later.
     pub(crate) fn load(&self, registered: &Registered) -> Result<Loaded, PackageError> {
         let (id, code) = (registered.choice.id(), &registered.code);
         let _loading = self.metrics.load.start_timer();
@@ -44,7 +44,7 @@ impl Loader {
                 globals: registered.globals,
             })
         });
-        // The error may be the machine's as well as the file's: only the file itself is proof.
+        // The error may be due to the machine as well as to the file: only the file itself is proof.
         loaded.map_err(|error| match code.verify() {
             Err(unfit @ (Unfit::Gone | Unfit::Damaged)) => lost(code, unfit),
             Ok(()) | Err(Unfit::Unreadable(_)) => PackageError::Load {
@@ -71,7 +71,7 @@ impl Loader {
     }
 }
 
-/// Turns unfit code into the package's error, and takes damaged code out of the way.
+/// The package's error for unfit code; damaged code is removed.
 fn lost(code: &CompiledCode, unfit: Unfit) -> PackageError {
     let path = code.path().to_owned();
     match unfit {
@@ -110,13 +110,13 @@ pub(super) fn map_made(engine: &Engine, code: &File) -> wasmtime::Result<Compone
     unsafe { Component::deserialize_file(engine, path) }
 }
 
-/// Every interface of the world and of `wasi:cli/imports`, and for WASI 0.3 those of 0.2 besides, which a guest may use
-/// beside it: languages' own libraries do. The closed ones are closed by the context they
-/// get, not by being absent, since a Rust guest imports them whether it uses them or not.
+/// All interfaces of the world and of `wasi:cli/imports`, and for WASI 0.3 also those of 0.2, which languages'
+/// libraries use. Closed interfaces are closed by the context that they get and not by being absent, since a Rust guest
+/// imports them whether it uses them or not.
 fn link(engine: &Engine, world: World) -> wasmtime::Result<Linker<HostState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    // Streams need the table of resources alone: by way of the whole WASI context each of them would have one made.
+    // Streams need only the resource table: through the WASI view each request would create a WASI context.
     linker.allow_shadowing(true);
     wasmtime_wasi_io::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;

@@ -38,10 +38,10 @@ use crate::{
 
 pub(crate) use register::Found;
 
-/// The folder of what is pulled from registries, beside compiled code.
+/// The folder of pulled blobs, beside compiled code.
 const REGISTRY: &str = "registry";
 
-/// Compiles, keeps and loads components.
+/// Compiles, stores and loads components.
 pub(crate) struct Loader {
     engines: Arc<Engines>,
     cache: CodeCache,
@@ -51,43 +51,43 @@ pub(crate) struct Loader {
     metrics: Arc<Metrics>,
     threads: ThreadPool,
     recompilation: Recompilation,
-    /// A linker is a table of some hundred host functions, made once for each engine.
+    /// A linker is a table of hundreds of host functions, created once per engine.
     linkers: OfEach<Linker<HostState>>,
 }
 
-/// A component that is compiled and was found fit to be served.
+/// A component that is compiled and can be served.
 #[derive(Debug, Clone)]
 pub struct Registered {
-    /// The engine it runs in, and why.
+    /// Its engine, and the reason.
     pub choice: Choice,
     /// Its compiled code.
     pub code: CompiledCode,
-    /// The component as its start-up leaves it, of which its code is made, if it has a snapshot.
+    /// The snapshot from which its code is compiled, if it has one.
     pub(crate) snapshot: Option<CompiledCode>,
-    /// The images behind its code, with which memories begin.
+    /// The images stored after its code, which initialize memories.
     pub(super) images: ImagePlan,
-    /// The slots of the engine that each of its instances takes.
+    /// The slots that each instance takes.
     pub(crate) slots: Slots,
-    /// Bytes of an instance's globals.
+    /// The size of an instance's globals.
     pub(crate) globals: u64,
-    /// The interfaces that it imports of those that are offered beside WASI.
+    /// Its imports among the interfaces that are provided beside WASI.
     pub(super) interfaces: Vec<String>,
-    /// It passes requests on.
+    /// It is middleware.
     pub(super) is_middleware: bool,
-    /// What was pulled for it, if it came from a registry.
+    /// Its registry reference, if it came from one.
     pub(crate) pulled: Option<Pulled>,
 }
 
 impl Registered {
-    /// Its code as it goes with its component through a registry.
+    /// Its code in the form for a registry.
     ///
     /// # Errors
-    /// When it cannot be read any more.
+    /// When it cannot be read.
     pub(crate) fn to_ship(&self, component: &[u8], path: &Path) -> Result<Code, PackageError> {
         shipped::to_ship(self.choice.id(), &self.code, &self.images, component, path)
     }
 
-    /// Returns whether a package calls it in the way that it was registered for.
+    /// Returns whether it was registered for the way in which a package calls it.
     fn is_for(&self, package: &PackageConfig) -> bool {
         let is_program = self.choice.world.is_program();
         is_program == (package.kind == Kind::Cgi)
@@ -95,27 +95,27 @@ impl Registered {
             && (package.reuse == 1 || self.choice.world == World::Service)
     }
 
-    /// The reference it was pulled by, and the digest that this had; `None` for a file.
+    /// Its reference and digest in a registry; `None` for a file.
     pub fn pulled(&self) -> Option<(&Reference, Sha256Digest)> {
         let pulled = self.pulled.as_ref()?;
         Some((&pulled.reference, pulled.manifest))
     }
 
-    /// A sentence for each interface that the component imports and that is closed to its package.
+    /// A sentence for each imported interface that is closed to its package.
     pub fn closed(&self, package: &PackageConfig) -> Vec<String> {
         interfaces::closed(&self.interfaces, package)
     }
 }
 
-/// The file of a component, and the name by which its mistakes are told.
+/// The file of a component, and its name in messages.
 struct Origin {
     file: PathBuf,
     shown: PathBuf,
 }
 
 impl Loader {
-    /// A loader that compiles on `threads`, within `limits` where that is done in processes of its own, and whose
-    /// compiled code lies in `directory`.
+    /// A loader that compiles on `threads`, within `limits` if that is done in separate processes, and stores code in
+    /// `directory`.
     ///
     /// # Errors
     /// When the directory cannot be used.
@@ -140,17 +140,17 @@ impl Loader {
         })
     }
 
-    /// The engines that instances of these components live in.
+    /// The engines of these components.
     pub(crate) fn engines(&self) -> &Arc<Engines> {
         &self.engines
     }
 
-    /// What is pulled from registries.
+    /// The client of registries.
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    /// The threads that packages are compiled on.
+    /// The thread pool for compilation.
     pub(crate) fn threads(&self) -> &ThreadPool {
         &self.threads
     }
@@ -165,7 +165,7 @@ impl Loader {
                 file: self.registry.file(pulled),
                 shown: reference.to_string().into(),
             },
-            // It cannot be found there either, and is told so by its name.
+            // It will not be found, and is reported by its name.
             (Source::Registry(reference), None) => Origin {
                 file: reference.to_string().into(),
                 shown: reference.to_string().into(),
@@ -188,13 +188,13 @@ fn invalid(error: &BinaryReaderError, source: &Path) -> PackageError {
     }
 }
 
-/// Tells code apart that is not the other's: of engines that cannot load each other's, with images and without.
+/// Distinguishes incompatible code: of different engines, with images and without.
 fn key(engine: &Engine, images: &ImagePlan) -> String {
     let kind = if images.is_empty() { "" } else { "-image" };
     format!("{}{kind}-{}", compatibility(engine), pieces::KEY)
 }
 
-/// Tells engines apart that cannot load each other's code.
+/// Distinguishes engines that cannot load each other's code.
 fn compatibility(engine: &Engine) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);

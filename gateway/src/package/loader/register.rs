@@ -25,31 +25,31 @@ use crate::{
     registry::{MAX_COMPONENT, Pulled},
 };
 
-/// What is found of a package without compiling anything.
+/// What is known of a package without compiling it.
 pub(crate) enum Found {
-    /// All: its code is on disk.
+    /// Everything: its code is on disk.
     Registered(Box<Registered>),
-    /// A component with no mistake that could be told without a compiler.
+    /// A component that is valid as far as can be known without compiling.
     Component(Box<ToCompile>),
 }
 
-/// A component that is to be compiled.
+/// A component that has to be compiled.
 pub(crate) struct ToCompile {
     component: Component,
-    /// What is known of it by now, unless its start-up has to run first.
+    /// Its plan, unless its start-up has to run first.
     plan: Option<Plan>,
 }
 
-/// A component as it will be compiled, but for what is in images.
+/// A component as it will be compiled, before images are extracted.
 struct Component {
     bytes: Vec<u8>,
     survey: Survey,
     world: World,
-    /// Where it is kept if it is as its start-up leaves it.
+    /// Its stored snapshot, if it is one.
     snapshot: Option<CompiledCode>,
 }
 
-/// How a component is to be compiled.
+/// How to compile a component.
 struct Plan {
     imaged: Option<Imaged>,
     images: ImagePlan,
@@ -58,9 +58,9 @@ struct Plan {
 }
 
 impl Loader {
-    /// Makes sure that compiled code of a package's component is on disk, compiling it if need be. The engine is the
-    /// one that is `wanted`, or the one that suits the component. What is `known` of the package as it is configured
-    /// still holds if the component is the same. One from a registry was `pulled` before.
+    /// Makes sure that the compiled code of a package is on disk, compiling it if necessary. The engine is `wanted`, or
+    /// the one that suits the component. `known` is reused if the component is the same. A component from a registry
+    /// was `pulled` before.
     ///
     /// # Errors
     /// When the file is not a component that this gateway can serve; the error says what to do.
@@ -77,10 +77,10 @@ impl Loader {
         }
     }
 
-    /// Finds out what can be told of a package without compiling anything, as [`register`](Self::register) does first.
+    /// The part of [`register`](Self::register) that needs no compilation.
     ///
     /// # Errors
-    /// With those of [`register`](Self::register) that can be told so.
+    /// Those of [`register`](Self::register) that need no compilation.
     pub(crate) fn find(
         &self,
         package: &PackageConfig,
@@ -127,7 +127,7 @@ impl Loader {
         })
     }
 
-    /// Compiles what was found to be uncompiled.
+    /// Compiles a component that [`find`](Self::find) returned.
     fn compile(
         &self,
         found: ToCompile,
@@ -149,7 +149,7 @@ impl Loader {
                 self.plan(&component, package, wanted, source)?
             }
         };
-        // What was shipped was made of the component as it came.
+        // Shipped code was compiled from the original component.
         let shipped = pulled.filter(|_| package.compiled && component.snapshot.is_none());
         let work = Work {
             id: plan.choice.id(),
@@ -162,10 +162,10 @@ impl Loader {
         Ok(component.registered(code, plan, package, pulled))
     }
 
-    /// Finds out whether a component that is to be compiled is WebAssembly through and through, as the compiler would.
+    /// Validates a component that has to be compiled, as the compiler would.
     ///
     /// # Errors
-    /// When it is not.
+    /// When it is invalid.
     pub(crate) fn validate(
         &self,
         found: &ToCompile,
@@ -173,13 +173,13 @@ impl Loader {
         pulled: Option<&Pulled>,
     ) -> Result<(), PackageError> {
         let Origin { shown, .. } = self.origin(package, pulled);
-        // More than is compiled here: what is not known to the compiler it will say itself.
+        // With all features: the compiler itself reports those that it does not know.
         let mut validator = Validator::new_with_features(WasmFeatures::all());
         let valid = validator.validate_all(&found.component.bytes);
         valid.map(|_| ()).map_err(|error| invalid(&error, &shown))
     }
 
-    /// What a source is as a component.
+    /// The component of a source.
     fn component(&self, bytes: Vec<u8>, package: &PackageConfig, source: &Path) -> Result<Component, PackageError> {
         let bytes = match check::preamble(&bytes, package.kind, source)? {
             Form::Component => bytes,
@@ -200,7 +200,7 @@ impl Loader {
         })
     }
 
-    /// How a component is to be compiled.
+    /// How to compile a component.
     fn plan(
         &self,
         component: &Component,
@@ -236,7 +236,7 @@ impl Loader {
         })
     }
 
-    /// Returns whether code is that of these bytes, and still there.
+    /// Returns whether code is that of these bytes and still exists.
     fn is_still(&self, known: &Registered, bytes: &[u8], source: &Path) -> Result<bool, PackageError> {
         let is_of = match &known.snapshot {
             Some(snapshot) => snapshot.is_of(bytes, snapshots::KEY),
@@ -250,7 +250,7 @@ impl Loader {
 }
 
 impl Component {
-    /// The same as its start-up leaves it, which is kept there.
+    /// The same component after its start-up, stored as `kept`.
     fn after_start_up(self, kept: CompiledCode, package: &PackageConfig, source: &Path) -> Result<Self, PackageError> {
         let bytes = kept.read().map_err(|error| PackageError::Cache {
             path: kept.path().to_owned(),
@@ -266,7 +266,7 @@ impl Component {
         })
     }
 
-    /// What is to be known of it when it is served.
+    /// The registration with its code.
     fn registered(
         self,
         code: CompiledCode,
@@ -292,7 +292,7 @@ fn read(bytes: &[u8], source: &Path) -> Result<Survey, PackageError> {
     Survey::parse(bytes).map_err(|error| invalid(&error, source))
 }
 
-/// What a component imports of the interfaces that are offered beside WASI.
+/// A component's imports among the interfaces that are provided beside WASI.
 fn offered(survey: &Survey) -> Vec<String> {
     let imports = survey.imports.iter();
     imports
@@ -301,7 +301,7 @@ fn offered(survey: &Survey) -> Vec<String> {
         .collect()
 }
 
-/// The slots that an instance takes. In WASI 0.3 each component in it may wait in a call on a stack of its own.
+/// The slots that an instance takes. In WASI 0.3 each nested component may wait in a call on its own stack.
 fn slots(world: World, start: &Start) -> Slots {
     let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
     Slots {

@@ -14,19 +14,19 @@ use super::{
 };
 use crate::engine;
 
-/// Stands for an engine in the name of what is kept: another version of ours may write it in another way.
+/// Used in place of an engine's key: another version of the gateway may write snapshots differently.
 pub(super) const KEY: &str = concat!("snapshot-", env!("CARGO_PKG_VERSION"));
 
 impl Loader {
-    /// Where a component is kept as its start-up leaves it, if it is.
+    /// The stored snapshot of a component, if it exists.
     pub(super) fn kept_snapshot(&self, bytes: &[u8]) -> Option<CompiledCode> {
         self.cache.find(bytes, KEY)
     }
 
-    /// The same; the start-up runs if it is not there yet.
+    /// The same; the start-up runs if it does not exist yet.
     ///
     /// # Errors
-    /// When no snapshot can be taken, or none be kept.
+    /// When no snapshot can be taken or stored.
     pub(super) fn snapshot(&self, bytes: &[u8], memory: u64, source: &Path) -> Result<CompiledCode, PackageError> {
         loop {
             let kept = match self.kept_snapshot(bytes) {
@@ -34,14 +34,14 @@ impl Loader {
                 None if Compiler::is_apart() => self.take_apart(bytes, memory, source)?,
                 None => Some(self.take_here(bytes, memory, source)?),
             };
-            // Without any, somebody else has taken it, and it is there now or this package has its own try.
+            // `None` means that another thread has taken it: look again, or try for this package.
             if let Some(kept) = kept {
                 return Ok(kept);
             }
         }
     }
 
-    /// Has the start-up run in a process of its own; `None` if another package's is the same and has just run.
+    /// Runs the start-up in a separate process; `None` if another thread has just run the same one.
     fn take_apart(&self, bytes: &[u8], memory: u64, source: &Path) -> Result<Option<CompiledCode>, PackageError> {
         let name = self.cache.path(bytes, KEY);
         let task = Task::StartUp(self.compiler.start_up(memory));
@@ -58,7 +58,7 @@ impl Loader {
         }
     }
 
-    /// Has the start-up run in this process.
+    /// Runs the start-up in this process.
     fn take_here(&self, bytes: &[u8], memory: u64, source: &Path) -> Result<CompiledCode, PackageError> {
         let not_compiled = |why| check::not_compiled(why, source);
         let engine = engine::for_start_ups().map_err(|error| not_compiled(Uncompiled::Broken(format!("{error:#}"))))?;

@@ -25,24 +25,24 @@ use wasmtime::Engine;
 use scan::Shape;
 use wiring::Wiring;
 
-/// The exported function that does the start-up. It takes nothing and returns nothing. The name is wizer's own.
+/// The exported start-up function, without parameters and results. The name is wizer's.
 pub(super) const INITIALIZER: &str = "wizer-initialize";
 
-/// The time that a start-up may take: it is that of every start of a gateway without a cache.
+/// The time-out of a start-up: every start of a gateway without a cache waits for it.
 const START_UP_TIME: Duration = Duration::from_secs(10);
 
-/// What a start-up may take.
+/// The limits of a start-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SnapshotLimits {
-    /// The bytes of its memories and tables.
+    /// The size of its memories and tables, in bytes.
     pub(super) memory: u64,
-    /// The time until it is over.
+    /// The time-out.
     pub(super) time: Duration,
 }
 
 impl SnapshotLimits {
-    /// The limits where an instance may have so many bytes of memory, and compilers so much time: a start-up that does
-    /// not end is to be told from a component that is hard to compile.
+    /// The limits, given an instance's memory limit and the time-out of compilers: a start-up that does not end must be
+    /// told from a component that takes long to compile.
     pub(super) fn new(memory: u64, compile_time: Duration) -> Self {
         Self {
             memory,
@@ -51,21 +51,21 @@ impl SnapshotLimits {
     }
 }
 
-/// What keeps a component from having a snapshot.
+/// Why no snapshot can be taken of a component.
 #[derive(Clone, Debug)]
 pub(super) struct NoSnapshot {
-    /// The kind of it.
+    /// The kind of reason.
     pub(super) why: Why,
-    /// How the component shows it.
+    /// The details.
     pub(super) what: String,
 }
 
-/// The kinds of what keeps a component from having a snapshot.
+/// Kinds of reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// It exports no initializer.
     NoInitializer,
-    /// It is made in a way of which no snapshot can be taken.
+    /// It uses a feature that snapshots do not support.
     Unsupported,
     /// Its start-up calls an import.
     Import,
@@ -73,9 +73,9 @@ pub enum Why {
     Trap,
     /// Its start-up does not end.
     Time,
-    /// Its start-up takes more memory than an instance may have.
+    /// Its start-up takes more memory than an instance is allowed.
     Memory,
-    /// It is made by Go, whose runtime can be started once and has its seeds from then on.
+    /// It was made by Go, whose runtime is seeded once at its start.
     Go,
 }
 
@@ -90,7 +90,7 @@ impl Why {
         Self::Go,
     ];
 
-    /// The word for it between processes.
+    /// Its name between processes.
     const fn name(self) -> &'static str {
         match self {
             Self::NoInitializer => "no-initializer",
@@ -129,7 +129,7 @@ impl NoSnapshot {
         }
     }
 
-    /// The failure that was written by its `Display`.
+    /// Parses what `Display` has written.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (name, what) = text.split_once(": ")?;
         Some(Self {
@@ -151,10 +151,10 @@ impl From<BinaryReaderError> for NoSnapshot {
     }
 }
 
-/// A component as its start-up leaves it. Its code runs in an engine made for that.
+/// The component in the state that its start-up leaves. It runs in an engine that is made for it.
 ///
 /// # Errors
-/// When it has none, or one that breaks the rules for a start-up.
+/// When it has none, or one that breaks the rules of start-ups.
 pub(super) fn take(component: &[u8], engine: &Engine, limits: SnapshotLimits) -> Result<Vec<u8>, NoSnapshot> {
     let wiring = Wiring::read(component)?;
     let mut shapes = BTreeMap::new();

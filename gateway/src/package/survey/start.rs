@@ -1,6 +1,6 @@
 //! What an instance starts with.
 
-/// The size of an instance before any of its code has run.
+/// The size of an instance before any of its code runs.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(in crate::package) struct Start {
     /// Bytes of its memories and tables.
@@ -15,11 +15,11 @@ pub(in crate::package) struct Start {
     pub(in crate::package) memories: u64,
     /// Tables of its own.
     pub(in crate::package) tables: u64,
-    /// Functions, with those that its modules import.
+    /// Functions, including imports.
     pub(in crate::package) functions: u64,
     /// Instances of the modules that are counted.
     pub(in crate::package) counted: u64,
-    /// A component that came as a value is in it, of which nothing is known.
+    /// It contains a component that is passed as a value, of which nothing is known.
     pub(in crate::package) is_unknown: bool,
 }
 
@@ -49,7 +49,7 @@ impl Start {
     }
 }
 
-/// The one at an index; nothing of what is not known.
+/// The one at an index; empty if it is not known.
 pub(super) fn at(known: &[Start], index: u32) -> Start {
     usize::try_from(index)
         .ok()
