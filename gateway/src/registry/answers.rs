@@ -13,17 +13,17 @@ use super::{
     transport::{Transport, chain, odd},
 };
 
-/// The most bytes of a problem's body that are read, and of its words that are shown.
+/// The maximum of an error's body that is read, and of its message that is shown.
 const MAX_PROBLEM: (usize, usize) = (64 << 10, 300);
 
-/// The longest wait that a registry may ask for.
+/// The maximum of `retry-after`.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
 impl Transport<'_> {
-    /// The whole body of an answer that is expected to be small.
+    /// The whole body of a response that is expected to be small.
     ///
     /// # Errors
-    /// When it is not, or breaks off.
+    /// When it is larger, or breaks off.
     pub(super) async fn small(
         &self,
         answer: Response<Incoming>,
@@ -56,7 +56,7 @@ impl Transport<'_> {
         }
     }
 
-    /// The error that an answer is, if it is not a success; `what` names what there is none of for 404.
+    /// The error of a response without success; `what` names what is missing for 404.
     pub(super) async fn success(
         &self,
         answer: Response<Incoming>,
@@ -95,7 +95,7 @@ impl Transport<'_> {
         })
     }
 
-    /// What a registry says of a problem (OCI distribution, "Error codes"), after a colon.
+    /// A registry's error message (OCI distribution, "Error codes"), after a colon.
     pub(super) async fn problem(&self, answer: Response<Incoming>) -> String {
         let (most, shown) = MAX_PROBLEM;
         let body = timeout(

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::config::{Reference, Sha256Digest, show_digest};
 
-/// The whole of it: three blobs, of which the manifest names the others.
+/// The artifact: three blobs, two of which the manifest references.
 pub(super) struct Artifact {
     pub(super) component: Sha256Digest,
     pub(super) config: Vec<u8>,
@@ -34,7 +34,7 @@ struct Config {
     component: Option<World>,
 }
 
-/// What the component takes and gives; `target` names the world it is for, where that is known.
+/// The component's imports and exports; `target` is its world, if known.
 #[derive(Default, Serialize)]
 struct World {
     exports: Vec<String>,
@@ -44,11 +44,10 @@ struct World {
 }
 
 impl Artifact {
-    /// The artifact of a component that was `made` then, or of a program of WASI 0.1: of the same file, always the
-    /// same one.
+    /// The artifact of a component, or of a WASI 0.1 program, created at `made`: deterministic for a file.
     ///
     /// # Errors
-    /// When the bytes are neither.
+    /// When it is neither.
     pub(super) fn new(
         reference: &Reference,
         component: &[u8],
@@ -94,10 +93,10 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, RegistryError> {
     serde_json::to_vec(value).map_err(|error| RegistryError::Machine(error.to_string()))
 }
 
-/// The function that a program of WASI 0.1 begins with.
+/// The entry point of a WASI 0.1 program.
 const START: &str = "_start";
 
-/// The imports and exports of a component; `None` of a core module, which must be a program.
+/// The imports and exports of a component; `None` for a core module, which must be a program.
 fn world(component: &[u8]) -> Result<Option<World>, String> {
     let mut world = World::default();
     let (mut depth, mut is_module, mut is_program) = (0_usize, false, false);

@@ -22,16 +22,16 @@ use super::{
 };
 use crate::config::{Reference, RegistryConfig, Secret};
 
-/// The time for which a token is good that says no other.
+/// The default lifetime of a token.
 const TOKEN_LIFE: u64 = 60;
 
-/// What is taken off it, so that it does not end on its way.
+/// The margin by which a token expires early, so that it does not expire in flight.
 const TOKEN_MARGIN: Duration = Duration::from_secs(10);
 
-/// The most bytes of a token's answer.
+/// The maximum size of a token response.
 const MAX_TOKEN: u64 = 1 << 20;
 
-/// What is to be done with a repository.
+/// The access to a repository.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Scope {
     Pull,
@@ -39,7 +39,7 @@ pub(super) enum Scope {
 }
 
 impl Scope {
-    /// The word for it in an error.
+    /// Its name in an error.
     pub(super) fn verb(self) -> &'static str {
         match self {
             Self::Pull => "pull",
@@ -55,11 +55,11 @@ impl Scope {
     }
 }
 
-/// What was given to registries so far.
+/// The authorizations so far.
 #[derive(Default)]
 pub(super) struct Grants {
     given: Mutex<HashMap<Key, Given>>,
-    /// One reading of files and one call of helpers for each repository.
+    /// Files are read and helpers called once per repository.
     credentials: Mutex<HashMap<(String, String), Option<Credential>>>,
 }
 
@@ -70,7 +70,7 @@ struct Given {
     until: Option<Instant>,
 }
 
-/// A token's answer.
+/// A token response.
 #[derive(Deserialize)]
 struct Token {
     token: Option<String>,
@@ -79,7 +79,7 @@ struct Token {
 }
 
 impl Grants {
-    /// What was given for this before and still counts.
+    /// A cached authorization that is still valid.
     pub(super) fn known(&self, reference: &Reference, scope: Scope) -> Option<HeaderValue> {
         let given = self.given.lock();
         let given = given.get(&key(reference, scope))?;
@@ -87,7 +87,7 @@ impl Grants {
         is_good.then(|| given.proof.clone())
     }
 
-    /// Who asks, for an error.
+    /// The user, for an error.
     pub(super) fn who(&self, config: &RegistryConfig, reference: &Reference) -> String {
         match self.credential(config, reference) {
             Ok(Some(credential)) => credential.user(),
@@ -95,7 +95,7 @@ impl Grants {
         }
     }
 
-    /// What is to be shown after these challenges; `None` when there is nothing to show.
+    /// The authorization for these challenges; `None` without credentials.
     pub(super) async fn ask(
         &self,
         transport: &Transport<'_>,
@@ -171,7 +171,7 @@ impl Grants {
     }
 }
 
-/// A token for a repository, and the time for which it is good.
+/// Requests a token for a repository; returns it with its lifetime.
 async fn token(
     transport: &Transport<'_>,
     reference: &Reference,
@@ -260,7 +260,7 @@ fn bearer(token: &Secret) -> Result<HeaderValue, RegistryError> {
     secret_header(&format!("Bearer {}", token.reveal()))
 }
 
-/// A header that is not printed by accident.
+/// A header value that is not printed by accident.
 fn secret_header(text: &str) -> Result<HeaderValue, RegistryError> {
     let mut value = HeaderValue::from_str(text)
         .map_err(|_| RegistryError::Machine("a credential has characters that no header can have".to_owned()))?;

@@ -24,26 +24,26 @@ use super::{
 };
 use crate::config::{Reference, Sha256Digest, parse_digest, show_digest};
 
-/// The annotation of a component's manifest that names manifests of code, by their digests with spaces between them.
+/// The annotation of a component's manifest that lists manifests of code, by digest, separated by spaces.
 const CODE: &str = "dev.wasmgate.code";
 
-/// The configuration of such a manifest, which says nothing.
+/// The empty configuration of such a manifest.
 const CONFIG: (&str, &[u8]) = ("application/vnd.wasmgate.code.config.v1+json", b"{}");
 
 /// The layers of such a manifest.
 const LAYER: &str = "application/vnd.wasmgate.code.v1";
 
-/// What code is for, as annotations of its layer.
+/// What code is for: annotations of its layer.
 const VERSION: &str = "dev.wasmgate.code.version";
 const TARGET: &str = "dev.wasmgate.code.target";
 const ENGINE: &str = "dev.wasmgate.code.engine";
 const FEATURES: &str = "dev.wasmgate.code.features";
 const COMPILED: &str = "dev.wasmgate.code.compiled";
 
-/// The manifests of code that are looked at: one for each kind of machine.
+/// The maximum number of code manifests: one per kind of machine.
 const MAX_MANIFESTS: usize = 16;
 
-/// The most bytes of code: several times what the largest component becomes.
+/// The maximum size of code: several times that of the largest component.
 const MAX_CODE: u64 = 1 << 30;
 
 /// What compiled code is for.
@@ -53,9 +53,9 @@ pub(crate) struct CodeFor {
     pub(crate) version: String,
     /// Processor and system, as a triple.
     pub(crate) target: String,
-    /// The engine, and how it compiles.
+    /// The engine and its compiler settings.
     pub(crate) engine: String,
-    /// What of the processor may be used by code, or is there to be used.
+    /// Processor features that code may use, or that are available.
     pub(crate) features: BTreeSet<String>,
     /// The digest of what was compiled.
     pub(crate) compiled: Sha256Digest,
@@ -69,14 +69,14 @@ pub struct Code {
 }
 
 impl Code {
-    /// The machine that it is for, for people.
+    /// Its target.
     pub fn target(&self) -> &str {
         &self.made_for.target
     }
 }
 
 impl CodeFor {
-    /// Returns whether code that is for this runs where that is wanted.
+    /// Returns whether code for this runs where `wanted` is needed.
     fn fits(&self, wanted: &Self) -> bool {
         let is_same = |own: &str, other: &str| own == other;
         is_same(&self.version, &wanted.version)
@@ -99,7 +99,7 @@ impl CodeFor {
         .into()
     }
 
-    /// What a layer says that it is for; `None` if it does not say it whole.
+    /// What a layer's code is for; `None` if an annotation is missing.
     fn of(layer: &Descriptor) -> Option<Self> {
         let text = |name: &str| layer.annotations.get(name).cloned();
         Some(Self {
@@ -115,13 +115,13 @@ impl CodeFor {
     }
 }
 
-/// The annotation that names code.
+/// The annotation that references code.
 pub(super) fn named(code: &[Sha256Digest]) -> Option<(String, String)> {
     let digests: Vec<_> = code.iter().map(show_digest).collect();
     (!digests.is_empty()).then(|| (CODE.to_owned(), digests.join(" ")))
 }
 
-/// The manifests of code that a component's manifest names.
+/// The code manifests that a component's manifest references.
 pub(super) fn of(manifest: &Manifest) -> Vec<Sha256Digest> {
     let named = manifest
         .annotation(CODE)
@@ -130,10 +130,10 @@ pub(super) fn of(manifest: &Manifest) -> Vec<Sha256Digest> {
     named.filter_map(parse_digest).take(MAX_MANIFESTS).collect()
 }
 
-/// Pushes code beside its component, and answers with the digest of its manifest.
+/// Pushes code beside its component, and returns the digest of its manifest.
 ///
 /// # Errors
-/// When the registry does not take it.
+/// When the registry refuses it.
 pub(super) async fn push(
     exchange: &Exchange<'_>,
     reference: &Reference,
@@ -156,17 +156,16 @@ pub(super) async fn push(
         .map_err(|error| RegistryError::Machine(error.to_string()))?
         .into();
     let digest = digest_of(&manifest);
-    // By a tag, since registries tidy manifests away that have none.
+    // With a tag, since registries delete untagged manifests.
     let tag = format!("sha256-{}.code", hex::encode(digest));
     manifest_at(exchange, reference, &tag, &manifest, "the manifest of code").await?;
     Ok(digest)
 }
 
-/// The code that fits of these manifests, beside a component, as a file that nobody else can reach; `None` if there is
-/// none.
+/// The code that matches among these manifests, as an unlinked file; `None` if there is none.
 ///
 /// # Errors
-/// When it cannot be had, or is other than its digest says.
+/// When it cannot be downloaded, or has another digest.
 pub(super) async fn pull(
     exchange: &Exchange<'_>,
     store: &Store,
@@ -187,7 +186,7 @@ pub(super) async fn pull(
     Ok(Some(file))
 }
 
-/// The first of the manifests that has code that fits, and the blob of that.
+/// The first manifest with matching code, and its blob.
 async fn first_fitting(
     exchange: &Exchange<'_>,
     store: &Store,
@@ -206,7 +205,7 @@ async fn first_fitting(
     failed.map_or(Ok(None), Err)
 }
 
-/// The blob of code in a manifest that fits.
+/// The blob of matching code in a manifest.
 async fn fitting(
     exchange: &Exchange<'_>,
     store: &Store,

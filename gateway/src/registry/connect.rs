@@ -28,21 +28,21 @@ use tower::Service;
 
 use crate::config::{RegistryConfig, RegistryHost, is_loopback};
 
-/// The time that a connection may take; all addresses of a name share it.
+/// The time-out of connecting, for all addresses of a name together.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The time for which an idle connection is kept.
+/// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// The most bytes of a response's head.
+/// The maximum size of a response's head.
 const MAX_HEAD: usize = 64 << 10;
 
-/// A client for everything that a registry is asked.
+/// The client for all requests to a registry.
 pub(super) type HttpClient = Client<HttpsConnector<Dial>, Full<Bytes>>;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Connects to a host, or to a proxy that does.
+/// Connects to a host, directly or through a proxy.
 #[derive(Clone)]
 pub(super) struct Dial {
     proxies: Arc<Matcher>,
@@ -50,10 +50,10 @@ pub(super) struct Dial {
     to_proxy: HttpsConnector<HttpConnector>,
 }
 
-/// Makes a client that trusts what is said of `host`, if anything is.
+/// Creates a client with the TLS settings of `host`, if any.
 ///
 /// # Errors
-/// When the cryptography has no usable protocol version: a mistake in how this program was built.
+/// When the crypto provider supports no TLS version: a bug in this build.
 pub(super) fn client(config: &RegistryConfig, host: Option<&RegistryHost>) -> Result<HttpClient, rustls::Error> {
     let mut roots = config.outbound.roots();
     let usual = roots.clone();

@@ -15,19 +15,19 @@ use wasmgate_common::read_file;
 use super::error::RegistryError;
 use crate::config::{MAX_CREDENTIALS, Reference, RegistryConfig, Secret};
 
-/// The key that Docker Hub has in such files.
+/// The key of Docker Hub in such files.
 const DOCKER_HUB: &str = "index.docker.io";
 
-/// The name by which a helper says that its secret is a token.
+/// The user name with which a helper returns a token.
 const TOKEN: &str = "<token>";
 
-/// The time that a helper may take: it may ask a cloud.
+/// The time-out of a helper, which may call a cloud.
 const HELPER_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The most bytes of a helper's answer.
+/// The maximum size of a helper's output.
 const MAX_ANSWER: u64 = 64 << 10;
 
-/// What proves who asks.
+/// A credential.
 #[derive(Clone, Debug)]
 pub(super) enum Credential {
     /// A name and a password.
@@ -37,14 +37,14 @@ pub(super) enum Credential {
         /// The password.
         password: Secret,
     },
-    /// A token that a token for the registry is given for.
+    /// An identity token, which is exchanged for a registry token.
     Identity(Secret),
-    /// A token for the registry itself.
+    /// A registry token.
     Registry(Secret),
 }
 
 impl Credential {
-    /// Who it is of, as far as that is no secret.
+    /// Its user, for messages.
     pub(super) fn user(&self) -> String {
         match self {
             Self::Password { user, .. } => format!("the user {user:?}"),
@@ -74,7 +74,7 @@ struct Auth {
     registrytoken: Option<String>,
 }
 
-/// A helper's answer.
+/// A helper's output.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer {
@@ -82,10 +82,10 @@ struct Answer {
     secret: String,
 }
 
-/// The credential for a repository: of its registry's own file, or of Docker's.
+/// The credential for a repository, from the file configured for its registry, or from Docker's.
 ///
 /// # Errors
-/// When the file or the helper that it names cannot be used.
+/// When the file or its helper cannot be used.
 pub(super) fn find(config: &RegistryConfig, reference: &Reference) -> Result<Option<Credential>, RegistryError> {
     let own = config.host(reference.registry());
     let own = own.and_then(|host| host.credentials.as_deref());
@@ -98,11 +98,11 @@ pub(super) fn find(config: &RegistryConfig, reference: &Reference) -> Result<Opt
     };
     let text = match read_file(path, MAX_CREDENTIALS) {
         Ok(text) => text,
-        // Nobody is logged in.
+        // Not logged in.
         Err(_) if own.is_none() => return Ok(None),
         Err(error) => return Err(wrong(error.to_string())),
     };
-    // The place of a mistake alone: what is there may be a secret.
+    // Only the position of the error: the text may be a secret.
     let file: File = serde_json::from_slice(&text)
         .map_err(|error| wrong(format!("line {}, column {}", error.line(), error.column())))?;
     file.credential(reference, path).map_err(wrong)
@@ -131,8 +131,8 @@ impl File {
     }
 }
 
-/// The entry for a repository: the one with the longest path that leads to it. Keys may have a scheme, and Docker's own
-/// have the API's version as their path.
+/// The entry for a repository: the longest matching prefix. Keys may have a scheme, and Docker's own have the API
+/// version as path.
 fn best<'a, T>(entries: &'a BTreeMap<String, T>, host: &str, repository: &str) -> Option<(&'a str, &'a T)> {
     let fitting = entries.iter().filter_map(|(key, value)| {
         let bare = key
@@ -174,7 +174,7 @@ impl Auth {
             let decoded = padded.decode(auth.trim()).map_err(|_| not_encoded())?;
             let text = String::from_utf8(decoded).map_err(|_| not_encoded())?;
             let (user, password) = text.split_once(':').ok_or_else(not_encoded)?;
-            // Docker for desktops writes zero bytes behind it.
+            // Docker Desktop appends zero bytes.
             let password = Secret::new(password.trim_end_matches('\0'));
             return Ok(Some(Credential::Password {
                 user: user.to_owned(),
@@ -189,7 +189,7 @@ impl Auth {
     }
 }
 
-/// Asks `docker-credential-HELPER`; `None` when it knows none.
+/// Runs `docker-credential-HELPER`; `None` if it has no credential.
 fn ask(helper: &str, server: &str, file: &Path) -> Result<Option<Credential>, String> {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if helper.is_empty() || !helper.bytes().all(is_name) {
@@ -211,7 +211,7 @@ fn ask(helper: &str, server: &str, file: &Path) -> Result<Option<Credential>, St
         .spawn()
         .map_err(|error| failed(format!("does not run: {error}")))?;
     if let Some(mut input) = child.stdin.take() {
-        // One that has ended already says why by its code.
+        // One that has exited already reports it by its exit code.
         let _ = input.write_all(server.as_bytes());
     }
     let output = child.stdout.take();
@@ -237,7 +237,7 @@ fn ask(helper: &str, server: &str, file: &Path) -> Result<Option<Credential>, St
     };
     let answer = reader.join().unwrap_or_default();
     if !ended.success() {
-        // By the protocol of helpers; anything else may say more than is to be shown.
+        // Only the protocol's own message; other output may contain secrets.
         let text = String::from_utf8_lossy(&answer);
         let unknown = text.contains("credentials not found");
         return if unknown {

@@ -23,11 +23,10 @@ use super::{
 };
 use crate::config::{Reference, Sha256Digest, show_digest};
 
-/// The times that a blob is gone on with, however often something of it comes: a registry that hands out a byte at a
-/// time is as good as gone.
+/// The maximum number of resumptions, even if there is progress: a registry that sends a byte at a time is useless.
 const MAX_PIECES: usize = 50;
 
-/// A blob as far as it has come.
+/// A partly downloaded blob.
 struct Partial {
     file: NamedTempFile,
     hasher: Sha256,
@@ -37,7 +36,7 @@ struct Partial {
 /// Pulls a blob of a repository into the store.
 ///
 /// # Errors
-/// When it is not to be had, or is another than its digest says.
+/// When it cannot be downloaded, or has another digest.
 pub(super) async fn blob(
     exchange: &Exchange<'_>,
     store: &Store,
@@ -48,10 +47,10 @@ pub(super) async fn blob(
     store.finish(file, &blob.digest)
 }
 
-/// Pulls a blob of a repository into a file beside those of the store, which goes when it is dropped.
+/// Pulls a blob of a repository into a temporary file beside the store's.
 ///
 /// # Errors
-/// When it is not to be had, or is another than its digest says.
+/// When it cannot be downloaded, or has another digest.
 pub(super) async fn whole(
     exchange: &Exchange<'_>,
     store: &Store,
@@ -110,7 +109,7 @@ fn finish(reference: &Reference, blob: &Blob, partial: Partial) -> Result<NamedT
     Ok(partial.file)
 }
 
-/// Reads on from where it broke off.
+/// Resumes where it broke off.
 async fn go_on(
     exchange: &Exchange<'_>,
     reference: &Reference,
@@ -185,7 +184,7 @@ async fn read(
     Ok(())
 }
 
-/// Returns whether an answer goes on at this byte.
+/// Returns whether a response continues at this byte.
 fn continues(answer: &Response<Incoming>, at: u64) -> bool {
     let range = answer.headers().get(header::CONTENT_RANGE);
     let range = range.and_then(|range| range.to_str().ok());

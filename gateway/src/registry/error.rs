@@ -4,10 +4,10 @@ use std::{io, path::PathBuf, time::Duration};
 
 use wasmgate_common::{Code, Diagnostic, NotPrivate};
 
-/// A component that is not to be had from its registry, or not to be put there.
+/// Why a component cannot be pulled or pushed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RegistryError {
-    /// Nobody answers, or the answer breaks off.
+    /// There is no response, or it breaks off.
     #[error("the registry {host} cannot be reached: {error}")]
     Unreachable {
         /// The host that was called.
@@ -15,28 +15,28 @@ pub enum RegistryError {
         /// What went wrong, without credentials and paths.
         error: String,
     },
-    /// The registry cannot do it now.
+    /// The registry is temporarily unavailable.
     #[error("the registry {host} answered {status}{detail}")]
     Busy {
         /// The host that was called.
         host: String,
         /// Its status.
         status: u16,
-        /// Its reason, after a colon.
+        /// Its message, after a colon.
         detail: String,
         /// The time that it asks to wait.
         after: Option<Duration>,
     },
-    /// The registry wants to know who asks, or does not like the answer.
+    /// The registry requires authentication, or denies access.
     #[error("the registry {host} does not let {who} {what} {repository} ({status}{detail})")]
     Refused {
         /// The host that was called.
         host: String,
         /// Its status.
         status: u16,
-        /// Its reason, after a colon.
+        /// Its message, after a colon.
         detail: String,
-        /// The user, or anybody.
+        /// The user, or anonymous.
         who: String,
         /// What was tried.
         what: &'static str,
@@ -48,23 +48,23 @@ pub enum RegistryError {
     NotFound {
         /// The host that was called.
         host: String,
-        /// The repository with what was sought in it.
+        /// The repository, with the tag or digest.
         what: String,
     },
-    /// The registry answers as none should.
+    /// The registry violates the protocol.
     #[error("the registry {host} does not keep to the protocol: {what}")]
     Odd {
         /// The host that was called.
         host: String,
-        /// Its answer.
+        /// Its response.
         what: String,
     },
-    /// The registry sends us where we do not go.
+    /// The registry redirects to a destination that is not allowed.
     #[error("the registry {host} leads to {to}, where plain HTTP is spoken")]
     Insecure {
         /// The host that was called.
         host: String,
-        /// The host it named.
+        /// The destination.
         to: String,
     },
     /// The file of credentials cannot be used.
@@ -72,10 +72,10 @@ pub enum RegistryError {
     Credentials {
         /// The file.
         file: PathBuf,
-        /// What is wrong, without what is in it.
+        /// The error, without its contents.
         reason: String,
     },
-    /// The manifest is none, or is of something else than a component.
+    /// The manifest is invalid, or not that of a component.
     #[error("{reference} is no component: {what}")]
     NotAComponent {
         /// The reference.
@@ -83,27 +83,27 @@ pub enum RegistryError {
         /// What it is.
         what: String,
     },
-    /// The bytes are not those that were named.
+    /// The digest does not match.
     #[error("{what} has the digest {found}, and {expected} is asked for")]
     OtherDigest {
-        /// The reference, and what of it.
+        /// The reference, and the part of it.
         what: String,
-        /// The digest that it should have.
+        /// The expected digest.
         expected: String,
-        /// The digest that it has.
+        /// The actual digest.
         found: String,
     },
-    /// There is more than is taken.
+    /// It is too large.
     #[error("{what} has {bytes} bytes, and at most {limit} are taken")]
     TooLarge {
-        /// The reference, and what of it.
+        /// The reference, and the part of it.
         what: String,
-        /// Bytes that are announced or were read.
+        /// The announced or received size.
         bytes: u64,
-        /// The most bytes.
+        /// The maximum size.
         limit: u64,
     },
-    /// Nobody signed it with the key.
+    /// It is not signed with the key.
     #[error("{reference} is not signed by the key in {}: {why}", key.display())]
     Unsigned {
         /// The reference with its digest.
@@ -113,7 +113,7 @@ pub enum RegistryError {
         /// What was found.
         why: String,
     },
-    /// The folder of what was pulled cannot be used.
+    /// The store cannot be used.
     #[error("{} cannot hold what is pulled: {error}", path.display())]
     Store {
         /// The folder or the file in it.
@@ -121,21 +121,21 @@ pub enum RegistryError {
         /// The system's error.
         error: String,
     },
-    /// Other users could change what was pulled.
+    /// Other users could change the store.
     #[error("{0}")]
     NotPrivate(String),
-    /// The cryptography or the runtime is not to be had.
+    /// The crypto provider or the runtime is unavailable.
     #[error("the registry's client cannot be made: {0}")]
     Machine(String),
 }
 
 impl RegistryError {
-    /// Returns whether another try may help soon.
+    /// Returns whether it is worth retrying soon.
     pub(super) fn is_passing(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Busy { .. })
     }
 
-    /// Returns whether it says nothing about the component, so that the one from before may go on serving.
+    /// Returns whether the previous component may still be served, since the error is not about the component.
     pub(super) fn leaves_the_one_before(&self) -> bool {
         matches!(
             self,
@@ -149,7 +149,7 @@ impl RegistryError {
         )
     }
 
-    /// The time that the registry asks to wait.
+    /// The registry's `retry-after`.
     pub(super) fn after(&self) -> Option<Duration> {
         match self {
             Self::Busy { after, .. } => *after,
@@ -157,7 +157,7 @@ impl RegistryError {
         }
     }
 
-    /// An error of the folder or a file in it.
+    /// An error of the store.
     pub(super) fn store(path: impl Into<PathBuf>, error: &io::Error) -> Self {
         Self::Store {
             path: path.into(),
@@ -212,7 +212,7 @@ impl RegistryError {
     }
 }
 
-/// Whoever has no credentials.
+/// The user without credentials.
 pub(super) const ANYBODY: &str = "anybody without credentials";
 
 impl From<RegistryError> for Diagnostic {

@@ -14,11 +14,11 @@ use super::{
 };
 use crate::config::{Reference, RegistryConfig};
 
-/// Requests to registries, on the connections and by the rights of one pull or push.
+/// Requests to registries, with the connections and authorizations of one pull or push.
 pub(super) struct Exchange<'a> {
     transport: Transport<'a>,
     grants: Grants,
-    /// Registries that could not be reached a moment ago.
+    /// Registries that were unreachable a moment ago.
     down: Mutex<HashMap<String, RegistryError>>,
     image: tokio::sync::Mutex<()>,
 }
@@ -28,7 +28,7 @@ impl<'a> Exchange<'a> {
         Self::with(config, Patience::default())
     }
 
-    /// The same with other bounds of time.
+    /// The same with other time-outs.
     pub(super) fn with(config: &'a RegistryConfig, patience: Patience) -> Self {
         Self {
             transport: Transport::new(config, patience),
@@ -38,12 +38,12 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// The reason for which a registry could not be reached a moment ago: who can do without it need not wait again.
+    /// Why a registry was unreachable a moment ago: those with an alternative need not wait again.
     pub(super) fn down(&self, reference: &Reference) -> Option<RegistryError> {
         self.down.lock().get(reference.host()).cloned()
     }
 
-    /// Notes that a registry is, or is not, to be reached.
+    /// Records whether a registry is reachable.
     pub(super) fn note(&self, reference: &Reference, error: Option<&RegistryError>) {
         let host = reference.host();
         let mut down = self.down.lock();
@@ -53,7 +53,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// The turn of one image, for as long as it is kept.
+    /// The lock for processing an image.
     pub(super) async fn one_image(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.image.lock().await
     }
@@ -62,11 +62,10 @@ impl<'a> Exchange<'a> {
         &self.transport
     }
 
-    /// Asks a registry, with the credentials for it if it wants any. The answer may be any but a redirection, 401 and
-    /// 403.
+    /// Sends a request to a registry, with credentials if required. The response is any except a redirect, 401 and 403.
     ///
     /// # Errors
-    /// When it is not reached, refuses, or leads astray.
+    /// When it is unreachable, denies access, or redirects to a disallowed destination.
     pub(super) async fn ask(
         &self,
         reference: &Reference,

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::config::{Reference, Sha256Digest};
 
-/// A file for the component, and the digest of what is in it.
+/// The file of the component, and its digest.
 struct Component {
     file: NamedTempFile,
     hasher: Sha256,
@@ -46,17 +46,17 @@ impl Sink for Component {
     }
 }
 
-/// The digest of the component at the reference's file, if it was found before in this image and is there.
+/// The digest of the component at the reference's path, if it was found in this image before and is stored.
 pub(super) fn known(store: &Store, manifest: &Reference) -> Option<Sha256Digest> {
     let digest = store.noted(&note(manifest))?;
     store.has(&digest).then_some(digest)
 }
 
-/// Finds the component at the file of a reference in the layers of an image, and keeps it. The reference is that of the
-/// manifest, by its digest.
+/// Finds the component at a reference's path in the layers of an image, and stores it. The reference is that of the
+/// manifest, by digest.
 ///
 /// # Errors
-/// When a layer is not to be had, or the file is not in them.
+/// When a layer cannot be downloaded, or the file does not exist.
 pub(super) async fn component(
     exchange: &Exchange<'_>,
     store: &Store,
@@ -123,7 +123,7 @@ async fn searched(
     Err(no_component(manifest, what))
 }
 
-/// What the component of an image is noted by.
+/// The name under which an image's component is recorded.
 pub(super) fn note(manifest: &Reference) -> String {
     format!("component {manifest}")
 }

@@ -16,60 +16,60 @@ use tar::{Archive, EntryType, PaxExtensions};
 use self::zstd::Zstd;
 use super::manifest::{MAX_COMPONENT, Packing};
 
-/// The most bytes of all layers of an image, unpacked: what is packed to nothing costs time, and no more than this.
+/// The maximum uncompressed size of all layers of an image: decompression bombs cost no more time than this.
 const MAX_UNPACKED: u64 = 2 << 30;
 
-/// The most entries of all layers of an image: several times a whole distribution's.
+/// The maximum number of entries in all layers of an image: several times those of a whole distribution.
 const MAX_ENTRIES: u64 = 1_000_000;
 
-/// The most bytes of a name or of what else precedes an entry: Linux has no longer path, and attributes of 64 KiB.
+/// The maximum size of a name or other data before an entry: Linux has no longer paths, and attributes of 64 KiB.
 const MAX_EXTENSION: u64 = 1 << 20;
 
-/// The components in an image's root that are told when another was asked for.
+/// How many components in an image's root are listed when the file does not exist.
 const MAX_TOLD: usize = 32;
 
-/// What says that something of the layers below is not there any more.
+/// The prefix of a whiteout, which deletes a file of the layers below.
 const WHITEOUT: &[u8] = b".wh.";
 
-/// What says so of all that a folder had.
+/// The opaque whiteout, which deletes all files of a folder in the layers below.
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// The search for one file.
 pub(super) struct Search {
-    /// The names of the folders that lead to it, and its own.
+    /// The components of its path.
     parts: Vec<Vec<u8>>,
     unpacked: u64,
     entries: u64,
-    /// The components in the root, and what of the root is gone from the layers below.
+    /// The Wasm files in the root, and the names in the root that are deleted in the layers below.
     there: BTreeSet<String>,
     gone: BTreeSet<Vec<u8>>,
 }
 
-/// What a layer says of the file.
+/// The result for one layer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Said {
-    /// It is in it, with so many bytes, which were written.
+    /// The file is in it; its size, which was written.
     Here(u64),
-    /// It is not there, whatever is below.
+    /// It is deleted, whatever is below.
     Gone,
-    /// Nothing.
+    /// Not in this layer.
     Nothing,
 }
 
-/// A layer that is not searched to its end.
+/// A failed search of a layer.
 #[derive(Debug)]
 pub(super) enum Unread {
-    /// What it is, that it should not be.
+    /// It is invalid.
     Odd(String),
-    /// It has more than is taken: of what, how much is announced or was read, and the most of it.
+    /// A limit was exceeded: which, the actual value, and the maximum.
     TooLarge(&'static str, u64, u64),
     /// The file cannot be written.
     Unwritten(io::Error),
 }
 
-/// Where the contents of the file go; begun anew when a layer has it twice.
+/// The destination of the file's contents; restarted if a layer contains it twice.
 pub(super) trait Sink: Write {
-    /// Forgets what was written.
+    /// Discards what was written.
     fn restart(&mut self) -> io::Result<()>;
 }
 
@@ -88,7 +88,7 @@ impl Search {
         }
     }
 
-    /// The components that were seen in the root.
+    /// The Wasm files that were seen in the root.
     pub(super) fn there(&self) -> impl Iterator<Item = &str> {
         self.there.iter().map(String::as_str)
     }
@@ -96,7 +96,7 @@ impl Search {
     /// Reads the next layer down.
     ///
     /// # Errors
-    /// When it is broken or has too much, or has something else at the path than a file.
+    /// When it is invalid, exceeds a limit, or has something other than a file at the path.
     pub(super) fn layer(&mut self, packed: impl Read, packing: Packing, sink: &mut impl Sink) -> Result<Said, Unread> {
         let mut left = Bounded {
             inner: match packing {
@@ -173,7 +173,7 @@ impl Search {
                     return said;
                 }
             } else if self.parts.starts_with(&parts) {
-                // What leads to it is no folder any more.
+                // A parent is not a folder any more.
                 hides |= !kind.is_dir();
             } else if let [name] = parts.as_slice() {
                 self.note(name, kind);
@@ -196,7 +196,7 @@ impl Search {
     }
 }
 
-/// A stream of which no more is read.
+/// A stream with a limit.
 struct Bounded<'a> {
     inner: Box<dyn Read + 'a>,
     left: u64,
@@ -229,7 +229,7 @@ fn path_of(attributes: &[u8]) -> Result<Option<Vec<u8>>, Unread> {
         let attribute = attribute.map_err(broken)?;
         match attribute.key_bytes() {
             b"path" => path = Some(attribute.value_bytes().to_vec()),
-            // Readers differ on which length counts, and so on what is an entry.
+            // Readers disagree on which length counts, and so on the boundaries of entries.
             b"size" => {
                 return Err(Unread::Odd(
                     "a layer has an entry with two lengths".to_owned(),
@@ -241,7 +241,7 @@ fn path_of(attributes: &[u8]) -> Result<Option<Vec<u8>>, Unread> {
     Ok(path)
 }
 
-/// A name in an archive as the names of folders and its own; `None` for one that leads upwards, or is the root's.
+/// The components of a name in an archive; `None` for one with `..`, or the root.
 fn parts(name: &[u8]) -> Option<Vec<Vec<u8>>> {
     let end = name.iter().position(|byte| *byte == 0);
     let name = name.get(..end.unwrap_or(name.len())).unwrap_or_default();
@@ -254,7 +254,7 @@ fn parts(name: &[u8]) -> Option<Vec<Vec<u8>>> {
     is_inside.then_some(parts)
 }
 
-/// What a whiteout hides: one name, or all that a folder has.
+/// What a whiteout deletes: one name, or the contents of a folder.
 fn hidden(parts: &[Vec<u8>]) -> Option<Vec<Vec<u8>>> {
     let (last, folder) = parts.split_last()?;
     let mut hidden = folder.to_vec();
@@ -290,7 +290,7 @@ fn copy(entry: &mut impl Read, size: u64, sink: &mut impl Sink) -> Result<(), Un
     }
 }
 
-/// The word for what is no file.
+/// The name of an entry type that is not a file.
 fn odd(kind: EntryType, header: &tar::Header) -> String {
     let to = header.link_name_bytes().unwrap_or_default();
     let to = Path::new(&*String::from_utf8_lossy(&to))

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::config::{Reference, Sha256Digest, parse_digest, show_digest};
 
-/// The header that names a manifest's digest.
+/// The header with a manifest's digest.
 const DIGEST: &str = "docker-content-digest";
 
 /// A manifest's bytes and their digest.
@@ -27,10 +27,10 @@ pub(super) struct Found {
     pub(super) bytes: Bytes,
 }
 
-/// The manifest of a reference as its registry has it, and in the store.
+/// The manifest of a reference, as in its registry, stored.
 ///
 /// # Errors
-/// When it is not to be had, or is another than its digest says.
+/// When it cannot be downloaded, or has another digest.
 pub(super) async fn manifest(
     exchange: &Exchange<'_>,
     store: &Store,
@@ -47,10 +47,10 @@ pub(super) async fn manifest(
     .await
 }
 
-/// Does what a registry is needed for in this time.
+/// Runs a registry operation with a time-out.
 ///
 /// # Errors
-/// When it takes longer, as whatever cannot be reached; and with its own.
+/// When it times out, as unreachable; and those of the operation.
 pub(super) async fn within<T>(
     patience: Duration,
     reference: &Reference,
@@ -79,7 +79,7 @@ async fn tries(
     }
     loop {
         let looked_up = async {
-            // A question that counts as no pull.
+            // HEAD does not count as a pull.
             if reference.digest().is_none()
                 && store.seen(reference).is_some()
                 && let Some(digest) = digest(exchange, reference).await?
@@ -88,7 +88,7 @@ async fn tries(
                 return Ok(found);
             }
             let found = fetch(exchange, reference).await?;
-            // Written to the disk for good, which takes its time: once for all the tags that lead to it.
+            // Syncing takes time: once for all tags that point to it.
             if !store.has(&found.digest) {
                 store.keep(&found.bytes, &found.digest)?;
             }
@@ -101,13 +101,13 @@ async fn tries(
     }
 }
 
-/// The manifest with a digest, if it was pulled before.
+/// The manifest with this digest, if it is stored.
 pub(super) fn stored(store: &Store, digest: Sha256Digest) -> Option<Found> {
     let bytes = store.read(&digest, MAX_MANIFEST)?.into();
     Some(Found { digest, bytes })
 }
 
-/// The digest that a tag has now; `None` from registries that do not say it by itself.
+/// The current digest of a tag; `None` if the registry does not send it.
 pub(super) async fn digest(
     exchange: &Exchange<'_>,
     reference: &Reference,
@@ -123,7 +123,7 @@ pub(super) async fn digest(
     Ok(told(answer.headers()))
 }
 
-/// The manifest as the registry has it now.
+/// Downloads a manifest.
 pub(super) async fn fetch(exchange: &Exchange<'_>, reference: &Reference) -> Result<Found, RegistryError> {
     let answer = ask(exchange, reference, Method::GET).await?;
     let answer = exchange

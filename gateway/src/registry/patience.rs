@@ -2,30 +2,29 @@
 
 use std::time::Duration;
 
-/// The bounds of one pull or push.
+/// The time-outs of one pull or push.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// Until the head of an answer is there.
+    /// For the head of a response.
     pub(super) head: Duration,
-    /// For a small body, once its head is there.
+    /// For a small body, after its head.
     pub(super) body: Duration,
-    /// Until the head of the answer to a large upload is there.
+    /// For the head of the response to a large upload.
     pub(super) upload: Duration,
-    /// For what one reference leads to, with all redirections, tokens and tries.
+    /// For resolving a reference, with redirects, tokens and retries.
     pub(super) lookup: Duration,
-    /// The same where another reference's registry has just not answered, and is the same one.
+    /// The same if the registry has just not answered for another reference.
     pub(super) lookup_again: Duration,
-    /// For a blob to stand still.
+    /// For a blob without progress.
     pub(super) stall: Duration,
-    /// For a blob besides what its bytes take at `slowest`: a registry that hands out less keeps others waiting for as
-    /// long as it likes.
+    /// For a blob, in addition to its size at the rate `slowest`: a slower registry could block others for any time.
     pub(super) blob: Duration,
-    /// Bytes of a blob a second, at least.
+    /// The minimum rate of a blob, in bytes per second.
     pub(super) slowest: u64,
 }
 
 impl Patience {
-    /// The time that so many bytes of blobs may take.
+    /// The time-out for blobs of this size.
     pub(super) fn for_bytes(&self, bytes: u64) -> Duration {
         self.blob + Duration::from_secs(bytes / self.slowest.max(1))
     }

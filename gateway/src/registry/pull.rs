@@ -17,53 +17,52 @@ use super::{
 };
 use crate::config::{Reference, Sha256Digest, VerifyKey};
 
-/// The lookups at once: what a registry answers to one host without slowing down.
+/// The number of concurrent lookups, which registries serve to one host without throttling.
 const LOOKUPS: usize = 16;
 
-/// The downloads at once.
+/// The number of concurrent downloads.
 const DOWNLOADS: usize = 4;
 
-/// What is wanted of a registry.
+/// A component to pull.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Wanted {
     /// The component.
     pub(crate) reference: Reference,
-    /// The key by which it must be signed.
+    /// The key that must have signed it.
     pub(crate) key: Option<VerifyKey>,
 }
 
-/// A component that is in the store.
+/// A stored component.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Pulled {
-    /// The reference that leads to it.
+    /// Its reference.
     pub(crate) reference: Reference,
-    /// The digest of what the reference names: its manifest, or an index of manifests.
+    /// The digest that the reference resolves to: its manifest, or an index.
     pub(crate) manifest: Sha256Digest,
     /// The digest of its bytes.
     pub(crate) component: Sha256Digest,
-    /// The manifests of its compiled code. There are none unless all that leads to them is signed, or pinned by the
-    /// configuration.
+    /// The manifests of its compiled code; empty unless they are covered by a signature or a configured digest.
     pub(crate) code: Vec<Sha256Digest>,
 }
 
-/// What became of something that was wanted.
+/// The result for a component.
 pub(super) struct Outcome {
     pub(super) pulled: Result<Pulled, RegistryError>,
-    /// The error for which the one before is served.
+    /// The error because of which the previous version is served.
     pub(super) stale: Option<RegistryError>,
-    /// It came from the registry.
+    /// It was downloaded.
     pub(super) is_new: bool,
 }
 
-/// A reference whose component may not be in the store yet.
+/// A resolved reference.
 struct Resolved {
     pulled: Pulled,
-    /// What is still to be pulled; `None` if it was found in an image and is there.
+    /// The blob to download; `None` if it was found in an image and is stored.
     blob: Option<Blob>,
     stale: Option<RegistryError>,
 }
 
-/// Pulls all that is wanted.
+/// Pulls all components.
 pub(super) async fn all(
     exchange: &Exchange<'_>,
     store: &Store,
@@ -77,7 +76,7 @@ pub(super) async fn all(
     for found in resolved.iter().filter_map(|(_, found)| found.as_ref().ok()) {
         let Some(blob) = &found.blob else { continue };
         let ways = blobs.entry(blob.digest).or_default();
-        // One of each repository: more than one may say that it has it, and not all need to be right.
+        // One per repository: several may claim to have it, and some may be wrong.
         let reference = &found.pulled.reference;
         let is_known = |(other, known): &(&Reference, &Blob)| other.is_beside(reference) && known.bytes == blob.bytes;
         if !ways.iter().any(is_known) {
@@ -103,7 +102,7 @@ pub(super) async fn all(
     ended.collect()
 }
 
-/// Pulls a component from the first repository that gives it. True if it was not there yet.
+/// Pulls a component from the first repository that provides it. True if it was not stored yet.
 async fn by_any(
     exchange: &Exchange<'_>,
     store: &Store,
@@ -133,7 +132,7 @@ impl Outcome {
     }
 }
 
-/// Notes what the tag leads to, now that all of it is there.
+/// Records the tag's digest, once everything is stored.
 fn arrived(store: &Store, found: Resolved, is_new: bool) -> Outcome {
     let reference = &found.pulled.reference;
     let noted = match reference.digest() {
@@ -147,7 +146,7 @@ fn arrived(store: &Store, found: Resolved, is_new: bool) -> Outcome {
     }
 }
 
-/// A reference's component, as the registry has it or, if that does not say, as it was before.
+/// Resolves a reference with the registry or, if that fails, with the last known digest.
 async fn resolve(exchange: &Exchange<'_>, store: &Store, wanted: &Wanted) -> Result<Resolved, RegistryError> {
     let reference = &wanted.reference;
     let before = store
@@ -160,7 +159,7 @@ async fn resolve(exchange: &Exchange<'_>, store: &Store, wanted: &Wanted) -> Res
     };
     let found = match (exchange.down(reference), before) {
         (Some(error), Some(_)) => Err(error),
-        // Many may be wanted of one that does not answer.
+        // Many components may be wanted from a registry that does not answer.
         (Some(_), None) => {
             let patience = exchange.transport().patience().lookup_again;
             let once = lookup::manifest(exchange, store, reference, Retries::new(&[]));
@@ -220,7 +219,7 @@ async fn follow(
         reference: reference.clone(),
         manifest: found.digest,
         component,
-        // Native code: only who signed it, or who wrote the digest, may name it.
+        // Native code must be covered by a signature or a configured digest.
         code: match wanted.key.is_some() || reference.digest().is_some() {
             true => code::of(&manifest),
             false => Vec::new(),
@@ -233,7 +232,7 @@ async fn follow(
     })
 }
 
-/// What a tag led to before, after its component now could not be had.
+/// Falls back to the previous version of a tag.
 fn fall_back(store: &Store, wanted: &Wanted, error: RegistryError) -> Outcome {
     let reference = &wanted.reference;
     let before = || {
@@ -250,7 +249,7 @@ fn fall_back(store: &Store, wanted: &Wanted, error: RegistryError) -> Outcome {
             Leads::Image(_) => image::known(store, &reference.pinned(digest))?,
             Leads::Manifest(_) => return None,
         };
-        // A key may have been named since: what was not checked by it is not served.
+        // The key may be new: a version that was not verified with it is not served.
         let is_there = wanted.key.is_none() && store.has(&component);
         is_there.then(|| Pulled {
             reference: reference.clone(),
@@ -269,7 +268,7 @@ fn fall_back(store: &Store, wanted: &Wanted, error: RegistryError) -> Outcome {
     }
 }
 
-/// The digests that tags have now.
+/// The current digests of tags.
 pub(super) async fn digests<'a>(
     exchange: &Exchange<'_>,
     references: impl Iterator<Item = &'a Reference>,

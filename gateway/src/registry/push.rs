@@ -23,14 +23,14 @@ pub struct Pushed {
     pub reference: Reference,
     /// The digest of the component's bytes.
     pub component: Sha256Digest,
-    /// The digests of the manifests of compiled code that go with it.
+    /// The digests of its code manifests.
     pub code: Vec<Sha256Digest>,
 }
 
-/// Pushes a component that was `made` then under a tag.
+/// Pushes a component, created at `made`, under a tag.
 ///
 /// # Errors
-/// When it is none, or the registry does not take it.
+/// When it is invalid, or the registry refuses it.
 pub(super) async fn push(
     exchange: &Exchange<'_>,
     reference: &Reference,
@@ -57,7 +57,7 @@ pub(super) async fn push(
     })
 }
 
-/// Puts a manifest at a tag, as often as it takes; `what` it is goes into errors.
+/// Puts a manifest at a tag, with retries; `what` is for errors.
 pub(super) async fn manifest_at(
     exchange: &Exchange<'_>,
     reference: &Reference,
@@ -79,7 +79,7 @@ pub(super) async fn manifest_at(
     }
 }
 
-/// Uploads a blob that is not there yet.
+/// Uploads a blob, unless it exists.
 pub(super) async fn blob(
     exchange: &Exchange<'_>,
     reference: &Reference,
@@ -128,7 +128,7 @@ async fn upload(
     if is_own {
         asked(exchange, reference, put, "a blob").await?;
     } else {
-        // Its storage, which has no business with our credentials.
+        // Its storage must not get our credentials.
         let answer = transport.follow(put, None).await?;
         transport
             .success(answer, reference.host(), "a blob")

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use super::error::RegistryError;
 
-/// The pauses between tries when there is nothing to fall back to: a registry that is started anew is back within them.
+/// The pauses between tries without a fallback: long enough for a registry to restart.
 pub(super) const PATIENT: &[Duration] = &[
     Duration::from_millis(250),
     Duration::from_millis(750),
     Duration::from_secs(2),
 ];
 
-/// The pauses when there is.
+/// The pauses with a fallback.
 pub(super) const BRIEF: &[Duration] = &[Duration::from_millis(250)];
 
-/// The tries that are left.
+/// The remaining tries.
 pub(super) struct Retries {
     pauses: std::slice::Iter<'static, Duration>,
 }
@@ -26,10 +26,10 @@ impl Retries {
         }
     }
 
-    /// Waits before the next try, at least as long as the registry asks to.
+    /// Waits before the next try, at least for the registry's `retry-after`.
     ///
     /// # Errors
-    /// With the same error, when another try is of no use or none is left.
+    /// With the same error, if retrying is useless or no try is left.
     pub(super) async fn wait_after(&mut self, error: RegistryError) -> Result<(), RegistryError> {
         if !error.is_passing() {
             return Err(error);

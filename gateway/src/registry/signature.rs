@@ -16,19 +16,19 @@ use super::{
 };
 use crate::config::{Reference, Sha256Digest, VerifyKey, parse_digest};
 
-/// The signature of a layer of the list.
+/// The annotation with a layer's signature.
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 
 /// The media type of the documents.
 const DOCUMENT: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 
-/// The most bytes of one.
+/// The maximum size of a document.
 const MAX_DOCUMENT: u64 = 64 << 10;
 
-/// The most signatures of one manifest that are looked at.
+/// The maximum number of signatures of a manifest.
 const MAX_SIGNATURES: usize = 64;
 
-/// What a signed document says (containers/image, "atomic container signature").
+/// A signed document (containers/image, "atomic container signature").
 #[derive(Deserialize)]
 struct Document {
     critical: Critical,
@@ -47,7 +47,7 @@ struct Image {
     digest: String,
 }
 
-/// The tag of the signatures of a manifest, in the repository of that.
+/// The tag of a manifest's signatures, in its repository.
 pub(super) fn tag(manifest: &Sha256Digest) -> String {
     format!("sha256-{}.sig", hex::encode(manifest))
 }
@@ -55,7 +55,7 @@ pub(super) fn tag(manifest: &Sha256Digest) -> String {
 /// Checks that a manifest is signed by a key.
 ///
 /// # Errors
-/// When it is not, or when that cannot be found out.
+/// When it is not, or when that cannot be determined.
 pub(super) async fn check(
     exchange: &Exchange<'_>,
     store: &Store,
@@ -69,7 +69,7 @@ pub(super) async fn check(
         key: key.file().to_owned(),
         why,
     };
-    // What was signed once is signed for good: no registry is asked for what was found before.
+    // A verified signature stays valid: the registry is not asked again.
     if let Some(seen) = store.seen(&tag)
         && let Some(found) = lookup::stored(store, seen)
         && signed(None, store, &tag, &found, manifest, key)
@@ -83,7 +83,7 @@ pub(super) async fn check(
         Err(RegistryError::NotFound { .. }) => return Err(unsigned("there is no signature".to_owned())),
         Err(error) => return Err(error),
     };
-    // Of all documents together: each alone may take its time, and there may be many.
+    // For all documents together, since there may be many.
     let patience = exchange.transport().patience().lookup;
     let looking = async { Ok(signed(Some(exchange), store, &tag, &found, manifest, key).await) };
     let looked = lookup::within(patience, reference, "looking for a signature", looking);
@@ -99,7 +99,7 @@ enum Unfit {
     Other(RegistryError),
 }
 
-/// Looks for one signature of the key among those of a list.
+/// Finds a signature by the key in a list.
 async fn signed(
     exchange: Option<&Exchange<'_>>,
     store: &Store,
@@ -151,14 +151,14 @@ async fn document(
     Ok(store.read(&blob.digest, MAX_DOCUMENT))
 }
 
-/// Checks one signature, and that what is signed is this manifest.
+/// Verifies one signature, and that it signs this manifest.
 fn verify(document: &[u8], signature: &[u8], manifest: Sha256Digest, key: &VerifyKey) -> Result<(), &'static str> {
     let provider = rustls::crypto::ring::default_provider();
     let known = provider.signature_verification_algorithms.mapping;
     let ours = known
         .iter()
         .find(|(scheme, _)| *scheme == SignatureScheme::ECDSA_NISTP256_SHA256);
-    // In TLS 1.2 the scheme says nothing of the curve; ours is P-256, and the others refuse its points.
+    // In TLS 1.2 the scheme does not determine the curve; ours is P-256, and others reject its points.
     let mut ours = ours
         .into_iter()
         .flat_map(|(_, algorithms)| algorithms.iter());

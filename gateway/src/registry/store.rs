@@ -21,21 +21,21 @@ use wasmgate_common::{check_private, create_private_dir};
 use super::error::RegistryError;
 use crate::config::{Reference, Sha256Digest, parse_digest, show_digest};
 
-/// Bytes of blobs that are kept at the most, beside those in use: some versions of large components, and no more than a
-/// pod's folder has room for beside compiled code (`deploy/` gives it half a gigabyte).
+/// The maximum of unused blobs: some versions of large components, and no more than fits into a pod's folder beside
+/// compiled code (`deploy/` gives it half a gigabyte).
 const KEPT_BYTES: u64 = 128 << 20;
 
-/// The time for which a blob is kept in any case: another gateway may be about to use it.
+/// How long a blob is kept in any case: another gateway may be about to use it.
 const KEPT_FOR: Duration = Duration::from_secs(600);
 
-/// The folder of what was pulled.
+/// The store.
 #[derive(Debug, Clone)]
 pub(super) struct Store {
     blobs: PathBuf,
     tags: PathBuf,
 }
 
-/// A tag as it was last seen, or what else a digest is known of.
+/// The recorded digest of a tag or another name.
 #[derive(Serialize, Deserialize)]
 struct Seen {
     reference: String,
@@ -43,7 +43,7 @@ struct Seen {
 }
 
 impl Store {
-    /// The store in a folder, which need not be there.
+    /// The store in a folder, which need not exist.
     pub(super) fn new(folder: &Path) -> Self {
         Self {
             blobs: folder.join("blobs"),
@@ -51,10 +51,10 @@ impl Store {
         }
     }
 
-    /// Makes the folders that are not there.
+    /// Creates missing folders.
     ///
     /// # Errors
-    /// When one cannot be made or closed to others.
+    /// When one cannot be created or made private.
     pub(super) fn make(&self) -> Result<(), RegistryError> {
         let folders = [self.blobs.parent(), Some(&self.blobs), Some(&self.tags)];
         for folder in folders.into_iter().flatten() {
@@ -63,22 +63,22 @@ impl Store {
         Ok(())
     }
 
-    /// Where a blob is, if it is there.
+    /// The path of a blob, if it exists.
     pub(super) fn path(&self, digest: &Sha256Digest) -> PathBuf {
         self.blobs.join(hex::encode(digest))
     }
 
-    /// The name of that file, with the folders that it is in.
+    /// The name of that file, relative to the cache.
     pub(super) fn name_of(&self, digest: &Sha256Digest) -> String {
         name(&self.path(digest))
     }
 
-    /// The same of what is noted under a name.
+    /// The same for a recorded name.
     pub(super) fn name_of_note(&self, noted: &str) -> String {
         name(&self.place(noted))
     }
 
-    /// Returns whether a blob is there and whole; one that is damaged is taken away.
+    /// Returns whether a blob exists and is valid; a damaged one is removed.
     pub(super) fn has(&self, digest: &Sha256Digest) -> bool {
         let path = self.path(digest);
         let whole = check_private(&path)
@@ -86,7 +86,7 @@ impl Store {
             .and_then(|()| digest_of(&path));
         match whole {
             Ok(found) if found == *digest => {
-                // So that whoever tidies up sees that it is used; it is no harm if that fails.
+                // So that pruning sees that it is used; a failure does no harm.
                 let _ = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
                 true
             }
@@ -104,7 +104,7 @@ impl Store {
         }
     }
 
-    /// A small blob, if it is there and whole.
+    /// A small blob, if it exists and is valid.
     pub(super) fn read(&self, digest: &Sha256Digest, limit: u64) -> Option<Vec<u8>> {
         if !self.has(digest) {
             return None;
@@ -115,12 +115,12 @@ impl Store {
         (Sha256Digest::from(Sha256::digest(&bytes)) == *digest).then_some(bytes)
     }
 
-    /// A file for a blob that is on its way.
+    /// A temporary file for a download.
     pub(super) fn begin(&self) -> Result<NamedTempFile, RegistryError> {
         NamedTempFile::new_in(&self.blobs).map_err(|error| RegistryError::store(&self.blobs, &error))
     }
 
-    /// Keeps a blob whose digest was checked.
+    /// Stores a blob whose digest was verified.
     pub(super) fn finish(&self, file: NamedTempFile, digest: &Sha256Digest) -> Result<(), RegistryError> {
         let path = self.path(digest);
         let kept = file.as_file().sync_all();
@@ -129,7 +129,7 @@ impl Store {
         kept.map_err(|error| RegistryError::store(path, &error))
     }
 
-    /// Keeps a small blob whose digest was checked.
+    /// Stores a small blob whose digest was verified.
     pub(super) fn keep(&self, bytes: &[u8], digest: &Sha256Digest) -> Result<(), RegistryError> {
         let mut file = self.begin()?;
         file.write_all(bytes)
@@ -137,12 +137,12 @@ impl Store {
         self.finish(file, digest)
     }
 
-    /// The digest that a tag had when it was last seen.
+    /// The last known digest of a tag.
     pub(super) fn seen(&self, reference: &Reference) -> Option<Sha256Digest> {
         self.noted(&reference.to_string())
     }
 
-    /// The digest that was noted under a name.
+    /// The digest recorded under a name.
     pub(super) fn noted(&self, name: &str) -> Option<Sha256Digest> {
         let path = self.place(name);
         check_private(&path).ok()?;
@@ -151,12 +151,12 @@ impl Store {
         is_it.then(|| parse_digest(&seen.manifest)).flatten()
     }
 
-    /// Notes the digest that a tag has.
+    /// Records the digest of a tag.
     pub(super) fn see(&self, reference: &Reference, manifest: &Sha256Digest) -> Result<(), RegistryError> {
         self.note(&reference.to_string(), manifest)
     }
 
-    /// Notes a digest under a name.
+    /// Records a digest under a name.
     pub(super) fn note(&self, name: &str, digest: &Sha256Digest) -> Result<(), RegistryError> {
         if self.noted(name) == Some(*digest) {
             return Ok(());
@@ -177,7 +177,7 @@ impl Store {
             .map_err(|error: io::Error| RegistryError::store(&path, &error))
     }
 
-    /// Removes the blobs that were not used for the longest time, as long as there are too many.
+    /// Removes the least recently used blobs, while there are too many.
     pub(super) fn tidy(&self, used: &BTreeSet<Sha256Digest>) {
         let used: BTreeSet<_> = used.iter().map(hex::encode).collect();
         let entries = fs::read_dir(&self.blobs).into_iter().flatten().flatten();
@@ -194,19 +194,19 @@ impl Store {
         for (age, bytes, path) in unused {
             kept += bytes;
             if kept > KEPT_BYTES && age > KEPT_FOR {
-                // Another gateway may have been faster.
+                // Another gateway may have removed it already.
                 let _ = fs::remove_file(path);
             }
         }
     }
 
     fn place(&self, name: &str) -> PathBuf {
-        // A name of any length, with any sign in it, as a file's.
+        // Names may have any length and characters, so they are hashed.
         self.tags.join(hex::encode(Sha256::digest(name)))
     }
 }
 
-/// The last three parts of a path: the folder of all that was pulled, a folder in it, and a file.
+/// The last three components of a path: the store, a folder in it, and a file.
 fn name(path: &Path) -> String {
     let parts: Vec<_> = path.iter().rev().take(3).collect();
     let parts: Vec<_> = parts

@@ -16,18 +16,18 @@ use super::{
 };
 use crate::config::{Reference, RegistryConfig, is_loopback};
 
-/// The redirections that are followed: registries lead to their storage, and that leads nowhere further.
+/// The maximum number of redirects: registries redirect to their storage, which redirects no further.
 const MAX_REDIRECTIONS: usize = 5;
 
 /// Sends requests on the connections of one pull or push.
 pub(super) struct Transport<'a> {
     config: &'a RegistryConfig,
     patience: Patience,
-    /// By the registries of which something is said, and one for all others.
+    /// By configured registry, and one for all others.
     clients: Mutex<HashMap<Option<String>, HttpClient>>,
 }
 
-/// What is asked of a registry.
+/// A request to a registry.
 #[derive(Clone)]
 pub(super) struct Ask {
     pub(super) method: Method,
@@ -37,7 +37,7 @@ pub(super) struct Ask {
 }
 
 impl Ask {
-    /// Asks for what is at a path of a registry's own.
+    /// A request for a registry's own path.
     pub(super) fn at(method: Method, uri: Uri) -> Self {
         Self {
             method,
@@ -64,7 +64,7 @@ impl<'a> Transport<'a> {
         }
     }
 
-    /// The time that is had with it.
+    /// Its time-outs.
     pub(super) fn patience(&self) -> &Patience {
         &self.patience
     }
@@ -73,7 +73,7 @@ impl<'a> Transport<'a> {
         self.config
     }
 
-    /// The address of a path in the API of a reference's repository.
+    /// The URI of a path in the API of a reference's repository.
     pub(super) fn uri(&self, reference: &Reference, path: &str) -> Result<Uri, RegistryError> {
         let scheme = if self.is_plain(reference.registry(), reference.is_local()) {
             "http"
@@ -86,7 +86,7 @@ impl<'a> Transport<'a> {
             .map_err(|error| odd(host, format!("{path:?}: {error}")))
     }
 
-    /// Returns whether a host is called without TLS.
+    /// Returns whether a host is called over plain HTTP.
     fn is_plain(&self, host: &str, is_here: bool) -> bool {
         match self.config.host(host) {
             Some(own) => own
@@ -96,12 +96,12 @@ impl<'a> Transport<'a> {
         }
     }
 
-    /// Sends a request and follows redirections of those that change nothing. `proof` goes to the first host alone, and
-    /// nothing goes over plain HTTP to another host unless that is allowed.
+    /// Sends a request, and follows redirects of safe methods. `proof` goes only to the first host, and nothing goes to
+    /// another host over plain HTTP unless that is allowed.
     ///
     /// # Errors
-    /// When it leads astray, or to another host that wants to know who asks: its challenge is not the registry's, whose
-    /// credentials it would name a place for.
+    /// When a redirect is not allowed, or leads to another host that requires authentication: its challenge is not the
+    /// registry's and could name any token service.
     pub(super) async fn follow(
         &self,
         mut ask: Ask,
@@ -136,10 +136,10 @@ impl<'a> Transport<'a> {
         ))
     }
 
-    /// Where an answer leads.
+    /// The destination of a redirect.
     ///
     /// # Errors
-    /// When it leads nowhere, or to where plain HTTP is spoken and not allowed.
+    /// When it is invalid, or plain HTTP and that is not allowed.
     pub(super) fn location(&self, from: &Uri, headers: &HeaderMap) -> Result<Uri, RegistryError> {
         let host = host_of(from);
         let location = headers
@@ -165,9 +165,9 @@ impl<'a> Transport<'a> {
         Ok(to)
     }
 
-    /// Refuses an address where plain HTTP is spoken, unless that is allowed there, or it is the one we come from; and
-    /// one of this machine that a registry elsewhere names, unless the configuration names it too: what listens here
-    /// is nobody's to ask from outside.
+    /// Refuses plain HTTP unless it is allowed for the host or it is the host that redirects; and refuses this machine
+    /// if a remote registry redirects there, unless the configuration names it: local services must not be called on
+    /// behalf of others.
     pub(super) fn check_scheme(&self, host: &str, from: &Uri, to: &Uri) -> Result<(), RegistryError> {
         let other = host_of(to);
         if is_loopback(&other) && !is_loopback(&host_of(from)) && self.config.host(&other).is_none() {
@@ -232,7 +232,7 @@ impl<'a> Transport<'a> {
     }
 }
 
-/// An error with all that is behind it.
+/// An error with its causes.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut behind = error.source();
@@ -246,7 +246,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The scheme and the authority of an address, with its port.
+/// The scheme and the authority of a URI, with its port.
 fn origin(uri: &Uri) -> (String, String) {
     let scheme = uri.scheme_str().unwrap_or("https").to_owned();
     let port = uri
@@ -256,12 +256,12 @@ fn origin(uri: &Uri) -> (String, String) {
     (scheme, format!("{host}:{port}"))
 }
 
-/// Returns whether two addresses are of one host, by one scheme.
+/// Returns whether two URIs have the same origin.
 pub(super) fn is_same_origin(one: &Uri, other: &Uri) -> bool {
     origin(one) == origin(other)
 }
 
-/// The host of an address with the port that is written.
+/// The host of a URI, with its explicit port.
 pub(super) fn host_of(uri: &Uri) -> String {
     let authority = uri.authority().map(|authority| authority.as_str());
     let authority = authority.unwrap_or_default();
@@ -271,7 +271,7 @@ pub(super) fn host_of(uri: &Uri) -> String {
     bare.to_ascii_lowercase()
 }
 
-/// An answer that is none by the protocol.
+/// A response that violates the protocol.
 pub(super) fn odd(host: &str, what: String) -> RegistryError {
     RegistryError::Odd {
         host: host.to_owned(),

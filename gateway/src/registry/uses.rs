@@ -7,19 +7,19 @@ use serde_json::Value;
 use super::{image, manifest::MAX_MANIFEST, store::Store};
 use crate::config::{Reference, Sha256Digest, parse_digest};
 
-/// The manifests in a row that lead to a component: an index, and what it names.
+/// The maximum depth of manifests: an index, and what it references.
 const MAX_DEPTH: usize = 2;
 
-/// Blobs and notes of tags, as files of the store.
+/// Blobs and records, as files of the store.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Needed {
-    /// Everything.
+    /// All files.
     pub(crate) files: BTreeSet<String>,
-    /// Blobs, of which one is the component.
+    /// The blobs, one of which is the component.
     pub(crate) blobs: BTreeSet<Sha256Digest>,
 }
 
-/// All that is there of a reference and, if it is signed, of its signature.
+/// Everything that is stored of a reference and its signature.
 pub(super) fn of(store: &Store, reference: &Reference, served: Option<Sha256Digest>) -> Needed {
     let mut needed = Needed::default();
     let seen = reference.digest().or_else(|| store.seen(reference));
@@ -32,7 +32,7 @@ pub(super) fn of(store: &Store, reference: &Reference, served: Option<Sha256Dige
             needed.blob(store, list, 1);
         }
     }
-    // What was found in images, whose layers are not kept.
+    // Components of images, whose layers are not stored.
     for manifest in needed.blobs.clone() {
         let note = image::note(&reference.pinned(manifest));
         if let Some(component) = store.noted(&note) {
@@ -49,7 +49,7 @@ impl Needed {
             .insert(store.name_of_note(&reference.to_string()));
     }
 
-    /// Adds a blob and, if it is a manifest, what that names.
+    /// Adds a blob and, if it is a manifest, what it references.
     fn blob(&mut self, store: &Store, digest: Sha256Digest, depth: usize) {
         self.blobs.insert(digest);
         self.files.insert(store.name_of(&digest));

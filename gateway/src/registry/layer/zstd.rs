@@ -8,14 +8,14 @@ use ruzstd::decoding::{
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
 
-/// The most bytes that a frame may refer back to, which are kept in memory: what the highest level takes that needs no
-/// leave of its own (19) is a quarter of it, and RFC 8878 has every reader take that.
+/// The maximum window of a frame, which is kept in memory: four times that of the highest normal level (19), and RFC
+/// 8878 recommends that decoders support it.
 const MAX_WINDOW: u64 = 32 << 20;
 
-/// The most frames of a layer: one for each of an image's files.
+/// The maximum number of frames of a layer: one per file of an image.
 const MAX_FRAMES: u64 = 1 << 20;
 
-/// What is unpacked of a stream.
+/// The decompressed stream.
 pub(super) struct Zstd<R> {
     packed: BufReader<R>,
     decoder: FrameDecoder,
@@ -35,7 +35,7 @@ impl<R: Read> Zstd<R> {
         }
     }
 
-    /// Begins the next frame, or skips one.
+    /// Starts the next frame, or skips one.
     fn next(&mut self) -> io::Result<()> {
         self.frames += 1;
         if self.frames > MAX_FRAMES {
