@@ -1,4 +1,4 @@
-//! Names of apps.
+//! App-ids.
 
 use std::{fmt, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Headers that are meant for one connection and are not sent on (RFC 9110, 7.6.1).
+//! Connection-specific headers, which are not forwarded (RFC 9110, 7.6.1).
 
 use http::{HeaderMap, HeaderName, header};
 

@@ -1,4 +1,4 @@
-//! The ground floor of the gateway and its Dapr runtime: what both need is here once.
+//! What the gateway and its Dapr runtime share.
 
 mod app_id;
 mod diagnostic;

@@ -1,7 +1,7 @@
-//! The difference between a program on this machine and a page in its browser.
+//! Tells a program on this machine from a web page in its browser.
 //!
-//! A page can send a request to any address that its browser reaches, also to a loopback one, and by a name of its own
-//! that it lets resolve to one (DNS rebinding). It cannot hide its own origin, and cannot choose `Host`.
+//! A page can send a request to any address that its browser reaches, loopback included, also under a host name of its
+//! own that it has resolve to one (DNS rebinding). It cannot hide its `Origin`, and cannot choose `Host`.
 
 use std::net::IpAddr;
 

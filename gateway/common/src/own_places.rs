@@ -1,4 +1,4 @@
-//! Places of this machine that are the gateway's own, and no folder for guests.
+//! Paths of the gateway's own files, which must not be in a folder for guests.
 
 use std::{
     ffi::OsString,

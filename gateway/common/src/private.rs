@@ -1,8 +1,8 @@
 //! Files and folders that other users of the machine can neither read nor replace.
 //!
-//! What lies in them is trusted: compiled code runs in this process, and the database holds what every package saved.
-//! So a folder or file that another user prepared, or may write, is refused rather than used. The group's permissions
-//! pass when the group is one of this process: that is how Kubernetes' `fsGroup` gives a volume to a pod.
+//! Their contents are trusted: compiled code runs in this process, and the database has the data of all packages. So a
+//! folder or file that another user prepared, or may write, is refused. The group's permissions are accepted if it is
+//! one of this process' groups: that is how Kubernetes' `fsGroup` gives a volume to a pod.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},

@@ -1,4 +1,4 @@
-//! Problem documents (RFC 9457): what an HTTP client is told of a failure.
+//! Problem documents (RFC 9457): the body of an error response.
 
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;

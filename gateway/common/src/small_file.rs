@@ -1,4 +1,4 @@
-//! Files that are read whole.
+//! Reads small files as a whole.
 
 use std::{
     fs::OpenOptions,

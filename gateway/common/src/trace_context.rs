@@ -1,4 +1,4 @@
-//! Trace context (W3C Trace Context, level 1): which request caused which.
+//! Trace context (W3C Trace Context, level 1).
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What can be told of YAML before it is read.
+//! Checks of YAML before it is parsed.
 
 /// The most brackets within each other: more than the readers behind the parser take (128), and few enough that reading
 /// them takes no time. Those in texts and comments count too, which hardly ever stay open.

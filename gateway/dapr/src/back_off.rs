@@ -1,4 +1,4 @@
-//! Pauses between tries.
+//! Backoff: pauses between tries.
 
 use std::time::Duration;
 

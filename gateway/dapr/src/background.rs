@@ -1,4 +1,4 @@
-//! The background work of one runtime.
+//! The background tasks of one runtime.
 
 use std::{
     future::Future,

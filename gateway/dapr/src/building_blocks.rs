@@ -1,4 +1,4 @@
-//! The one door to the building blocks, wherever they are: embedded, or a sidecar's.
+//! The entry point to the building blocks, embedded or of a sidecar.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! Failures that a caller sees.
+//! Errors that a caller sees.
 
 use axum::body::Body;
 use http::{

@@ -1,4 +1,4 @@
-//! Readers of what strangers write, for the fuzz targets: no part of the crate's promises.
+//! Parsers of untrusted input, for the fuzz targets: not part of the crate's API.
 
 use bytes::Bytes;
 use http::{Request, request::Parts};

@@ -1,4 +1,4 @@
-//! The paths by which the runtime calls apps. Nobody else may: whoever could would forge events and jobs.
+//! The paths on which the runtime calls apps. Nobody else may call them, who could forge events and jobs.
 
 use std::collections::HashMap;
 

@@ -1,8 +1,8 @@
-//! JSON that others wrote, read into trees that are as deep as their text.
+//! Untrusted JSON, parsed into trees of bounded depth.
 //!
-//! `serde_json` bounds the depth of a text, but reads an object whose one member has the name of its private raw value
-//! as the text that this member holds, and the same within that text: each has the whole depth anew, and some hundred
-//! kilobytes of them end the stack, which ends the process. Here such an object is an object like any other.
+//! `serde_json` limits the depth of a text, but parses an object whose only member has the name of its private raw
+//! value as the text in this member, and the same within that text: each has the whole depth again, and a few hundred
+//! kilobytes of them overflow the stack, which ends the process. Here such an object is an ordinary object.
 
 use std::fmt;
 

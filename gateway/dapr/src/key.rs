@@ -1,4 +1,4 @@
-//! Keys of state and locks, as they are stored.
+//! Keys of state and locks, as stored.
 
 use crate::error::ApiError;
 

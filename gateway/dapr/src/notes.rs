@@ -1,4 +1,4 @@
-//! Extended metadata: what an app notes for whoever asks for its metadata, for as long as the process lives.
+//! Extended metadata: key-value pairs that an app sets, for as long as the process lives.
 
 use std::collections::BTreeMap;
 

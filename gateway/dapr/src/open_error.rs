@@ -1,4 +1,4 @@
-//! Failures of opening the embedded runtime.
+//! Errors of opening the embedded runtime.
 
 use wasmgate_common::{Code, Diagnostic, Diagnostics};
 

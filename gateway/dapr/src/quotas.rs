@@ -1,4 +1,4 @@
-//! Quotas: how much one app may keep that outlives its requests.
+//! Quotas: how much one app may store.
 
 use wasmgate_common::AppId;
 

@@ -1,4 +1,4 @@
-//! The embedding program's decisions: the runtime itself reads no environment.
+//! Settings by the embedding program: the runtime itself reads no environment.
 
 use std::{collections::BTreeMap, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! Errors of set-up, and of one memory or stack.
+//! Errors of setting up the pool, and of a single memory or stack.
 
 use std::io;
 

@@ -1,8 +1,8 @@
-//! A mark by which a process knows that it is a fork of the one that set the pool up.
+//! Detects that a process is a fork of the one that created the pool.
 //!
-//! A child inherits the pool's memory and its open page map, but the page map still describes the
-//! parent: believing it would leave one instance's bytes for the next. A page marked
-//! `MADV_WIPEONFORK` is zero in every child, however it was made, and reading it costs nothing.
+//! A child inherits the pool's memory and its open page map, but the page map still describes the parent: relying on it
+//! would leave one instance's bytes for the next. A page marked `MADV_WIPEONFORK` is zero in every child, however it
+//! was made, and reading it costs nothing.
 
 use std::{
     io,

@@ -1,8 +1,7 @@
 //! The initial contents of memories, mapped instead of copied.
 //!
-//! A memory of an image is a private mapping of a file: what nobody writes is the file's own pages, shared by all
-//! instances and by nobody paid for, and what an instance writes are pages of its own, which the reset finds as it
-//! finds those of other memories and over which it copies the image's bytes again.
+//! A memory with an image is a private mapping of a file: unmodified pages are the file's own, shared by all instances;
+//! modified pages are private, and the reset finds them as in other memories and copies the image's bytes over them.
 
 use std::{
     cell::RefCell,

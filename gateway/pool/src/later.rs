@@ -1,11 +1,11 @@
-//! Large memories that were returned: they are made clean on a thread of their own.
+//! Resets large returned memories on a thread of its own.
 //!
-//! To zero some megabytes and to give a hundred back takes many milliseconds, in which a worker would serve nobody. So
-//! it does as much of it as takes a moment, which is all for most memories, and leaves the rest to this thread, to
-//! which the scheduler prefers the workers.
+//! Zeroing some megabytes, or returning a hundred to the kernel, takes many milliseconds, during which a worker would
+//! serve nobody. So the worker does what takes a moment, which is everything for most memories, and leaves the rest to
+//! this thread, which has a lower priority than the workers.
 //!
-//! Few may wait here, and whoever returns another meanwhile makes it clean at once: otherwise what many instances leave
-//! would fill the machine's memory. [`unfinished`] lets the embedder count an instance as one that goes on.
+//! The queue is short, and when it is full the memory is reset at once: otherwise ended instances could fill the
+//! memory. With [`unfinished`] the embedder can count an instance until its memory is clean.
 
 use std::{
     any::Any,

@@ -1,11 +1,11 @@
-//! Questions to the kernel for the pages of a range that may hold data.
+//! Asks the kernel which pages of a range may hold data.
 //!
-//! Two ways over the same file, `/proc/self/pagemap`
-//! (<https://docs.kernel.org/admin-guide/mm/pagemap.html>): the `PAGEMAP_SCAN` request of Linux 6.7,
-//! which walks the page tables and returns ranges, and plain reads, eight bytes a page.
+//! There are two ways, both with `/proc/self/pagemap` (<https://docs.kernel.org/admin-guide/mm/pagemap.html>): the
+//! `PAGEMAP_SCAN` request of Linux 6.7, which walks the page tables and returns ranges, and plain reads, eight bytes a
+//! page.
 //!
-//! The open file belongs to the address space of the process that opened it: after a fork the
-//! child's copy still describes the parent. [`crate::fork`] watches for that.
+//! The open file belongs to the address space of the process that opened it: after a fork the child's copy still
+//! describes the parent. [`crate::fork`] detects that.
 
 use std::{ffi::c_void, fs::File, io, ops::Range, os::unix::fs::FileExt};
 

@@ -1,4 +1,4 @@
-//! The pool itself: one handle for the engine, the metrics and the trimming.
+//! The pool: a handle for the engine, metrics and trimming.
 
 use std::sync::{
     Arc,

@@ -1,4 +1,4 @@
-//! The reset: it makes a returned region read as it began, as zeros or as its image.
+//! The reset: restores a returned region to zeros or to its image.
 
 use std::{fs::File, io, ops::Range};
 

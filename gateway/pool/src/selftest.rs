@@ -1,4 +1,4 @@
-//! The choice of a reset method: the best that is shown to work here.
+//! Chooses the best reset method that is shown to work here.
 
 use std::{io, ops::Range};
 

@@ -1,4 +1,4 @@
-//! The kinds of mistakes, each with the word that tools match.
+//! The kinds of mistakes, each with a stable code for tools.
 
 use std::fmt;
 

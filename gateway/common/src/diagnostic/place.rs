@@ -1,4 +1,4 @@
-//! Places in files.
+//! Positions in files.
 
 use std::{fmt, path::Path, sync::Arc};
 

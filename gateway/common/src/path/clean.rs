@@ -1,4 +1,4 @@
-//! The one form in which paths are compared.
+//! The normal form in which paths are compared.
 
 use std::borrow::Cow;
 

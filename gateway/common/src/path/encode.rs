@@ -1,4 +1,4 @@
-//! Percent-encoding (RFC 3986, 2.1) of what is put into paths and queries.
+//! Percent-encoding (RFC 3986, 2.1) for paths and queries.
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 

@@ -1,4 +1,4 @@
-//! Paths as the most lenient reader takes them.
+//! Paths as the most lenient parser reads them.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Paths, read once and written anew: what is checked and what is sent on are made of the same segments.
+//! Paths, parsed once and written again: what is checked and what is sent are made of the same segments.
 
 use std::borrow::Cow;
 

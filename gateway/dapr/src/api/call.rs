@@ -1,4 +1,4 @@
-//! One call on its way through the API, and what the operations share.
+//! One call of the API, and what the operations share.
 
 use http::request::Parts;
 

@@ -1,4 +1,4 @@
-//! Calls that use a component, under the policy that a Resiliency resource has for it.
+//! Calls that use a component, under its Resiliency policy.
 
 use axum::body::Body;
 

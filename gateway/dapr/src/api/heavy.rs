@@ -1,5 +1,5 @@
-//! Calls that take much memory and time while they are answered: each app has so many at a time, on threads of their
-//! own, and the others wait.
+//! Calls that take much memory and time: a limited number of each app run at once, on threads of their own, and others
+//! wait.
 
 use std::{
     collections::HashMap,

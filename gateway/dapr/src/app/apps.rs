@@ -1,4 +1,4 @@
-//! The apps of one runtime: the grants of each, and the way to it.
+//! The apps of one runtime: their grants and channels.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! The channel to an ordinary process.
+//! The channel to an ordinary process, over HTTP.
 
 use axum::body::Body;
 use http::{HeaderValue, Request, Uri, uri};

@@ -1,5 +1,5 @@
-//! The broker: who subscribes to which topic, and the queue of each subscription, on disk. Whoever publishes stands on
-//! it: publishing itself, dead letters, and the outbox of a transaction.
+//! The broker: subscriptions to topics, with a durable queue for each. Publishing, dead letters and a transaction's
+//! outbox are based on it.
 
 pub(crate) mod parked;
 pub(crate) mod queue;

@@ -1,4 +1,4 @@
-//! Events that nothing will deliver by itself: an operator looks at them, lets them go out again, or drops them.
+//! Undeliverable events: an operator can list, redeliver or drop them.
 
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};

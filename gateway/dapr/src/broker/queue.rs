@@ -1,8 +1,8 @@
-//! Events on their way: one row for each subscribing app, gone once that app has taken it.
+//! Queued events: one row per subscribing app, deleted once that app has taken it.
 //!
-//! An app-id of `''` marks dead letters that nobody subscribes to yet: they stay until somebody
-//! does. A due time of [`PARKED`] marks an event whose retries are used up and that has no
-//! dead-letter topic: it stays for an operator to look at, and is never thrown away unasked.
+//! An app-id of `''` marks dead letters without a subscriber: they stay until there is one. A due time of [`PARKED`]
+//! marks an event whose retries are used up and that has no dead-letter topic: it stays for an operator, and is never
+//! dropped by itself.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Components of each building block from their metadata.
+//! Components of each building block, made from their metadata.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! From documents to components: every mistake is told, each with its place.
+//! Builds components from documents, and reports every mistake with its position.
 
 use std::{
     collections::{BTreeMap, HashSet},

@@ -1,5 +1,5 @@
-//! Caveats: what the embedded runtime does for a component and a sidecar's of the same type does not, or the other way
-//! round: for those who write packages here that are to run beside a sidecar.
+//! Caveats: where the embedded runtime and a sidecar treat a component of the same type differently, for authors of
+//! packages that should run beside a sidecar.
 
 use super::{Component, Components, KeyedStore};
 use crate::providers::secrets::SecretStore;

@@ -1,4 +1,4 @@
-//! The components as they are now: read by every call, and replaced whole when the resource YAML is read again.
+//! The current components: read by every call, and replaced as a whole when the resource YAML is read again.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The YAML as it is written: files, documents, and the shapes of Dapr's resources.
+//! The YAML source: files, documents, and the structure of Dapr's resources.
 
 use std::{
     fs, io,

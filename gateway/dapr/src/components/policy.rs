@@ -1,4 +1,4 @@
-//! The policy of one target at work: time-outs, retries and the circuit breaker around a call.
+//! Applies a target's policy: time-outs, retries and the circuit breaker around a call.
 
 use std::{future::Future, ops::RangeInclusive, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Configuration: items, and notices when they change.
+//! Configuration: items, and notifications of changes.
 
 mod watch;
 

@@ -1,4 +1,4 @@
-//! Notices of changes: files are looked at again and again, and apps told.
+//! Notifications of changes: files are polled, and apps notified.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The embedded runtime: the face above its API, which is made of building blocks.
+//! The embedded runtime: the layer above its API, composed of building blocks.
 
 mod operator;
 mod outline;

@@ -1,4 +1,4 @@
-//! The queues for an operator, who sees them and does something about events that are stuck.
+//! The queues for operators: inspecting and handling undeliverable events.
 
 use std::collections::{BTreeMap, BTreeSet};
 

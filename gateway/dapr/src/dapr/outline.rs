@@ -1,4 +1,4 @@
-//! The resource YAML from outside: which components there are for whom, and by which paths apps are called.
+//! What the resource YAML defines for others: the components of each app, and the paths on which apps are called.
 
 use wasmgate_common::path::lenient;
 

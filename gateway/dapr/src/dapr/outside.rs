@@ -1,4 +1,4 @@
-//! The process beside this one: asked for its subscriptions when it comes, and again when it may have others.
+//! The external app: asked for its subscriptions when it comes up, and periodically.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Other apps and other components in a runtime at work.
+//! Changes the apps and components of a running runtime.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! From open to at work: in which order the building blocks start.
+//! Starts the building blocks in order.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Names with globs, which a package's grants list.
+//! Names with wildcards, as in a package's grants.
 
 use serde::Deserialize;
 use wildmatch::WildMatch;

@@ -1,4 +1,4 @@
-//! The grants of a package: what it may reach. A grant that is absent is a grant not given.
+//! The grants of a package: what it may use. An absent grant is denied.
 
 mod globs;
 

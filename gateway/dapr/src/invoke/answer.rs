@@ -1,4 +1,4 @@
-//! The answer of an invocation, as the caller sees it.
+//! The response of an invocation, as the caller sees it.
 
 use axum::body::Body;
 use futures_util::{StreamExt, stream};

@@ -1,5 +1,5 @@
-//! The depth of an invocation: how many packages have called each other to make it. A package that calls itself, or two
-//! that call each other, are stopped before they have filled the machine with waiting instances.
+//! The depth of an invocation: how many packages have called each other for it. Endless recursion is stopped before it
+//! fills the machine with waiting instances.
 
 use http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 

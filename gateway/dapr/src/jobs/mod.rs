@@ -1,7 +1,7 @@
-//! Jobs: what an app has scheduled for itself, on disk and across restarts.
+//! Jobs that apps have scheduled, stored on disk.
 //!
-//! A time that passed while nothing ran is made up for once: the job fires at the next start, and
-//! then at its next time.
+//! A time that passed while nothing ran is made up for once: the job fires at the next start, and then at its next
+//! time.
 
 mod run;
 mod spec;

@@ -1,4 +1,4 @@
-//! The work of the block: what is due goes out, so many at a time.
+//! Runs due jobs, a limited number at once.
 
 use std::{
     collections::{HashMap, HashSet},

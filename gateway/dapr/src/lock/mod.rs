@@ -1,4 +1,4 @@
-//! Locks, each with an owner and an expiry.
+//! Locks with an owner and an expiry.
 
 mod table;
 

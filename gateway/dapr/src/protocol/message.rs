@@ -1,4 +1,4 @@
-//! Parts of HTTP messages: queries and bodies that are read, answers that are written.
+//! Parts of HTTP messages: parsing queries and bodies, writing responses.
 
 use axum::body::{Body, Bytes};
 use http::{HeaderValue, Response, StatusCode, header::CONTENT_TYPE, request::Parts};

@@ -1,4 +1,4 @@
-//! Values of metadata, read as the sidecar reads them.
+//! Metadata values, parsed as the sidecar does it.
 
 use crate::{error::ApiError, time::now_ms};
 

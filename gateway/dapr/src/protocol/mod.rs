@@ -1,5 +1,5 @@
-//! Dapr's HTTP API as it is read and written: operations, paths, bodies and answers. The embedded runtime and the
-//! client of a sidecar stand on the same reading, so that what is checked is what is done.
+//! Dapr's HTTP API: operations, paths, bodies and responses. The embedded runtime and the client of a sidecar use the
+//! same parser, so that what is checked is what is done.
 
 pub(crate) mod body;
 pub(crate) mod message;

@@ -1,4 +1,4 @@
-//! The trace that a call belongs to (W3C Trace Context).
+//! The trace context of a call (W3C Trace Context).
 
 use http::HeaderMap;
 use wasmgate_common::{TraceParent, is_traceparent};

@@ -1,4 +1,4 @@
-//! Configuration stores: a JSON file that may change while the runtime runs.
+//! Configuration stores: a JSON file, which may change at run time.
 
 use std::{collections::BTreeMap, fs, io, path::PathBuf, sync::Arc, time::SystemTime};
 

@@ -1,4 +1,4 @@
-//! The client of HTTP bindings.
+//! The HTTP client of HTTP bindings.
 
 use axum::body::Body;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};

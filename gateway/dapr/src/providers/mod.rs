@@ -1,5 +1,5 @@
-//! The things behind components: files of secrets and configuration, folders, web addresses, schedules. Components are
-//! made of them, building blocks call them.
+//! What is behind components: files of secrets and configuration, folders, URLs, schedules. Components consist of them,
+//! and building blocks call them.
 
 /// The most bytes of a file of resources, of secrets or of configuration: as many as one of a gateway's own may have.
 pub(crate) const MAX_FILE: u64 = 64 << 20;

@@ -1,4 +1,4 @@
-//! One delivery: from queued events to what the app made of them.
+//! One delivery: from queued events to the app's result.
 
 use std::collections::BTreeMap;
 

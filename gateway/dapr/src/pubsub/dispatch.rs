@@ -1,7 +1,7 @@
-//! The work of one queue: what is due goes out, so many at a time; what failed comes back later.
+//! The dispatcher of one queue: sends what is due, a limited number at once, and retries failures later.
 //!
-//! An event that waits for its next retry takes no place among those in flight, so a subscriber
-//! that fails on one event goes on receiving the others.
+//! An event that waits for its next retry does not count as in flight, so a subscriber that fails on one event still
+//! receives others.
 
 use std::{sync::Arc, time::Duration};
 

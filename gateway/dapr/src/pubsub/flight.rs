@@ -1,4 +1,4 @@
-//! The deliveries under way for one queue, and the pause of a queue whose app cannot be reached.
+//! The deliveries in flight of one queue, and the pause of a queue whose app is unreachable.
 
 use std::{collections::HashMap, future::Future, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Asking apps for their subscriptions, again and again until they answer.
+//! Asks apps for their subscriptions, until they answer.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Publish and subscribe: a durable queue for each subscription, delivered at least once.
+//! Pub/sub: a durable queue per subscription, with at-least-once delivery.
 
 mod deliver;
 mod dispatch;

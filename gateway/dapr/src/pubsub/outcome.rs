@@ -1,4 +1,4 @@
-//! An app's answer to events, read as the sidecar reads it.
+//! An app's response to events, interpreted as the sidecar does it.
 
 use std::collections::HashMap;
 

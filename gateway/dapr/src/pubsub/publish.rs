@@ -1,4 +1,4 @@
-//! Events made of what apps publish.
+//! Makes events of what apps publish.
 
 use crate::{
     app::AppId,

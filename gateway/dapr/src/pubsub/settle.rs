@@ -1,4 +1,4 @@
-//! Events after a delivery: gone, tried again later, or dead letters.
+//! What happens to events after a delivery: deleted, retried later, or dead letters.
 
 use super::{PubSub, outcome::Outcome};
 use crate::{

@@ -1,4 +1,4 @@
-//! Places of deliveries under way, shared by all subscriptions so that no app holds all of them.
+//! Slots for deliveries in flight, shared by all subscriptions so that no app holds all of them.
 
 use std::{collections::HashMap, sync::Arc};
 

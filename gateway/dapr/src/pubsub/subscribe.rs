@@ -1,4 +1,4 @@
-//! From what apps and operators want to queues at work.
+//! Turns the subscriptions of apps and operators into running queues.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Metadata of calls and events that is sent on.
+//! Metadata of calls and events that is forwarded.
 
 use wasmgate_common::is_hop_by_hop;
 

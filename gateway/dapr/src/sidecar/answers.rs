@@ -1,4 +1,4 @@
-//! The sidecar's answers as a package sees them: its own names, and only what it is granted.
+//! The sidecar's responses as a package sees them: with its own names, and only what it is granted.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The bodies of calls to the sidecar, written from what was read of the guest's.
+//! The bodies of calls to the sidecar, rebuilt from what was parsed.
 
 use axum::body::Body;
 use serde::Serialize;

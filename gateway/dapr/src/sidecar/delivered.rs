@@ -1,4 +1,4 @@
-//! Events that some packages have taken and others are to get again.
+//! Events that some packages have taken, and that are to be redelivered to others.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

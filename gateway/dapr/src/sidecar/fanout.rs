@@ -1,4 +1,4 @@
-//! One subscription to the sidecar for each topic, whoever wants it; the events to each of them.
+//! One subscription at the sidecar per topic, whose events are fanned out to packages.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The sidecar's health and subscriptions, asked for again and again.
+//! Polls the sidecar's health and subscriptions.
 
 use std::{
     collections::BTreeSet,

@@ -1,5 +1,5 @@
-//! The end beside a sidecar: its checks of the app fail first, and what it delivers is taken until it has noticed and
-//! has nothing under way.
+//! Shutdown beside a sidecar: its health checks of the app fail first, and its deliveries are accepted until it has
+//! noticed and has none in flight.
 
 use std::{
     sync::atomic::{

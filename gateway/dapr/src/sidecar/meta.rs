@@ -1,5 +1,5 @@
-//! Metadata: what a package is told of a sidecar that it shares: its own subscriptions, the components it may use, and
-//! the notes it made itself, which never go to the sidecar.
+//! Metadata as a package sees it beside a shared sidecar: its own subscriptions, the components that it may use, and
+//! its own extended metadata, which is never sent to the sidecar.
 
 use axum::body::Body;
 use serde::Deserialize;

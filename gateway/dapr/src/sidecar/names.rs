@@ -1,7 +1,7 @@
-//! Keeping packages apart behind one sidecar: state keys, locks and jobs carry the app-id.
+//! Separates packages behind one sidecar: state keys, locks and jobs carry the app-id.
 //!
-//! A state key or lock becomes `{app-id}:{key}`: an app-id holds no colon, so no two packages can
-//! meet. A job becomes `{length}-{app-id}-{name}`, as names of jobs may hold no colon.
+//! A state key or lock becomes `{app-id}:{key}`: an app-id contains no colon, so names of two packages never collide. A
+//! job becomes `{length}-{app-id}-{name}`, as names of jobs may not contain colons.
 
 use crate::{app::AppId, error::ApiError};
 

@@ -1,5 +1,5 @@
-//! The call to the sidecar, made from what was read of the guest's: path, query, headers and body are written anew, and
-//! what Dapr does not read of an operation is not sent.
+//! The call to the sidecar, rebuilt from what was parsed: path, query, headers and body are written again, and what
+//! Dapr does not read of an operation is not sent.
 
 use axum::body::Body;
 use http::{

@@ -1,5 +1,5 @@
-//! A query of a store that packages share: other packages' values match too, and neither they nor how many there are is
-//! this one's to know. So all pages are read here, and the package's own results are counted and cut into pages anew.
+//! Queries of a store that packages share. Values of other packages match too, and neither they nor their number may be
+//! visible. So all pages are read here, and the package's own results are counted and paged again.
 
 use axum::body::{Body, Bytes};
 use http::{HeaderValue, Response, header::CONTENT_TYPE, request::Parts};

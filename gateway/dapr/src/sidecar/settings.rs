@@ -1,4 +1,4 @@
-//! Settings of the client of a sidecar.
+//! Settings of the sidecar's client.
 
 use std::time::Duration;
 

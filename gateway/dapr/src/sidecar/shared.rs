@@ -1,4 +1,4 @@
-//! The state that the calls to the sidecar and its callbacks share.
+//! State that calls to the sidecar and its callbacks share.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

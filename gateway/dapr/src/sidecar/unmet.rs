@@ -1,4 +1,4 @@
-//! Grants that open nothing of what the sidecar has.
+//! Grants that match nothing that the sidecar has.
 
 use serde::Deserialize;
 

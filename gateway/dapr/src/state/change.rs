@@ -1,4 +1,4 @@
-//! The changes that a call wants, as they are checked.
+//! The changes of a call, validated.
 
 use super::table::{Change, NO_ETAG};
 use crate::{

@@ -1,4 +1,4 @@
-//! The outbox: what a transaction saves is published with it, or neither.
+//! The outbox: a transaction's changes and events are committed together.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Queries over state values: filter, sort and paging, turned into SQL.
+//! Queries over state values: filter, sort and paging, translated to SQL.
 
 use rusqlite::{Connection, params_from_iter, types::Value as SqlValue};
 use serde::Deserialize;

@@ -1,4 +1,4 @@
-//! Transactions on state, with the outbox: changes and events together, all of it or nothing.
+//! Transactions on state, with the outbox: changes and events are applied together or not at all.
 
 use super::{
     MAX_ITEMS, StateStore,

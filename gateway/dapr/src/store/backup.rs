@@ -1,4 +1,4 @@
-//! A copy of the database while it is at work, and a copy in its place while it is not.
+//! Backs up the database while it is in use, and restores a backup while it is not.
 
 use std::{
     fs::{self, File},

@@ -1,4 +1,4 @@
-//! Failures of the database, by kind.
+//! Errors of the database, by kind.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! Whether the files that are written are still those that a next start will read.
+//! Checks whether the open files are still those that the next start will read.
 //!
-//! A file that was deleted, or in whose place another was put, is written on as if nothing had happened: the system
-//! keeps it for whoever has it open. What is acknowledged then is gone with the process.
+//! A file that was deleted or replaced can still be written as if nothing had happened: the system keeps it for the
+//! process that has it open. Data that is acknowledged then is lost with the process.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::PathBuf};
 

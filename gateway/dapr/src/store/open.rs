@@ -1,4 +1,4 @@
-//! Failures of opening the data folder and its database.
+//! Errors of opening the data folder and its database.
 
 use std::{io, path::PathBuf};
 

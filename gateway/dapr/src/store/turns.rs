@@ -1,4 +1,4 @@
-//! The writes that wait: each app has a queue of its own, and they take turns.
+//! The waiting writes: a queue per app, served in turns.
 
 use std::collections::{HashMap, VecDeque, hash_map::Entry};
 

@@ -1,5 +1,5 @@
-//! What each app keeps, counted by the database itself: triggers keep the counts within the transaction that changes
-//! what they count, so that they are exact after a crash too, and nothing is ever scanned for them.
+//! Usage per app, counted by the database itself: triggers update the counts within the transaction that changes the
+//! data, so that they are exact after a crash too, and nothing is ever scanned.
 
 use rusqlite::{Connection, OptionalExtension, params};
 

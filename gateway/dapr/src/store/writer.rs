@@ -1,4 +1,4 @@
-//! The one thread that writes: what waits is committed together.
+//! The writer thread: waiting writes are committed together.
 
 use std::{io, sync::Arc, thread};
 

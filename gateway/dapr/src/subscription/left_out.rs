@@ -1,4 +1,4 @@
-//! Subscriptions that are left out: each is told once, however often its app is asked.
+//! Subscriptions that are ignored for lack of a grant: each is reported once, however often its app is asked.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Subscriptions: who wants which events, as apps answer on `GET /dapr/subscribe` and as YAML declares.
+//! Subscriptions: who subscribes to which events, as apps answer to `GET /dapr/subscribe` and as YAML declares.
 
 mod left_out;
 pub(crate) mod rules;

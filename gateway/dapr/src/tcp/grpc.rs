@@ -1,4 +1,4 @@
-//! Calls of Dapr's gRPC API, which is not served: refused in a form that gRPC clients show.
+//! Refuses calls of Dapr's gRPC API, which is not supported, in a form that gRPC clients show.
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Request, Response, header::CONTENT_TYPE};

@@ -1,4 +1,4 @@
-//! The API for ordinary processes, over TCP: who is let in, and as which app.
+//! The API for other processes, over TCP: who may call, and as which app.
 
 mod grpc;
 mod pages;

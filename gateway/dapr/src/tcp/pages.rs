@@ -1,4 +1,4 @@
-//! Keeps pages in a browser from the building blocks' API for other processes, where no token does.
+//! Refuses web pages at the API for other processes where there is no token.
 
 use http::{Request, header, uri::Authority};
 use wasmgate_common::{is_ours, single};

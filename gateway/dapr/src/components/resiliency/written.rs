@@ -1,4 +1,4 @@
-//! The shapes of a Resiliency resource, and what they mean.
+//! The structure of a Resiliency resource, and its meaning.
 
 use std::{collections::HashMap, ops::RangeInclusive, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The forms of the bodies of the API, as they are read and written on: what a form does not name is not sent on.
+//! The structures of the API's bodies, as they are parsed and forwarded: unknown members are not forwarded.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! `bindings.http`: calls a web address.
+//! `bindings.http`: calls a URL.
 
 use std::{collections::HashMap, time::Duration};
 

@@ -1,5 +1,5 @@
-//! Batches of events from the sidecar, for topics that some package subscribes to in bulk: those get them as batches,
-//! the others one by one, and the sidecar is told of each event.
+//! Batches of events from the sidecar, for topics to which some package subscribes in bulk: these get batches, the
+//! others single events, and the sidecar gets a result for each event.
 
 use std::collections::{BTreeMap, HashMap};
 

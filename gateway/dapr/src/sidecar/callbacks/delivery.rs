@@ -1,4 +1,4 @@
-//! Requests to packages on the sidecar's behalf, and the answers to it.
+//! Requests to packages on the sidecar's behalf, and the responses to it.
 
 use axum::body::{Body, Bytes};
 use http::{

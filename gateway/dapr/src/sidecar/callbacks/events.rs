@@ -1,4 +1,4 @@
-//! Events from the sidecar: to each package that wants them, and one answer for all.
+//! Events from the sidecar: delivered to each subscribing package, with one response for all.
 
 use axum::body::{Body, Bytes};
 use futures_util::future::join_all;

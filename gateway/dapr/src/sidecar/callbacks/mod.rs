@@ -1,4 +1,4 @@
-//! The sidecar's requests to the app beside it, sent on to the package they are for.
+//! The sidecar's requests to its app, forwarded to the right package.
 
 mod batches;
 mod bindings;

@@ -1,4 +1,4 @@
-//! The outcomes of an event at each package, and the one that the sidecar is told.
+//! Combines the results of an event at each package into one for the sidecar.
 
 use serde_json::Value;
 

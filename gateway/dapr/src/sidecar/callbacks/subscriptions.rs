@@ -1,4 +1,4 @@
-//! The packages' subscriptions: asked of each, told to the sidecar as one list.
+//! The packages' subscriptions, collected into one list for the sidecar.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! A walk over the tree that pays for each step.
+//! Evaluates a rule's tree, and charges each step to the budget.
 
 use std::{cmp::Ordering, rc::Rc};
 

@@ -1,4 +1,4 @@
-//! The words of a rule's expression.
+//! The tokens of a rule's expression.
 
 /// A word.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,8 +1,8 @@
-//! Routing rules: CEL expressions over `event`, as Dapr has them.
+//! Routing rules: CEL expressions over `event`, as in Dapr.
 //!
-//! Rules come from guests, so nothing in one may hang, exhaust or end the process. The tree is as shallow as the
-//! brackets of the text, which are counted; comprehensions nest twice at most; an evaluation pays for each step and
-//! each byte from a fixed budget, and what it makes is paid for, which bounds its memory too.
+//! Rules come from guests, so they must not hang, exhaust or crash the process. The tree is as shallow as the brackets
+//! of the text, which are counted; comprehensions nest at most twice; an evaluation pays for each step and each byte
+//! from a fixed budget, which limits its memory too.
 
 mod eval;
 mod functions;

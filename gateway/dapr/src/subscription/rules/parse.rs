@@ -1,4 +1,4 @@
-//! From words to the tree, with bounds on what the tree may be.
+//! Parses tokens to a tree of limited size and depth.
 
 use std::vec;
 

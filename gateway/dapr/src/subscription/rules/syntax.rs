@@ -1,4 +1,4 @@
-//! A rule's expression as a tree that is as shallow as its brackets: chains are lists, not nests.
+//! A rule's expression as a tree that is as shallow as its brackets: chains are lists, not nested nodes.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Values of an evaluation, and the budget that all work on them is paid from.
+//! Values of an evaluation, and its budget.
 
 use std::{cmp::Ordering, rc::Rc};
 
