@@ -10,7 +10,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    harness::{Builder, TestGateway, command, guest, run, until},
+    harness::{Builder, TestGateway, assert_refused, command, guest, handler_text, run, until},
     reload::reload,
 };
 
@@ -30,20 +30,11 @@ fn component(many: usize) -> String {
         .map(|local| format!("(local.set {local} (i32.add (local.get {local}) (i32.const 1))) "))
         .collect();
     let ends = "(br_if 0 (local.get 0)) end ".repeat(many);
-    format!(
-        r#"(component
-          (import "wasi:http/types@0.2.0" (instance $types
-            (export "incoming-request" (type (sub resource)))
-            (export "response-outparam" (type (sub resource)))))
-          (alias export $types "incoming-request" (type $request))
-          (alias export $types "response-outparam" (type $outparam))
-          (core module $code (func (export "handle") (param i32 i32) {locals} {loops} {steps} {ends}))
-          (core instance $code (instantiate $code))
-          (func $handle (param "request" (own $request)) (param "response-out" (own $outparam))
-            (canon lift (core func $code "handle")))
-          (instance $handler (export "handle" (func $handle)))
-          (export "wasi:http/incoming-handler@0.2.0" (instance $handler)))"#
-    )
+    let core = format!(
+        r#"(core module $code (func (export "handle") (param i32 i32) {locals} {loops} {steps} {ends}))
+          (core instance $code (instantiate $code))"#
+    );
+    handler_text(0, &core, "")
 }
 
 /// A package that is hardly anything, in a cache of its own, with lines for `[server]`.
@@ -78,15 +69,6 @@ fn cached(folder: &Path) -> Vec<String> {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name != "door" && !name.starts_with("lease-"))
         .collect()
-}
-
-#[track_caller]
-fn assert_refused(output: &Output, words: &[&str]) {
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(64), "{told}");
-    for word in words {
-        assert!(told.contains(word), "nothing about {word} in:\n{told}");
-    }
 }
 
 #[test]

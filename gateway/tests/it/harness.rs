@@ -3,6 +3,7 @@
 mod builder;
 mod certificates;
 mod client;
+mod components;
 mod dapr;
 mod guests;
 mod held;
@@ -21,6 +22,7 @@ use std::{
 pub(crate) use builder::Builder;
 pub(crate) use certificates::{Authority, OpenSsl};
 pub(crate) use client::{Body, Reply, channel, empty, full, is_broken, send_to};
+pub(crate) use components::{accepted, assert_refused, check, handler_component, handler_text};
 pub(crate) use guests::{compose, example_packages, guest, guest_of_wasip3, middleware, packages_of_wasip3, script};
 pub(crate) use log::Event;
 pub(crate) use metrics::Metrics;

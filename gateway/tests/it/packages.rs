@@ -1,62 +1,25 @@
 //! The files that are accepted as packages, and the refusal of all others: before the socket opens, by name.
 
-use std::{path::Path, process::Output};
+use std::process::Output;
 
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use crate::harness::{TestGateway, guest, run};
+use crate::harness::{TestGateway, assert_refused, check, guest, handler_text, run};
 
-/// `EX_USAGE`: what a mistake in the configuration or in a package ends with.
-const USAGE: i32 = 64;
-
-/// A component that exports the HTTP handler of one WASI 0.2 patch level and never answers; `import`
-/// goes before the rest.
-fn component(patch: u32, import: &str) -> Vec<u8> {
-    let text = format!(
-        r#"(component
-          {import}
-          (import "wasi:http/types@0.2.{patch}" (instance $types
-            (export "incoming-request" (type (sub resource)))
-            (export "response-outparam" (type (sub resource)))))
-          (alias export $types "incoming-request" (type $request))
-          (alias export $types "response-outparam" (type $outparam))
-          (core module $code (func (export "handle") (param i32 i32)))
-          (core instance $instance (instantiate $code))
-          (func $handle (param "request" (own $request)) (param "response-out" (own $outparam))
-            (canon lift (core func $instance "handle")))
-          (instance $handler (export "handle" (func $handle)))
-          (export "wasi:http/incoming-handler@0.2.{patch}" (instance $handler)))"#
-    );
-    wat::parse_str(text).unwrap()
+/// A component whose handler, of this patch level of WASI 0.2, does nothing; with more definitions.
+fn component(patch: u32, definitions: &str) -> Vec<u8> {
+    let code = r#"(core module $code (func (export "handle") (param i32 i32)))
+        (core instance $code (instantiate $code))"#;
+    wat::parse_str(handler_text(patch, &format!("{definitions} {code}"), "")).unwrap()
 }
 
 /// Checks a configuration with one package of these bytes.
-fn check(bytes: &[u8]) -> Output {
+fn check_bytes(bytes: &[u8]) -> Output {
     let folder = TempDir::new().unwrap();
     let source = folder.path().join("suspect.wasm");
     std::fs::write(&source, bytes).unwrap();
-    check_source(folder.path(), &source, "")
-}
-
-/// The same with a file that is there, and lines for the package's table.
-fn check_source(folder: &Path, source: &Path, lines: &str) -> Output {
-    let toml = TestGateway::builder()
-        .cache(&folder.join("compiled"))
-        .package("suspect", source, lines)
-        .route("/suspect", "suspect")
-        .toml();
-    std::fs::write(folder.join("wasmgate.toml"), toml).unwrap();
-    run(folder, &["check"])
-}
-
-#[track_caller]
-fn assert_refused(output: &Output, words: &[&str]) {
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(USAGE), "{told}");
-    for word in words {
-        assert!(told.contains(word), "nothing about {word} in:\n{told}");
-    }
+    check(folder.path(), &source, "")
 }
 
 #[test]
@@ -66,7 +29,7 @@ fn a_pinned_component_is_taken_by_its_digest_alone() {
     std::fs::write(&source, component(0, "")).unwrap();
     let digest = hex::encode(Sha256::digest(std::fs::read(&source).unwrap()));
     let pin = format!("sha256 = \"{digest}\"");
-    let taken = check_source(folder.path(), &source, &pin);
+    let taken = check(folder.path(), &source, &pin);
     assert!(
         taken.status.success(),
         "{}",
@@ -75,16 +38,16 @@ fn a_pinned_component_is_taken_by_its_digest_alone() {
 
     // Compiled code is there now: it is not taken in place of what is pinned.
     std::fs::write(&source, component(1, "")).unwrap();
-    assert!(check_source(folder.path(), &source, "").status.success());
+    assert!(check(folder.path(), &source, "").status.success());
     let found = hex::encode(Sha256::digest(std::fs::read(&source).unwrap()));
     assert_refused(
-        &check_source(folder.path(), &source, &pin),
+        &check(folder.path(), &source, &pin),
         &["suspect.wasm", "sha256", &found],
     );
 
     for none in ["", "e3b0c4", &digest.replace(&digest[..1], "x")] {
         let pin = format!("sha256 = \"{none}\"");
-        let output = check_source(folder.path(), &source, &pin);
+        let output = check(folder.path(), &source, &pin);
         assert_refused(&output, &["package.suspect.sha256", "SHA-256", "sha256sum"]);
     }
 }
@@ -92,7 +55,7 @@ fn a_pinned_component_is_taken_by_its_digest_alone() {
 #[test]
 fn a_core_module_is_refused() {
     assert_refused(
-        &check(&wat::parse_str("(module)").unwrap()),
+        &check_bytes(&wat::parse_str("(module)").unwrap()),
         &["suspect", "component"],
     );
 }
@@ -100,7 +63,10 @@ fn a_core_module_is_refused() {
 #[test]
 fn a_component_for_another_world_is_refused_with_the_export_it_lacks() {
     let command = wat::parse_str("(component)").unwrap();
-    assert_refused(&check(&command), &["suspect", "wasi:http/incoming-handler"]);
+    assert_refused(
+        &check_bytes(&command),
+        &["suspect", "wasi:http/incoming-handler"],
+    );
 }
 
 #[test]
@@ -186,13 +152,13 @@ fn each_other_kind_of_wasm_is_refused_as_what_it_is() {
     ] {
         let bytes = wat::parse_str(&text).unwrap();
         assert_refused(
-            &check(&bytes),
+            &check_bytes(&bytes),
             &["package.suspect.source", words[0], words[1]],
         );
     }
 }
 
-/// A component whose handler is real and never answers, with more core definitions.
+/// A component whose handler does nothing, with more core definitions.
 fn component_with(definitions: &str) -> Vec<u8> {
     component(3, definitions)
 }
@@ -205,9 +171,9 @@ fn more_memory_than_the_package_may_have_is_found_before_any_request() {
             "(core module $large (memory {pages})) (core instance (instantiate $large))"
         ))
     };
-    assert!(check(&needs(2000)).status.success());
+    assert!(check_bytes(&needs(2000)).status.success());
     assert_refused(
-        &check(&needs(2049)),
+        &check_bytes(&needs(2049)),
         &[
             "134283264 bytes of memory",
             "`limits.memory` allows 134217728",
@@ -261,7 +227,7 @@ fn more_parts_than_a_component_may_have_are_told_with_the_limit() {
         ),
     ] {
         assert_refused(
-            &check(&bytes),
+            &check_bytes(&bytes),
             &["package.suspect.source", "limits for one component", words],
         );
     }
@@ -272,7 +238,7 @@ fn an_import_that_is_not_offered_is_refused_by_its_name() {
     let import = r#"(import "acme:weather/forecast@1.0.0" (instance
         (export "today" (func (result u32)))))"#;
     assert_refused(
-        &check(&component(3, import)),
+        &check_bytes(&component(3, import)),
         &["suspect", "acme:weather/forecast"],
     );
 }
@@ -281,18 +247,21 @@ fn an_import_that_is_not_offered_is_refused_by_its_name() {
 fn a_truncated_component_is_refused() {
     let whole = std::fs::read(guest("hello")).unwrap();
     for length in [4, 8, 100, whole.len() / 2, whole.len() - 1] {
-        assert_refused(&check(&whole[..length]), &["suspect"]);
+        assert_refused(&check_bytes(&whole[..length]), &["suspect"]);
     }
 }
 
 #[test]
 fn bytes_that_are_not_wasm_are_refused() {
-    assert_refused(&check(b"#!/bin/sh\necho no component\n"), &["suspect"]);
+    assert_refused(
+        &check_bytes(b"#!/bin/sh\necho no component\n"),
+        &["suspect"],
+    );
 }
 
 #[test]
 fn an_empty_file_is_refused_as_such() {
-    assert_refused(&check(b""), &["suspect", "empty"]);
+    assert_refused(&check_bytes(b""), &["suspect", "empty"]);
 }
 
 #[test]
@@ -301,7 +270,7 @@ fn a_directory_is_refused_as_such() {
     let source = folder.path().join("suspect");
     std::fs::create_dir(&source).unwrap();
     assert_refused(
-        &check_source(folder.path(), &source, ""),
+        &check(folder.path(), &source, ""),
         &["suspect", "directory"],
     );
 }
@@ -311,7 +280,7 @@ fn a_missing_file_is_refused_by_its_path() {
     let folder = TempDir::new().unwrap();
     let source = folder.path().join("nowhere.wasm");
     assert_refused(
-        &check_source(folder.path(), &source, ""),
+        &check(folder.path(), &source, ""),
         &["suspect", "nowhere.wasm"],
     );
 }

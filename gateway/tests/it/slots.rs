@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::harness::TestGateway;
+use crate::harness::{TestGateway, handler_component};
 
 /// Bytes beside what the process has by now: enough for its own needs, and no room for another linear memory.
 const A_LITTLE: u64 = 256 << 20;
@@ -53,23 +53,13 @@ fn write_greedy(file: &Path, spins: bool) {
     let memories: String = (1..MEMORIES)
         .map(|_| "(core instance (instantiate $memory)) ".to_owned())
         .collect();
-    let text = format!(
-        r#"(component
-          (import "wasi:http/types@0.2.0" (instance $types
-            (export "incoming-request" (type (sub resource)))
-            (export "response-outparam" (type (sub resource)))))
-          (alias export $types "incoming-request" (type $request))
-          (alias export $types "response-outparam" (type $outparam))
-          (core module $memory (memory 1))
+    let core = format!(
+        r#"(core module $memory (memory 1))
           {memories}
           (core module $code (memory 1) (func (export "handle") (param i32 i32) {body}))
-          (core instance $code (instantiate $code))
-          (func $handle (param "request" (own $request)) (param "response-out" (own $outparam))
-            (canon lift (core func $code "handle")))
-          (instance $handler (export "handle" (func $handle)))
-          (export "wasi:http/incoming-handler@0.2.0" (instance $handler)))"#
+          (core instance $code (instantiate $code))"#
     );
-    std::fs::write(file, wat::parse_str(text).unwrap()).unwrap();
+    std::fs::write(file, handler_component(&core, "")).unwrap();
 }
 
 /// Instances that a package of so many memories may have where two want all: three quarters of the 4,000 memories of

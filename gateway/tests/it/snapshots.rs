@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, path::Path, process::Output};
 use tempfile::TempDir;
 
 use crate::{
-    harness::{Builder, TestGateway, guest, run, until},
+    harness::{Builder, TestGateway, assert_refused, guest, handler_component, run, until},
     reload::reload,
 };
 
@@ -128,16 +128,6 @@ fn check(builder: &Builder) -> Output {
     run(folder.path(), &["check"])
 }
 
-#[track_caller]
-fn assert_refused(output: &Output, words: &[&str]) {
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(64), "{told}");
-    let one_line = told.split_whitespace().collect::<Vec<_>>().join(" ");
-    for word in words {
-        assert!(one_line.contains(word), "nothing about {word} in:\n{told}");
-    }
-}
-
 #[test]
 fn a_start_up_that_asks_for_randomness_is_refused_by_the_imports_name() {
     let builder = TestGateway::builder().guest_with("hashes_at_its_start", "snapshot = true");
@@ -199,25 +189,15 @@ fn a_start_up_that_takes_more_memory_than_an_instance_may_have_is_refused() {
 
 /// Writes a component of an HTTP handler with this start-up.
 fn write_component(file: &Path, start_up: &str) {
-    let text = format!(
-        r#"(component
-          (import "wasi:http/types@0.2.0" (instance $types
-            (export "incoming-request" (type (sub resource)))
-            (export "response-outparam" (type (sub resource)))))
-          (alias export $types "incoming-request" (type $request))
-          (alias export $types "response-outparam" (type $outparam))
-          (core module $code
+    let core = format!(
+        r#"(core module $code
             (memory 1)
             (func (export "handle") (param i32 i32))
             (func (export "start-up") {start_up}))
-          (core instance $code (instantiate $code))
-          (func $handle (param "request" (own $request)) (param "response-out" (own $outparam))
-            (canon lift (core func $code "handle")))
-          (instance $handler (export "handle" (func $handle)))
-          (export "wasi:http/incoming-handler@0.2.0" (instance $handler))
-          (func (export "wizer-initialize") (canon lift (core func $code "start-up"))))"#
+          (core instance $code (instantiate $code))"#
     );
-    fs::write(file, wat::parse_str(text).unwrap()).unwrap();
+    let export = r#"(func (export "wizer-initialize") (canon lift (core func $code "start-up")))"#;
+    fs::write(file, handler_component(&core, export)).unwrap();
 }
 
 #[tokio::test]

@@ -1,11 +1,9 @@
 //! Programs that answer with no response, and what is no program at all.
 
-use std::path::Path;
-
 use tempfile::TempDir;
 
 use super::{BOTH, TARGETS, assert_unharmed, both};
-use crate::harness::{TestGateway, empty, guest, is_broken, run, script, until};
+use crate::harness::{TestGateway, accepted, assert_refused, check, empty, guest, is_broken, script, until};
 
 #[tokio::test]
 async fn an_output_that_is_no_response_is_a_502_with_words_for_its_author() {
@@ -61,49 +59,26 @@ async fn a_trap_before_the_answer_is_told_and_one_within_it_cuts_it() {
     }
 }
 
-fn check(folder: &Path, source: &Path, lines: &str) -> (bool, String) {
-    let toml = TestGateway::builder()
-        .cache(&folder.join("compiled"))
-        .package("suspect", source, lines)
-        .route("/suspect", "suspect")
-        .toml();
-    std::fs::write(folder.join("wasmgate.toml"), toml).unwrap();
-    let output = run(folder, &["check"]);
-    let told = [output.stdout, output.stderr].concat();
-    (
-        output.status.success(),
-        String::from_utf8_lossy(&told).into_owned(),
-    )
-}
-
 #[test]
 fn check_says_what_a_source_is_and_which_kind_it_would_need() {
     let folder = TempDir::new().unwrap();
     let cgi = "kind = \"cgi\"";
     for target in TARGETS {
-        let (is_right, told) = check(folder.path(), &script(target), cgi);
-        assert!(is_right, "{told}");
+        let told = accepted(&check(folder.path(), &script(target), cgi));
         assert!(
             told.contains("suspect is made for wasi:cli/command@0.2"),
             "{told}"
         );
-        let (is_right, told) = check(folder.path(), &script(target), "");
-        assert!(!is_right, "{told}");
-        assert!(told.contains("say so: kind = \"cgi\""), "{told}");
+        let output = check(folder.path(), &script(target), "");
+        assert_refused(&output, &["say so: kind = \"cgi\""]);
     }
-    let (is_right, told) = check(folder.path(), &guest("hello"), cgi);
-    assert!(!is_right, "{told}");
-    assert!(
-        told.contains("remove `kind`") && told.contains("wasi:http/incoming-handler"),
-        "{told}"
-    );
-    let (is_right, told) = check(folder.path(), &guest("hello"), "kind = \"fcgi\"");
-    assert!(!is_right, "{told}");
-    assert!(told.contains("there is no kind \"fcgi\""), "{told}");
+    let output = check(folder.path(), &guest("hello"), cgi);
+    assert_refused(&output, &["remove `kind`", "wasi:http/incoming-handler"]);
+    let output = check(folder.path(), &guest("hello"), "kind = \"fcgi\"");
+    assert_refused(&output, &["there is no kind \"fcgi\""]);
     let lines = format!("{cgi}\nenv = {{ PATH_INFO = \"/\" }}");
-    let (is_right, told) = check(folder.path(), &script(TARGETS[0]), &lines);
-    assert!(!is_right, "{told}");
-    assert!(told.contains("PATH_INFO is set by the gateway"), "{told}");
+    let output = check(folder.path(), &script(TARGETS[0]), &lines);
+    assert_refused(&output, &["PATH_INFO is set by the gateway"]);
 }
 
 #[test]
@@ -133,17 +108,12 @@ fn a_module_that_is_no_program_is_told_by_what_it_lacks() {
     ] {
         let source = folder.path().join("suspect.wasm");
         std::fs::write(&source, wat::parse_str(text).unwrap()).unwrap();
-        let (is_right, told) = check(folder.path(), &source, "kind = \"cgi\"");
-        assert!(!is_right, "{text}: {told}");
-        assert!(told.contains(words), "nothing about {words} in:\n{told}");
+        assert_refused(&check(folder.path(), &source, "kind = \"cgi\""), &[words]);
     }
     let source = folder.path().join("suspect.wasm");
     std::fs::write(&source, b"\0asm\x01\0\0\0\xff\xff").unwrap();
-    let (is_right, told) = check(folder.path(), &source, "kind = \"cgi\"");
-    assert!(
-        !is_right && told.contains("cannot run as a program"),
-        "{told}"
-    );
+    let output = check(folder.path(), &source, "kind = \"cgi\"");
+    assert_refused(&output, &["cannot run as a program"]);
 }
 
 #[tokio::test]

@@ -1,11 +1,9 @@
 //! The world around a service, and which components are taken for one.
 
-use std::path::Path;
-
 use tempfile::TempDir;
 
 use super::beside_hello;
-use crate::harness::{TestGateway, guest, run};
+use crate::harness::{TestGateway, accepted, assert_refused, check, guest};
 
 #[tokio::test]
 async fn a_service_sees_its_own_environment_and_nothing_else_of_the_machine() {
@@ -58,26 +56,10 @@ async fn services_and_proxies_are_served_side_by_side_in_either_engine() {
     assert!(metrics.sum("wasmgate_pool_slots", &live("warm")) > 0.0);
 }
 
-fn check(folder: &Path, source: &Path) -> (bool, String) {
-    let toml = TestGateway::builder()
-        .cache(&folder.join("compiled"))
-        .package("suspect", source, "")
-        .route("/suspect", "suspect")
-        .toml();
-    std::fs::write(folder.join("wasmgate.toml"), toml).unwrap();
-    let output = run(folder, &["check"]);
-    let told = [output.stdout, output.stderr].concat();
-    (
-        output.status.success(),
-        String::from_utf8_lossy(&told).into_owned(),
-    )
-}
-
 #[test]
 fn check_names_the_world_and_what_is_not_a_service() {
     let folder = TempDir::new().unwrap();
-    let (is_right, told) = check(folder.path(), &guest("p3_hello"));
-    assert!(is_right, "{told}");
+    let told = accepted(&check(folder.path(), &guest("p3_hello"), ""));
     assert!(
         told.contains("suspect is made for wasi:http/service@0.3"),
         "{told}"
@@ -115,10 +97,6 @@ fn check_names_the_world_and_what_is_not_a_service() {
     ] {
         let source = folder.path().join("suspect.wasm");
         std::fs::write(&source, wat::parse_str(&text).unwrap()).unwrap();
-        let (is_right, told) = check(folder.path(), &source);
-        assert!(!is_right, "{told}");
-        for word in words {
-            assert!(told.contains(word), "nothing about {word} in:\n{told}");
-        }
+        assert_refused(&check(folder.path(), &source, ""), &words);
     }
 }
