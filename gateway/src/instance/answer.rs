@@ -17,7 +17,7 @@ pub(super) const RESPONSE_HEAD: usize = 64 * 1024;
 /// Validates the head of a guest's response and normalizes its values.
 ///
 /// # Errors
-/// When it cannot be sent; the reason is for the log.
+/// When it cannot be sent; the message is for the log.
 pub(super) fn fit(head: &mut Parts) -> Result<(), String> {
     // 1xx is interim, and nothing above 599 is defined (RFC 9110, 15).
     if !(200..600).contains(&head.status.as_u16()) {

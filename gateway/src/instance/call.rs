@@ -80,20 +80,19 @@ where
     } = call;
     let progress = request.body().progress();
     let method = request.method().clone();
-    let label = Label {
-        account: Arc::clone(&account),
-        request_id: request_id.clone(),
-    };
     let limits = account.config.limits;
+    let label = Label {
+        account,
+        request_id,
+    };
     let stream = limits.idle.map(|_| Arc::<Stream>::default());
     let (answer, head) = oneshot::channel();
     let guest = Guest {
-        account,
+        label: label.clone(),
         loaded,
         permit,
         egress,
         next,
-        request_id,
         progress: progress.clone(),
         stream: stream.clone(),
     };
@@ -188,12 +187,11 @@ fn announces_content(headers: &HeaderMap) -> bool {
 }
 
 struct Guest {
-    account: Arc<Account>,
+    label: Label,
     loaded: Arc<Loaded>,
     permit: Permit,
     egress: Egress,
     next: Option<Arc<dyn NextHandler>>,
-    request_id: RequestId,
     progress: Progress,
     stream: Option<Arc<Stream>>,
 }
@@ -206,26 +204,16 @@ impl Guest {
         B::Error: Into<Error>,
     {
         let Self {
-            account,
+            label,
             loaded,
             permit,
             egress,
             next,
-            request_id,
             progress,
             stream,
         } = self;
-        let label = Label {
-            account: Arc::clone(&account),
-            request_id: request_id.clone(),
-        };
-        let state = HostState::new(
-            Arc::clone(&account),
-            egress,
-            request_id,
-            Answer::new(&request),
-            loaded.globals,
-        );
+        let state = state(&label, egress, &request, &loaded);
+        let account = &*label.account;
         let mut running = Running::new(permit);
         let store = running.begin(store::make(loaded.handler.engine(), state));
         let ended = {
@@ -233,12 +221,12 @@ impl Guest {
                 store::queue_up(store).await;
                 let images = loaded.images.as_ref();
                 match &loaded.handler {
-                    Handler::Proxy(proxy) => proxy::handle(store, &account, (proxy, images), request, answer).await,
+                    Handler::Proxy(proxy) => proxy::handle(store, account, (proxy, images), request, answer).await,
                     // Boxed, so that the task of a WASI 0.2 guest does not have to be as large.
                     Handler::Service(service) => {
                         Box::pin(service::handle(
                             store,
-                            &account,
+                            account,
                             (service, images),
                             next,
                             request,
@@ -249,7 +237,7 @@ impl Guest {
                     Handler::Command(command) => {
                         Box::pin(command::handle(
                             store,
-                            &account,
+                            account,
                             (command, images),
                             request,
                             answer,
@@ -259,7 +247,7 @@ impl Guest {
                     Handler::CommandOf03(command) => {
                         Box::pin(command::handle_of_03(
                             store,
-                            &account,
+                            account,
                             (command, images),
                             request,
                             answer,
@@ -268,7 +256,7 @@ impl Guest {
                     }
                 }
             });
-            in_time(&account, stream.as_deref(), work).await
+            in_time(account, stream.as_deref(), work).await
         };
         outcome(ended, store.data_mut(), &progress, &label)
     }
@@ -289,26 +277,16 @@ impl Guest {
             return self.drive(request, answer).await;
         };
         let Self {
-            account,
+            label,
             loaded: _,
             permit,
             egress,
             next,
-            request_id,
             progress,
             stream,
         } = self;
-        let label = Label {
-            account: Arc::clone(&account),
-            request_id: request_id.clone(),
-        };
-        let state = HostState::new(
-            Arc::clone(&account),
-            egress,
-            request_id,
-            Answer::new(&request),
-            loaded.globals,
-        );
+        let state = state(&label, egress, &request, &loaded);
+        let account = &*label.account;
         let fresh = |state, permit| {
             let mut running = Running::new(permit);
             running.begin(store::make(code.engine(), state));
@@ -329,7 +307,7 @@ impl Guest {
                 store::queue_up(store).await;
                 if service.is_none() {
                     let made_of = (code, loaded.images.as_ref());
-                    *service = Some(service::instantiate(store, &account, made_of).await?);
+                    *service = Some(service::instantiate(store, account, made_of).await?);
                     *kept_at_first = store.concurrent_state_table_size();
                 }
                 match service {
@@ -337,7 +315,7 @@ impl Guest {
                     None => Ok(()),
                 }
             });
-            in_time(&account, stream.as_deref(), work).await
+            in_time(account, stream.as_deref(), work).await
         };
         let is_whole = matches!(ended, Ok(Ok(()))) && progress.refusal().is_none();
         let outcome = outcome(ended, store.data_mut(), &progress, &label);
@@ -346,6 +324,17 @@ impl Guest {
         }
         outcome
     }
+}
+
+/// The state of the store in which the guest is to answer this request.
+fn state<B>(label: &Label, egress: Egress, request: &Request<B>, loaded: &Loaded) -> HostState {
+    HostState::new(
+        Arc::clone(&label.account),
+        egress,
+        label.request_id.clone(),
+        Answer::new(request),
+        loaded.globals,
+    )
 }
 
 /// The result of a guest.

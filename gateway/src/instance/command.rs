@@ -1,6 +1,6 @@
 //! Runs a program (CGI) from start to exit; its standard output is the response.
 
-use std::{future::poll_fn, pin::pin, sync::Arc};
+use std::{future::poll_fn, sync::Arc};
 
 use bytes::Bytes;
 use http::{Method, Request};
@@ -17,7 +17,7 @@ use super::{
     host::HostState,
     request_body::RequestBody,
     script::{Output, Script},
-    store::{instantiated, is_success, make_way},
+    store::{instantiate, is_success},
 };
 use crate::{account::Account, egress::Life, engine::Images};
 
@@ -28,7 +28,7 @@ use crate::{account::Account, egress::Life, engine::Images};
 pub(super) async fn handle<B>(
     store: &mut Store<HostState>,
     account: &Account,
-    (command, images): (&CommandPre<HostState>, Option<&Arc<Images>>),
+    made_of: (&CommandPre<HostState>, Option<&Arc<Images>>),
     request: Request<RequestBody<B>>,
     answer: oneshot::Sender<Head>,
 ) -> wasmtime::Result<()>
@@ -37,21 +37,7 @@ where
     B::Error: Into<Error>,
 {
     let output = furnish(store.data_mut(), account, request, answer)?;
-    let program = {
-        let instantiating = pin!(command.instantiate_async(&mut *store));
-        instantiated(account, images, instantiating).await
-    };
-    let program = match program {
-        Ok(program) => program,
-        Err(error) => {
-            Box::pin(async {
-                make_way(account, error).await?;
-                let again = pin!(command.instantiate_async(&mut *store));
-                instantiated(account, images, again).await
-            })
-            .await?
-        }
-    };
+    let program = instantiate(store, account, made_of).await?;
     let ran = program.wasi_cli_run().call_run(&mut *store).await;
     ended(ran, &output)
 }
@@ -63,7 +49,7 @@ where
 pub(super) async fn handle_of_03<B>(
     store: &mut Store<HostState>,
     account: &Account,
-    (command, images): (&p3::bindings::CommandPre<HostState>, Option<&Arc<Images>>),
+    made_of: (&p3::bindings::CommandPre<HostState>, Option<&Arc<Images>>),
     request: Request<RequestBody<B>>,
     answer: oneshot::Sender<Head>,
 ) -> wasmtime::Result<()>
@@ -73,21 +59,7 @@ where
 {
     concurrent::watch(store);
     let output = furnish(store.data_mut(), account, request, answer)?;
-    let program = {
-        let instantiating = pin!(command.instantiate_async(&mut *store));
-        instantiated(account, images, instantiating).await
-    };
-    let program = match program {
-        Ok(program) => program,
-        Err(error) => {
-            Box::pin(async {
-                make_way(account, error).await?;
-                let again = pin!(command.instantiate_async(&mut *store));
-                instantiated(account, images, again).await
-            })
-            .await?
-        }
-    };
+    let program = instantiate(store, account, made_of).await?;
     // Dropped before the store, on every path.
     let end = End(Life::default());
     let state = store.data_mut();

@@ -1,6 +1,6 @@
 //! Calls a WASI 0.2 guest: its handler is called once, may respond meanwhile, and ends when it returns.
 
-use std::{pin::pin, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Request;
@@ -12,12 +12,7 @@ use wasmtime_wasi_http::{
     p2::bindings::{ProxyPre, http::types::Scheme},
 };
 
-use super::{
-    answer::Head,
-    host::HostState,
-    request_body::RequestBody,
-    store::{instantiated, make_way},
-};
+use super::{answer::Head, host::HostState, request_body::RequestBody, store::instantiate};
 use crate::{account::Account, engine::Images, request_headers};
 
 /// Instantiates the component and calls it.
@@ -27,7 +22,7 @@ use crate::{account::Account, engine::Images, request_headers};
 pub(super) async fn handle<B>(
     store: &mut Store<HostState>,
     account: &Account,
-    (proxy, images): (&ProxyPre<HostState>, Option<&Arc<Images>>),
+    made_of: (&ProxyPre<HostState>, Option<&Arc<Images>>),
     request: Request<RequestBody<B>>,
     answer: oneshot::Sender<Head>,
 ) -> wasmtime::Result<()>
@@ -35,21 +30,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Error>,
 {
-    let instance = {
-        let instantiating = pin!(proxy.instantiate_async(&mut *store));
-        instantiated(account, images, instantiating).await
-    };
-    let instance = match instance {
-        Ok(instance) => instance,
-        Err(error) => {
-            Box::pin(async {
-                make_way(account, error).await?;
-                let again = pin!(proxy.instantiate_async(&mut *store));
-                instantiated(account, images, again).await
-            })
-            .await?
-        }
-    };
+    let instance = instantiate(store, account, made_of).await?;
     let mut http = store.data_mut().http();
     let scheme = if request_headers::is_https(request.headers()) {
         Scheme::Https

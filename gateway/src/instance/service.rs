@@ -32,7 +32,7 @@ use super::{
     handed::Handed,
     host::HostState,
     request_body::RequestBody,
-    store::{instantiated, is_success, make_way},
+    store::{self, is_success},
 };
 use crate::{
     account::Account,
@@ -79,24 +79,10 @@ where
 pub(super) async fn instantiate(
     store: &mut Store<HostState>,
     account: &Account,
-    (service, images): (&ServicePre<HostState>, Option<&Arc<Images>>),
+    made_of: (&ServicePre<HostState>, Option<&Arc<Images>>),
 ) -> wasmtime::Result<Service> {
     concurrent::watch(store);
-    let instance = {
-        let instantiating = pin!(service.instantiate_async(&mut *store));
-        instantiated(account, images, instantiating).await
-    };
-    match instance {
-        Ok(instance) => Ok(instance),
-        Err(error) => {
-            Box::pin(async {
-                make_way(account, error).await?;
-                let again = pin!(service.instantiate_async(&mut *store));
-                instantiated(account, images, again).await
-            })
-            .await
-        }
-    }
+    store::instantiate(store, account, made_of).await
 }
 
 /// Calls an instance, and runs its tasks to their end.

@@ -1,10 +1,19 @@
 //! The store of one request: how it is made, its limits, instantiation, and what happens at each epoch tick.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Instant};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Instant,
+};
 
 use tokio::task::yield_now;
 use wasmtime::{Engine, Store, StoreContextMut, Trap, UpdateDeadline};
-use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::{I32Exit, p2, p3};
+use wasmtime_wasi_http::{
+    p2::bindings::{Proxy, ProxyPre},
+    p3::bindings::{Service, ServicePre},
+};
 
 use super::{host::HostState, turns};
 use crate::{account::Account, engine::Images};
@@ -69,9 +78,71 @@ pub(super) fn at_tick(store: &mut StoreContextMut<'_, HostState>) -> wasmtime::R
 #[error("no instance could be made")]
 pub(super) struct NoInstance;
 
-/// Makes an instance whose memories begin with these images, if there are any, and observes how long it takes. The
-/// future stays where it is, or the task would have two places for it.
-pub(super) async fn instantiated<I>(
+/// A component whose imports are resolved, of any world.
+pub(super) trait Linked {
+    /// Its instance.
+    type Instance;
+
+    /// Instantiates it.
+    fn instantiate(
+        &self,
+        store: &mut Store<HostState>,
+    ) -> impl Future<Output = wasmtime::Result<Self::Instance>> + Send;
+}
+
+macro_rules! linked {
+    ($($pre:ty => $instance:ty),+) => {
+        $(impl Linked for $pre {
+            type Instance = $instance;
+
+            fn instantiate(
+                &self,
+                store: &mut Store<HostState>,
+            ) -> impl Future<Output = wasmtime::Result<$instance>> + Send {
+                self.instantiate_async(store)
+            }
+        })+
+    };
+}
+
+linked!(
+    ProxyPre<HostState> => Proxy,
+    ServicePre<HostState> => Service,
+    p2::bindings::CommandPre<HostState> => p2::bindings::Command,
+    p3::bindings::CommandPre<HostState> => p3::bindings::Command
+);
+
+/// Instantiates a component, its memories mapped to these images if there are any. If no slot or no memory is left for
+/// it, idle reused instances give up theirs and it is tried once more.
+///
+/// # Errors
+/// When no instance can be made; [`NoInstance`] is among the error's causes.
+pub(super) async fn instantiate<L: Linked>(
+    store: &mut Store<HostState>,
+    account: &Account,
+    (component, images): (&L, Option<&Arc<Images>>),
+) -> wasmtime::Result<L::Instance> {
+    let first = {
+        let making = pin!(component.instantiate(&mut *store));
+        timed(account, images, making).await
+    };
+    match first {
+        Ok(instance) => Ok(instance),
+        // Boxed: it is rare, and would make every request's future larger.
+        Err(error) => {
+            Box::pin(async {
+                make_way(account, error).await?;
+                let making = pin!(component.instantiate(store));
+                timed(account, images, making).await
+            })
+            .await
+        }
+    }
+}
+
+/// Observes how long instantiating takes. The future is pinned by the caller: passed by value, the request's future
+/// would hold it twice.
+async fn timed<I>(
     account: &Account,
     images: Option<&Arc<Images>>,
     instantiating: Pin<&mut impl Future<Output = wasmtime::Result<I>>>,
@@ -79,7 +150,7 @@ pub(super) async fn instantiated<I>(
     let started = Instant::now();
     let instance = match images {
         None => instantiating.await,
-        // In a box, so that the others' tasks stay small.
+        // Boxed, so that requests without images have smaller futures.
         Some(images) => Box::pin(Arc::clone(images).instantiate(instantiating)).await,
     };
     let instance = instance.map_err(|error| error.context(NoInstance))?;
@@ -88,11 +159,11 @@ pub(super) async fn instantiated<I>(
     Ok(instance)
 }
 
-/// Has instances that wait for other requests make room for one that could not be made.
+/// Ends idle reused instances if that may help an instance that could not be made.
 ///
 /// # Errors
-/// The same one where that would not help.
-pub(super) async fn make_way(account: &Account, error: wasmtime::Error) -> wasmtime::Result<()> {
+/// The given one where it would not.
+async fn make_way(account: &Account, error: wasmtime::Error) -> wasmtime::Result<()> {
     if !error.is::<NoInstance>() || error.is::<Trap>() || !account.memory.make_way() {
         return Err(error);
     }
