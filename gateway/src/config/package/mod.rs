@@ -1,13 +1,11 @@
 //! `[package.NAME]`: a component, and what it may use.
 
-use std::{
-    collections::BTreeMap,
-    fmt, fs,
-    io::ErrorKind,
-    path::{Path, PathBuf},
-};
+mod name;
+mod source;
 
-use wasmgate_common::{AppId, Code, Diagnostic};
+use std::collections::BTreeMap;
+
+use wasmgate_common::{Code, Diagnostic};
 use wasmgate_dapr::{Grants, Quotas};
 
 use super::{
@@ -23,15 +21,15 @@ use super::{
     own::Own,
     rate_limit,
     reader::{Section, Spot, one_of},
-    reference::{self, Reference, Sha256Digest},
+    reference::Sha256Digest,
     registry::{RegistryConfig, VerifyKey},
     started,
     tls::TlsConfig,
 };
 use crate::{engine::EngineKind, rate_limit::RateLimitConfig};
 
-/// The longest name: a DNS label (RFC 1035, 2.3.4), since Dapr's name resolution uses app-ids as such.
-const MAX_NAME: usize = 63;
+pub use name::PackageName;
+pub use source::Source;
 
 /// Checked `[package.NAME]`.
 #[derive(Clone, Debug)]
@@ -84,96 +82,6 @@ pub struct PackageConfig {
     pub files: Vec<Mount>,
     /// The containers of `wasi:blobstore` that its guests may use, by their names.
     pub blobstore: BTreeMap<String, Container>,
-}
-
-/// A package's name: lower-case letters, digits and `-`, a DNS label. Cloning copies a pointer.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct PackageName(AppId);
-
-/// The source of a component.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Source {
-    /// A file, resolved against the folder of the configuration. It existed and was not empty, unless a build command
-    /// makes it.
-    File(PathBuf),
-    /// A component in a registry, which is pulled before it is registered.
-    Registry(Reference),
-}
-
-impl Source {
-    /// The file; `None` for what is in a registry.
-    pub fn file(&self) -> Option<&Path> {
-        match self {
-            Self::File(file) => Some(file),
-            Self::Registry(_) => None,
-        }
-    }
-
-    /// Returns whether there is something to be served, or it is elsewhere and is pulled.
-    pub fn is_there(&self) -> bool {
-        let is_full = |file: &Path| fs::metadata(file).is_ok_and(|found| found.len() > 0);
-        self.file().is_none_or(is_full)
-    }
-}
-
-impl PackageName {
-    /// Reads a name.
-    ///
-    /// # Errors
-    /// When it is no lower-case DNS label.
-    pub fn parse(text: &str) -> Result<Self, Diagnostic> {
-        let wrong = if text.is_empty() {
-            "is empty"
-        } else if text.len() > MAX_NAME {
-            "is longer than 63 bytes"
-        } else if text.starts_with('-') || text.ends_with('-') {
-            "starts or ends with \"-\""
-        } else if !text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        {
-            "has characters other than a-z, 0-9 and \"-\""
-        } else {
-            match AppId::new(text) {
-                Ok(app) => return Ok(Self(app)),
-                Err(_) => "is no app-id",
-            }
-        };
-        let likely: String = text
-            .to_ascii_lowercase()
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-            .take(MAX_NAME)
-            .collect();
-        let likely = likely.trim_matches('-');
-        let likely = if likely.is_empty() {
-            "counter-api"
-        } else {
-            likely
-        };
-        Err(Diagnostic::new(
-            Code::InvalidValue,
-            format!("the package name {text:?} {wrong}"),
-            format!("a name is a Dapr app-id and a DNS label: write, for example, {likely:?}"),
-        ))
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-
-    /// The app that the package is to Dapr, which has its name.
-    pub fn app_id(&self) -> &AppId {
-        &self.0
-    }
-}
-
-impl fmt::Display for PackageName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
 }
 
 /// The keys of `[package.NAME]`.
@@ -290,7 +198,7 @@ impl PackageConfig {
         strict: bool,
     ) -> Option<Self> {
         let folder = own.folder;
-        let source = source(section, folder, strict);
+        let source = source::source(section, folder, strict);
         let build = BuildConfig::read(section, folder);
         if build.is_some() && matches!(source, Some(Source::Registry(_))) {
             let wrong = Diagnostic::new(
@@ -300,9 +208,9 @@ impl PackageConfig {
             );
             section.refuse_key("build", wrong);
         }
-        let sha256 = section.parsed("sha256", EXAMPLE_DIGEST, digest);
-        let verify = verify(section, source.as_ref(), folder);
-        let compiled = compiled(section, source.as_ref(), verify.as_ref(), registry);
+        let sha256 = section.parsed("sha256", source::EXAMPLE_DIGEST, source::digest);
+        let verify = source::verify(section, source.as_ref(), folder);
+        let compiled = source::compiled(section, source.as_ref(), verify.as_ref(), registry);
         let kind = section.parsed("kind", kind::HTTP, Kind::parse);
         let kind = kind.unwrap_or_default();
         let next = section.parsed("next", "shop", PackageName::parse);
@@ -355,21 +263,6 @@ impl PackageConfig {
     }
 }
 
-/// A digest as it is written: that of nothing at all.
-const EXAMPLE_DIGEST: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-
-fn digest(text: &str) -> Result<Sha256Digest, Diagnostic> {
-    let mut digest = Sha256Digest::default();
-    match hex::decode_to_slice(text, &mut digest) {
-        Ok(()) => Ok(digest),
-        Err(error) => Err(Diagnostic::new(
-            Code::InvalidValue,
-            format!("{text:?} is no SHA-256 digest: {error}"),
-            "write the 64 hexadecimal digits that `sha256sum` prints of the file",
-        )),
-    }
-}
-
 /// The `engine` that leaves the choice to the gateway.
 const AUTO_ENGINE: &str = "auto";
 
@@ -400,128 +293,4 @@ fn reuse(package: &Section<'_>, kind: Kind) -> usize {
         package.refuse_key("reuse", wrong);
     }
     reuse
-}
-
-/// Unless `strict`, a file that is not there or cannot be read is the package's matter, and no mistake here.
-fn source(package: &Section<'_>, folder: &Path, strict: bool) -> Option<Source> {
-    if !package.has("source") {
-        package.refuse(Diagnostic::new(
-            Code::MissingKey,
-            "the package has no source",
-            "add source = \"path/to/component.wasm\"",
-        ));
-        return None;
-    }
-    package.parsed(
-        "source",
-        "target/wasm32-wasip2/release/hello.wasm",
-        |text| {
-            if text.starts_with(reference::SCHEME) {
-                return Reference::parse(text).map(Source::Registry);
-            }
-            if let Some((scheme, _)) = text.split_once("://") {
-                return Err(Diagnostic::new(
-                    Code::Unsupported,
-                    format!("sources at {scheme}:// are not supported"),
-                    "write the path of the component's file, or where a registry has it: \"oci://registry/name:tag\"",
-                ));
-            }
-            let path = folder.join(text);
-            check_file(text, &path, package.has("build"), strict)?;
-            Ok(Source::File(path))
-        },
-    )
-}
-
-fn verify(package: &Section<'_>, source: Option<&Source>, folder: &Path) -> Option<VerifyKey> {
-    let key = package.parsed("verify", "cosign.pub", |text| {
-        VerifyKey::read(&folder.join(text))
-    });
-    if key.is_some() && matches!(source, Some(Source::File(_))) {
-        package.refuse_key(
-            "verify",
-            Diagnostic::new(
-                Code::Conflict,
-                "a file has no signature: cosign signs what is in a registry",
-                "remove `verify`, or write the digest of the file in `sha256`",
-            ),
-        );
-    }
-    key
-}
-
-/// Whether compiled code is taken, which somebody has to answer for.
-fn compiled(
-    package: &Section<'_>,
-    source: Option<&Source>,
-    verify: Option<&VerifyKey>,
-    registry: &RegistryConfig,
-) -> bool {
-    let compiled = package.flag("compiled").unwrap_or_default();
-    let is_answered_for = |reference: &Reference| {
-        let of_host = || registry.host(reference.registry())?.verify.as_ref();
-        verify.or_else(of_host).is_some() || reference.digest().is_some()
-    };
-    let refusal = match source {
-        Some(Source::File(_)) if compiled => Some((
-            "a file has no compiled code beside it: it is compiled here",
-            "remove `compiled`, or name the component in its registry",
-        )),
-        Some(Source::Registry(reference)) if compiled && !is_answered_for(reference) => Some((
-            "compiled code is native code, and anybody who may push to the registry could have put it there",
-            "name the key of who compiles in `verify`, or the manifest in `source`, by @sha256: and its digest",
-        )),
-        _ => None,
-    };
-    if let Some((wrong, help)) = refusal {
-        package.refuse_key("compiled", Diagnostic::new(Code::Conflict, wrong, help));
-    }
-    compiled
-}
-
-fn check_file(text: &str, path: &Path, is_built: bool, strict: bool) -> Result<(), Diagnostic> {
-    let shown = path.display();
-    if text.is_empty() {
-        return Err(Diagnostic::new(
-            Code::InvalidValue,
-            "the source is empty",
-            "write the path of the component's file",
-        ));
-    }
-    if !strict {
-        return Ok(());
-    }
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => Err(Diagnostic::new(
-            Code::FileUnreadable,
-            format!("{shown} is a directory"),
-            "write the path of the component's file in it",
-        )),
-        Err(error) if is_built && error.kind() == ErrorKind::NotFound => Ok(()),
-        Ok(metadata) if metadata.is_file() && metadata.len() == 0 && !is_built => Err(Diagnostic::new(
-            Code::NotAComponent,
-            format!("{shown} is empty"),
-            "build the component again",
-        )),
-        Ok(metadata) if !metadata.is_file() => Err(Diagnostic::new(
-            Code::FileUnreadable,
-            format!("{shown} is a pipe, a socket or a device, and no file"),
-            "write the path of the component's file",
-        )),
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(Diagnostic::new(
-            Code::FileMissing,
-            format!("there is no file {shown}"),
-            if text.starts_with('~') {
-                "write the path in full, or ${HOME} in place of \"~\", which a shell alone replaces"
-            } else {
-                "build the component, or correct the path (it is relative to the configuration file)"
-            },
-        )),
-        Err(error) => Err(Diagnostic::new(
-            Code::FileUnreadable,
-            format!("{shown} cannot be read: {error}"),
-            "make the file readable for the user that runs the gateway",
-        )),
-    }
 }
