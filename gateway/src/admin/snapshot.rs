@@ -29,7 +29,7 @@ pub(super) async fn take(status: &Status) -> Vec<Family> {
         families.push(
             Family::gauge(
                 "wasmgate_packages",
-                "Packages: registered, of those loaded, of those not to be had, and of those whose tag could not be looked up",
+                "Packages by state: registered, and of these loaded, unavailable, and stale (their tag could not be looked up)",
             )
             .with(&[("state", "registered")], registered as f64)
             .with(&[("state", "loaded")], loaded as f64)
@@ -37,13 +37,13 @@ pub(super) async fn take(status: &Status) -> Vec<Family> {
             .with(&[("state", "stale")], stale as f64),
         );
         families
-            .push(Family::gauge("wasmgate_loaded_code_bytes", "Compiled code that is loaded").with(&[], bytes as f64));
+            .push(Family::gauge("wasmgate_loaded_code_bytes", "Size of loaded compiled code").with(&[], bytes as f64));
     }
     if let Some(blocks) = status.building_blocks() {
         families.extend(queues(&blocks.queues().await));
         if let Some(embedded) = blocks.embedded() {
             families.extend(quotas(&embedded.usage().await));
-            let help = "Circuits of the embedded building blocks' circuit breakers, by the name of their policy";
+            let help = "Circuits of the embedded building blocks' circuit breakers, by policy and state";
             let mut circuits = Family::gauge("wasmgate_circuits", help);
             for ((app_id, policy, state), count) in embedded.circuits() {
                 let labels = [
@@ -71,12 +71,12 @@ pub(super) async fn take(status: &Status) -> Vec<Family> {
 fn quotas(usage: &[Usage]) -> [Family; 3] {
     let mut used = Family::gauge(
         "wasmgate_dapr_quota_used",
-        "Bytes or things that an app keeps in the embedded building blocks, by the key of the quota that limits them",
+        "Bytes or items that an app stores in the embedded building blocks, by quota",
     );
-    let mut limit = Family::gauge("wasmgate_dapr_quota_limit", "As many as the quota allows");
+    let mut limit = Family::gauge("wasmgate_dapr_quota_limit", "The limit of the quota");
     let mut refused = Family::counter(
         "wasmgate_dapr_quota_refusals_total",
-        "Writes that were refused because the quota is used up",
+        "Writes that were refused because the quota was used up",
     );
     for of in usage {
         let labels = [("app_id", &*of.app_id), ("quota", of.quota)];
@@ -95,7 +95,7 @@ fn ready(status: &Status) -> Family {
 fn log() -> Family {
     Family::counter(
         "wasmgate_log_dropped_lines_total",
-        "Lines of the log that were dropped because whoever reads it is too slow",
+        "Log lines that were dropped because the reader is too slow",
     )
     .with(&[], crate::log::dropped_lines() as f64)
 }
@@ -104,11 +104,11 @@ fn log() -> Family {
 fn queues(queues: &[QueueDepth]) -> [Family; 2] {
     let mut depth = Family::gauge(
         "wasmgate_dapr_queued_events",
-        "Events of the embedded pub/sub that wait for their subscriber, or are parked when its retries are used up",
+        "Events of the embedded pub/sub that wait for their subscriber, or are parked because their retries are used up",
     );
     let mut age = Family::gauge(
         "wasmgate_dapr_oldest_event_age_seconds",
-        "Since when the oldest of those events waits, or 0",
+        "Age of the oldest of these events, or 0",
     );
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0.0, |since| since.as_secs_f64());

@@ -65,12 +65,12 @@ impl Status {
         vec![
             Family::gauge(
                 "wasmgate_tls_certificate_expiry_timestamp_seconds",
-                "The end of the life of the certificate that clients are shown",
+                "Expiry of the current certificate, as a Unix time",
             )
             .with(&[], seconds(status.not_after) as f64),
             Family::counter(
                 "wasmgate_tls_certificate_changes_total",
-                "Changes of the certificate's files, by whether clients are shown what is in them",
+                "Changes of the certificate's files, by whether they were applied",
             )
             .with(&[("result", "done")], done as f64)
             .with(&[("result", "refused")], failed as f64),

@@ -19,20 +19,20 @@ impl Families {
         Self {
             slots: Family::gauge(
                 "wasmgate_pool_slots",
-                "Slots for memories, stacks and the like, by engine and state: how many there may be, in use, and clean and idle",
+                "Slots for memories, stacks and the like, by engine and state: limit, in use, idle",
             ),
             resident: Family::gauge(
                 "wasmgate_pool_warm_resident_bytes",
-                "What idle slots keep resident, at most",
+                "Resident memory of idle slots, at most",
             ),
-            events: Family::counter("wasmgate_pool_events_total", "What happened to slots"),
+            events: Family::counter("wasmgate_pool_events_total", "Events of slots"),
             refusals: Family::counter(
                 "wasmgate_pool_refusals_total",
-                "Memories and stacks that the pool could not give, by cause",
+                "Memories and stacks that the pool could not provide, by cause",
             ),
             method: Family::gauge(
                 "wasmgate_pool_reset_method",
-                "1 for the method by which returned memory is found clean",
+                "1 for the method that is used to reset returned memory",
             ),
         }
     }

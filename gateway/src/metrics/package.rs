@@ -3,10 +3,10 @@
 use std::{sync::OnceLock, time::Instant};
 
 use http::StatusCode;
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{Histogram, IntCounter, IntGauge};
 use wasmgate_dapr::{DeliveryKind, DeliveryResult, OperationName};
 
-use super::few::Few;
+use super::{families::Families, few::Few};
 
 /// Reasons for which one package usually refuses, results its outbound requests usually have, and results of one
 /// operation of the building blocks.
@@ -15,26 +15,6 @@ const USUAL_RESULTS: usize = 6;
 
 /// A call that nobody waited for to the end: the client left, or the deadline passed.
 const CANCELLED: &str = "cancelled";
-
-/// The metrics that have a package as a label.
-#[derive(Debug, Clone)]
-pub(super) struct Families {
-    pub(super) instantiation: HistogramVec,
-    pub(super) traps: IntCounterVec,
-    pub(super) timeouts: IntCounterVec,
-    pub(super) refusals: IntCounterVec,
-    pub(super) queued: IntCounterVec,
-    pub(super) queue_wait: HistogramVec,
-    pub(super) outbound: IntCounterVec,
-    pub(super) outbound_duration: HistogramVec,
-    pub(super) block_calls: IntCounterVec,
-    pub(super) block_duration: HistogramVec,
-    pub(super) deliveries: IntCounterVec,
-    pub(super) output_dropped: IntCounterVec,
-    pub(super) reused: IntCounterVec,
-    pub(super) idle: IntGaugeVec,
-    pub(super) ended: IntCounterVec,
-}
 
 /// The handles of one package.
 #[derive(Debug)]

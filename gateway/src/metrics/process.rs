@@ -56,7 +56,7 @@ impl Collector for Process {
             Some(
                 Family::counter(
                     "process_cpu_seconds_total",
-                    "Processor time in user and system mode, in seconds",
+                    "Total user and system CPU time in seconds",
                 )
                 .with(&[], cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9),
             ),
