@@ -1,22 +1,38 @@
-//! The guard before calls that change something: somebody on this machine or with the token, and never a page in a
+//! Who may make calls that change something: processes on this machine and holders of the token, but no page in a
 //! browser.
 //!
-//! A page can send a request to any address that its browser reaches, also to a loopback one, and by a name of its own
-//! that it lets resolve to one (DNS rebinding). It cannot send JSON to another origin unasked, cannot hide its own
-//! origin, and cannot choose `Host`.
+//! A page can send a request to any address that its browser reaches, loopback included, also under a host name of its
+//! own that it has resolve to one (DNS rebinding). But it cannot send JSON to another origin without a preflight
+//! request, cannot hide its `Origin`, and cannot choose `Host`.
 
 use std::net::SocketAddr;
 
 use axum::{
     Json,
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    extract::{ConnectInfo, FromRequestParts},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
 use subtle::ConstantTimeEq as _;
-
-use crate::config::Secret;
 use wasmgate_common::{is_loopback, is_ours, single};
+
+use super::Status;
+use crate::config::Secret;
+
+/// A call that may change something. A handler that takes it as an argument is not run for any other.
+pub(super) struct Allowed;
+
+impl FromRequestParts<Status> for Allowed {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, status: &Status) -> Result<Self, Refused> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let ConnectInfo(peer) = peer.ok_or(Refused::NotLocal)?;
+        check(&parts.headers, &parts.uri, *peer, status.0.token.as_ref())?;
+        Ok(Self)
+    }
+}
 
 /// The reason for which a call was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +90,7 @@ impl IntoResponse for Refused {
 }
 
 /// Checks whether a call from `peer` may change something.
-pub(super) fn check(headers: &HeaderMap, uri: &Uri, peer: SocketAddr, token: Option<&Secret>) -> Result<(), Refused> {
+fn check(headers: &HeaderMap, uri: &Uri, peer: SocketAddr, token: Option<&Secret>) -> Result<(), Refused> {
     let trusted = has_token(headers, token)?;
     if !trusted && !is_loopback(peer.ip()) {
         let missing = token.map_or(Refused::NotLocal, |_| Refused::Token);

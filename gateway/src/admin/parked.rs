@@ -1,19 +1,17 @@
 //! Queues and undeliverable events: `GET /queues`, `GET /parked`, `POST /parked/release` and `POST /parked/drop`.
 
-use std::net::SocketAddr;
-
 use axum::{
     Json,
     body::Bytes,
-    extract::{ConnectInfo, Query, State, rejection::QueryRejection},
-    http::{HeaderMap, StatusCode, Uri},
+    extract::{Query, State, rejection::QueryRejection},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wasmgate_dapr::{Dapr, ParkedFilter, StoreError};
 
-use super::{Status, guard};
+use super::{Status, guard::Allowed};
 
 /// The default number of events in a list.
 const LISTED: usize = 100;
@@ -46,6 +44,10 @@ pub struct Order {
 }
 
 impl Order {
+    fn read(body: &[u8]) -> Result<Self, Failed> {
+        serde_json::from_slice(body).map_err(|error| Failed::Order(error.to_string()))
+    }
+
     fn filter(self) -> ParkedFilter {
         ParkedFilter {
             package: self.package,
@@ -75,14 +77,8 @@ pub(super) async fn list(
     Ok(Json(dapr.parked(order.filter(), limit).await?).into_response())
 }
 
-pub(super) async fn release(
-    State(status): State<Status>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Failed> {
-    let order = read(&status, peer, &uri, &headers, &body)?;
+pub(super) async fn release(State(status): State<Status>, _: Allowed, body: Bytes) -> Result<Response, Failed> {
+    let order = Order::read(&body)?;
     let released = match queues_of(&status)? {
         Some(dapr) => dapr.release_parked(order.clone().filter()).await?,
         None => 0,
@@ -98,14 +94,8 @@ pub(super) async fn release(
     Ok(Json(json!({ "released": released })).into_response())
 }
 
-pub(super) async fn discard(
-    State(status): State<Status>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Failed> {
-    let order = read(&status, peer, &uri, &headers, &body)?;
+pub(super) async fn discard(State(status): State<Status>, _: Allowed, body: Bytes) -> Result<Response, Failed> {
+    let order = Order::read(&body)?;
     let filter = order.clone().filter();
     if filter.is_all() && !order.all {
         return Err(Failed::Order(
@@ -128,11 +118,6 @@ pub(super) async fn discard(
     Ok(Json(json!({ "dropped": dropped })).into_response())
 }
 
-fn read(status: &Status, peer: SocketAddr, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Result<Order, Failed> {
-    guard::check(headers, uri, peer, status.0.token.as_ref()).map_err(Failed::Refused)?;
-    serde_json::from_slice(body).map_err(|error| Failed::Order(error.to_string()))
-}
-
 /// The runtime with the queues; `None` if no package uses building blocks.
 fn queues_of(status: &Status) -> Result<Option<Dapr>, Failed> {
     if status.gateway().is_none() {
@@ -146,7 +131,6 @@ fn queues_of(status: &Status) -> Result<Option<Dapr>, Failed> {
 
 /// A call of an operator that failed.
 pub(super) enum Failed {
-    Refused(guard::Refused),
     /// The body is invalid.
     Order(String),
     NotYet,
@@ -163,7 +147,6 @@ impl From<StoreError> for Failed {
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
         let (status, message) = match self {
-            Self::Refused(refused) => return refused.into_response(),
             Self::Order(wrong) => (StatusCode::BAD_REQUEST, wrong),
             Self::NotYet => (
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -1,15 +1,14 @@
 //! `POST /reload`, and the state of reloads for `/readyz`, `/status` and metrics.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, Weak},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use axum::{
     Json,
-    extract::{ConnectInfo, State},
-    http::{HeaderMap, StatusCode, Uri},
+    extract::State,
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use parking_lot::Mutex;
@@ -18,7 +17,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use wasmgate_common::Diagnostics;
 
-use super::{Status, guard, ready::Condition};
+use super::{Status, guard::Allowed, ready::Condition};
 use crate::{account::Account, gateway::Gateway, metrics::Family};
 
 /// A request for a reload, with the channel for its result.
@@ -228,11 +227,11 @@ impl Status {
         };
         let successful = Family::gauge(
             "wasmgate_last_reload_successful",
-            "0 while an older configuration is served since the last one was not taken, otherwise 1",
+            "0 while an older configuration is served because the last reload failed, otherwise 1",
         );
         let served_since = Family::gauge(
             "wasmgate_configuration_timestamp_seconds",
-            "When the configuration that is served was taken, in seconds since 1970",
+            "When the current configuration was applied, as a Unix time",
         );
         let mut replaced = self.0.reloads.replaced.lock();
         replaced.forget_what_is_gone();
@@ -262,15 +261,7 @@ fn seconds(at: Option<SystemTime>) -> u64 {
     since.map_or(0, |since| since.as_secs())
 }
 
-pub(super) async fn reload(
-    State(status): State<Status>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    uri: Uri,
-    headers: HeaderMap,
-) -> Response {
-    if let Err(refused) = guard::check(&headers, &uri, peer, status.0.token.as_ref()) {
-        return refused.into_response();
-    }
+pub(super) async fn reload(State(status): State<Status>, _: Allowed) -> Response {
     match status.reload().await {
         Ok(reloaded) => Json(reloaded).into_response(),
         Err(error) => error.into_response(),
