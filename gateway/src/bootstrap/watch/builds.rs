@@ -15,45 +15,45 @@ use crate::{
     config::{Config, PackageConfig, PackageName},
 };
 
-/// The number of builds in a row that were each caused by the one before, as a tool does that writes among its own
-/// sources; those after them come more and more slowly.
+/// How many builds in a row may each be caused by the previous one, as by a tool that writes among its own sources;
+/// further ones are delayed more and more.
 const QUICK_IN_A_ROW: u32 = 5;
 
-/// The longest pause before such a build.
+/// The maximum delay of such a build.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The builds of one gateway.
 pub(super) struct Builds {
     builder: Builder,
     running: JoinSet<(PathBuf, Vec<Outcome>)>,
-    /// The folders of those, with their packages.
+    /// The folders of running builds, with their packages.
     at_work: BTreeMap<PathBuf, Vec<PackageName>>,
     waiting: BTreeMap<PackageName, Wish>,
-    /// What the last build of each package was about.
+    /// The last build of each package.
     last: HashMap<PackageName, Last>,
 }
 
-/// The wish that a package be built.
+/// A request to build a package.
 #[derive(Default)]
 struct Wish {
     files: BTreeSet<PathBuf>,
-    /// It is to be built whatever has changed.
+    /// Build it regardless of changes.
     is_certain: bool,
 }
 
-/// The last build of a package, which may be under way.
+/// The last build of a package, which may be running.
 struct Last {
     began: SystemTime,
     ended: Option<(SystemTime, Instant)>,
-    /// The builds in a row that nothing but files has caused which were written during the one before, and what was in
-    /// these.
+    /// The number of builds in a row that were caused only by files written during the previous build, with the
+    /// contents of these files.
     in_a_row: u32,
     contents: HashMap<PathBuf, u64>,
     has_failed: bool,
 }
 
 impl Builds {
-    /// No builds so far, for packages of which so many have a build command.
+    /// No builds so far, for the packages of this configuration.
     pub(super) fn new(config: &Config) -> Self {
         let with_command = config
             .packages
@@ -68,12 +68,12 @@ impl Builds {
         }
     }
 
-    /// Wants a package to be built since these sources of it have changed.
+    /// Requests a build of a package, because these sources have changed.
     pub(super) fn want(&mut self, package: PackageName, files: BTreeSet<PathBuf>) {
         self.waiting.entry(package).or_default().files.extend(files);
     }
 
-    /// Wants it to be built in any case.
+    /// Requests a build in any case.
     pub(super) fn insist(&mut self, package: PackageName) {
         self.waiting.entry(package).or_default().is_certain = true;
     }
@@ -83,17 +83,17 @@ impl Builds {
         self.at_work.values().flatten().any(|name| name == package)
     }
 
-    /// Returns whether a package is being built or is about to be.
+    /// Returns whether a package is being built or waits for it.
     pub(super) fn is_under_way(&self, package: &PackageName) -> bool {
         self.waiting.contains_key(package) || self.is_at_work(package)
     }
 
-    /// Returns whether the last build of a package has failed: another one is for who changes something.
+    /// Returns whether the last build of a package has failed: the next one needs a change.
     pub(super) fn has_failed(&self, package: &PackageName) -> bool {
         self.last.get(package).is_some_and(|last| last.has_failed)
     }
 
-    /// Starts what is wanted in folders where nothing is at work.
+    /// Starts requested builds in folders without a running one.
     pub(super) fn start(&mut self, config: &Config) {
         let mut folders: BTreeMap<PathBuf, Vec<PackageConfig>> = BTreeMap::new();
         for package in &config.packages {
@@ -131,7 +131,7 @@ impl Builds {
         }
     }
 
-    /// Takes a wish if it is time for it, and there is still a reason.
+    /// Takes a request if it is due, and there is still a reason.
     fn is_due(&mut self, package: &PackageConfig) -> bool {
         let Some(wish) = self.waiting.get(&package.name) else {
             return false;
@@ -172,7 +172,7 @@ impl Builds {
         true
     }
 
-    /// Waits until the packages of one folder are built.
+    /// Waits for the end of a build.
     pub(super) async fn ended(&mut self) -> Vec<Outcome> {
         let Some(Ok((folder, outcomes))) = self.running.join_next().await else {
             return std::future::pending().await;
@@ -199,7 +199,7 @@ impl Last {
         }
     }
 
-    /// Returns whether a file was written while this build was at work, by the build or by somebody else.
+    /// Returns whether a file was written while this build was running, by the build or by others.
     fn was_written_during(&self, file: &Path) -> bool {
         let modified = file.metadata().and_then(|file| file.modified());
         let until = self.ended.map(|(at, _)| at);
@@ -207,7 +207,7 @@ impl Last {
     }
 }
 
-/// The pause between the builds of a row.
+/// The delay between builds in a row.
 fn pause(in_a_row: u32) -> Duration {
     let slow = in_a_row.saturating_sub(QUICK_IN_A_ROW);
     if slow == 0 {

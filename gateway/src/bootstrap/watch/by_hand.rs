@@ -7,8 +7,7 @@ use tokio::time::{Instant, sleep};
 use super::{LONGEST, QUIET, Watch, stamp::Stamp};
 
 impl Watch {
-    /// Looks at what the system does not watch, if there is any, until nothing more changes. Answers with the time that
-    /// one look takes.
+    /// Polls what the system does not watch, if anything, until nothing changes. Returns the duration of one poll.
     pub(super) async fn look_by_hand(&mut self) -> Duration {
         let (latest, mut took) = (Instant::now() + LONGEST, Duration::ZERO);
         while self.folders.has_unwatched() {
@@ -19,7 +18,7 @@ impl Watch {
                 break;
             }
             sleep(QUIET).await;
-            // What was found here is not to be found once more by what the system tells of other folders.
+            // Changes that were found by polling must not be found again in events.
             while let Some(event) = self.folders.next_event() {
                 self.hear(&event);
             }
@@ -27,7 +26,7 @@ impl Watch {
         took
     }
 
-    /// Looks once at all files. True if something has changed.
+    /// Polls all files once. Returns whether something has changed.
     fn glance(&mut self) -> bool {
         let marks = self.marks();
         let before = std::mem::replace(&mut self.looked, marks);
@@ -46,7 +45,7 @@ impl Watch {
         self.look() || !changed.is_empty()
     }
 
-    /// The marks of all that is wanted, if there are folders that must be looked at.
+    /// The stamps of all wanted files, if there are folders that must be polled.
     pub(super) fn marks(&self) -> HashMap<PathBuf, Option<Stamp>> {
         if self.folders.has_unwatched() {
             self.wanted.marks()

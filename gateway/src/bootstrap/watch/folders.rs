@@ -15,24 +15,24 @@ use tokio::sync::mpsc;
 
 use super::WatchBy;
 
-/// Folders, and who watches them.
+/// Watched and polled folders.
 pub(super) struct Folders {
-    /// `None` where the system tells nothing.
+    /// `None` without notifications.
     watcher: Option<RecommendedWatcher>,
     events: mpsc::UnboundedReceiver<Event>,
-    /// Those that the system watches, as they were when it began to.
+    /// Folders watched by the system, with their identity.
     watched: HashMap<PathBuf, Identity>,
-    /// Those that it does not watch.
+    /// Folders that must be polled.
     unwatched: BTreeSet<PathBuf>,
-    /// Whoever reads the log knows that there are some.
+    /// Whether a warning about them was logged.
     is_told: bool,
 }
 
-/// The device and the inode of a folder.
+/// Device and inode of a folder.
 type Identity = (u64, u64);
 
 impl Folders {
-    /// No folders so far. That the system watches none is told, and they are looked at then.
+    /// Without folders. If the system provides no notifications, that is logged, and folders are polled.
     pub(super) fn new(by: WatchBy) -> Self {
         let (changed, events) = mpsc::unbounded_channel();
         let mut folders = Self {
@@ -55,7 +55,7 @@ impl Folders {
         folders
     }
 
-    /// Waits for what the system tells next.
+    /// Waits for the next event.
     pub(super) async fn event(&mut self) -> Event {
         if self.watcher.is_none() {
             return std::future::pending().await;
@@ -63,7 +63,7 @@ impl Folders {
         match self.events.recv().await {
             Some(event) => event,
             None => {
-                // Its thread is gone.
+                // Its thread has ended.
                 tracing::warn!("the system watches files no more, which are looked at once a second instead");
                 self.watcher = None;
                 self.unwatched
@@ -74,18 +74,18 @@ impl Folders {
         }
     }
 
-    /// What the system has told already.
+    /// The next event, if there is one.
     pub(super) fn next_event(&mut self) -> Option<Event> {
         self.events.try_recv().ok()
     }
 
-    /// Returns whether there are folders that must be looked at.
+    /// Returns whether there are folders that must be polled.
     pub(super) fn has_unwatched(&self) -> bool {
         !self.unwatched.is_empty()
     }
 
-    /// Watches these folders, as far as they are there, and no others. Answers with those that may hold what nobody was
-    /// told of: that came, were deleted and made again, or were not watched.
+    /// Watches exactly these folders, as far as they exist. Returns those that may contain unreported changes: new
+    /// ones, recreated ones, and ones that were not watched.
     pub(super) fn follow(&mut self, wanted: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
         let left: Vec<_> = self
             .watched
@@ -125,10 +125,10 @@ impl Folders {
         other
     }
 
-    /// Has the system watch a folder.
+    /// Registers a folder with the system.
     ///
     /// # Errors
-    /// With its word, if it has any.
+    /// With the system's error, if any.
     fn watch(&mut self, folder: &Path) -> Result<(), Option<Error>> {
         let watcher = self.watcher.as_mut().ok_or(None)?;
         watcher
@@ -139,12 +139,12 @@ impl Folders {
     fn leave(&mut self, folder: &Path) {
         self.watched.remove(folder);
         if let Some(watcher) = &mut self.watcher {
-            // One that is gone is not watched any more.
+            // A removed folder is not watched any more.
             let _ = watcher.unwatch(folder);
         }
     }
 
-    /// Tells once that folders are not watched, and once that all are again.
+    /// Logs once that folders are not watched, and once that all are again.
     fn tell(&mut self, refused: Option<(&PathBuf, Error)>) {
         let count = self.unwatched.len();
         match refused {
@@ -162,15 +162,15 @@ impl Folders {
     }
 }
 
-/// Takes what is told, in the watcher's thread.
+/// Handles an event, in the watcher's thread.
 fn hear(event: notify::Result<Event>, changed: &mpsc::UnboundedSender<Event>) {
     let event = match event {
         Ok(event) if is_change(&event) => event,
         Ok(_) => return,
-        // It says so when it has lost some: what that was is found by reading all again.
+        // Events were lost: everything has to be read again.
         Err(_) => rescan(),
     };
-    // Nobody listens at the end.
+    // Fails at shutdown.
     let _ = changed.send(event);
 }
 
@@ -178,7 +178,7 @@ fn rescan() -> Event {
     Event::default().set_flag(Flag::Rescan)
 }
 
-/// Returns whether something was changed: that a file is read, by a reload too, is none.
+/// Returns whether an event is a change: reading a file, as a reload does, is not.
 fn is_change(event: &Event) -> bool {
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
@@ -187,7 +187,7 @@ fn is_change(event: &Event) -> bool {
     }
 }
 
-/// The words for who can give the system more (inotify(7), "/proc interfaces").
+/// The remedy for exhausted limits (inotify(7), "/proc interfaces").
 fn remedy(error: &Error) -> &'static str {
     let errno = match &error.kind {
         ErrorKind::MaxFilesWatch => Some(Errno::NOSPC),

@@ -12,18 +12,18 @@ use super::{
 };
 use crate::config::{Config, PackageConfig, PackageName};
 
-/// Them by every path at which they change.
+/// Components, by all paths at which they change.
 #[derive(Default)]
 pub(super) struct Made(HashMap<PathBuf, Component>);
 
 struct Component {
-    /// The packages that have it built.
+    /// The packages that build it.
     by: Vec<PackageName>,
     stamp: Option<Stamp>,
 }
 
 impl Made {
-    /// Looks at all of a configuration.
+    /// Records all of a configuration.
     pub(super) fn of(config: &Config) -> Self {
         let mut made = Self::default();
         let built = config.packages.iter();
@@ -40,8 +40,8 @@ impl Made {
         made
     }
 
-    /// Returns whether a path is a component that a build is at work on, or that is known as it is now: the end of the
-    /// build reloads them.
+    /// Returns whether a path is a component that is being built, or is unchanged: the end of the build causes the
+    /// reload.
     pub(super) fn is_expected(&mut self, path: &Path, builds: &Builds) -> bool {
         let Some(component) = self.0.get_mut(path) else {
             return false;
@@ -57,7 +57,7 @@ impl Made {
         std::mem::replace(&mut component.stamp, now) == now
     }
 
-    /// Returns whether a package's component is about to be made, and is not there or another one than it was.
+    /// Returns whether a package's component is being built, and is missing or has changed.
     pub(super) fn is_awaited(&self, package: &PackageConfig, builds: &Builds) -> bool {
         let is_other = |file: &Path| {
             let known = self.0.get(&absolute(file));

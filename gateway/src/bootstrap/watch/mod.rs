@@ -26,39 +26,39 @@ use sources::Sources;
 use stamp::Stamp;
 use wanted::Wanted;
 
-/// The time that must pass without another change: tools write a file in several steps.
+/// The quiet period before reacting to changes: tools write files in several steps.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// The longest wait for that, so that a file which is written all the time is served too.
+/// The maximum wait for a quiet period, for files that are written all the time.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// The time between two looks whether the watched folders are still the ones that were there: one that is deleted and
-/// made again is another one to the system. Folders that it does not watch are looked at then.
+/// The interval at which the watched folders are checked for replacement: a recreated folder is another one for the
+/// system. Folders that it does not watch are polled then.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// One part in so many of a core may go into such looks; where there is more to look at they come later.
+/// Polling may take this fraction of a core; with more to poll it is delayed.
 const LOOKS_PART: u32 = 20;
 
-/// The looks at sources in a row, each of which may find folders that are to be watched; the next ones come with the
-/// next change.
+/// The maximum number of scans of sources in a row, each of which may find new folders to watch; further ones wait for
+/// the next change.
 const MAX_LOOKS: usize = 3;
 
-/// How changes are found.
+/// How changes are detected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum WatchBy {
-    /// The system tells of them; where it does not, files are looked at.
+    /// By notifications of the system; polling where there are none.
     Events,
-    /// All files are looked at, once a second: for folders of which the system tells nothing, as many that a virtual
-    /// machine or another computer has a part in.
+    /// By polling all files once a second: for folders without notifications, such as those shared by a virtual machine
+    /// or another computer.
     Looking,
 }
 
-/// What is built and reloaded by itself.
+/// The settings of `--watch`.
 #[derive(Clone, Copy, Debug)]
 pub struct Watching {
-    /// How changes are found.
+    /// How changes are detected.
     pub by: WatchBy,
-    /// The time at which the packages were last built.
+    /// When the packages were last built.
     pub since: SystemTime,
 }
 
@@ -66,30 +66,30 @@ pub struct Watching {
 pub(super) struct Watch {
     folders: Folders,
     wanted: Wanted,
-    /// The marks of what is wanted, as long as there are folders that must be looked at.
+    /// The stamps of wanted files, while there are folders that must be polled.
     looked: HashMap<PathBuf, Option<Stamp>>,
     sources: Sources,
     builds: Builds,
     made: Made,
     config: Config,
     heard: Heard,
-    /// What is served is not what is on disk, since that had mistakes.
+    /// The files on disk are not served, since they had mistakes.
     is_owed: bool,
 }
 
-/// What has changed and is still to be dealt with.
+/// Pending changes.
 #[derive(Default)]
 struct Heard {
     /// A file of the configuration, a component or a component file.
     is_reload_due: bool,
-    /// Something where sources are.
+    /// Something in a folder of sources.
     is_look_due: bool,
     touched: HashSet<PathBuf>,
 }
 
 impl Watch {
-    /// Watches what `config` was read from and names, and the sources of its packages, as they were when they were
-    /// built.
+    /// Watches the files that `config` was read from and names, and the sources of its packages, starting from their
+    /// last build.
     pub(super) fn new(config: Config, watching: Watching) -> Self {
         let wanted = Wanted::of(&config);
         let mut watch = Self {
@@ -103,7 +103,7 @@ impl Watch {
             heard: Heard::default(),
             is_owed: false,
         };
-        // What comes between the first look and the watch is found by the second.
+        // Changes between the first scan and the watch are found by the second scan.
         watch.follow();
         watch.heard = Heard {
             is_look_due: true,
@@ -116,7 +116,7 @@ impl Watch {
         watch
     }
 
-    /// Has `status` reload whenever something has changed, and builds whatever sources have changed.
+    /// Reloads through `status` when something has changed, and builds packages whose sources have changed.
     pub(super) async fn run(mut self, status: Status) {
         let mut look_again = Instant::now();
         loop {
@@ -145,7 +145,7 @@ impl Watch {
         }
     }
 
-    /// Waits until nothing more changes.
+    /// Waits for a quiet period.
     async fn settle(&mut self) {
         let latest = Instant::now() + LONGEST;
         loop {
@@ -160,7 +160,7 @@ impl Watch {
         }
     }
 
-    /// Notes what an event is about.
+    /// Classifies an event.
     fn hear(&mut self, event: &Event) {
         if event.need_rescan() {
             self.heard.is_reload_due = true;
@@ -177,7 +177,7 @@ impl Watch {
         }
     }
 
-    /// Looks at the sources again, and wants the packages to be built that have others. True if there are some.
+    /// Scans the sources, and requests builds of packages with changes. Returns whether there are some.
     fn look(&mut self) -> bool {
         let mut is_changed = false;
         for _ in 0..MAX_LOOKS {
@@ -189,13 +189,13 @@ impl Watch {
                 is_changed = true;
                 self.builds.want(package, files);
             }
-            // Folders may have come, with files in them.
+            // There may be new folders with files.
             self.follow();
         }
         is_changed
     }
 
-    /// Tells what became of a build, and has what it has made served.
+    /// Logs the results of a build, and schedules a reload of its components.
     fn take(&mut self, outcomes: &[Outcome]) {
         for Outcome { package, result } in outcomes {
             match result {
@@ -213,8 +213,7 @@ impl Watch {
         self.made = Made::of(&self.config);
     }
 
-    /// Has the configuration and the components read again, unless one of them is just being made: then the end of its
-    /// build does.
+    /// Reloads, unless a component is being built: then the end of its build does.
     async fn reload(&mut self, status: &Status) {
         self.heard.is_reload_due = false;
         self.refresh().await;
@@ -223,12 +222,12 @@ impl Watch {
             self.is_owed = true;
             return;
         }
-        // Who reads the log is told of it by the reload itself.
+        // The reload logs its own result.
         self.is_owed = status.reload().await.is_err();
     }
 
-    /// Watches what the configuration names now, before it is served, so that no change is missed; one that is broken
-    /// leaves what was.
+    /// Watches what the configuration names now, before it is served, so that no change is missed; a broken one changes
+    /// nothing.
     async fn refresh(&mut self) {
         let input = self.config.input.clone();
         let read = tokio::task::spawn_blocking(move || input.load()).await;
@@ -236,14 +235,14 @@ impl Watch {
             Ok(Ok(config)) => self.turn_to(config),
             Ok(Err(rejected)) => {
                 if let Some(sound) = rejected.sound {
-                    // What is wrong may be a file that is not there yet.
+                    // The mistake may be a missing file.
                     self.wanted.add(&sound);
                 }
             }
             Err(_) => {}
         }
         self.follow();
-        // What is watched only now is read only after this.
+        // Everything is read after this.
         self.heard.is_reload_due = false;
         self.looked = self.marks();
     }
@@ -272,7 +271,7 @@ impl Watch {
         self.made = Made::of(&self.config);
     }
 
-    /// Watches every folder that is wanted. Those that are others than before may hold what nobody was told of.
+    /// Watches all wanted folders. Replaced ones may contain unreported changes.
     fn follow(&mut self) {
         let files = self.wanted.folders();
         let sources = self.sources.folders().cloned();

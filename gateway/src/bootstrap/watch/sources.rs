@@ -16,8 +16,8 @@ use super::{
 };
 use crate::config::{BuildConfig, Config, PackageName, SourceGlob};
 
-/// The tag of folders that hold nothing but what can be made again (the Cache Directory Tagging Specification); Cargo
-/// puts it into `target`.
+/// The tag of folders with reproducible contents (Cache Directory Tagging Specification), which Cargo puts into
+/// `target`.
 const CACHE_TAG: &str = "CACHEDIR.TAG";
 
 /// The sources of each package.
@@ -31,25 +31,25 @@ struct Tree {
     folders: BTreeSet<PathBuf>,
 }
 
-/// What counts as a source.
+/// Which files are sources.
 #[derive(Clone)]
 struct Scope {
-    /// `None`: all of the folder.
+    /// `None`: all files of the folder.
     globs: Option<Arc<[SourceGlob]>>,
     folder: PathBuf,
-    /// What is no source of any package: the configuration and what it names, the cache and the data.
+    /// Files that are never sources: the configuration and what it names, the cache and the data.
     others: Arc<BTreeSet<PathBuf>>,
 }
 
 impl Sources {
-    /// Looks at the sources of every package for the first time.
+    /// Scans the sources of all packages.
     pub(super) fn of(config: &Config, others: BTreeSet<PathBuf>) -> Self {
         let mut sources = Self::default();
         sources.turn_to(config, others);
         sources
     }
 
-    /// Turns to another configuration; what is known of packages whose sources are the same files still holds.
+    /// Switches to another configuration, and keeps what is known of packages with the same sources.
     pub(super) fn turn_to(&mut self, config: &Config, others: BTreeSet<PathBuf>) {
         let others = Arc::new(others);
         let mut before = std::mem::take(&mut self.0);
@@ -69,19 +69,19 @@ impl Sources {
         }
     }
 
-    /// The folders that are to be watched.
+    /// The folders to watch.
     pub(super) fn folders(&self) -> impl Iterator<Item = &PathBuf> {
         self.0.values().flat_map(|tree| &tree.folders)
     }
 
-    /// Returns whether a path lies where sources are.
+    /// Returns whether a path is in a folder of sources.
     pub(super) fn are_near(&self, path: &Path) -> bool {
         let folders = || self.0.values().map(|tree| &tree.folders);
         let is_one = |folder: &Path| folders().any(|folders| folders.contains(folder));
         is_one(path) || path.parent().is_some_and(is_one)
     }
 
-    /// Looks again. Answers with the files of each package that are others than before, or were `touched` meanwhile.
+    /// Scans again. Returns each package's files that have changed, or were `touched` meanwhile.
     pub(super) fn look(&mut self, touched: &HashSet<PathBuf>) -> BTreeMap<PackageName, BTreeSet<PathBuf>> {
         let each = self.0.iter_mut().filter_map(|(package, tree)| {
             let changed = tree.look_again(touched);
@@ -90,7 +90,7 @@ impl Sources {
         each.collect()
     }
 
-    /// The packages with a source that was written at a time or after it, and those files.
+    /// The packages with sources written since a time, with these files.
     pub(super) fn written_since(&self, since: SystemTime) -> BTreeMap<PackageName, BTreeSet<PathBuf>> {
         let each = self.0.iter().filter_map(|(package, tree)| {
             let files = tree.files.iter().filter(|(_, stamp)| stamp.is_since(since));
@@ -117,7 +117,7 @@ impl Tree {
             Some(globs) => {
                 for glob in globs.iter() {
                     let base = absolute(&glob.base);
-                    // The base may be a file, and may come.
+                    // The base may be a file, and may not exist yet.
                     tree.folders.extend(base.parent().map(nearest));
                     let mut walk = WalkBuilder::new(&base);
                     tree.walk(walk.standard_filters(false), Some((&base, glob)));
@@ -142,7 +142,7 @@ impl Tree {
                     .strip_prefix(base)
                     .is_ok_and(|path| below.is_match(path)),
             });
-            // A link is what it leads to.
+            // Links are followed.
             if is_source && let Ok(metadata) = path.metadata() {
                 self.files.insert(path.to_owned(), Stamp::of(&metadata));
             }
@@ -152,7 +152,7 @@ impl Tree {
     fn look_again(&mut self, touched: &HashSet<PathBuf>) -> BTreeSet<PathBuf> {
         let now = Self::look(self.scope.clone());
         let is_other = |(file, stamp): &(&PathBuf, &Stamp)| {
-            // Two writes within a tick of the kernel's clock may leave the same marks.
+            // Two writes within a tick of the kernel's clock may leave the same stamp.
             self.files.get(*file) != Some(stamp) || touched.contains(*file)
         };
         let other = now
@@ -194,10 +194,10 @@ impl Scope {
     }
 }
 
-/// Returns whether an entry of a folder is no source wherever it is: what tools keep for themselves, what they have
-/// built, and what editors leave for a moment.
+/// Returns whether a directory entry is never a source: tools' own folders, build results, and editors' temporary
+/// files.
 fn is_kept_out(entry: &DirEntry) -> bool {
-    // What was named is meant.
+    // The configured folder itself is never excluded.
     if entry.depth() == 0 {
         return false;
     }
@@ -209,7 +209,7 @@ fn is_kept_out(entry: &DirEntry) -> bool {
     is_leaving(name)
 }
 
-/// Files that Vim, Emacs and others have beside the one that is edited.
+/// Returns whether a name is a temporary file of Vim, Emacs or others.
 fn is_leaving(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     let ends = ["~", ".swp", ".swx", ".swo", ".tmp"];

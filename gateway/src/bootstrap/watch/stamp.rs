@@ -7,7 +7,7 @@ use std::{
     time::SystemTime,
 };
 
-/// The marks of a file: another one, or another content, has others.
+/// A file's metadata: another file, or another content, has a different stamp.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Stamp {
     device: u64,
@@ -26,19 +26,19 @@ impl Stamp {
         }
     }
 
-    /// The marks of what a path leads to, if that is there.
+    /// The stamp of the file at a path, following links, if it exists.
     pub(super) fn at(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().map(|metadata| Self::of(&metadata))
     }
 
-    /// The marks of what is at a path itself, which may be a link.
+    /// The stamp of a path itself, which may be a link.
     pub(super) fn of_link(path: &Path) -> Option<Self> {
         fs::symlink_metadata(path)
             .ok()
             .map(|metadata| Self::of(&metadata))
     }
 
-    /// Returns whether the file was written at a time or after it.
+    /// Returns whether the file was written since a time.
     pub(super) fn is_since(&self, time: SystemTime) -> bool {
         let time = time
             .duration_since(SystemTime::UNIX_EPOCH)

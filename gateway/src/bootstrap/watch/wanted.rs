@@ -9,19 +9,19 @@ use std::{
 use super::stamp::Stamp;
 use crate::config::{Config, Source};
 
-/// The most links that are followed, as by the kernel.
+/// The maximum number of links that are followed, as in the kernel.
 const MAX_LINKS: usize = 40;
 
-/// Files by absolute paths, with every link on the way to them.
+/// Files by absolute path, with all symbolic links on the way to them.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     files: BTreeSet<PathBuf>,
-    /// Folders of which everything counts.
+    /// Folders of which every file counts.
     whole: BTreeSet<PathBuf>,
 }
 
 impl Wanted {
-    /// Everything that a configuration was read from, and names.
+    /// All files that a configuration was read from or names.
     pub(super) fn of(config: &Config) -> Self {
         let mut wanted = Self::default();
         wanted.add(config);
@@ -49,7 +49,7 @@ impl Wanted {
         self.add_file(&config.dapr.data.join("secrets.json"));
     }
 
-    /// Adds a file and every link on the way to it: Kubernetes swaps a folder that is one.
+    /// Adds a file and all links on the way to it: Kubernetes swaps a linked folder.
     fn add_file(&mut self, file: &Path) {
         let mut file = absolute(file);
         for _ in 0..MAX_LINKS {
@@ -62,24 +62,24 @@ impl Wanted {
         }
     }
 
-    /// The folders in which something may change, by absolute paths.
+    /// The folders to watch, by absolute path.
     pub(super) fn folders(&self) -> BTreeSet<PathBuf> {
         let parents = self.files.iter().filter_map(|file| file.parent());
         let parents = parents.map(nearest);
         parents.chain(self.whole.iter().cloned()).collect()
     }
 
-    /// Returns whether a change at a path is one of them.
+    /// Returns whether a change at a path matters.
     pub(super) fn concerns(&self, path: &Path) -> bool {
         let is_wanted = self.files.contains(path)
             || path
                 .parent()
                 .is_some_and(|folder| self.whole.contains(folder));
-        // A folder on the way to one was made, moved or removed.
+        // A parent folder was created, moved or removed.
         is_wanted || self.files.iter().any(|file| file.starts_with(path))
     }
 
-    /// The marks of each of them, as it is now.
+    /// The current stamp of each file.
     pub(super) fn marks(&self) -> HashMap<PathBuf, Option<Stamp>> {
         let whole = self
             .whole
@@ -94,14 +94,14 @@ impl Wanted {
         marked.collect()
     }
 
-    /// What is no source of a package wherever it lies: these files, and the folders that the gateway writes to.
+    /// Files that are never sources: these, and the folders that the gateway writes to.
     pub(super) fn no_sources(&self, config: &Config) -> BTreeSet<PathBuf> {
         let folders = [&config.server.cache, &config.dapr.data].map(|folder| absolute(folder));
         self.files.iter().cloned().chain(folders).collect()
     }
 }
 
-/// The paths at which a file changes: its own, and those of the links on the way to it.
+/// The paths at which a file may change: its own, and those of links on the way to it.
 pub(super) fn ways_to(file: &Path) -> BTreeSet<PathBuf> {
     let mut wanted = Wanted::default();
     wanted.add_file(file);
@@ -114,7 +114,7 @@ struct Linked {
     leads_to: PathBuf,
 }
 
-/// The first link on the way to a file.
+/// The first symbolic link on the way to a file.
 fn first_link(file: &Path) -> Option<Linked> {
     let mut way = PathBuf::new();
     let mut rest = file.components();
@@ -132,7 +132,7 @@ fn first_link(file: &Path) -> Option<Linked> {
     None
 }
 
-/// The folder itself, or the nearest one above it that is there.
+/// The folder itself, or its nearest existing parent.
 pub(super) fn nearest(folder: &Path) -> PathBuf {
     let there = folder.ancestors().find(|folder| folder.is_dir());
     there.unwrap_or(Path::new("/")).to_owned()
@@ -142,7 +142,7 @@ pub(super) fn absolute(path: &Path) -> PathBuf {
     plain(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
 }
 
-/// A path without `.` and `..`; what was before a `..` is taken for a folder.
+/// A path without `.` and `..`, resolved lexically.
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for step in path.components() {
