@@ -11,7 +11,10 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
 
 use crate::harness::{Signal, TestGateway, empty, until};
 use shop::{FULFILLED, REFUNDED, Shop, any_order, end_of, id_of, listed, order, place, show, try_place};
@@ -113,7 +116,7 @@ async fn five_hundred_orders_at_once_are_all_fulfilled_and_listed_once() {
 
 #[tokio::test]
 async fn orders_are_refunded_and_their_events_dead_lettered_when_the_kitchen_traps() {
-    let shop = Shop::new("2s").with_a_kitchen_that_traps();
+    let shop = Shop::new("10s").with_a_kitchen_that_traps();
     let mut gateway = shop.open();
     let mixed = place(&gateway, &order(&[5], &[8])).await;
     let food = place(&gateway, &order(&[], &[6])).await;
@@ -150,9 +153,15 @@ async fn every_order_ends_once_when_the_gateway_is_killed_among_two_hundred() {
     let shop = Shop::new("20s");
     let mut gateway = shop.open();
     let mut requests = JoinSet::new();
+    // Some at once, so that others are still to come when the end comes, however long this thread had to wait.
+    let places = Arc::new(Semaphore::new(40));
     for number in 0..200 {
         let (address, key) = (gateway.address, format!("order {number}"));
-        requests.spawn(async move { (number, try_place(address, &key, &any_order(number)).await) });
+        let places = Arc::clone(&places);
+        requests.spawn(async move {
+            let _place = places.acquire().await;
+            (number, try_place(address, &key, &any_order(number)).await)
+        });
     }
     let mut answered = BTreeMap::new();
     while let Some(done) = requests.join_next().await {
@@ -286,7 +295,7 @@ async fn every_order_ends_once_through_ten_sigkills() {
 
 #[tokio::test]
 async fn an_orders_events_are_streamed_until_it_ends() {
-    let shop = Shop::new("1s").with_a_kitchen_that_traps();
+    let shop = Shop::new("8s").with_a_kitchen_that_traps();
     let gateway = shop.open();
     let id = place(&gateway, &order(&[5], &[8])).await;
     let stream = gateway.get(&format!("/c/v1/api/orders/{id}/events")).await;

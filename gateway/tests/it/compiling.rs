@@ -190,7 +190,7 @@ async fn failures(gateway: &TestGateway, reason: &str) -> f64 {
 #[tokio::test]
 async fn what_was_not_compiled_is_counted_by_the_reason() {
     let folder = TempDir::new().unwrap();
-    let server = "compile_timeout = \"300ms\"";
+    let server = "compile_timeout = \"10s\"";
     let gateway = small(folder.path(), server).start();
     heavy_beside_small(folder.path(), server).write_to(gateway.folder());
     assert_eq!(reload(&gateway).await.status, 422);

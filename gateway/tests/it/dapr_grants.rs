@@ -259,6 +259,5 @@ spec: {type: state.sqlite, version: v1}"
         }
     }
     // It is told which line to add, and where.
-    let log = gateway.log();
-    assert!(log.contains("to [package.absent.dapr]"), "{log}");
+    gateway.wait_for_words("to [package.absent.dapr]").await;
 }

@@ -175,7 +175,7 @@ async fn events_are_taken_as_long_as_public_requests_are_being_finished() {
 async fn a_head_that_takes_too_long_is_answered_408() {
     for builder in [beside_nobody(), embedded()] {
         let gateway = builder
-            .server("header_timeout = \"300ms\"")
+            .server("header_timeout = \"2s\"")
             .guest_as("granted", "takes_deliveries", &taking("orders"))
             .start();
         let mut slow = RawConnection::to(gateway.dapr_address().await).await;

@@ -58,7 +58,7 @@ async fn next(stream: &mut Response<Incoming>) -> Bytes {
 
 #[tokio::test]
 async fn an_event_stream_outlives_the_timeout_of_its_package() {
-    let gateway = streams("timeout = \"500ms\"\nidle = \"2s\"").start();
+    let gateway = streams("timeout = \"2s\"\nidle = \"20s\"").start();
     for version in VERSIONS {
         let output = curl(&gateway, version, "/streams-events?n=30&every=100").await;
         assert_eq!(output.status.code(), Some(0), "{version}");
@@ -69,7 +69,7 @@ async fn an_event_stream_outlives_the_timeout_of_its_package() {
 
 #[tokio::test]
 async fn without_idle_a_stream_is_cut_at_its_timeout() {
-    let gateway = streams("timeout = \"500ms\"").start();
+    let gateway = streams("timeout = \"3s\"").start();
     for (version, code) in VERSIONS.into_iter().zip(BROKEN_OFF) {
         let output = curl(&gateway, version, "/streams-events?n=1000&every=100").await;
         assert_eq!(output.status.code(), Some(code), "{version}");
@@ -84,7 +84,7 @@ async fn a_package_takes_back_what_all_have() {
         .limits("idle = \"20s\"\nfirst_byte = \"1ms\"")
         .guest_with(
             "streams_events",
-            "limits = { timeout = \"500ms\", idle = \"none\", first_byte = \"none\" }",
+            "limits = { timeout = \"3s\", idle = \"none\", first_byte = \"none\" }",
         )
         .start();
     let output = curl(&gateway, VERSIONS[0], "/streams-events?n=1000&every=100").await;
@@ -96,7 +96,7 @@ async fn a_package_takes_back_what_all_have() {
 #[tokio::test]
 async fn a_stream_that_stands_still_is_cut_and_its_instance_is_gone() {
     for then in ["stalls", "spins"] {
-        let gateway = streams("timeout = \"10m\"\nidle = \"300ms\"").start();
+        let gateway = streams("timeout = \"10m\"\nidle = \"2s\"").start();
         let target = format!("/streams-events?n=3&every=1&then={then}");
         for (version, code) in VERSIONS.into_iter().zip(BROKEN_OFF) {
             let output = curl(&gateway, version, &target).await;
@@ -116,16 +116,16 @@ async fn a_stream_that_stands_still_is_cut_and_its_instance_is_gone() {
 
 #[tokio::test]
 async fn what_a_guest_does_after_its_stream_has_a_deadline() {
-    let gateway = streams("timeout = \"500ms\"\nidle = \"10m\"").start();
+    let gateway = streams("timeout = \"2s\"\nidle = \"10m\"").start();
     let output = curl(
         &gateway,
         VERSIONS[0],
-        "/streams-events?n=10&every=100&then=works",
+        "/streams-events?n=30&every=100&then=works",
     )
     .await;
     assert_eq!(
         (output.status.code(), events(&output.stdout)),
-        (Some(0), 10)
+        (Some(0), 30)
     );
     gateway.wait_for_in_flight("streams-events", 0).await;
     let late = [("package", "streams-events"), ("reason", "deadline")];
@@ -134,7 +134,7 @@ async fn what_a_guest_does_after_its_stream_has_a_deadline() {
 
 #[tokio::test]
 async fn a_stream_that_nobody_gets_has_a_deadline() {
-    let gateway = streams("timeout = \"500ms\"\nidle = \"10m\"").start();
+    let gateway = streams("timeout = \"3s\"\nidle = \"10m\"").start();
     let target = "/streams-events?n=100000&every=10";
     let request = gateway.request("HEAD", target).body(empty()).unwrap();
     assert_eq!(gateway.send(request).await.status, 200);
@@ -156,7 +156,7 @@ async fn a_client_that_leaves_a_stream_ends_its_guest() {
 #[tokio::test]
 async fn a_reader_that_is_slow_is_not_taken_for_a_guest_that_stands_still() {
     const TOTAL: usize = 64 << 20;
-    let gateway = streams("idle = \"300ms\"").guest("sends_bytes").start();
+    let gateway = streams("idle = \"2s\"").guest("sends_bytes").start();
     let mut slow = begin(&gateway, &format!("/sends-bytes?n={TOTAL}")).await;
     // Twice as long as a guest may stand still passes while nobody reads.
     for _ in 0..2 {
@@ -178,7 +178,7 @@ async fn a_reader_that_is_slow_is_not_taken_for_a_guest_that_stands_still() {
 #[tokio::test]
 async fn a_client_that_stands_still_in_its_upload_is_the_one_that_is_late() {
     let gateway = TestGateway::builder()
-        .limits("idle = \"300ms\"")
+        .limits("idle = \"3s\"")
         .guest("echo")
         .start();
     let (sender, body) = channel();
@@ -195,7 +195,7 @@ async fn a_client_that_stands_still_in_its_upload_is_the_one_that_is_late() {
 
 #[tokio::test]
 async fn an_answer_that_does_not_begin_in_time_is_first_byte_timeout() {
-    let gateway = streams("timeout = \"10m\"\nfirst_byte = \"400ms\"")
+    let gateway = streams("timeout = \"10m\"\nfirst_byte = \"2s\"")
         .guest("hangs")
         .guest("spins")
         .guest("reads_the_whole_body")
@@ -224,17 +224,17 @@ async fn an_answer_that_does_not_begin_in_time_is_first_byte_timeout() {
         .await
         .assert_error(408, "request-timeout");
     // What has begun in time may go on.
-    let output = curl(&gateway, VERSIONS[0], "/streams-events?n=10&every=100").await;
+    let output = curl(&gateway, VERSIONS[0], "/streams-events?n=30&every=100").await;
     assert_eq!(
         (output.status.code(), events(&output.stdout)),
-        (Some(0), 10)
+        (Some(0), 30)
     );
 }
 
 #[tokio::test]
 async fn a_drain_lets_streams_go_on_and_ends_them_at_its_timeout() {
-    let mut gateway = streams("timeout = \"500ms\"\nidle = \"20s\"")
-        .server("drain_timeout = \"2s\"")
+    let mut gateway = streams("timeout = \"3s\"\nidle = \"20s\"")
+        .server("drain_timeout = \"5s\"")
         .start();
     let endless = "/streams-events?n=1000000&every=20";
     let mut stream = begin(&gateway, endless).await;

@@ -116,7 +116,7 @@ async fn a_guest_that_waits_for_ever_meets_its_deadline() {
 
 #[tokio::test]
 async fn a_guest_that_spins_for_ever_meets_its_deadline_and_lets_its_neighbour_answer() {
-    let gateway = beside_hello("spins", "3s");
+    let gateway = beside_hello("spins", "10s");
     let spinning = gateway.get("/spins");
     let neighbour = async {
         gateway.wait_for_in_flight("spins", 1).await;
@@ -138,7 +138,7 @@ async fn a_guest_that_spins_for_ever_meets_its_deadline_and_lets_its_neighbour_a
 #[tokio::test]
 async fn a_deadline_after_the_head_breaks_the_body_off() {
     for guest in ["hangs", "spins"] {
-        let gateway = beside_hello(guest, "500ms");
+        let gateway = beside_hello(guest, "3s");
         let request = gateway
             .request("GET", &format!("/{guest}?head=1"))
             .body(empty())
@@ -228,7 +228,7 @@ async fn a_guest_that_lies_about_its_length_never_looks_finished() {
 
 #[tokio::test]
 async fn work_after_the_answer_is_cut_at_the_deadline() {
-    let gateway = beside_hello("works_on_after_its_answer", "1s");
+    let gateway = beside_hello("works_on_after_its_answer", "4s");
     assert_eq!(
         gateway.get("/works-on-after-its-answer").await.text(),
         "done"

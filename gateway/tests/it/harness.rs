@@ -33,7 +33,7 @@ pub(crate) use upstream::Upstream;
 
 /// The time that any wait in a test may last: far above what a slow, busy machine needs, so that reaching
 /// it is a failure and never a matter of speed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Pause between two looks at a condition that announces itself in no other way.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -43,6 +43,19 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(output) => output,
         Err(_) => panic!("gave up waiting for {what}"),
+    }
+}
+
+/// Asks until an answer is one that is wanted, which is answered, or panics naming it.
+pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> T, is_wanted: impl Fn(&T) -> bool) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answer = ask().await;
+        if is_wanted(&answer) {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "gave up waiting for {what}");
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 

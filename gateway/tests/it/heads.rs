@@ -163,7 +163,7 @@ async fn garbage_behind_a_good_request_is_answered_after_it() {
 #[tokio::test]
 async fn a_head_that_does_not_come_in_time_is_request_timeout_and_silence_is_nothing() {
     let gateway = TestGateway::builder()
-        .server("header_timeout = \"300ms\"")
+        .server("header_timeout = \"2s\"")
         .guest("hello")
         .start();
     let mut slow = gateway.raw().await;
@@ -182,7 +182,7 @@ async fn a_head_that_does_not_come_in_time_is_request_timeout_and_silence_is_not
 #[tokio::test]
 async fn the_admin_listener_does_not_wait_for_ever_for_a_head() {
     let gateway = TestGateway::builder()
-        .server("header_timeout = \"300ms\"")
+        .server("header_timeout = \"2s\"")
         .guest("hello")
         .start();
     let mut slow = RawConnection::to(gateway.admin).await;

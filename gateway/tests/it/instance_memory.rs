@@ -30,8 +30,7 @@ async fn fields_requests_bodies_and_timers_count_against_the_memory_of_their_ins
         reply.assert_error(502, "memory-limit");
         assert_eq!(gateway.get("/hello").await.status, 200);
     }
-    let log = gateway.log();
-    assert!(log.contains("`limits.memory` is 33554432"), "{log}");
+    gateway.wait_for_words("`limits.memory` is 33554432").await;
 }
 
 #[tokio::test]
@@ -87,7 +86,7 @@ async fn a_package_that_fills_the_memory_of_all_is_refused_and_its_neighbour_is_
 async fn no_instance_begins_while_the_process_is_too_large() {
     let gateway = TestGateway::builder()
         .server("memory = \"64MiB\"")
-        .guest_with("torments", "limits = { timeout = \"5s\" }")
+        .guest_with("torments", "limits = { timeout = \"15s\" }")
         .guest("hello")
         .start();
     assert_eq!(gateway.get("/hello").await.status, 200);

@@ -172,7 +172,7 @@ async fn an_oversized_http2_head_is_refused_and_the_next_connection_served() {
 #[tokio::test]
 async fn a_head_that_never_ends_is_closed() {
     let gateway = TestGateway::builder()
-        .server("header_timeout = \"300ms\"")
+        .server("header_timeout = \"2s\"")
         .guest("hello")
         .start();
     for beginning in ["GET /hello HTTP/1.1\r\nhost: x\r\nx-slow: ", "GE"] {
@@ -190,8 +190,8 @@ async fn a_head_that_never_ends_is_closed() {
 #[tokio::test]
 async fn a_body_that_never_ends_is_a_request_timeout() {
     let gateway = TestGateway::builder()
-        .server("workers = 1\nheader_timeout = \"500ms\"")
-        .limits("timeout = \"1s\"")
+        .server("workers = 1\nheader_timeout = \"3s\"")
+        .limits("timeout = \"4s\"")
         .guest("reads_the_whole_body")
         .start();
     let (sender, body) = channel();
@@ -322,7 +322,9 @@ async fn a_client_that_goes_away_leaves_the_queue() {
         waiting(&gateway, 1.0).await;
         drop(raw);
         waiting(&gateway, 0.0).await;
-        assert_eq!(queued(&gateway, "cancelled").await, f64::from(gone));
+        let labels = [("package", "reads-the-whole-body"), ("result", "cancelled")];
+        let name = "wasmgate_queued_requests_total";
+        gateway.wait_for_metric(name, &labels, gone).await;
     }
 }
 
@@ -381,7 +383,7 @@ async fn packages_that_wait_for_each_other_in_a_circle_are_answered_in_the_time_
         );
     }
     assert!(
-        start.elapsed().as_secs() < 30,
+        start.elapsed().as_secs() < 50,
         "long before their time is up"
     );
     gateway.wait_for_in_flight("ping", 0).await;

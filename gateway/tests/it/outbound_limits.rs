@@ -45,7 +45,7 @@ async fn the_instances_of_a_package_share_a_limit_that_others_do_not_feel() {
         .guest_as("greedy", "calls_many", &lines(5))
         .guest_as("neighbour", "calls_many", &lines(100))
         .start();
-    let greedy = format!("/greedy?to={}/&n=5&hold=5000", upstream.origin());
+    let greedy = format!("/greedy?to={}/&n=5&hold=10000", upstream.origin());
     let more = format!("/greedy?to={}/&n=1&hold=10", upstream.origin());
     let other = format!("/neighbour?to={}/&n=1&hold=10", upstream.origin());
     let holding = gateway.get(&greedy);

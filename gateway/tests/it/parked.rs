@@ -4,7 +4,7 @@ use http::Request;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Builder, Reply, TestGateway, command, full, output_of, send_to};
+use crate::harness::{Builder, Reply, TestGateway, command, full, output_of, send_to, until};
 
 /// A shop whose kitchen is this guest, with one topic of its own.
 fn shop(kitchen: &str) -> Builder {
@@ -82,7 +82,10 @@ async fn parked_events_are_listed_released_and_dropped_by_package_and_topic() {
     gateway
         .wait_for_metric("wasmgate_deliveries_total", &parked, 2)
         .await;
-    assert_eq!(listed(&gateway, "").await.len(), 1);
+    until("one that is parked", || async {
+        listed(&gateway, "").await.len() == 1
+    })
+    .await;
 }
 
 #[tokio::test]

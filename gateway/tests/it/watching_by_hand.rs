@@ -33,11 +33,10 @@ fn project() -> (TempDir, Builder) {
 }
 
 fn save(folder: &Path, example: &str) {
-    fs::write(
-        folder.join("sources/path"),
-        guest(example).display().to_string(),
-    )
-    .unwrap();
+    // Whole at once: what looks at it finds one or the other.
+    let next = folder.join("made/path");
+    fs::write(&next, guest(example).display().to_string()).unwrap();
+    fs::rename(next, folder.join("sources/path")).unwrap();
 }
 
 /// `up --watch` as a user of whom the system keeps as many things of a kind, if such a user can be made.

@@ -37,7 +37,10 @@ impl Project {
 
     /// Saves a source from which that guest is built.
     fn save(&self, example: &str) {
-        fs::write(self.file("source"), guest(example).display().to_string()).unwrap();
+        let (next, source) = (self.file("source~"), self.file("source"));
+        // Whole at once: a build that is begun before the next save reads one or the other.
+        fs::write(&next, guest(example).display().to_string()).unwrap();
+        fs::rename(next, source).unwrap();
     }
 
     /// The builds so far.
@@ -341,5 +344,5 @@ async fn what_is_built_when_the_gateway_ends_ends_with_it() {
     assert!(is_running());
     gateway.signal(Signal::Terminate);
     assert!(gateway.ended().await.success());
-    assert!(!is_running());
+    until("the end of what was killed", async || !is_running()).await;
 }

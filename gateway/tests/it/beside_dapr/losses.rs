@@ -30,7 +30,7 @@ const LOOK: &str = "/v1.0/state/statestore/k";
 
 /// An answer of a plain package is late after this long, on a machine however busy: far below what waiting for a
 /// sidecar would take.
-const LATE: Duration = Duration::from_secs(5);
+const LATE: Duration = Duration::from_secs(15);
 
 fn sidecar(app: &str, place: &Place) -> Daprd {
     Daprd::new(app, &Resources::default().text(RESOURCES)).app(place.at(3001))

@@ -32,7 +32,7 @@ async fn a_body_comes_back_while_it_is_being_sent() {
 async fn a_part_is_sent_while_the_program_waits() {
     let gateway = both("", "").start();
     for name in BOTH {
-        let request = gateway.request("GET", &format!("/{name}/sleeps?500"));
+        let request = gateway.request("GET", &format!("/{name}/sleeps?2000"));
         let response = gateway.start_request(request.body(full("")).unwrap()).await;
         let mut body = response.unwrap().into_body();
         for word in ["before ", "after"] {

@@ -5,7 +5,7 @@ use crate::harness::{Signal, empty, full, is_broken, until};
 
 #[tokio::test]
 async fn a_program_that_never_gives_way_meets_its_deadline_and_lets_its_neighbour_answer() {
-    let gateway = both("timeout = \"2s\"", "").start();
+    let gateway = both("timeout = \"8s\"", "").start();
     for name in BOTH {
         let target = format!("/{name}/spins");
         let neighbour = async {
@@ -22,7 +22,7 @@ async fn a_program_that_never_gives_way_meets_its_deadline_and_lets_its_neighbou
 
 #[tokio::test]
 async fn an_answer_without_an_end_is_cut_at_the_deadline() {
-    let gateway = both("timeout = \"1s\"", "").start();
+    let gateway = both("timeout = \"3s\"", "").start();
     for name in BOTH {
         let request = gateway.request("GET", &format!("/{name}/never-ends"));
         let response = gateway.start_request(request.body(empty()).unwrap()).await;
@@ -33,7 +33,7 @@ async fn an_answer_without_an_end_is_cut_at_the_deadline() {
 
 #[tokio::test]
 async fn memory_and_the_log_have_their_limits() {
-    let gateway = both("memory = \"16MiB\"\ntimeout = \"3s\"", "").start();
+    let gateway = both("memory = \"16MiB\"\ntimeout = \"5s\"", "").start();
     for name in BOTH {
         gateway
             .get(&format!("/{name}/allocates"))
@@ -58,7 +58,7 @@ async fn memory_and_the_log_have_their_limits() {
 #[tokio::test]
 async fn each_instance_takes_one_of_the_packages_places() {
     let lines = "limits = { concurrency = 1, queue = 0 }";
-    let gateway = both("timeout = \"3s\"", lines).start();
+    let gateway = both("timeout = \"8s\"", lines).start();
     for name in BOTH {
         let target = format!("/{name}/spins");
         let other = async {

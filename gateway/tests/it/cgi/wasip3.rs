@@ -96,7 +96,7 @@ async fn it_calls_what_its_package_may_call() {
 
 #[tokio::test]
 async fn what_is_no_response_or_has_no_good_end_is_told() {
-    let gateway = program("timeout = \"1s\"\nmemory = \"16MiB\"", "").start();
+    let gateway = program("timeout = \"4s\"\nmemory = \"16MiB\"", "").start();
     for (path, status, reason, words) in [
         ("nothing", 502, "guest-bad-response", "it printed nothing"),
         (

@@ -167,7 +167,10 @@ impl Builder {
         for (name, text) in self.files.iter().chain([&toml]) {
             let path = folder.join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
+            // Whole at once, by the name that editors use meanwhile: who watches it sees one or the other.
+            let next = folder.join(format!("{name}~"));
+            std::fs::write(&next, text).unwrap();
+            std::fs::rename(next, path).unwrap();
         }
     }
 

@@ -14,7 +14,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpStream, sync::mpsc};
 
-use super::{RawConnection, TestGateway, within};
+use super::{Event, RawConnection, TestGateway, eventually, within};
 
 /// A request body.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -113,6 +113,43 @@ impl TestGateway {
     pub(crate) async fn start_request(&self, request: Request<Body>) -> hyper::Result<Response<Incoming>> {
         let mut connection = self.http1().await;
         within("a response", connection.send_request(request)).await
+    }
+
+    /// GET on a connection of its own, again and again until the answer has a length that nobody gave it: on a busy
+    /// machine a guest may have to let others go first between its head and the end of its body, and what it answers
+    /// is sent as it comes.
+    pub(crate) async fn get_with_length(&self, target: &str) -> Reply {
+        let has_length = |reply: &Reply| reply.header("content-length").is_some();
+        eventually(
+            "an answer with its length",
+            async || self.get(target).await,
+            has_length,
+        )
+        .await
+    }
+
+    /// GET of what fails between the head and the end of the body. The answer is the gateway's own 502 with this
+    /// reason, or it breaks off where a busy machine has sent the head by then; answers with the log's event, which is
+    /// the same.
+    pub(crate) async fn assert_fails_or_breaks_off(&self, target: &str, reason: &str) -> Event {
+        let request = self.request("GET", target);
+        self.assert_is_failed_or_cut(request, empty(), reason).await
+    }
+
+    /// The same for any request.
+    pub(crate) async fn assert_is_failed_or_cut(&self, request: request::Builder, body: Body, reason: &str) -> Event {
+        let id = uuid::Uuid::new_v4().to_string();
+        let request = request.header("x-request-id", &id).body(body).unwrap();
+        let target = request.uri().clone();
+        match self.start_request(request).await {
+            Ok(response) if response.status() == 502 => {
+                let reply = Reply::of(response).await.unwrap();
+                reply.assert_error(502, reason);
+            }
+            response => assert!(is_broken(response).await, "{target} ended cleanly"),
+        }
+        let told = [("request_id", id.as_str()), ("reason", reason)];
+        self.wait_for_event(&told).await
     }
 
     /// A keep-alive HTTP/1.1 connection.

@@ -54,6 +54,11 @@ impl Lines {
         self.stopped.store(true, Ordering::Relaxed);
     }
 
+    /// Whether there is nothing more to come, or nobody who reads it.
+    pub(crate) fn are_whole(&self) -> bool {
+        self.reader.is_finished() || self.stopped.load(Ordering::Relaxed)
+    }
+
     /// All lines so far.
     pub(crate) fn all(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()

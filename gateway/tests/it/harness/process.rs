@@ -139,6 +139,12 @@ impl TestGateway {
         self.stderr.stop();
     }
 
+    /// Waits for words in the log.
+    pub(crate) async fn wait_for_words(&self, words: &str) {
+        let told = || async { self.log().contains(words) };
+        until(&format!("{words} in the log"), told).await;
+    }
+
     /// Waits for an event with these fields.
     pub(crate) async fn wait_for_event(&self, fields: &[(&str, &str)]) -> Event {
         until(&format!("an event {fields:?}"), || async {
@@ -252,17 +258,24 @@ impl TestGateway {
         assert!(sent.success(), "the gateway is there to be signalled");
     }
 
-    /// Ends the process as a loss of power would: it can do nothing about it.
+    /// Ends the process as a loss of power would: it can do nothing about it. What it has said is in the log by then.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while !self.is_heard() {
+            assert!(Instant::now() < deadline, "the log has no end");
+            std::thread::sleep(LOOK_AGAIN);
+        }
     }
 
-    /// Waits for the process to end by itself.
+    /// Waits for the process to end by itself, and until all that it has said is in the log.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child.try_wait().unwrap()
+                && self.is_heard()
+            {
                 return status;
             }
             assert!(
@@ -271,6 +284,11 @@ impl TestGateway {
             );
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// Whether all of both outputs has been read, as far as it is.
+    fn is_heard(&self) -> bool {
+        self.stdout.are_whole() && self.stderr.are_whole()
     }
 }
 

@@ -141,7 +141,7 @@ async fn a_body_beyond_the_limit_is_refused_where_it_passes_it() {
 #[tokio::test]
 async fn what_is_passed_on_ends_with_the_deadline_of_its_guest() {
     let gateway = beside_hello(
-        "timeout = \"500ms\"",
+        "timeout = \"5s\"",
         "limits = { concurrency = 1, queue = 0 }",
     )
     .start();

@@ -117,7 +117,7 @@ async fn an_upload_of_a_guest_that_dies_never_looks_whole() {
         })
         .await;
         let lines = format!("outbound = [{:?}]", server.origin());
-        let gateway = beside_hello("timeout = \"1s\"", &lines).start();
+        let gateway = beside_hello("timeout = \"4s\"", &lines).start();
         let path = format!("upload?then={then}");
         let reply = to(&gateway, "GET", &path, &server.origin()).await;
         assert!(reply.status.is_server_error(), "{then}");

@@ -72,7 +72,7 @@ async fn bodies_pass_both_parts_as_they_come() {
 #[tokio::test]
 async fn what_goes_wrong_in_one_part_ends_both() {
     let folder = TempDir::new().unwrap();
-    let gateway = gateway(&folder, "timeout = \"1s\"\nmemory = \"16MiB\"");
+    let gateway = gateway(&folder, "timeout = \"4s\"\nmemory = \"16MiB\"");
     for (path, status, reason) in [
         ("trap", 502, "guest-trap"),
         ("allocate", 502, "memory-limit"),

@@ -16,7 +16,7 @@ const UNCOUNTED: u64 = 200_000;
 
 #[tokio::test]
 async fn a_guest_that_never_gives_way_meets_its_deadline_and_lets_its_neighbour_answer() {
-    let gateway = beside_hello("timeout = \"3s\"", "").start();
+    let gateway = beside_hello("timeout = \"8s\"", "").start();
     for path in ["spin", "yield", "never"] {
         let target = format!("/new/{path}");
         let late = gateway.get(&target);
@@ -41,7 +41,7 @@ async fn a_guest_that_never_gives_way_meets_its_deadline_and_lets_its_neighbour_
 
 #[tokio::test]
 async fn many_guests_that_never_give_way_have_their_turns_one_at_a_time() {
-    let gateway = beside_hello("timeout = \"5s\"", "").start();
+    let gateway = beside_hello("timeout = \"20s\"", "").start();
     let spinning = join_all((0..12).map(|at| {
         let how = if at % 2 == 0 { "spin" } else { "yield" };
         let target = format!("/new/{how}");
@@ -73,8 +73,7 @@ async fn what_wasmtime_keeps_for_an_instance_counts_as_its_memory() {
         reply.assert_error(502, "memory-limit");
         assert_unharmed(&gateway).await;
     }
-    let log = gateway.log();
-    assert!(log.contains("`limits.memory` is 33554432"), "{log}");
+    gateway.wait_for_words("`limits.memory` is 33554432").await;
 }
 
 #[tokio::test]
@@ -158,10 +157,10 @@ async fn instances_that_wait_hold_no_more_than_their_memory() {
 async fn more_than_the_concurrency_waits_and_more_than_may_wait_is_refused() {
     let gateway = beside_hello(
         "timeout = \"30s\"",
-        "limits = { concurrency = 1, queue = 1 }",
+        "limits = { concurrency = 1, queue = 1, queue_timeout = \"1m\" }",
     )
     .start();
-    let first = gateway.get("/new/sleep?ms=1500");
+    let first = gateway.get("/new/sleep?ms=5000");
     let rest = async {
         gateway.wait_for_in_flight("new", 1).await;
         let second = gateway.get("/new/sleep?ms=1");
@@ -175,12 +174,7 @@ async fn more_than_the_concurrency_waits_and_more_than_may_wait_is_refused() {
     };
     let (first, (second, third)) = tokio::join!(first, rest);
     assert_eq!(first.text(), "awake");
-    // It waited for its turn, or for as long as it may.
-    assert!(
-        second.text() == "awake" || second.status == 503,
-        "{}",
-        second.text()
-    );
+    assert_eq!(second.text(), "awake", "it waited for its turn");
     third.assert_error(503, "queue-full");
     assert_unharmed(&gateway).await;
 }

@@ -138,8 +138,8 @@ async fn bodies_and_trailers_pass_as_they_come() {
 async fn a_failure_behind_is_an_answer_in_front_and_one_within_an_answer_cuts_it() {
     let gateway = before(
         "p3_torments",
-        "timeout = \"2s\"",
-        "limits = { memory = \"16MiB\", timeout = \"1s\" }",
+        "timeout = \"30s\"",
+        "limits = { memory = \"16MiB\", timeout = \"3s\" }",
     )
     .start();
     for (path, status) in [
@@ -206,7 +206,7 @@ async fn who_goes_away_ends_both() {
 #[tokio::test]
 async fn each_has_its_own_environment_and_its_own_places() {
     let lines = "env = { GREETING = \"hello\" }\nlimits = { concurrency = 1, queue = 0 }";
-    let gateway = before("p3_torments", "timeout = \"2s\"", lines).start();
+    let gateway = before("p3_torments", "timeout = \"6s\"", lines).start();
     let world = gateway.get("/front/world").await.text();
     assert!(world.contains("[(\"GREETING\", \"hello\")]"), "{world}");
     let first = gateway.get("/front/never");

@@ -38,7 +38,7 @@ async fn cut(gateway: &TestGateway, reason: &str) -> f64 {
 async fn a_handshake_that_never_ends_is_closed_in_the_time_for_a_head_and_nobody_waits_for_it() {
     let authority = authority();
     let gateway = secured(&authority)
-        .server("header_timeout = \"1s\"\nconnections = 60\nconnections_per_client = 60")
+        .server("header_timeout = \"8s\"\nconnections = 60\nconnections_per_client = 60")
         .guest("hello")
         .start();
     let hello = client_hello(&authority);

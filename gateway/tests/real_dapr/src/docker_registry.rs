@@ -3,23 +3,30 @@
 use std::{
     fmt::Write as _,
     fs,
+    io::{Read as _, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Instant,
 };
 
 use tokio::net::TcpStream;
 
-use crate::{Place, left_out, process::Program};
+use crate::{LOOK_AGAIN, PATIENCE, Place, left_out, process::Program};
 
 /// The port that registries have everywhere.
 const PORT: u16 = 5000;
+
+/// What the questions have in their target by which the end of the log is found.
+const MARK: &str = "mark-";
 
 /// A registry that keeps what is pushed in a folder.
 pub struct DockerRegistry {
     program: Program,
     place: Place,
     settings: String,
+    marks: AtomicUsize,
 }
 
 impl DockerRegistry {
@@ -38,6 +45,7 @@ impl DockerRegistry {
             program,
             place,
             settings: String::new(),
+            marks: AtomicUsize::new(0),
         })
     }
 
@@ -106,9 +114,28 @@ impl DockerRegistry {
 
     /// The requests so far whose lines in its log have these words.
     pub fn requests(&self, words: &str) -> usize {
-        let log = fs::read_to_string(self.program.log()).unwrap_or_default();
+        let log = self.log();
         log.lines()
-            .filter(|line| line.contains("HTTP/1.1\" ") && line.contains(words))
+            .filter(|line| line.contains("HTTP/1.1\" ") && line.contains(words) && !line.contains(MARK))
             .count()
+    }
+
+    /// Its log with all that was asked so far: a line comes a moment after its answer, so that one more question is
+    /// asked and waited for.
+    fn log(&self) -> String {
+        let mark = format!("{MARK}{}", self.marks.fetch_add(1, Ordering::Relaxed));
+        let ask = format!("GET /v2/?{mark}- HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let mut connection = std::net::TcpStream::connect(self.address()).unwrap();
+        connection.write_all(ask.as_bytes()).unwrap();
+        connection.read_to_end(&mut Vec::new()).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let log = fs::read_to_string(self.program.log()).unwrap_or_default();
+            if log.contains(&format!("{mark}-")) {
+                return log;
+            }
+            assert!(Instant::now() < deadline, "the registry logs nothing");
+            std::thread::sleep(LOOK_AGAIN);
+        }
     }
 }
