@@ -55,6 +55,7 @@ mod pubsub;
 mod quotas;
 mod secrets;
 mod settings;
+mod shares;
 pub mod sidecar;
 mod state;
 mod store;

@@ -6,6 +6,7 @@ mod files;
 mod kept;
 mod log_budget;
 pub(crate) mod queue;
+mod threads;
 
 use std::sync::{
     Arc, OnceLock,
@@ -25,6 +26,7 @@ use log_budget::LogBudget;
 pub(crate) use blobs::{Blobs, Container, Part};
 pub(crate) use files::{Files, OpenFolders, with_files};
 pub(crate) use kept::{Charge, Kept};
+pub(crate) use threads::{ThreadPlace, Threads, Work};
 
 /// How many concurrent lookups one package may have: under a wildcard guests choose names, whose servers may be silent,
 /// and other packages' lookups must not wait for them.
@@ -42,6 +44,8 @@ pub(crate) struct Account {
     pub outbound: Permits,
     /// The permits for name lookups.
     pub lookups: Arc<Semaphore>,
+    /// The threads that wait for the disk for its guests.
+    pub threads: Threads,
     /// Its log budget.
     pub log: Arc<LogBudget>,
     /// The folders that its guests may read.
@@ -66,6 +70,7 @@ impl Account {
             admission: Permits::new(instances),
             outbound: Permits::new(config.limits.outbound_concurrency),
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
+            threads: Threads::default(),
             config,
             log: Arc::new(LogBudget::new()),
             files: Files::default(),
@@ -83,6 +88,7 @@ impl Account {
             admission: self.admission.clone(),
             outbound: self.outbound.clone(),
             lookups: Arc::clone(&self.lookups),
+            threads: self.threads.clone(),
             log: Arc::clone(&self.log),
             files: Files::default(),
             blobs: Blobs::default(),

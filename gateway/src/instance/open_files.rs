@@ -1,4 +1,4 @@
-//! Access to the folders that a package may read: limits on a guest's open files and on read-ahead.
+//! Access to the folders that a package may read: limits on a guest's open files, on read-ahead and on threads.
 
 use std::any::Any;
 
@@ -9,7 +9,7 @@ use wasmtime::{
 use wasmtime_wasi::{
     filesystem::WasiFilesystemView as _,
     p2::bindings::filesystem::types::{
-        Descriptor, DescriptorFlags, ErrorCode, HostDescriptor as _, OpenFlags, PathFlags,
+        Advice, Descriptor, DescriptorFlags, ErrorCode, HostDescriptor as _, OpenFlags, PathFlags,
     },
 };
 use wasmtime_wasi_io::streams::DynInputStream;
@@ -19,7 +19,7 @@ use super::{
     file_stream::{FileStream, READ_AHEAD},
     host::HostState,
 };
-use crate::engine::World;
+use crate::{account::ThreadPlace, engine::World};
 
 impl HostState {
     /// Takes a place for a file that the host opens for the guest; `None` if the guest, or all guests, have too many.
@@ -51,11 +51,15 @@ impl HostState {
         };
         let table = &mut self.memory.table;
         let inner = table.delete(stream)?;
-        let counted: DynInputStream = Box::new(FileStream {
-            inner,
-            _charge: charge,
-        });
-        Ok(Ok(table.push(counted)?))
+        let threads = self.account().threads.clone();
+        let counted: DynInputStream = Box::new(FileStream::new(inner, charge, threads));
+        Ok(Ok(self.memory.table.push(counted)?))
+    }
+
+    /// Waits for a thread of the package's, for a call that waits for the disk.
+    fn thread(&self) -> impl Future<Output = wasmtime::Result<ThreadPlace>> + Send + use<> {
+        let threads = self.account().threads.clone();
+        async move { Ok(threads.place().await?) }
     }
 }
 
@@ -63,8 +67,29 @@ fn is_open(resource: &(dyn Any + Send)) -> bool {
     resource.is::<Descriptor>() || resource.is::<DynInputStream>()
 }
 
-/// Bounds the files that a guest opens, and keeps folders to the interface of WASI 0.2, by which languages' libraries
-/// read them in both worlds.
+/// Has each of these calls, which wait for the disk, wait for a thread of the package's first. The others that do so
+/// would write, and are refused before.
+macro_rules! on_threads {
+    ($types:ident, $($name:literal => $method:ident($($argument:ident: $type:ty),*);)*) => {$(
+        $types.func_wrap_async(
+            $name,
+            |mut store: StoreContextMut<'_, HostState>, (file, $($argument,)*): (Resource<Descriptor>, $($type,)*)| {
+                Box::new(async move {
+                    let state = store.data_mut();
+                    let _until_it_is_done = state.thread().await?;
+                    let done = state.filesystem().$method(file, $($argument),*).await;
+                    Ok((match done {
+                        Ok(done) => Ok(done),
+                        Err(error) => Err(error.downcast()?),
+                    },))
+                })
+            },
+        )?;
+    )*};
+}
+
+/// Limits a guest's open files and the threads that block on them, and keeps folders to the interface of WASI 0.2,
+/// through which language runtimes read them in both worlds.
 ///
 /// # Errors
 /// When the linker does not take it.
@@ -85,6 +110,7 @@ pub(super) fn link(linker: &mut Linker<HostState>, world: World) -> wasmtime::Re
                 if !state.may_open() {
                     return Ok((Err(ErrorCode::Quota),));
                 }
+                let _until_it_is_open = state.thread().await?;
                 let mut files = state.filesystem();
                 let opened = files.open_at(folder, follow, path, how, flags).await;
                 Ok((match opened {
@@ -100,6 +126,21 @@ pub(super) fn link(linker: &mut Linker<HostState>, world: World) -> wasmtime::Re
             Ok((store.data_mut().read_file(file, from)?,))
         },
     )?;
+    on_threads!(
+        types,
+        "[method]descriptor.advise" => advise(from: u64, length: u64, advice: Advice);
+        "[method]descriptor.get-flags" => get_flags();
+        "[method]descriptor.get-type" => get_type();
+        "[method]descriptor.metadata-hash" => metadata_hash();
+        "[method]descriptor.metadata-hash-at" => metadata_hash_at(follow: PathFlags, path: String);
+        "[method]descriptor.read" => read(length: u64, from: u64);
+        "[method]descriptor.read-directory" => read_directory();
+        "[method]descriptor.readlink-at" => readlink_at(path: String);
+        "[method]descriptor.stat" => stat();
+        "[method]descriptor.stat-at" => stat_at(follow: PathFlags, path: String);
+        "[method]descriptor.sync" => sync();
+        "[method]descriptor.sync-data" => sync_data();
+    );
     if world.is_concurrent() {
         let mut preopens = linker.instance("wasi:filesystem/preopens@0.3.0")?;
         preopens.func_wrap(

@@ -1,8 +1,10 @@
 //! `wasi:blobstore`: other people's components keep objects in the folders that their package names.
 
-use std::fs;
+use std::{fs, os::unix::fs::OpenOptionsExt as _, process::Command};
 
-use crate::harness::{Builder, Reply, TestGateway, run, until};
+use rustix::fs::OFlags;
+
+use crate::harness::{Builder, Reply, TestGateway, Upstream, run, until};
 
 fn keeper(lines: &str) -> Builder {
     TestGateway::builder().guest_as("keeper", "keeps_blobs", lines)
@@ -136,6 +138,81 @@ async fn a_guest_has_no_more_blobs_open_than_its_part() {
     let opened = told(&gateway, "do=open-many&in=images&name=k&times=5000").await;
     assert_eq!(opened, "256");
     assert_eq!(told(&gateway, "do=has&in=images&name=k").await, "true");
+}
+
+/// Requests that wait for the disk: more than Tokio has threads for a worker.
+const MANY: usize = 600;
+
+#[tokio::test]
+async fn a_package_whose_disk_stands_still_keeps_no_other_from_its_disk_and_its_calls() {
+    let upstream = Upstream::start().await;
+    let origin = format!("http://localhost:{}", upstream.address.port());
+    let gateway = keeper(GRANTED)
+        .server("workers = 1")
+        .limits("timeout = \"10m\"")
+        .guest_as("reads", "reads_files", r#"files = { "/" = "assets" }"#)
+        .guest_as(
+            "other",
+            "keeps_blobs",
+            r#"blobstore = { images = { folder = "more" } }"#,
+        )
+        .guest_as("other-reads", "reads_files", r#"files = { "/" = "fine" }"#)
+        .guest_with("calls_out", &format!("outbound = [{origin:?}]"))
+        .file("fine/page", "here")
+        .file("assets/page", "here")
+        .start();
+    for (package, folder, target) in [
+        (
+            "keeper",
+            "uploads/images",
+            "/keeper?do=read&in=images&name=stuck&start=0&end=9",
+        ),
+        ("reads", "assets", "/reads?do=read&path=/stuck"),
+    ] {
+        // Whoever opens it waits until somebody writes to it.
+        let folder = gateway.folder().join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        let stuck = folder.join("stuck");
+        assert!(
+            Command::new("mkfifo")
+                .arg(&stuck)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let mut held = Vec::new();
+        for _ in 0..MANY {
+            let mut connection = gateway.raw().await;
+            let request = format!("POST {target} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n");
+            connection.send(request).await;
+            held.push(connection);
+        }
+        gateway.wait_for_in_flight(package, MANY as u64).await;
+        let reply = gateway
+            .post("/other?do=write&in=images&name=k", "here")
+            .await;
+        assert_eq!(reply.is(200).text(), "written");
+        let reply = gateway
+            .post("/other?do=read&in=images&name=k&start=0&end=9", "")
+            .await;
+        assert_eq!(reply.is(200).text(), "4 here");
+        let reply = gateway.get("/other-reads?do=read&path=/page").await;
+        assert_eq!(reply.is(200).text(), "here");
+        let reply = gateway.get(&format!("/calls-out?to={origin}/path")).await;
+        assert_eq!(reply.text(), "GET /path");
+        // Each time that somebody opens it to write, those go on who wait by then.
+        let mut opening = fs::OpenOptions::new();
+        opening
+            .write(true)
+            .custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+        until("all of them to be answered", || async {
+            drop(opening.open(&stuck));
+            let in_flight = [("package", package)];
+            let metrics = gateway.metrics().await;
+            metrics.sum("wasmgate_instances_in_flight", &in_flight) == 0.0
+        })
+        .await;
+    }
 }
 
 #[test]

@@ -1,22 +1,16 @@
 //! Calls that take much memory and time: a limited number of each app run at once, on threads of their own, and others
 //! wait.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, OnceLock},
-};
+use std::sync::OnceLock;
 
-use parking_lot::Mutex;
-use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::AppId,
     error::{ApiError, ApiResult},
     protocol::operation::Operation,
+    shares::{Share, Shares},
 };
 
 /// Heavy calls of one app at a time. There is one writer, so more of them would not be faster; and what one of them
@@ -34,23 +28,14 @@ const LARGE: usize = 64 * 1024;
 /// The places of heavy calls.
 #[derive(Debug)]
 pub(crate) struct Heavy {
-    of_apps: Mutex<HashMap<AppId, Arc<Semaphore>>>,
-    of_all: Arc<Semaphore>,
+    places: Shares<AppId>,
     threads: OnceLock<Handle>,
-}
-
-/// A place for one of them.
-#[derive(Debug)]
-pub(super) struct Place {
-    _of_app: OwnedSemaphorePermit,
-    _of_all: OwnedSemaphorePermit,
 }
 
 impl Default for Heavy {
     fn default() -> Self {
         Self {
-            of_apps: Mutex::default(),
-            of_all: Arc::new(Semaphore::new(OF_ALL)),
+            places: Shares::new(AT_A_TIME, OF_ALL),
             threads: OnceLock::new(),
         }
     }
@@ -92,7 +77,7 @@ impl Heavy {
     }
 
     /// Waits for a place for a call of `app` with a body of so many bytes, if it is heavy.
-    pub(super) async fn place(&self, app: &AppId, operation: &Operation, bytes: usize) -> Option<Place> {
+    pub(super) async fn place(&self, app: &AppId, operation: &Operation, bytes: usize) -> Option<Share> {
         use Operation as Op;
         // What these answer or make of their bodies may be larger by far.
         let grows = matches!(
@@ -102,18 +87,7 @@ impl Heavy {
         if bytes <= LARGE && !grows {
             return None;
         }
-        let places = {
-            let mut places = self.of_apps.lock();
-            let of = places
-                .entry(app.clone())
-                .or_insert_with(|| Arc::new(Semaphore::new(AT_A_TIME)));
-            Arc::clone(of)
-        };
-        // Whoever waits for one of all has few beside it in that queue, so each app's turn comes.
-        Some(Place {
-            _of_app: places.acquire_owned().await.ok()?,
-            _of_all: Arc::clone(&self.of_all).acquire_owned().await.ok()?,
-        })
+        self.places.take(app).await
     }
 }
 

@@ -74,7 +74,10 @@ impl Bindings {
         let components = self.components.load();
         let binding = find(&components.bindings, name, app)
             .ok_or_else(|| ApiError::new(500, FAILED, format!("couldn't find output binding {name}")))?;
-        Ok(binding.it.invoke(&self.client, operation).await)
+        Ok(binding
+            .it
+            .invoke(app.as_str(), &self.client, operation)
+            .await)
     }
 
     /// Notes where `app` will be called, before it is.

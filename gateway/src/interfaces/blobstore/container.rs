@@ -16,7 +16,7 @@ use super::{
     value::{Outgoing, blocking},
 };
 use crate::{
-    account::{Charge, Container, Kept},
+    account::{Charge, Container, Kept, Threads},
     instance::HostState,
     interfaces::handle::{behind, on_handle},
 };
@@ -29,6 +29,7 @@ const MOST_LISTED: usize = 100_000;
 pub(super) struct Opened {
     pub(super) container: Arc<Container>,
     pub(super) kept: Kept,
+    pub(super) threads: Threads,
 }
 
 /// `wasi:blobstore/types.container-metadata`.
@@ -94,7 +95,7 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
         "[method]container.info",
         |it: Opened, (): ()| async move {
             let container = Arc::clone(&it.container);
-            let made = blocking(move || container.made()).await?;
+            let made = blocking(&it.threads, move || container.made()).await?;
             Ok::<_, String>(ContainerMetadata {
                 name: it.container.name().to_owned(),
                 created_at: seconds(made),
@@ -116,7 +117,7 @@ fn link_values(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<(
                 let Some(place) = store.data_mut().file_place() else {
                     return Ok((Err("too many blobs are open".to_owned()),));
                 };
-                let opened = blocking(move || {
+                let opened = blocking(&it.threads, move || {
                     let file = it.container.read(&name)?;
                     let size = file.metadata()?.len();
                     Ok((file, size))
@@ -161,26 +162,29 @@ fn link_objects(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<
     on_handle(
         linker,
         "[method]container.delete-object",
-        |it: Opened, (name,): (String,)| async move { blocking(move || it.container.remove(&name)).await },
+        |it: Opened, (name,): (String,)| async move { blocking(&it.threads, move || it.container.remove(&name)).await },
     )?;
     on_handle(
         linker,
         "[method]container.delete-objects",
         |it: Opened, (names,): (Vec<String>,)| async move {
-            blocking(move || names.iter().try_for_each(|name| it.container.remove(name))).await
+            blocking(&it.threads, move || {
+                names.iter().try_for_each(|name| it.container.remove(name))
+            })
+            .await
         },
     )?;
     on_handle(
         linker,
         "[method]container.has-object",
-        |it: Opened, (name,): (String,)| async move { blocking(move || it.container.has(&name)).await },
+        |it: Opened, (name,): (String,)| async move { blocking(&it.threads, move || it.container.has(&name)).await },
     )?;
     on_handle(
         linker,
         "[method]container.object-info",
         |it: Opened, (name,): (String,)| async move {
             let (container, object) = (Arc::clone(&it.container), name.clone());
-            let (size, at) = blocking(move || container.info(&object)).await?;
+            let (size, at) = blocking(&it.threads, move || container.info(&object)).await?;
             Ok::<_, String>(ObjectMetadata {
                 name,
                 container: it.container.name().to_owned(),
@@ -193,7 +197,7 @@ fn link_objects(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<
         linker,
         "[method]container.clear",
         |it: Opened, (): ()| async move {
-            blocking(move || {
+            blocking(&it.threads, move || {
                 let names = it.container.objects(usize::MAX)?;
                 names.iter().try_for_each(|name| it.container.remove(name))
             })
@@ -218,7 +222,7 @@ fn link_names(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()
             Box::new(async move {
                 let it = behind(&mut store, &handle)?;
                 let kept = it.kept.clone();
-                let listed = blocking(move || it.container.objects(MOST_LISTED)).await;
+                let listed = blocking(&it.threads, move || it.container.objects(MOST_LISTED)).await;
                 let mut left = match listed {
                     Ok(names) => names,
                     Err(error) => return Ok((Err(error),)),

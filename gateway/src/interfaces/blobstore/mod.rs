@@ -54,7 +54,7 @@ impl Containers {
             return Err(not_granted(name));
         }
         let (account, name) = (Arc::clone(&self.0), name.to_owned());
-        blocking(move || {
+        blocking(&self.0.threads, move || {
             let granted = account.config.blobstore.get(&name);
             let granted = granted.ok_or_else(|| std::io::Error::other(not_granted(&name)))?;
             account.blobs.container(&name, granted)

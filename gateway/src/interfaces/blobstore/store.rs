@@ -74,8 +74,12 @@ async fn open(
     let state = store.data_mut();
     Ok(match opened {
         Ok(container) => {
-            let kept = state.kept();
-            Ok(state.table().push(Opened { container, kept })?)
+            let opened = Opened {
+                container,
+                kept: state.kept(),
+                threads: state.account().threads.clone(),
+            };
+            Ok(state.table().push(opened)?)
         }
         Err(error) => Err(error),
     })
@@ -85,7 +89,7 @@ async fn copy(containers: Containers, from: ObjectId, to: ObjectId, moves: bool)
     let source = containers.get(&from.container).await?;
     let target = containers.get(&to.container).await?;
     let is_same = from.container == to.container && from.object == to.object;
-    blocking(move || {
+    blocking(&containers.0.threads, move || {
         let mut file = source.read(&from.object)?;
         if is_same {
             return Ok(());

@@ -4,14 +4,13 @@ use std::{fs::File, io, os::unix::fs::FileExt as _, sync::Arc};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::task::{JoinHandle, spawn_blocking};
 use wasmtime_wasi_io::{
     poll::Pollable,
     streams::{InputStream, OutputStream, StreamError, StreamResult},
 };
 
 use crate::{
-    account::{Charge, Kept, Part},
+    account::{Charge, Kept, Part, Threads, Work},
     instance::FilePlace,
 };
 
@@ -30,7 +29,7 @@ pub(super) struct Writing {
 
 enum Left {
     Nothing,
-    UnderWay(JoinHandle<io::Result<()>>),
+    UnderWay(Work<()>),
     Failed(String),
 }
 
@@ -48,30 +47,28 @@ impl Writing {
         match left {
             Left::Nothing => {}
             Left::Failed(why) => return Err(why),
-            Left::UnderWay(writing) => written(writing.await).map_err(|error| error.to_string())?,
+            Left::UnderWay(writing) => writing.await.map_err(|error| error.to_string())?,
         }
         let part = self.part.lock().take();
         part.ok_or_else(|| "the value was finished before".to_owned())
     }
 }
 
-fn written(ended: Result<io::Result<()>, tokio::task::JoinError>) -> io::Result<()> {
-    ended.unwrap_or_else(|error| Err(io::Error::other(error)))
-}
-
 /// The stream by which a guest writes a value.
 pub(super) struct Writer {
     of: Arc<Writing>,
     kept: Kept,
-    under_way: Option<JoinHandle<io::Result<()>>>,
+    threads: Threads,
+    under_way: Option<Work<()>>,
     failed: Option<String>,
 }
 
 impl Writer {
-    pub(super) fn new(of: Arc<Writing>, kept: Kept) -> Self {
+    pub(super) fn new(of: Arc<Writing>, kept: Kept, threads: Threads) -> Self {
         Self {
             of,
             kept,
+            threads,
             under_way: None,
             failed: None,
         }
@@ -91,7 +88,7 @@ impl Writer {
 impl Pollable for Writer {
     async fn ready(&mut self) {
         if let Some(writing) = &mut self.under_way {
-            let ended = written(writing.await);
+            let ended = writing.await;
             self.under_way = None;
             self.failed = ended.err().map(|error| error.to_string());
         }
@@ -112,7 +109,7 @@ impl OutputStream for Writer {
             .charge(bytes.len())
             .map_err(|error| StreamError::Trap(error.into()))?;
         let part = Arc::clone(&self.of.part);
-        self.under_way = Some(spawn_blocking(move || {
+        self.under_way = Some(self.threads.begin(move || {
             let _until_it_is_written = charge;
             match &mut *part.lock() {
                 Some(part) => part.write(&bytes),
@@ -158,15 +155,17 @@ pub(super) struct Incoming {
 /// The stream by which a guest reads a value.
 pub(super) struct Reader {
     value: Incoming,
-    under_way: Option<JoinHandle<io::Result<Bytes>>>,
+    threads: Threads,
+    under_way: Option<Work<Bytes>>,
     come: Option<io::Result<Bytes>>,
     _charge: Charge,
 }
 
 impl Reader {
-    pub(super) fn new(value: Incoming, charge: Charge) -> Self {
+    pub(super) fn new(value: Incoming, charge: Charge, threads: Threads) -> Self {
         Self {
             value,
+            threads,
             under_way: None,
             come: None,
             _charge: charge,
@@ -176,7 +175,7 @@ impl Reader {
     fn begin(&mut self) {
         let length = usize::try_from(self.value.length).map_or(CHUNK, |left| left.min(CHUNK));
         let (file, from) = (Arc::clone(&self.value.file), self.value.from);
-        self.under_way = Some(spawn_blocking(move || {
+        self.under_way = Some(self.threads.begin(move || {
             let mut bytes = vec![0; length];
             file.read_exact_at(&mut bytes, from)?;
             Ok(bytes.into())
@@ -193,9 +192,7 @@ impl Pollable for Reader {
             self.begin();
         }
         if let Some(reading) = &mut self.under_way {
-            let read = reading
-                .await
-                .unwrap_or_else(|error| Err(io::Error::other(error)));
+            let read = reading.await;
             self.under_way = None;
             self.come = Some(read);
         }

@@ -2,7 +2,6 @@
 
 use std::{os::unix::fs::FileExt as _, sync::Arc};
 
-use tokio::task::spawn_blocking;
 use wasmtime::{
     StoreContextMut,
     component::{LinkerInstance, Resource, ResourceType},
@@ -17,7 +16,7 @@ use super::{
     stream::{CHUNK, Incoming, Reader, Writer, Writing},
 };
 use crate::{
-    account::Container,
+    account::{Container, Threads},
     instance::{FilePlace, HostState},
 };
 
@@ -93,13 +92,14 @@ fn link_outgoing(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result
                         Err(_) => return Ok((Err(()),)),
                     },
                 };
-                let Ok(Ok(part)) = spawn_blocking(move || home.part()).await else {
+                let threads = state.account().threads.clone();
+                let Ok(part) = threads.begin(move || home.part()).await else {
                     return Ok((Err(()),));
                 };
                 let state = store.data_mut();
                 let writing = Arc::new(Writing::new(part));
                 state.table().get_mut(&handle)?.writing = Some(Arc::clone(&writing));
-                let stream: DynOutputStream = Box::new(Writer::new(writing, state.kept()));
+                let stream: DynOutputStream = Box::new(Writer::new(writing, state.kept(), threads));
                 Ok((Ok(state.table().push_child(stream, &handle)?),))
             })
         },
@@ -108,15 +108,19 @@ fn link_outgoing(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result
         "[static]outgoing-value.finish",
         |mut store: StoreContextMut<'_, HostState>, (handle,): (Resource<Outgoing>,)| {
             Box::new(async move {
-                let value = store.data_mut().table().delete(handle)?;
-                Ok((finish(value).await,))
+                let state = store.data_mut();
+                let (value, threads) = (
+                    state.table().delete(handle)?,
+                    state.account().threads.clone(),
+                );
+                Ok((finish(value, &threads).await,))
             })
         },
     )
 }
 
 /// Makes an object of what was written.
-async fn finish(value: Outgoing) -> Result<(), String> {
+async fn finish(value: Outgoing, threads: &Threads) -> Result<(), String> {
     let Outgoing {
         target, writing, ..
     } = value;
@@ -127,20 +131,18 @@ async fn finish(value: Outgoing) -> Result<(), String> {
         Some(writing) => writing.done().await?,
         None => {
             let home = Arc::clone(&container);
-            blocking(move || home.part()).await?
+            blocking(threads, move || home.part()).await?
         }
     };
-    blocking(move || part.finish(&container, &object)).await
+    blocking(threads, move || part.finish(&container, &object)).await
 }
 
-/// Does what waits for the disk on a thread where it holds up nobody.
+/// Does what waits for the disk on a thread of the package's, where it holds up nobody.
 pub(super) async fn blocking<T: Send + 'static>(
+    threads: &Threads,
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, String> {
-    match spawn_blocking(work).await {
-        Ok(done) => done.map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    }
+    threads.begin(work).await.map_err(|error| error.to_string())
 }
 
 fn link_incoming(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
@@ -155,7 +157,8 @@ fn link_incoming(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result
                     Ok(charge) => charge,
                     Err(error) => return Ok((Err(error.to_string()),)),
                 };
-                let read = blocking(move || {
+                let threads = state.account().threads.clone();
+                let read = blocking(&threads, move || {
                     let mut bytes = vec![0; length];
                     value.file.read_exact_at(&mut bytes, value.from)?;
                     Ok(bytes)
@@ -175,7 +178,8 @@ fn link_incoming(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result
                 Ok(charge) => charge,
                 Err(error) => return Ok((Err(error.to_string()),)),
             };
-            let stream: DynInputStream = Box::new(Reader::new(value, charge));
+            let threads = state.account().threads.clone();
+            let stream: DynInputStream = Box::new(Reader::new(value, charge, threads));
             Ok((Ok(state.table().push(stream)?),))
         },
     )?;

@@ -18,12 +18,13 @@ use serde_json::{json, value::RawValue};
 use super::{Operation, Output};
 use wasmgate_common::{Code, Diagnostic};
 
-use crate::protocol::body::forms::Metadata;
+use crate::{protocol::body::forms::Metadata, shares::Shares};
 
 /// Files below one folder.
 #[derive(Debug)]
 pub(crate) struct LocalStorage {
     folder: Arc<Folder>,
+    threads: Shares<String>,
 }
 
 #[derive(Debug)]
@@ -32,6 +33,10 @@ struct Folder {
     /// Its path, links resolved: `list` names files by it.
     root: PathBuf,
 }
+
+/// The threads that may block on the disk for one app, and for all: a worker has 512 for blocking work, which name
+/// lookups need too.
+const THREADS: [usize; 2] = [4, 32];
 
 /// Files and folders in the answer to `list` at most.
 const MAX_LISTED: usize = 10_000;
@@ -48,10 +53,11 @@ impl LocalStorage {
         })?;
         Ok(Self {
             folder: Arc::new(folder),
+            threads: Shares::new(THREADS[0], THREADS[1]),
         })
     }
 
-    pub(super) async fn invoke(&self, operation: Operation<'_>) -> Result<Output, String> {
+    pub(super) async fn invoke(&self, app: &str, operation: Operation<'_>) -> Result<Output, String> {
         let Operation {
             name,
             data,
@@ -59,7 +65,11 @@ impl LocalStorage {
             ..
         } = operation;
         let (folder, name, data) = (Arc::clone(&self.folder), name.to_owned(), payload(data));
-        let work = move || folder.run(&name, &data, &metadata);
+        let thread = self.threads.take(&app.to_owned()).await;
+        let work = move || {
+            let _until_it_is_done = thread;
+            folder.run(&name, &data, &metadata)
+        };
         tokio::task::spawn_blocking(work)
             .await
             .unwrap_or_else(|error| Err(error.to_string()))

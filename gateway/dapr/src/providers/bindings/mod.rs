@@ -102,16 +102,17 @@ impl Binding {
         })
     }
 
-    /// Does what an app asks of an output binding.
+    /// Does what `app` asks of an output binding.
     pub(crate) async fn invoke(
         &self,
+        app: &str,
         client: &crate::providers::https::HttpsClient,
         operation: Operation<'_>,
     ) -> Result<Output, Failure> {
         match &self.kind {
             BindingKind::Cron(_) => Err("a cron binding takes no operations".to_owned().into()),
             BindingKind::Http(binding) => binding.invoke(client, operation).await,
-            BindingKind::LocalStorage(storage) => Ok(storage.invoke(operation).await?),
+            BindingKind::LocalStorage(storage) => Ok(storage.invoke(app, operation).await?),
         }
     }
 }
