@@ -68,6 +68,7 @@ mod mounts;
 mod new_projects;
 mod no_content;
 mod odd_memories;
+mod odd_strings;
 mod outbound;
 mod outbound_failures;
 mod outbound_limits;
