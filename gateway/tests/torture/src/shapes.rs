@@ -118,6 +118,48 @@ fn served(more: &str, parts: &str, body: &str) -> String {
     )
 }
 
+/// A component of two, one of which passes so many bytes of text to the other, in another encoding, for ever.
+fn between_components(bytes: usize) -> String {
+    let pages = |bytes: usize| (bytes >> 16) + 2;
+    let (from, to) = (pages(bytes), pages(2 * bytes));
+    let types =
+        r#"(export "incoming-request" (type (sub resource))) (export "response-outparam" (type (sub resource)))"#;
+    format!(
+        r#"(component
+          (import "wasi:http/types@0.2.0" (instance $types {types}))
+          (component $taker
+            (core module $code
+              (memory (export "memory") {to})
+              (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 8))
+              (func (export "take") (param i32 i32)))
+            (core instance $code (instantiate $code))
+            (alias core export $code "memory" (core memory $memory))
+            (alias core export $code "realloc" (core func $realloc))
+            (func (export "take") (param "text" string) (canon lift (core func $code "take")
+              (memory $memory) (realloc $realloc) string-encoding=utf16)))
+          (component $giver
+            (import "types" (instance $types {types}))
+            (import "take" (func $take (param "text" string)))
+            (alias export $types "incoming-request" (type $request))
+            (alias export $types "response-outparam" (type $outparam))
+            (core module $heap (memory (export "memory") {from}))
+            (core instance $heap (instantiate $heap))
+            (alias core export $heap "memory" (core memory $memory))
+            (core func $take (canon lower (func $take) (memory $memory)))
+            (core module $code
+              (import "host" "take" (func $take (param i32 i32)))
+              (func (export "handle") (param i32 i32) (loop (call $take (i32.const 0) (i32.const {bytes})) (br 0))))
+            (core instance $code (instantiate $code (with "host" (instance (export "take" (func $take))))))
+            (func $handle (param "request" (own $request)) (param "response-out" (own $outparam))
+              (canon lift (core func $code "handle")))
+            (instance $handler (export "handle" (func $handle)))
+            (export "handler" (instance $handler)))
+          (instance $taker (instantiate $taker))
+          (instance $giver (instantiate $giver (with "types" (instance $types)) (with "take" (func $taker "take"))))
+          (export "wasi:http/incoming-handler@0.2.0" (instance $giver "handler")))"#
+    )
+}
+
 /// What is taken and does its harm at the first request, as text.
 #[rustfmt::skip]
 fn at_work() -> Vec<(&'static str, &'static str, String)> {
@@ -141,6 +183,31 @@ fn at_work() -> Vec<(&'static str, &'static str, String)> {
         ("fills-a-table-often", "it fills a table of a million for ever, a call each time",
             served("", "(table 1000000 funcref)",
                 "(loop (table.fill (i32.const 0) (ref.null func) (i32.const 1000000)) (br 0))")),
+        ("copies-an-array", "it copies an array of 11 MB for ever, a call each time",
+            served("", "(type $bytes (array (mut i8)))
+                (global $all (mut (ref null $bytes)) (ref.null $bytes))",
+                "(global.set $all (array.new_default $bytes (i32.const 11000001)))
+                (loop (array.copy $bytes $bytes (global.get $all) (i32.const 1) (global.get $all) (i32.const 0)
+                    (i32.const 11000000)) (br 0))")),
+        ("fills-an-array", "it fills an array of 11 MB for ever, a call each time",
+            served("", "(type $bytes (array (mut i8)))
+                (global $all (mut (ref null $bytes)) (ref.null $bytes))",
+                "(global.set $all (array.new_default $bytes (i32.const 11000000)))
+                (loop (array.fill $bytes (global.get $all) (i32.const 0) (i32.const 1) (i32.const 11000000)) (br 0))")),
+        ("allocates-a-list", "it allocates a list of as many nodes as there is memory for",
+            served("", "(type $node (struct (field (ref null $node))))
+                (global $list (mut (ref null $node)) (ref.null $node))",
+                "(loop (global.set $list (struct.new $node (global.get $list))) (br 0))")),
+        ("allocates-garbage", "it allocates lists of 100,000 nodes and drops them for ever",
+            served("", "(type $node (struct (field (ref null $node))))
+                (global $list (mut (ref null $node)) (ref.null $node))",
+                "(local $at i32) (loop $lists
+                    (global.set $list (ref.null $node)) (local.set $at (i32.const 100000))
+                    (loop $nodes (global.set $list (struct.new $node (global.get $list)))
+                        (br_if $nodes (local.tee $at (i32.sub (local.get $at) (i32.const 1)))))
+                    (br $lists))")),
+        ("passes-text", "its components pass 8 MB of text to each other, in two encodings, for ever",
+            between_components(8_000_000)),
         ("large-table", "it has a table of three million", served("", "(table 3000000 funcref)", "")),
         ("many-globals", "it has 50,000 globals", served("", &"(global (mut i64) (i64.const 1))".repeat(50_000), "")),
         ("recurses-in-wasm", "its handler calls itself",
