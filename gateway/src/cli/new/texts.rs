@@ -82,15 +82,18 @@ pub(super) const PYTHON: [File; 8] = [
     file!("src/dapr.py", "python/dapr.py"),
     file!("src/test_app.py", "python/test_app.py"),
 ];
-pub(super) const GO: [File; 9] = [
+pub(super) const GO: [File; 12] = [
     file!("go.mod", "go/go.mod.in"),
     file!("app.go", "go/app.go"),
     file!("app_test.go", "go/app_test.go"),
     file!("dapr.go", "go/dapr.go"),
     file!("main.go", "go/main.go"),
     file!("wasi/doc.go", "go/wasi/doc.go"),
+    file!("wasi/host.go", "go/wasi/host.go"),
     file!("wasi/imports.go", "go/wasi/imports.go"),
     file!("wasi/native.go", "go/wasi/native.go"),
+    file!("wasi/transport.go", "go/wasi/transport.go"),
+    file!("wasi/wait.go", "go/wasi/wait.go"),
     file!("wasi/wasi.go", "go/wasi/wasi.go"),
 ];
 pub(super) const C: [File; 9] = [

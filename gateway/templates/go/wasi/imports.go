@@ -34,14 +34,26 @@ func bodyStream(held int32, into unsafe.Pointer)
 //go:wasmimport wasi:http/types@0.2.10 [resource-drop]incoming-body
 func bodyDrop(held int32)
 
-//go:wasmimport wasi:io/streams@0.2.10 [method]input-stream.blocking-read
+//go:wasmimport wasi:io/streams@0.2.10 [method]input-stream.read
 func streamRead(held int32, most uint64, into unsafe.Pointer)
+
+//go:wasmimport wasi:io/streams@0.2.10 [method]input-stream.subscribe
+func inputSubscribe(held int32) int32
 
 //go:wasmimport wasi:io/streams@0.2.10 [resource-drop]input-stream
 func inputDrop(held int32)
 
-//go:wasmimport wasi:io/streams@0.2.10 [method]output-stream.blocking-write-and-flush
+//go:wasmimport wasi:io/streams@0.2.10 [method]output-stream.check-write
+func streamRoom(held int32, into unsafe.Pointer)
+
+//go:wasmimport wasi:io/streams@0.2.10 [method]output-stream.write
 func streamWrite(held int32, content unsafe.Pointer, length uint32, into unsafe.Pointer)
+
+//go:wasmimport wasi:io/streams@0.2.10 [method]output-stream.flush
+func streamFlush(held int32, into unsafe.Pointer)
+
+//go:wasmimport wasi:io/streams@0.2.10 [method]output-stream.subscribe
+func outputSubscribe(held int32) int32
 
 //go:wasmimport wasi:io/streams@0.2.10 [resource-drop]output-stream
 func outputDrop(held int32)
@@ -66,6 +78,9 @@ func bodyWrite(held int32, into unsafe.Pointer)
 
 //go:wasmimport wasi:http/types@0.2.10 [static]outgoing-body.finish
 func bodyFinish(held, hasTrailers, trailers int32, into unsafe.Pointer)
+
+//go:wasmimport wasi:http/types@0.2.10 [resource-drop]outgoing-body
+func outgoingBodyDrop(held int32)
 
 //go:wasmimport wasi:http/types@0.2.10 [constructor]outgoing-request
 func newRequest(fields int32) int32
@@ -97,8 +112,11 @@ func futureGet(held int32, into unsafe.Pointer)
 //go:wasmimport wasi:http/types@0.2.10 [resource-drop]future-incoming-response
 func futureDrop(held int32)
 
-//go:wasmimport wasi:io/poll@0.2.10 [method]pollable.block
-func pollBlock(held int32)
+//go:wasmimport wasi:io/poll@0.2.10 poll
+func poll(all unsafe.Pointer, length uint32, into unsafe.Pointer)
+
+//go:wasmimport wasi:clocks/monotonic-clock@0.2.10 subscribe-duration
+func clockSubscribe(nanoseconds uint64) int32
 
 //go:wasmimport wasi:io/poll@0.2.10 [resource-drop]pollable
 func pollDrop(held int32)
