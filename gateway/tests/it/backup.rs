@@ -210,6 +210,8 @@ fn a_copy_of_nothing_and_of_a_sidecars_data_is_refused_with_a_word() {
     shop().write_to(folder.path());
     let output = run(folder.path(), &["backup", "--to", "copy.db"]);
     assert_eq!(output.status.code(), Some(IO_ERROR));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("nothing is kept there"), "{told}");
     assert!(!folder.path().join("copy.db").exists());
     shop().dapr("mode = \"sidecar\"").write_to(folder.path());
     let output = run(folder.path(), &["backup", "--to", "copy.db"]);

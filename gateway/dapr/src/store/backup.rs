@@ -10,7 +10,10 @@ use std::{
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use wasmgate_common::{NotPrivate, create_private_dir, open_private};
 
-use super::{BUSY_TIMEOUT, DataError, SCHEMA_VERSION, Store, StoreError, check_layout, layout};
+use super::{
+    BUSY_TIMEOUT, DataError, Store, StoreError,
+    schema::{check_layout, check_own},
+};
 
 /// The database in its folder, and the files that SQLite has beside it.
 const DATABASE: &str = "dapr.db";
@@ -31,7 +34,8 @@ pub fn backup(data: &Path, to: &Path) -> Result<(), DataError> {
         source,
     };
     if !path.is_file() {
-        return Err(folder_error(data)(io::ErrorKind::NotFound.into()));
+        let path = data.to_owned();
+        return Err(DataError::Nothing { path });
     }
     if to.symlink_metadata().is_ok() {
         return Err(copy_error(to)(io::ErrorKind::AlreadyExists.into()));
@@ -107,14 +111,10 @@ fn stage(from: &Path, staged: &Path) -> Result<(), DataError> {
     copied.map_err(copy_error(from))
 }
 
-/// Refuses what is no database of this program, of a newer version, or damaged.
+/// Refuses what is no database of this program, of a newer version, changed, or damaged.
 fn check_whole(path: &Path) -> Result<(), StoreError> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    check_layout(&connection)?;
-    // An empty file is a database, too; a copy of ours has a layout.
-    if !(1..=SCHEMA_VERSION).contains(&layout(&connection)?) {
-        return Err(StoreError::Foreign);
-    }
+    check_own(&connection)?;
     let found: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     match found.as_str() {
         "ok" => Ok(()),

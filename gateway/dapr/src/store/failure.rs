@@ -31,6 +31,9 @@ pub enum StoreError {
     /// The file is another program's.
     #[error("it is a database of another program")]
     Foreign,
+    /// The file has been changed by another program; what was found first.
+    #[error("{0}")]
+    Altered(String),
     /// The file is damaged; what was found first.
     #[error("it is damaged: {0}")]
     Damaged(String),
@@ -69,7 +72,7 @@ impl StoreError {
         match self {
             Self::Sqlite(error) => Fault::from_code(error.sqlite_error_code()),
             Self::NotCommitted { fault, .. } => *fault,
-            Self::Version(_) | Self::Foreign | Self::Quota(_) => Fault::Other,
+            Self::Version(_) | Self::Foreign | Self::Altered(_) | Self::Quota(_) => Fault::Other,
             Self::Damaged(_) => Fault::Corrupt,
             Self::Crowded | Self::Closed => Fault::Busy,
         }
@@ -82,6 +85,7 @@ impl StoreError {
                 "start the version of this program that wrote it, or name another folder with data in [dapr]"
             }
             Self::Foreign => "name another folder with data in [dapr]",
+            Self::Altered(_) => "name a file as `wasmgate backup` wrote it",
             other => other.fault().remedy(),
         }
     }

@@ -10,6 +10,7 @@ mod backup;
 mod failure;
 mod named;
 mod open;
+mod schema;
 mod turns;
 pub(crate) mod usage;
 mod writer;
@@ -25,6 +26,7 @@ pub use backup::{backup, restore};
 pub use failure::{Fault, StoreError};
 pub(crate) use failure::{WriteError, store_error};
 pub use open::DataError;
+use schema::check_layout;
 use turns::Owner;
 use writer::Writer;
 
@@ -47,52 +49,8 @@ const STATEMENT_CACHE: usize = 64;
 /// between them.
 pub(crate) const SLICE: usize = 1_000;
 
-/// The layout below; a database of another number is refused rather than misread.
+/// The layout of the tables; a database of another number is refused rather than misread.
 const SCHEMA_VERSION: i64 = 3;
-
-/// The statements that make of each older layout the next one; the first is of layout 1. A new file begins with layout
-/// [`SCHEMA_BASE`], so that it is no other than one that has grown old.
-const UPGRADES: [&str; 2] = [
-    "ALTER TABLE delivery ADD COLUMN metadata TEXT",
-    usage::ACCOUNTS,
-];
-
-/// The layout that [`SCHEMA`] makes.
-const SCHEMA_BASE: i64 = 2;
-
-const SCHEMA: &str = "
-CREATE TABLE sequence (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO sequence VALUES ('etag', 0);
-CREATE TABLE state (
-  store TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, etag INTEGER NOT NULL,
-  expires_at INTEGER, PRIMARY KEY (store, key));
-CREATE INDEX state_expiry ON state (expires_at) WHERE expires_at IS NOT NULL;
-CREATE TABLE delivery (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, app_id TEXT NOT NULL, pubsub TEXT NOT NULL,
-  topic TEXT NOT NULL, data BLOB NOT NULL, content_type TEXT NOT NULL, raw INTEGER NOT NULL,
-  traceparent TEXT, tracestate TEXT, attempts INTEGER NOT NULL DEFAULT 0,
-  created_at INTEGER NOT NULL, due_at INTEGER NOT NULL, expires_at INTEGER, metadata TEXT);
-CREATE INDEX delivery_due ON delivery (app_id, pubsub, topic, due_at, id);
-CREATE TABLE subscription (
-  app_id TEXT NOT NULL, pubsub TEXT NOT NULL, topic TEXT NOT NULL, spec TEXT NOT NULL,
-  PRIMARY KEY (app_id, pubsub, topic)) WITHOUT ROWID;
-CREATE TABLE lock (
-  store TEXT NOT NULL, resource TEXT NOT NULL, owner TEXT NOT NULL, expires_at INTEGER NOT NULL,
-  PRIMARY KEY (store, resource)) WITHOUT ROWID;
-CREATE TABLE job (
-  app_id TEXT NOT NULL, name TEXT NOT NULL, spec TEXT NOT NULL, due_at INTEGER NOT NULL,
-  fired INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
-  generation INTEGER NOT NULL, expires_at INTEGER, PRIMARY KEY (app_id, name));
-CREATE INDEX job_due ON job (due_at);
-INSERT INTO sequence VALUES ('job', 0);
-";
-
-/// Indexes that make work of the background cheap; an older program does without them.
-const INDEXES: &str = "
-CREATE INDEX IF NOT EXISTS job_due_of_app ON job (app_id, due_at);
-CREATE INDEX IF NOT EXISTS lock_expiry ON lock (expires_at);
-CREATE INDEX IF NOT EXISTS delivery_expiry ON delivery (expires_at) WHERE expires_at IS NOT NULL;
-";
 
 /// The open database.
 pub(crate) struct Store {
@@ -289,48 +247,9 @@ fn open_for_writing(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut version = layout(&transaction)?;
-    if version == 0 {
-        transaction.execute_batch(SCHEMA)?;
-        version = SCHEMA_BASE;
-    }
-    if version < SCHEMA_VERSION {
-        let done = usize::try_from(version - 1).unwrap_or_default();
-        for upgrade in UPGRADES.iter().skip(done) {
-            transaction.execute_batch(upgrade)?;
-        }
-        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    }
-    transaction.execute_batch(INDEXES)?;
+    schema::bring_up_to_date(&transaction)?;
     transaction.commit()?;
     Ok(connection)
-}
-
-/// The number of the layout of a file; 0 of an empty one.
-fn layout(conn: &Connection) -> Result<i64, StoreError> {
-    Ok(conn.pragma_query_value(None, "user_version", |row| row.get(0))?)
-}
-
-/// Refuses a file of a newer version or of another program. One of an older version is read whole before it is
-/// changed: a damaged one is not made worse.
-fn check_layout(conn: &Connection) -> Result<(), StoreError> {
-    match layout(conn)? {
-        0 => {
-            let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-            if tables > 0 {
-                return Err(StoreError::Foreign);
-            }
-        }
-        SCHEMA_VERSION => {}
-        1..SCHEMA_VERSION => {
-            let found: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-            if found != "ok" {
-                return Err(StoreError::Damaged(found));
-            }
-        }
-        other => return Err(StoreError::Version(other)),
-    }
-    Ok(())
 }
 
 fn open_for_reading(path: &Path) -> Result<Connection, StoreError> {

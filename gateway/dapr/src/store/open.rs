@@ -18,6 +18,11 @@ pub enum DataError {
         /// The system's reason.
         source: io::Error,
     },
+    /// There is no database to copy in it.
+    Nothing {
+        /// The folder of the settings.
+        path: PathBuf,
+    },
     /// Other users could read or change its files.
     NotPrivate(NotPrivate),
     /// Another process holds it.
@@ -52,6 +57,14 @@ impl DataError {
                     Code::DataUnusable,
                     message,
                     "name a folder this process may write",
+                )
+            }
+            Self::Nothing { path } => {
+                let message = format!("data folder {}: nothing is kept there", path.display());
+                Diagnostic::new(
+                    Code::FileMissing,
+                    message,
+                    "name the configuration of a gateway that has served the building blocks",
                 )
             }
             Self::NotPrivate(error) => error.diagnostic(),

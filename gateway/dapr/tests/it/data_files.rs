@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 use tempfile::TempDir;
-use wasmgate_dapr::{Dapr, DataError, Grants, OpenError, Settings};
+use wasmgate_dapr::{Dapr, DataError, Grants, OpenError, Settings, backup, restore};
 
 use crate::harness::{Answer, Apps, answer, app_id, start, whole};
 
@@ -277,4 +277,74 @@ fn a_damaged_file_of_an_older_version_is_not_made_worse_by_an_upgrade() {
     fs::write(&path, &bytes).unwrap();
     let said = refused(folder.path());
     assert!(said.contains("restore a backup"), "{said}");
+}
+
+/// Puts the copy in a folder of its own; answers with what is said of it if it is refused.
+fn restored(copy: &Path) -> Result<(), String> {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let restored = restore(elsewhere.path(), copy);
+    let is_there = elsewhere.path().join("dapr.db").exists();
+    assert_eq!(is_there, restored.is_ok());
+    restored.map(drop).map_err(|error| error.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_with_what_this_program_does_not_put_there_is_refused_by_its_name() {
+    let folder = of_today().await;
+    let copy = folder.path().join("copy.db");
+    for (change, words) in [
+        (
+            "CREATE TRIGGER more AFTER INSERT ON state BEGIN DELETE FROM lock; END",
+            "its trigger more is not this program's",
+        ),
+        (
+            "DROP TRIGGER state_gone; CREATE TRIGGER state_gone AFTER DELETE ON state BEGIN DELETE FROM usage; END",
+            "its trigger state_gone is not as this program makes it",
+        ),
+        (
+            "DROP TRIGGER state_kept",
+            "its trigger state_kept is missing",
+        ),
+        (
+            "CREATE VIEW kept_state AS SELECT * FROM state",
+            "its view kept_state is not this program's",
+        ),
+        (
+            "CREATE TABLE more (x)",
+            "its table more is not this program's",
+        ),
+        (
+            "ALTER TABLE job ADD COLUMN more TEXT",
+            "its table job is not as this program makes it",
+        ),
+        ("DROP INDEX job_due", "its index job_due is missing"),
+    ] {
+        backup(folder.path(), &copy).unwrap();
+        let connection = rusqlite::Connection::open(&copy).unwrap();
+        connection.execute_batch(change).unwrap();
+        drop(connection);
+        let told = restored(&copy).unwrap_err();
+        assert!(
+            told.contains(words) && told.contains("copy.db"),
+            "{change}: {told}"
+        );
+        fs::remove_file(&copy).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_of_any_layout_is_taken_as_this_program_made_it() {
+    for folder in [written_by(1), written_by(2), of_today().await] {
+        let copy = folder.path().join("copy.db");
+        backup(folder.path(), &copy).unwrap();
+        restored(&copy).unwrap();
+    }
+    // What only makes work cheap is made again where it is missing.
+    let folder = of_today().await;
+    let connection = rusqlite::Connection::open(folder.path().join("dapr.db")).unwrap();
+    connection.execute_batch("DROP INDEX lock_expiry").unwrap();
+    drop(connection);
+    let copy = folder.path().join("copy.db");
+    backup(folder.path(), &copy).unwrap();
+    restored(&copy).unwrap();
 }
