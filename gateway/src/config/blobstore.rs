@@ -29,12 +29,7 @@ pub(super) fn read(package: &Section<'_>, own: &Own<'_>) -> BTreeMap<String, Con
     let containers = package.named("blobstore").filter_map(|(name, value)| {
         let section = value.section(&KEYS)?;
         let size = section.parsed("size", "1GiB", |text| unit::size(text, &(0..=MAX_SIZE)));
-        if !section.has("folder") {
-            section.refuse(Diagnostic::new(
-                Code::MissingKey,
-                "the container has no folder",
-                "add folder = \"uploads\"",
-            ));
+        if !section.requires("folder", "the container has no folder", "\"uploads\"") {
             return None;
         }
         let there = section.parsed("folder", "uploads", |text| {

@@ -52,13 +52,11 @@ impl BuildConfig {
     /// Reads the table `build` of a package; paths are resolved against `folder`.
     pub(super) fn read(package: &Section<'_>, folder: &Path) -> Option<Self> {
         let section = package.section("build", &KEYS)?;
-        if !section.has("command") {
-            section.refuse(Diagnostic::new(
-                Code::MissingKey,
-                "the build has no command",
-                "add command = \"cargo build --release --target wasm32-wasip2\"",
-            ));
-        }
+        section.requires(
+            "command",
+            "the build has no command",
+            "\"cargo build --release --target wasm32-wasip2\"",
+        );
         let command = section.parsed(
             "command",
             "cargo build --release --target wasm32-wasip2",

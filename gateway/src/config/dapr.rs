@@ -175,7 +175,8 @@ impl DaprConfig {
         packages: impl Iterator<Item = (&'p str, Option<&'p PackageConfig>)> + Clone,
     ) {
         let add = |key: &str, wrong| notes.add(positions.get(key).cloned(), key, wrong);
-        let has_table = |package: Option<&PackageConfig>| package.is_some_and(PackageConfig::uses_building_blocks);
+        // What one that is wrong would use is not known.
+        let has_table = |package: Option<&PackageConfig>| package.is_none_or(PackageConfig::uses_building_blocks);
         let mut granted = packages.clone().filter(|(_, package)| has_table(*package));
         if let Topology::Dedicated(app) = &self.topology
             && !granted.any(|(name, _)| name == app.as_str())

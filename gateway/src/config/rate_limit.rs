@@ -27,13 +27,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<RateLimitConfig> {
         let number = u32::try_from(limit.count(key, COUNT)?).ok()?;
         NonZeroU32::new(number)
     };
-    if !limit.has("requests") {
-        limit.refuse(Diagnostic::new(
-            Code::MissingKey,
-            "the rate limit has no requests",
-            "add requests = 100",
-        ));
-    }
+    limit.requires("requests", "the rate limit has no requests", "100");
     let requests = count("requests");
     let burst = count("burst");
     let per = limit.parsed("per", "1s", |text| unit::duration(text, &PER));

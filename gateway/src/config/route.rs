@@ -46,7 +46,7 @@ pub(super) fn read_all(root: &Section<'_>, packages: &[(&str, Option<PackageConf
         .collect();
     let sections = root.sections("route", &KEYS);
     let read = sections.iter().filter_map(|section| {
-        let route = read(section, &indices)?;
+        let route = read(section, &indices, root)?;
         let package = packages.get(route.package());
         if let Some((_, Some(package))) = package {
             check_reach(section, &route, package);
@@ -68,13 +68,11 @@ pub(super) fn read_all(root: &Section<'_>, packages: &[(&str, Option<PackageConf
 
 /// Reads one route. Everything is read before the first thing that is missing gives up, so that every
 /// mistake is noted.
-fn read(section: &Section<'_>, packages: &HashMap<&str, usize>) -> Option<Route> {
-    let path = required(section, "path", "/orders/{*rest}")
-        .then(|| section.parsed("path", "/orders/{*rest}", PathPattern::parse))
-        .flatten();
-    let package = required(section, "package", "counter-api")
-        .then(|| package(section, packages))
-        .flatten();
+fn read(section: &Section<'_>, packages: &HashMap<&str, usize>, root: &Section<'_>) -> Option<Route> {
+    section.requires("path", "the route has no path", "\"/orders/{*rest}\"");
+    section.requires("package", "the route has no package", "\"counter-api\"");
+    let path = section.parsed("path", "/orders/{*rest}", PathPattern::parse);
+    let package = package(section, packages, root);
     let host = section.parsed("host", "shop.example.com", HostPattern::parse);
     let methods = methods(section);
     let strip_prefix = path
@@ -118,22 +116,11 @@ fn check_reach(section: &Section<'_>, route: &Route, package: &PackageConfig) {
     );
 }
 
-fn required(section: &Section<'_>, key: &str, example: &str) -> bool {
-    let found = section.has(key);
-    if !found {
-        section.refuse(Diagnostic::new(
-            Code::MissingKey,
-            format!("the route has no {key}"),
-            format!("add {key} = {example:?}"),
-        ));
-    }
-    found
-}
-
-fn package(section: &Section<'_>, packages: &HashMap<&str, usize>) -> Option<usize> {
+fn package(section: &Section<'_>, packages: &HashMap<&str, usize>, root: &Section<'_>) -> Option<usize> {
     let item = section.text("package", "counter-api")?;
     let index = packages.get(item.value).copied();
-    if index.is_none() {
+    // A package may be there by the name of a table that is misspelt.
+    if index.is_none() && !root.is_misspelt("package") {
         let table = match PackageName::parse(item.value) {
             Ok(name) => format!("add [package.{name}]"),
             Err(_) => "name one that is there".to_owned(),

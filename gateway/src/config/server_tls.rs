@@ -71,13 +71,8 @@ impl ServerTls {
     pub(super) fn read(server: &Section<'_>, folder: &Path) -> Option<Self> {
         let section = server.section("tls", &KEYS)?;
         for (needed, example) in [("certificate", "tls.crt"), ("key", "tls.key")] {
-            if !section.has(needed) {
-                section.refuse(Diagnostic::new(
-                    Code::MissingKey,
-                    format!("TLS needs a {needed}"),
-                    format!("add {needed} = \"{example}\""),
-                ));
-            }
+            let lacks = format!("TLS needs a {needed}");
+            section.requires(needed, &lacks, &format!("{example:?}"));
         }
         let file = |key, example| {
             let name = section.text(key, example)?;

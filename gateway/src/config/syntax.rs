@@ -1,5 +1,7 @@
 //! Messages for text that is not TOML.
 
+use std::ops::Range;
+
 use wasmgate_common::{Code, Diagnostic};
 
 /// How the parser's messages begin about a value that is none, most often a text without its quotes.
@@ -40,14 +42,55 @@ pub(super) fn mistake(error: &toml::de::Error, text: &str) -> Diagnostic {
             let what = format!("{value} is no number, no date, and neither true nor false");
             Diagnostic::new(Code::Syntax, what, help)
         }
-        None => Diagnostic::new(
-            Code::Syntax,
-            message
-                .strip_suffix(", expected nothing")
-                .unwrap_or(message),
-            "correct the TOML (https://toml.io has its rules)",
-        ),
+        None => {
+            let span = error.span().unwrap_or_default();
+            in_our_words(message, span, text).unwrap_or_else(|| {
+                let message = message
+                    .strip_suffix(", expected nothing")
+                    .unwrap_or(message);
+                Diagnostic::new(
+                    Code::Syntax,
+                    message,
+                    "correct the TOML (https://toml.io has its rules)",
+                )
+            })
+        }
     }
+}
+
+/// What strangers to TOML write, in words that say what to do; none of other mistakes.
+fn in_our_words(message: &str, at: Range<usize>, text: &str) -> Option<Diagnostic> {
+    let told = |wrong: String, help: &str| Some(Diagnostic::new(Code::Syntax, wrong, help));
+    if message.contains("recursion limit") || message.contains("recursion depth") {
+        return told(
+            "lists, tables or dotted keys are within each other too deep".to_owned(),
+            "write them flatter: no key here is more than a few tables deep",
+        );
+    }
+    if message == "duplicate key" {
+        let key = text.get(at).filter(|key| !key.is_empty())?;
+        return told(
+            format!("{key} is there already"),
+            "keep one of the two, or join them",
+        );
+    }
+    let is_key = message.starts_with("invalid unquoted key") || message.starts_with("key with no value");
+    let start = text
+        .get(..at.start)?
+        .rfind('\n')
+        .map_or(0, |before| before + 1);
+    let line = text.get(start..)?.lines().next()?;
+    let (key, value) = line.split_once(':').filter(|_| is_key)?;
+    let (key, value) = (key.trim(), value.trim());
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let help = match value {
+        "" => format!("write [{key}] above the keys of a table"),
+        value => format!("write {key} = {value}"),
+    };
+    let wrong = "a colon stands where TOML has `=`".to_owned();
+    key.chars()
+        .all(is_plain)
+        .then(|| Diagnostic::new(Code::Syntax, wrong, help))
 }
 
 /// The value in the line of a place, or the item of a list there: what stands between `=`, commas, brackets, the line's
@@ -106,6 +149,45 @@ mod tests {
                     "{text}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn what_strangers_to_toml_write_is_told_with_what_to_do() {
+        for (text, wrong, help) in [
+            (
+                "[server]\n  workers: 2",
+                "a colon stands where TOML has `=`",
+                "write workers = 2",
+            ),
+            (
+                "server:\n",
+                "a colon stands where TOML has `=`",
+                "write [server] above the keys of a table",
+            ),
+            (
+                "a = 1\na = 2",
+                "a is there already",
+                "keep one of the two, or join them",
+            ),
+            (
+                &format!("{} = 1", ["a"; 1000].join(".")),
+                "lists, tables",
+                "write them flatter",
+            ),
+            (
+                &format!("a = {}{}", "[".repeat(1000), "]".repeat(1000)),
+                "lists, tables",
+                "write them flatter",
+            ),
+        ] {
+            let told = told(text);
+            assert!(
+                told.iter()
+                    .all(|(told, remedy)| told.starts_with(wrong) && remedy.starts_with(help)),
+                "{text:.60}: {told:?}"
+            );
+            assert!(!told.is_empty());
         }
     }
 

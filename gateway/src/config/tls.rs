@@ -63,6 +63,9 @@ pub(super) fn authorities(file: &Path) -> Result<Vec<CertificateDer<'static>>, D
 
 fn identity(section: &Section<'_>, folder: &Path) -> Option<Arc<CertifiedKey>> {
     for (given, lacking) in [("certificate", "key"), ("key", "certificate")] {
+        if section.has(given) && section.is_misspelt(lacking) {
+            return None;
+        }
         if section.has(given) && !section.has(lacking) {
             section.refuse_key(
                 given,

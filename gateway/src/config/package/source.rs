@@ -60,12 +60,11 @@ pub(super) fn digest(text: &str) -> Result<Sha256Digest, Diagnostic> {
 /// Reads `source`. Unless `strict`, a missing or unreadable file is no mistake of the configuration, and only the
 /// package is not served.
 pub(super) fn source(package: &Section<'_>, folder: &Path, strict: bool) -> Option<Source> {
-    if !package.has("source") {
-        package.refuse(Diagnostic::new(
-            Code::MissingKey,
-            "the package has no source",
-            "add source = \"path/to/component.wasm\"",
-        ));
+    if !package.requires(
+        "source",
+        "the package has no source",
+        "\"path/to/component.wasm\"",
+    ) {
         return None;
     }
     package.parsed(

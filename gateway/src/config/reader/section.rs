@@ -20,6 +20,8 @@ pub(crate) struct Section<'a> {
     key: String,
     at: Range<usize>,
     table: &'a DeTable<'a>,
+    /// Known keys that others seem to be meant for, which was told.
+    misspelt: Vec<String>,
 }
 
 impl<'a> Section<'a> {
@@ -30,15 +32,31 @@ impl<'a> Section<'a> {
             key: String::new(),
             at: 0..0,
             table,
+            misspelt: Vec::new(),
         };
         notes.shape("", || Kind::table(known));
-        root.refuse_unknown(known);
-        root
+        root.without_unknown(known)
     }
 
     /// Returns whether the key is written, rightly or wrongly.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
+    }
+
+    /// Returns whether the key is not written, and another one seems to be meant for it; that was told.
+    pub(crate) fn is_misspelt(&self, key: &str) -> bool {
+        !self.has(key) && self.misspelt.iter().any(|meant| meant == key)
+    }
+
+    /// Returns whether the key is written, and notes one that is missing, as `lacks` tells, with an example of its
+    /// value.
+    pub(crate) fn requires(&self, key: &str, lacks: &str, example: &str) -> bool {
+        let is_there = self.has(key);
+        if !is_there && !self.is_misspelt(key) {
+            let help = format!("add {key} = {example}");
+            self.refuse(Diagnostic::new(Code::MissingKey, lacks, help));
+        }
+        is_there
     }
 
     /// Notes a mistake of the table as a whole.
@@ -209,7 +227,9 @@ impl<'a> Section<'a> {
         let table = item.as_ref().and_then(|item| {
             let table = item.value.as_table();
             if table.is_none() {
-                item.refuse_type("a table");
+                item.refuse_type(&format!(
+                    "a table with a name for each, such as [{prefix}.NAME]"
+                ));
             }
             table
         });
@@ -241,14 +261,18 @@ impl<'a> Section<'a> {
         })
     }
 
-    fn refuse_unknown(&self, known: &[&str]) {
+    /// Notes the keys that are not known.
+    fn without_unknown(mut self, known: &[&str]) -> Self {
         for (key, _) in self.table {
             let name: &str = key.get_ref();
             if known.contains(&name) {
                 continue;
             }
             let help = match nearest(name, known.iter().copied()) {
-                Some(near) => format!("write {near:?}"),
+                Some(near) => {
+                    self.misspelt.push(near.to_owned());
+                    format!("write {near:?}")
+                }
                 None => format!("the keys known here are {}", known.join(", ")),
             };
             let wrong = Diagnostic::new(Code::UnknownKey, format!("there is no key {name:?}"), help);
@@ -258,6 +282,7 @@ impl<'a> Section<'a> {
                 wrong,
             );
         }
+        self
     }
 }
 
@@ -277,8 +302,8 @@ impl<'a> Item<'a, &'a DeValue<'a>> {
             key: self.key,
             at: self.at,
             table,
+            misspelt: Vec::new(),
         };
-        section.refuse_unknown(known);
-        Some(section)
+        Some(section.without_unknown(known))
     }
 }

@@ -130,3 +130,71 @@ fn a_text_without_quotes_is_told_in_plain_words() {
         }
     }
 }
+
+#[test]
+fn a_needed_key_that_is_misspelt_is_told_once() {
+    for (text, line, help) in [
+        (
+            "[package.hello]\nsorce = \"hello.wasm\"",
+            2,
+            "write \"source\"",
+        ),
+        (
+            &with_route("path = \"/\"\npakage = \"hello\""),
+            5,
+            "write \"package\"",
+        ),
+        (
+            &with_route("pth = \"/\"\npackage = \"hello\""),
+            4,
+            "write \"path\"",
+        ),
+        // What the route names is there, by the name of another table.
+        (
+            &with_route("path = \"/\"\npackage = \"hello\"").replace("[package.hello]", "[pakage.hello]"),
+            1,
+            "write \"package\"",
+        ),
+        (
+            &format!("{HELLO}[package.hello.build]\ncomand = \"make\""),
+            4,
+            "write \"command\"",
+        ),
+        (
+            &format!("{HELLO}[package.hello.blobstore.images]\nfoldr = \"images\""),
+            4,
+            "write \"folder\"",
+        ),
+        (
+            &format!("{HELLO}[package.hello.rate_limit]\nrequest = 1"),
+            4,
+            "write \"requests\"",
+        ),
+        (
+            &format!("{HELLO}[package.hello.tls]\ncertificate = \"a.pem\"\nkee = \"a.key\""),
+            5,
+            "write \"key\"",
+        ),
+        (
+            "[dapr]\ndedicated = \"hello\"\n[package.hello]\nsorce = \"hello.wasm\"\ndapr = { invoke = [\"*\"] }",
+            4,
+            "write \"source\"",
+        ),
+    ] {
+        let all = mistakes(text);
+        let [one] = all.as_slice() else {
+            panic!("not one mistake of {text}, but {all:#?}");
+        };
+        assert_eq!(
+            (one.place.position.unwrap().line, one.help.as_str()),
+            (line, help),
+            "{text}"
+        );
+    }
+    let all = mistakes("[server.tls]\ncertificat = \"a.pem\"\nkee = \"a.key\"");
+    let told: Vec<_> = all.iter().map(|mistake| mistake.code).collect();
+    assert_eq!(told, [Code::UnknownKey; 2], "{all:#?}");
+    // Another one that is like it stands for nothing where the key itself is written.
+    let all = mistakes("[package.hello]\nsource = \"gone.wasm\"\nsorce = \"hello.wasm\"");
+    assert_eq!(all.len(), 2, "{all:#?}");
+}
