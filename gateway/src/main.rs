@@ -30,13 +30,15 @@ fn main() -> ExitCode {
     let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) => {
-            let code = if error.use_stderr() {
-                ExitCode::from(USAGE)
-            } else {
-                ExitCode::SUCCESS
+            if error.use_stderr() {
+                let _ = error.print();
+                return ExitCode::from(USAGE);
+            }
+            // The help and the version, which were asked for.
+            return match cli::printed(error.print()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(failure) => failure.told(),
             };
-            let _ = error.print();
-            return code;
         }
     };
     let log = start_logging();
@@ -51,10 +53,7 @@ fn main() -> ExitCode {
     }
     match ended {
         Ok(code) => code,
-        Err(failure) => {
-            cli::tell(&failure.message);
-            ExitCode::from(failure.code)
-        }
+        Err(failure) => failure.told(),
     }
 }
 

@@ -14,10 +14,10 @@ const OF_THE_KERNEL: [&str; 3] = ["/proc", "/sys", "/dev"];
 const MEMORY: &str = "/dev/shm";
 
 /// Files and folders that a process keeps and reads for itself.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct OwnPlaces(Vec<Own>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Own {
     what: &'static str,
     path: PathBuf,
@@ -66,7 +66,18 @@ fn whole(path: &Path) -> PathBuf {
     let (mut there, mut rest) = (path.as_path(), Vec::<OsString>::new());
     loop {
         if let Ok(real) = there.canonicalize() {
-            return rest.iter().rev().fold(real, |path, part| path.join(part));
+            let mut path = real;
+            for part in rest.iter().rev() {
+                // What is not there would be made as a folder, and `..` in it leads back.
+                if part == ".." {
+                    path.pop();
+                } else {
+                    path.push(part);
+                }
+            }
+            // A link may be behind a detour.
+            let has_detour = rest.iter().any(|part| part == "..");
+            return if has_detour { whole(&path) } else { path };
         }
         match (there.parent(), there.components().next_back()) {
             (Some(parent), Some(last)) => {
@@ -112,7 +123,15 @@ mod tests {
         own.add("the data", &folder.join("data"), false);
         own.add("compiled code", &folder.join("cache"), true);
         own.add("a key", &folder.join("secret/tls.key"), false);
-        for right in ["assets", "new", "data/uploads", "assets/../new", "cached"] {
+        for right in [
+            "assets",
+            "new",
+            "data/uploads",
+            "assets/../new",
+            "cached",
+            "gone/../assets",
+            "cache/../assets",
+        ] {
             assert!(own.check(&folder.join(right)).is_ok(), "{right}");
         }
         for wrong in [
@@ -129,6 +148,9 @@ mod tests {
             "/proc/self/fd",
             "/dev",
             "link/../cache",
+            "gone/../cache",
+            "gone/../cache/new",
+            "gone/deep/../../link",
         ] {
             assert!(own.check(&folder.join(wrong)).is_err(), "{wrong}");
         }

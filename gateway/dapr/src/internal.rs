@@ -1,6 +1,6 @@
 //! The paths on which the runtime calls apps. Nobody else may call them, who could forge events and jobs.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use arc_swap::ArcSwap;
 use wasmgate_common::path::lenient;
@@ -31,13 +31,13 @@ impl DeliveryPaths {
 
     /// Notes the paths of all subscriptions of `app`.
     pub(crate) fn note_events<'a>(&self, app: &AppId, paths: impl Iterator<Item = &'a str>) {
-        let events: Vec<String> = paths.map(|path| lenient(path).into_owned()).collect();
+        let events: Vec<String> = paths.map(|path| path_of(path).into_owned()).collect();
         self.update(app, |paths| paths.events.clone_from(&events));
     }
 
     /// Notes the paths of all input bindings of `app`.
     pub(crate) fn note_bindings(&self, app: &AppId, paths: impl Iterator<Item = String>) {
-        let bindings: Vec<String> = paths.map(|path| lenient(&path).into_owned()).collect();
+        let bindings: Vec<String> = paths.map(|path| path_of(&path).into_owned()).collect();
         self.update(app, |paths| paths.bindings.clone_from(&bindings));
     }
 
@@ -64,6 +64,11 @@ impl Paths {
         let mut all = self.events.iter().chain(&self.bindings);
         all.any(|own| *own == path)
     }
+}
+
+/// The [lenient] path of a route, whose query others may write as they like.
+pub(crate) fn path_of(route: &str) -> Cow<'_, str> {
+    lenient(route.split('?').next().unwrap_or_default())
 }
 
 /// True for a path that is Dapr's own in every app, even in one that has nothing to do with it: `/dapr/…`.
@@ -112,6 +117,17 @@ mod tests {
         for path in ["/", "/daprx", "/v1/dapr", "/jobs/1", "/hello", "/a%2Fjob"] {
             assert!(!has_prefix(&lenient(path)), "{path}");
         }
+    }
+
+    #[test]
+    fn a_route_with_a_query_is_internal_with_any_query() {
+        let (paths, app) = (DeliveryPaths::default(), AppId::new("shop").unwrap());
+        paths.note_events(&app, ["/events/orders?kind=paid"].into_iter());
+        paths.note_bindings(&app, ["/tick?every=minute".to_owned()].into_iter());
+        for path in ["/events/orders", "/events/%6frders", "/tick"] {
+            assert!(paths.is_internal(&app, path), "{path}");
+        }
+        assert!(!paths.is_internal(&app, "/events"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use http::{HeaderValue, uri::Authority};
 
-use wasmgate_common::AppId;
+use wasmgate_common::{AppId, OwnPlaces};
 
 use crate::{grants::Globs, quotas::Quotas};
 
@@ -37,6 +37,8 @@ pub struct Settings {
     /// What an app may keep that has no quotas of its own ([`Grants::quotas`](crate::Grants::quotas)), such as the
     /// process beside this one.
     pub quotas: Quotas,
+    /// What the embedding program keeps for itself, beside `data` and `components`: no folder for apps.
+    pub own: OwnPlaces,
     /// The namespace of `keyPrefix: namespace`; Dapr's `NAMESPACE`.
     pub namespace: Option<String>,
 }

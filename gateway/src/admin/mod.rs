@@ -100,10 +100,13 @@ impl Status {
     }
 }
 
+/// What `/livez` answers.
+const ALIVE: &str = "ok\n";
+
 /// `/livez`, `/readyz`, `/metrics`, `/packages`, `/status`, `/queues`, `/parked` and `/reload`.
 pub(crate) fn router(status: Status) -> Router {
     Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
+        .route("/livez", get(|| async { ALIVE }))
         .route("/readyz", get(ready::answer))
         .route("/metrics", get(render))
         .route("/packages", get(packages))

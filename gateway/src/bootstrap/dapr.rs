@@ -16,7 +16,7 @@ pub(super) fn open(config: &Config) -> Result<Option<BuildingBlocks>, OpenError>
         return Ok(None);
     }
     Ok(Some(match dapr.mode {
-        DaprMode::Embedded => BuildingBlocks::open(embedded(dapr))?,
+        DaprMode::Embedded => BuildingBlocks::open(embedded(config))?,
         DaprMode::Sidecar => BuildingBlocks::beside_sidecar(sidecar(dapr)),
     }))
 }
@@ -27,7 +27,7 @@ pub(super) fn check_unused(config: &Config) -> Vec<Diagnostic> {
     if dapr.mode != DaprMode::Embedded || config.uses_building_blocks() {
         return Vec::new();
     }
-    Dapr::check(&embedded(dapr)).map_or_else(Vec::from, |()| Vec::new())
+    Dapr::check(&embedded(config)).map_or_else(Vec::from, |()| Vec::new())
 }
 
 /// The mistakes in the component files, without opening the data.
@@ -36,7 +36,7 @@ pub(super) fn check(config: &Config) -> Vec<Diagnostic> {
     if dapr.mode != DaprMode::Embedded || !config.uses_building_blocks() {
         return Vec::new();
     }
-    Dapr::check(&embedded(dapr)).map_or_else(Vec::from, |()| Vec::new())
+    Dapr::check(&embedded(config)).map_or_else(Vec::from, |()| Vec::new())
 }
 
 /// Warnings about grants and component files, a sentence each: grants that match nothing, and components that behave
@@ -48,7 +48,7 @@ pub(super) fn caveats(config: &Config) -> Vec<String> {
     if config.dapr.mode == DaprMode::Sidecar {
         return unfound(&config.dapr).into_iter().collect();
     }
-    let settings = embedded(&config.dapr);
+    let settings = embedded(config);
     let mut caveats = unmet(config, &settings);
     caveats.extend(called(config, &settings));
     caveats.extend(Dapr::caveats(&settings));
@@ -74,7 +74,7 @@ pub(super) fn warn(config: &Config) {
         return;
     }
     let sentences = match config.dapr.mode {
-        DaprMode::Embedded => unmet(config, &embedded(&config.dapr)),
+        DaprMode::Embedded => unmet(config, &embedded(config)),
         DaprMode::Sidecar => unfound(&config.dapr).into_iter().collect(),
     };
     for sentence in sentences {
@@ -82,7 +82,8 @@ pub(super) fn warn(config: &Config) {
     }
 }
 
-pub(super) fn embedded(dapr: &DaprConfig) -> Settings {
+pub(super) fn embedded(config: &Config) -> Settings {
+    let dapr = &config.dapr;
     let environment = dapr.environment.reveal().clone();
     Settings {
         data: dapr.data.clone(),
@@ -98,6 +99,7 @@ pub(super) fn embedded(dapr: &DaprConfig) -> Settings {
         environment,
         secret_env: dapr.secret_env.clone(),
         quotas: dapr.quotas,
+        own: config.own.clone(),
         outside: outside(dapr),
     }
 }

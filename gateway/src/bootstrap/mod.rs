@@ -64,6 +64,9 @@ pub enum StartError {
     /// All mistakes in packages and component files.
     #[error("{0}")]
     Packages(Diagnostics),
+    /// The command line asks for what cannot be together with the rest.
+    #[error("{0}")]
+    Arguments(Diagnostics),
     /// The cache directory cannot be used.
     #[error("{0}")]
     Cache(Diagnostics),

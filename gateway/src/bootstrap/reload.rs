@@ -68,7 +68,7 @@ impl Reloader {
         if self.status.is_draining() {
             return Err(NotReloaded::Draining);
         }
-        let settings = dapr::embedded(&prepared.config.dapr);
+        let settings = dapr::embedded(&prepared.config);
         let turned = self
             .redirection
             .turn_to(&prepared.gateway, settings, prepared.asked.clone());
@@ -340,6 +340,7 @@ fn mistakes(rejected: Rejected, now: &Gateway) -> NotReloaded {
 fn not_reloaded(error: StartError) -> NotReloaded {
     match error {
         StartError::Packages(found)
+        | StartError::Arguments(found)
         | StartError::Cache(found)
         | StartError::Listen(found)
         | StartError::Data(found) => NotReloaded::Wrong(found),

@@ -5,13 +5,16 @@ use std::{
     net::{SocketAddr, TcpListener},
 };
 
-use wasmgate_common::Place;
+use wasmgate_common::{Diagnostics, Place};
 
 use super::{Overrides, StartError, machine, system};
 use crate::{
-    config::Config,
+    config::{self, Config},
     server::{self, Listeners},
 };
+
+/// Where a mistake is that is in no file.
+const COMMAND_LINE: &str = "the command line";
 
 /// The addresses on which the gateway serves.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +43,19 @@ impl Sockets {
         let said = |over: Option<SocketAddr>, option, key| if over.is_some() { option } else { key };
         let listen = said(overrides.listen, "--listen", "server.listen");
         let admin = said(overrides.admin, "--admin", "server.admin");
+        let mut all = vec![(listen, server.listen), (admin, server.admin)];
+        all.extend(config.dapr.listen.map(|address| ("dapr.listen", address)));
+        // The file by itself was checked when it was read.
+        let clashes: Vec<_> = config::clashes(all)
+            .into_iter()
+            .map(|(_, _, wrong)| wrong)
+            .collect();
+        if !clashes.is_empty() {
+            return Err(StartError::Arguments(Diagnostics::new(
+                COMMAND_LINE,
+                clashes,
+            )));
+        }
         let public = Listeners::bind(server.listen, server.workers)
             .map_err(|error| refused(config, listen, server.listen, &error))?;
         let dapr = config.dapr.listen;
@@ -68,10 +84,9 @@ fn refused(config: &Config, key: &str, address: SocketAddr, error: &io::Error) -
         return StartError::Machine(format!("cannot listen on {address}: {error}"));
     }
     let wrong = server::diagnose(address, error);
-    let diagnostic = if key.starts_with("--") {
-        wrong.at(Place::of_key(key))
+    StartError::Listen(if key.starts_with("--") {
+        Diagnostics::new(COMMAND_LINE, vec![wrong.at(Place::of_key(key))])
     } else {
-        config.at_key(key, wrong)
-    };
-    StartError::Listen(config.diagnostics(vec![diagnostic]))
+        config.diagnostics(vec![config.at_key(key, wrong)])
+    })
 }

@@ -1,6 +1,9 @@
 //! Descriptor limits and signals of the process.
 
-use std::{fs::File, io};
+use std::{
+    fs::File,
+    io::{self, IsTerminal as _},
+};
 
 use rustix::{
     io::{Errno, fcntl_dupfd_cloexec},
@@ -75,6 +78,8 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    /// Standard input, output or error is a terminal.
+    has_terminal: bool,
     /// SIGXFSZ, for a file beyond `ulimit -f`: it would end the process; if it is handled, the write fails as on a full
     /// disk.
     _too_long: Signal,
@@ -95,6 +100,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            has_terminal: has_terminal(),
             _too_long: signal(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
         })
     }
@@ -103,8 +109,18 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Told::End,
             _ = self.interrupt.recv() => Told::End,
-            _ = self.hangup.recv() => Told::Reload,
+            _ = self.hangup.recv() => self.hung_up(),
         }
+    }
+
+    /// SIGHUP reloads, unless it was sent because the terminal was closed. The kernel and the shell may both send that
+    /// one: only the first counts.
+    fn hung_up(&mut self) -> Told {
+        if self.has_terminal && !has_terminal() {
+            self.has_terminal = false;
+            return Told::End;
+        }
+        Told::Reload
     }
 
     /// Waits for a shutdown signal; others are logged and ignored meanwhile.
@@ -113,4 +129,8 @@ impl Signals {
             tracing::warn!("nothing is reloaded by SIGHUP: the gateway {meanwhile}");
         }
     }
+}
+
+fn has_terminal() -> bool {
+    io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal()
 }

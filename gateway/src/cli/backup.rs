@@ -60,7 +60,7 @@ impl Backup {
         let sent = written.and_then(|()| {
             let sent = Opened::open(&copy).and_then(|mut copy| io::copy(&mut copy, &mut io::stdout().lock()));
             sent.map_err(|error| {
-                Exit::machine(&format!(
+                Exit::data(&format!(
                     "the copy cannot be written to standard output: {error}"
                 ))
             })

@@ -2,14 +2,15 @@
 
 use std::{
     collections::BTreeSet,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use futures_util::future::select_all;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use wasmgate::{
     bootstrap,
@@ -166,11 +167,16 @@ fn run(packages: &[PackageConfig]) -> Result<Vec<Outcome>, Exit> {
         .map_err(|error| Exit::machine(&error))?;
     let (builder, stop) = (Builder::new(packages.len()), CancellationToken::new());
     let outcomes = runtime.block_on(async {
-        let mut signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+        let mut ends = vec![SignalKind::interrupt(), SignalKind::terminate()];
+        // Its terminal is gone. Who has none is left to `nohup`.
+        if io::stderr().is_terminal() {
+            ends.push(SignalKind::hangup());
+        }
+        let signals: io::Result<Vec<Signal>> = ends.into_iter().map(signal).collect();
         let stopped = async {
-            let [interrupt, terminate] = &mut signals;
-            if let (Ok(interrupt), Ok(terminate)) = (interrupt, terminate) {
-                tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            if let Ok(mut signals) = signals {
+                let each = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+                select_all(each).await;
                 stop.cancel();
             }
             std::future::pending::<()>().await;

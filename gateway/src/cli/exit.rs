@@ -1,6 +1,10 @@
 //! Failures of a command, each with its exit code.
 
+use std::process::ExitCode;
+
 use wasmgate::{admin::client::CallError, bootstrap::StartError, registry::RegistryError};
+
+use super::tell;
 
 /// The command line or the configuration is wrong (`EX_USAGE` in sysexits.h).
 pub(crate) const USAGE: u8 = 64;
@@ -26,12 +30,18 @@ const REFUSED: u8 = 77;
 /// The end of the process, with its code.
 pub(crate) struct Exit {
     /// The exit code.
-    pub(crate) code: u8,
+    pub(super) code: u8,
     /// What standard error is told.
-    pub(crate) message: String,
+    pub(super) message: String,
 }
 
 impl Exit {
+    /// Tells a user of it.
+    pub(crate) fn told(self) -> ExitCode {
+        tell(&self.message);
+        ExitCode::from(self.code)
+    }
+
     /// A mistake in the arguments or the configuration; `message` is said as it is.
     pub(super) fn usage(message: String) -> Self {
         Self {
@@ -84,7 +94,7 @@ impl Exit {
 impl From<StartError> for Exit {
     fn from(error: StartError) -> Self {
         let code = match &error {
-            StartError::Packages(_) => USAGE,
+            StartError::Packages(_) | StartError::Arguments(_) => USAGE,
             StartError::Data(_) => IO_ERROR,
             StartError::Cache(_) => CANNOT_CREATE,
             StartError::Listen(_) => UNAVAILABLE,
@@ -104,6 +114,8 @@ impl From<&RegistryError> for Exit {
             RegistryError::Refused { .. } | RegistryError::Credentials { .. } | RegistryError::Unsigned { .. } => {
                 REFUSED
             }
+            RegistryError::Unread { .. } => USAGE,
+            RegistryError::Unwritten { .. } => CANNOT_CREATE,
             RegistryError::Store { .. } | RegistryError::NotPrivate(_) => IO_ERROR,
             RegistryError::Machine(_) => OS_ERROR,
             RegistryError::NotFound { .. }
@@ -122,7 +134,11 @@ impl From<&RegistryError> for Exit {
 impl From<CallError> for Exit {
     fn from(error: CallError) -> Self {
         let code = match error {
-            CallError::Unreachable { .. } | CallError::NoGateway { .. } | CallError::Broken(_) => UNAVAILABLE,
+            CallError::Unreachable { .. }
+            | CallError::NoGateway { .. }
+            | CallError::Silent { .. }
+            | CallError::Late { .. }
+            | CallError::Broken(_) => UNAVAILABLE,
             CallError::Refused { .. } => REFUSED,
         };
         Self {

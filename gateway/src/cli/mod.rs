@@ -20,7 +20,7 @@ mod status;
 mod up;
 
 use std::{
-    io::{ErrorKind, Write as _},
+    io::{self, ErrorKind, Write as _},
     process::ExitCode,
 };
 
@@ -28,6 +28,7 @@ use clap::{
     Parser, Subcommand,
     error::{ContextKind, ContextValue},
 };
+use http::uri::Authority;
 
 pub(crate) use exit::{Exit, USAGE};
 use file::File;
@@ -156,20 +157,41 @@ impl Command {
     }
 }
 
+/// The gateway's admin listener as people name it, as host and port.
+fn admin_address(text: &str) -> Result<String, String> {
+    let bare = text.strip_prefix("http://").unwrap_or(text);
+    let bare = bare.trim_end_matches('/');
+    let named = bare
+        .rsplit_once(':')
+        .filter(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+    let authority = bare.parse::<Authority>();
+    match named.and(authority.ok()) {
+        Some(authority) if authority.as_str() == bare && !bare.contains('@') => Ok(bare.to_owned()),
+        _ => Err("write host and port: 127.0.0.1:9090; it speaks plain HTTP".to_owned()),
+    }
+}
+
 /// A number of things, each called `thing`.
 fn counted(number: usize, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{plural}")
 }
 
-/// Prints what a user asked to see on standard output; whoever closed it does not want it.
+/// Prints what a user asked to see on standard output.
+///
+/// # Errors
+/// Those of [`printed`].
+fn print(text: &str) -> Result<(), Exit> {
+    let mut out = std::io::stdout().lock();
+    printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Takes what became of printing; whoever closed standard output does not want it.
 ///
 /// # Errors
 /// When it cannot be written for another reason, such as a file on a full disk: who reads that would take a part for
 /// all.
-fn print(text: &str) -> Result<(), Exit> {
-    let mut out = std::io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+pub(crate) fn printed(written: io::Result<()>) -> Result<(), Exit> {
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Exit::data(&format!(
             "standard output cannot be written: {error}"
@@ -179,6 +201,6 @@ fn print(text: &str) -> Result<(), Exit> {
 }
 
 /// Tells a user something on standard error, if it can be written.
-pub(crate) fn tell(text: &str) {
+fn tell(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }

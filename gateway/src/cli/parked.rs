@@ -17,7 +17,7 @@ use wasmgate::{
 };
 use wasmgate_common::path::encode_component;
 
-use super::{Exit, print};
+use super::{Exit, admin_address, print};
 
 /// The commands.
 #[derive(Subcommand)]
@@ -61,7 +61,7 @@ pub(crate) struct Which {
     #[arg(long)]
     id: Option<i64>,
     /// The gateway's admin listener; on another machine it needs WASMGATE_ADMIN_TOKEN in the environment
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090", value_parser = admin_address)]
     admin: String,
 }
 

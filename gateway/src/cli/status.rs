@@ -12,13 +12,13 @@ use wasmgate::{
     config,
 };
 
-use super::{Exit, counted, print};
+use super::{Exit, admin_address, counted, print};
 
 /// The arguments of both.
 #[derive(Args)]
 pub(crate) struct Status {
     /// The gateway's admin listener; on another machine it needs WASMGATE_ADMIN_TOKEN in the environment
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090", value_parser = admin_address)]
     admin: String,
     /// Print the gateway's JSON answer
     #[arg(long)]

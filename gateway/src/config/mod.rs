@@ -55,7 +55,7 @@ use std::{
 };
 
 use toml::de::DeTable;
-use wasmgate_common::{Diagnostic, Diagnostics, Place};
+use wasmgate_common::{Diagnostic, Diagnostics, OwnPlaces, Place};
 
 pub use blobstore::Container;
 pub use build::{BuildConfig, SourceGlob};
@@ -69,6 +69,7 @@ pub use keyvalue::{Bucket, KeyValue};
 pub(crate) use kind::CGI_VARIABLES;
 pub use kind::Kind;
 pub use limits::Limits;
+pub(crate) use listeners::clashes;
 pub use log::LogConfig;
 pub use origin::Origin;
 pub use outbound::{OutboundConfig, Proxies};
@@ -116,6 +117,8 @@ pub struct Config {
     pub packages: Vec<PackageConfig>,
     /// The routes, in the order of the file.
     pub routes: Vec<Route>,
+    /// The gateway's own files and folders, which are no folders for guests.
+    pub own: OwnPlaces,
     positions: BTreeMap<String, Spot>,
 }
 
@@ -218,7 +221,7 @@ fn read(
     let positions = root.spots(&["server", "dapr"]);
     listeners::check(notes, &positions, &server, &dapr);
     let defaults = Limits::default().overridden_in(&root);
-    let own = own::Own::new(folder, input, &server, &dapr);
+    let own = own::Own::new(folder, input, document, &server, &dapr, &registry);
     let packages = PackageConfig::read_all(
         &root,
         &own,
@@ -246,6 +249,7 @@ fn read(
             .filter_map(|(_, package)| package)
             .collect(),
         routes,
+        own: own.into_places(),
         positions,
     };
     let mistakes = notes.take();

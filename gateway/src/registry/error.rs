@@ -113,6 +113,22 @@ pub enum RegistryError {
         /// What was found.
         why: String,
     },
+    /// The component to push cannot be read.
+    #[error("{} cannot be read: {error}", path.display())]
+    Unread {
+        /// Its file.
+        path: PathBuf,
+        /// The system's error.
+        error: String,
+    },
+    /// The pulled component cannot be written.
+    #[error("{} cannot be written: {error}", path.display())]
+    Unwritten {
+        /// Its file.
+        path: PathBuf,
+        /// The system's error.
+        error: String,
+    },
     /// The store cannot be used.
     #[error("{} cannot hold what is pulled: {error}", path.display())]
     Store {
@@ -176,6 +192,7 @@ impl RegistryError {
             Self::OtherDigest { .. } => Code::OtherDigest,
             Self::TooLarge { .. } => Code::ComponentTooLarge,
             Self::Unsigned { .. } => Code::NotSigned,
+            Self::Unread { .. } | Self::Unwritten { .. } => Code::FileUnreadable,
             Self::Store { .. } | Self::Machine(_) => Code::CacheUnusable,
             Self::NotPrivate(_) => Code::NotPrivate,
         }
@@ -204,6 +221,8 @@ impl RegistryError {
             }
             Self::TooLarge { .. } => "make it smaller: this limit protects the disk, and no key changes it",
             Self::Unsigned { .. } => "sign it with `cosign sign --key cosign.key`, or correct `verify`",
+            Self::Unread { .. } => "name the file of a component",
+            Self::Unwritten { .. } => "let this user write there, or name another file with --output",
             Self::Store { .. } => "make the directory writable, or name another one in `[server] cache`",
             Self::NotPrivate(_) => "name a folder of the gateway's own in `[server] cache`",
             Self::Machine(_) => "look at the limits on threads and descriptors",

@@ -282,7 +282,10 @@ pub fn push(
     file: &Path,
     beside: Beside,
 ) -> Result<Pushed, RegistryError> {
-    let unreadable = |error: std::io::Error| RegistryError::store(file, &error);
+    let unreadable = |error: std::io::Error| RegistryError::Unread {
+        path: file.to_owned(),
+        error: error.to_string(),
+    };
     let component = read_file(file, MAX_COMPONENT).map_err(unreadable)?;
     let made = fs::metadata(file)
         .and_then(|metadata| metadata.modified())
@@ -323,7 +326,10 @@ pub fn pull(
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    let unwritable = |error: std::io::Error| RegistryError::store(file, &error);
+    let unwritable = |error: std::io::Error| RegistryError::Unwritten {
+        path: file.to_owned(),
+        error: error.to_string(),
+    };
     // Beside the file, so that it is moved and not copied.
     let own = tempfile::Builder::new()
         .prefix(".wasmgate-")

@@ -174,6 +174,24 @@ fn mistakes_in_component_files_are_all_told_with_file_and_remedy() {
 }
 
 /// Returns what `up` says of a database file, which it is to leave alone.
+#[test]
+fn a_binding_has_no_folder_in_which_the_gateway_has_its_own() {
+    let cache = concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled");
+    for (root, what) in [
+        (cache, "compiled code is there"),
+        ("../.wasmgate", "the data of the building blocks is there"),
+        ("..", "the configuration is there"),
+    ] {
+        let metadata = format!("{{name: rootPath, value: '{root}'}}");
+        let files = component("files", "bindings.localstorage", &metadata);
+        let told = report_on(&[("files.yaml", &files)]);
+        assert!(
+            told.contains("spec.metadata.rootPath") && told.contains(what),
+            "{root}: {told}"
+        );
+    }
+}
+
 fn refused(database: &[u8]) -> String {
     let folder = TempDir::new().unwrap();
     shop().write_to(folder.path());

@@ -2,14 +2,16 @@
 
 use std::{
     net::SocketAddr,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-use crate::harness::{Event, Reply, Signal, TestGateway, empty, until, within};
+use crate::harness::{Event, Reply, Signal, TestGateway, command, empty, until, within};
 
 /// A gateway that would wait for ever for a guest that never ends.
 fn patient() -> TestGateway {
@@ -37,6 +39,37 @@ async fn an_idle_gateway_ends_at_once_with_0() {
         gateway.signal(signal);
         assert_eq!(gateway.ended().await.code(), Some(0));
     }
+}
+
+#[tokio::test]
+async fn a_gateway_whose_terminal_is_closed_ends() {
+    let folder = TempDir::new().unwrap();
+    TestGateway::builder()
+        .guest("hello")
+        .write_to(folder.path());
+    let gateway = command(folder.path(), &["up"]);
+    // It gives what it runs a terminal, which is gone when it is.
+    let mut terminal = Command::new("script");
+    terminal
+        .args([
+            "--quiet",
+            "--flush",
+            "--command",
+            "exec \"$GATEWAY\" up",
+            "/dev/null",
+        ])
+        .env("GATEWAY", gateway.get_program())
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut gateway = TestGateway::spawn(terminal);
+    assert_eq!(gateway.get("/hello").await.status, 200);
+    gateway.kill();
+    until("a gateway that has ended", || async {
+        TcpStream::connect(gateway.address).await.is_err()
+    })
+    .await;
 }
 
 #[tokio::test]

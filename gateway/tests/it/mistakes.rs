@@ -331,10 +331,17 @@ fn what_cannot_be_written_is_told_by_the_exit_code_and_ends_nothing_in_a_panic()
         command
     };
     // `EX_IOERR`: a file on a full disk has a part of what was asked for, or nothing.
-    let schema = command(&["schema"]).stdout(full()).output().unwrap();
-    assert_eq!(schema.status.code(), Some(74));
-    let told = String::from_utf8(schema.stderr).unwrap();
-    assert!(told.contains("standard output cannot be written"), "{told}");
+    for arguments in [
+        &["schema"][..],
+        &["--help"],
+        &["--version"],
+        &["help", "up"],
+    ] {
+        let ended = command(arguments).stdout(full()).output().unwrap();
+        assert_eq!(ended.status.code(), Some(74), "{arguments:?}");
+        let told = String::from_utf8(ended.stderr).unwrap();
+        assert!(told.contains("standard output cannot be written"), "{told}");
+    }
     let mistake = command(&["check"]).stderr(full()).output().unwrap();
     assert_eq!(mistake.status.code(), Some(USAGE));
     // Who reads no further wants no more.
@@ -361,5 +368,52 @@ fn a_filter_of_the_log_that_is_none_is_told() {
             .unwrap();
         let told = String::from_utf8(checked.stderr).unwrap();
         assert_eq!(told.contains("RUST_LOG is not heeded"), is_none, "{told}");
+    }
+}
+
+#[test]
+fn an_address_of_a_gateway_that_is_none_is_told_before_anybody_is_called() {
+    let folder = TempDir::new().unwrap();
+    for address in [
+        "9090",
+        "127.0.0.1",
+        ":9090",
+        "127.0.0.1:90900",
+        "https://127.0.0.1:9090",
+        "http://me@127.0.0.1:9090",
+        "127.0.0.1:9090/status",
+    ] {
+        for command in [&["status"][..], &["reload"], &["parked", "list"]] {
+            let output = run(folder.path(), &[command, &["--admin", address]].concat());
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(USAGE), "{address}: {told}");
+            assert!(
+                told.contains("write host and port: 127.0.0.1:9090"),
+                "{told}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_component_that_cannot_be_read_or_written_is_told_as_such_and_not_as_the_cache() {
+    let folder = TempDir::new().unwrap();
+    for (arguments, code, words) in [
+        (["push", ".", "localhost:1/x:1"], USAGE, ". cannot be read"),
+        (
+            ["push", "gone.wasm", "localhost:1/x:1"],
+            USAGE,
+            "gone.wasm cannot be read",
+        ),
+        (
+            ["pull", "localhost:1/x:1", "--output=gone/x.wasm"],
+            73,
+            "gone/x.wasm cannot be written",
+        ),
+    ] {
+        let output = run(folder.path(), &arguments);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        assert!(told.contains(words) && !told.contains("cache"), "{told}");
     }
 }

@@ -58,6 +58,49 @@ fn both_listeners_on_one_port_are_refused() {
 }
 
 #[test]
+fn a_mistake_of_the_command_line_is_told_as_its_own() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = Place::new();
+    let (free, taken) = (
+        place.at(3000).to_string(),
+        taken.local_addr().unwrap().to_string(),
+    );
+    let of_file = format!("admin = \"{free}\"");
+    for (arguments, code, words) in [
+        (
+            ["--listen", &taken, "--admin", "127.0.0.1:0"],
+            69,
+            format!("--listen: cannot listen on {taken}"),
+        ),
+        (
+            ["--listen", &free, "--admin", &free],
+            64,
+            format!("--admin ({free}) and --listen ({free}) take the same port"),
+        ),
+    ] {
+        let folder = folder_with_hello();
+        let output = run(folder.path(), &[&["up"][..], &arguments].concat());
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        assert!(
+            told.contains(&words) && told.contains("1 mistake in the command line"),
+            "{told}"
+        );
+        assert!(!told.contains("wasmgate.toml"), "{told}");
+    }
+    // The other one is the file's.
+    let folder = folder_with_hello();
+    let file = folder.path().join("wasmgate.toml");
+    let toml = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, toml.replace("admin = \"127.0.0.1:0\"", &of_file)).unwrap();
+    let output = run(folder.path(), &["up", "--listen", &free]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    let words = format!("server.admin ({free}) and --listen ({free}) take the same port");
+    assert_eq!(output.status.code(), Some(64), "{told}");
+    assert!(told.contains(&words), "{told}");
+}
+
+#[test]
 fn an_address_of_another_machine_is_named() {
     // TEST-NET-1 (RFC 5737): nobody's own address.
     let folder = folder_with_hello();

@@ -16,7 +16,7 @@ mod segments;
 pub use clean::{CleanPath, clean_encoding};
 pub use encode::{encode_component, encode_path};
 pub use lenient::lenient;
-pub use segments::{PathError, from_segments, parameters, raw_segments, segments, with_leading_slash};
+pub use segments::{PathError, from_segments, is_route, parameters, raw_segments, segments, with_leading_slash};
 
 /// Returns whether a segment, decoded, leads elsewhere (RFC 3986, 3.3).
 fn is_dot_segment(segment: &str) -> bool {

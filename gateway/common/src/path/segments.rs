@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use http::uri::PathAndQuery;
 use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
 use super::{encode::NOT_IN_A_SEGMENT, is_dot_segment};
@@ -96,9 +97,27 @@ pub fn with_leading_slash(route: &str) -> String {
     }
 }
 
+/// Returns whether a route, with its leading slash, is the path of a request, with or without a query (RFC 9112,
+/// 3.2.1).
+pub fn is_route(route: &str) -> bool {
+    let whole = with_leading_slash(route);
+    // What is behind `#` would be left out.
+    PathAndQuery::try_from(whole.as_str()).is_ok_and(|target| target == whole.as_str())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_route_is_what_a_request_can_be_sent_to_whole() {
+        for route in ["", "/", "orders", "/a/b", "/a%20b", "/a?x=1", "?x=1"] {
+            assert!(is_route(route), "{route:?}");
+        }
+        for route in ["/a b", "a b", "/a#b", "/a\n", "/a\0", " /a", "/a\tb"] {
+            assert!(!is_route(route), "{route:?}");
+        }
+    }
 
     #[test]
     fn a_segment_that_moves_elsewhere_is_refused_however_it_is_written() {

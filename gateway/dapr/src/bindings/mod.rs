@@ -6,7 +6,6 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
-use wasmgate_common::path::with_leading_slash;
 
 use crate::{
     app::{AppId, Apps},
@@ -92,10 +91,11 @@ impl Bindings {
 pub(crate) fn inputs(components: &Components, app: &AppId) -> Vec<(String, String, Schedule)> {
     let bindings = components.bindings.values();
     let inputs = bindings.filter_map(|binding| match &binding.it.kind {
-        BindingKind::Cron(schedule) if binding.scopes.include(app) => {
-            let path = with_leading_slash(binding.it.route.as_deref().unwrap_or(&binding.name));
-            Some((binding.name.clone(), path, schedule.clone()))
-        }
+        BindingKind::Cron(schedule) if binding.scopes.include(app) => Some((
+            binding.name.clone(),
+            binding.it.path.clone(),
+            schedule.clone(),
+        )),
         _ => None,
     });
     inputs.collect()

@@ -27,7 +27,7 @@ pub(crate) fn load(settings: &Settings) -> Result<Components, Diagnostics> {
         return defaults(settings);
     };
     let (documents, mut errors) = read_folder(folder);
-    let mut own = OwnPlaces::default();
+    let mut own = settings.own.clone();
     own.add("the folder of component files", folder, false);
     own.add("the data of the building blocks", &settings.data, false);
     let mut builder = Builder {
@@ -176,7 +176,8 @@ impl Builder<'_> {
                 insert(&mut built.secrets, &raw, store);
             }
             ("bindings", kind) => {
-                let binding = Binding::new(kind, &metadata, folder, &self.own)?;
+                let name = raw.metadata.name.as_str();
+                let binding = Binding::new((kind, name), &metadata, folder, &self.own)?;
                 insert(&mut built.bindings, &raw, binding);
             }
             _ => {

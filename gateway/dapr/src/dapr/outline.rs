@@ -7,6 +7,7 @@ use crate::{
     bindings,
     components::{Components, Scopes},
     grants::Grants,
+    internal::path_of,
     subscription::Subscription,
 };
 
@@ -30,7 +31,7 @@ impl Outline {
     /// or of a subscription.
     pub fn calls(&self, app: &AppId, grants: &Grants, path: &str) -> bool {
         let path = lenient(path);
-        let is_it = |own: &str| lenient(own) == path;
+        let is_it = |own: &str| path_of(own) == path;
         let declared = self.0.subscriptions.iter().filter(|declared| {
             let spec = &declared.spec;
             let is_granted = || grants.allows_subscribe(&spec.pubsubname, &spec.topic);

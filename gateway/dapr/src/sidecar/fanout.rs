@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
-use wasmgate_common::path::{encode_component, lenient, with_leading_slash};
+use wasmgate_common::path::{encode_component, with_leading_slash};
 
 use crate::{
     app::AppId,
     grants::Grants,
+    internal::path_of,
     subscription::{Spec, Subscription},
 };
 
@@ -189,7 +190,7 @@ impl FanOut {
             .flatten()
             .filter(|subscription| subscription.app == *app);
         own.flat_map(Subscription::paths)
-            .any(|own| lenient(own) == path)
+            .any(|own| path_of(own) == path)
     }
 
     /// The apps that subscribe to `topic`, and whether they want its events in bulk.
@@ -330,10 +331,16 @@ mod tests {
             (&a, &b"{}"[..]),
             (
                 &b,
-                &br#"[{"pubsubname":"p","topic":"t"},{"pubsubname":"p","topic":"u","route":"/u"}]"#[..],
+                &br#"[{"pubsubname":"p","topic":"t"},{"pubsubname":"p","topic":"u","route":"/u?x=1"},
+                    {"pubsubname":"p","topic":"v","route":"/no path"}]"#[..],
             ),
         ]);
-        assert_eq!(errors.len(), 2);
+        assert_eq!(errors.len(), 3, "{errors:?}");
+        assert!(
+            errors[2].to_string().contains(r#""/no path""#),
+            "{errors:?}"
+        );
         assert_eq!(fan_out.document().as_array().unwrap().len(), 1);
+        assert!(fan_out.has_path(&b, "u") && !fan_out.has_path(&b, "v"));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use wasmgate_common::{Code, Diagnostic};
+use wasmgate_common::{Code, Diagnostic, path::is_route};
 
 use crate::{
     app::AppId,
@@ -104,6 +104,8 @@ pub(crate) enum SubscriptionError {
     Nameless,
     #[error("the subscription to {0} has no route")]
     NoRoute(String),
+    #[error("the route {route:?} of {topic} is no path of a request")]
+    Route { topic: String, route: String },
     #[error("the rule {rule:?} of {topic} is no CEL expression: {reason}")]
     Rule {
         topic: String,
@@ -117,6 +119,10 @@ impl From<SubscriptionError> for Diagnostic {
         let (code, help) = match &error {
             SubscriptionError::Nameless => (Code::MissingKey, "give both"),
             SubscriptionError::NoRoute(_) => (Code::MissingKey, "give route, or routes.default"),
+            SubscriptionError::Route { .. } => (
+                Code::InvalidValue,
+                "write a path such as \"/orders\", with a space as %20 and a # as %23",
+            ),
             SubscriptionError::Rule { .. } => (
                 Code::Syntax,
                 "write an expression such as `event.type == \"paid\"`",
@@ -228,6 +234,14 @@ fn routes(spec: &Spec) -> Result<(Vec<Rule>, Option<String>), SubscriptionError>
     }
     if rules.is_empty() && default_path.is_none() {
         return Err(SubscriptionError::NoRoute(spec.topic.clone()));
+    }
+    let mut paths = rules
+        .iter()
+        .map(|rule| &rule.path)
+        .chain(default_path.as_ref());
+    if let Some(route) = paths.find(|path| !is_route(path)) {
+        let (topic, route) = (spec.topic.clone(), route.clone());
+        return Err(SubscriptionError::Route { topic, route });
     }
     Ok((rules, default_path))
 }

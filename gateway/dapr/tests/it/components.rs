@@ -1,6 +1,6 @@
 //! Resource YAML, good and bad.
 
-use wasmgate_common::{Code, Diagnostic};
+use wasmgate_common::{Code, Diagnostic, OwnPlaces};
 use wasmgate_dapr::{Dapr, Settings};
 
 use crate::harness::{Apps, World, add_components};
@@ -108,6 +108,74 @@ fn apps_keep_no_files_where_component_files_or_the_data_are() {
         let told = all.len() == 1 && all[0].contains("spec.metadata.rootPath");
         assert!(told, "{root}: {all:?}");
     }
+}
+
+#[test]
+fn apps_keep_no_files_where_the_embedding_program_has_its_own() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    std::fs::create_dir(folder.join("cache")).unwrap();
+    std::os::unix::fs::symlink("cache", folder.join("link")).unwrap();
+    let mut own = OwnPlaces::default();
+    own.add("compiled code", &folder.join("cache"), true);
+    let check = |root: &str| {
+        let metadata = format!(
+            "{{name: rootPath, value: '{}'}}",
+            folder.join(root).display()
+        );
+        let files = component("files", "bindings.localstorage", &metadata);
+        let mut settings = Settings {
+            data: folder.join("data"),
+            own: own.clone(),
+            ..Settings::default()
+        };
+        add_components(&mut settings, &[("a.yaml", &files)]);
+        let told = Dapr::check(&settings).map_or_else(Vec::from, |()| Vec::new());
+        told.into_iter().map(|it| it.message).collect::<Vec<_>>()
+    };
+    for root in ["cache", "cache/deep", "link", "link/deep", "x/../cache", ""] {
+        let told = check(root);
+        assert!(
+            told.len() == 1 && told[0].contains("compiled code is there"),
+            "{root}: {told:?}"
+        );
+    }
+    assert!(
+        !folder.join("cache/deep").exists(),
+        "a folder was made there"
+    );
+    assert_eq!(check("uploads"), Vec::<String>::new());
+}
+
+#[test]
+fn a_route_that_no_request_can_be_sent_to_is_found_at_the_start() {
+    let subscription = "apiVersion: dapr.io/v2alpha1\nkind: Subscription\nmetadata: {name: s}\n\
+                        spec: {pubsubname: p, topic: t, routes: {default: '/a b'}}\n";
+    let cron = |name: &str, more: &str| {
+        let schedule = format!("{{name: schedule, value: '@daily'}}{more}");
+        component(name, "bindings.cron", &schedule)
+    };
+    for (text, key, route) in [
+        (subscription, "spec", "\"/a b\""),
+        (
+            &cron("tick", ", {name: route, value: '/a#b'}"),
+            "spec.metadata.route",
+            "\"/a#b\"",
+        ),
+        (&cron("my tick", ""), "metadata.name", "\"my tick\""),
+    ] {
+        let all = diagnostics(&[("a.yaml", text)], false);
+        let [one] = all.as_slice() else {
+            panic!("not one mistake but {all:#?}");
+        };
+        assert_eq!(
+            (one.code, one.place.key.as_str()),
+            (Code::InvalidValue, key)
+        );
+        assert!(one.message.contains(route), "{one}");
+    }
+    let right = cron("my tick", ", {name: route, value: 'tick?every=day'}");
+    assert_eq!(mistakes(&[("a.yaml", &right)], false), Vec::<String>::new());
 }
 
 #[test]

@@ -117,7 +117,8 @@ impl Add {
             return Ok(());
         }
         Err(Exit::usage(format!(
-            "error: {file} has no place for this package; choose another name\n{}",
+            "error: {file} has no place for this package; choose another name or template, or give the other route \
+             another path\n{}",
             after.trim_end()
         )))
     }

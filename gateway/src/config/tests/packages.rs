@@ -97,3 +97,29 @@ fn no_dapr_table_is_no_dapr_and_an_empty_one_grants_nothing() {
     assert!(!empty.is_none() && !empty.allows_jobs());
     assert_eq!(empty.singly().count(), 0);
 }
+
+#[test]
+fn no_guest_reads_a_folder_with_somebodys_secrets_in_it() {
+    let folder = Folder::new();
+    let assets = folder.0.path().join("assets");
+    fs::create_dir(&assets).unwrap();
+    fs::write(assets.join("config.json"), "{}").unwrap();
+    let grant = "files = { \"/\" = \"assets\" }";
+    for (text, words) in [
+        (
+            format!("{HELLO}{grant}\n[registry.host.\"registry.example.com\"]\ncredentials = \"assets/config.json\""),
+            "a file of registries' credentials is there",
+        ),
+        (
+            format!("{HELLO}{grant}\n[package.other.tls]\nkey = \"assets/client.key\""),
+            "a package's key of TLS is there",
+        ),
+    ] {
+        let told = folder.parse(&text).unwrap_err().to_string();
+        assert!(
+            told.contains("package.hello.files") && told.contains(words),
+            "{told}"
+        );
+    }
+    assert!(folder.parse(&format!("{HELLO}{grant}")).is_ok());
+}

@@ -7,7 +7,10 @@ use std::{collections::HashMap, path::Path};
 
 use axum::body::Bytes;
 use serde_json::value::RawValue;
-use wasmgate_common::{Code, Diagnostic, OwnPlaces, Place};
+use wasmgate_common::{
+    Code, Diagnostic, OwnPlaces, Place,
+    path::{is_route, with_leading_slash},
+};
 
 use crate::{protocol::body::forms::Metadata, time::Schedule};
 
@@ -48,8 +51,8 @@ impl From<String> for Failure {
 #[derive(Debug)]
 pub(crate) struct Binding {
     pub(crate) kind: BindingKind,
-    /// The path at the app, for input bindings; its own name by default.
-    pub(crate) route: Option<String>,
+    /// The path at the app, for input bindings: the route that is said, or its own name.
+    pub(crate) path: String,
 }
 
 #[derive(Debug)]
@@ -60,10 +63,10 @@ pub(crate) enum BindingKind {
 }
 
 impl Binding {
-    /// A binding of Dapr's type `bindings.{kind}`; relative paths start at `folder`, and what is in `own` is
-    /// for no app.
+    /// A binding of Dapr's type `bindings.{kind}` and its name; relative paths start at `folder`, and what is in `own`
+    /// is for no app.
     pub(crate) fn new(
-        kind: &str,
+        (kind, name): (&str, &str),
         metadata: &HashMap<String, String>,
         folder: &Path,
         own: &OwnPlaces,
@@ -96,10 +99,18 @@ impl Binding {
                 return Err(Diagnostic::new(Code::Unsupported, message, help).at(Place::of_key("spec.type")));
             }
         };
-        Ok(Self {
-            kind,
-            route: metadata.get("route").cloned(),
-        })
+        let (route, at) = match metadata.get("route") {
+            Some(route) => (route.as_str(), key("route")),
+            None => (name, Place::of_key("metadata.name")),
+        };
+        if matches!(kind, BindingKind::Cron(_)) && !is_route(route) {
+            let message = format!("{route:?} is no path of a request, by which an app could be called");
+            let help =
+                "write a path in the metadata item `route`, such as \"/orders\", with a space as %20 and a # as %23";
+            return Err(Diagnostic::new(Code::InvalidValue, message, help).at(at));
+        }
+        let path = with_leading_slash(route);
+        Ok(Self { kind, path })
     }
 
     /// Does what `app` asks of an output binding.
