@@ -3,9 +3,9 @@
 //! of its start-up, which takes milliseconds; and for hello in other languages, of which `loadtest/build-languages`
 //! makes the components.
 //!
-//! The figures on record are in `recorded.toml`. A measure that grew beyond its tolerance fails the test by name; set
-//! `RECORD_COSTS=1` to put today's figures on record. System calls need `strace` and instructions `valgrind`; where a
-//! tool is missing the measure is left out with a word.
+//! The figures on record are in `recorded.toml`. A measure that grew beyond its tolerance in every attempt fails the
+//! test by name; set `RECORD_COSTS=1` to put today's figures on record. System calls need `strace` and instructions
+//! `valgrind`; where a tool is missing the measure is left out with a word.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,6 +23,7 @@ use std::{
     process::Command,
 };
 
+use record::Measured;
 use wasmgate_real_dapr::left_out;
 
 /// A request whose cost is on record.
@@ -80,6 +81,9 @@ impl Scenario {
     }
 }
 
+/// The number of times that a scenario is measured while a cost exceeds its record; the least value counts.
+const ATTEMPTS: usize = 4;
+
 /// The argument with which this program calls itself under valgrind: a scenario's name and a number of requests.
 const ONLY_REQUESTS: &str = "--only-requests";
 
@@ -101,13 +105,18 @@ fn main() {
     for scenario in scenarios {
         let folder = tempfile::tempdir().unwrap();
         write_configuration(scenario, folder.path());
-        let mut measured = in_process::measure(scenario, folder.path());
-        measured.extend(outside::system_calls(scenario, folder.path()));
-        // An engine of some megabytes would be compiled anew for the processor that valgrind imitates.
-        if !scenario.is_foreign {
-            measured.extend(outside::instructions(scenario));
+        let mut measured = measure(scenario, folder.path());
+        // Other processes can only add to a cost: a request that has to wait yields, and is woken again.
+        for _ in 1..ATTEMPTS {
+            if record.grown(scenario.name, &measured).is_empty() {
+                break;
+            }
+            for (least, (_, again)) in measured.iter_mut().zip(measure(scenario, folder.path())) {
+                least.1 = least.1.min(again);
+            }
         }
-        grown.extend(record.compare(scenario.name, &measured));
+        grown.extend(record.grown(scenario.name, &measured));
+        record.set(scenario.name, &measured);
         measured_ones += 1;
     }
     record.write_if_asked();
@@ -117,6 +126,17 @@ fn main() {
         grown.join("\n")
     );
     println!("test result: ok. {measured_ones} passed; 0 failed");
+}
+
+/// All costs of a scenario.
+fn measure(scenario: &Scenario, folder: &Path) -> Measured {
+    let mut measured = in_process::measure(scenario, folder);
+    measured.extend(outside::system_calls(scenario, folder));
+    // An engine of some megabytes would be compiled anew for the processor that valgrind imitates.
+    if !scenario.is_foreign {
+        measured.extend(outside::instructions(scenario));
+    }
+    measured
 }
 
 /// A gateway with one package for each scenario, or for one that is of another language.

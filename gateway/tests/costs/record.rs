@@ -23,22 +23,24 @@ impl Record {
         Self(toml::from_str(&text).expect("recorded.toml has a table of numbers for each scenario"))
     }
 
-    /// Takes the figures in; returns what grew.
-    pub(crate) fn compare(&mut self, scenario: &str, measured: &Measured) -> Vec<String> {
+    /// Returns what grew beyond its tolerance.
+    pub(crate) fn grown(&self, scenario: &str, measured: &Measured) -> Vec<String> {
+        let before = |measure: &str| self.0.get(scenario)?.get(measure).copied();
+        let grown = measured.iter().filter_map(|&(measure, value)| {
+            let before = before(measure)?;
+            (value > before * (1.0 + TOLERANCE) + MARGIN)
+                .then(|| format!("{scenario}: {measure} grew from {before:.2} to {value:.2} a request"))
+        });
+        grown.collect()
+    }
+
+    /// Puts these figures in the place of those on record.
+    pub(crate) fn set(&mut self, scenario: &str, measured: &Measured) {
         let recorded = self.0.entry(scenario.to_owned()).or_default();
-        let mut grown = Vec::new();
         for (measure, value) in measured {
             let before = recorded.insert((*measure).to_owned(), (value * 100.0).round() / 100.0);
             println!("{scenario}: {measure} {value:.2} a request, on record {before:?}");
-            if let Some(before) = before
-                && *value > before * (1.0 + TOLERANCE) + MARGIN
-            {
-                grown.push(format!(
-                    "{scenario}: {measure} grew from {before:.2} to {value:.2} a request"
-                ));
-            }
         }
-        grown
     }
 
     pub(crate) fn write_if_asked(&self) {
