@@ -198,16 +198,16 @@ fn at_work() -> Vec<(&'static str, &'static str, String)> {
             served("", "(type $node (struct (field (ref null $node))))
                 (global $list (mut (ref null $node)) (ref.null $node))",
                 "(loop (global.set $list (struct.new $node (global.get $list))) (br 0))")),
-        ("allocates-garbage", "it allocates lists of 100,000 nodes and drops them for ever",
+        ("allocates-garbage", "it allocates lists of 20,000 nodes and drops them for ever",
             served("", "(type $node (struct (field (ref null $node))))
                 (global $list (mut (ref null $node)) (ref.null $node))",
                 "(local $at i32) (loop $lists
-                    (global.set $list (ref.null $node)) (local.set $at (i32.const 100000))
+                    (global.set $list (ref.null $node)) (local.set $at (i32.const 20000))
                     (loop $nodes (global.set $list (struct.new $node (global.get $list)))
                         (br_if $nodes (local.tee $at (i32.sub (local.get $at) (i32.const 1)))))
                     (br $lists))")),
-        ("passes-text", "its components pass 8 MB of text to each other, in two encodings, for ever",
-            between_components(8_000_000)),
+        ("passes-text", "its components pass a megabyte of text to each other, in two encodings, for ever",
+            between_components(1_000_000)),
         ("large-table", "it has a table of three million", served("", "(table 3000000 funcref)", "")),
         ("many-globals", "it has 50,000 globals", served("", &"(global (mut i64) (i64.const 1))".repeat(50_000), "")),
         ("recurses-in-wasm", "its handler calls itself",
