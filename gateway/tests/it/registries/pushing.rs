@@ -121,7 +121,7 @@ async fn what_is_no_component_or_no_place_for_one_is_not_pushed() {
     for (file, reference, code, words) in [
         ("text.wasm", format!("{address}/a:1"), 65, "no WebAssembly"),
         ("module.wasm", format!("{address}/a:1"), 65, "core module"),
-        ("none.wasm", format!("{address}/a:1"), 74, "No such file"),
+        ("none.wasm", format!("{address}/a:1"), 64, "No such file"),
         (
             good,
             format!("{address}/a"),
