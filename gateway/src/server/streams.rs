@@ -1,4 +1,4 @@
-//! The streams of an HTTP/2 connection: starts them a few at a time, and detects clients that do not read them.
+//! Detects clients of an HTTP/2 connection that do not read their streams.
 //!
 //! A client enlarges a stream's window as it reads. hyper waits for that without a limit and keeps the data; so each
 //! response counts what it has handed over and how much of that has left.
@@ -11,7 +11,7 @@ use std::sync::{
 use bytes::Bytes;
 use hyper::rt::Executor;
 use parking_lot::Mutex;
-use tokio::task::{AbortHandle, yield_now};
+use tokio::task::AbortHandle;
 
 use crate::unsent::{Held, Unsent};
 
@@ -25,23 +25,9 @@ tokio::task_local! {
     static STREAM: Arc<Sent>;
 }
 
-/// The number of a connection's streams that start between two rounds of the worker's queue. Each may run a guest, and
-/// no other connection waits for a burst of more than a hundred.
-const AT_ONCE: u32 = 4;
-
 /// The streams of a connection, and how hyper starts them.
 #[derive(Clone, Default)]
-pub(super) struct Streams {
-    list: Arc<Mutex<List>>,
-    starting: Starting,
-}
-
-/// The number of streams that have not started. Cloning shares it.
-#[derive(Clone, Default)]
-struct Starting(Arc<AtomicU32>);
-
-/// A stream that has not started, until it is dropped.
-struct ToStart(Starting);
+pub(super) struct Streams(Arc<Mutex<List>>);
 
 struct List {
     streams: Vec<Arc<Sent>>,
@@ -73,36 +59,14 @@ where
 {
     fn execute(&self, stream: F) {
         let sent = Arc::new(Sent::default());
-        let stream = STREAM.scope(Arc::clone(&sent), stream);
-        let (rounds, to_start) = self.starting.one_more();
-        let task = tokio::spawn(async move {
-            for _ in 0..rounds {
-                yield_now().await;
-            }
-            drop(to_start);
-            stream.await
-        });
+        let task = tokio::spawn(STREAM.scope(Arc::clone(&sent), stream));
         let _ = sent.task.set(task.abort_handle());
-        let mut list = self.list.lock();
+        let mut list = self.0.lock();
         if list.streams.len() >= list.full {
             list.streams.retain(|stream| !stream.is_over());
             list.full = LIST.max(2 * list.streams.len());
         }
         list.streams.push(sent);
-    }
-}
-
-impl Starting {
-    /// Adds a stream; returns the number of rounds that it has to wait.
-    fn one_more(&self) -> (u32, ToStart) {
-        let before = self.0.fetch_add(1, Ordering::Relaxed);
-        (before / AT_ONCE, ToStart(self.clone()))
-    }
-}
-
-impl Drop for ToStart {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -114,7 +78,7 @@ impl Streams {
             ended: 0,
             connection: false,
         };
-        let mut list = self.list.lock();
+        let mut list = self.0.lock();
         list.streams.retain(|stream| !stream.is_over());
         for stream in &list.streams {
             if !stream.stands_still() {
@@ -192,30 +156,5 @@ impl Drop for Piece {
     fn drop(&mut self) {
         self.of.waiting.fetch_sub(1, Ordering::Relaxed);
         self.of.moves.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn of_a_burst_a_few_streams_start_at_once_and_others_run_in_between() {
-        const BURST: u32 = 40;
-        let (streams, started) = (Streams::default(), Arc::new(AtomicU32::new(0)));
-        for _ in 0..BURST {
-            let started = Arc::clone(&started);
-            streams.execute(async move {
-                started.fetch_add(1, Ordering::Relaxed);
-            });
-        }
-        let mut before = 0;
-        while before < BURST {
-            yield_now().await;
-            let now = started.load(Ordering::Relaxed);
-            assert!(now - before <= 2 * AT_ONCE, "{} at once", now - before);
-            before = now;
-        }
-        assert_eq!(streams.starting.one_more().0, 0);
     }
 }
