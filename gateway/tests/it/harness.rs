@@ -61,9 +61,5 @@ pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> T, i
 
 /// Looks at a condition until it holds, or panics naming it.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition().await {
-        assert!(Instant::now() < deadline, "gave up waiting for {what}");
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
+    eventually(what, async || condition().await, |holds| *holds).await;
 }
